@@ -1,0 +1,25 @@
+"""Neural style transfer as pure JAX functions."""
+
+from stylejax.errors import InputError
+from stylejax.inference.weights import load_pretrained, save_weights
+from stylejax.models.config import PRESETS, ModelConfig
+from stylejax.transfer import (
+  ContentCode,
+  Params,
+  StyleCode,
+  discriminate,
+  encode_content,
+  encode_style,
+  generate,
+  init_params,
+  reconstruct,
+  sample_style,
+  sample_swatch,
+  stylize,
+)
+
+__all__ = [
+  "ContentCode", "InputError", "ModelConfig", "PRESETS", "Params", "StyleCode", "discriminate",
+  "encode_content", "encode_style", "generate", "init_params", "load_pretrained", "reconstruct",
+  "sample_style", "sample_swatch", "save_weights", "stylize",
+]

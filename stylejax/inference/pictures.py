@@ -1,0 +1,192 @@
+"""Pictures between disk and the nets: finding, scaling, writing.
+
+Decoding one file lives in `stylejax.data.pictures`; nothing here touches a device.
+"""
+
+import io
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from stylejax.data import sources
+from stylejax.data.pictures import Picture
+from stylejax.errors import InputError
+from stylejax.inference.files import replacing
+
+OUTPUT_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+"""Extensions that can be written, and Pillow's name of the format."""
+
+MIN_SIDE = 16
+"""Pixels below which the nets can't work on a picture's side."""
+
+_MAX_SIDE = {"JPEG": 65_500, "WEBP": 16_383}
+_STYLE_STEP = 32
+_STYLE_MAX_ASPECT = 4
+
+
+def find_pictures(paths: Iterable[str | os.PathLike], flag: str) -> list[Path]:
+  """Files as they are, folders as the pictures in them and in the folders below.
+
+  Args:
+    paths: files or folders. A file may have any name: it is known by its bytes when it is read.
+    flag: the setting's name for messages, for example "--content".
+
+  Returns:
+    Files in the order given, those of a folder sorted; none twice.
+
+  Raises:
+    InputError: a path is missing, or a folder holds no picture.
+  """
+  found: dict[str, Path] = {}
+  for path in map(Path, paths):
+    if path.is_dir():
+      files = sources.find_pictures(path, flag=flag)
+    elif os.path.lexists(path):
+      files = [path]
+    else:
+      raise InputError(f"{flag}: found no file or folder {path}, expected a picture or a folder of "
+                       "pictures")
+    for file in files:
+      found.setdefault(os.path.realpath(file), file)
+  return list(found.values())
+
+
+def check_side(picture: Picture, path: Path) -> None:
+  """Raises InputError when a side is below MIN_SIDE pixels."""
+  height, width = picture.rgb.shape[:2]
+  if min(height, width) < MIN_SIDE:
+    raise InputError(f"{path}: found {width}×{height} pixels, expected at least "
+                     f"{MIN_SIDE}×{MIN_SIDE}")
+
+
+def check_output_size(path: Path, height: int, width: int) -> None:
+  """Raises InputError when the format of `path` can't hold that many pixels a side."""
+  limit = _MAX_SIDE.get(OUTPUT_FORMATS[path.suffix.lower()])
+  if limit is not None and max(height, width) > limit:
+    raise InputError(f"output {path}: found {width}×{height} pixels, expected at most {limit} a "
+                     "side in this format; write a .png or use --size")
+
+
+def fit_shorter_side(height: int, width: int, shorter: int) -> tuple[int, int]:
+  """(height, width) scaled so that the shorter of the two is `shorter`, shape kept."""
+  scale = shorter / min(height, width)
+  return max(shorter, round(height * scale)), max(shorter, round(width * scale))
+
+
+def resize(picture: Picture, height: int, width: int) -> Picture:
+  """The picture at another size, in pixels: Lanczos filter, widened when it shrinks.
+
+  Colours are weighted by alpha, so that colours hidden under transparency don't bleed out.
+  """
+  if picture.rgb.shape[:2] == (height, width):
+    return picture
+  rgb, alpha = picture.rgb, picture.alpha
+  if alpha is None:
+    return Picture(_resize(rgb, height, width), None, picture.mode)
+  small_alpha = _resize(alpha[..., None], height, width)
+  weighted = _resize(rgb * alpha[..., None], height, width) / np.maximum(small_alpha, 1 / 255)
+  hidden = _resize(rgb, height, width)
+  small = np.where(small_alpha > 1 / 255, np.clip(weighted, 0, 1), hidden)
+  return Picture(small.astype(np.float32), small_alpha[..., 0], picture.mode)
+
+
+def style_pixels(picture: Picture, shorter: int) -> np.ndarray:
+  """The pixels in which a style is read.
+
+  Transparency lies on white. The longer side is cut from the middle to at most 4 times the
+  shorter one and, after scaling, to a multiple of 32 pixels: statistics hardly notice, and many
+  styles share few compilations.
+
+  Args:
+    picture: the style.
+    shorter: pixels of the shorter side after scaling, up or down; the smaller, the larger the
+      strokes.
+
+  Returns:
+    [h, w, 3] float32 in [0, 1], min(h, w) = shorter.
+  """
+  rgb = on_white(picture)
+  limit = _STYLE_MAX_ASPECT * min(rgb.shape[:2])
+  rgb = _cut_middle(rgb, min(rgb.shape[0], limit), min(rgb.shape[1], limit))
+  height, width = fit_shorter_side(*rgb.shape[:2], shorter)
+  rgb = resize(Picture(rgb, None, picture.mode), height, width).rgb
+  step = {side: max(shorter, side // _STYLE_STEP * _STYLE_STEP) for side in (height, width)}
+  return _cut_middle(rgb, step[height], step[width])
+
+
+def on_white(picture: Picture) -> np.ndarray:
+  """[H, W, 3] with transparency laid on white."""
+  if picture.alpha is None:
+    return picture.rgb
+  alpha = picture.alpha[..., None]
+  return picture.rgb * alpha + (1 - alpha)
+
+
+def write_picture(
+    path: str | os.PathLike,
+    rgb: np.ndarray,
+    alpha: np.ndarray | None = None,
+    *,
+    quality: int = 95,
+) -> Path:
+  """Writes one picture, 8 bits a channel, sRGB; the file is whole or not there.
+
+  Args:
+    path: the file; its extension chooses PNG, JPEG or WebP. One that exists is replaced.
+    rgb: [H, W, 3] float in [0, 1]; values outside are cut off.
+    alpha: [H, W] float in [0, 1] or None. JPEG has no alpha: the picture is laid on white.
+    quality: 1 to 100 for JPEG and WebP; WebP at 100 is lossless. PNG is always lossless.
+
+  Returns:
+    The path.
+
+  Raises:
+    InputError: an extension that can't be written, too many pixels for the format, or a picture
+      with NaN or infinity.
+    OSError: the folder is missing or can't be written to.
+  """
+  path = Path(path)
+  if path.suffix.lower() not in OUTPUT_FORMATS:
+    raise InputError(f"output {path}: found extension {path.suffix!r}, expected "
+                     + ", ".join(OUTPUT_FORMATS))
+  form = OUTPUT_FORMATS[path.suffix.lower()]
+  check_output_size(path, *rgb.shape[:2])
+  if not np.isfinite(rgb).all():
+    raise InputError(f"output {path}: found NaN or infinity in the picture, expected numbers in "
+                     "[0, 1]; the weights may be damaged")
+  if alpha is not None and form == "JPEG":
+    rgb, alpha = on_white(Picture(rgb, alpha, "")), None
+  if alpha is not None:
+    rgb = np.concatenate([rgb, alpha[..., None]], -1)
+  pixels = np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8)
+  settings = {
+      "PNG": {"compress_level": 4},
+      # Full colour resolution: half of it smears the edges of saturated strokes.
+      "JPEG": {"quality": quality, "subsampling": 0},
+      # `exact` keeps the colours under transparent pixels, as PNG does.
+      "WEBP": {"quality": quality, "lossless": quality == 100, "exact": True},
+  }[form]
+  encoded = io.BytesIO()
+  Image.fromarray(pixels).save(encoded, form, **settings)
+  with replacing(path) as temporary:
+    temporary.write_bytes(encoded.getbuffer())
+  return path
+
+
+def _resize(array: np.ndarray, height: int, width: int) -> np.ndarray:
+  """[H, W, C] float32 in [0, 1] → [height, width, C], cut back into [0, 1]."""
+  channels = [
+      np.asarray(Image.fromarray(np.ascontiguousarray(array[..., c], np.float32))
+                 .resize((width, height), Image.Resampling.LANCZOS))
+      for c in range(array.shape[-1])
+  ]
+  # Lanczos rings beyond [0, 1] at hard edges.
+  return np.clip(np.stack(channels, -1), 0, 1)
+
+
+def _cut_middle(array: np.ndarray, height: int, width: int) -> np.ndarray:
+  top, left = (array.shape[0] - height) // 2, (array.shape[1] - width) // 2
+  return array[top:top + height, left:left + width]

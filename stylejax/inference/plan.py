@@ -1,0 +1,139 @@
+"""Which file each content and style gives, and every check that needs no picture decoded.
+
+A mistake is found here, before anything is computed or written.
+"""
+
+import dataclasses
+import math
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from stylejax.data.pictures import IMAGE_SUFFIXES
+from stylejax.errors import InputError
+from stylejax.inference.files import check_writable
+from stylejax.inference.pictures import OUTPUT_FORMATS
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+  """One content and its outputs, one for each style."""
+
+  content: Path
+  outputs: tuple[Path, ...]
+
+
+def plan_outputs(
+    contents: Sequence[Path],
+    style_names: Sequence[str],
+    output: str | os.PathLike,
+    *,
+    extension: str = "png",
+    inputs: Iterable[Path] = (),
+    prefer_folder: bool = False,
+) -> list[Job]:
+  """Names the outputs and checks that they can be written.
+
+  One content in one style goes to the file `output`, if that is a name with an extension that can
+  be written. Otherwise `output` is a folder and the files in it are <content>_<style>.<extension>.
+  A folder that is not there is accepted when its parent is; it isn't made here.
+
+  Args:
+    contents: the content files.
+    style_names: a name for each style, for the outputs' names.
+    output: a file name or a folder. A name that ends in a slash is a folder.
+    extension: of files in a folder, without the dot.
+    inputs: files that must not be overwritten.
+    prefer_folder: whether a name without a known extension means a folder to be made, even for a
+      single picture (because folders were asked for, which happen to hold one picture).
+
+  Returns:
+    One Job for each content, in order.
+
+  Raises:
+    InputError: an unknown extension, a file name where a folder is needed or the other way round,
+      a folder that is missing or not writable, two outputs of one name, or an output that is
+      one of the inputs.
+  """
+  if f".{extension}" not in OUTPUT_FORMATS:
+    raise InputError(f"--format: found {extension!r}, expected "
+                     + ", ".join(s[1:] for s in OUTPUT_FORMATS))
+  count = len(contents) * len(style_names)
+  if _is_file_name(output, count, prefer_folder):
+    jobs = [Job(contents[0], (Path(output),))]
+    check_writable(Path(output), "output")
+  else:
+    folder = Path(output)
+    jobs = [
+        Job(path, tuple(folder / f"{path.stem}_{name}.{extension}" for name in style_names))
+        for path in contents
+    ]
+    if folder.is_dir():
+      for job in jobs:
+        for file in job.outputs:
+          check_writable(file, "output")
+    else:
+      check_writable(folder, "output")
+  _check_distinct(jobs, style_names, inputs)
+  return jobs
+
+
+def check_number(
+    flag: str, value: float | None, low: float, high: float, *, whole: bool = True
+) -> None:
+  """Raises InputError unless the value is None or a (whole) number from low to high."""
+  if value is None:
+    return
+  number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+  if not number or not low <= value <= high or (whole and value != int(value)):
+    kind = "a whole number" if whole else "a number"
+    raise InputError(f"{flag}: found {value}, expected {kind} from {low:g} to {high:g}"
+                     if high < 1e6 else
+                     f"{flag}: found {value}, expected {kind} from {low} to {high}")
+
+
+def _is_file_name(output: str | os.PathLike, count: int, prefer_folder: bool) -> bool:
+  """Whether `output` names the one file to write (True) or a folder (False)."""
+  path = Path(output)
+  suffix = path.suffix.lower()
+  if path.is_dir() or os.fspath(output).endswith(("/", os.sep)):
+    return False
+  if count == 1 and suffix in OUTPUT_FORMATS:
+    return True
+  known = ", ".join(OUTPUT_FORMATS)
+  if count == 1 and (suffix in IMAGE_SUFFIXES or not prefer_folder):
+    found = f"extension {suffix!r}" if suffix else "no extension"
+    raise InputError(f"output {path}: found {found}, expected {known}, or a folder (one that is "
+                     "not there yet with a slash at its end)")
+  if suffix in OUTPUT_FORMATS or suffix in IMAGE_SUFFIXES:
+    raise InputError(f"output {path}: found one file name for {count} pictures, expected a folder")
+  if os.path.lexists(path):
+    raise InputError(f"output {path}: found a file, expected a folder for {count} pictures")
+  return False
+
+
+def _check_distinct(
+    jobs: Sequence[Job], style_names: Sequence[str], inputs: Iterable[Path]
+) -> None:
+  """Raises when two outputs are one file, or an output is an input."""
+  sources = {_identity(path): path for path in inputs}
+  taken: dict[object, tuple[Path, str]] = {}
+  for job in jobs:
+    for file, name in zip(job.outputs, style_names, strict=True):
+      key = _identity(file)
+      if key in sources:
+        raise InputError(f"output {file}: found the input {sources[key]}, expected another file")
+      if key in taken:
+        content, other = taken[key]
+        raise InputError(f"output {file}: found it twice, for {content} in {other} and {job.content} "
+                         f"in {name}, expected different names")
+      taken[key] = job.content, name
+
+
+def _identity(path: Path) -> object:
+  """What two names of one file share, hard links and symbolic links included."""
+  try:
+    status = path.stat()
+  except OSError:
+    return os.path.realpath(path)
+  return status.st_dev, status.st_ino

@@ -1,0 +1,109 @@
+"""Content and style distances between features of a frozen perceptual net.
+
+Each takes features as `vgg16_features` returns them, {layer: [B, H, W, C]}; the net is not run here.
+"""
+
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+
+from stylejax.models import blocks
+
+Features = Mapping[str, jax.Array]
+
+# Added to variances and mean squares, in squared units of features of pictures scaled to 0..255.
+EPS = 1e-2
+
+
+def content_loss(features: Features, target: Features, weights: Mapping[str, float]) -> jax.Array:
+  """Weighted sum over layers of the mean squared difference of instance-normalised features.
+
+  Each channel is brought to mean 0 and standard deviation 1 first, so that the style, which lives
+  in those moments, costs nothing.
+
+  Args:
+    features: {layer: [B, H, W, C]} of the generated picture.
+    target: the same of the content picture.
+    weights: {layer: weight}; only these layers are read.
+
+  Returns:
+    Scalar, dimensionless.
+
+  Departs from Gatys et al. 2016 and Huang & Belongie 2017, equation 12, in the normalisation.
+  """
+  return sum(weight * jnp.square(_normalised(features[layer]) - _normalised(target[layer])).mean()
+             for layer, weight in weights.items())
+
+
+def moments(features: Features) -> dict[str, tuple[jax.Array, jax.Array, jax.Array]]:
+  """{layer: (mean [B, 1, 1, C], std [B, 1, 1, C], mean square [B])}: all that styles are judged by.
+
+  The mean square is E over pixels and channels of f², the scale of the layer.
+  """
+  out = {}
+  for layer, f in features.items():
+    mean, std = blocks.channel_moments(f, eps=EPS)
+    out[layer] = mean, std, (jnp.square(mean) + jnp.square(std)).mean((1, 2, 3))
+  return out
+
+
+def moment_style_loss(features: Features, target: Features) -> jax.Array:
+  """Mean over layers of the squared differences of channel moments, over the target's mean square.
+
+  For a layer: Σ_c [(μ_c − μ*_c)² + (σ_c − σ*_c)²] / Σ_c E_p[f*_pc²], averaged over the batch; the
+  division makes layers comparable, and 1 is about the distance from a blank picture.
+
+  Args:
+    features: {layer: [B, H, W, C]} of the generated picture; its layers are those compared.
+    target: the same layers of the style picture, of any H and W.
+
+  Returns:
+    Scalar, dimensionless.
+
+  Departs from Huang & Belongie 2017, arXiv:1703.06868, equation 13, in squares instead of norms
+  and in the division.
+  """
+  found, wanted = moments(features), moments(target)
+  losses = []
+  for layer, (mean, std, _) in found.items():
+    mean_t, std_t, square_t = wanted[layer]
+    moved = (jnp.square(mean - mean_t) + jnp.square(std - std_t)).mean((1, 2, 3))
+    losses.append((moved / square_t).mean())
+  return jnp.stack(losses).mean()
+
+
+def gram_matrix(features: jax.Array) -> jax.Array:
+  """G_cd = (1/HW) Σ_p f_pc f_pd of [B, H, W, C], in float32 → [B, C, C].
+
+  Source: Gatys et al. 2016, "Image Style Transfer Using Convolutional Neural Networks", equation
+  3, divided by the number of pixels so that pictures of different size compare.
+  """
+  batch, height, width, channels = features.shape
+  flat = features.astype(jnp.float32).reshape(batch, height * width, channels)
+  return jnp.einsum("bpc,bpd->bcd", flat, flat) / (height * width)
+
+
+def gram_style_loss(features: Features, target: Features) -> jax.Array:
+  """Mean over layers of ‖G − G*‖² / ‖G*‖² (Frobenius norms), averaged over the batch.
+
+  Args:
+    features: {layer: [B, H, W, C]} of the generated picture; its layers are those compared.
+    target: the same layers of the style picture, of any H and W.
+
+  Returns:
+    Scalar, dimensionless.
+
+  Departs from Gatys et al. 2016, equation 4, in the division by the target's own norm.
+  """
+  losses = []
+  for layer, f in features.items():
+    found, wanted = gram_matrix(f), gram_matrix(target[layer])
+    moved = jnp.square(found - wanted).sum((1, 2))
+    losses.append((moved / (jnp.square(wanted).sum((1, 2)) + EPS)).mean())
+  return jnp.stack(losses).mean()
+
+
+def _normalised(features: jax.Array) -> jax.Array:
+  mean, std = blocks.channel_moments(features, eps=EPS)
+  return (features - mean) / std

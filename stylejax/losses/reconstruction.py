@@ -1,0 +1,49 @@
+"""How far a picture is from the one that it should be, pixel by pixel; and total variation."""
+
+import jax
+import jax.numpy as jnp
+
+from stylejax.models import blocks
+
+
+def l1_loss(picture: jax.Array, target: jax.Array) -> jax.Array:
+  """Mean absolute difference, in the unit of the pictures; any equal shapes → scalar."""
+  return jnp.abs(picture.astype(jnp.float32) - target.astype(jnp.float32)).mean()
+
+
+def multiscale_l1_loss(picture: jax.Array, target: jax.Array, *, scales: int = 3) -> jax.Array:
+  """Mean over scales of the L1 loss of pictures halved 0, 1, ... scales − 1 times by averaging.
+
+  The coarse scales weigh colour and tone more than plain L1 does.
+
+  Args:
+    picture, target: [B, H, W, 3]; H and W multiples of 2^(scales − 1).
+    scales: number of scales.
+
+  Returns:
+    Scalar, in the unit of the pictures.
+  """
+  losses = []
+  for scale in range(scales):
+    if scale:
+      picture, target = blocks.downsample2(picture), blocks.downsample2(target)
+    losses.append(l1_loss(picture, target))
+  return jnp.stack(losses).mean()
+
+
+def total_variation(picture: jax.Array) -> jax.Array:
+  """Mean squared difference of neighbours: (mean over rows) + (mean over columns).
+
+  Args:
+    picture: [B, H, W, C], any range.
+
+  Returns:
+    Scalar, in squared units of the picture.
+
+  Departs from Mahendran & Vedaldi 2015, arXiv:1412.0035, equation 3, in taking means (so that it
+  does not grow with the picture) and β = 2 along each axis apart.
+  """
+  picture = picture.astype(jnp.float32)
+  down = jnp.square(picture[:, 1:] - picture[:, :-1]).mean()
+  right = jnp.square(picture[:, :, 1:] - picture[:, :, :-1]).mean()
+  return down + right

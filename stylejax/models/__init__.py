@@ -1,0 +1,1 @@
+"""Pure Flax Linen modules; no files, no configs of training."""

@@ -1,0 +1,198 @@
+"""The pieces that every net is built of: padding, convolution, resampling, moments, modulation.
+
+Pure functions and small Linen modules on NHWC arrays; no net and no size of a net lives here.
+"""
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+he_normal = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
+
+
+def reflect_pad(x: jax.Array, pad: int) -> jax.Array:
+  """Pads height and width of [B, H, W, C] by `pad` mirrored pixels on every side."""
+  return jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)), mode="reflect")
+
+
+def pad_to_multiple(x: jax.Array, multiple: int) -> jax.Array:
+  """Extends [B, H, W, C] at the bottom and right by mirrored pixels to multiples of `multiple`."""
+  _, height, width, _ = x.shape
+  bottom, right = -height % multiple, -width % multiple
+  if not (bottom or right):
+    return x
+  return jnp.pad(x, ((0, 0), (0, bottom), (0, right), (0, 0)), mode="reflect")
+
+
+def space_to_depth(x: jax.Array) -> jax.Array:
+  """Folds 2×2 pixels into channels: [B, H, W, C] → [B, H/2, W/2, 4C], H and W even."""
+  batch, height, width, channels = x.shape
+  x = x.reshape(batch, height // 2, 2, width // 2, 2, channels)
+  return x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, height // 2, width // 2, 4 * channels)
+
+
+def depth_to_space(x: jax.Array) -> jax.Array:
+  """Inverse of `space_to_depth`: [B, H, W, 4C] → [B, 2H, 2W, C]."""
+  batch, height, width, channels = x.shape
+  x = x.reshape(batch, height, width, 2, 2, channels // 4)
+  return x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, 2 * height, 2 * width, channels // 4)
+
+
+def upsample2(x: jax.Array) -> jax.Array:
+  """Doubles height and width of [B, H, W, C] by bilinear interpolation between pixel centres.
+
+  Weights are 3/4 and 1/4; beyond the border the edge pixel is repeated. Smooth by construction:
+  a constant stays constant and a ramp stays a ramp, so no grid can arise.
+  """
+  def double(x, axis):
+    size = x.shape[axis]
+    before = jnp.concatenate(
+      [jax.lax.slice_in_dim(x, 0, 1, axis=axis),
+       jax.lax.slice_in_dim(x, 0, size - 1, axis=axis)], axis)
+    after = jnp.concatenate(
+      [jax.lax.slice_in_dim(x, 1, size, axis=axis),
+       jax.lax.slice_in_dim(x, size - 1, size, axis=axis)], axis)
+    pair = jnp.stack([0.25 * before + 0.75 * x, 0.75 * x + 0.25 * after], axis + 1)
+    return pair.reshape(x.shape[:axis] + (2 * size,) + x.shape[axis + 1:])
+
+  return double(double(x, 1), 2)
+
+
+def downsample2(x: jax.Array) -> jax.Array:
+  """Halves height and width of [B, H, W, C] by averaging 2×2 pixels; H and W even."""
+  batch, height, width, channels = x.shape
+  return x.reshape(batch, height // 2, 2, width // 2, 2, channels).mean((2, 4))
+
+
+def channel_moments(features: jax.Array, *, eps: float = 1e-5) -> tuple[jax.Array, jax.Array]:
+  """Mean and standard deviation of each channel over the pixels of one picture.
+
+  mean_c = (1/HW) Σ_p f_pc,   std_c = sqrt((1/HW) Σ_p f_pc² − mean_c² + eps), in one pass.
+
+  Args:
+    features: [B, H, W, C], any range; sums run in float32.
+    eps: added to the variance, in squared units of the features.
+
+  Returns:
+    (mean, std), both [B, 1, 1, C] float32, ready to broadcast against features.
+
+  Raises:
+    ValueError: features is not of rank 4.
+
+  Departs from pytorch-AdaIN, which divides by HW − 1.
+  Source: Huang & Belongie 2017, arXiv:1703.06868, section 3.
+  """
+  if features.ndim != 4:
+    raise ValueError(f"features: found shape {features.shape}, expected [B, H, W, C]")
+  features = features.astype(jnp.float32)
+  mean = features.mean((1, 2), keepdims=True)
+  variance = jnp.square(features).mean((1, 2), keepdims=True) - jnp.square(mean)
+  return mean, jnp.sqrt(jnp.maximum(variance, 0.0) + eps)
+
+
+def modulate(features: jax.Array, gain: jax.Array, bias: jax.Array, strength: jax.Array):
+  """Moves each channel's mean and standard deviation towards `bias` and `gain`.
+
+  y = (x − mean)/std · (std + s·(gain − std)) + mean + s·(bias − mean). Strength s = 0 leaves x
+  as it is, s = 1 is adaptive instance normalisation, s > 1 goes beyond.
+
+  Args:
+    features: [B, H, W, C].
+    gain: [B or 1, 1, 1, C], standard deviation at full strength.
+    bias: [B or 1, 1, 1, C], mean at full strength.
+    strength: [B or 1, 1, 1, 1], 0 to 2.
+
+  Returns:
+    [B, H, W, C] in the dtype of features.
+
+  Departs from AdaIN as published in blending each layer's moments instead of one layer's output.
+  Source: Huang & Belongie 2017, arXiv:1703.06868, section 5 (equations 8 and 14).
+  """
+  mean, std = channel_moments(features)
+  scale = 1.0 + strength * (gain / std - 1.0)
+  shift = strength * (bias - mean * gain / std)
+  return features * scale.astype(features.dtype) + shift.astype(features.dtype)
+
+
+def _conv_same(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
+  return jax.lax.conv_general_dilated(
+    x, kernel, (stride, stride), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+def reflect_conv(x: jax.Array, kernel: jax.Array, *, stride: int = 1) -> jax.Array:
+  """3×3 cross-correlation with reflect padding: f(x, y) = Σ_i Σ_j w_ij · I(x+i, y+j).
+
+  Pads by reflection, convolves SAME and crops: bit for bit a VALID convolution of the padded
+  input, which XLA's CPU backend runs several times slower on narrow channels.
+
+  Args:
+    x: [B, H, W, Cin]; H and W at least 2, and even where stride is 2.
+    kernel: [3, 3, Cin, Cout].
+    stride: 1 or 2.
+
+  Returns:
+    [B, H/stride, W/stride, Cout].
+  """
+  y = _conv_same(reflect_pad(x, 1), kernel, stride)
+  return y[:, 1:-1, 1:-1] if stride == 1 else y[:, :-1, :-1]
+
+
+class Conv(nn.Module):
+  """3×3 convolution with reflect padding and bias; stride 1 or 2."""
+
+  features: int
+  stride: int = 1
+  dtype: str = "float32"
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    kernel = self.param("kernel", he_normal, (3, 3, x.shape[-1], self.features))
+    bias = self.param("bias", nn.initializers.zeros, (self.features,))
+    x, kernel, bias = (a.astype(self.dtype) for a in (x, kernel, bias))
+    return reflect_conv(x, kernel, stride=self.stride) + bias[None, None, None]
+
+
+# How a tap p ∈ {−1, 0, 1} of a 3-tap filter on a bilinearly doubled signal reads the original
+# signal at i−1, i, i+1: DOUBLED_TAPS[phase][p + 1] = weights of those three.
+DOUBLED_TAPS = (
+  ((0.75, 0.25, 0.0), (0.25, 0.75, 0.0), (0.0, 0.75, 0.25)),
+  ((0.25, 0.75, 0.0), (0.0, 0.75, 0.25), (0.0, 0.25, 0.75)),
+)
+
+
+class UpsampleConv(nn.Module):
+  """Bilinear doubling and a 3×3 convolution, folded into one convolution at low resolution.
+
+  The four phases of conv(upsample2(x)) are four 3×3 filters of x, linear in the kernel: so this
+  costs what a sub-pixel convolution costs, and cannot make its grid.
+
+  Departs from resize-convolution (Odena et al. 2016, Distill, "Deconvolution and Checkerboard
+  Artifacts") in being folded, and at the outermost pixels, where x is mirrored before doubling.
+  """
+
+  features: int
+  dtype: str = "float32"
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    kernel = self.param("kernel", he_normal, (3, 3, x.shape[-1], self.features))
+    bias = self.param("bias", nn.initializers.zeros, (self.features,))
+    taps = jnp.array(DOUBLED_TAPS)
+    folded = jnp.einsum("apu,bqv,pqio->uviabo", taps, taps, kernel)
+    folded = folded.reshape(3, 3, x.shape[-1], 4 * self.features)
+    y = depth_to_space(reflect_conv(x.astype(self.dtype), folded.astype(self.dtype)))
+    return y + bias.astype(self.dtype)[None, None, None]
+
+
+class Mlp(nn.Module):
+  """Dense layers with ReLU between them."""
+
+  widths: Sequence[int]
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    for i, width in enumerate(self.widths):
+      x = nn.Dense(width, kernel_init=he_normal)(x if i == 0 else nn.relu(x))
+    return x

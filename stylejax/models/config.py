@@ -1,0 +1,102 @@
+"""Sizes of the nets, as one frozen dataclass, and the presets tiny, base and large.
+
+Nothing of training lives here: a ModelConfig is all that is needed to build and run the nets.
+"""
+
+import dataclasses
+from typing import Any
+
+DTYPES = ("float32", "bfloat16")
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+  """Every size of the four parts; hashable, so it can be static data of a pytree.
+
+  Attributes:
+    name: preset this config started from.
+    content_widths: channels of the content encoder at H/2, H/4, H/8, ... (at least two levels).
+    content_blocks: 3×3 convolutions after the downsampling one, for each level.
+    decoder_blocks: modulated residual blocks at the coarsest level.
+    style_widths: channels of the style encoder at H/2, H/4, ...
+    style_dim: length D of the style vector.
+    disc_widths: channels of the discriminator at H/2, H/4, ...
+    disc_scales: number of scales that the discriminator looks at; each halves the picture.
+    noise_dim: length Z of the noise vector z.
+    noise_base: channels of the 8×8 map that the first dense layer makes.
+    noise_width: channels of every later layer of the noise generator.
+    noise_stages: doublings of the noise generator; a swatch has side 8·2^noise_stages.
+    dtype: dtype of activations; parameters, moments and losses stay float32.
+  """
+
+  name: str = "base"
+  content_widths: tuple[int, ...] = (32, 64, 128)
+  content_blocks: tuple[int, ...] = (0, 1, 0)
+  decoder_blocks: int = 2
+  style_widths: tuple[int, ...] = (32, 64, 128, 128)
+  style_dim: int = 256
+  disc_widths: tuple[int, ...] = (32, 64, 128)
+  disc_scales: int = 2
+  noise_dim: int = 100
+  noise_base: int = 32
+  noise_width: int = 64
+  noise_stages: int = 3
+  dtype: str = "float32"
+
+  def __post_init__(self):
+    for field in dataclasses.fields(self):
+      value = getattr(self, field.name)
+      if isinstance(value, list):
+        object.__setattr__(self, field.name, tuple(value))
+    if len(self.content_widths) < 2:
+      raise ValueError(f"content_widths: found {self.content_widths}, expected two levels or more")
+    if len(self.content_blocks) != len(self.content_widths):
+      raise ValueError(
+        f"content_blocks: found {len(self.content_blocks)} entries, expected one for each of the "
+        f"{len(self.content_widths)} content_widths")
+    if self.dtype not in DTYPES:
+      raise ValueError(f"dtype: found {self.dtype!r}, expected one of {', '.join(DTYPES)}")
+
+  @property
+  def stride(self) -> int:
+    """Pixels of the picture per cell of the coarsest content level."""
+    return 2 ** len(self.content_widths)
+
+  @property
+  def swatch_size(self) -> int:
+    """Side in pixels of a swatch of the noise generator."""
+    return 8 * 2**self.noise_stages
+
+  def to_dict(self) -> dict[str, Any]:
+    """The fields as JSON-able values."""
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
+
+  @classmethod
+  def from_dict(cls, fields: dict[str, Any]) -> "ModelConfig":
+    """The config that `to_dict` wrote; raises ValueError on an unknown or ill-typed field."""
+    types = {field.name: type(field.default) for field in dataclasses.fields(cls)}
+    for name, value in fields.items():
+      if name not in types:
+        raise ValueError(f"model config: found unknown field {name!r}, expected {sorted(types)}")
+      if types[name] is tuple:
+        ok = isinstance(value, list | tuple) and all(type(v) is int and v >= 0 for v in value)
+      elif types[name] is int:
+        ok = type(value) is int and value >= 0
+      else:
+        ok = isinstance(value, str)
+      if not ok:
+        raise ValueError(f"model config: found {name}={value!r}, expected {types[name].__name__}")
+    return cls(**fields)
+
+
+PRESETS: dict[str, ModelConfig] = {
+  "tiny": ModelConfig(
+    name="tiny", content_widths=(8, 16), content_blocks=(0, 0), decoder_blocks=1,
+    style_widths=(8, 16), style_dim=16, disc_widths=(8, 16), disc_scales=2,
+    noise_dim=16, noise_base=8, noise_width=8, noise_stages=2),
+  "base": ModelConfig(),
+  "large": ModelConfig(
+    name="large", content_widths=(128, 256, 512), content_blocks=(0, 1, 1), decoder_blocks=6,
+    style_widths=(128, 256, 512, 512), style_dim=512, disc_widths=(128, 256, 512, 512),
+    disc_scales=3, noise_base=128, noise_width=256, noise_stages=3, dtype="bfloat16"),
+}

@@ -1,0 +1,94 @@
+"""Generator (content + style → picture), NoiseGenerator (noise → swatch) and Discriminator."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from stylejax.models import autoencoder, blocks
+from stylejax.models.config import ModelConfig
+
+
+class Generator(nn.Module):
+  """Content code + style vector → picture: the autoencoder's decoder, modulated by style.
+
+  One dense layer for each modulated layer of the decoder turns the style vector into that layer's
+  standard deviations (gain) and means (bias).
+
+  Source: Ghiasi et al. 2017, arXiv:1705.06830, section 2, with Huang & Belongie's moments.
+  """
+
+  config: ModelConfig
+
+  def setup(self):
+    self.decoder = autoencoder.Decoder(self.config)
+    self.modulation = [
+      nn.Dense(2 * width, bias_init=_unit_gain) for width in
+      autoencoder.modulated_widths(self.config)]
+
+  def __call__(self, code: autoencoder.ContentCode, vector: jax.Array,
+               strength: jax.Array | float = 1.0) -> jax.Array:
+    """Returns [B, H, W, 3] in [0, 1]; vector [B or 1, D], strength [B or 1, 1, 1, 1] or scalar."""
+    pairs = [jnp.split(dense(vector)[:, None, None], 2, -1) for dense in self.modulation]
+    return self.decoder(code, pairs, strength)
+
+
+def _unit_gain(key, shape, dtype=jnp.float32):
+  del key
+  return jnp.concatenate([jnp.ones(shape[0] // 2, dtype), jnp.zeros(shape[0] // 2, dtype)])
+
+
+class NoiseGenerator(nn.Module):
+  """z → swatch of paint.
+
+  z [B, Z] → Dense(8·8·base) → reshape (8, 8, base) → Conv 3×3 (width) → stages × [ConvTranspose
+  4×4 stride 2 (width), Conv 3×3 (width), Conv 3×3 (width)] → Conv 3×3 (3), ReLU between layers and
+  a sigmoid at the end. The defaults are the net that the project describes: Z = 100, base 128,
+  width 256, three stages, 64×64 pixels.
+  """
+
+  base: int = 128
+  width: int = 256
+  stages: int = 3
+  dtype: str = "float32"
+
+  @nn.compact
+  def __call__(self, z: jax.Array) -> jax.Array:
+    """[B, Z] standard normal → [B, S, S, 3] in [0, 1], S = 8·2^stages."""
+    def conv(features, x):
+      return nn.Conv(features, (3, 3), dtype=self.dtype, kernel_init=blocks.he_normal)(x)
+
+    x = nn.Dense(8 * 8 * self.base, dtype=self.dtype)(z)
+    x = nn.relu(conv(self.width, x.reshape(-1, 8, 8, self.base)))
+    for _ in range(self.stages):
+      x = nn.relu(nn.ConvTranspose(self.width, (4, 4), (2, 2), dtype=self.dtype,
+                                   kernel_init=blocks.he_normal)(x))
+      x = nn.relu(conv(self.width, x))
+      x = nn.relu(conv(self.width, x))
+    return nn.sigmoid(conv(3, x).astype("float32"))
+
+
+class Discriminator(nn.Module):
+  """Picture → patch scores at several scales; high means "a real artwork".
+
+  No normalisation, as a gradient penalty on single pictures needs (Gulrajani et al. 2017,
+  arXiv:1704.00028, section 4). Patches and scales: Isola et al. 2017, arXiv:1611.07004, section
+  3.2.2; Wang et al. 2018, arXiv:1711.11585, section 3.2.
+  """
+
+  config: ModelConfig
+
+  @nn.compact
+  def __call__(self, picture: jax.Array) -> tuple[jax.Array, ...]:
+    """[B, H, W, 3] in [0, 1] → for each scale a score map [B, h, w, 1], float32, unbounded."""
+    c = self.config
+    x = blocks.pad_to_multiple(picture, 2 ** (len(c.disc_widths) + c.disc_scales - 1))
+    scores = []
+    for scale in range(c.disc_scales):
+      x = blocks.downsample2(x) if scale else 2.0 * x - 1.0
+      y = blocks.space_to_depth(x)
+      for level, width in enumerate(c.disc_widths):
+        y = blocks.Conv(width, stride=1 if level == 0 else 2, dtype=c.dtype)(y)
+        y = nn.leaky_relu(y, 0.2)
+      y = nn.Conv(1, (1, 1), dtype=c.dtype)(y)
+      scores.append(y.astype(jnp.float32))
+    return tuple(scores)

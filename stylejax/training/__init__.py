@@ -1,0 +1,1 @@
+"""Config, state, steps (pure), loop, checkpoints, parallelism, monitoring."""

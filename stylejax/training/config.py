@@ -1,0 +1,211 @@
+"""What a training run can be told: one frozen dataclass per command, each field a flag.
+
+The docstring under a field is its help text. Units and ranges are in it.
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from stylejax.errors import InputError
+from stylejax.models.config import PRESETS, ModelConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+  """Settings that every training shares."""
+
+  preset: Literal["tiny", "base", "large"] = "base"
+  """Sizes of the nets: tiny (tests, seconds), base (the shipped weights), large (accelerators)."""
+  workdir: Path = Path("runs/stylejax")
+  """Folder of the run: config.json, metrics.jsonl, checkpoints, grids, TensorBoard files."""
+  content_dir: Path | None = None
+  """Folder of photos (JPEG, PNG, WebP; nested). Default: the two sample photos of the package."""
+  style_dir: Path | None = None
+  """Folder of artworks, likewise. Default: the three sample artworks of the package."""
+  steps: int = 20_000
+  """Steps to train in all, counted from 0 also when resuming."""
+  batch: int = 8
+  """Pictures of each kind per step, over all devices."""
+  size: int = 128
+  """Side of the square crops, in pixels; a multiple of 16, 32 or more."""
+  seed: int = 0
+  """Seed of every random draw: weights, order, crops, noise."""
+  learning_rate: float = 1e-3
+  """Peak step size of Adam."""
+  resume: bool = False
+  """Go on from the newest checkpoint in workdir (start afresh if there is none)."""
+  dry_run: bool = False
+  """Compile the step, print its parameters, FLOPs and memory, and stop."""
+
+  warmup_steps: int = 100
+  """Steps over which the learning rate rises from 0."""
+  decay_fraction: float = 0.3
+  """Last share of the steps, 0 to 1, over which the learning rate falls to final_rate."""
+  final_rate: float = 0.02
+  """Learning rate at the end, as a share of the peak."""
+  adam_b1: float = 0.9
+  """Adam's decay of the mean gradient."""
+  adam_b2: float = 0.99
+  """Adam's decay of the mean squared gradient."""
+  clip_norm: float = 1.0
+  """Gradients with a larger global norm are scaled down to it."""
+  ema_decay: float = 0.998
+  """Decay per step of the moving average of the weights; the average is what is exported."""
+  dtype: Literal["preset", "float32", "bfloat16"] = "preset"
+  """Dtype of activations; "preset" takes the preset's own. Parameters and losses stay float32."""
+
+  content_scale: tuple[float, float] = (1.0, 1.75)
+  """Side of the square cut from a photo, as multiples of size, before it is resized to size."""
+  style_scale: tuple[float, float] = (1.0, 2.5)
+  """The same for artworks."""
+  workers: int = 0
+  """Processes that decode pictures; 0 decodes in threads of this process."""
+  parallel: Literal["shard_map", "pmap"] = "shard_map"
+  """How the step is mapped over the devices; both give the same numbers."""
+
+  log_every: int = 10
+  """Steps between lines of metrics.jsonl."""
+  grid_every: int = 500
+  """Steps between picture grids (0: none)."""
+  save_every: int = 500
+  """Steps between checkpoints; one is also saved at the end and on SIGINT or SIGTERM."""
+  keep: int = 3
+  """Newest checkpoints to keep."""
+
+  def __post_init__(self):
+    checks = {
+      "--steps": (self.steps, 1, None), "--batch": (self.batch, 1, None),
+      "--size": (self.size, 32, None), "--log-every": (self.log_every, 1, None),
+      "--save-every": (self.save_every, 1, None), "--keep": (self.keep, 1, None),
+      "--grid-every": (self.grid_every, 0, None), "--workers": (self.workers, 0, None),
+      "--warmup-steps": (self.warmup_steps, 0, None), "--seed": (self.seed, 0, 2**31 - 1),
+      "--decay-fraction": (self.decay_fraction, 0, 1), "--ema-decay": (self.ema_decay, 0, 1),
+      "--final-rate": (self.final_rate, 0, 1), "--learning-rate": (self.learning_rate, 0, None),
+    }
+    for flag, (value, low, high) in checks.items():
+      if not value >= low or (high is not None and not value <= high):
+        span = f"{low} to {high}" if high is not None else f"{low} or more"
+        raise InputError(f"{flag}: found {value}, expected {span}")
+    for flag, span in (("--content-scale", self.content_scale), ("--style-scale", self.style_scale)):
+      if not 1 <= span[0] <= span[1]:
+        raise InputError(f"{flag}: found {span[0]} {span[1]}, expected 1 ≤ low ≤ high")
+    if self.size % 16:
+      raise InputError(f"--size: found {self.size}, expected a multiple of 16")
+
+  @property
+  def model(self) -> ModelConfig:
+    """The nets' config: the preset's, with the run's dtype."""
+    model = PRESETS[self.preset]
+    return model if self.dtype == "preset" else dataclasses.replace(model, dtype=self.dtype)
+
+  def to_json(self) -> str:
+    """All fields and the nets' sizes, for config.json."""
+    fields = {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(self).items()}
+    return json.dumps({"command": COMMANDS_BY_CONFIG[type(self)], **fields,
+                       "model": self.model.to_dict()}, indent=2)
+
+
+@dataclasses.dataclass(frozen=True)
+class AutoencoderConfig(TrainConfig):
+  """Train the content encoder and the decoder to give pictures back, photos and artworks alike."""
+
+  workdir: Path = Path("runs/autoencoder")
+  """Folder of the run."""
+  steps: int = 2_000
+  """Steps to train in all."""
+  learning_rate: float = 2e-3
+  """Peak step size of Adam."""
+  l1_weight: float = 1.0
+  """Weight of the mean absolute difference of pixels."""
+  multiscale_weight: float = 1.0
+  """Weight of the same at full, half and quarter size."""
+
+
+@dataclasses.dataclass(frozen=True)
+class GanConfig(TrainConfig):
+  """Train the noise generator against the discriminator to invent swatches of paint."""
+
+  workdir: Path = Path("runs/gan")
+  """Folder of the run."""
+  batch: int = 16
+  """Artwork crops per step, over all devices; their side is the noise generator's, not --size."""
+  learning_rate: float = 2e-4
+  """Step size of Adam for both players."""
+  adam_b1: float = 0.0
+  """Adam's decay of the mean gradient."""
+  decay_fraction: float = 0.5
+  """Last share of the steps over which the learning rate falls to final_rate."""
+  game: Literal["wasserstein", "hinge"] = "wasserstein"
+  """Wasserstein with gradient penalty, or hinge with R1."""
+  critic_steps: int = 3
+  """Discriminator updates for each generator update."""
+  penalty_weight: float = 10.0
+  """Weight of the gradient penalty (Wasserstein) or R1 (hinge)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TransferConfig(TrainConfig):
+  """Train the whole system: any photo in any artwork's style."""
+
+  workdir: Path = Path("runs/transfer")
+  """Folder of the run."""
+  init_from: Path | None = None
+  """Workdir of an autoencoder or transfer run whose newest weights to start from."""
+  vgg: Path | None = None
+  """A torchvision VGG16 state dict (.safetensors, or .pth) instead of the packaged VGG16."""
+  content_weight: float = 1.0
+  """Weight of the content loss: instance-normalised features at relu4_1, half of it at relu3_1."""
+  style_weight: float = 10.0
+  """Weight of the style loss by channel moments at relu1_1, relu2_1, relu3_1 and relu4_1."""
+  gram_weight: float = 0.0
+  """Weight of the style loss by Gram matrices at the same layers."""
+  identity_weight: float = 4.0
+  """Weight of the L1 to a picture regenerated in its own style, at a random strength in [0, 1]."""
+  tv_weight: float = 0.5
+  """Weight of the total variation."""
+  adversarial_weight: float = 0.02
+  """Weight of the discriminator's judgement; 0 trains without a discriminator."""
+  game: Literal["hinge", "wasserstein"] = "hinge"
+  """Hinge with R1, or Wasserstein with gradient penalty."""
+  penalty_weight: float = 10.0
+  """Weight of R1 (hinge) or of the gradient penalty (Wasserstein)."""
+  penalty_every: int = 8
+  """Steps between penalties; each is weighted by as much more."""
+  disc_learning_rate: float = 2e-4
+  """Step size of Adam for the discriminator."""
+
+
+COMMANDS: dict[str, type[TrainConfig]] = {
+  "autoencoder": AutoencoderConfig, "gan": GanConfig, "transfer": TransferConfig}
+COMMANDS_BY_CONFIG: dict[type, str] = {config: name for name, config in COMMANDS.items()}
+
+
+def saved_config(workdir: Path) -> dict[str, Any]:
+  """The config.json of a run; InputError if there is none."""
+  path = workdir / "config.json"
+  try:
+    found = json.loads(path.read_text())
+    ModelConfig.from_dict(found["model"])
+    return found
+  except FileNotFoundError:
+    raise InputError(f"workdir: found no config.json in {workdir}, expected a run's folder"
+                     ) from None
+  except (ValueError, KeyError, TypeError) as e:
+    raise InputError(f"{path}: found {e}, expected a run's config") from None
+
+
+def from_saved(found: dict[str, Any]) -> TrainConfig:
+  """The config that `saved_config` read; fields that this version lacks are left out."""
+  kind = COMMANDS[found["command"]]
+  fields = {}
+  for field in dataclasses.fields(kind):
+    if field.name in found:
+      value = found[field.name]
+      if isinstance(value, list):
+        value = tuple(value)
+      elif value is not None and isinstance(field.default, Path | None) and isinstance(value, str):
+        value = Path(value)
+      fields[field.name] = value
+  return kind(**fields)

@@ -1,0 +1,294 @@
+"""The training loop: pictures in, steps on the devices, metrics, grids and checkpoints out."""
+
+import logging
+import math
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from stylejax.data.perceptual import load_vgg
+from stylejax.data.pictures import decode_rgb
+from stylejax.data.pipeline import make_batches, prefetch_to_device
+from stylejax.data.sources import find_pictures, require_readable
+from stylejax.data.transforms import random_resized_crop
+from stylejax.errors import InputError
+from stylejax.training import checkpoint, config as configs, monitor, parallel, preview, steps
+from stylejax.training.config import TrainConfig
+from stylejax.training.state import JUDGED, TRAINED, TrainState, init_state
+
+SAMPLES = Path(__file__).parent.parent / "assets" / "samples"
+_logger = logging.getLogger("stylejax")
+
+
+def train(config: TrainConfig) -> None:
+  """Runs a training to its end, or to the SIGINT or SIGTERM that saves it and stops.
+
+  Args:
+    config: of the command to run; its workdir is made if need be.
+
+  Raises:
+    InputError: folders, files, sizes or checkpoints that don't fit; nothing is compiled before.
+    FloatingPointError: a loss became NaN or Inf; the checkpoints before it are kept.
+  """
+  command = configs.COMMANDS_BY_CONFIG[type(config)]
+  parallel.check_batch(config.batch)
+  content, style = _streams(config, command)
+  replicas = parallel.make_replicas(config.parallel, steps.make_step(config))
+  if config.dry_run:
+    dry_run(config, command, replicas)
+    return
+  with checkpoint.Checkpoints(_workdir(config), keep=config.keep) as checkpoints:
+    state = _start(config, command, checkpoints)
+    start = int(state.step)
+    if start >= config.steps:
+      print(f"{config.workdir}: already at step {start} of {config.steps}; --steps sets more")
+      return
+    _write_config(config)
+    batches = make_batches(
+      content, style, batch=config.batch, size=_crop_size(config, command), seed=config.seed,
+      start_step=start, content_scale=config.content_scale, style_scale=config.style_scale,
+      workers=config.workers, process_index=jax.process_index(),
+      process_count=jax.process_count())
+    pictures = _preview_pictures(content, style, config.size)
+    with (monitor.Monitor(config.workdir, steps=config.steps, start=start, batch=config.batch,
+                          description=command) as shown,
+          prefetch_to_device(batches, replicas.put_batch) as ready, _Interrupt() as interrupt):
+      _log_to(shown)
+      state = replicas.put_state(state)
+      run = _Run(config, command, replicas, checkpoints, shown, pictures, batches)
+      step = run.to_end(state, ready, start, interrupt)
+    batches.close()
+  if batches.skipped:
+    print(f"skipped {len(batches.skipped)} unreadable files")
+  print(f"{config.workdir}: saved at step {step}"
+        + ("" if step == config.steps else f" of {config.steps}; go on with --resume"))
+
+
+class _Run:
+  """What the loop needs at hand; one per run."""
+
+  def __init__(self, config, command, replicas, checkpoints, shown, pictures, batches):
+    self._config, self._command, self._replicas = config, command, replicas
+    self._checkpoints, self._shown, self._batches = checkpoints, shown, batches
+    self._pictures = pictures
+    self._preview = jax.jit(lambda params, c, s: preview.preview(command, params, c, s))
+
+  def to_end(self, state: TrainState, ready, step: int, interrupt: "_Interrupt") -> int:
+    """Steps until done or interrupted, saves, and returns the step reached."""
+    config = self._config
+    pending, since = [], None
+    while step < config.steps and not interrupt.seen:
+      state, metrics = self._replicas.step(state, next(ready))
+      pending.append(metrics)
+      step += 1
+      due = step % config.save_every == 0 or step == config.steps
+      grid = config.grid_every and (step % config.grid_every == 0 or step == config.steps)
+      if step % config.log_every == 0 or due or grid or since is None or interrupt.seen:
+        # Fetching waits for the device, so a check of every loss costs one wait per log.
+        self._log(step, pending, since)
+        pending, since = [], time.monotonic()
+      if grid:
+        self._grid(state, step)
+        since = time.monotonic()
+      if due:
+        self._save(state, step)
+    if pending:
+      self._log(step, pending, since)
+    self._save(state, step)
+    self._checkpoints.wait()
+    return step
+
+  def _log(self, step: int, pending: list, since: float | None) -> None:
+    fetched = [self._replicas.take_metrics(metrics) for metrics in pending]
+    for back, metrics in enumerate(reversed(fetched)):
+      for name, value in metrics.items():
+        if not math.isfinite(value):
+          raise FloatingPointError(
+            f"step {step - back}: found {name} = {value}, expected a finite number; checkpoints "
+            f"up to step {self._checkpoints.latest_step() or 0} are kept")
+    if since is not None:
+      mean = {name: float(np.mean([m[name] for m in fetched])) for name in fetched[0]}
+      self._shown.log(step, mean, (time.monotonic() - since) / len(pending))
+
+  def _save(self, state: TrainState, step: int) -> None:
+    self._checkpoints.save(self._replicas.take_state(state), self._batches.state() | {"step": step},
+                           self._config.to_json())
+
+  def _grid(self, state: TrainState, step: int) -> None:
+    params = self._replicas.take_state(state).ema_params
+    self._shown.grid(step, np.asarray(self._preview(params, *self._pictures)))
+
+
+def dry_run(config: TrainConfig, command: str, replicas) -> None:
+  """Compiles the step and prints its parameters, FLOPs and memory; trains nothing."""
+  state = jax.eval_shape(lambda: init_state(config, command))
+  if command == "transfer":
+    state = state.replace(frozen=jax.eval_shape(lambda: _frozen(config)))
+  size = _crop_size(config, command)
+  crops = np.zeros((config.batch, size, size, 3), np.uint8)
+  batch = {name: crops for name in ("content", "style") if name in _streams_of(command)}
+  batch = replicas.put_batch(batch | {"index": np.arange(config.batch, dtype=np.int32)})
+  compiled = replicas.lower(state, batch).compile()
+  cost, memory = compiled.cost_analysis(), compiled.memory_analysis()
+  parts = TRAINED[command] + (("discriminator",) if command in JUDGED else ())
+  print(f"{command}, preset {config.preset}, batch {config.batch}, {size} px, "
+        f"{len(jax.devices())} device(s)")
+  for part in parts:
+    count = sum(x.size for x in jax.tree.leaves(getattr(state.params, part)))
+    print(f"  {part:16} {count:>12,} parameters")
+  peak = (memory.argument_size_in_bytes + memory.output_size_in_bytes
+          + memory.temp_size_in_bytes - memory.alias_size_in_bytes)
+  print(f"  FLOPs of a step  {cost['flops'] / 1e9:>12,.1f} GFLOP per device")
+  print(f"  memory of a step {peak / 2**20:>12,.1f} MiB per device, of which the state "
+        f"{memory.argument_size_in_bytes / 2**20:,.1f} MiB")
+
+
+def _frozen(config):
+  return load_vgg(config.vgg)
+
+
+def _start(config: TrainConfig, command: str, checkpoints) -> TrainState:
+  """The state to go on from: a checkpoint, another run's weights, or fresh ones."""
+  make = jax.jit(lambda: init_state(config, command))
+  if config.resume and checkpoints.latest_step() is not None:
+    state, _ = checkpoints.restore(jax.eval_shape(make))
+  elif checkpoints.latest_step() is not None:
+    raise InputError(
+      f"--workdir: found a run at step {checkpoints.latest_step()} in {config.workdir}, expected "
+      "a new folder, or --resume to go on")
+  else:
+    state = make()
+    if getattr(config, "init_from", None):
+      state = _with_weights_of(config.init_from, state)
+  if command == "transfer":
+    state = state.replace(frozen=_frozen(config))
+  return state
+
+
+def load_run(workdir: Path) -> tuple[dict, TrainState]:
+  """(config.json, state) of a run's newest checkpoint.
+
+  Raises:
+    InputError: not a run's folder, or it has no checkpoint.
+  """
+  found = configs.saved_config(workdir)
+  config = configs.from_saved(found)
+  like = jax.eval_shape(lambda: init_state(config, found["command"]))
+  with checkpoint.Checkpoints(workdir) as checkpoints:
+    return found, checkpoints.restore(like)[0]
+
+
+def _with_weights_of(workdir: Path, state: TrainState) -> TrainState:
+  """Takes over the averaged weights that another run has; keeps the rest as initialised."""
+  found, other = load_run(workdir)
+  taken = {}
+  for part in TRAINED["transfer"] + ("discriminator",):
+    theirs, ours = getattr(other.ema_params, part), getattr(state.params, part)
+    if theirs is None or (part == "discriminator" and found["command"] != "transfer"):
+      continue
+    if part == "generator" and found["command"] == "autoencoder":
+      # An autoencoder never saw a style: of the generator it knows the decoder.
+      theirs = {**ours, "decoder": theirs["decoder"]}
+    if jax.tree.map(np.shape, theirs) != jax.tree.map(np.shape, ours):
+      raise InputError(
+        f"--init-from: found preset {found['preset']} in {workdir}, expected the sizes of this run")
+    taken[part] = theirs
+  return state.replace(params=state.params.replace(**taken),
+                       ema_params=jax.tree.map(np.copy, state.ema_params.replace(**taken)))
+
+
+def _streams_of(command: str) -> tuple[str, ...]:
+  return {"autoencoder": ("content",), "gan": ("style",), "transfer": ("content", "style")}[command]
+
+
+def _streams(config: TrainConfig, command: str):
+  """Files of the content and the style stream; an autoencoder sees both in one stream."""
+  content = _files(config.content_dir, "--content-dir", "content") if command != "gan" else None
+  style = _files(config.style_dir, "--style-dir", "style")
+  return (content + style, None) if command == "autoencoder" else (content, style)
+
+
+def _files(folder: Path | None, flag: str, sample: str) -> list[Path]:
+  if folder is None:
+    print(f"{flag}: not given, so the {sample} samples of the package are used")
+    folder = SAMPLES / sample
+  paths = find_pictures(folder, flag=flag)
+  require_readable(paths, flag)
+  return paths
+
+
+def _crop_size(config: TrainConfig, command: str) -> int:
+  return config.model.swatch_size if command == "gan" else config.size
+
+
+def _preview_pictures(content, style, size: int):
+  def crops(paths):
+    if paths is None:
+      return None
+    found = []
+    for place in range(len(paths)):
+      try:
+        picture = decode_rgb(paths[place * 7 % len(paths)])
+      except InputError:
+        continue
+      found.append(random_resized_crop(
+        picture, np.random.default_rng(place), size=2 * size, scale=(1.0, 1.0)))
+      if len(found) == preview.ROWS:
+        break
+    return np.stack([found[i % len(found)] for i in range(preview.ROWS)])
+
+  return crops(content), crops(style)
+
+
+def _workdir(config: TrainConfig) -> Path:
+  try:
+    config.workdir.mkdir(parents=True, exist_ok=True)
+    probe = config.workdir / ".writable"
+    probe.touch()
+    probe.unlink()
+  except OSError as e:
+    raise InputError(
+      f"--workdir: found {config.workdir} ({e.strerror}), expected a folder that can be written to"
+    ) from None
+  return config.workdir
+
+
+def _write_config(config: TrainConfig) -> None:
+  unfinished = config.workdir / "config.tmp"
+  unfinished.write_text(config.to_json() + "\n")
+  os.replace(unfinished, config.workdir / "config.json")
+
+
+def _log_to(shown: monitor.Monitor) -> None:
+  """Sends the library's warnings through the progress bar's console."""
+  handler = logging.Handler()
+  handler.emit = lambda record: shown.say(record.getMessage())
+  _logger.handlers = [handler]
+  _logger.propagate = False
+
+
+class _Interrupt:
+  """Turns the first SIGINT or SIGTERM into a flag; a second one stops at once."""
+
+  def __init__(self):
+    self.seen = False
+    self._before: dict[int, Callable] = {}
+
+  def __enter__(self) -> "_Interrupt":
+    for number in (signal.SIGINT, signal.SIGTERM):
+      self._before[number] = signal.signal(number, self._note)
+    return self
+
+  def __exit__(self, *_) -> None:
+    for number, handler in self._before.items():
+      signal.signal(number, handler)
+
+  def _note(self, number, frame) -> None:
+    del frame
+    self.seen = True
+    signal.signal(number, self._before[number])

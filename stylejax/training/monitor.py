@@ -1,0 +1,88 @@
+"""What a run shows: progress bar, metrics.jsonl, TensorBoard files, picture grids."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import rich.progress
+import tensorboardX
+from PIL import Image
+
+
+# The losses that have room on the progress bar, the most telling first.
+SHOWN = ("loss", "l1", "content", "style", "identity", "disc", "penalty")
+
+
+class Monitor:
+  """Writes a run's metrics and grids under its folder and shows its progress on the terminal."""
+
+  def __init__(self, workdir: Path, *, steps: int, start: int, batch: int, description: str):
+    self._workdir = workdir
+    self._batch = batch
+    self._start = start
+    self._metrics = _open_metrics(workdir / "metrics.jsonl", start)
+    self._board = tensorboardX.SummaryWriter(str(workdir / "tensorboard"))
+    self._progress = rich.progress.Progress(
+      rich.progress.TextColumn("{task.description}"), rich.progress.BarColumn(),
+      rich.progress.MofNCompleteColumn(), rich.progress.TextColumn("{task.fields[rate]}"),
+      rich.progress.TimeRemainingColumn(), rich.progress.TextColumn("{task.fields[losses]}"),
+      speed_estimate_period=120)
+    self._task = self._progress.add_task(
+      description, total=steps, completed=start, rate="", losses="compiling")
+
+  def __enter__(self) -> "Monitor":
+    self._progress.start()
+    return self
+
+  def __exit__(self, *_) -> None:
+    self._progress.stop()
+    self._board.close()
+    self._metrics.close()
+
+  def log(self, step: int, metrics: dict[str, float], seconds_per_step: float) -> None:
+    """One line of metrics.jsonl, TensorBoard scalars, and the progress bar's numbers."""
+    rate = self._batch / seconds_per_step
+    line = {"step": step, **{k: round(v, 6) for k, v in metrics.items()},
+            "images_per_second": round(rate, 3)}
+    self._metrics.write(json.dumps(line) + "\n")
+    self._metrics.flush()
+    for name, value in metrics.items():
+      self._board.add_scalar(name, value, step)
+    shown = [name for name in SHOWN if name in metrics]
+    self._progress.update(
+      self._task, completed=step, rate=f"{rate:.1f} images/s",
+      losses=" ".join(f"{name} {metrics[name]:.3g}" for name in shown))
+    if not self._progress.console.is_terminal:
+      left = self._progress.tasks[0].time_remaining
+      self._progress.console.print(
+        f"step {step}: {rate:.1f} images/s, {left if left is not None else '?'} s left, "
+        + ", ".join(f"{name} {metrics[name]:.4g}" for name in shown), soft_wrap=True)
+
+  def say(self, message: str) -> None:
+    """A line above the progress bar."""
+    self._progress.console.print(message, soft_wrap=True, highlight=False)
+
+  def grid(self, step: int, rows: np.ndarray) -> None:
+    """Saves pictures [R, C, H, W, 3] in [0, 1] as one PNG and to TensorBoard."""
+    count, columns, height, width, _ = rows.shape
+    grid = np.asarray(rows).transpose(0, 2, 1, 3, 4).reshape(count * height, columns * width, 3)
+    grid = np.round(np.clip(grid, 0.0, 1.0) * 255.0).astype(np.uint8)
+    folder = self._workdir / "grids"
+    folder.mkdir(exist_ok=True)
+    path = folder / f"step_{step:07d}.png"
+    unfinished = path.with_suffix(".tmp")
+    Image.fromarray(grid).save(unfinished, format="PNG")
+    os.replace(unfinished, path)
+    self._board.add_image("grid", grid, step, dataformats="HWC")
+
+
+def _open_metrics(path: Path, start: int):
+  """Opens for appending, without the lines of steps that are about to be done again."""
+  if path.exists():
+    lines = [line for line in path.read_text().splitlines() if line.endswith("}")]
+    kept = [line for line in lines if json.loads(line)["step"] <= start]
+    unfinished = path.with_suffix(".tmp")
+    unfinished.write_text("".join(line + "\n" for line in kept))
+    os.replace(unfinished, path)
+  return path.open("a")

@@ -1,0 +1,100 @@
+"""Maps a train step over all devices: `shard_map` under `jit` on a mesh "data", or `pmap`.
+
+Both give the same numbers. The step itself knows only the name of the axis that it averages over.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+
+from stylejax.errors import InputError
+
+AXIS = "data"
+
+
+def make_replicas(mode: str, step: Callable, devices: Sequence[jax.Device] | None = None):
+  """The mapped form of `step(state, batch, *, axis_name)`: `ShardMap` or `Pmap`."""
+  kinds = {"shard_map": ShardMap, "pmap": Pmap}
+  return kinds[mode](step, list(devices or jax.devices()))
+
+
+def check_batch(batch: int, devices: Sequence[jax.Device] | None = None) -> None:
+  """Raises InputError unless every device gets the same number of examples."""
+  count = len(devices or jax.devices())
+  if batch % count:
+    raise InputError(f"--batch: found {batch}, expected a multiple of the {count} devices")
+
+
+class ShardMap:
+  """State replicated over a 1-D mesh, batch split along it; one program for all devices."""
+
+  def __init__(self, step: Callable, devices: list[jax.Device]):
+    self.mesh = jax.sharding.Mesh(np.array(devices), (AXIS,))
+    self._replicated = NamedSharding(self.mesh, PartitionSpec())
+    self._split = NamedSharding(self.mesh, PartitionSpec(AXIS))
+    # check_vma off: gradients stay local until the step averages them, as under pmap.
+    self.step = jax.jit(
+      jax.shard_map(
+        functools.partial(step, axis_name=AXIS), mesh=self.mesh,
+        in_specs=(PartitionSpec(), PartitionSpec(AXIS)), out_specs=PartitionSpec(),
+        check_vma=False),
+      donate_argnums=0)
+
+  def lower(self, state: Any, batch: Any) -> jax.stages.Lowered:
+    """The step for a state of these shapes and a put batch, lowered but not run."""
+    return self.step.lower(state, batch)
+
+  def put_state(self, state: Any) -> Any:
+    """Copies a state to every device."""
+    return jax.device_put(state, self._replicated)
+
+  def put_batch(self, batch: dict[str, np.ndarray]) -> dict[str, jax.Array]:
+    """Splits this process's share of a global batch over its devices."""
+    return {name: jax.make_array_from_process_local_data(self._split, x)
+            for name, x in batch.items()}
+
+  def take_state(self, state: Any) -> Any:
+    """The state without its mapping, for checkpoints and previews."""
+    return state
+
+  def take_metrics(self, metrics: Any) -> Any:
+    """Metrics on the host, as floats."""
+    return jax.tree.map(float, jax.device_get(metrics))
+
+
+class Pmap:
+  """State stacked along a leading device axis, batch reshaped to [devices, B/devices, ...]."""
+
+  def __init__(self, step: Callable, devices: list[jax.Device]):
+    self._devices = devices
+    self._local = [d for d in devices if d.process_index == jax.process_index()]
+    self.step = jax.pmap(
+      functools.partial(step, axis_name=AXIS), axis_name=AXIS, devices=devices, donate_argnums=0)
+
+  def lower(self, state: Any, batch: Any) -> jax.stages.Lowered:
+    """The step for a state of these shapes and a put batch, lowered but not run."""
+    count = len(self._local)
+    stacked = jax.tree.map(lambda x: jax.ShapeDtypeStruct((count, *x.shape), x.dtype), state)
+    return self.step.lower(stacked, batch)
+
+  def put_state(self, state: Any) -> Any:
+    """Copies a state to every device."""
+    return jax.tree.map(lambda x: np.stack([np.asarray(x)] * len(self._local)), state)
+
+  def put_batch(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Splits this process's share of a global batch over its devices."""
+    count = len(self._local)
+    return {name: x.reshape(count, x.shape[0] // count, *x.shape[1:]) for name, x in batch.items()}
+
+  def take_state(self, state: Any) -> Any:
+    """The state of the first device; all hold the same."""
+    return jax.tree.map(lambda x: x.addressable_shards[0].data[0], state)
+
+  def take_metrics(self, metrics: Any) -> Any:
+    """Metrics on the host, as floats."""
+    return jax.tree.map(lambda x: float(np.asarray(x.addressable_shards[0].data).reshape(-1)[0]),
+                        metrics)

@@ -1,0 +1,90 @@
+"""What a training run carries from step to step, and how it starts."""
+
+import flax
+import jax
+import jax.numpy as jnp
+import optax
+
+from stylejax import transfer
+from stylejax.training.config import TrainConfig
+
+# What each command trains; the discriminator of a game is apart, with an optimizer of its own.
+TRAINED = {
+  "autoencoder": ("content_encoder", "generator"),
+  "gan": ("noise_generator",),
+  "transfer": ("content_encoder", "style_encoder", "generator"),
+}
+JUDGED = ("gan", "transfer")
+
+
+@flax.struct.dataclass
+class TrainState:
+  """State of a run; every leaf is an array, so it can be donated, mapped and saved as it is.
+
+  Attributes:
+    step: scalar int32, number of updates done.
+    params: the parts that the command trains, others None.
+    ema_params: moving average of the trained parts; the discriminator is as in params.
+    opt_state: optimizer of the trained parts.
+    disc_opt_state: optimizer of the discriminator, or None.
+    key: uint32 key data of the run's PRNG key; never changes.
+    frozen: parameters of the perceptual net, or None; not saved in checkpoints.
+  """
+
+  step: jax.Array
+  params: transfer.Params
+  ema_params: transfer.Params
+  opt_state: optax.OptState
+  disc_opt_state: optax.OptState | None
+  key: jax.Array
+  frozen: dict | None = None
+
+
+def select(params: transfer.Params, names: tuple[str, ...]) -> dict:
+  """The named parts as a dict, to differentiate or optimise."""
+  return {name: getattr(params, name) for name in names}
+
+
+def learning_rate_schedule(config: TrainConfig, peak: float) -> optax.Schedule:
+  """Linear rise over warmup_steps, level, then a cosine fall over the last decay_fraction."""
+  decay = round(config.decay_fraction * config.steps)
+  warmup = min(config.warmup_steps, config.steps - decay)
+  return optax.join_schedules([
+    optax.linear_schedule(0.0 if warmup else peak, peak, max(warmup, 1)),
+    optax.constant_schedule(peak),
+    optax.cosine_decay_schedule(peak, max(decay, 1), config.final_rate),
+  ], [warmup, config.steps - decay])
+
+
+def make_optimizers(config: TrainConfig) -> tuple[optax.GradientTransformation, ...]:
+  """(optimizer of the trained parts, optimizer of the discriminator)."""
+  def adam(peak, b1):
+    return optax.chain(
+      optax.clip_by_global_norm(config.clip_norm),
+      optax.adam(learning_rate_schedule(config, peak), b1, config.adam_b2))
+
+  disc_rate = getattr(config, "disc_learning_rate", config.learning_rate)
+  return adam(config.learning_rate, config.adam_b1), adam(disc_rate, 0.0)
+
+
+def init_state(config: TrainConfig, command: str) -> TrainState:
+  """The state at step 0; a pure function of the config, so `jax.eval_shape` gives its shapes."""
+  key = jax.random.key(config.seed)
+  init_key, run_key = jax.random.split(key)
+  params = transfer.init_params(init_key, config.model)
+  kept = TRAINED[command] + (("discriminator",) if command in JUDGED else ())
+  params = params.replace(**{name: None for name in transfer.PARTS if name not in kept})
+  return with_optimizers(config, command, params, jax.random.key_data(run_key))
+
+
+def with_optimizers(config: TrainConfig, command: str, params: transfer.Params,
+                    key: jax.Array) -> TrainState:
+  """A state at step 0 around given parameters."""
+  tx, disc_tx = make_optimizers(config)
+  return TrainState(
+    step=jnp.zeros((), jnp.int32),
+    params=params,
+    ema_params=jax.tree.map(jnp.copy, params),
+    opt_state=tx.init(select(params, TRAINED[command])),
+    disc_opt_state=disc_tx.init(params.discriminator) if command in JUDGED else None,
+    key=key)

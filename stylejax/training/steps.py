@@ -1,0 +1,242 @@
+"""The train steps: pure functions `step(state, batch, *, axis_name=None) -> (state, metrics)`.
+
+A step runs on one replica's share of the batch and averages over `axis_name` when it is given. It
+touches no file, clock or device. Batches are dicts of arrays: content and style uint8 [B, S, S, 3],
+and index int32 [B], the place of each example in the run's order, which keys every random draw.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from stylejax import transfer
+from stylejax.losses import adversarial, perceptual, reconstruction
+from stylejax.models import vgg
+from stylejax.training.config import (
+  AutoencoderConfig,
+  GanConfig,
+  TrainConfig,
+  TransferConfig,
+)
+from stylejax.training.state import TRAINED, TrainState, make_optimizers, select
+
+Metrics = dict[str, jax.Array]
+Step = Callable[..., tuple[TrainState, Metrics]]
+
+CONTENT_LAYERS = {"relu4_1": 1.0, "relu3_1": 0.5}
+STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
+
+
+def make_step(config: TrainConfig) -> Step:
+  """The train step of a config's command; closes over what is static and nothing else."""
+  makers = {AutoencoderConfig: make_autoencoder_step, GanConfig: make_gan_step,
+            TransferConfig: make_transfer_step}
+  return makers[type(config)](config)
+
+
+def make_autoencoder_step(config: AutoencoderConfig) -> Step:
+  """Content encoder and decoder learn to give pictures back."""
+  names = TRAINED["autoencoder"]
+  tx, _ = make_optimizers(config)
+
+  def step(state: TrainState, batch: dict, *, axis_name: str | None = None):
+    picture = _pictures(batch["content"])
+
+    def loss_fn(trained):
+      output = transfer.reconstruct(state.params.replace(**trained), picture)
+      terms = {
+        "l1": reconstruction.l1_loss(output, picture),
+        "multiscale": reconstruction.multiscale_l1_loss(output, picture),
+      }
+      loss = config.l1_weight * terms["l1"] + config.multiscale_weight * terms["multiscale"]
+      return loss, {"loss": loss, **terms}
+
+    grads, metrics = jax.grad(loss_fn, has_aux=True)(select(state.params, names))
+    grads, metrics = _average((grads, metrics), axis_name)
+    return _update(state, config, tx, names, grads, metrics)
+
+  return step
+
+
+def make_gan_step(config: GanConfig) -> Step:
+  """One discriminator update each step, one update of the noise generator every critic_steps."""
+  names = TRAINED["gan"]
+  tx, disc_tx = make_optimizers(config)
+  disc_loss, gen_loss, penalty = _game(config.game)
+
+  def step(state: TrainState, batch: dict, *, axis_name: str | None = None):
+    real = _pictures(batch["style"])
+    keys = _example_keys(state.key, batch["index"])
+    z = jax.vmap(lambda k: jax.random.normal(k, (config.model.noise_dim,)))(_folded(keys, 0))
+    fake = jax.lax.stop_gradient(transfer.swatches(state.params, z))
+
+    def disc_loss_fn(disc):
+      params = state.params.replace(discriminator=disc)
+      real_scores = transfer.discriminator_scores(params, real)
+      fake_scores = transfer.discriminator_scores(params, fake)
+      judged = disc_loss(real_scores, fake_scores)
+      steep = penalty(params, real, fake, _folded(keys, 1))
+      return judged + config.penalty_weight * steep, {
+        "disc": judged, "penalty": steep,
+        "score_real": transfer.mean_score(real_scores).mean(),
+        "score_fake": transfer.mean_score(fake_scores).mean()}
+
+    grads, metrics = jax.grad(disc_loss_fn, has_aux=True)(state.params.discriminator)
+    grads, metrics = _average((grads, metrics), axis_name)
+    state = _update_discriminator(state, disc_tx, grads)
+
+    def loss_fn(trained):
+      params = state.params.replace(**trained)
+      return gen_loss(transfer.discriminator_scores(params, transfer.swatches(params, z)))
+
+    loss, grads = _average(
+      jax.value_and_grad(loss_fn)(select(state.params, names)), axis_name)
+    metrics = {"loss": loss, **metrics}
+
+    def play(state):
+      return _update(state, config, tx, names, grads, metrics)
+
+    def wait(state):
+      norm = {"grad_norm": optax.global_norm(grads)}
+      return state.replace(step=state.step + 1), metrics | norm
+
+    return jax.lax.cond((state.step + 1) % config.critic_steps == 0, play, wait, state)
+
+  return step
+
+
+def make_transfer_step(config: TransferConfig) -> Step:
+  """The whole system: identity, content, style, total variation and the discriminator's judgement.
+
+  The identity term asks that a picture painted in its own style, at any strength, stays as it is:
+  strength is 0 for a quarter of the examples, 1 for a quarter and uniform between for the rest.
+  Pictures are the batch's photos and artworks in turn.
+  """
+  names = TRAINED["transfer"]
+  tx, disc_tx = make_optimizers(config)
+  disc_loss, gen_loss, penalty = _game(config.game)
+  layers = tuple(sorted(set(STYLE_LAYERS) | set(CONTENT_LAYERS)))
+  judged = config.adversarial_weight > 0
+
+  def features(frozen, picture, names):
+    return vgg.vgg16_features(frozen, picture, names, dtype=config.model.dtype)
+
+  def step(state: TrainState, batch: dict, *, axis_name: str | None = None):
+    content, style = _pictures(batch["content"]), _pictures(batch["style"])
+    keys = _example_keys(state.key, batch["index"])
+    strength = jax.vmap(lambda k: jax.random.uniform(k, minval=-0.5, maxval=1.5))(_folded(keys, 0))
+    strength = jnp.clip(strength, 0.0, 1.0)
+    own = jnp.where((batch["index"] % 2 == 0)[:, None, None, None], content, style)
+    content_features = features(state.frozen, content, tuple(CONTENT_LAYERS))
+    style_features = features(state.frozen, style, STYLE_LAYERS)
+
+    def loss_fn(trained):
+      params = state.params.replace(**trained)
+      stylized = transfer.stylize(params, content, style)
+      again = transfer.stylize(params, own, own, strength=strength)
+      found = features(state.frozen, stylized, layers)
+      found_style = {layer: found[layer] for layer in STYLE_LAYERS}
+      terms = {
+        "content": perceptual.content_loss(found, content_features, CONTENT_LAYERS),
+        "style": perceptual.moment_style_loss(found_style, style_features),
+        "identity": reconstruction.l1_loss(again, own),
+        "tv": reconstruction.total_variation(stylized),
+      }
+      if config.gram_weight:
+        terms["gram"] = perceptual.gram_style_loss(found_style, style_features)
+      if judged:
+        terms["adversarial"] = gen_loss(transfer.discriminator_scores(params, stylized))
+      loss = sum(getattr(config, f"{name}_weight") * term for name, term in terms.items())
+      return loss, ({"loss": loss, **terms}, stylized)
+
+    grads, (metrics, stylized) = jax.grad(loss_fn, has_aux=True)(select(state.params, names))
+    if judged:
+      fake = jax.lax.stop_gradient(stylized)
+
+      def disc_loss_fn(disc):
+        params = state.params.replace(discriminator=disc)
+        scores = [transfer.discriminator_scores(params, x) for x in (style, fake)]
+        loss = disc_loss(*scores)
+        return loss, {"disc": loss, "score_real": transfer.mean_score(scores[0]).mean(),
+                      "score_fake": transfer.mean_score(scores[1]).mean()}
+
+      def penalty_fn(disc):
+        params = state.params.replace(discriminator=disc)
+        weight = config.penalty_weight * config.penalty_every
+        return weight * penalty(params, style, fake, _folded(keys, 1))
+
+      disc = state.params.discriminator
+      disc_grads, disc_metrics = jax.grad(disc_loss_fn, has_aux=True)(disc)
+      disc_grads = jax.lax.cond(
+        state.step % config.penalty_every == 0,
+        lambda d, g: jax.tree.map(jnp.add, g, jax.grad(penalty_fn)(d)), lambda d, g: g,
+        disc, disc_grads)
+      disc_grads, disc_metrics = _average((disc_grads, disc_metrics), axis_name)
+      state = _update_discriminator(state, disc_tx, disc_grads)
+      metrics = metrics | disc_metrics
+    grads, metrics = _average((grads, metrics), axis_name)
+    return _update(state, config, tx, names, grads, metrics)
+
+  return step
+
+
+def _pictures(batch: jax.Array) -> jax.Array:
+  return batch.astype(jnp.float32) / 255.0
+
+
+def _example_keys(key_data: jax.Array, index: jax.Array) -> jax.Array:
+  key = jax.random.wrap_key_data(key_data)
+  return jax.vmap(lambda i: jax.random.fold_in(key, i))(index)
+
+
+def _folded(keys: jax.Array, salt: int) -> jax.Array:
+  return jax.vmap(lambda k: jax.random.fold_in(k, salt))(keys)
+
+
+def _average(tree, axis_name: str | None):
+  return tree if axis_name is None else jax.lax.pmean(tree, axis_name)
+
+
+def _game(name: str):
+  """(discriminator loss, generator loss, penalty(params, real, fake, keys)) of a game."""
+  def score(params):
+    return lambda x: transfer.mean_score(transfer.discriminator_scores(params, x))
+
+  def gradient_penalty(params, real, fake, keys):
+    mix = jax.vmap(jax.random.uniform)(keys)
+    return adversarial.gradient_penalty(score(params), real, fake, mix)
+
+  def r1_penalty(params, real, fake, keys):
+    del fake, keys
+    return adversarial.r1_penalty(score(params), real)
+
+  if name == "wasserstein":
+    return (adversarial.wasserstein_discriminator_loss, adversarial.wasserstein_generator_loss,
+            gradient_penalty)
+  return (adversarial.hinge_discriminator_loss, adversarial.wasserstein_generator_loss, r1_penalty)
+
+
+def _update(state: TrainState, config: TrainConfig, tx: optax.GradientTransformation,
+            names: tuple[str, ...], grads: dict, metrics: Metrics):
+  """One optimizer update of the named parts and of their moving average."""
+  trained = select(state.params, names)
+  updates, opt_state = tx.update(grads, state.opt_state, trained)
+  trained = optax.apply_updates(trained, updates)
+  # Early on the average follows closely, so that it holds nothing of the random start.
+  decay = jnp.minimum(config.ema_decay, (1.0 + state.step) / (10.0 + state.step))
+  average = optax.incremental_update(trained, select(state.ema_params, names), 1.0 - decay)
+  metrics = metrics | {"grad_norm": optax.global_norm(grads)}
+  return state.replace(
+    step=state.step + 1, params=state.params.replace(**trained),
+    ema_params=state.ema_params.replace(**average), opt_state=opt_state), metrics
+
+
+def _update_discriminator(state: TrainState, tx: optax.GradientTransformation, grads: dict):
+  disc = state.params.discriminator
+  updates, disc_opt_state = tx.update(grads, state.disc_opt_state, disc)
+  disc = optax.apply_updates(disc, updates)
+  return state.replace(
+    params=state.params.replace(discriminator=disc),
+    ema_params=state.ema_params.replace(discriminator=disc), disc_opt_state=disc_opt_state)

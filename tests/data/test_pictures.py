@@ -1,0 +1,308 @@
+"""Files of every mode into arrays, and every kind of bad file into one line."""
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageCms
+
+from stylejax.data.pictures import decode_rgb, read_picture
+from stylejax.errors import InputError
+
+H, W = 6, 9
+
+
+@pytest.fixture
+def rgb() -> np.ndarray:
+  return np.random.default_rng(0).integers(0, 256, (H, W, 3)).astype(np.uint8)
+
+
+def smooth(height: int, width: int) -> np.ndarray:
+  """A picture that JPEG keeps within a few levels: red grows rightwards, green downwards."""
+  y, x = np.mgrid[:height, :width]
+  red, green = 255 * x / max(width - 1, 1), 255 * y / max(height - 1, 1)
+  return np.stack([red, green, np.full_like(red, 90)], -1).round().astype(np.uint8)
+
+
+def encoded(array: np.ndarray, fmt: str = "JPEG", **options) -> bytes:
+  buffer = io.BytesIO()
+  Image.fromarray(array).save(buffer, fmt, **options)
+  return buffer.getvalue()
+
+
+def check(picture, mode, want, alpha=None, tolerance=1e-6):
+  assert picture.mode == mode
+  assert picture.rgb.dtype == np.float32
+  np.testing.assert_allclose(picture.rgb, want, atol=tolerance)
+  if alpha is None:
+    assert picture.alpha is None
+  else:
+    assert picture.alpha.dtype == np.float32
+    np.testing.assert_allclose(picture.alpha, alpha, atol=tolerance)
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp", "tif", "webp"])
+def test_rgb_is_exact_in_lossless_formats(tmp_path, rgb, suffix):
+  path = tmp_path / f"a.{suffix}"
+  Image.fromarray(rgb).save(path, **({"lossless": True} if suffix == "webp" else {}))
+  check(read_picture(path), "RGB", rgb / 255)
+  assert np.array_equal(decode_rgb(path), rgb)
+
+
+def test_jpeg_is_near(tmp_path):
+  path = tmp_path / "a.jpg"
+  path.write_bytes(encoded(smooth(40, 60), quality=95))
+  check(read_picture(path), "RGB", smooth(40, 60) / 255, tolerance=0.04)
+
+
+def test_grey_and_one_bit(tmp_path, rgb):
+  grey = rgb[..., 0]
+  Image.fromarray(grey).save(tmp_path / "l.png")
+  check(read_picture(tmp_path / "l.png"), "L", np.repeat(grey[..., None] / 255, 3, -1))
+  bits = grey > 128
+  Image.fromarray(bits).save(tmp_path / "1.png")
+  check(read_picture(tmp_path / "1.png"), "1", np.repeat(bits[..., None], 3, -1))
+  assert decode_rgb(tmp_path / "1.png").max() == 255
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_sixteen_bit_grey_keeps_its_bits(tmp_path, suffix):
+  grey = np.linspace(0, 65535, H * W).reshape(H, W).astype(np.uint16)
+  path = tmp_path / f"a.{suffix}"
+  Image.fromarray(grey).save(path)
+  picture = read_picture(path)
+  check(picture, "I;16", np.repeat(grey[..., None] / 65535, 3, -1))
+  assert len(np.unique(picture.rgb)) == H * W
+  assert np.array_equal(decode_rgb(path)[..., 0], np.rint(grey / 257).astype(np.uint8))
+
+
+def test_big_endian_thirty_two_bit_and_float_grey(tmp_path):
+  grey = np.linspace(0, 65535, H * W).reshape(H, W)
+  wide = Image.fromarray(grey.astype(np.int32))
+  assert wide.mode == "I"
+  wide.save(tmp_path / "i.tif")
+  want = np.repeat(grey[..., None] / 65535, 3, -1)
+  check(read_picture(tmp_path / "i.tif"), "I", want, tolerance=2e-5)
+  Image.fromarray((grey / 65535).astype(np.float32)).save(tmp_path / "f.tif")
+  check(read_picture(tmp_path / "f.tif"), "F", want)
+  big = grey.astype(">u2")
+  Image.frombytes("I;16B", (W, H), big.tobytes()).save(tmp_path / "b.tif")
+  want = np.repeat(big[..., None].astype(float) / 65535, 3, -1)
+  np.testing.assert_allclose(read_picture(tmp_path / "b.tif").rgb, want, atol=1e-6)
+
+
+def test_alpha_is_kept_apart(tmp_path, rgb):
+  alpha = np.linspace(0, 255, H * W).reshape(H, W).astype(np.uint8)
+  rgba = np.dstack([rgb, alpha])
+  Image.fromarray(rgba).save(tmp_path / "rgba.png")
+  check(read_picture(tmp_path / "rgba.png"), "RGBA", rgb / 255, alpha / 255)
+  la = Image.merge("LA", [Image.fromarray(rgb[..., 0]), Image.fromarray(alpha)])
+  la.save(tmp_path / "la.png")
+  want = np.repeat(rgb[..., :1] / 255, 3, -1)
+  check(read_picture(tmp_path / "la.png"), "LA", want, alpha / 255)
+
+
+def test_transparency_is_laid_on_white_for_training(tmp_path, rgb):
+  alpha = np.zeros((H, W), np.uint8)
+  alpha[:, 4:] = 255
+  Image.fromarray(np.dstack([rgb, alpha])).save(tmp_path / "a.png")
+  got = decode_rgb(tmp_path / "a.png")
+  assert (got[:, :4] == 255).all()
+  assert np.array_equal(got[:, 4:], rgb[:, 4:])
+
+
+def test_palette_with_and_without_transparency(tmp_path):
+  index = Image.fromarray((np.arange(H * W).reshape(H, W) % 3).astype(np.uint8), "L")
+  image = Image.new("P", (W, H))
+  image.putdata(list(np.asarray(index).ravel()))
+  image.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255])
+  colours = np.eye(3)[np.asarray(index)]
+  image.save(tmp_path / "p.png")
+  check(read_picture(tmp_path / "p.png"), "P", colours)
+  image.save(tmp_path / "t.png", transparency=1)
+  check(read_picture(tmp_path / "t.png"), "P", colours, np.asarray(index) != 1)
+  image.save(tmp_path / "a.png", transparency=bytes([0, 128, 255]))
+  want = np.array([0, 128, 255])[np.asarray(index)] / 255
+  check(read_picture(tmp_path / "a.png"), "P", colours, want)
+
+
+def test_grey_and_colour_key_transparency(tmp_path):
+  grey = (np.arange(H * W).reshape(H, W)).astype(np.uint8)
+  Image.fromarray(grey).save(tmp_path / "l.png", transparency=7)
+  np.testing.assert_array_equal(read_picture(tmp_path / "l.png").alpha, grey != 7)
+  wide = grey.astype(np.uint16) * 1000
+  Image.fromarray(wide).save(tmp_path / "w.png", transparency=7000)
+  picture = read_picture(tmp_path / "w.png")
+  np.testing.assert_array_equal(picture.alpha, wide != 7000)
+  assert (decode_rgb(tmp_path / "w.png")[wide == 7000] == 255).all()
+
+
+def test_cmyk_jpeg(tmp_path):
+  image = Image.fromarray(smooth(32, 32)).convert("CMYK")
+  image.save(tmp_path / "a.jpg", quality=95)
+  check(read_picture(tmp_path / "a.jpg"), "CMYK", smooth(32, 32) / 255, tolerance=0.08)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
+def test_orientation_is_undone(tmp_path, orientation, suffix):
+  # The definition of EXIF 2.3: where row 0 and column 0 of the stored pixels lie in the scene.
+  upright = smooth(24, 40)
+  stored = {
+    1: upright,
+    2: upright[:, ::-1],
+    3: upright[::-1, ::-1],
+    4: upright[::-1],
+    5: upright.transpose(1, 0, 2),
+    6: np.rot90(upright, 1),
+    7: upright[::-1, ::-1].transpose(1, 0, 2),
+    8: np.rot90(upright, -1),
+  }[orientation]
+  exif = Image.Exif()
+  exif[274] = orientation
+  path = tmp_path / f"a.{suffix}"
+  Image.fromarray(np.ascontiguousarray(stored)).save(path, exif=exif, quality=95)
+  check(read_picture(path), "RGB", upright / 255, tolerance=0.04)
+  assert decode_rgb(path).shape == upright.shape
+
+
+def exchanging_profile() -> bytes:
+  """An RGB profile whose numbers mean other colours: sRGB with red and blue exchanged."""
+  data = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+  count = int.from_bytes(data[128:132], "big")
+  entries = {bytes(data[132 + 12 * i : 136 + 12 * i]): 132 + 12 * i for i in range(count)}
+  red, blue = entries[b"rXYZ"], entries[b"bXYZ"]
+  data[red + 4 : red + 12], data[blue + 4 : blue + 12] = (
+    data[blue + 4 : blue + 12],
+    data[red + 4 : red + 12],
+  )
+  return bytes(data)
+
+
+def test_a_profile_is_converted_to_srgb(tmp_path, rgb):
+  path = tmp_path / "a.png"
+  Image.fromarray(rgb).save(path, icc_profile=exchanging_profile())
+  check(read_picture(path), "RGB", rgb[..., ::-1] / 255, tolerance=2.5 / 255)
+  alpha = np.full((H, W), 77, np.uint8)
+  Image.fromarray(np.dstack([rgb, alpha])).save(path, icc_profile=exchanging_profile())
+  check(read_picture(path), "RGBA", rgb[..., ::-1] / 255, alpha / 255, tolerance=2.5 / 255)
+
+
+def test_an_rgb_profile_on_grey_leaves_it_grey(tmp_path, rgb):
+  path = tmp_path / "a.png"
+  Image.fromarray(rgb[..., 0]).save(path, icc_profile=exchanging_profile())
+  check(read_picture(path), "L", np.repeat(rgb[..., :1] / 255, 3, -1), tolerance=2.5 / 255)
+
+
+def test_an_srgb_profile_changes_nothing_and_a_broken_one_is_ignored(tmp_path, rgb):
+  srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+  for name, profile in (("s", srgb), ("b", b"not a profile"), ("t", srgb[:200])):
+    path = tmp_path / f"{name}.png"
+    Image.fromarray(rgb).save(path, icc_profile=profile)
+    check(read_picture(path), "RGB", rgb / 255)
+
+
+def test_first_frame_of_an_animation(tmp_path):
+  frames = [Image.new("RGB", (W, H), colour) for colour in ((255, 0, 0), (0, 0, 255))]
+  for suffix, options in (("gif", {}), ("webp", {"lossless": True}), ("png", {})):
+    path = tmp_path / f"a.{suffix}"
+    frames[0].save(path, save_all=True, append_images=frames[1:], **options)
+    np.testing.assert_array_equal(read_picture(path).rgb[0, 0], [1, 0, 0])
+
+
+def test_draft_halves_only_while_the_shorter_side_suffices(tmp_path):
+  path = tmp_path / "a.jpg"
+  path.write_bytes(encoded(smooth(400, 640), quality=95))
+  assert decode_rgb(path).shape == (400, 640, 3)
+  assert decode_rgb(path, min_side=201).shape == (400, 640, 3)
+  assert decode_rgb(path, min_side=200).shape == (200, 320, 3)
+  assert decode_rgb(path, min_side=60).shape == (100, 160, 3)
+  small = decode_rgb(path, min_side=100)
+  want = smooth(400, 640).reshape(100, 4, 160, 4, 3).mean((1, 3))
+  assert np.abs(small - want).max() < 8
+
+
+def expect_one_line(path, *words, **options):
+  for read in (read_picture, decode_rgb):
+    with pytest.raises(InputError) as caught:
+      read(path, **options)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.startswith(f"{path}: found ")
+    for word in (*words, "expected"):
+      assert word in message
+
+
+def test_bad_files_are_named(tmp_path, rgb):
+  expect_one_line(tmp_path / "none.png", "no such file")
+  expect_one_line(tmp_path, "folder")
+  empty = tmp_path / "empty.jpg"
+  empty.touch()
+  expect_one_line(empty, "empty", "0 bytes")
+  text = tmp_path / "text.png"
+  text.write_text("I am not a picture\n")
+  expect_one_line(text, "not a picture")
+  expect_one_line(text / "below.png", "no such file")
+  # A format Pillow reads, but which runs another program: must not even be tried.
+  eps = tmp_path / "a.png"
+  Image.fromarray(rgb).save(eps, "EPS")
+  expect_one_line(eps, "not a picture")
+
+
+@pytest.mark.parametrize("fmt", ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF"])
+@pytest.mark.parametrize("kept", [0.5, 0.9])
+def test_truncated_files_are_refused(tmp_path, fmt, kept):
+  data = encoded(np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8), fmt)
+  path = tmp_path / "cut"
+  path.write_bytes(data[: int(len(data) * kept)])
+  expect_one_line(path)
+
+
+def test_truncated_progressive_jpeg_is_refused(tmp_path):
+  data = encoded(smooth(200, 200), progressive=True)
+  path = tmp_path / "cut.jpg"
+  path.write_bytes(data[: len(data) * 2 // 3])
+  expect_one_line(path, "damaged")
+
+
+def test_too_many_pixels(tmp_path, recwarn):
+  path = tmp_path / "bomb.png"
+  # Above both limits of Pillow (89 and 179 megapixels), from a few kB of file.
+  Image.new("1", (20_000, 16_000)).save(path)
+  limit = Image.MAX_IMAGE_PIXELS
+  expect_one_line(path, "320 megapixels", "300 megapixels")
+  expect_one_line(path, max_pixels=1000)
+  assert Image.MAX_IMAGE_PIXELS == limit
+  assert not recwarn.list
+
+
+def test_between_pillows_limit_and_ours_is_read_without_a_warning(tmp_path, recwarn):
+  path = tmp_path / "large.png"
+  Image.new("1", (14_000, 7_000)).save(path)
+  assert decode_rgb(path).shape == (7_000, 14_000, 3)
+  assert not recwarn.list
+
+
+@pytest.mark.filterwarnings("error")
+@settings(
+  max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+  fmt=st.sampled_from(["JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF"]),
+  edits=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=8),
+  kept=st.floats(0, 1),
+)
+def test_damaged_bytes_give_a_picture_or_one_line(tmp_path, fmt, edits, kept):
+  data = bytearray(encoded(smooth(20, 30), fmt))
+  for position, value in edits:
+    data[int(position * len(data))] = value
+  path = tmp_path / "damaged"
+  path.write_bytes(data[: int(len(data) * kept)])
+  try:
+    picture = read_picture(path, max_pixels=10**6)
+  except InputError as error:
+    assert "\n" not in str(error)
+  else:
+    assert picture.rgb.ndim == 3 and np.isfinite(picture.rgb).all()

@@ -1,0 +1,77 @@
+"""Train stylejax on a folder of photos and a folder of artworks.
+
+    python train.py autoencoder --content-dir photos --style-dir artworks --workdir runs/ae
+    python train.py transfer    --content-dir photos --style-dir artworks --init-from runs/ae
+    python train.py gan         --style-dir artworks
+    python train.py export      --workdir runs/transfer --output mine.safetensors
+
+`python train.py COMMAND --help` explains each setting. Without folders a command trains on the
+package's few sample pictures, to see it work: add --preset tiny --steps 20.
+"""
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from stylejax.errors import InputError
+from stylejax.inference.compilation import enable_cache
+from stylejax.training.config import AutoencoderConfig, GanConfig, TransferConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Export:
+  """Write the newest checkpoint's averaged weights as a file for infer.py --weights."""
+
+  workdir: Path
+  """Folder of the run."""
+  output: Path
+  """File to write, ending in .safetensors."""
+  float32: bool = False
+  """Keep 32 bits per weight; by default weights are stored in 16, half the size."""
+
+
+Command = (
+  Annotated[AutoencoderConfig, tyro.conf.subcommand("autoencoder")]
+  | Annotated[GanConfig, tyro.conf.subcommand("gan")]
+  | Annotated[TransferConfig, tyro.conf.subcommand("transfer")]
+  | Annotated[Export, tyro.conf.subcommand("export")]
+)
+
+
+def export(options: Export) -> None:
+  """Writes the weights file of a run."""
+  from stylejax.inference.weights import save_weights
+  from stylejax.training.loop import load_run
+
+  if options.output.suffix != ".safetensors":
+    raise InputError(f"--output: found {options.output}, expected a name ending in .safetensors")
+  config, state = load_run(options.workdir)
+  metadata = {"command": config["command"], "step": str(int(state.step))}
+  save_weights(options.output, state.ema_params, metadata,
+               dtype="float32" if options.float32 else "float16")
+  print(f"{options.output}: {options.output.stat().st_size / 1e6:.2f} MB, "
+        f"{config['command']} at step {int(state.step)}")
+
+
+def main(argv: list[str] | None = None) -> int:
+  """Parses, trains or exports; returns the exit code."""
+  try:
+    options = tyro.cli(Command, args=argv, description=__doc__, prog="train.py")
+    if isinstance(options, Export):
+      export(options)
+    else:
+      enable_cache()
+      from stylejax.training.loop import train
+
+      train(options)
+  except (InputError, FloatingPointError) as error:
+    print(f"error: {error}", file=sys.stderr)
+    return 2 if isinstance(error, InputError) else 1
+  return 0
+
+
+if __name__ == "__main__":
+  sys.exit(main())
