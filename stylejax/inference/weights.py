@@ -130,8 +130,9 @@ def load_pretrained(name_or_path: str | os.PathLike = "base") -> transfer.Params
   if files is None:
     path = Path(name_or_path)
     if not path.exists():
-      raise InputError(f"weights {name_or_path}: found neither a packaged name nor a file, expected "
-                       f"{' or '.join(map(repr, PACKAGED))} or the path of a .safetensors file")
+      raise InputError(f"weights {name_or_path}: found neither a packaged name nor a file, "
+                       f"expected {' or '.join(map(repr, PACKAGED))} or the path of a .safetensors "
+                       "file")
     return load_weights(path)
   folder = resources.files("stylejax") / "assets" / "weights"
   params = None
@@ -197,8 +198,8 @@ def _read(path: Path, *, arrays: bool = True) -> tuple[dict[str, np.ndarray], di
 def _config(path: Path, metadata: dict[str, str]) -> ModelConfig:
   """The model config of a file's metadata."""
   if "stylejax_config" not in metadata or "stylejax_format" not in metadata:
-    raise InputError(f"weights {path}: found a safetensors file without stylejax's config, expected "
-                     "one written by `train.py export`")
+    raise InputError(f"weights {path}: found a safetensors file without stylejax's config, "
+                     "expected one written by `train.py export`")
   version = metadata["stylejax_format"]
   if version != FORMAT:
     raise InputError(f"weights {path}: found format version {version!r}, expected {FORMAT!r}")

@@ -1,5 +1,6 @@
 """The training loop: pictures in, steps on the devices, metrics, grids and checkpoints out."""
 
+import contextlib
 import logging
 import math
 import os
@@ -55,14 +56,14 @@ def train(config: TrainConfig) -> None:
       workers=config.workers, process_index=jax.process_index(),
       process_count=jax.process_count())
     pictures = _preview_pictures(content, style, config.size)
-    with (monitor.Monitor(config.workdir, steps=config.steps, start=start, batch=config.batch,
+    with (contextlib.closing(batches),
+          monitor.Monitor(config.workdir, steps=config.steps, start=start, batch=config.batch,
                           description=command) as shown,
           prefetch_to_device(batches, replicas.put_batch) as ready, _Interrupt() as interrupt):
       _log_to(shown)
       state = replicas.put_state(state)
       run = _Run(config, command, replicas, checkpoints, shown, pictures, batches)
       step = run.to_end(state, ready, start, interrupt)
-    batches.close()
   if batches.skipped:
     print(f"skipped {len(batches.skipped)} unreadable files")
   print(f"{config.workdir}: saved at step {step}"

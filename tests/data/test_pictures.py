@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from stylejax.data.pictures import decode_rgb, read_picture
+from stylejax.data.pictures import _to_srgb, decode_rgb, read_picture
 from stylejax.errors import InputError
 
 H, W = 6, 9
@@ -168,36 +168,48 @@ def test_orientation_is_undone(tmp_path, orientation, suffix):
   assert decode_rgb(path).shape == upright.shape
 
 
-def exchanging_profile() -> bytes:
-  """An RGB profile whose numbers mean other colours: sRGB with red and blue exchanged."""
+def srgb_profile_with(edit) -> bytes:
+  """The sRGB profile after edit(data, entries): entries are the offsets of its tags' entries."""
   data = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
   count = int.from_bytes(data[128:132], "big")
-  entries = {bytes(data[132 + 12 * i : 136 + 12 * i]): 132 + 12 * i for i in range(count)}
-  red, blue = entries[b"rXYZ"], entries[b"bXYZ"]
-  data[red + 4 : red + 12], data[blue + 4 : blue + 12] = (
-    data[blue + 4 : blue + 12],
-    data[red + 4 : red + 12],
-  )
+  edit(data, {bytes(data[132 + 12 * i :][:4]): 132 + 12 * i for i in range(count)})
   return bytes(data)
+
+
+def exchange_red_and_blue(data: bytearray, entries: dict[bytes, int]) -> None:
+  red, blue = entries[b"rXYZ"] + 4, entries[b"bXYZ"] + 4
+  data[red : red + 8], data[blue : blue + 8] = data[blue : blue + 8], data[red : red + 8]
+
+
+def make_linear(data: bytearray, entries: dict[bytes, int]) -> None:
+  # A curve without points is the identity (ICC.1, curveType); all three channels share it.
+  offset = int.from_bytes(data[entries[b"rTRC"] + 4 :][:4], "big")
+  data[offset : offset + 12] = b"curv" + bytes(8)
 
 
 def test_a_profile_is_converted_to_srgb(tmp_path, rgb):
   path = tmp_path / "a.png"
-  Image.fromarray(rgb).save(path, icc_profile=exchanging_profile())
+  profile = srgb_profile_with(exchange_red_and_blue)
+  Image.fromarray(rgb).save(path, icc_profile=profile)
   check(read_picture(path), "RGB", rgb[..., ::-1] / 255, tolerance=2.5 / 255)
+  assert np.abs(decode_rgb(path).astype(int) - rgb[..., ::-1]).max() <= 2
   alpha = np.full((H, W), 77, np.uint8)
-  Image.fromarray(np.dstack([rgb, alpha])).save(path, icc_profile=exchanging_profile())
+  Image.fromarray(np.dstack([rgb, alpha])).save(path, icc_profile=profile)
   check(read_picture(path), "RGBA", rgb[..., ::-1] / 255, alpha / 255, tolerance=2.5 / 255)
 
 
-def test_an_rgb_profile_on_grey_leaves_it_grey(tmp_path, rgb):
+def test_an_rgb_profile_holds_for_grey_too(tmp_path, rgb):
   path = tmp_path / "a.png"
-  Image.fromarray(rgb[..., 0]).save(path, icc_profile=exchanging_profile())
-  check(read_picture(path), "L", np.repeat(rgb[..., :1] / 255, 3, -1), tolerance=2.5 / 255)
+  Image.fromarray(rgb[..., 0]).save(path, icc_profile=srgb_profile_with(make_linear))
+  linear = rgb[..., :1] / 255
+  # IEC 61966-2-1: linear light to sRGB numbers.
+  want = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+  check(read_picture(path), "L", np.repeat(want, 3, -1), tolerance=2.5 / 255)
 
 
 def test_an_srgb_profile_changes_nothing_and_a_broken_one_is_ignored(tmp_path, rgb):
   srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+  assert _to_srgb(srgb, "RGB") is None  # Not even run: it would cost time.
   for name, profile in (("s", srgb), ("b", b"not a profile"), ("t", srgb[:200])):
     path = tmp_path / f"{name}.png"
     Image.fromarray(rgb).save(path, icc_profile=profile)
@@ -279,9 +291,22 @@ def test_too_many_pixels(tmp_path, recwarn):
 
 
 def test_between_pillows_limit_and_ours_is_read_without_a_warning(tmp_path, recwarn):
-  path = tmp_path / "large.png"
-  Image.new("1", (14_000, 7_000)).save(path)
-  assert decode_rgb(path).shape == (7_000, 14_000, 3)
+  path = tmp_path / "large.jpg"
+  Image.new("L", (10_000, 9_000)).save(path)
+  assert decode_rgb(path, min_side=1125).shape == (1125, 1250, 3)
+  assert not recwarn.list
+
+
+def test_odd_exif_is_read_without_a_warning(tmp_path, recwarn):
+  exif = Image.Exif()
+  exif[270] = "x" * 40
+  data = bytearray(encoded(smooth(20, 30), exif=exif))
+  # The description's length, 41 bytes, becomes one that ends behind the file.
+  at = data.index(b"\x00\x29", data.index(b"Exif"))
+  data[at] = 255
+  path = tmp_path / "a.jpg"
+  path.write_bytes(data)
+  read_picture(path)
   assert not recwarn.list
 
 

@@ -67,10 +67,13 @@ def test_require_readable_stops_at_the_first_that_decodes(tmp_path, monkeypatch)
     require_readable([paths[0], paths[2]], "--style-dir")
 
 
-def test_a_bad_file_is_replaced_by_the_next_and_reported(tmp_path):
+def test_a_bad_file_is_replaced_by_the_next_and_reported(tmp_path, monkeypatch):
   paths = [write(tmp_path / f"{i}.png", i * 10) for i in range(5)]
   for i in (1, 2, 4):
     bad(paths[i])
+  opened = []
+  original = Image.open
+  monkeypatch.setattr(Image, "open", lambda p, **k: opened.append(p) or original(p, **k))
   source = PictureSource(paths)
   assert len(source) == 5
   for _ in range(2):  # The second time from memory, with the same answer.
@@ -81,6 +84,7 @@ def test_a_bad_file_is_replaced_by_the_next_and_reported(tmp_path):
     assert skipped == [[], [str(paths[1]), str(paths[2])], [str(paths[2])], [], [str(paths[4])]]
     assert "not a picture" in got[1].skipped[0].reason
     assert str(paths[1]) not in got[1].skipped[0].reason
+  assert all(opened.count(paths[i]) == 1 for i in (1, 2, 4))
 
 
 def test_a_file_deleted_later_is_replaced_too(tmp_path):

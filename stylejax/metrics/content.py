@@ -1,0 +1,153 @@
+"""How far a picture has moved from another: PSNR, SSIM and a distance of the LPIPS form.
+
+Pictures are [B, H, W, 3] RGB float in [0, 1]; every function returns one number a picture, [B].
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from stylejax.errors import InputError
+from stylejax.models.vgg import vgg16_features
+
+LPIPS_LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3")
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+
+
+def psnr(picture: jax.Array, reference: jax.Array) -> jax.Array:
+  """Peak signal-to-noise ratio.
+
+  PSNR = −10 log10 (1/3HW) Σ (picture − reference)²
+
+  Args:
+    picture: [B, H, W, 3] in [0, 1].
+    reference: of the same shape.
+
+  Returns:
+    [B] in dB, higher is closer; inf for equal pictures.
+
+  Raises:
+    InputError: shapes that differ, or aren't [B, H, W, 3].
+  """
+  check_pair(picture, reference)
+  error = jnp.mean(jnp.square(picture - reference), axis=(1, 2, 3))
+  return -10 * jnp.log10(error)
+
+
+def ssim(picture: jax.Array, reference: jax.Array) -> jax.Array:
+  """Structural similarity of the luma, averaged over all windows that lie inside the picture.
+
+  SSIM = (2 μ_x μ_y + c1)(2 σ_xy + c2) / ((μ_x² + μ_y² + c1)(σ_x² + σ_y² + c2))
+
+  with Gaussian windows of 11×11 pixels and σ = 1.5, c1 = 0.01², c2 = 0.03².
+
+  Args:
+    picture: [B, H, W, 3] in [0, 1], H and W ≥ 11.
+    reference: of the same shape.
+
+  Returns:
+    [B], at most 1, which is reached by equal pictures.
+
+  Raises:
+    InputError: shapes that differ, aren't [B, H, W, 3], or are smaller than a window.
+
+  Source: Wang, Bovik, Sheikh & Simoncelli 2004, doi:10.1109/TIP.2003.819861; the picture is not
+  downsampled beforehand, and luma is BT.601's without rounding.
+  """
+  check_pair(picture, reference)
+  if min(picture.shape[1:3]) < 11:
+    raise InputError(f"SSIM picture: found shape {picture.shape}, expected at least 11×11 pixels")
+  c1, c2 = 0.01**2, 0.03**2
+  x, y = (jnp.dot(p.astype(jnp.float32), jnp.array(LUMA)) for p in (picture, reference))
+  # Around the mid-grey the products below lose fewer digits.
+  x_mean, y_mean = _window_mean(x - 0.5), _window_mean(y - 0.5)
+  x_var = _window_mean(jnp.square(x - 0.5)) - jnp.square(x_mean)
+  y_var = _window_mean(jnp.square(y - 0.5)) - jnp.square(y_mean)
+  covariance = _window_mean((x - 0.5) * (y - 0.5)) - x_mean * y_mean
+  x_mean, y_mean = x_mean + 0.5, y_mean + 0.5
+  luminance = (2 * x_mean * y_mean + c1) / (jnp.square(x_mean) + jnp.square(y_mean) + c1)
+  structure = (2 * covariance + c2) / (x_var + y_var + c2)
+  return jnp.mean(luminance * structure, axis=(1, 2))
+
+
+def lpips_vgg(
+  vgg_params: Mapping[str, Any],
+  heads: Mapping[str, jax.Array],
+  picture: jax.Array,
+  reference: jax.Array,
+) -> jax.Array:
+  """A perceptual distance of the LPIPS form on VGG16: a variant, not LPIPS.
+
+  d = Σ_l (1/H_l W_l) Σ_p Σ_c w_lc (f̂_lpc − ĝ_lpc)²,   f̂ = f / ‖f‖ over the channels of a pixel
+
+  over relu1_2, relu2_2, relu3_3, relu4_3 and relu5_3.
+
+  With the packaged VGG16, numbers can't be compared with published LPIPS: the heads w were fitted
+  to torchvision's VGG16, whose channels are others. Use it to compare methods with one another
+  in one table, under the name "LPIPS-form VGG". With torchvision's weights (`load_vgg(path)`) it is
+  the published measure: that net's preprocessing is torchvision's.
+
+  Args:
+    vgg_params: as `vgg16_features` takes them, down to conv5_3.
+    heads: {layer: [C]}, as `stylejax.data.perceptual.load_lpips_heads` returns them.
+    picture: [B, H, W, 3] in [0, 1], H and W ≥ 16.
+    reference: of the same shape.
+
+  Returns:
+    [B], 0 for equal pictures.
+
+  Raises:
+    InputError: shapes that differ, or what `vgg16_features` raises.
+
+  Source: Zhang, Isola, Efros, Shechtman & Wang 2018, arXiv:1801.03924, equation 1; heads v0.1.
+  """
+  check_pair(picture, reference)
+  return lpips_from_features(
+    vgg16_features(vgg_params, picture, LPIPS_LAYERS),
+    vgg16_features(vgg_params, reference, LPIPS_LAYERS),
+    heads,
+  )
+
+
+def lpips_from_features(
+  features: Mapping[str, jax.Array],
+  reference: Mapping[str, jax.Array],
+  heads: Mapping[str, jax.Array],
+) -> jax.Array:
+  """`lpips_vgg` on features that are already there: {layer: [B, H, W, C]} each; returns [B]."""
+  total = 0.0
+  for layer in LPIPS_LAYERS:
+    difference = jnp.square(_unit(features[layer]) - _unit(reference[layer]))
+    total += jnp.mean(difference @ heads[layer], axis=(1, 2))
+  return total
+
+
+def check_pair(picture: jax.Array, reference: jax.Array) -> None:
+  """Raises InputError unless both are [B, H, W, 3] of one shape."""
+  if picture.ndim != 4 or picture.shape[-1] != 3 or picture.shape != reference.shape:
+    raise InputError(
+      f"pictures to compare: found shapes {picture.shape} and {reference.shape},"
+      " expected the same [B, H, W, 3]"
+    )
+
+
+def _unit(features: jax.Array) -> jax.Array:
+  # The small number keeps the gradient finite where every channel of a pixel is 0.
+  square = jnp.sum(jnp.square(features), axis=-1, keepdims=True)
+  return features * jax.lax.rsqrt(square + 1e-20)
+
+
+def _window_mean(values: jax.Array) -> jax.Array:
+  """Gaussian-weighted mean of every 11×11 window: [B, H, W] → [B, H − 10, W − 10]."""
+  taps = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
+  taps = (taps / taps.sum()).astype(np.float32)
+  for axis in (1, 2):
+    length = values.shape[axis] - 10
+    values = sum(
+      float(tap) * jax.lax.slice_in_dim(values, start, start + length, axis=axis)
+      for start, tap in enumerate(taps)
+    )
+  return values

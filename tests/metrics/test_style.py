@@ -1,0 +1,142 @@
+"""Style distances against NumPy references, and the resampling by area."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+
+from stylejax import InputError
+from stylejax.data.perceptual import load_vgg
+from stylejax.metrics import style as metrics
+
+LAYERS = ("relu1_1", "relu2_1", "relu3_1")
+
+
+@pytest.fixture
+def features(rng):
+  """Features of two pictures of different sizes, a batch of 2, as of three layers."""
+  def one(height, width):
+    return {layer: np.maximum(rng.normal(size=(2, height, width, 5)), 0).astype(np.float32)
+            for layer in LAYERS}
+  return one(6, 7), one(9, 4)
+
+
+def numpy_moments(features, style):
+  """Straight from the definition, in float64: mean over layers of moved moments over E[s²]."""
+  found = []
+  for layer in LAYERS:
+    f, s = (x[layer].astype(np.float64).reshape(2, -1, 5) for x in (features, style))
+    moved = (f.mean(1) - s.mean(1)) ** 2 + (f.std(1) - s.std(1)) ** 2
+    found.append(moved.sum(1) / (s**2).mean(1).sum(1))
+  return np.mean(found, 0)
+
+
+def numpy_gram(features, style):
+  found = []
+  for layer in LAYERS:
+    grams = []
+    for x in (features, style):
+      flat = x[layer].astype(np.float64).reshape(2, -1, 5)
+      grams.append(np.einsum("bpc,bpd->bcd", flat, flat) / flat.shape[1])
+    found.append(((grams[0] - grams[1]) ** 2).sum((1, 2)) / (grams[1] ** 2).sum((1, 2)))
+  return np.mean(found, 0)
+
+
+CASES = {
+  "moments": (metrics.moment_distance_from_features, metrics.moment_distance, numpy_moments),
+  "gram": (metrics.gram_distance_from_features, metrics.gram_distance, numpy_gram),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+class TestFeatures:
+  def test_reference(self, features, name):
+    from_features, _, reference = CASES[name]
+    np.testing.assert_allclose(from_features(*features, LAYERS), reference(*features), rtol=1e-4)
+
+  def test_jit_and_vmap(self, features, name):
+    run = lambda f, s: CASES[name][0](f, s, LAYERS)
+    eager = run(*features)
+    np.testing.assert_allclose(jax.jit(run)(*features), eager, rtol=1e-5)
+    single = lambda f, s: run(*jax.tree.map(lambda x: x[None], (f, s)))[0]
+    np.testing.assert_allclose(jax.vmap(single)(*features), eager, rtol=1e-5)
+
+  def test_same_features_are_at_no_distance(self, features, name):
+    np.testing.assert_array_equal(CASES[name][0](features[0], features[0], LAYERS), 0)
+
+  def test_no_features_are_at_distance_one(self, features, name):
+    blank = jax.tree.map(np.zeros_like, features[0])
+    np.testing.assert_allclose(CASES[name][0](blank, features[1], LAYERS), 1, rtol=1e-3)
+
+  def test_gradient_at_a_constant_picture(self, name):
+    vgg_params = load_vgg()
+    style = jax.random.uniform(jax.random.key(0), (1, 16, 20, 3))
+    distance = lambda p: CASES[name][1](vgg_params, p, style, LAYERS).sum()
+    for picture in (jnp.zeros((1, 16, 16, 3)), jnp.full((1, 16, 16, 3), 0.5)):
+      assert np.isfinite(jax.grad(distance)(picture)).all()
+
+  def test_of_pictures_is_of_their_features(self, name):
+    vgg_params = load_vgg()
+    picture, style = jax.random.uniform(jax.random.key(1), (2, 2, 16, 18, 3))
+    found = jax.jit(CASES[name][1])(vgg_params, picture, style)
+    assert found.shape == (2,) and (found > 0).all()
+    one = CASES[name][1](vgg_params, picture[:1], style[:1])
+    np.testing.assert_allclose(found[:1], one, rtol=1e-3)
+
+
+class TestColors:
+  def test_shift_by_a_constant(self):
+    """Every slice moves by |shift · u|."""
+    picture = jax.random.uniform(jax.random.key(0), (2, 8, 9, 3))
+    shift = np.array([0.1, -0.2, 0.05], np.float32)
+    found = metrics.sliced_color_distance(picture + shift.reshape(1, 1, 1, 3), picture)
+    vectors = metrics._half_sphere(16)
+    np.testing.assert_allclose(found, np.abs(shift @ vectors).mean(), rtol=1e-4)
+
+  def test_order_of_pixels_is_nothing(self, rng):
+    picture = rng.uniform(size=(1, 8, 9, 3)).astype(np.float32)
+    other = rng.permutation(picture.reshape(-1, 3)).reshape(1, 6, 12, 3)
+    found = metrics.sliced_color_distance(jnp.asarray(picture), jnp.asarray(other))
+    np.testing.assert_allclose(found, 0, atol=1e-6)
+
+  def test_wasserstein_of_torch(self, rng):
+    """In one direction, z, the quantiles of the blue channel are compared."""
+    a, b = rng.uniform(size=(2, 1, 5, 6, 3)).astype(np.float32)
+    vectors = metrics._half_sphere(4)
+    want = np.mean([
+      (torch.tensor(a.reshape(-1, 3) @ u).sort().values
+       - torch.tensor(b.reshape(-1, 3) @ u).sort().values).abs().mean() for u in vectors.T])
+    found = metrics.sliced_color_distance(jnp.asarray(a), jnp.asarray(b), directions=4)
+    np.testing.assert_allclose(found[0], want, rtol=1e-4)
+
+  def test_directions_are_even(self):
+    """Unit vectors whose second moments are nearly those of the sphere, the identity over 3."""
+    vectors = metrics._half_sphere(16)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=0), 1, rtol=1e-5)
+    np.testing.assert_allclose(vectors @ vectors.T / 16, np.eye(3) / 3, atol=0.03)
+
+  def test_other_numbers_of_pixels(self):
+    with pytest.raises(InputError, match="same number of pixels"):
+      metrics.sliced_color_distance(jnp.zeros((1, 4, 4, 3)), jnp.zeros((1, 4, 5, 3)))
+
+
+class TestResizeArea:
+  def test_whole_factors_are_block_means(self, rng):
+    picture = rng.uniform(size=(2, 12, 15, 3)).astype(np.float32)
+    want = torch.nn.functional.avg_pool2d(torch.tensor(picture).permute(0, 3, 1, 2), (3, 5))
+    found = metrics.resize_area(jnp.asarray(picture), 4, 3)
+    np.testing.assert_allclose(found, want.permute(0, 2, 3, 1), rtol=1e-5)
+
+  @pytest.mark.parametrize("size", [(4, 5), (7, 3), (11, 16), (1, 1), (20, 30)])
+  def test_is_the_integral(self, rng, size):
+    """Each source pixel cut into as many parts as the target has pixels, then block means."""
+    picture = rng.uniform(size=(1, 7, 9, 2)).astype(np.float32)
+    fine = picture.repeat(size[0], 1).repeat(size[1], 2).astype(np.float64)
+    want = fine.reshape(1, size[0], 7, size[1], 9, 2).mean((2, 4))
+    found = metrics.resize_area(jnp.asarray(picture), *size)
+    np.testing.assert_allclose(found, want, rtol=1e-4)
+
+  def test_own_size_is_the_picture(self, rng):
+    picture = rng.uniform(size=(1, 7, 9, 3)).astype(np.float32)
+    np.testing.assert_allclose(metrics.resize_area(jnp.asarray(picture), 7, 9), picture, atol=1e-6)

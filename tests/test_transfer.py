@@ -1,0 +1,191 @@
+"""The four steps: pure under every transformation, right in shape, strict about input."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jax.sharding import PartitionSpec
+
+import stylejax
+from stylejax import transfer
+
+SIDE = 24
+
+
+def stylized_twice(params, pictures):
+  return transfer.stylize(params, pictures, pictures[..., ::-1, :, :])
+
+
+# name → function of (params, picture or batch of pictures).
+CASES = {
+  "encode_style": transfer.encode_style,
+  "encode_content": transfer.encode_content,
+  "reconstruct": transfer.reconstruct,
+  "discriminate": transfer.discriminate,
+  "generate": lambda p, x: transfer.generate(
+    p, transfer.encode_content(p, x), transfer.encode_style(p, x), strength=0.7),
+  "stylize": stylized_twice,
+}
+cases = pytest.mark.parametrize("function", CASES.values(), ids=CASES.keys())
+
+
+@pytest.fixture
+def pictures(rng):
+  return rng.random((8, SIDE, SIDE, 3), np.float32)
+
+
+def assert_trees_close(found, expected, atol=1e-5):
+  assert jax.tree.structure(found) == jax.tree.structure(expected)
+  for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected)):
+    np.testing.assert_allclose(a, b, atol=atol, rtol=1e-4)
+
+
+@cases
+def test_jit_is_eager(function, tiny_params, pictures):
+  assert_trees_close(jax.jit(function)(tiny_params, pictures), function(tiny_params, pictures))
+
+
+@cases
+def test_vmap_and_batch_are_a_loop(function, tiny_params, pictures):
+  loop = [function(tiny_params, picture) for picture in pictures]
+  stacked = jax.tree.map(lambda *x: jnp.stack(x), *loop)
+  assert_trees_close(jax.vmap(function, (None, 0))(tiny_params, pictures), stacked)
+  assert_trees_close(function(tiny_params, pictures), stacked)
+
+
+@cases
+def test_gradients_are_finite(function, tiny_params, pictures):
+  def total(params, x):
+    return sum(jnp.sum(leaf) for leaf in jax.tree.leaves(function(params, x)))
+
+  gradients = jax.jit(jax.grad(total, argnums=(0, 1)))(tiny_params, pictures)
+  leaves = jax.tree.leaves(gradients)
+  assert all(np.isfinite(leaf).all() for leaf in leaves)
+  assert any(np.abs(leaf).max() > 0 for leaf in leaves)
+
+
+@cases
+def test_shard_map_over_devices_is_one_device(function, tiny_params, pictures):
+  mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+  sharded = jax.jit(jax.shard_map(
+    function, mesh=mesh, in_specs=(PartitionSpec(), PartitionSpec("data")),
+    out_specs=PartitionSpec("data")))
+  assert_trees_close(sharded(tiny_params, pictures), function(tiny_params, pictures))
+
+
+@cases
+def test_pmap_over_devices_is_one_device(function, tiny_params, pictures):
+  found = jax.pmap(function, in_axes=(None, 0))(tiny_params, pictures[:, None])
+  found = jax.tree.map(lambda x: x.reshape(x.shape[0], *x.shape[2:]), found)
+  assert_trees_close(found, function(tiny_params, pictures))
+
+
+def test_stylize_exports(tiny_params, pictures):
+  exported = jax.export.export(jax.jit(transfer.stylize))(
+    tiny_params, *[jax.ShapeDtypeStruct((SIDE, SIDE, 3), jnp.float32)] * 2)
+  np.testing.assert_allclose(
+    exported.call(tiny_params, pictures[0], pictures[1]),
+    transfer.stylize(tiny_params, pictures[0], pictures[1]), atol=1e-5)
+
+
+def test_stylize_composes_the_steps(tiny_params, pictures):
+  by_hand = transfer.generate(
+    tiny_params, transfer.encode_content(tiny_params, pictures),
+    transfer.encode_style(tiny_params, pictures[:1]), strength=1.3)
+  np.testing.assert_allclose(
+    transfer.stylize(tiny_params, pictures, pictures[:1], strength=1.3), by_hand, atol=1e-6)
+
+
+def test_strength_0_is_the_autoencoder(tiny_params, pictures):
+  found = transfer.stylize(tiny_params, pictures[:2], pictures[2:4], strength=0.0)
+  np.testing.assert_allclose(found, transfer.reconstruct(tiny_params, pictures[:2]), atol=1e-6)
+  full = transfer.stylize(tiny_params, pictures[:2], pictures[2:4])
+  assert np.abs(full - found).max() > 1e-2
+
+
+def test_strength_is_traced_and_one_for_each_picture(tiny_params, pictures):
+  compiled = jax.jit(transfer.stylize)
+  each = compiled(tiny_params, pictures[:3], pictures[3], strength=jnp.array([0.0, 0.5, 2.0]))
+  for i, strength in enumerate((0.0, 0.5, 2.0)):
+    one = transfer.stylize(tiny_params, pictures[i], pictures[3], strength=strength)
+    np.testing.assert_allclose(each[i], one, atol=1e-5)
+  for strength in (0.1, 0.9, 1.7):
+    compiled(tiny_params, pictures[0], pictures[3], strength=strength)
+  assert compiled._cache_size() == 2
+
+
+def test_strength_has_a_gradient(tiny_params, pictures):
+  slope = jax.grad(lambda s: transfer.stylize(
+    tiny_params, pictures[0], pictures[1], strength=s).std())(0.5)
+  assert np.isfinite(slope) and slope != 0
+
+
+@settings(max_examples=12, deadline=None)
+@given(height=st.integers(16, 50), width=st.integers(16, 50), side=st.integers(16, 40))
+def test_any_size_gives_the_content_size(tiny_params, height, width, side):
+  content = jnp.linspace(0, 1, height * width * 3).reshape(height, width, 3)
+  style = jnp.linspace(1, 0, side * side * 3).reshape(side, side, 3)
+  stylized = transfer.stylize(tiny_params, content, style)
+  assert stylized.shape == content.shape
+  assert stylized.dtype == jnp.float32
+  assert np.isfinite(stylized).all()
+  assert 0 <= stylized.min() and stylized.max() <= 1
+
+
+def test_one_content_many_styles_and_the_reverse(tiny_params, pictures):
+  assert transfer.stylize(tiny_params, pictures[0], pictures).shape == pictures.shape
+  assert transfer.stylize(tiny_params, pictures, pictures[0]).shape == pictures.shape
+
+
+def test_codes_can_be_mixed(tiny_params, pictures):
+  a, b = (transfer.encode_style(tiny_params, pictures[i]) for i in (0, 1))
+  mixed = jax.tree.map(lambda x, y: 0.5 * (x + y), a, b)
+  content = transfer.encode_content(tiny_params, pictures[2])
+  assert transfer.generate(tiny_params, content, mixed).shape == (SIDE, SIDE, 3)
+
+
+def test_sampled_styles_differ_and_repeat(tiny_params):
+  codes = [transfer.sample_style(tiny_params, jax.random.key(i)).vector for i in (1, 2, 1)]
+  np.testing.assert_array_equal(codes[0], codes[2])
+  assert np.abs(codes[0] - codes[1]).max() > 1e-6
+  swatch = transfer.sample_swatch(tiny_params, jax.random.key(1))
+  side = tiny_params.config.swatch_size
+  assert swatch.shape == (side, side, 3)
+
+
+def test_params_carry_their_config_through_transformations(tiny_params):
+  doubled = jax.jit(lambda p: jax.tree.map(lambda x: 2 * x, p))(tiny_params)
+  assert doubled.config == tiny_params.config
+
+
+def test_nothing_outside_the_arguments_matters(tiny_params, pictures):
+  fresh = functools.partial(transfer.stylize, tiny_params)
+  before = fresh(pictures[0], pictures[1])
+  fresh(pictures[2], pictures[3])
+  np.testing.assert_array_equal(before, fresh(pictures[0], pictures[1]))
+
+
+@pytest.mark.parametrize("make, message", [
+  (lambda p, x: transfer.encode_style(p, x[0, 0]), r"style: found shape \(24, 3\)"),
+  (lambda p, x: transfer.encode_content(p, x[..., :2]), r"content: found shape .*, expected \[H"),
+  (lambda p, x: transfer.encode_content(p, x[:, :9]), "content: found 24×9 pixels, expected"),
+  (lambda p, x: transfer.encode_content(p, (x * 255).astype(np.uint8)), "found dtype uint8"),
+  (lambda p, x: transfer.stylize(p, x, x[:3]), "style: found a batch of 3, expected 1 or 8"),
+  (lambda p, x: transfer.stylize(p, x, x, strength=2.1), "strength: found 2.1, expected 0 to 2"),
+  (lambda p, x: transfer.stylize(p, x, x, strength=float("nan")), "strength: found nan"),
+  (lambda p, x: transfer.stylize(p, x, x, strength=jnp.ones((8, 2))), "strength: found shape"),
+  (lambda p, x: transfer.discriminate(p.replace(discriminator=None), x), "also discriminator"),
+  (lambda p, x: transfer.sample_style(p.replace(noise_generator=None), jax.random.key(0)),
+   "expected also noise_generator"),
+])
+def test_mistakes_are_named(tiny_params, pictures, make, message):
+  with pytest.raises(ValueError, match=message):
+    make(tiny_params, pictures)
+
+
+def test_public_names_are_there():
+  assert all(hasattr(stylejax, name) for name in stylejax.__all__)
