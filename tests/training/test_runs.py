@@ -1,0 +1,215 @@
+"""Whole runs through the command line: resumed exactly, stopped politely, honest about mistakes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+import train
+from stylejax.training import config as configs
+from stylejax.training import loop
+
+ROOT = Path(__file__).parent.parent.parent
+SMALL = ["--preset", "tiny", "--batch", "4", "--size", "32", "--log-every", "1", "--grid-every", "0"]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+  """Folders of a few photos and artworks, one file of which is broken."""
+  rng = np.random.default_rng(0)
+  root = tmp_path_factory.mktemp("pictures")
+  for kind in ("content", "style"):
+    (root / kind / "nested").mkdir(parents=True)
+    for i in range(5):
+      small = rng.integers(0, 256, (6, 7, 3)).astype(np.uint8)
+      picture = Image.fromarray(small).resize((70 + i, 60), Image.Resampling.BICUBIC)
+      picture.save(root / kind / ("nested" if i % 2 else ".") / f"{i}.jpg")
+  (root / "content" / "broken.jpg").write_bytes(b"not a picture")
+  return root
+
+
+def command(folders, workdir, kind="transfer", *more):
+  dirs = ["--style-dir", str(folders / "style")]
+  if kind != "gan":
+    dirs += ["--content-dir", str(folders / "content")]
+  return [kind, *SMALL, *dirs, "--workdir", str(workdir), *more]
+
+
+def start(argv):
+  # One device: the number that a laptop has, and that a batch of 4 fits.
+  env = {**os.environ, "JAX_NUM_CPU_DEVICES": "1", "PYTHONPATH": str(ROOT)}
+  return subprocess.Popen([sys.executable, str(ROOT / "train.py"), *argv], env=env, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def finish(argv) -> str:
+  process = start(argv)
+  output, _ = process.communicate(timeout=600)
+  assert process.returncode == 0, output
+  return output
+
+
+def lines(workdir):
+  path = workdir / "metrics.jsonl"
+  return [json.loads(x) for x in path.read_text().splitlines()] if path.exists() else []
+
+
+def wait_for_step(process, workdir, step):
+  while process.poll() is None:
+    found = [x for x in (workdir / "metrics.jsonl").read_text().splitlines() if x.endswith("}")] \
+      if (workdir / "metrics.jsonl").exists() else []
+    if found and json.loads(found[-1])["step"] >= step:
+      return
+    time.sleep(0.02)
+  raise AssertionError(process.communicate()[0])
+
+
+def test_killed_and_resumed_is_never_killed(folders, tmp_path):
+  whole, killed = tmp_path / "whole", tmp_path / "killed"
+  more = ("--steps", "14", "--save-every", "3")
+  output = finish(command(folders, whole, "transfer", *more))
+  assert "skipped 1 unreadable file" in output
+  assert output.count("broken.jpg") == 1
+
+  process = start(command(folders, killed, "transfer", *more))
+  wait_for_step(process, killed, 8)
+  process.send_signal(signal.SIGKILL)
+  process.wait()
+  finish(command(folders, killed, "transfer", *more, "--resume"))
+
+  expected, found = (loop.load_run(w)[1] for w in (whole, killed))
+  assert int(found.step) == 14
+  for a, b in zip(jax.tree.leaves(expected), jax.tree.leaves(found)):
+    np.testing.assert_array_equal(a, b)
+  assert [x["step"] for x in lines(killed)] == [x["step"] for x in lines(whole)]
+  drop = lambda x: {k: v for k, v in x.items() if k != "images_per_second"}  # noqa: E731
+  assert [drop(x) for x in lines(killed)] == [drop(x) for x in lines(whole)]
+
+
+def test_sigterm_saves_and_exits_cleanly(folders, tmp_path):
+  workdir = tmp_path / "run"
+  process = start(command(folders, workdir, "autoencoder", "--steps", "100000"))
+  wait_for_step(process, workdir, 5)
+  process.send_signal(signal.SIGTERM)
+  output, _ = process.communicate(timeout=60)
+  assert process.returncode == 0, output
+  step = int(loop.load_run(workdir)[1].step)
+  assert step >= 5
+  assert f"saved at step {step} of 100000; go on with --resume" in output
+
+
+@pytest.fixture
+def one_device(monkeypatch):
+  monkeypatch.setattr(jax, "devices", lambda *a: jax.local_devices()[:1])
+
+
+def test_every_command_end_to_end(folders, tmp_path, one_device, capsys):
+  """autoencoder → transfer → gan → export, in this process; losses are finite and by name."""
+  steps = ("--steps", "3")
+  assert train.main(command(folders, tmp_path / "ae", "autoencoder", *steps)) == 0
+  assert train.main(command(folders, tmp_path / "t", "transfer", *steps, "--grid-every", "3",
+                            "--init-from", str(tmp_path / "ae"))) == 0
+  assert train.main(command(folders, tmp_path / "g", "gan", *steps, "--parallel", "pmap")) == 0
+  expected = {"ae": {"l1", "multiscale"}, "t": {"content", "style", "identity", "tv", "disc"},
+              "g": {"disc", "penalty"}}
+  for name, losses in expected.items():
+    found = lines(tmp_path / name)
+    assert [x["step"] for x in found] == [2, 3] or [x["step"] for x in found] == [1, 2, 3]
+    assert {"step", "loss"} | losses <= set(found[-1])
+    assert (tmp_path / name / "config.json").exists()
+    assert any((tmp_path / name / "tensorboard").iterdir())
+  assert Image.open(tmp_path / "t" / "grids" / "step_0000003.png").size == (4 * 64, 4 * 64)
+
+  weights = tmp_path / "mine.safetensors"
+  assert train.main(["export", "--workdir", str(tmp_path / "t"), "--output", str(weights)]) == 0
+  import stylejax
+
+  params = stylejax.load_pretrained(weights)
+  assert params.noise_generator is None
+  state = loop.load_run(tmp_path / "t")[1]
+  for a, b in zip(jax.tree.leaves(params.generator), jax.tree.leaves(state.ema_params.generator)):
+    np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+
+
+def test_init_from_an_autoencoder_takes_its_weights(folders, tmp_path, one_device):
+  train.main(command(folders, tmp_path / "ae", "autoencoder", "--steps", "2"))
+  learnt = loop.load_run(tmp_path / "ae")[1].ema_params
+  config = configs.TransferConfig(preset="tiny", init_from=tmp_path / "ae")
+  state = loop._with_weights_of(tmp_path / "ae", loop.init_state(config, "transfer"))
+  for a, b in ((learnt.content_encoder, state.params.content_encoder),
+               (learnt.generator["decoder"], state.params.generator["decoder"])):
+    jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_step_named(
+    folders, tmp_path, one_device, capsys):
+  workdir = tmp_path / "run"
+  argv = command(folders, workdir, "autoencoder", "--warmup-steps", "0", "--save-every", "2")
+  assert train.main([*argv, "--steps", "2"]) == 0
+  assert train.main([*argv, "--steps", "40", "--learning-rate", "1e38", "--resume"]) == 1
+  error = capsys.readouterr().err
+  assert error.startswith("error: step ") and "expected a finite number" in error
+  state = loop.load_run(workdir)[1]
+  assert all(np.isfinite(x).all() for x in jax.tree.leaves(state.params))
+
+
+def test_a_second_run_does_not_overwrite_the_first(folders, tmp_path, one_device, capsys):
+  argv = command(folders, tmp_path / "run", "autoencoder", "--steps", "1")
+  assert train.main(argv) == 0
+  assert train.main(argv) == 2
+  assert "--resume" in capsys.readouterr().err
+
+
+def test_dry_run_prints_and_writes_nothing(folders, tmp_path, one_device, capsys):
+  argv = command(folders, tmp_path / "run", "transfer", "--dry-run")
+  assert train.main(argv) == 0
+  output = capsys.readouterr().out
+  for word in ("style_encoder", "parameters", "GFLOP", "MiB"):
+    assert word in output
+  assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("argv, message", [
+  (["transfer", "--content-dir", "{tmp}/none"], "--content-dir"),
+  (["transfer", "--content-dir", "{tmp}"], "--content-dir: found no picture"),
+  (["gan", "--style-dir", "{tmp}/file.txt"], "--style-dir"),
+  (["transfer", "--size", "100"], "--size: found 100, expected a multiple of 16"),
+  (["transfer", "--batch", "0"], "--batch: found 0, expected 1 or more"),
+  (["transfer", "--decay-fraction", "1.5"], "--decay-fraction: found 1.5, expected 0 to 1"),
+  (["transfer", "--style-scale", "2", "1"], "--style-scale"),
+  (["transfer", "--preset", "huge"], "huge"),
+  (["transfer", "--steps", "many"], "many"),
+  (["transfer", "--vgg", "{tmp}/file.txt"], "file.txt"),
+  (["transfer", "--init-from", "{tmp}"], "config.json"),
+  (["export", "--workdir", "{tmp}", "--output", "{tmp}/x.safetensors"], "config.json"),
+  (["export", "--workdir", "{tmp}", "--output", "{tmp}/x.pth"], "expected a name ending in"),
+])
+def test_mistakes_exit_2_in_one_line(argv, message, tmp_path, one_device, capsys):
+  (tmp_path / "file.txt").write_text("text")
+  argv = [a.replace("{tmp}", str(tmp_path)) for a in argv]
+  if argv[0] != "export":
+    argv += ["--workdir", str(tmp_path / "run"), "--preset", "tiny"][:2 if "--preset" in argv else 4]
+  try:
+    code = train.main(argv)
+  except SystemExit as stop:
+    code = stop.code
+  error = capsys.readouterr().err
+  assert code == 2
+  assert message in error
+  assert "Traceback" not in error
+  assert not list(tmp_path.glob("*.safetensors"))
+
+
+def test_saved_configs_come_back(tmp_path):
+  for kind in configs.COMMANDS.values():
+    config = kind(workdir=tmp_path, seed=3, content_dir=Path("photos"), size=64)
+    (tmp_path / "config.json").write_text(config.to_json())
+    assert configs.from_saved(configs.saved_config(tmp_path)) == config

@@ -1,0 +1,117 @@
+"""The three train steps: the same numbers on any layout of devices, and losses that fall."""
+
+import jax
+import numpy as np
+import pytest
+
+from stylejax.data.perceptual import load_vgg
+from stylejax.training import config as configs
+from stylejax.training import parallel, steps
+from stylejax.training.state import init_state, learning_rate_schedule
+
+COMMON = dict(preset="tiny", batch=8, size=32, steps=40, warmup_steps=2)
+CONFIGS = {
+  "autoencoder": configs.AutoencoderConfig(**COMMON),
+  "gan": configs.GanConfig(**COMMON, critic_steps=2),
+  "transfer": configs.TransferConfig(**COMMON, penalty_every=2, gram_weight=0.1),
+  "transfer-wasserstein": configs.TransferConfig(**COMMON, game="wasserstein", penalty_every=2),
+  "gan-hinge": configs.GanConfig(**COMMON, game="hinge", critic_steps=2),
+}
+
+
+@pytest.fixture(scope="module")
+def vgg_params():
+  return load_vgg()
+
+
+def some_batch(config, step):
+  rng = np.random.default_rng(step)
+  side = config.model.swatch_size if isinstance(config, configs.GanConfig) else config.size
+  # Smooth pictures, which a net can learn; noise would hide a loss that falls.
+  small = rng.integers(0, 256, (2, config.batch, 4, 4, 3)).astype(np.float32)
+  large = small.repeat(side // 4, axis=2).repeat(side // 4, axis=3).astype(np.uint8)
+  index = step * config.batch + np.arange(config.batch, dtype=np.int32)
+  batch = {"content": large[0], "style": large[1], "index": index}
+  if isinstance(config, configs.GanConfig):
+    del batch["content"]
+  return batch
+
+
+def run(config, vgg_params, count, *, mode="shard_map", devices=1):
+  """(metrics of each step, final state) of a few steps."""
+  command = configs.COMMANDS_BY_CONFIG[type(config)]
+  state = jax.jit(lambda: init_state(config, command))()
+  if command == "transfer":
+    state = state.replace(frozen=vgg_params)
+  replicas = parallel.make_replicas(mode, steps.make_step(config), jax.devices()[:devices])
+  state, seen = replicas.put_state(state), []
+  for step in range(count):
+    state, metrics = replicas.step(state, replicas.put_batch(some_batch(config, step)))
+    seen.append(replicas.take_metrics(metrics))
+  return seen, jax.device_get(replicas.take_state(state))
+
+
+@pytest.mark.parametrize("name", ["autoencoder", "gan", "transfer"])
+def test_devices_and_mappings_give_the_same_numbers(name, vgg_params):
+  config = CONFIGS[name]
+  expected, state = run(config, vgg_params, 3)
+  for mode, devices in (("shard_map", 8), ("pmap", 2)):
+    found, other = run(config, vgg_params, 3, mode=mode, devices=devices)
+    for a, b in zip(expected, found):
+      assert a.keys() == b.keys()
+      np.testing.assert_allclose([a[k] for k in a], [b[k] for k in a], rtol=2e-4, atol=1e-5)
+    for a, b in zip(jax.tree.leaves(state.params), jax.tree.leaves(other.params)):
+      np.testing.assert_allclose(a, b, rtol=1e-3, atol=2e-4)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_step_is_pure_and_changes_what_it_trains(name, vgg_params):
+  config = CONFIGS[name]
+  metrics, state = run(config, vgg_params, 2)
+  again, same = run(config, vgg_params, 2)
+  assert metrics == again
+  assert int(state.step) == 2
+  for a, b in zip(jax.tree.leaves(state.params), jax.tree.leaves(same.params)):
+    np.testing.assert_array_equal(a, b)
+  command = configs.COMMANDS_BY_CONFIG[type(config)]
+  fresh = jax.device_get(init_state(config, command)).params
+  for part in ("content_encoder", "style_encoder", "generator", "discriminator", "noise_generator"):
+    before, after = getattr(fresh, part), getattr(state.params, part)
+    assert (before is None) == (after is None)
+    if after is not None:
+      moved = max(np.abs(np.asarray(a) - np.asarray(b)).max() for a, b in
+                  zip(jax.tree.leaves(before), jax.tree.leaves(after)))
+      assert moved > 0, part
+  assert all(np.isfinite(list(m.values())).all() for m in metrics)
+
+
+@pytest.mark.parametrize("name", ["autoencoder", "transfer"])
+def test_losses_fall(name, vgg_params):
+  metrics, _ = run(CONFIGS[name], vgg_params, 40)
+  losses = [m["loss"] for m in metrics]
+  assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
+
+
+def test_frozen_parameters_and_seed_stay(vgg_params):
+  _, state = run(CONFIGS["transfer"], vgg_params, 2)
+  jax.tree.map(np.testing.assert_array_equal, state.frozen, jax.device_get(vgg_params))
+  np.testing.assert_array_equal(state.key, init_state(CONFIGS["transfer"], "transfer").key)
+
+
+def test_transfer_without_adversary_leaves_the_discriminator(vgg_params):
+  config = configs.TransferConfig(**COMMON, adversarial_weight=0.0)
+  metrics, state = run(config, vgg_params, 1)
+  assert "disc" not in metrics[0] and "adversarial" not in metrics[0]
+  fresh = init_state(config, "transfer")
+  for a, b in zip(jax.tree.leaves(state.params.discriminator),
+                  jax.tree.leaves(fresh.params.discriminator)):
+    np.testing.assert_allclose(a, b, atol=1e-7)
+
+
+def test_learning_rate_rises_stays_and_falls():
+  config = configs.TransferConfig(steps=100, warmup_steps=10, decay_fraction=0.3, final_rate=0.1)
+  rate = learning_rate_schedule(config, 1e-3)
+  assert rate(0) == 0
+  np.testing.assert_allclose([rate(10), rate(40), rate(70)], 1e-3, rtol=1e-5)
+  assert 1e-4 < rate(85) < 1e-3
+  np.testing.assert_allclose(rate(100), 1e-4, rtol=1e-5)
