@@ -279,10 +279,11 @@ def _judge(
 ) -> Callable[[np.ndarray], dict[str, float]]:
   """The function that measures one output for this pair; its two pictures are described once."""
   layers = tuple(sorted({*LPIPS_LAYERS, *STYLE_LAYERS}))
-  height, width = _read(pair.content).shape[:2]
+  inputs = [_eight_bits(_read(path)) for path in (pair.content, pair.style)]
+  height, width = inputs[0].shape[:2]
 
   def describe(picture: np.ndarray) -> tuple:
-    picture = jnp.asarray(_eight_bits(picture)[None], jnp.float32) / 255
+    picture = jnp.asarray(picture[None], jnp.float32) / 255
     small = resize_area(picture, SIDE, SIDE)
     features = _features(vgg_params, small, layers)
     if not own_size:
@@ -291,10 +292,14 @@ def _judge(
       picture = resize_area(picture, height, width)
     return small, features, picture, _features(vgg_params, picture, LPIPS_LAYERS)
 
-  content, style = describe(_read(pair.content)), describe(_read(pair.style))
+  content, style = descriptions = [describe(picture) for picture in inputs]
 
   def measure(output: np.ndarray) -> dict[str, float]:
-    numbers = _compare(heads, describe(output), content[2:], style[:2])
+    output = _eight_bits(output)
+    # Two of the baselines return an input; the net has seen it already.
+    same = [np.array_equal(output, picture) for picture in inputs]
+    described = descriptions[same.index(True)] if any(same) else describe(output)
+    numbers = _compare(heads, described, content[2:], style[:2])
     return {column: float(value) for column, value in numbers.items()}
 
   return measure

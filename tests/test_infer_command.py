@@ -490,10 +490,10 @@ class TestProcess:
       capture_output=True, text=True, timeout=300)
 
   def test_samples_and_a_cache_that_gets_damaged(self, weights, tmp_path):
-    photo, cache = SAMPLES / "cat.jpg", tmp_path / "cache"
+    photo, cache = SAMPLES / "content" / "cat.jpg", tmp_path / "cache"
     pictures = []
     for _ in range(2):
-      result = self.start("--content", photo, "--style", SAMPLES / "irises.jpg", "--output",
+      result = self.start("--content", photo, "--style", SAMPLES / "style" / "irises.jpg", "--output",
                           "out.png", "--weights", weights, cwd=tmp_path, cache=cache)
       assert (result.returncode, result.stderr) == (0, "")
       pictures.append(np.asarray(Image.open(tmp_path / "out.png")))

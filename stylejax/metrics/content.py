@@ -142,12 +142,16 @@ def _unit(features: jax.Array) -> jax.Array:
 
 def _window_mean(values: jax.Array) -> jax.Array:
   """Gaussian-weighted mean of every 11×11 window: [B, H, W] → [B, H − 10, W − 10]."""
+  rows, columns = (_window_matrix(side) for side in values.shape[1:])
+  precise = {"precision": jax.lax.Precision.HIGHEST}
+  values = jnp.einsum("yh,bhw->byw", rows, values, **precise)
+  return jnp.einsum("xw,byw->byx", columns, values, **precise)
+
+
+def _window_matrix(side: int) -> np.ndarray:
+  """[side − 10, side]: in each row the eleven weights of one window, which add up to 1."""
   taps = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
-  taps = (taps / taps.sum()).astype(np.float32)
-  for axis in (1, 2):
-    length = values.shape[axis] - 10
-    values = sum(
-      float(tap) * jax.lax.slice_in_dim(values, start, start + length, axis=axis)
-      for start, tap in enumerate(taps)
-    )
-  return values
+  matrix = np.zeros((side - 10, side), np.float32)
+  for start in range(side - 10):
+    matrix[start, start : start + 11] = taps / taps.sum()
+  return matrix

@@ -77,7 +77,8 @@ class TrainConfig:
   def __post_init__(self):
     checks = {
       "--steps": (self.steps, 1, None), "--batch": (self.batch, 1, None),
-      "--size": (self.size, 32, None), "--log-every": (self.log_every, 1, None),
+      "--style-repeat": (self.group, 1, None), "--size": (self.size, 32, None),
+      "--log-every": (self.log_every, 1, None),
       "--save-every": (self.save_every, 1, None), "--keep": (self.keep, 1, None),
       "--grid-every": (self.grid_every, 0, None), "--workers": (self.workers, 0, None),
       "--warmup-steps": (self.warmup_steps, 0, None), "--seed": (self.seed, 0, 2**31 - 1),
@@ -93,6 +94,11 @@ class TrainConfig:
         raise InputError(f"{flag}: found {span[0]} {span[1]}, expected 1 ≤ low ≤ high")
     if self.size % 16:
       raise InputError(f"--size: found {self.size}, expected a multiple of 16")
+
+  @property
+  def group(self) -> int:
+    """Examples that must be on one device: the batch of each is a multiple of this."""
+    return getattr(self, "style_repeat", 1)
 
   @property
   def model(self) -> ModelConfig:
@@ -155,9 +161,11 @@ class TransferConfig(TrainConfig):
   """Workdir of an autoencoder or transfer run whose newest weights to start from."""
   vgg: Path | None = None
   """A torchvision VGG16 state dict (.safetensors, or .pth) instead of the packaged VGG16."""
+  style_repeat: int = 2
+  """Photos in a row that share one artwork, so that its features are computed once for them."""
   content_weight: float = 1.0
   """Weight of the content loss: instance-normalised features at relu4_1, half of it at relu3_1."""
-  style_weight: float = 10.0
+  style_weight: float = 25.0
   """Weight of the style loss by channel moments at relu1_1, relu2_1, relu3_1 and relu4_1."""
   gram_weight: float = 0.0
   """Weight of the style loss by Gram matrices at the same layers."""

@@ -37,7 +37,7 @@ def train(config: TrainConfig) -> None:
     FloatingPointError: a loss became NaN or Inf; the checkpoints before it are kept.
   """
   command = configs.COMMANDS_BY_CONFIG[type(config)]
-  parallel.check_batch(config.batch)
+  parallel.check_batch(config.batch, config.group)
   content, style = _streams(config, command)
   replicas = parallel.make_replicas(config.parallel, steps.make_step(config))
   if config.dry_run:

@@ -22,11 +22,13 @@ def make_replicas(mode: str, step: Callable, devices: Sequence[jax.Device] | Non
   return kinds[mode](step, list(devices or jax.devices()))
 
 
-def check_batch(batch: int, devices: Sequence[jax.Device] | None = None) -> None:
-  """Raises InputError unless every device gets the same number of examples."""
+def check_batch(batch: int, group: int = 1, devices: Sequence[jax.Device] | None = None) -> None:
+  """Raises InputError unless every device gets as many examples, in whole groups."""
   count = len(devices or jax.devices())
-  if batch % count:
-    raise InputError(f"--batch: found {batch}, expected a multiple of the {count} devices")
+  if batch % (count * group):
+    grouped = f" with --style-repeat {group}" if group > 1 else ""
+    raise InputError(f"--batch: found {batch}, expected a multiple of {count * group} "
+                     f"for {count} device(s){grouped}")
 
 
 class ShardMap:

@@ -79,7 +79,7 @@ def make_gan_step(config: GanConfig) -> Step:
       judged = disc_loss(real_scores, fake_scores)
       steep = penalty(params, real, fake, _folded(keys, 1))
       return judged + config.penalty_weight * steep, {
-        "disc": judged, "penalty": steep,
+        "loss": gen_loss(fake_scores), "disc": judged, "penalty": steep,
         "score_real": transfer.mean_score(real_scores).mean(),
         "score_fake": transfer.mean_score(fake_scores).mean()}
 
@@ -91,16 +91,13 @@ def make_gan_step(config: GanConfig) -> Step:
       params = state.params.replace(**trained)
       return gen_loss(transfer.discriminator_scores(params, transfer.swatches(params, z)))
 
-    loss, grads = _average(
-      jax.value_and_grad(loss_fn)(select(state.params, names)), axis_name)
-    metrics = {"loss": loss, **metrics}
-
     def play(state):
-      return _update(state, config, tx, names, grads, metrics)
+      # Every replica takes the same branch, so averaging inside it is safe.
+      gen_grads = _average(jax.grad(loss_fn)(select(state.params, names)), axis_name)
+      return _update(state, config, tx, names, gen_grads, metrics)
 
     def wait(state):
-      norm = {"grad_norm": optax.global_norm(grads)}
-      return state.replace(step=state.step + 1), metrics | norm
+      return state.replace(step=state.step + 1), metrics | {"grad_norm": optax.global_norm(grads)}
 
     return jax.lax.cond((state.step + 1) % config.critic_steps == 0, play, wait, state)
 
@@ -119,20 +116,22 @@ def make_transfer_step(config: TransferConfig) -> Step:
   tx, disc_tx = make_optimizers(config)
   disc_loss, gen_loss, penalty = _game(config.game)
   layers = tuple(sorted(set(STYLE_LAYERS) | set(CONTENT_LAYERS)))
-  judged = config.adversarial_weight > 0
+  judged, repeat = config.adversarial_weight > 0, config.style_repeat
 
   def features(frozen, picture, names):
     return vgg.vgg16_features(frozen, picture, names, dtype=config.model.dtype)
 
   def step(state: TrainState, batch: dict, *, axis_name: str | None = None):
     content, style = _pictures(batch["content"]), _pictures(batch["style"])
+    style = jnp.repeat(style[::repeat], repeat, 0)
     keys = _example_keys(state.key, batch["index"])
     strength = jax.vmap(lambda k: jax.random.uniform(k, minval=-0.5, maxval=1.5))(_folded(keys, 0))
     strength = jnp.clip(strength, 0.0, 1.0)
     own = jnp.where((batch["index"] % 2 == 0)[:, None, None, None], content, style)
     own = own[:, :config.size // 2, :config.size // 2]
     content_features = features(state.frozen, content, tuple(CONTENT_LAYERS))
-    style_features = features(state.frozen, style, STYLE_LAYERS)
+    style_features = features(state.frozen, style[::repeat], STYLE_LAYERS)
+    style_features = {layer: jnp.repeat(f, repeat, 0) for layer, f in style_features.items()}
 
     def loss_fn(trained):
       params = state.params.replace(**trained)

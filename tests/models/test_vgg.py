@@ -79,14 +79,9 @@ def test_the_picture_of_a_mean_colour_excites_only_biases(vgg_params):
 
 
 def test_color_order_is_rgb(vgg_params):
-  """The trained kernels tell the order: green carries most of the luma, blue is set against it."""
-  kernel = np.asarray(vgg_params["conv1_1"]["kernel"])  # [3, 3, RGB, 64]
-  power = np.square(kernel).sum((0, 1, 3))
-  assert power.argmax() == 1
-  # Red goes with green more than with blue, as the signals of the eye's cones do.
-  total = kernel.sum((0, 1))
-  correlation = np.corrcoef(total)
-  assert correlation[0, 1] > correlation[0, 2]
+  """Trained on photos, the first layer weighs green most and blue least, as luma does."""
+  red, green, blue = np.square(np.asarray(vgg_params["conv1_1"]["kernel"])).sum((0, 1, 3))
+  assert green > red > blue
 
 
 @pytest.mark.parametrize("layers, convolutions", [
@@ -109,8 +104,9 @@ def test_jit_vmap_and_gradient(shallow, rng):
   np.testing.assert_allclose(jax.jit(run)(pictures), eager, atol=1e-5 * scale)
   np.testing.assert_allclose(jax.vmap(lambda p: run(p[None])[0])(pictures), eager,
                              atol=1e-5 * scale)
+  gradient = jax.jit(jax.grad(lambda p: run(p).mean()))
   for picture in (pictures, jnp.zeros_like(pictures), jnp.full_like(pictures, 0.5)):
-    assert np.isfinite(jax.grad(lambda p: run(p).mean())(picture)).all()
+    assert np.isfinite(gradient(picture)).all()
 
 
 def test_bfloat16_is_close(shallow, rng):
@@ -146,7 +142,7 @@ def test_module_makes_its_own_parameters():
 @pytest.mark.parametrize("picture, layers, message", [
   ((16, 16, 3), ("relu1_1",), "expected [B, H, W, 3]"),
   ((1, 16, 16, 4), ("relu1_1",), "expected [B, H, W, 3]"),
-  ((1, 15, 40, 3), ("relu5_1",), "found 15×40 pixels, expected at least 16×16"),
+  ((1, 1, 40, 3), ("relu2_1",), "found 1×40 pixels, expected at least 2×2"),
   ((1, 16, 16, 3), ("relu6_1",), "found 'relu6_1'"),
   ((1, 16, 16, 3), ("conv1_1",), "found 'conv1_1'"),
   ((1, 16, 16, 3), (), "found none"),

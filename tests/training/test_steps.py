@@ -9,7 +9,7 @@ from stylejax.training import config as configs
 from stylejax.training import parallel, steps
 from stylejax.training.state import init_state, learning_rate_schedule
 
-COMMON = dict(preset="tiny", batch=8, size=32, steps=40, warmup_steps=2)
+COMMON = dict(preset="tiny", batch=16, size=32, steps=40, warmup_steps=2)
 CONFIGS = {
   "autoencoder": configs.AutoencoderConfig(**COMMON),
   "gan": configs.GanConfig(**COMMON, critic_steps=2),
