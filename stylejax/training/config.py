@@ -18,6 +18,8 @@ class TrainConfig:
 
   preset: Literal["tiny", "base", "large"] = "base"
   """Sizes of the nets: tiny (tests, seconds), base (the shipped weights), large (accelerators)."""
+  model_sizes: tuple[str, ...] = ()
+  """Sizes to change from the preset's, as NAME=VALUE: style_dim=128 content_widths=32,64,96."""
   workdir: Path = Path("runs/stylejax")
   """Folder of the run: config.json, metrics.jsonl, checkpoints, grids, TensorBoard files."""
   content_dir: Path | None = None
@@ -92,6 +94,7 @@ class TrainConfig:
     for flag, span in (("--content-scale", self.content_scale), ("--style-scale", self.style_scale)):
       if not 1 <= span[0] <= span[1]:
         raise InputError(f"{flag}: found {span[0]} {span[1]}, expected 1 ≤ low ≤ high")
+    self.model  # raises what is wrong with the sizes
     if self.size % 16:
       raise InputError(f"--size: found {self.size}, expected a multiple of 16")
 
@@ -102,9 +105,25 @@ class TrainConfig:
 
   @property
   def model(self) -> ModelConfig:
-    """The nets' config: the preset's, with the run's dtype."""
-    model = PRESETS[self.preset]
-    return model if self.dtype == "preset" else dataclasses.replace(model, dtype=self.dtype)
+    """The nets' config: the preset's, with the run's sizes and dtype."""
+    fields = PRESETS[self.preset].to_dict()
+    for setting in self.model_sizes:
+      name, _, text = setting.partition("=")
+      try:
+        if not isinstance(fields[name], int | list):
+          raise KeyError(name)
+        numbers = [int(number) for number in text.split(",")]
+      except (KeyError, ValueError):
+        sizes = [k for k, v in fields.items() if isinstance(v, int | list)]
+        raise InputError(f"--model-sizes: found {setting!r}, expected NAME=NUMBER[,NUMBER ...] "
+                         f"with a name among {', '.join(sizes)}") from None
+      fields[name] = numbers if isinstance(fields[name], list) else numbers[0]
+    if self.dtype != "preset":
+      fields["dtype"] = self.dtype
+    try:
+      return ModelConfig.from_dict(fields)
+    except ValueError as error:
+      raise InputError(f"--model-sizes: {error}") from None
 
   def to_json(self) -> str:
     """All fields and the nets' sizes, for config.json."""

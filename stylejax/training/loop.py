@@ -82,29 +82,34 @@ class _Run:
   def to_end(self, state: TrainState, ready, step: int, interrupt: "_Interrupt") -> int:
     """Steps until done or interrupted, saves, and returns the step reached."""
     config = self._config
-    pending, since = [], None
+    pending, since, timed = [], None, 0
     while step < config.steps and not interrupt.seen:
       state, metrics = self._replicas.step(state, next(ready))
       pending.append(metrics)
       step += 1
+      timed += 1
       due = step % config.save_every == 0 or step == config.steps
       grid = config.grid_every and (step % config.grid_every == 0 or step == config.steps)
-      if step % config.log_every == 0 or due or grid or since is None or interrupt.seen:
+      if since is None:
+        # The first step compiles, which says nothing about the rate.
+        jax.block_until_ready(metrics)
+        since, timed = time.monotonic(), 0
+      if step % config.log_every == 0 or due or grid or interrupt.seen:
         # Fetching waits for the device, so a check of every loss costs one wait per log.
-        self._log(step, pending, since)
-        pending, since = [], time.monotonic()
+        self._log(step, pending, since, timed)
+        pending, since, timed = [], time.monotonic(), 0
       if grid:
         self._grid(state, step)
         since = time.monotonic()
       if due:
         self._save(state, step)
     if pending:
-      self._log(step, pending, since)
+      self._log(step, pending, since, timed)
     self._save(state, step)
     self._checkpoints.wait()
     return step
 
-  def _log(self, step: int, pending: list, since: float | None) -> None:
+  def _log(self, step: int, pending: list, since: float, timed: int) -> None:
     fetched = [self._replicas.take_metrics(metrics) for metrics in pending]
     for back, metrics in enumerate(reversed(fetched)):
       for name, value in metrics.items():
@@ -112,9 +117,8 @@ class _Run:
           raise FloatingPointError(
             f"step {step - back}: found {name} = {value}, expected a finite number; checkpoints "
             f"up to step {self._checkpoints.latest_step() or 0} are kept")
-    if since is not None:
-      mean = {name: float(np.mean([m[name] for m in fetched])) for name in fetched[0]}
-      self._shown.log(step, mean, (time.monotonic() - since) / len(pending))
+    mean = {name: float(np.mean([m[name] for m in fetched])) for name in fetched[0]}
+    self._shown.log(step, mean, (time.monotonic() - since) / timed if timed else None)
 
   def _save(self, state: TrainState, step: int) -> None:
     self._checkpoints.save(self._replicas.take_state(state), self._batches.state() | {"step": step},

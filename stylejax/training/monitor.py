@@ -40,23 +40,26 @@ class Monitor:
     self._board.close()
     self._metrics.close()
 
-  def log(self, step: int, metrics: dict[str, float], seconds_per_step: float) -> None:
+  def log(self, step: int, metrics: dict[str, float],
+          seconds_per_step: float | None) -> None:
     """One line of metrics.jsonl, TensorBoard scalars, and the progress bar's numbers."""
-    rate = self._batch / seconds_per_step
-    line = {"step": step, **{k: round(v, 6) for k, v in metrics.items()},
-            "images_per_second": round(rate, 3)}
+    line = {"step": step, **{k: round(v, 6) for k, v in metrics.items()}}
+    rate = "compiled"
+    if seconds_per_step:
+      line["images_per_second"] = round(self._batch / seconds_per_step, 3)
+      rate = f"{line['images_per_second']:.1f} images/s"
     self._metrics.write(json.dumps(line) + "\n")
     self._metrics.flush()
     for name, value in metrics.items():
       self._board.add_scalar(name, value, step)
     shown = [name for name in SHOWN if name in metrics]
     self._progress.update(
-      self._task, completed=step, rate=f"{rate:.1f} images/s",
+      self._task, completed=step, rate=rate,
       losses=" ".join(f"{name} {metrics[name]:.3g}" for name in shown))
     if not self._progress.console.is_terminal:
       left = self._progress.tasks[0].time_remaining
       self._progress.console.print(
-        f"step {step}: {rate:.1f} images/s, {left if left is not None else '?'} s left, "
+        f"step {step}: {rate}, {'?' if left is None else round(left)} s left, "
         + ", ".join(f"{name} {metrics[name]:.4g}" for name in shown), soft_wrap=True)
 
   def say(self, message: str) -> None:

@@ -1,0 +1,64 @@
+"""Draws a sheet: every content (rows) in every style (columns), at one size.
+
+    python tools/draw_sheet.py --content photos --style artworks --output sheet.jpg --size 256
+"""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import tyro
+from PIL import Image, ImageOps
+
+import stylejax
+from stylejax.data.pictures import decode_image
+from stylejax.data.sources import find_pictures
+from stylejax.inference.compilation import enable_cache
+
+SAMPLES = Path(stylejax.__file__).parent / "assets" / "samples"
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """What to draw."""
+
+  output: Path
+  """The picture to write."""
+  content: Path = SAMPLES / "content"
+  """Folder of photos."""
+  style: Path = SAMPLES / "style"
+  """Folder of artworks."""
+  size: int = 256
+  """Side of the cells in pixels; photos are painted at this size, cut to squares."""
+  strength: float = 1.0
+  """Of the style."""
+  weights: str = "base"
+  """Name or file of the weights."""
+
+
+def square(path: Path, side: int) -> np.ndarray:
+  """The central square of a picture, [side, side, 3] float32 in [0, 1]."""
+  return np.asarray(ImageOps.fit(decode_image(path), (side, side)), np.float32) / 255
+
+
+def main(options: Options) -> None:
+  """Draws the sheet: artworks above, photos on the left."""
+  enable_cache()
+  import jax
+
+  params = stylejax.load_pretrained(options.weights)
+  paint = jax.jit(stylejax.stylize)
+  artworks, side = find_pictures(options.style), options.size
+  styles = [square(path, 256) for path in artworks]
+  rows = [[np.ones((side, side, 3))] + [square(path, side) for path in artworks]]
+  for path in find_pictures(options.content):
+    content = square(path, side)
+    rows.append([content] + [
+      paint(params, content, style, strength=options.strength) for style in styles])
+  sheet = np.concatenate([np.concatenate(row, 1) for row in rows], 0)
+  Image.fromarray(np.round(np.clip(sheet, 0, 1) * 255).astype(np.uint8)).save(
+    options.output, quality=90)
+
+
+if __name__ == "__main__":
+  main(tyro.cli(Options, description=__doc__))
