@@ -67,9 +67,15 @@ def main(argv: list[str] | None = None) -> int:
       from stylejax.training.loop import train
 
       train(options)
-  except (InputError, FloatingPointError) as error:
+  except (InputError, OSError) as error:
     print(f"error: {error}", file=sys.stderr)
-    return 2 if isinstance(error, InputError) else 1
+    return 2
+  except FloatingPointError as error:
+    print(f"error: {error}", file=sys.stderr)
+    return 1
+  except KeyboardInterrupt:
+    print("stopped before saving; --resume goes on from the newest checkpoint", file=sys.stderr)
+    return 130
   return 0
 
 

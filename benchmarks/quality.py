@@ -151,7 +151,8 @@ def _run(options: argparse.Namespace, command: list[str]) -> None:
     sheet = draw_sheet(pairs[: options.sheet_pairs], shown)
     with replacing(options.sheet) as temporary:
       sheet.save(temporary, format="PNG")
-  console = rich.console.Console()
+  # Into a file or a pipe the table goes at its full width: 80 columns would break every cell.
+  console = rich.console.Console(width=None if sys.stdout.isatty() else 130)
   console.print(_table(summary, len(pairs)))
   console.print(NOTE, highlight=False)
 
@@ -200,12 +201,12 @@ def environment() -> dict[str, Any]:
 
 def _table(summary: dict[str, dict[str, dict[str, float]]], count: int) -> rich.table.Table:
   table = rich.table.Table(title=f"{count} pairs")
-  table.add_column("")
+  table.add_column("", no_wrap=True)
   for heading in COLUMNS.values():
     table.add_column(heading, justify="right")
   for row, columns in summary.items():
     cells = (columns[column] for column in COLUMNS)
-    table.add_row(row, *(f"{c['mean']:.3f} [{c['low']:.2f}, {c['high']:.2f}]" for c in cells))
+    table.add_row(row, *(f"{c['mean']:.3f}\n[{c['low']:.2f}, {c['high']:.2f}]" for c in cells))
   return table
 
 

@@ -60,8 +60,7 @@ class NoiseGenerator(nn.Module):
     x = nn.Dense(8 * 8 * self.base, dtype=self.dtype)(z)
     x = nn.relu(conv(self.width, x.reshape(-1, 8, 8, self.base)))
     for _ in range(self.stages):
-      x = nn.relu(nn.ConvTranspose(self.width, (4, 4), (2, 2), dtype=self.dtype,
-                                   kernel_init=blocks.he_normal)(x))
+      x = nn.relu(blocks.ConvTranspose(self.width, dtype=self.dtype)(x))
       x = nn.relu(conv(self.width, x))
       x = nn.relu(conv(self.width, x))
     return nn.sigmoid(conv(3, x).astype("float32"))

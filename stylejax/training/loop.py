@@ -43,8 +43,10 @@ def train(config: TrainConfig) -> None:
   if config.dry_run:
     dry_run(config, command, replicas)
     return
+  frozen = load_vgg(config.vgg) if command == "transfer" else None
+  other = load_run(config.init_from) if getattr(config, "init_from", None) else None
   with checkpoint.Checkpoints(_workdir(config), keep=config.keep) as checkpoints:
-    state = _start(config, command, checkpoints)
+    state = _start(config, command, checkpoints, other).replace(frozen=frozen)
     start = int(state.step)
     if start >= config.steps:
       print(f"{config.workdir}: already at step {start} of {config.steps}; --steps sets more")
@@ -133,7 +135,7 @@ def dry_run(config: TrainConfig, command: str, replicas) -> None:
   """Compiles the step and prints its parameters, FLOPs and memory; trains nothing."""
   state = jax.eval_shape(lambda: init_state(config, command))
   if command == "transfer":
-    state = state.replace(frozen=jax.eval_shape(lambda: _frozen(config)))
+    state = state.replace(frozen=jax.eval_shape(lambda: load_vgg(config.vgg)))
   size = _crop_size(config, command)
   crops = np.zeros((config.batch, size, size, 3), np.uint8)
   batch = {name: crops for name in ("content", "style") if name in _streams_of(command)}
@@ -153,11 +155,7 @@ def dry_run(config: TrainConfig, command: str, replicas) -> None:
         f"{memory.argument_size_in_bytes / 2**20:,.1f} MiB")
 
 
-def _frozen(config):
-  return load_vgg(config.vgg)
-
-
-def _start(config: TrainConfig, command: str, checkpoints) -> TrainState:
+def _start(config: TrainConfig, command: str, checkpoints, other) -> TrainState:
   """The state to go on from: a checkpoint, another run's weights, or fresh ones."""
   make = jax.jit(lambda: init_state(config, command))
   if config.resume and checkpoints.latest_step() is not None:
@@ -168,10 +166,8 @@ def _start(config: TrainConfig, command: str, checkpoints) -> TrainState:
       "a new folder, or --resume to go on")
   else:
     state = make()
-    if getattr(config, "init_from", None):
-      state = _with_weights_of(config.init_from, state)
-  if command == "transfer":
-    state = state.replace(frozen=_frozen(config))
+    if other:
+      state = _with_weights_of(other, state)
   return state
 
 
@@ -188,9 +184,9 @@ def load_run(workdir: Path) -> tuple[dict, TrainState]:
     return found, checkpoints.restore(like)[0]
 
 
-def _with_weights_of(workdir: Path, state: TrainState) -> TrainState:
+def _with_weights_of(run: tuple[dict, TrainState], state: TrainState) -> TrainState:
   """Takes over the averaged weights that another run has; keeps the rest as initialised."""
-  found, other = load_run(workdir)
+  found, other = run
   taken = {}
   for part in TRAINED["transfer"] + ("discriminator",):
     theirs, ours = getattr(other.ema_params, part), getattr(state.params, part)
@@ -201,7 +197,7 @@ def _with_weights_of(workdir: Path, state: TrainState) -> TrainState:
       theirs = {**ours, "decoder": theirs["decoder"]}
     if jax.tree.map(np.shape, theirs) != jax.tree.map(np.shape, ours):
       raise InputError(
-        f"--init-from: found preset {found['preset']} in {workdir}, expected the sizes of this run")
+        f"--init-from: found other sizes (preset {found['preset']}), expected those of this run")
     taken[part] = theirs
   return state.replace(params=state.params.replace(**taken),
                        ema_params=jax.tree.map(np.copy, state.ema_params.replace(**taken)))

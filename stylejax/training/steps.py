@@ -97,7 +97,7 @@ def make_gan_step(config: GanConfig) -> Step:
       return _update(state, config, tx, names, gen_grads, metrics)
 
     def wait(state):
-      return state.replace(step=state.step + 1), metrics | {"grad_norm": optax.global_norm(grads)}
+      return state.replace(step=state.step + 1), metrics | {"grad_norm": optax.tree.norm(grads)}
 
     return jax.lax.cond((state.step + 1) % config.critic_steps == 0, play, wait, state)
 
@@ -228,7 +228,7 @@ def _update(state: TrainState, config: TrainConfig, tx: optax.GradientTransforma
   # Early on the average follows closely, so that it holds nothing of the random start.
   decay = jnp.minimum(config.ema_decay, (1.0 + state.step) / (10.0 + state.step))
   average = optax.incremental_update(trained, select(state.ema_params, names), 1.0 - decay)
-  metrics = metrics | {"grad_norm": optax.global_norm(grads)}
+  metrics = metrics | {"grad_norm": optax.tree.norm(grads)}
   return state.replace(
     step=state.step + 1, params=state.params.replace(**trained),
     ema_params=state.ema_params.replace(**average), opt_state=opt_state), metrics

@@ -1,5 +1,6 @@
 """Blocks against PyTorch and NumPy, which share no code with them."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -54,6 +55,17 @@ def test_upsample_conv_keeps_a_constant_constant(rng):
   variables = module.init(jax.random.key(1), x)
   found = np.asarray(module.apply(variables, x))
   assert np.ptp(found, axis=(1, 2)).max() < 1e-5
+
+
+def test_conv_transpose_is_linens(rng):
+  x = rng.normal(size=(2, 5, 6, 3)).astype(np.float32)
+  expected = nn.ConvTranspose(4, (4, 4), (2, 2))
+  variables = expected.init(jax.random.key(0), x)
+  found = blocks.ConvTranspose(4)
+  assert jax.tree.map(jnp.shape, found.init(jax.random.key(0), x)) == jax.tree.map(
+    jnp.shape, variables)
+  np.testing.assert_allclose(
+    found.apply(variables, x), expected.apply(variables, x), atol=1e-5)
 
 
 def test_space_to_depth_and_back(rng):

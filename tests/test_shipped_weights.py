@@ -1,0 +1,72 @@
+"""What the package ships does what the package says."""
+
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+import stylejax
+from stylejax import transfer
+from stylejax.data.perceptual import load_vgg
+from stylejax.data.pictures import read_picture
+from stylejax.metrics.style import moment_distance
+
+ASSETS = Path(stylejax.__file__).parent / "assets"
+PHOTOS = sorted((ASSETS / "samples" / "content").iterdir())
+ARTWORKS = sorted((ASSETS / "samples" / "style").iterdir())
+
+
+@pytest.fixture(scope="module")
+def params():
+  return stylejax.load_pretrained()
+
+
+@pytest.fixture(scope="module")
+def paint():
+  return jax.jit(transfer.stylize)
+
+
+def test_base_is_whole_and_small(params):
+  assert all(getattr(params, part) is not None for part in transfer.PARTS)
+  assert (ASSETS / "weights" / "base.safetensors").stat().st_size <= 5_000_000
+  path = jax.tree.leaves((params.content_encoder, params.style_encoder, params.generator))
+  assert sum(x.size for x in path) <= 2_000_000
+
+
+@pytest.mark.parametrize("photo", PHOTOS, ids=lambda p: p.stem)
+def test_strength_0_gives_the_picture_back(params, paint, photo):
+  content = read_picture(photo).rgb
+  style = read_picture(ARTWORKS[0]).rgb
+  found = paint(params, content, style, strength=0.0)
+  psnr = -10 * np.log10(np.mean((np.asarray(found) - content) ** 2))
+  assert psnr > 25
+
+
+@pytest.mark.parametrize("artwork", ARTWORKS, ids=lambda p: p.stem)
+def test_style_is_reached_and_content_kept(params, paint, artwork):
+  content, style = read_picture(PHOTOS[0]).rgb, read_picture(artwork).rgb
+  stylized = np.asarray(paint(params, content, style))
+  vgg = load_vgg()
+  near = float(moment_distance(vgg, stylized[None], style[None])[0])
+  far = float(moment_distance(vgg, content[None], style[None])[0])
+  assert near < 0.5 * far
+  grey = [x.mean(-1).ravel() for x in (stylized, content)]
+  assert np.corrcoef(*grey)[0, 1] > 0.5
+
+
+@pytest.mark.parametrize("artwork", ARTWORKS, ids=lambda p: p.stem)
+def test_no_grid_of_two_pixels(params, paint, artwork):
+  """Shuffling upsamplers leave a pattern of period 2: energy that sticks out at that frequency."""
+  stylized = np.asarray(paint(params, read_picture(PHOTOS[0]).rgb, read_picture(artwork).rgb))
+  spectrum = np.abs(np.fft.rfft(stylized[:256, :256].mean(-1), axis=1)) ** 2
+  power = spectrum.mean(0)
+  assert power[-1] < 3 * np.median(power[-16:-2])
+
+
+def test_sampled_styles_paint_differently(params, paint):
+  content = read_picture(PHOTOS[0]).rgb[:128, :128]
+  codes = [transfer.sample_style(params, jax.random.key(i)) for i in (0, 1)]
+  code = transfer.encode_content(params, content)
+  first, second = (np.asarray(transfer.generate(params, code, c)) for c in codes)
+  assert np.abs(first - second).mean() > 0.02
