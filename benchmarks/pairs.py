@@ -329,7 +329,8 @@ def _output(folder: Path, pair: Pair) -> Path:
   for suffix in (".jpg", ".png"):
     if (folder / (pair.name + suffix)).is_file():
       return folder / (pair.name + suffix)
-  raise InputError(f"reference {folder}: found no {pair.name}.jpg, expected an output of every pair")
+  raise InputError(
+    f"reference {folder}: found no {pair.name}.jpg, expected an output of every pair")
 
 
 def _eight_bits(picture: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """How much content is kept and how much style is reached, on pairs that training never saw?
 
-Rows: identity copy, style picture itself, colour moments only, reference outputs from a folder, ours
-at some strengths. Outputs are compared as 8-bit pictures, resampled by area to 256×256.
+Rows: identity copy, style picture itself, colour moments only, reference outputs from a folder,
+ours at some strengths. Outputs are compared as 8-bit pictures, resampled by area to 256×256.
 """
 
 import argparse
@@ -51,8 +51,8 @@ COLUMNS = {
   "color": "colours:\nsliced W1 ↓",
 }
 NOTE = (
-  "LPIPS-form VGG: LPIPS's formula and heads on another VGG16, not comparable with published LPIPS. "
-  "Style: over the style's own features. Mean [95 % bootstrap interval over the pairs]."
+  "LPIPS-form VGG: LPIPS's formula and heads on another VGG16, not comparable with published "
+  "LPIPS. Style: over the style's own features. Mean [95 % bootstrap interval over the pairs]."
 )
 # Part of every cache key: raise it when a metric or a baseline changes its numbers.
 CACHE_VERSION = "1"
@@ -88,7 +88,8 @@ def _parser() -> argparse.ArgumentParser:
   option("--root", type=Path, metavar="DIR",
          help="folder that the paths in the CSV start from (default: the one above the CSV's)")
   option("--reference", type=Path, metavar="DIR", help="outputs to compare with: NAME.jpg or .png")
-  option("--weights", default="base", metavar="NAME|FILE", help="base, or a file of train.py export")
+  option("--weights", default="base", metavar="NAME|FILE",
+         help="base, or a file of train.py export")
   option("--strengths", type=_strengths, default=(1.0,), metavar="LIST",
          help="of ours, 0 to 2, separated by commas (default: 1)")
   option("--baselines-only", action="store_true", help="leave ours out; needs no weights")

@@ -17,7 +17,7 @@ import safetensors.numpy
 from stylejax.errors import InputError
 from stylejax.models.vgg import VGG16_CHANNELS, VGG16_LAYERS
 
-# Where torchvision's `features` sequence has its convolutions; ReLUs and pools take the other places.
+# Where torchvision's `features` sequence has its convolutions; ReLUs and pools lie between.
 TORCHVISION_INDICES = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
 # torchvision's documented preprocessing of RGB in [0, 1]: (x − mean) / std.
 TORCHVISION_MEAN = (0.485, 0.456, 0.406)

@@ -1,6 +1,6 @@
 """Content and style distances between features of a frozen perceptual net.
 
-Each takes features as `vgg16_features` returns them, {layer: [B, H, W, C]}; the net is not run here.
+Each takes features as `vgg16_features` returns them, {layer: [B, H, W, C]}; no net is run here.
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """The frozen VGG16 whose features judge content and style; convolutions only, up to conv5_3.
 
-Its parameters are an argument like any other. Reading them from a file is `stylejax.data.perceptual`.
+Its parameters are an argument like any other; `stylejax.data.perceptual` reads them from a file.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from stylejax.errors import InputError
 
-# Channels of every convolution; a 2×2 max pool stands before the first convolution of blocks 2 to 5.
+# Channels of every convolution; a 2×2 max pool stands before the first of blocks 2 to 5.
 VGG16_CHANNELS = {
   "conv1_1": 64,
   "conv1_2": 64,

@@ -79,7 +79,7 @@ class TrainConfig:
   def __post_init__(self):
     checks = {
       "--steps": (self.steps, 1, None), "--batch": (self.batch, 1, None),
-      "--style-repeat": (self.group, 1, None), "--size": (self.size, 32, None),
+      "--style-repeat or --critic-steps": (self.group, 1, None), "--size": (self.size, 32, None),
       "--log-every": (self.log_every, 1, None),
       "--save-every": (self.save_every, 1, None), "--keep": (self.keep, 1, None),
       "--grid-every": (self.grid_every, 0, None), "--workers": (self.workers, 0, None),
@@ -91,9 +91,10 @@ class TrainConfig:
       if not value >= low or (high is not None and not value <= high):
         span = f"{low} to {high}" if high is not None else f"{low} or more"
         raise InputError(f"{flag}: found {value}, expected {span}")
-    for flag, span in (("--content-scale", self.content_scale), ("--style-scale", self.style_scale)):
-      if not 1 <= span[0] <= span[1]:
-        raise InputError(f"{flag}: found {span[0]} {span[1]}, expected 1 ≤ low ≤ high")
+    scales = {"--content-scale": self.content_scale, "--style-scale": self.style_scale}
+    for flag, (low, high) in scales.items():
+      if not 1 <= low <= high:
+        raise InputError(f"{flag}: found {low} {high}, expected 1 ≤ low ≤ high")
     self.model  # raises what is wrong with the sizes
     if self.size % 16:
       raise InputError(f"--size: found {self.size}, expected a multiple of 16")
@@ -101,7 +102,7 @@ class TrainConfig:
   @property
   def group(self) -> int:
     """Examples that must be on one device: the batch of each is a multiple of this."""
-    return getattr(self, "style_repeat", 1)
+    return getattr(self, "style_repeat", getattr(self, "critic_steps", 1))
 
   @property
   def model(self) -> ModelConfig:
@@ -154,8 +155,11 @@ class GanConfig(TrainConfig):
 
   workdir: Path = Path("runs/gan")
   """Folder of the run."""
-  batch: int = 16
-  """Artwork crops per step, over all devices; their side is the noise generator's, not --size."""
+  steps: int = 5_000
+  """Updates of the noise generator in all."""
+  batch: int = 24
+  """Artwork crops per step, over all devices, shared out among the discriminator's updates; their
+  side is the noise generator's, not --size."""
   learning_rate: float = 2e-4
   """Step size of Adam for both players."""
   adam_b1: float = 0.0
@@ -165,7 +169,7 @@ class GanConfig(TrainConfig):
   game: Literal["wasserstein", "hinge"] = "wasserstein"
   """Wasserstein with gradient penalty, or hinge with R1."""
   critic_steps: int = 3
-  """Discriminator updates for each generator update."""
+  """Discriminator updates in a step, before the generator's; divides the batch of each device."""
   penalty_weight: float = 10.0
   """Weight of the gradient penalty (Wasserstein) or R1 (hinge)."""
 
@@ -198,8 +202,6 @@ class TransferConfig(TrainConfig):
   """Hinge with R1, or Wasserstein with gradient penalty."""
   penalty_weight: float = 10.0
   """Weight of R1 (hinge) or of the gradient penalty (Wasserstein)."""
-  penalty_every: int = 8
-  """Steps between penalties; each is weighted by as much more."""
   disc_learning_rate: float = 2e-4
   """Step size of Adam for the discriminator."""
 

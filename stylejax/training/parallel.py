@@ -26,9 +26,9 @@ def check_batch(batch: int, group: int = 1, devices: Sequence[jax.Device] | None
   """Raises InputError unless every device gets as many examples, in whole groups."""
   count = len(devices or jax.devices())
   if batch % (count * group):
-    grouped = f" with --style-repeat {group}" if group > 1 else ""
-    raise InputError(f"--batch: found {batch}, expected a multiple of {count * group} "
-                     f"for {count} device(s){grouped}")
+    grouped = f" × {group} (--style-repeat or --critic-steps)" if group > 1 else ""
+    raise InputError(f"--batch: found {batch}, expected a multiple of {count * group}: "
+                     f"{count} device(s){grouped}")
 
 
 class ShardMap:

@@ -61,45 +61,50 @@ def make_autoencoder_step(config: AutoencoderConfig) -> Step:
 
 
 def make_gan_step(config: GanConfig) -> Step:
-  """One discriminator update each step, one update of the noise generator every critic_steps."""
+  """critic_steps updates of the discriminator, then one of the noise generator.
+
+  Each discriminator update takes every critic_steps-th example, and the generator's update the
+  first of these shares; so a step is the same whichever way its examples lie on devices. Unrolled,
+  because XLA's CPU backend runs the weight gradients inside a branch or a loop on one thread.
+  """
   names = TRAINED["gan"]
   tx, disc_tx = make_optimizers(config)
   disc_loss, gen_loss, penalty = _game(config.game)
 
   def step(state: TrainState, batch: dict, *, axis_name: str | None = None):
-    real = _pictures(batch["style"])
-    keys = _example_keys(state.key, batch["index"])
-    z = jax.vmap(lambda k: jax.random.normal(k, (config.model.noise_dim,)))(_folded(keys, 0))
-    fake = jax.lax.stop_gradient(transfer.swatches(state.params, z))
+    pictures = _pictures(batch["style"])
+    every_key = _example_keys(state.key, batch["index"])
 
-    def disc_loss_fn(disc):
-      params = state.params.replace(discriminator=disc)
-      real_scores = transfer.discriminator_scores(params, real)
-      fake_scores = transfer.discriminator_scores(params, fake)
-      judged = disc_loss(real_scores, fake_scores)
-      steep = penalty(params, real, fake, _folded(keys, 1))
-      return judged + config.penalty_weight * steep, {
-        "loss": gen_loss(fake_scores), "disc": judged, "penalty": steep,
-        "score_real": transfer.mean_score(real_scores).mean(),
-        "score_fake": transfer.mean_score(fake_scores).mean()}
+    def noise(keys):
+      return jax.vmap(lambda k: jax.random.normal(k, (config.model.noise_dim,)))(_folded(keys, 0))
 
-    grads, metrics = jax.grad(disc_loss_fn, has_aux=True)(state.params.discriminator)
-    grads, metrics = _average((grads, metrics), axis_name)
-    state = _update_discriminator(state, disc_tx, grads)
+    for share in range(config.critic_steps):
+      real, keys = pictures[share::config.critic_steps], every_key[share::config.critic_steps]
+      fake = jax.lax.stop_gradient(transfer.swatches(state.params, noise(keys)))
+
+      def disc_loss_fn(disc, real=real, fake=fake, keys=keys, params=state.params):
+        params = params.replace(discriminator=disc)
+        real_scores = transfer.discriminator_scores(params, real)
+        fake_scores = transfer.discriminator_scores(params, fake)
+        judged = disc_loss(real_scores, fake_scores)
+        steep = penalty(params, real, fake, _folded(keys, 1))
+        return judged + config.penalty_weight * steep, {
+          "disc": judged, "penalty": steep,
+          "score_real": transfer.mean_score(real_scores).mean(),
+          "score_fake": transfer.mean_score(fake_scores).mean()}
+
+      grads, metrics = jax.grad(disc_loss_fn, has_aux=True)(state.params.discriminator)
+      grads, metrics = _average((grads, metrics), axis_name)
+      state = _update_discriminator(state, disc_tx, grads)
+
+    z = noise(every_key[::config.critic_steps])
 
     def loss_fn(trained):
       params = state.params.replace(**trained)
       return gen_loss(transfer.discriminator_scores(params, transfer.swatches(params, z)))
 
-    def play(state):
-      # Every replica takes the same branch, so averaging inside it is safe.
-      gen_grads = _average(jax.grad(loss_fn)(select(state.params, names)), axis_name)
-      return _update(state, config, tx, names, gen_grads, metrics)
-
-    def wait(state):
-      return state.replace(step=state.step + 1), metrics | {"grad_norm": optax.tree.norm(grads)}
-
-    return jax.lax.cond((state.step + 1) % config.critic_steps == 0, play, wait, state)
+    loss, grads = _average(jax.value_and_grad(loss_fn)(select(state.params, names)), axis_name)
+    return _update(state, config, tx, names, grads, {"loss": loss, **metrics})
 
   return step
 
@@ -159,21 +164,16 @@ def make_transfer_step(config: TransferConfig) -> Step:
       def disc_loss_fn(disc):
         params = state.params.replace(discriminator=disc)
         scores = [transfer.discriminator_scores(params, x) for x in (style, fake)]
-        loss = disc_loss(*scores)
-        return loss, {"disc": loss, "score_real": transfer.mean_score(scores[0]).mean(),
-                      "score_fake": transfer.mean_score(scores[1]).mean()}
+        judged = disc_loss(*scores)
+        # Quarters of the distinct artworks: a penalty is a statistic, and its gradient is dear.
+        quarters = [x[::repeat, :config.size // 2, :config.size // 2] for x in (style, fake)]
+        steep = penalty(params, *quarters, _folded(keys[::repeat], 1))
+        return judged + config.penalty_weight * steep, {
+          "disc": judged, "penalty": steep,
+          "score_real": transfer.mean_score(scores[0]).mean(),
+          "score_fake": transfer.mean_score(scores[1]).mean()}
 
-      def penalty_fn(disc):
-        params = state.params.replace(discriminator=disc)
-        weight = config.penalty_weight * config.penalty_every
-        return weight * penalty(params, style, fake, _folded(keys, 1))
-
-      disc = state.params.discriminator
-      disc_grads, disc_metrics = jax.grad(disc_loss_fn, has_aux=True)(disc)
-      disc_grads = jax.lax.cond(
-        state.step % config.penalty_every == 0,
-        lambda d, g: jax.tree.map(jnp.add, g, jax.grad(penalty_fn)(d)), lambda d, g: g,
-        disc, disc_grads)
+      disc_grads, disc_metrics = jax.grad(disc_loss_fn, has_aux=True)(state.params.discriminator)
       disc_grads, disc_metrics = _average((disc_grads, disc_metrics), axis_name)
       state = _update_discriminator(state, disc_tx, disc_grads)
       metrics = metrics | disc_metrics

@@ -13,8 +13,8 @@ COMMON = dict(preset="tiny", batch=16, size=32, steps=40, warmup_steps=2)
 CONFIGS = {
   "autoencoder": configs.AutoencoderConfig(**COMMON),
   "gan": configs.GanConfig(**COMMON, critic_steps=2),
-  "transfer": configs.TransferConfig(**COMMON, penalty_every=2, gram_weight=0.1),
-  "transfer-wasserstein": configs.TransferConfig(**COMMON, game="wasserstein", penalty_every=2),
+  "transfer": configs.TransferConfig(**COMMON, gram_weight=0.1),
+  "transfer-wasserstein": configs.TransferConfig(**COMMON, game="wasserstein"),
   "gan-hinge": configs.GanConfig(**COMMON, game="hinge", critic_steps=2),
 }
 
