@@ -108,7 +108,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace, command: list[str]) -> None:
   started = time.time()
-  for path, flag in ((options.output, "output"), (options.sheet, "sheet"), (options.cache, "cache")):
+  for flag in ("output", "sheet", "cache"):
+    path = getattr(options, flag)
     if path is not None:
       check_writable(path, flag)
   if options.sheet is not None and options.sheet.suffix.lower() != ".png":

@@ -29,7 +29,7 @@ def state(rng):
 
 
 def torchvision_relu2_2(state, picture: np.ndarray) -> np.ndarray:
-  """What torchvision's `features` gives for its documented preprocessing; [B, H, W, 3] in and out."""
+  """torchvision's `features` after its documented preprocessing; [B, H, W, 3] in and out."""
   layers = []
   for index, (inputs, outputs) in BLOCK_1_AND_2.items():
     if index == 5:

@@ -25,8 +25,8 @@ class TestProcess:
     photo, cache = SAMPLES / "content" / "cat.jpg", tmp_path / "cache"
     pictures = []
     for _ in range(2):
-      result = self.start("--content", photo, "--style", SAMPLES / "style" / "irises.jpg", "--output",
-                          "out.png", "--weights", weights, cwd=tmp_path, cache=cache)
+      result = self.start("--content", photo, "--style", SAMPLES / "style" / "irises.jpg",
+                          "--output", "out.png", "--weights", weights, cwd=tmp_path, cache=cache)
       assert (result.returncode, result.stderr) == (0, "")
       pictures.append(np.asarray(Image.open(tmp_path / "out.png")))
       entries = [path for path in cache.iterdir() if "jit_generate" in path.name]

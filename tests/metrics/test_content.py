@@ -113,7 +113,8 @@ def test_ssim_of_a_small_picture():
 class TestLpipsForm:
   def test_reference(self, features):
     a, b, heads = features
-    np.testing.assert_allclose(lpips_from_features(a, b, heads), torch_lpips(a, b, heads), rtol=1e-4)
+    np.testing.assert_allclose(
+      lpips_from_features(a, b, heads), torch_lpips(a, b, heads), rtol=1e-4)
 
   def test_empty_pixels_have_a_finite_gradient(self, features):
     a, b, heads = features

@@ -1,4 +1,4 @@
-"""VGG16 against a net of PyTorch operations on the same arrays, and the contracts of its functions."""
+"""VGG16 against PyTorch operations on the same arrays, and the contracts of its functions."""
 
 import jax
 import jax.numpy as jnp
