@@ -21,7 +21,6 @@ import numpy as np
 import tyro
 
 from stylejax.data.perceptual import load_vgg
-from stylejax.inference.compilation import enable_cache
 from stylejax.training import config as configs
 from stylejax.training import parallel, steps
 from stylejax.training.state import init_state
@@ -37,8 +36,8 @@ class Options:
   """Whose step."""
   preset: Literal["tiny", "base", "large"] = "base"
   """Sizes of the nets."""
-  batch: int = 4
-  """Pictures of each kind per step, over all devices."""
+  batch: int | None = None
+  """Pictures of each kind per step, over all devices. Default: the command's own."""
   size: int = 128
   """Side of the crops in pixels."""
   repeats: int = 10
@@ -47,9 +46,9 @@ class Options:
 
 def main(options: Options) -> dict:
   """Prints one JSON object with the result and returns it."""
-  enable_cache()
-  config = configs.COMMANDS[options.command](
-    preset=options.preset, batch=options.batch, size=options.size)
+  kind = configs.COMMANDS[options.command]
+  config = kind(preset=options.preset, size=options.size, batch=options.batch or kind.batch)
+  config.check()
   parallel.check_batch(config.batch, config.group)
   state = jax.jit(lambda: init_state(config, options.command))()
   if options.command == "transfer":
@@ -82,7 +81,7 @@ def main(options: Options) -> dict:
   devices = len(jax.devices())
   limit = 2 * SIDE**3 / statistics.median(product_seconds)
   result = {
-    "case": dataclasses.asdict(options),
+    "case": dataclasses.asdict(options) | {"batch": config.batch},
     "images_per_second": round(config.batch / median, 3),
     "seconds_per_step": {"median": round(median, 4),
                          "quartiles": [round(quartiles[0], 4), round(quartiles[2], 4)]},

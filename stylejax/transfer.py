@@ -264,6 +264,11 @@ def _as_batch(picture: jax.Array, name: str) -> tuple[jax.Array, bool]:
   if min(shape[-3:-1]) < MIN_SIDE:
     raise ValueError(
       f"{name}: found {shape[-2]}×{shape[-3]} pixels, expected at least {MIN_SIDE}×{MIN_SIDE}")
+  if isinstance(picture, np.ndarray) and picture.dtype.kind == "f":
+    # Arrays on a device are taken as they are: looking at them would wait for the device.
+    low, high = picture.min(), picture.max()
+    if not (low >= -1e-3 and high <= 1.001):
+      raise ValueError(f"{name}: found values from {low:g} to {high:g}, expected 0 to 1")
   picture = jnp.asarray(picture)
   if not jnp.issubdtype(picture.dtype, jnp.floating):
     raise ValueError(f"{name}: found dtype {picture.dtype}, expected float32 in [0, 1]")

@@ -1,8 +1,13 @@
 """Strict switches for every test: several devices on one machine, no silent rank promotion."""
 
 import os
+import sys
+from pathlib import Path
 
 import pytest
+
+# Last, so that an installed package comes first and only the commands are found here.
+sys.path.append(str(Path(__file__).parent.parent))
 
 # Before JAX makes its backend: its devices are decided once per process.
 import jax

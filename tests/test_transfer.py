@@ -84,12 +84,19 @@ def test_pmap_over_devices_is_one_device(function, tiny_params, pictures):
   assert_trees_close(found, function(tiny_params, pictures))
 
 
-def test_stylize_exports(tiny_params, pictures):
-  exported = jax.export.export(jax.jit(transfer.stylize))(
-    tiny_params, *[jax.ShapeDtypeStruct((SIDE, SIDE, 3), jnp.float32)] * 2)
-  np.testing.assert_allclose(
-    exported.call(tiny_params, pictures[0], pictures[1]),
-    transfer.stylize(tiny_params, pictures[0], pictures[1]), atol=1e-5)
+@cases
+def test_export_is_the_function(function, tiny_params, pictures):
+  exported = jax.export.export(jax.jit(function))(
+    tiny_params, jax.ShapeDtypeStruct(pictures.shape, jnp.float32))
+  assert_trees_close(exported.call(tiny_params, pictures), function(tiny_params, pictures))
+
+
+def test_sampled_styles_under_jit_and_vmap(tiny_params):
+  keys = jax.random.split(jax.random.key(0), 3)
+  loop = [transfer.sample_style(tiny_params, key) for key in keys]
+  stacked = jax.tree.map(lambda *x: jnp.stack(x), *loop)
+  assert_trees_close(
+    jax.jit(jax.vmap(transfer.sample_style, (None, 0)))(tiny_params, keys), stacked)
 
 
 def test_stylize_composes_the_steps(tiny_params, pictures):
@@ -173,6 +180,7 @@ def test_nothing_outside_the_arguments_matters(tiny_params, pictures):
   (lambda p, x: transfer.encode_style(p, x[0, 0]), r"style: found shape \(24, 3\)"),
   (lambda p, x: transfer.encode_content(p, x[..., :2]), r"content: found shape .*, expected \[H"),
   (lambda p, x: transfer.encode_content(p, x[:, :9]), "content: found 24×9 pixels, expected"),
+  (lambda p, x: transfer.encode_content(p, 255 * x), "content: found values from"),
   (lambda p, x: transfer.encode_content(p, (x * 255).astype(np.uint8)), "found dtype uint8"),
   (lambda p, x: transfer.stylize(p, x, x[:3]), "style: found a batch of 3, expected 1 or 8"),
   (lambda p, x: transfer.stylize(p, x, x, strength=2.1), "strength: found 2.1, expected 0 to 2"),

@@ -16,14 +16,26 @@ from stylejax.training.state import TrainState
 logging.getLogger("absl").setLevel(logging.ERROR)
 
 
+def newest_step(workdir: Path) -> int | None:
+  """The newest complete checkpoint under a run's folder, or None; changes nothing there."""
+  if not (workdir / "checkpoints").is_dir():
+    return None
+  with Checkpoints(workdir, read_only=True) as checkpoints:
+    return checkpoints.latest_step()
+
+
 class Checkpoints:
   """The checkpoints under a run's folder; a context manager that waits for the last save."""
 
-  def __init__(self, workdir: Path, *, keep: int = 3):
+  def __init__(self, workdir: Path, *, keep: int = 3, read_only: bool = False):
+    """Opens a run's checkpoints; read_only leaves alone what a live run is writing there."""
+    if read_only:
+      options = ocp.CheckpointManagerOptions(read_only=True, create=False)
+    else:
+      options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True)
     self._manager = ocp.CheckpointManager(
-      (workdir / "checkpoints").absolute(),
-      item_names=("state", "position", "config"),
-      options=ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True))
+      (workdir / "checkpoints").absolute(), item_names=("state", "position", "config"),
+      options=options)
 
   def __enter__(self) -> "Checkpoints":
     return self
@@ -78,7 +90,7 @@ class Checkpoints:
       found = self._manager.restore(step, args=ocp.args.Composite(
         state=ocp.args.StandardRestore(like), position=ocp.args.JsonRestore()))
     except (ValueError, KeyError, TypeError, OSError) as e:
-      reason = str(e).strip().splitlines()[0][:200]
+      reason = (str(e).strip().splitlines() or [type(e).__name__])[0][:200]
       raise InputError(
         f"checkpoint {self._manager.directory}/{step}: found {reason}, expected one of this config"
       ) from e

@@ -5,6 +5,7 @@ The docstring under a field is its help text. Units and ranges are in it.
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import Any, Literal
 
@@ -76,7 +77,13 @@ class TrainConfig:
   keep: int = 3
   """Newest checkpoints to keep."""
 
-  def __post_init__(self):
+  def check(self) -> None:
+    """Raises InputError for the first setting that is out of range."""
+    for field in dataclasses.fields(self):
+      value = getattr(self, field.name)
+      if type(value) is float and not (math.isfinite(value) and value >= 0):
+        flag = "--" + field.name.replace("_", "-")
+        raise InputError(f"{flag}: found {value}, expected a finite number, 0 or more")
     checks = {
       "--steps": (self.steps, 1, None), "--batch": (self.batch, 1, None),
       "--style-repeat or --critic-steps": (self.group, 1, None), "--size": (self.size, 32, None),
@@ -85,7 +92,8 @@ class TrainConfig:
       "--grid-every": (self.grid_every, 0, None), "--workers": (self.workers, 0, None),
       "--warmup-steps": (self.warmup_steps, 0, None), "--seed": (self.seed, 0, 2**31 - 1),
       "--decay-fraction": (self.decay_fraction, 0, 1), "--ema-decay": (self.ema_decay, 0, 1),
-      "--final-rate": (self.final_rate, 0, 1), "--learning-rate": (self.learning_rate, 0, None),
+      "--final-rate": (self.final_rate, 0, 1), "--clip-norm": (self.clip_norm, 1e-9, None),
+      "--adam-b1": (self.adam_b1, 0, 0.9999), "--adam-b2": (self.adam_b2, 0, 0.999999),
     }
     for flag, (value, low, high) in checks.items():
       if not value >= low or (high is not None and not value <= high):
@@ -217,6 +225,8 @@ def saved_config(workdir: Path) -> dict[str, Any]:
   try:
     found = json.loads(path.read_text())
     ModelConfig.from_dict(found["model"])
+    if found["command"] not in COMMANDS:
+      raise ValueError(f"command {found['command']!r}")
     return found
   except FileNotFoundError:
     raise InputError(f"workdir: found no config.json in {workdir}, expected a run's folder"
@@ -237,4 +247,8 @@ def from_saved(found: dict[str, Any]) -> TrainConfig:
       elif value is not None and isinstance(field.default, Path | None) and isinstance(value, str):
         value = Path(value)
       fields[field.name] = value
-  return kind(**fields)
+  config = kind(**fields)
+  if config.model.to_dict() != found["model"]:
+    raise InputError(f"{found['command']} run: found sizes that preset {config.preset} no longer "
+                     "has, expected those of this version")
+  return config

@@ -36,6 +36,7 @@ def train(config: TrainConfig) -> None:
     InputError: folders, files, sizes or checkpoints that don't fit; nothing is compiled before.
     FloatingPointError: a loss became NaN or Inf; the checkpoints before it are kept.
   """
+  config.check()
   command = configs.COMMANDS_BY_CONFIG[type(config)]
   parallel.check_batch(config.batch, config.group)
   content, style = _streams(config, command)
@@ -44,9 +45,15 @@ def train(config: TrainConfig) -> None:
     dry_run(config, command, replicas)
     return
   frozen = load_vgg(config.vgg) if command == "transfer" else None
-  other = load_run(config.init_from) if getattr(config, "init_from", None) else None
+  reached = checkpoint.newest_step(config.workdir)
+  if reached is not None and not config.resume:
+    raise InputError(f"--workdir: found a run at step {reached} in {config.workdir}, expected a "
+                     "new folder, or --resume to go on")
+  from_other = reached is None and getattr(config, "init_from", None)
+  other = load_run(config.init_from) if from_other else None
   with checkpoint.Checkpoints(_workdir(config), keep=config.keep) as checkpoints:
-    state = _start(config, command, checkpoints, other).replace(frozen=frozen)
+    state, position = _start(config, command, checkpoints, other)
+    state = state.replace(frozen=frozen)
     start = int(state.step)
     if start >= config.steps:
       print(f"{config.workdir}: already at step {start} of {config.steps}; --steps sets more")
@@ -57,12 +64,14 @@ def train(config: TrainConfig) -> None:
       start_step=start, content_scale=config.content_scale, style_scale=config.style_scale,
       workers=config.workers, process_index=jax.process_index(),
       process_count=jax.process_count())
+    if position is not None:
+      batches.restore(position)
     pictures = _preview_pictures(content, style, config.size)
     with (contextlib.closing(batches),
           monitor.Monitor(config.workdir, steps=config.steps, start=start, batch=config.batch,
                           description=command) as shown,
-          prefetch_to_device(batches, replicas.put_batch) as ready, _Interrupt() as interrupt):
-      _log_to(shown)
+          _logged_to(shown), prefetch_to_device(batches, replicas.put_batch) as ready,
+          _Interrupt() as interrupt):
       state = replicas.put_state(state)
       run = _Run(config, command, replicas, checkpoints, shown, pictures, batches)
       step = run.to_end(state, ready, start, interrupt)
@@ -155,20 +164,12 @@ def dry_run(config: TrainConfig, command: str, replicas) -> None:
         f"{memory.argument_size_in_bytes / 2**20:,.1f} MiB")
 
 
-def _start(config: TrainConfig, command: str, checkpoints, other) -> TrainState:
-  """The state to go on from: a checkpoint, another run's weights, or fresh ones."""
+def _start(config: TrainConfig, command: str, checkpoints, other):
+  """(state, data position or None): a checkpoint's, or fresh with another run's weights if any."""
   make = jax.jit(lambda: init_state(config, command))
-  if config.resume and checkpoints.latest_step() is not None:
-    state, _ = checkpoints.restore(jax.eval_shape(make))
-  elif checkpoints.latest_step() is not None:
-    raise InputError(
-      f"--workdir: found a run at step {checkpoints.latest_step()} in {config.workdir}, expected "
-      "a new folder, or --resume to go on")
-  else:
-    state = make()
-    if other:
-      state = _with_weights_of(other, state)
-  return state
+  if checkpoints.latest_step() is not None:
+    return checkpoints.restore(jax.eval_shape(make))
+  return (_with_weights_of(other, make()) if other else make()), None
 
 
 def load_run(workdir: Path) -> tuple[dict, TrainState]:
@@ -180,7 +181,9 @@ def load_run(workdir: Path) -> tuple[dict, TrainState]:
   found = configs.saved_config(workdir)
   config = configs.from_saved(found)
   like = jax.eval_shape(lambda: init_state(config, found["command"]))
-  with checkpoint.Checkpoints(workdir) as checkpoints:
+  if checkpoint.newest_step(workdir) is None:
+    raise InputError(f"workdir: found no checkpoint in {workdir}, expected a run's folder")
+  with checkpoint.Checkpoints(workdir, read_only=True) as checkpoints:
     return found, checkpoints.restore(like)[0]
 
 
@@ -199,6 +202,9 @@ def _with_weights_of(run: tuple[dict, TrainState], state: TrainState) -> TrainSt
       raise InputError(
         f"--init-from: found other sizes (preset {found['preset']}), expected those of this run")
     taken[part] = theirs
+  if not taken:
+    raise InputError(f"--init-from: found a {found['command']} run, expected an autoencoder or "
+                     "transfer run")
   return state.replace(params=state.params.replace(**taken),
                        ema_params=jax.tree.map(np.copy, state.ema_params.replace(**taken)))
 
@@ -232,9 +238,9 @@ def _preview_pictures(content, style, size: int):
     if paths is None:
       return None
     found = []
-    for place in range(len(paths)):
+    for place in np.random.default_rng(0).permutation(len(paths)):
       try:
-        picture = decode_rgb(paths[place * 7 % len(paths)])
+        picture = decode_rgb(paths[place])
       except InputError:
         continue
       found.append(random_resized_crop(
@@ -265,12 +271,17 @@ def _write_config(config: TrainConfig) -> None:
   os.replace(unfinished, config.workdir / "config.json")
 
 
-def _log_to(shown: monitor.Monitor) -> None:
-  """Sends the library's warnings through the progress bar's console."""
+@contextlib.contextmanager
+def _logged_to(shown: monitor.Monitor):
+  """Sends the library's warnings through the progress bar's console for as long as it is there."""
   handler = logging.Handler()
   handler.emit = lambda record: shown.say(record.getMessage())
-  _logger.handlers = [handler]
-  _logger.propagate = False
+  before = _logger.handlers, _logger.propagate
+  _logger.handlers, _logger.propagate = [handler], False
+  try:
+    yield
+  finally:
+    _logger.handlers, _logger.propagate = before
 
 
 class _Interrupt:

@@ -22,7 +22,8 @@ class Monitor:
     self._batch = batch
     self._start = start
     self._metrics = _open_metrics(workdir / "metrics.jsonl", start)
-    self._board = tensorboardX.SummaryWriter(str(workdir / "tensorboard"))
+    self._board = tensorboardX.SummaryWriter(
+      str(workdir / "tensorboard"), purge_step=start + 1 if start else None)
     self._progress = rich.progress.Progress(
       rich.progress.TextColumn("{task.description}"), rich.progress.BarColumn(),
       rich.progress.MofNCompleteColumn(), rich.progress.TextColumn("{task.fields[rate]}"),
@@ -43,7 +44,7 @@ class Monitor:
   def log(self, step: int, metrics: dict[str, float],
           seconds_per_step: float | None) -> None:
     """One line of metrics.jsonl, TensorBoard scalars, and the progress bar's numbers."""
-    line = {"step": step, **{k: round(v, 6) for k, v in metrics.items()}}
+    line = {"step": step, **{k: float(f"{v:.6g}") for k, v in metrics.items()}}
     rate = "compiled"
     if seconds_per_step:
       line["images_per_second"] = round(self._batch / seconds_per_step, 3)
@@ -64,7 +65,7 @@ class Monitor:
 
   def say(self, message: str) -> None:
     """A line above the progress bar."""
-    self._progress.console.print(message, soft_wrap=True, highlight=False)
+    self._progress.console.print(message, soft_wrap=True, highlight=False, markup=False)
 
   def grid(self, step: int, rows: np.ndarray) -> None:
     """Saves pictures [R, C, H, W, 3] in [0, 1] as one PNG and to TensorBoard."""

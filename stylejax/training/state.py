@@ -58,13 +58,16 @@ def learning_rate_schedule(config: TrainConfig, peak: float) -> optax.Schedule:
 
 def make_optimizers(config: TrainConfig) -> tuple[optax.GradientTransformation, ...]:
   """(optimizer of the trained parts, optimizer of the discriminator)."""
-  def adam(peak, b1):
+  def adam(peak, b1, updates=1):
+    schedule = learning_rate_schedule(config, peak)
     return optax.chain(
       optax.clip_by_global_norm(config.clip_norm),
-      optax.adam(learning_rate_schedule(config, peak), b1, config.adam_b2))
+      optax.adam(lambda count: schedule(count // updates), b1, config.adam_b2))
 
   disc_rate = getattr(config, "disc_learning_rate", config.learning_rate)
-  return adam(config.learning_rate, config.adam_b1), adam(disc_rate, 0.0)
+  # The schedule is in train steps, and the critic of a gan is updated several times in each.
+  disc_updates = getattr(config, "critic_steps", 1)
+  return adam(config.learning_rate, config.adam_b1), adam(disc_rate, 0.0, disc_updates)
 
 
 def init_state(config: TrainConfig, command: str) -> TrainState:

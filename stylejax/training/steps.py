@@ -96,6 +96,7 @@ def make_gan_step(config: GanConfig) -> Step:
       grads, metrics = jax.grad(disc_loss_fn, has_aux=True)(state.params.discriminator)
       grads, metrics = _average((grads, metrics), axis_name)
       state = _update_discriminator(state, disc_tx, grads)
+      metrics = metrics | {"disc_grad_norm": optax.tree.norm(grads)}
 
     z = noise(every_key[::config.critic_steps])
 
@@ -176,7 +177,7 @@ def make_transfer_step(config: TransferConfig) -> Step:
       disc_grads, disc_metrics = jax.grad(disc_loss_fn, has_aux=True)(state.params.discriminator)
       disc_grads, disc_metrics = _average((disc_grads, disc_metrics), axis_name)
       state = _update_discriminator(state, disc_tx, disc_grads)
-      metrics = metrics | disc_metrics
+      metrics = metrics | disc_metrics | {"disc_grad_norm": optax.tree.norm(disc_grads)}
     grads, metrics = _average((grads, metrics), axis_name)
     return _update(state, config, tx, names, grads, metrics)
 

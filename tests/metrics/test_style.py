@@ -70,6 +70,11 @@ class TestFeatures:
     blank = jax.tree.map(np.zeros_like, features[0])
     np.testing.assert_allclose(CASES[name][0](blank, features[1], LAYERS), 1, rtol=1e-3)
 
+  def test_gradient_at_constant_features(self, features, name):
+    flat = jax.tree.map(np.ones_like, features[0])
+    gradient = jax.grad(lambda f: CASES[name][0](f, features[1], LAYERS).sum())(flat)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
+
   def test_gradient_at_a_constant_picture(self, name):
     vgg_params = load_vgg()
     style = jax.random.uniform(jax.random.key(0), (1, 16, 20, 3))

@@ -15,7 +15,7 @@ from PIL import Image
 
 import train
 from stylejax.training import config as configs
-from stylejax.training import loop
+from stylejax.training import checkpoint, loop
 
 ROOT = Path(__file__).parent.parent.parent
 SMALL = ["--preset", "tiny", "--batch", "4", "--size", "32", "--log-every", "1",
@@ -84,6 +84,7 @@ def test_killed_and_resumed_is_never_killed(folders, tmp_path):
   wait_for_step(process, killed, 8)
   process.send_signal(signal.SIGKILL)
   process.wait()
+  assert 0 < checkpoint.newest_step(killed) < 14
   finish(command(folders, killed, "transfer", *more, "--resume"))
 
   expected, found = (loop.load_run(w)[1] for w in (whole, killed))
@@ -141,6 +142,29 @@ def test_every_command_end_to_end(folders, tmp_path, one_device, capsys):
     np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
 
 
+def test_a_newcomers_first_training_learns(tmp_path, one_device):
+  """The command of README without folders: the package's own pictures, and a loss that falls."""
+  assert train.main(["transfer", "--preset", "tiny", "--steps", "60", "--size", "32", "--batch",
+                     "4", "--log-every", "5", "--workdir", str(tmp_path / "run")]) == 0
+  losses = [x["loss"] for x in lines(tmp_path / "run")]
+  assert len(losses) == 12
+  assert np.mean(losses[-3:]) < 0.8 * np.mean(losses[:2])
+
+
+def test_init_from_a_gan_is_refused(folders, tmp_path, one_device, capsys):
+  train.main(command(folders, tmp_path / "g", "gan", "--steps", "1", "--critic-steps", "1"))
+  assert train.main(command(folders, tmp_path / "t", "transfer", "--init-from",
+                            str(tmp_path / "g"))) == 2
+  assert "--init-from: found a gan run" in capsys.readouterr().err
+
+
+def test_resuming_with_another_batch_is_refused(folders, tmp_path, one_device, capsys):
+  argv = command(folders, tmp_path / "run", "autoencoder", "--steps", "2")
+  assert train.main(argv) == 0
+  assert train.main([*argv, "--steps", "4", "--resume", "--batch", "8"]) == 2
+  assert "--batch: found 8, expected 4" in capsys.readouterr().err
+
+
 def test_init_from_an_autoencoder_takes_its_weights(folders, tmp_path, one_device):
   train.main(command(folders, tmp_path / "ae", "autoencoder", "--steps", "2"))
   learnt = loop.load_run(tmp_path / "ae")[1].ema_params
@@ -187,6 +211,8 @@ def test_dry_run_prints_and_writes_nothing(folders, tmp_path, one_device, capsys
   (["transfer", "--size", "100"], "--size: found 100, expected a multiple of 16"),
   (["transfer", "--batch", "0"], "--batch: found 0, expected 1 or more"),
   (["transfer", "--batch", "5"], "--batch: found 5, expected a multiple of 2"),
+  (["transfer", "--style-weight", "nan"], "--style-weight: found nan, expected a finite number"),
+  (["transfer", "--clip-norm", "0"], "--clip-norm: found 0.0"),
   (["transfer", "--decay-fraction", "1.5"], "--decay-fraction: found 1.5, expected 0 to 1"),
   (["transfer", "--style-scale", "2", "1"], "--style-scale"),
   (["transfer", "--preset", "huge"], "huge"),
@@ -213,6 +239,8 @@ def test_mistakes_exit_2_in_one_line(argv, message, tmp_path, one_device, capsys
   assert code == 2
   assert message in error
   assert "Traceback" not in error
+  # What doesn't parse at all is told in the parser's own frame.
+  assert error.count("\n") == 1 or message in ("huge", "many")
   assert not list(tmp_path.glob("*.safetensors"))
 
 

@@ -7,7 +7,7 @@ import pytest
 from stylejax.data.perceptual import load_vgg
 from stylejax.training import config as configs
 from stylejax.training import parallel, steps
-from stylejax.training.state import init_state, learning_rate_schedule
+from stylejax.training.state import init_state, learning_rate_schedule, make_optimizers
 
 COMMON = dict(preset="tiny", batch=16, size=32, steps=40, warmup_steps=2)
 CONFIGS = {
@@ -116,3 +116,18 @@ def test_learning_rate_rises_stays_and_falls():
   np.testing.assert_allclose([rate(10), rate(40), rate(70)], 1e-3, rtol=1e-5)
   assert 1e-4 < rate(85) < 1e-3
   np.testing.assert_allclose(rate(100), 1e-4, rtol=1e-5)
+
+
+def test_both_players_of_a_gan_slow_down_together():
+  config = configs.GanConfig(steps=10, warmup_steps=0, critic_steps=3, batch=6, preset="tiny")
+  tx, disc_tx = make_optimizers(config)
+  one = {"w": np.ones(1, np.float32)}
+
+  def moved(tx, updates):
+    state = tx.init(one)
+    for _ in range(updates):
+      change, state = tx.update(one, state, one)
+    return abs(float(change["w"][0]))
+
+  np.testing.assert_allclose(moved(disc_tx, 3 * 8), moved(tx, 8), rtol=0.02)
+  assert moved(tx, 10) < 0.5 * moved(tx, 2)

@@ -1,0 +1,27 @@
+"""Runs a benchmark by name: `python -m benchmarks NAME [OPTIONS]`; without a name, lists them."""
+
+import ast
+import runpy
+import sys
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+
+
+def main() -> None:
+  """Runs the named benchmark with the rest of the command line."""
+  questions = {path.stem: ast.get_docstring(ast.parse(path.read_text())).splitlines()[0]
+               for path in sorted(FOLDER.glob("[!_]*.py")) if "__main__" in path.read_text()}
+  name = sys.argv[1] if len(sys.argv) > 1 else None
+  if name in questions:
+    sys.argv = [f"benchmarks.{name}", *sys.argv[2:]]
+    runpy.run_module(f"benchmarks.{name}", run_name="__main__")
+  elif name in (None, "-h", "--help"):
+    print("usage: python -m benchmarks NAME [OPTIONS]\n")
+    print("\n".join(f"  {key:10} {question}" for key, question in questions.items()))
+  else:
+    sys.exit(f"error: benchmark: found {name!r}, expected one of {', '.join(questions)}")
+
+
+if __name__ == "__main__":
+  main()
