@@ -55,6 +55,15 @@ def test_style_is_reached_and_content_kept(params, paint, artwork):
   assert np.corrcoef(*grey)[0, 1] > 0.5
 
 
+def test_strength_moves_away_from_the_picture_and_stays_one(params, paint):
+  content, style = read_picture(PHOTOS[0]).rgb, read_picture(ARTWORKS[0]).rgb
+  pictures = [np.asarray(paint(params, content, style, strength=s)) for s in (0.0, 0.5, 1.0, 1.5)]
+  away = [np.abs(p - content).mean() for p in pictures]
+  assert away == sorted(away)
+  # Beyond what was trained it must still be a picture of the same thing.
+  assert np.corrcoef(pictures[-1].mean(-1).ravel(), content.mean(-1).ravel())[0, 1] > 0.4
+
+
 @pytest.mark.parametrize("artwork", ARTWORKS, ids=lambda p: p.stem)
 def test_no_grid_of_two_pixels(params, paint, artwork):
   """Shuffling upsamplers leave a pattern of period 2: energy that sticks out at that frequency."""

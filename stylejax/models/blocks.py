@@ -96,7 +96,9 @@ def modulate(features: jax.Array, gain: jax.Array, bias: jax.Array, strength: ja
   """Moves each channel's mean and standard deviation towards `bias` and `gain`.
 
   y = (x − mean)/std · (std + s·(gain − std)) + mean + s·(bias − mean). Strength s = 0 leaves x
-  as it is, s = 1 is adaptive instance normalisation, s > 1 goes beyond.
+  as it is, s = 1 is adaptive instance normalisation. Beyond 1 the targets move on in the same
+  direction, gain by a factor of at most 2 and bias by at most one gain for each unit of s: bounded,
+  since a straight line would turn a gain negative where features and style differ much.
 
   Args:
     features: [B, H, W, C].
@@ -111,6 +113,10 @@ def modulate(features: jax.Array, gain: jax.Array, bias: jax.Array, strength: ja
   Source: Huang & Belongie 2017, arXiv:1703.06868, section 5 (equations 8 and 14).
   """
   mean, std = channel_moments(features)
+  beyond, strength = jnp.maximum(strength - 1.0, 0.0), jnp.minimum(strength, 1.0)
+  reach = jnp.abs(gain)
+  bias = bias + beyond * jnp.clip(bias - mean, -reach, reach)
+  gain = gain * jnp.clip(reach / std, 0.5, 2.0) ** beyond
   scale = 1.0 + strength * (gain / std - 1.0)
   shift = strength * (bias - mean * gain / std)
   return features * scale.astype(features.dtype) + shift.astype(features.dtype)
