@@ -1,6 +1,7 @@
 """The three train steps: the same numbers on any layout of devices, and losses that fall."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -42,7 +43,8 @@ def run(config, vgg_params, count, *, mode="shard_map", devices=1):
   command = configs.COMMANDS_BY_CONFIG[type(config)]
   state = jax.jit(lambda: init_state(config, command))()
   if command == "transfer":
-    state = state.replace(frozen=vgg_params)
+    # A copy, since the step donates its state, and on one device nothing else would copy it.
+    state = state.replace(frozen=jax.tree.map(jnp.copy, vgg_params))
   replicas = parallel.make_replicas(mode, steps.make_step(config), jax.devices()[:devices])
   state, seen = replicas.put_state(state), []
   for step in range(count):
