@@ -135,9 +135,10 @@ def make_transfer_step(config: TransferConfig) -> Step:
     strength = jnp.clip(strength, 0.0, 1.0)
     own = jnp.where((batch["index"] % 2 == 0)[:, None, None, None], content, style)
     own = own[:, :config.size // 2, :config.size // 2]
-    content_features = features(state.frozen, content, tuple(CONTENT_LAYERS))
-    style_features = features(state.frozen, style[::repeat], STYLE_LAYERS)
-    style_features = {layer: jnp.repeat(f, repeat, 0) for layer, f in style_features.items()}
+    seen = features(state.frozen, jnp.concatenate([content, style[::repeat]]), layers)
+    content_features = {layer: seen[layer][:len(content)] for layer in CONTENT_LAYERS}
+    style_features = {layer: jnp.repeat(seen[layer][len(content):], repeat, 0)
+                      for layer in STYLE_LAYERS}
 
     def loss_fn(trained):
       params = state.params.replace(**trained)

@@ -1,0 +1,98 @@
+"""`conv3x3` is the direct convolution, whichever algorithm it picks, and so are its derivatives."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from stylejax.models import winograd
+from stylejax.models.winograd import conv3x3, direct_conv3x3, winograd_conv3x3
+
+
+@pytest.fixture
+def always_winograd(monkeypatch):
+  monkeypatch.setattr(winograd, "is_faster", lambda *_: True)
+  jax.clear_caches()
+  yield
+  jax.clear_caches()
+
+
+def arrays(rng, *shapes):
+  return [jnp.asarray(rng.normal(size=shape), jnp.float32) for shape in shapes]
+
+
+def valid_conv(x, kernel, padding):
+  """The definition, in double precision: a sum over the nine taps of the padded picture."""
+  mode = "constant" if padding == "zeros" else padding
+  x, kernel = np.float64(x), np.float64(kernel)
+  padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode=mode)
+  height, width = x.shape[1:3]
+  return sum(padded[:, i:i + height, j:j + width] @ kernel[i, j]
+             for i in range(3) for j in range(3))
+
+
+@settings(deadline=None, max_examples=20)
+@given(batch=st.integers(1, 3), height=st.integers(2, 13), width=st.integers(2, 13),
+       channels=st.integers(1, 9), features=st.integers(1, 9),
+       padding=st.sampled_from(["zeros", "reflect"]), seed=st.integers(0, 99))
+def test_both_ways_are_the_definition_at_any_size(
+    batch, height, width, channels, features, padding, seed):
+  x, kernel = arrays(np.random.default_rng(seed), (batch, height, width, channels),
+                     (3, 3, channels, features))
+  expected = valid_conv(x, kernel, padding)
+  np.testing.assert_allclose(direct_conv3x3(x, kernel, padding), expected, atol=1e-4)
+  np.testing.assert_allclose(winograd_conv3x3(x, kernel, padding), expected, atol=2e-3)
+
+
+def test_error_is_small_on_wide_channels(rng):
+  x, kernel = arrays(rng, (1, 32, 32, 256), (3, 3, 256, 64))
+  kernel = kernel / 48
+  error = np.abs(winograd_conv3x3(x, kernel) - valid_conv(x, kernel, "zeros"))
+  assert error.max() < 1e-4
+
+
+@pytest.mark.parametrize("padding", ["zeros", "reflect"])
+def test_derivatives_are_the_direct_ones(rng, padding, always_winograd):
+  x, kernel, weight = arrays(rng, (2, 9, 6, 5), (3, 3, 5, 4), (2, 9, 6, 4))
+
+  def value(conv):
+    return lambda x, kernel: (weight * jnp.sin(conv(x, kernel))).sum()
+
+  def steepness(conv):
+    return lambda x, kernel: (jax.grad(value(conv))(x, kernel) ** 2).sum()
+
+  def direct(x, kernel):
+    return direct_conv3x3(x, kernel, padding)
+
+  def chosen(x, kernel):
+    return conv3x3(x, kernel, padding=padding)
+
+  for order in (value, steepness):
+    expected = jax.jit(jax.grad(order(direct), (0, 1)))(x, kernel)
+    found = jax.jit(jax.grad(order(chosen), (0, 1)))(x, kernel)
+    for a, b in zip(found, expected, strict=True):
+      np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-3 * float(jnp.abs(b).max()))
+
+
+def test_maps_over_pictures_as_a_loop_does(rng, always_winograd):
+  x, kernel = arrays(rng, (3, 1, 8, 8, 4), (3, 3, 4, 4))
+  mapped = jax.vmap(lambda one: conv3x3(one, kernel))(x)
+  np.testing.assert_allclose(mapped, jnp.stack([conv3x3(one, kernel) for one in x]), atol=1e-4)
+
+
+def test_only_a_cpu_takes_the_detour(always_winograd):
+  arguments = (jnp.ones((1, 16, 16, 64)), jnp.ones((3, 3, 64, 64)))
+  text = {platform: jax.jit(conv3x3).trace(*arguments)
+          .lower(lowering_platforms=(platform,)).as_text() for platform in ("cpu", "cuda", "tpu")}
+  assert "stablehlo.convolution" not in text["cpu"]
+  for platform in ("cuda", "tpu"):
+    assert text[platform].count("stablehlo.convolution") == 1
+    assert "stablehlo.dot_general" not in text[platform]
+
+
+def test_small_and_narrow_convolutions_stay_direct():
+  assert winograd.is_faster((4, 64, 64, 128), (3, 3, 128, 128))
+  assert not winograd.is_faster((4, 64, 64, 32), (3, 3, 32, 128))
+  assert not winograd.is_faster((1, 8, 8, 512), (3, 3, 512, 512))
+  assert not winograd.is_faster((1, 32, 32, 64), (3, 3, 64, 64))
