@@ -1,22 +1,36 @@
-"""Draws the tables of README and the model card from the JSON files of docs/results.
+"""Draws the tables and plots of README, docs/benchmarks.md and the model card from docs/results.
 
-    python -m benchmarks.report
+    python -m benchmarks report
 
 A table stands between the lines `<!-- NAME -->` and `<!-- /NAME -->`, and is never typed.
 """
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
+
+from benchmarks import timing
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "docs" / "results"
-PAGES = ("README.md", "stylejax/assets/MODEL_CARD.md")
+PAGES = ("README.md", "docs/benchmarks.md", "stylejax/assets/MODEL_CARD.md")
 
 QUALITY_COLUMNS = {
   "content": "content: LPIPS-form VGG ↓", "ssim": "content: SSIM ↑",
   "style": "style: VGG moments ↓", "style_ratio": "style ÷ identity copy's ↓",
   "color": "colours: sliced W1 ↓"}
+# Key of a row, heading, and how a value is written.
+TIMED_COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
+  "images_per_second": ("images/s", "{:.3g}".format),
+  "share_of_matrix_product": ("of the matrix-product rate", "{:.2f}".format),
+  "gflop": ("GFLOP", "{:.3g}".format),
+  "peak_mib": ("memory, MiB", "{:.0f}".format),
+  "compile_seconds": ("compilation, s", "{:.1f}".format),
+  "ratio": ("ratio", "{:.2f}".format),
+}
+RATIOS = {"peers": "our time ÷ theirs", "scaling": "images/s ÷ one device's",
+          "input": "pipeline ÷ what a step takes in", "compile": "÷ importing jax and flax"}
 
 
 def quality_table(result: dict) -> str:
@@ -36,35 +50,100 @@ def quality_table(result: dict) -> str:
   return "\n".join(lines)
 
 
-def train_table(result: dict) -> str:
-  """One row: rate of the train step, and its share of the machine's limit."""
-  case = result["case"]
-  return "\n".join([
-    "| step | batch, size | images/s | GFLOP/s | of the matrix-product rate | peak memory |",
-    "|---|---|---|---|---|---|",
-    f"| {case['command']}, {case['preset']} | {case['batch']} × {case['size']} px "
-    f"| {result['images_per_second']:.2f} | {result['gflop_per_second']:.0f} "
-    f"| {result['share_of_matrix_product_rate']:.2f} "
-    f"of {result['matrix_product_gflop_per_second']:.0f} GFLOP/s "
-    f"| {result['peak_resident_mib'] / 1024:.1f} GiB |", "",
-    f"`{result['command']}` on {len(result['machine']['devices'])} × "
-    f"{result['machine']['devices'][0]}, jax {result['machine']['jax']}, "
-    f"Python {result['machine']['python']}; median of {case['repeats']} steps."])
+def timed_table(result: dict) -> str:
+  """One line for each row of a timed benchmark, with the columns that any row has."""
+  rows = [row for row in result["rows"] if "skipped" not in row]
+  columns = {key: how for key, how in TIMED_COLUMNS.items()
+             if any(row.get(key) is not None for row in rows)}
+  heads = [RATIOS.get(result["benchmark"], name) if key == "ratio" else name
+           for key, (name, _) in columns.items()]
+  timed = any("seconds" in row for row in rows)
+  head = ["case", *(["ms, median [quartiles]"] if timed else []), *heads]
+  lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+  for row in rows:
+    cells = [timing.label(row)]
+    if timed:
+      low, median, high = (1e3 * row["seconds"][key] for key in ("low", "median", "high"))
+      cells.append(f"{median:.3g} [{low:.3g}, {high:.3g}]")
+    cells += ["" if row.get(key) is None else write(row[key])
+              for key, (_, write) in columns.items()]
+    lines.append("| " + " | ".join(cells) + " |")
+  for row in result["rows"]:
+    if "skipped" in row:
+      lines.append(f"\n{timing.label(row)} was skipped: {row['skipped']}.")
+  return "\n".join([*lines, "", _source(result)])
+
+
+def speed_table(result: dict) -> str:
+  """Tasks by ways to do them: milliseconds, from the results of `peers`."""
+  tasks, ways = {}, []
+  for row in result["rows"]:
+    task, _, who = row["case"].partition(": ")
+    batch = f"{row['batch']} × " if row.get("batch") else ""
+    tasks.setdefault(f"{task}, {batch}{row['size']} px", {})[who] = row["seconds"]["median"]
+    ways += [who] if who not in ways else []
+  lines = ["| milliseconds | " + " | ".join(ways) + " |", "|---" * (1 + len(ways)) + "|"]
+  for task, times in tasks.items():
+    cells = [f"{1e3 * times[who]:.0f}" if who in times else "" for who in ways]
+    lines.append(f"| {task} | " + " | ".join(cells) + " |")
+  return "\n".join([*lines, "", _source(result)])
+
+
+def _source(result: dict) -> str:
+  machine, versions = result["machine"], result["versions"]
+  limit = result.get("limits", {}).get("matrix_product_gflop_per_second")
+  beside = f", beside a matrix product at {limit:.0f} GFLOP/s" if limit else ""
+  others = "".join(f", {name} {versions[name]}" for name in ("torch", "onnxruntime")
+                   if name in versions and result["benchmark"] == "peers")
+  return (f"`{result['command']}` on {machine['processor']}, {machine['cpus']} cores, "
+          f"jax {versions['jax']}{others}, Python {machine['python']}, {result['date'][:10]}"
+          f"{beside}.")
+
+
+def plot_peers(result: dict, path: Path) -> None:
+  """Milliseconds of each way to stylize over the side of the picture."""
+  import matplotlib
+  matplotlib.use("Agg")
+  from matplotlib import pyplot
+  figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
+  methods = {}
+  for row in result["rows"]:
+    task, _, who = row["case"].partition(": ")
+    if task == "stylize":
+      methods.setdefault(who, []).append((row["size"], row["seconds"]))
+  for who, points in methods.items():
+    sides = [size for size, _ in points]
+    axes.plot(sides, [1e3 * s["median"] for _, s in points], marker="o", label=who,
+              linewidth=3 if who == "stylejax" else 1.5)
+    axes.fill_between(sides, [1e3 * s["low"] for _, s in points],
+                      [1e3 * s["high"] for _, s in points], alpha=0.15)
+  axes.set(xscale="log", yscale="log", xlabel="side of the picture, pixels",
+           ylabel="milliseconds per picture", title="Stylizing one picture")
+  axes.set_xticks(sides, [str(side) for side in sides])
+  axes.minorticks_off()
+  axes.grid(alpha=0.3)
+  axes.legend(fontsize=8)
+  figure.savefig(path, dpi=110)
+  pyplot.close(figure)
 
 
 def main() -> None:
-  """Rewrites each table whose result file exists."""
-  tables = {"quality": quality_table, "train": train_table}
+  """Rewrites each table, and draws each plot, whose result file exists."""
+  results = {path.stem: json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))}
+  tables = {name: (quality_table if name == "quality" else timed_table)(result)
+            for name, result in results.items()}
+  if "peers" in results:
+    tables["speed"] = speed_table(results["peers"])
   for page in PAGES:
     path = ROOT / page
     text = path.read_text()
-    for name, draw in tables.items():
-      source = RESULTS / f"{name}.json"
-      if source.exists():
-        table = draw(json.loads(source.read_text()))
-        text = re.sub(f"<!-- {name} -->.*?<!-- /{name} -->",
-                      lambda _: f"<!-- {name} -->\n{table}\n<!-- /{name} -->", text, flags=re.S)
+    for name, table in tables.items():
+      text = re.sub(f"<!-- {name} -->.*?<!-- /{name} -->",
+                    lambda _, name=name, table=table: f"<!-- {name} -->\n{table}\n<!-- /{name} -->",
+                    text, flags=re.S)
     path.write_text(text)
+  if "peers" in results:
+    plot_peers(results["peers"], ROOT / "docs" / "peers.png")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,8 @@ def _cache_of_the_session(tmp_path_factory):
   """Commands keep compiled programs between runs; tests must neither use nor fill a user's."""
   before = os.environ.get("STYLEJAX_CACHE")
   os.environ["STYLEJAX_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+  # Many tests build the same step anew; within the session each program is compiled once.
+  jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("programs")))
   yield
   if before is None:
     del os.environ["STYLEJAX_CACHE"]

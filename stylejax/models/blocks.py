@@ -124,11 +124,6 @@ def modulate(features: jax.Array, gain: jax.Array, bias: jax.Array, strength: ja
   return features * scale.astype(features.dtype) + shift.astype(features.dtype)
 
 
-def _conv_same(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
-  return jax.lax.conv_general_dilated(
-    x, kernel, (stride, stride), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
-
-
 def reflect_conv(x: jax.Array, kernel: jax.Array, *, stride: int = 1) -> jax.Array:
   """3×3 cross-correlation with reflect padding: f(x, y) = Σ_i Σ_j w_ij · I(x+i, y+j).
 
@@ -142,8 +137,11 @@ def reflect_conv(x: jax.Array, kernel: jax.Array, *, stride: int = 1) -> jax.Arr
   """
   if stride == 1:
     return conv3x3(x, kernel, padding="reflect")
-  # SAME on the padded input and a crop, as `direct_conv3x3` does.
-  return _conv_same(reflect_pad(x, 1), kernel, stride)[:, :-1, :-1]
+  # SAME on the padded input and a crop, as `direct_conv3x3` does, and for the same reason.
+  y = jax.lax.conv_general_dilated(
+    reflect_pad(x, 1), kernel, (stride, stride), "SAME",
+    dimension_numbers=("NHWC", "HWIO", "NHWC"))
+  return y[:, :-1, :-1]
 
 
 class Conv(nn.Module):
@@ -202,10 +200,12 @@ TRANSPOSED_TAPS = (
 
 
 class ConvTranspose(nn.Module):
-  """Transposed 4×4 convolution of stride 2 with zero padding: [B, H, W, C] → [B, 2H, 2W, C'].
+  """Transposed 4×4 convolution of stride 2 with reflect padding: [B, H, W, C] → [B, 2H, 2W, C'].
 
-  The same numbers and parameters as flax.linen.ConvTranspose, computed as one 3×3 convolution and
-  a depth-to-space: the gradient of a dilated convolution is several times slower on a CPU.
+  The parameters of flax.linen.ConvTranspose and, but for the outermost pixels, its numbers,
+  computed as one 3×3 convolution and a depth-to-space: the gradient of a dilated convolution is
+  several times slower on a CPU. Departs from it in mirroring the border, where zeros would paint
+  a frame.
   """
 
   features: int
@@ -218,7 +218,7 @@ class ConvTranspose(nn.Module):
     taps = jnp.array(TRANSPOSED_TAPS, kernel.dtype)
     folded = jnp.einsum("aut,bvs,tsio->uviabo", taps, taps, kernel)
     folded = folded.reshape(3, 3, x.shape[-1], 4 * self.features)
-    y = depth_to_space(_conv_same(x.astype(self.dtype), folded.astype(self.dtype)))
+    y = depth_to_space(reflect_conv(x.astype(self.dtype), folded.astype(self.dtype)))
     return y + bias.astype(self.dtype)[None, None, None]
 
 

@@ -42,7 +42,7 @@ class NoiseGenerator(nn.Module):
 
   z [B, Z] → Dense(8·8·base) → reshape (8, 8, base) → Conv 3×3 (width) → stages × [ConvTranspose
   4×4 stride 2 (width), Conv 3×3 (width), Conv 3×3 (width)] → Conv 3×3 (3), ReLU between layers and
-  a sigmoid at the end. The defaults are the net that the project describes: Z = 100, base 128,
+  a sigmoid at the end, all with reflect padding. The defaults are the net that the project describes: Z = 100, base 128,
   width 256, three stages, 64×64 pixels.
   """
 
@@ -55,7 +55,7 @@ class NoiseGenerator(nn.Module):
   def __call__(self, z: jax.Array) -> jax.Array:
     """[B, Z] standard normal → [B, S, S, 3] in [0, 1], S = 8·2^stages."""
     def conv(features, x):
-      return nn.Conv(features, (3, 3), dtype=self.dtype, kernel_init=blocks.he_normal)(x)
+      return blocks.Conv(features, dtype=self.dtype)(x)
 
     x = nn.Dense(8 * 8 * self.base, dtype=self.dtype)(z)
     x = nn.relu(conv(self.width, x.reshape(-1, 8, 8, self.base)))

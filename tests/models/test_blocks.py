@@ -57,15 +57,23 @@ def test_upsample_conv_keeps_a_constant_constant(rng):
   assert np.ptp(found, axis=(1, 2)).max() < 1e-5
 
 
-def test_conv_transpose_is_linens(rng):
+def test_conv_transpose_is_linens_inside_the_border(rng):
   x = rng.normal(size=(2, 5, 6, 3)).astype(np.float32)
   expected = nn.ConvTranspose(4, (4, 4), (2, 2))
   variables = expected.init(jax.random.key(0), x)
   found = blocks.ConvTranspose(4)
   assert jax.tree.map(jnp.shape, found.init(jax.random.key(0), x)) == jax.tree.map(
     jnp.shape, variables)
-  np.testing.assert_allclose(
-    found.apply(variables, x), expected.apply(variables, x), atol=1e-5)
+  a, b = (np.asarray(module.apply(variables, x)) for module in (found, expected))
+  assert a.shape == b.shape
+  np.testing.assert_allclose(a[:, 1:-1, 1:-1], b[:, 1:-1, 1:-1], atol=1e-5)
+
+
+def test_conv_transpose_paints_no_frame(rng):
+  module = blocks.ConvTranspose(3)
+  x = jnp.full((1, 6, 6, 4), 0.7)
+  y = np.asarray(module.apply(module.init(jax.random.key(1), x), x))
+  np.testing.assert_allclose(y[:, ::2, ::2], y[:, :1, :1] + 0 * y[:, ::2, ::2], atol=1e-5)
 
 
 def test_space_to_depth_and_back(rng):

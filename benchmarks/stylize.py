@@ -1,0 +1,27 @@
+"""How many pictures a second are stylized, from the content and a 256 px style to the result?
+
+    python -m benchmarks stylize --sizes 512 1024
+"""
+
+from benchmarks import nets, timing
+from stylejax import transfer
+
+STYLE_SIZE = 256
+
+
+def cases(options: timing.Options) -> list[timing.Case]:
+  """Steps 1 to 3 in one program, at each size."""
+  params, style = nets.params(options), nets.pictures(options, STYLE_SIZE, seed=1)
+  return [timing.jit_case("stylize", transfer.stylize,
+                          (params, nets.pictures(options, size), style), options.batch,
+                          nets.about(options, size)) for size in options.sizes]
+
+
+def main(options: timing.Options) -> dict:
+  """Prints the table and returns the result."""
+  return timing.report("stylize", options, timing.measure(
+    cases(options), options.repeats, trace=options.trace))
+
+
+if __name__ == "__main__":
+  timing.command(main, timing.Options, __doc__)

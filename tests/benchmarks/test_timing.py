@@ -1,0 +1,107 @@
+"""Benchmarks measure what they say, and `compare` tells slower from noise."""
+
+import copy
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from benchmarks import compare, timing
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments):
+  return subprocess.run([sys.executable, "-m", "benchmarks", *map(str, arguments)], cwd=ROOT,
+                        capture_output=True, text=True)
+
+
+@pytest.fixture
+def result():
+  spread = {"median": 1.0, "low": 0.95, "high": 1.05}
+  return {"limits": {"matrix_product_gflop_per_second": 100.0},
+          "rows": [{"case": "stylize", "size": 256, "seconds": dict(spread)},
+                   {"case": "stylize", "size": 512, "seconds": dict(spread)},
+                   {"case": "scaling", "skipped": "found 1 device"}]}
+
+
+def test_a_row_holds_work_time_and_memory_of_its_case():
+  matrix = jnp.ones((64, 32))
+  case = timing.jit_case("product", lambda a, b: a @ b, (matrix, matrix.T), 4, {"size": 64})
+  found = timing.measure([case], 3)
+  row, = found["rows"]
+  assert row["gflop"] == pytest.approx(2 * 64 * 64 * 32 / 1e9)
+  assert row["seconds"]["low"] <= row["seconds"]["median"] <= row["seconds"]["high"]
+  assert row["images_per_second"] == pytest.approx(4 / row["seconds"]["median"])
+  assert row["peak_mib"] == pytest.approx((2 * 64 * 32 + 64 * 64) * 4 / 2**20, rel=0.1)
+  share = row["gflop"] / row["seconds"]["median"]
+  limit = found["limits"]["matrix_product_gflop_per_second"]
+  assert row["share_of_matrix_product"] == pytest.approx(share / limit, rel=0.01)
+
+
+def test_flops_count_direct_convolutions_whatever_the_cpu_does():
+  from stylejax.models.winograd import conv3x3
+  x, kernel = jnp.ones((1, 64, 64, 128)), jnp.ones((3, 3, 128, 128))
+  expected = 2 * 9 * 128 * 128 * (64 * 64)
+  assert timing.direct_flops(conv3x3, (x, kernel)) == pytest.approx(expected, rel=0.05)
+  done = jax.jit(conv3x3).lower(x, kernel).compile().cost_analysis()["flops"]
+  assert done < 0.5 * expected
+
+
+def test_compare_names_what_got_slower_and_only_that(result):
+  after = copy.deepcopy(result)
+  after["rows"][1]["seconds"] = {"median": 1.5, "low": 1.4, "high": 1.6}
+  found = compare.compare(result, after, tolerance=0.1)
+  assert [(row["case"], row["slower"]) for row in found] == [
+    ("stylize (size 256)", False), ("stylize (size 512)", True)]
+
+
+def test_compare_takes_overlapping_quartiles_for_noise(result):
+  after = copy.deepcopy(result)
+  after["rows"][0]["seconds"] = {"median": 1.3, "low": 1.0, "high": 1.6}
+  assert not any(row["slower"] for row in compare.compare(result, after, tolerance=0.1))
+
+
+def test_relative_comparison_forgives_a_slower_machine(result):
+  after = copy.deepcopy(result)
+  after["limits"]["matrix_product_gflop_per_second"] = 50.0
+  for row in after["rows"][:2]:
+    row["seconds"] = {key: 2 * value for key, value in row["seconds"].items()}
+  assert all(row["slower"] for row in compare.compare(result, after, tolerance=0.1))
+  relative = compare.compare(result, after, tolerance=0.1, relative=True)
+  assert not any(row["slower"] for row in relative)
+
+
+def test_compare_command_exits_1_for_slower_and_2_for_nonsense(result, tmp_path):
+  before, after, broken = (tmp_path / name for name in ("a.json", "b.json", "c.json"))
+  before.write_text(json.dumps(result))
+  result["rows"][0]["seconds"] = {"median": 9.0, "low": 8.0, "high": 10.0}
+  after.write_text(json.dumps(result))
+  broken.write_text("{")
+  assert run("compare", before, before).returncode == 0
+  slower = run("compare", before, after)
+  assert slower.returncode == 1 and "SLOWER stylize (size 256)" in slower.stdout
+  for other in (broken, tmp_path / "missing.json"):
+    wrong = run("compare", before, other)
+    assert wrong.returncode == 2 and len(wrong.stderr.splitlines()) == 1
+
+
+def test_a_benchmark_writes_what_it_prints(tmp_path):
+  output = tmp_path / "new" / "stylize.json"
+  done = run("stylize", "--preset", "tiny", "--sizes", "32", "--repeats", "2", "--output", output,
+             "--trace", tmp_path / "trace")
+  assert done.returncode == 0, done.stderr
+  result = json.loads(output.read_text())
+  assert result["rows"][0]["case"] == "stylize" and result["rows"][0]["size"] == 32
+  assert {"benchmark", "command", "machine", "versions", "revision", "limits"} <= result.keys()
+  assert "stylize (size 32" in done.stdout
+  assert list((tmp_path / "trace").rglob("*.xplane.pb"))
+
+
+def test_too_many_devices_is_one_line(tmp_path):
+  done = run("stylize", "--preset", "tiny", "--sizes", "32", "--devices", "99")
+  assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
