@@ -206,9 +206,9 @@ def print_table(result: dict[str, Any]) -> None:
 
 def label(row: dict[str, Any]) -> str:
   """Name of a row: its case and what tells it apart."""
-  apart = (f"{key} {row[key]}" for key in ("size", "batch", "dtype", "devices", "workers")
-           if row.get(key) is not None)
-  return f"{row['case']} ({', '.join(apart)})"
+  apart = [f"{key} {row[key]}" for key in ("size", "batch", "dtype", "devices", "workers")
+           if row.get(key) is not None]
+  return f"{row['case']} ({', '.join(apart)})" if apart else row["case"]
 
 
 def place(arguments: Any, devices: int | None) -> Any:

@@ -3,7 +3,7 @@
     python -m benchmarks train --commands transfer --batch 4 --size 128
 
 Random pictures, no input pipeline: the steps alone. `loss: …` is one loss of the transfer step
-with its gradient by the stylized picture.
+with its gradient by the stylized picture, or of the penalty, by the discriminator.
 """
 
 import dataclasses
@@ -84,7 +84,7 @@ def transfer_case(model: ModelConfig, *, batch: int, size: int) -> timing.Case:
 
 
 def loss_cases(config: configs.TransferConfig) -> list[timing.Case]:
-  """Each loss of the transfer step and its gradient by the stylized picture."""
+  """Each loss of the transfer step and its gradient by what it moves."""
   params = jax.jit(lambda: init_state(config, "transfer"))().params
   frozen = load_vgg()
   rng = np.random.default_rng(0)
@@ -110,9 +110,10 @@ def loss_cases(config: configs.TransferConfig) -> list[timing.Case]:
   def judged(given, x):
     return adversarial.wasserstein_generator_loss(transfer.discriminator_scores(given, x))
 
-  def penalty(given, x):
+  def penalty(disc, x):
+    judge = params.replace(discriminator=disc)
     return adversarial.r1_penalty(
-      lambda p: transfer.mean_score(transfer.discriminator_scores(given, p)), x)
+      lambda p: transfer.mean_score(transfer.discriminator_scores(judge, p)), x)
 
   def identity(given, x):
     del given
@@ -124,10 +125,12 @@ def loss_cases(config: configs.TransferConfig) -> list[timing.Case]:
 
   about = {"size": config.size, "batch": config.batch, "dtype": config.model.dtype, "devices": 1}
   wanted = {"content": (content, frozen), "style": (style, frozen), "gram": (gram, frozen),
-            "adversarial": (judged, params), "penalty": (penalty, params),
-            "identity": (identity, params), "tv": (variation, params)}
-  return [timing.jit_case(f"loss: {name}", jax.grad(loss, argnums=1), (given, picture),
-                          config.batch, about) for name, (loss, given) in wanted.items()]
+            "adversarial": (judged, params), "identity": (identity, params),
+            "tv": (variation, params)}
+  cases = [timing.jit_case(f"loss: {name}", jax.grad(loss, argnums=1), (given, picture),
+                           config.batch, about) for name, (loss, given) in wanted.items()]
+  return [*cases, timing.jit_case("loss: penalty", jax.grad(penalty),
+                                  (params.discriminator, picture), config.batch, about)]
 
 
 def main(options: Options) -> dict:
