@@ -102,3 +102,19 @@ def test_config_survives_json():
 def test_config_names_what_is_wrong(fields, named):
   with pytest.raises(ValueError, match=named):
     ModelConfig.from_dict({**PRESETS["tiny"].to_dict(), **fields})
+
+
+def test_accelerators_convolve_in_bfloat16_alone():
+  config = dataclasses.replace(PRESETS["tiny"], dtype="bfloat16")
+  params = jax.eval_shape(lambda: transfer.init_params(jax.random.key(0), config))
+  picture = jax.ShapeDtypeStruct((2, 64, 64, 3), jnp.float32)
+
+  def every_net(params, picture):
+    return (transfer.stylize(params, picture, picture), transfer.discriminate(params, picture),
+            transfer.swatches(params, jnp.ones((2, config.noise_dim))))
+
+  text = jax.jit(every_net).trace(params, picture).lower(lowering_platforms=("tpu",)).as_text()
+  convolutions = [line.rsplit(" : ", 1)[1] for line in text.splitlines()
+                  if "stablehlo.convolution" in line]
+  assert len(convolutions) > 20
+  assert all(types.count("xbf16>") == 3 for types in convolutions)
