@@ -387,8 +387,7 @@ def test_prefetch_closes_cleanly():
   for used in (0, 1, 5):
     source = Counter()
     ready = prefetch_to_device(source, lambda x: x)
-    for _ in range(used):
-      next(ready)
+    list(itertools.islice(ready, used))
     ready.close()
     ready.close()
     read = source.read
