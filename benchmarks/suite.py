@@ -12,6 +12,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from benchmarks import timing
+
 
 CASES = {
   "encode": ["--sizes", "128", "256", "512", "--batch", "4"],
