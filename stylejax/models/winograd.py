@@ -105,6 +105,8 @@ def is_faster(shape: tuple[int, ...], kernel_shape: tuple[int, ...]) -> bool:
   Narrow channels spend the gain on the transforms, as do few tiles on the kernel's; and below half
   a GFLOP a call is too short to be worth the longer compilation.
   """
+  if not all(isinstance(n, int) for n in shape):
+    return False  # sizes that jax.export leaves open
   batch, height, width, _ = shape
   _, _, channels, features = kernel_shape
   tiles = batch * -(-height // TILE) * -(-width // TILE)

@@ -96,3 +96,12 @@ def test_small_and_narrow_convolutions_stay_direct():
   assert not winograd.is_faster((4, 64, 64, 32), (3, 3, 32, 128))
   assert not winograd.is_faster((1, 8, 8, 512), (3, 3, 512, 512))
   assert not winograd.is_faster((1, 32, 32, 64), (3, 3, 64, 64))
+
+
+def test_exports_with_an_open_batch(rng):
+  batch, = jax.export.symbolic_shape("b")
+  kernel = jnp.ones((3, 3, 128, 128))
+  exported = jax.export.export(jax.jit(lambda x: conv3x3(x, kernel)))(
+    jax.ShapeDtypeStruct((batch, 32, 32, 128), jnp.float32))
+  x, = arrays(rng, (2, 32, 32, 128))
+  np.testing.assert_allclose(exported.call(x), direct_conv3x3(x, kernel), atol=1e-3)
