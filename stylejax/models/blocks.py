@@ -137,7 +137,7 @@ def reflect_conv(x: jax.Array, kernel: jax.Array, *, stride: int = 1) -> jax.Arr
   """
   if stride == 1:
     return conv3x3(x, kernel, padding="reflect")
-  # SAME on the padded input and a crop, as `direct_conv3x3` does, and for the same reason.
+  # SAME on the padded input and a crop, as `cropped_conv3x3` does, and for its reason.
   y = jax.lax.conv_general_dilated(
     reflect_pad(x, 1), kernel, (stride, stride), "SAME",
     dimension_numbers=("NHWC", "HWIO", "NHWC"))

@@ -21,14 +21,14 @@ def _twice(matrix: list) -> np.ndarray:
 
 # F(4×4, 3×3): a 6×6 piece of input gives 4×4 outputs with 36 products per pair of channels
 # instead of 144. V = INPUT·d·INPUTᵀ, U = KERNEL·g·KERNELᵀ, y = OUTPUT·(U∘V)·OUTPUTᵀ.
-INPUT = _twice([
-  [4, 0, -5, 0, 1, 0],
-  [0, -4, -4, 1, 1, 0],
-  [0, 4, -4, -1, 1, 0],
-  [0, -2, -1, 2, 1, 0],
-  [0, 2, -1, -2, 1, 0],
-  [0, 4, 0, -5, 0, 1],
-])
+INPUT = (
+  (4, 0, -5, 0, 1, 0),
+  (0, -4, -4, 1, 1, 0),
+  (0, 4, -4, -1, 1, 0),
+  (0, -2, -1, 2, 1, 0),
+  (0, 2, -1, -2, 1, 0),
+  (0, 4, 0, -5, 0, 1),
+)
 KERNEL = _twice([
   [1 / 4, 0, 0],
   [-1 / 6, -1 / 6, -1 / 6],
@@ -68,11 +68,11 @@ def conv3x3(x: jax.Array, kernel: jax.Array, *, padding: str = "zeros") -> jax.A
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def _conv3x3(x, kernel, padding, turned):
   """`conv3x3`; with the kernel turned by 180° and its channels swapped where turned."""
-  ways = {"cpu": partial(winograd_conv3x3, padding=padding, turned=turned),
-          "default": partial(direct_conv3x3, padding=padding, turned=turned)}
-  if x.dtype != jnp.float32 or not is_faster(x.shape, kernel.shape):
-    return ways["default"](x, kernel)
-  return jax.lax.platform_dependent(x, kernel, **ways)
+  quick = x.dtype == jnp.float32 and is_faster(x.shape, kernel.shape)
+  return jax.lax.platform_dependent(
+    x, kernel,
+    cpu=partial(winograd_conv3x3 if quick else cropped_conv3x3, padding=padding, turned=turned),
+    default=partial(direct_conv3x3, padding=padding, turned=turned))
 
 
 def _forward(x, kernel, padding, turned):
@@ -81,14 +81,19 @@ def _forward(x, kernel, padding, turned):
 
 def _backward(padding, turned, residuals, cotangent):
   x, kernel = residuals
-  _, kernel_vjp = jax.vjp(lambda k: direct_conv3x3(x, k, padding, turned), kernel)
   if padding == "zeros":
     back = _conv3x3(cotangent, kernel, "zeros", not turned)
   else:
     # As from the padded picture, whose border folds back on what it mirrored.
     back = _conv3x3(_pad(cotangent, 1, "zeros"), kernel, "zeros", not turned)
     back, = jax.linear_transpose(lambda x: _pad(x, 1, padding), x)(back)
-  return back, kernel_vjp(cotangent)[0]
+
+  def kernel_gradient(conv, x, kernel, cotangent):
+    return jax.vjp(lambda k: conv(x, k, padding, turned), kernel)[1](cotangent)[0]
+
+  return back, jax.lax.platform_dependent(
+    x, kernel, cotangent, cpu=partial(kernel_gradient, cropped_conv3x3),
+    default=partial(kernel_gradient, direct_conv3x3))
 
 
 _conv3x3.defvjp(_forward, _backward)
@@ -117,18 +122,27 @@ def is_faster(shape: tuple[int, ...], kernel_shape: tuple[int, ...]) -> bool:
 def direct_conv3x3(
   x: jax.Array, kernel: jax.Array, padding: str = "zeros", turned: bool = False
 ) -> jax.Array:
-  """The same as `conv3x3`, by XLA's own convolution.
+  """The same as `conv3x3`, by XLA's own convolution."""
+  x = _pad(x, 1, padding) if padding == "reflect" else x
+  return _xla_conv(x, kernel, "VALID" if padding == "reflect" else "SAME", turned)
 
-  Reflect padding convolves SAME and crops: bit for bit a VALID convolution of the padded input,
-  which XLA's CPU backend runs several times slower on narrow channels.
+
+def cropped_conv3x3(
+  x: jax.Array, kernel: jax.Array, padding: str = "zeros", turned: bool = False
+) -> jax.Array:
+  """The same, bit for bit, several times as fast on a CPU where channels are narrow.
+
+  Reflect padding convolves SAME, border and all, and crops, instead of VALID.
   """
-  if turned:
-    kernel = kernel[::-1, ::-1].swapaxes(2, 3)
-  if padding == "reflect":
-    x = _pad(x, 1, padding)
-  y = jax.lax.conv_general_dilated(
-    x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
-  return y[:, 1:-1, 1:-1] if padding == "reflect" else y
+  if padding == "zeros":
+    return direct_conv3x3(x, kernel, padding, turned)
+  return _xla_conv(_pad(x, 1, padding), kernel, "SAME", turned)[:, 1:-1, 1:-1]
+
+
+def _xla_conv(x, kernel, padding, turned):
+  kernel = kernel[::-1, ::-1].swapaxes(2, 3) if turned else kernel
+  return jax.lax.conv_general_dilated(
+    x, kernel, (1, 1), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
 def winograd_conv3x3(
@@ -136,24 +150,32 @@ def winograd_conv3x3(
 ) -> jax.Array:
   """The same as `conv3x3`, by F(4×4, 3×3).
 
-  The transforms of pieces, kernel and outputs are matrix products too, over everything at once:
-  written out as sums they run no faster and compile ten times as long.
+  Pieces overlap, so their transform is written as sums of strided slices, rows before columns; the
+  barrier keeps XLA from fusing the two, which would compute the first once for each column. The
+  transforms of kernel and outputs are matrix products over everything at once: as sums they run no
+  faster and compile several times as long.
   """
   batch, height, width, channels = x.shape
   rows, columns = -(-height // TILE), -(-width // TILE)
   x = _pad(x, 1, padding)
   x = jnp.pad(x, ((0, 0), (0, (rows + 1) * TILE - height - 2),
                   (0, (columns + 1) * TILE - width - 2), (0, 0)))
-  x = x.reshape(batch, rows + 1, TILE, columns + 1, TILE, channels)
-  lines = [x[:, :-1, i] if i < TILE else x[:, 1:, i - TILE] for i in range(SPAN)]
-  pieces = jnp.concatenate([
-    (line[:, :, :-1, i] if i < TILE else line[:, :, 1:, i - TILE]).reshape(1, -1)
-    for line in lines for i in range(SPAN)])
+  x = x.reshape(batch, rows + 1, TILE, (columns + 1) * TILE * channels)
+  lines = _transformed([x[:, :-1, i] if i < TILE else x[:, 1:, i - TILE] for i in range(SPAN)], 0)
+  lines = jax.lax.optimization_barrier(lines)
+  lines = lines.reshape(SPAN, batch, rows, columns + 1, TILE, channels)
+  pieces = _transformed([lines[:, :, :, :-1, i] if i < TILE else lines[:, :, :, 1:, i - TILE]
+                         for i in range(SPAN)], 1)
   taps = kernel[::-1, ::-1] if turned else kernel
   weights = jnp.dot(KERNEL, taps.reshape(9, -1)).reshape(SPAN**2, *kernel.shape[2:])
-  pieces = jnp.dot(INPUT, pieces).reshape(SPAN**2, -1, channels)
   contracted = (((2,), (2 if turned else 1,)), ((0,), (0,)))
-  products = jax.lax.dot_general(pieces, weights, contracted)
+  products = jax.lax.dot_general(pieces.reshape(SPAN**2, -1, channels), weights, contracted)
   y = jnp.dot(OUTPUT, products.reshape(SPAN**2, -1))
   y = y.reshape(TILE, TILE, batch, rows, columns, -1).transpose(2, 3, 0, 4, 1, 5)
   return y.reshape(batch, rows * TILE, columns * TILE, -1)[:, :height, :width]
+
+
+def _transformed(parts: list[jax.Array], axis: int) -> jax.Array:
+  """INPUT applied to six arrays, its rows stacked along a new axis; zeros cost nothing."""
+  return jnp.stack([sum(weight * part for weight, part in zip(row, parts, strict=True) if weight)
+                    for row in INPUT], axis)

@@ -6,13 +6,11 @@ import numpy as np
 import pytest
 
 import stylejax
+from benchmarks import mirror
 from stylejax import transfer
 from stylejax.data.perceptual import load_vgg
 from stylejax.models.vgg import vgg16_features
 from stylejax.training.config import TransferConfig
-
-torch = pytest.importorskip("torch")
-mirror = pytest.importorskip("benchmarks.mirror")
 
 
 def back(tensor):

@@ -7,7 +7,12 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from stylejax.models import winograd
-from stylejax.models.winograd import conv3x3, direct_conv3x3, winograd_conv3x3
+from stylejax.models.winograd import (
+  conv3x3,
+  cropped_conv3x3,
+  direct_conv3x3,
+  winograd_conv3x3,
+)
 
 
 @pytest.fixture
@@ -36,12 +41,13 @@ def valid_conv(x, kernel, padding):
 @given(batch=st.integers(1, 3), height=st.integers(2, 13), width=st.integers(2, 13),
        channels=st.integers(1, 9), features=st.integers(1, 9),
        padding=st.sampled_from(["zeros", "reflect"]), seed=st.integers(0, 99))
-def test_both_ways_are_the_definition_at_any_size(
+def test_every_way_is_the_definition_at_any_size(
     batch, height, width, channels, features, padding, seed):
   x, kernel = arrays(np.random.default_rng(seed), (batch, height, width, channels),
                      (3, 3, channels, features))
   expected = valid_conv(x, kernel, padding)
   np.testing.assert_allclose(direct_conv3x3(x, kernel, padding), expected, atol=1e-4)
+  np.testing.assert_allclose(cropped_conv3x3(x, kernel, padding), expected, atol=1e-4)
   np.testing.assert_allclose(winograd_conv3x3(x, kernel, padding), expected, atol=2e-3)
 
 
@@ -77,8 +83,13 @@ def test_derivatives_are_the_direct_ones(rng, padding, always_winograd):
 
 def test_maps_over_pictures_as_a_loop_does(rng, always_winograd):
   x, kernel = arrays(rng, (3, 1, 8, 8, 4), (3, 3, 4, 4))
-  mapped = jax.vmap(lambda one: conv3x3(one, kernel))(x)
-  np.testing.assert_allclose(mapped, jnp.stack([conv3x3(one, kernel) for one in x]), atol=1e-4)
+
+  def gradient(conv):
+    return jax.grad(lambda one: jnp.sin(conv(one, kernel)).sum())
+
+  mapped = jax.vmap(gradient(conv3x3))(x)
+  expected = jnp.stack([gradient(direct_conv3x3)(one) for one in x])
+  np.testing.assert_allclose(mapped, expected, atol=1e-3 * float(jnp.abs(expected).max()))
 
 
 def test_only_a_cpu_takes_the_detour(always_winograd):
