@@ -20,7 +20,9 @@ def main() -> None:
     print("usage: python -m benchmarks NAME [OPTIONS]\n")
     print("\n".join(f"  {key:10} {question}" for key, question in questions.items()))
   else:
-    sys.exit(f"error: benchmark: found {name!r}, expected one of {', '.join(questions)}")
+    print(f"error: benchmark: found {name!r}, expected one of {', '.join(questions)}",
+          file=sys.stderr)
+    sys.exit(2)
 
 
 if __name__ == "__main__":

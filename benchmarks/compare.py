@@ -32,20 +32,29 @@ class Options:
 
 
 def compare(before: dict, after: dict, *, tolerance: float, relative: bool = False) -> list[dict]:
-  """One dict for each case that both hold: case, ratio of medians, and whether it is slower."""
+  """One dict for each case of before: case, ratio of medians or None if it is gone, slower.
+
+  Raises:
+    ValueError: results of two benchmarks.
+  """
+  if before.get("benchmark") != after.get("benchmark"):
+    raise ValueError(f"{before.get('benchmark')} and {after.get('benchmark')}")
   scale_before, scale_after = (
     result["limits"]["matrix_product_gflop_per_second"] if relative else 1.0
     for result in (before, after))
-  old = {timing.label(row): row for row in before["rows"] if "seconds" in row}
+  new = {timing.label(row): row["seconds"] for row in after["rows"] if "seconds" in row}
   found = []
-  for row in after["rows"]:
-    if "seconds" not in row or timing.label(row) not in old:
+  for row in before["rows"]:
+    if "seconds" not in row:
       continue
-    a, b = old[timing.label(row)]["seconds"], row["seconds"]
+    case, a = timing.label(row), row["seconds"]
+    b = new.get(case)
+    if b is None:
+      found.append({"case": case, "ratio": None, "slower": False})
+      continue
     ratio = b["median"] * scale_after / (a["median"] * scale_before)
     apart = b["low"] * scale_after > a["high"] * scale_before
-    found.append({"case": timing.label(row), "ratio": ratio,
-                  "slower": ratio > 1 + tolerance and apart})
+    found.append({"case": case, "ratio": ratio, "slower": ratio > 1 + tolerance and apart})
   return found
 
 
@@ -58,12 +67,15 @@ def main(options: Options) -> int:
     print(f"error: results: found {error!r}, expected two JSON files of one benchmark",
           file=sys.stderr)
     return 2
-  if not rows:
+  if all(row["ratio"] is None for row in rows):
     print("error: results: found no case that both hold, expected the same benchmark twice",
           file=sys.stderr)
     return 2
   for row in rows:
-    print(f"{row['ratio']:6.2f} × {'SLOWER ' if row['slower'] else '       '}{row['case']}")
+    if row["ratio"] is None:
+      print(f"         GONE   {row['case']}")
+    else:
+      print(f"{row['ratio']:6.2f} × {'SLOWER ' if row['slower'] else '       '}{row['case']}")
   return int(any(row["slower"] for row in rows))
 
 

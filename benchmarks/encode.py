@@ -37,11 +37,5 @@ def cases(options: timing.Options) -> list[timing.Case]:
   return found
 
 
-def main(options: timing.Options) -> dict:
-  """Prints the table and returns the result."""
-  return timing.report("encode", options, timing.measure(
-    cases(options), options.repeats, trace=options.trace))
-
-
 if __name__ == "__main__":
-  timing.command(main, timing.Options, __doc__)
+  timing.run_cases("encode", cases, __doc__)

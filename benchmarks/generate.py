@@ -24,17 +24,11 @@ def cases(options: timing.Options) -> list[timing.Case]:
       timing.jit_case("reconstruct", transfer.reconstruct, (params, picture), options.batch, about),
       timing.jit_case("discriminate", transfer.discriminate, (params, picture), options.batch,
                       about)]
-  key = timing.replicate(jax.random.key(0), options.devices)
-  about = nets.about(options, nets.config(options).swatch_size) | {"batch": 1}
+  key = timing.replicate(jax.random.key(0), options.devices)  # each device does all of it
+  about = nets.about(options, nets.config(options).swatch_size) | {"batch": 1, "devices": 1}
   found.append(timing.jit_case("sample_style", transfer.sample_style, (params, key), 1, about))
   return found
 
 
-def main(options: timing.Options) -> dict:
-  """Prints the table and returns the result."""
-  return timing.report("generate", options, timing.measure(
-    cases(options), options.repeats, trace=options.trace))
-
-
 if __name__ == "__main__":
-  timing.command(main, timing.Options, __doc__)
+  timing.run_cases("generate", cases, __doc__)

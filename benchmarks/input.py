@@ -45,6 +45,13 @@ class Options:
   output: Path | None = None
   """JSON file for the result; it is printed as a table either way."""
 
+  def check(self) -> None:
+    """Raises InputError on the first setting that can't be measured."""
+    for flag, value, smallest in (("--size", self.size, 1), ("--batch", self.batch, 1),
+                                  ("--workers", min(self.workers, default=0), 0),
+                                  ("--batches", self.batches, 2)):
+      timing.at_least(flag, value, smallest)
+
 
 def decode_row(options: Options, paths: list[Path]) -> dict:
   """One thread, one file after another: decode and crop."""
@@ -68,14 +75,11 @@ def pipeline_row(options: Options, paths: list[Path], workers: int) -> dict:
       next(batches)
       if index >= 2:
         seconds.append(time.perf_counter() - start)
-  # Batches come in bursts: what counts is the mean, not the median.
-  mean = statistics.fmean(seconds)
-  row = _row("pipeline", options, seconds, 2 * options.batch) | {"workers": workers}
-  row["images_per_second"] = 2 * options.batch / mean
-  return row
+  return _row("pipeline", options, seconds, 2 * options.batch) | {"workers": workers}
 
 
 def _row(name: str, options: Options, seconds: list[float], images: int) -> dict:
+  # Batches come in bursts, so the rate is that of the mean, not of the median.
   quarters = statistics.quantiles(seconds, n=4)
   median = statistics.median(seconds)
   return {"case": name, "size": options.size, "batch": options.batch,

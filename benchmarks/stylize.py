@@ -17,11 +17,5 @@ def cases(options: timing.Options) -> list[timing.Case]:
                           nets.about(options, size)) for size in options.sizes]
 
 
-def main(options: timing.Options) -> dict:
-  """Prints the table and returns the result."""
-  return timing.report("stylize", options, timing.measure(
-    cases(options), options.repeats, trace=options.trace))
-
-
 if __name__ == "__main__":
-  timing.command(main, timing.Options, __doc__)
+  timing.run_cases("stylize", cases, __doc__)

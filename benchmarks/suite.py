@@ -3,8 +3,8 @@
     python -m benchmarks suite --folder results
     python -m benchmarks suite --folder results --short
 
-What a machine can't do is skipped and the reason is named in its file. Tables and plots are drawn
-from the files by `python -m benchmarks report`.
+A benchmark that can't run here (peers without its extra) says why, and the others go on. Tables
+and plots are drawn from the files by `python -m benchmarks report`.
 """
 
 import dataclasses

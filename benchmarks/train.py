@@ -3,11 +3,12 @@
     python -m benchmarks train --commands transfer --batch 4 --size 128
 
 Random pictures, no input pipeline: the steps alone. `loss: …` is one loss of the transfer step
-with its gradient by the stylized picture, or of the penalty, by the discriminator.
+with its gradient.
 """
 
 import dataclasses
 import time
+from pathlib import Path
 from typing import Literal
 
 import jax
@@ -20,7 +21,7 @@ from stylejax.losses import adversarial, perceptual, reconstruction
 from stylejax.models import vgg
 from stylejax.models.config import ModelConfig
 from stylejax.training import config as configs, parallel, steps
-from stylejax.training.state import init_state
+from stylejax.training.state import TRAINED, init_state, select
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,13 +43,18 @@ class Options:
   """Side of the crops in pixels."""
   repeats: int = 10
   """Timed rounds, after two that are not."""
-  output: timing.Path | None = None
+  output: Path | None = None
   """JSON file for the result; it is printed as a table either way."""
-  trace: timing.Path | None = None
+  trace: Path | None = None
   """Folder for a jax.profiler trace of each case, for XProf or Perfetto."""
 
+  def check(self) -> None:
+    """Raises InputError on the first setting that can't be measured."""
+    timing.at_least("--repeats", self.repeats, 1)
+    timing.at_least("--batch", 1 if self.batch is None else self.batch, 1)
 
-def step_case(command: str, config: configs.TrainConfig, *, name: str | None = None) -> timing.Case:
+
+def step_case(command: str, config: configs.TrainConfig) -> timing.Case:
   """The whole step of a command on all local devices, its state donated from call to call."""
   config.check()
   parallel.check_batch(config.batch, config.group)
@@ -72,9 +78,9 @@ def step_case(command: str, config: configs.TrainConfig, *, name: str | None = N
     held[0], metrics = compiled(held[0], batch)
     return held[0], metrics
 
-  about = {"size": side, "batch": config.batch, "dtype": config.model.dtype,
-           "devices": len(jax.devices())}
-  return timing.Case(name or f"{command} step", call, config.batch, about, compiled, flops, seconds)
+  about = {"preset": config.preset, "size": side, "batch": config.batch,
+           "dtype": config.model.dtype, "devices": len(jax.devices())}
+  return timing.Case(f"{command} step", call, config.batch, about, compiled, flops, seconds)
 
 
 def transfer_case(model: ModelConfig, *, batch: int, size: int) -> timing.Case:
@@ -84,53 +90,63 @@ def transfer_case(model: ModelConfig, *, batch: int, size: int) -> timing.Case:
 
 
 def loss_cases(config: configs.TransferConfig) -> list[timing.Case]:
-  """Each loss of the transfer step and its gradient by what it moves."""
-  params = jax.jit(lambda: init_state(config, "transfer"))().params
-  frozen = load_vgg()
+  """Each loss of the transfer step on the pictures that the step gives it, with its gradient.
+
+  By the stylized picture; the identity by the trained parts, through its own stylization; the
+  penalty by the discriminator. Features of the targets are computed before, as in the step.
+  """
+  state = jax.jit(lambda: init_state(config, "transfer"))()
+  params, frozen = state.params, load_vgg()
   rng = np.random.default_rng(0)
   shape = (config.batch, config.size, config.size, 3)
   picture, other = (rng.random(shape, np.float32) for _ in range(2))
-  layers = {"content": tuple(steps.CONTENT_LAYERS), "style": steps.STYLE_LAYERS,
-            "gram": steps.STYLE_LAYERS}
+  half = config.size // 2
+  own, quarters = picture[:, :half, :half], other[::config.style_repeat, :half, :half]
+  layers = tuple(sorted({*steps.CONTENT_LAYERS, *steps.STYLE_LAYERS}))
 
-  def features(frozen, picture, name):
-    return vgg.vgg16_features(frozen, picture, layers[name], dtype=config.model.dtype)
+  def features(frozen, picture, layers):
+    return vgg.vgg16_features(frozen, picture, layers, dtype=config.model.dtype)
 
-  def content(given, x):
-    found, target = features(given, x, "content"), features(given, other, "content")
-    return perceptual.content_loss(found, target, steps.CONTENT_LAYERS)
+  target = jax.jit(lambda: features(frozen, other, layers))()
 
-  def style(given, x):
-    found, target = features(given, x, "style"), features(given, other, "style")
-    return perceptual.moment_style_loss(found, target)
+  def perceptual_case(name, loss, layers):
+    def gradient(frozen, target, picture):
+      wanted = {layer: target[layer] for layer in layers}
+      return jax.grad(lambda x: loss(features(frozen, x, layers), wanted))(picture)
+    return name, gradient, (frozen, target, picture)
 
-  def gram(given, x):
-    return perceptual.gram_style_loss(features(given, x, "gram"), features(given, other, "gram"))
+  def content(found, wanted):
+    return perceptual.content_loss(found, wanted, steps.CONTENT_LAYERS)
 
-  def judged(given, x):
-    return adversarial.wasserstein_generator_loss(transfer.discriminator_scores(given, x))
+  def judged(params, x):
+    return jax.grad(lambda x: adversarial.wasserstein_generator_loss(
+      transfer.discriminator_scores(params, x)))(x)
+
+  def identity(params, own):
+    def loss(trained):
+      again = transfer.stylize(params.replace(**trained), own, own, strength=0.5)
+      return reconstruction.l1_loss(again, own)
+    return jax.grad(loss)(select(params, TRAINED["transfer"]))
 
   def penalty(disc, x):
-    judge = params.replace(discriminator=disc)
-    return adversarial.r1_penalty(
-      lambda p: transfer.mean_score(transfer.discriminator_scores(judge, p)), x)
+    def loss(disc):
+      judge = params.replace(discriminator=disc)
+      return adversarial.r1_penalty(
+        lambda p: transfer.mean_score(transfer.discriminator_scores(judge, p)), x)
+    return jax.grad(loss)(disc)
 
-  def identity(given, x):
-    del given
-    return reconstruction.l1_loss(x, other)
-
-  def variation(given, x):
-    del given
-    return reconstruction.total_variation(x)
-
-  about = {"size": config.size, "batch": config.batch, "dtype": config.model.dtype, "devices": 1}
-  wanted = {"content": (content, frozen), "style": (style, frozen), "gram": (gram, frozen),
-            "adversarial": (judged, params), "identity": (identity, params),
-            "tv": (variation, params)}
-  cases = [timing.jit_case(f"loss: {name}", jax.grad(loss, argnums=1), (given, picture),
-                           config.batch, about) for name, (loss, given) in wanted.items()]
-  return [*cases, timing.jit_case("loss: penalty", jax.grad(penalty),
-                                  (params.discriminator, picture), config.batch, about)]
+  about = {"preset": config.preset, "size": config.size, "batch": config.batch,
+           "dtype": config.model.dtype, "devices": 1}
+  wanted = [
+    perceptual_case("content", content, tuple(steps.CONTENT_LAYERS)),
+    perceptual_case("style", perceptual.moment_style_loss, steps.STYLE_LAYERS),
+    perceptual_case("gram", perceptual.gram_style_loss, steps.STYLE_LAYERS),
+    ("target features", lambda frozen, x: features(frozen, x, layers), (frozen, other)),
+    ("adversarial", judged, (params, picture)), ("identity", identity, (params, own)),
+    ("tv", jax.grad(reconstruction.total_variation), (picture,)),
+    ("penalty", penalty, (params.discriminator, quarters))]
+  return [timing.jit_case(f"loss: {name}", function, arguments, config.batch, about)
+          for name, function, arguments in wanted]
 
 
 def main(options: Options) -> dict:
@@ -140,10 +156,11 @@ def main(options: Options) -> dict:
     kind = configs.COMMANDS[command]
     cases.append(step_case(command, kind(
       preset=options.preset, dtype=options.dtype, size=options.size,
-      batch=options.batch or kind.batch)))
+      batch=kind.batch if options.batch is None else options.batch)))
   if options.losses:
     cases += loss_cases(configs.TransferConfig(
-      preset=options.preset, dtype=options.dtype, size=options.size, batch=options.batch or 4))
+      preset=options.preset, dtype=options.dtype, size=options.size,
+      batch=configs.TransferConfig.batch if options.batch is None else options.batch))
   found = timing.measure(cases, options.repeats, trace=options.trace)
   found["peak_resident_mib"] = timing.peak_resident_mib()
   return timing.report("train", options, found)

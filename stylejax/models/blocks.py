@@ -145,10 +145,11 @@ def reflect_conv(x: jax.Array, kernel: jax.Array, *, stride: int = 1) -> jax.Arr
 
 
 class Conv(nn.Module):
-  """3×3 convolution with reflect padding and bias; stride 1 or 2."""
+  """3×3 convolution and bias; padding "reflect" with stride 1 or 2, or "zeros" with stride 1."""
 
   features: int
   stride: int = 1
+  padding: str = "reflect"
   dtype: str = "float32"
 
   @nn.compact
@@ -156,7 +157,9 @@ class Conv(nn.Module):
     kernel = self.param("kernel", he_normal, (3, 3, x.shape[-1], self.features))
     bias = self.param("bias", nn.initializers.zeros, (self.features,))
     x, kernel, bias = (a.astype(self.dtype) for a in (x, kernel, bias))
-    return reflect_conv(x, kernel, stride=self.stride) + bias[None, None, None]
+    if self.padding == "reflect":
+      return reflect_conv(x, kernel, stride=self.stride) + bias[None, None, None]
+    return conv3x3(x, kernel, padding=self.padding) + bias[None, None, None]
 
 
 # How a tap p ∈ {−1, 0, 1} of a 3-tap filter on a bilinearly doubled signal reads the original

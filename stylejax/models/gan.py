@@ -42,8 +42,8 @@ class NoiseGenerator(nn.Module):
 
   z [B, Z] → Dense(8·8·base) → reshape (8, 8, base) → Conv 3×3 (width) → stages × [ConvTranspose
   4×4 stride 2 (width), Conv 3×3 (width), Conv 3×3 (width)] → Conv 3×3 (3), ReLU between layers and
-  a sigmoid at the end, all with reflect padding. The defaults are the net that the project describes: Z = 100, base 128,
-  width 256, three stages, 64×64 pixels.
+  a sigmoid at the end, all with reflect padding. The defaults are the net that the project
+  describes: Z = 100, base 128, width 256, three stages, 64×64 pixels.
   """
 
   base: int = 128

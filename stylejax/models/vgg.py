@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from stylejax.errors import InputError
-from stylejax.models.winograd import conv3x3
+from stylejax.models import blocks
 
 # Channels of every convolution; a 2×2 max pool stands before the first of blocks 2 to 5.
 VGG16_CHANNELS = {
@@ -63,20 +63,6 @@ class InputScale(nn.Module):
     return (picture - mean.reshape(1, 1, 1, 3)) * scale.reshape(1, 1, 1, 3)
 
 
-class ZeroPaddedConv(nn.Module):
-  """3×3 convolution with zero padding and bias."""
-
-  features: int
-  dtype: Any = jnp.float32
-
-  @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
-    kernel = self.param("kernel", nn.initializers.lecun_normal(), (3, 3, x.shape[-1], self.features))
-    bias = self.param("bias", nn.initializers.zeros, (self.features,))
-    x, kernel, bias = (a.astype(self.dtype) for a in (x, kernel, bias))
-    return conv3x3(x, kernel) + bias[None, None, None]
-
-
 class VGG16(nn.Module):
   """The thirteen convolutions of VGG16, 3×3 with zero padding, each followed by ReLU.
 
@@ -122,7 +108,8 @@ class VGG16(nn.Module):
     for name, channels in VGG16_CHANNELS.items():
       if name.endswith("_1") and name != "conv1_1":
         features = max_pool_2x2(features)
-      features = nn.relu(ZeroPaddedConv(channels, dtype=self.dtype, name=name)(features))
+      features = nn.relu(
+        blocks.Conv(channels, padding="zeros", dtype=self.dtype, name=name)(features))
       layer = name.replace("conv", "relu")
       if layer in wanted:
         found[layer] = features

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import pytest
 
 from benchmarks import compare, timing
+from stylejax.models.winograd import conv3x3
 
 ROOT = Path(__file__).parents[2]
 
@@ -44,10 +45,11 @@ def test_a_row_holds_work_time_and_memory_of_its_case():
 
 
 def test_flops_count_direct_convolutions_whatever_the_cpu_does():
-  from stylejax.models.winograd import conv3x3
   x, kernel = jnp.ones((1, 64, 64, 128)), jnp.ones((3, 3, 128, 128))
   expected = 2 * 9 * 128 * 128 * (64 * 64)
-  assert timing.direct_flops(conv3x3, (x, kernel)) == pytest.approx(expected, rel=0.05)
+  for padding in ("zeros", "reflect"):
+    found = timing.direct_flops(lambda x, k, p=padding: conv3x3(x, k, padding=p), (x, kernel))
+    assert found == pytest.approx(expected, rel=0.04), padding
   done = jax.jit(conv3x3).lower(x, kernel).compile().cost_analysis()["flops"]
   assert done < 0.5 * expected
 
@@ -64,6 +66,15 @@ def test_compare_takes_overlapping_quartiles_for_noise(result):
   after = copy.deepcopy(result)
   after["rows"][0]["seconds"] = {"median": 1.3, "low": 1.0, "high": 1.6}
   assert not any(row["slower"] for row in compare.compare(result, after, tolerance=0.1))
+
+
+def test_compare_names_what_is_gone_and_refuses_another_benchmark(result):
+  after = copy.deepcopy(result)
+  del after["rows"][0]
+  found = compare.compare(result, after, tolerance=0.1)
+  assert [row["ratio"] is None for row in found] == [True, False]
+  with pytest.raises(ValueError, match="encode"):
+    compare.compare(result, after | {"benchmark": "encode"}, tolerance=0.1)
 
 
 def test_relative_comparison_forgives_a_slower_machine(result):
@@ -98,10 +109,15 @@ def test_a_benchmark_writes_what_it_prints(tmp_path):
   result = json.loads(output.read_text())
   assert result["rows"][0]["case"] == "stylize" and result["rows"][0]["size"] == 32
   assert {"benchmark", "command", "machine", "versions", "revision", "limits"} <= result.keys()
-  assert "stylize (size 32" in done.stdout
+  assert "stylize (preset tiny, size 32" in done.stdout
   assert list((tmp_path / "trace").rglob("*.xplane.pb"))
 
 
-def test_too_many_devices_is_one_line(tmp_path):
-  done = run("stylize", "--preset", "tiny", "--sizes", "32", "--devices", "99")
-  assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+@pytest.mark.parametrize("arguments", [
+  ("stylize", "--devices", "99"), ("stylize", "--sizes", "8"), ("encode", "--repeats", "0"),
+  ("generate", "--batch", "0"), ("train", "--batch", "0"), ("input", "--batches", "1"),
+  ("input", "--folder", "no/such/folder"), ("peers", "--sizes", "250"), ("nothing",),
+], ids=" ".join)
+def test_what_cannot_be_measured_is_one_line(arguments):
+  done = run(*arguments)
+  assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr
