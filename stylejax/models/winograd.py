@@ -50,7 +50,8 @@ def conv3x3(x: jax.Array, kernel: jax.Array, *, padding: str = "zeros") -> jax.A
 
   On a CPU, in float32 and where `is_faster` says so, by F(4×4, 3×3), whose rounding error is about
   ten times the direct one's (1e-5 of the largest output); elsewhere direct. Reverse-mode
-  derivatives of any order; no forward mode.
+  derivatives of any order; no forward mode. Inside shard_map a kernel that varies over an axis
+  needs an x that does too (`jax.lax.pcast`), if gradients by x are taken.
 
   Args:
     x: [B, H, W, Cin]; H and W at least 2.
@@ -69,10 +70,11 @@ def conv3x3(x: jax.Array, kernel: jax.Array, *, padding: str = "zeros") -> jax.A
 def _conv3x3(x, kernel, padding, turned):
   """`conv3x3`; with the kernel turned by 180° and its channels swapped where turned."""
   quick = x.dtype == jnp.float32 and is_faster(x.shape, kernel.shape)
-  return jax.lax.platform_dependent(
-    x, kernel,
-    cpu=partial(winograd_conv3x3 if quick else cropped_conv3x3, padding=padding, turned=turned),
-    default=partial(direct_conv3x3, padding=padding, turned=turned))
+  direct = partial(direct_conv3x3, padding=padding, turned=turned)
+  if padding == "zeros" and not quick:
+    return direct(x, kernel)
+  on_cpu = partial(winograd_conv3x3 if quick else cropped_conv3x3, padding=padding, turned=turned)
+  return jax.lax.platform_dependent(x, kernel, cpu=on_cpu, default=direct)
 
 
 def _forward(x, kernel, padding, turned):
@@ -91,9 +93,11 @@ def _backward(padding, turned, residuals, cotangent):
   def kernel_gradient(conv, x, kernel, cotangent):
     return jax.vjp(lambda k: conv(x, k, padding, turned), kernel)[1](cotangent)[0]
 
+  direct = partial(kernel_gradient, direct_conv3x3)
+  if padding == "zeros":
+    return back, direct(x, kernel, cotangent)
   return back, jax.lax.platform_dependent(
-    x, kernel, cotangent, cpu=partial(kernel_gradient, cropped_conv3x3),
-    default=partial(kernel_gradient, direct_conv3x3))
+    x, kernel, cotangent, cpu=partial(kernel_gradient, cropped_conv3x3), default=direct)
 
 
 _conv3x3.defvjp(_forward, _backward)
@@ -134,9 +138,8 @@ def cropped_conv3x3(
 
   Reflect padding convolves SAME, border and all, and crops, instead of VALID.
   """
-  if padding == "zeros":
-    return direct_conv3x3(x, kernel, padding, turned)
-  return _xla_conv(_pad(x, 1, padding), kernel, "SAME", turned)[:, 1:-1, 1:-1]
+  y = _xla_conv(_pad(x, 1, padding), kernel, "SAME", turned)
+  return y[:, 1:-1, 1:-1]
 
 
 def _xla_conv(x, kernel, padding, turned):

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
+from jax.sharding import PartitionSpec as P
 
 from stylejax.models import winograd
 from stylejax.models.winograd import (
@@ -90,6 +91,23 @@ def test_maps_over_pictures_as_a_loop_does(rng, always_winograd):
   mapped = jax.vmap(gradient(conv3x3))(x)
   expected = jnp.stack([gradient(direct_conv3x3)(one) for one in x])
   np.testing.assert_allclose(mapped, expected, atol=1e-3 * float(jnp.abs(expected).max()))
+
+
+@pytest.mark.parametrize("x_spec, kernel_spec", [
+  (P("data"), P()), (P("data"), P("data"))], ids=str)
+def test_gradients_under_shard_map(rng, always_winograd, x_spec, kernel_spec):
+  mesh = jax.sharding.Mesh(np.array(jax.devices()[:2]), ("data",))
+  x, = arrays(rng, (2, 8, 8, 4))
+  kernel, = arrays(rng, (6 if kernel_spec else 3, 3, 4, 4))
+
+  def gradient(conv):
+    def value(x, kernel):
+      return jnp.square(conv(x, kernel)).sum()
+    return jax.jit(jax.shard_map(jax.grad(value, (0, 1)), mesh=mesh,
+                                 in_specs=(x_spec, kernel_spec), out_specs=(x_spec, kernel_spec)))
+
+  for a, b in zip(gradient(conv3x3)(x, kernel), gradient(direct_conv3x3)(x, kernel), strict=True):
+    np.testing.assert_allclose(a, b, atol=1e-3 * float(jnp.abs(b).max()))
 
 
 def test_only_a_cpu_takes_the_detour(always_winograd):
