@@ -16,6 +16,7 @@ from jax.experimental.compilation_cache import compilation_cache
 
 from benchmarks import nets, stylize, timing
 from stylejax import transfer
+from stylejax.compiler import compiler_options
 from stylejax.errors import InputError
 
 ROOT = Path(__file__).parent.parent
@@ -37,7 +38,7 @@ def compile_rows(options: timing.Options) -> list[dict]:
         for times in seconds.values():
           jax.clear_caches()
           start = time.perf_counter()
-          jax.jit(transfer.stylize).lower(*arguments).compile()
+          jax.jit(transfer.stylize, compiler_options=compiler_options()).lower(*arguments).compile()
           times.append(time.perf_counter() - start)
     rows += [{"case": f"stylize, {kind}", **nets.about(options, size), "seconds": _spread(times)}
              for kind, times in seconds.items()]

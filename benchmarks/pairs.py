@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from stylejax import transfer
+from stylejax.compiler import compiler_options
 from stylejax.data.perceptual import load_lpips_heads, load_vgg
 from stylejax.data.pictures import read_picture
 from stylejax.errors import InputError
@@ -124,11 +125,11 @@ def our_methods(
 ) -> dict[str, Method]:
   """A row for each strength: content at its own size, style with a shorter side of style_size."""
   # Two functions: contents and styles each come in few shapes, their combinations in many.
-  encode_style = jax.jit(transfer.encode_style)
+  encode_style = jax.jit(transfer.encode_style, compiler_options=compiler_options())
   generate = jax.jit(
     lambda params, content, code, strength: transfer.generate(
       params, transfer.encode_content(params, content), code, strength=strength
-    )
+    ), compiler_options=compiler_options()
   )
 
   def paint(pair: Pair, strength: float) -> np.ndarray:

@@ -25,6 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 
+from stylejax.compiler import compiler_options
 from stylejax.errors import InputError
 from stylejax.inference.files import printable, replacing
 from stylejax.transfer import MIN_SIDE
@@ -109,7 +110,7 @@ def jit_case(name: str, function: Callable, arguments: Sequence, images: int,
              about: dict[str, Any]) -> Case:
   """Compiles function(*arguments) on its own and makes a case of it, its arguments in place."""
   arguments = jax.device_put(tuple(arguments))
-  lowered = jax.jit(function).lower(*arguments)
+  lowered = jax.jit(function, compiler_options=compiler_options()).lower(*arguments)
   start = time.perf_counter()
   compiled = lowered.compile()
   seconds = time.perf_counter() - start

@@ -1,5 +1,6 @@
 """Neural style transfer as pure JAX functions."""
 
+from stylejax.compiler import compiler_options
 from stylejax.errors import InputError
 from stylejax.inference.weights import load_pretrained, save_weights
 from stylejax.models.config import PRESETS, ModelConfig
@@ -19,7 +20,8 @@ from stylejax.transfer import (
 )
 
 __all__ = [
-  "ContentCode", "InputError", "ModelConfig", "PRESETS", "Params", "StyleCode", "discriminate",
-  "encode_content", "encode_style", "generate", "init_params", "load_pretrained", "reconstruct",
+  "ContentCode", "InputError", "ModelConfig", "PRESETS", "Params", "StyleCode",
+  "compiler_options", "discriminate", "encode_content", "encode_style", "generate",
+  "init_params", "load_pretrained", "reconstruct",
   "sample_style", "sample_swatch", "save_weights", "stylize",
 ]

@@ -9,6 +9,10 @@ import pytest
 # Last, so that an installed package comes first and only the commands are found here.
 sys.path.append(str(Path(__file__).parent.parent))
 
+# Most of the suite's time is compilation: for programs this small, optimising costs more than it
+# gains. The commands that tests start inherit it.
+os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0 " + os.environ.get("XLA_FLAGS", "")
+
 # Before JAX makes its backend: its devices are decided once per process.
 import jax
 
@@ -21,12 +25,15 @@ from stylejax import PRESETS, transfer  # noqa: E402
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _cache_of_the_session(tmp_path_factory):
+def _cache_of_the_session(tmp_path_factory, worker_id):
   """Commands keep compiled programs between runs; tests must neither use nor fill a user's."""
+  folder = tmp_path_factory.getbasetemp()
+  if worker_id != "master":
+    folder = folder.parent  # what one worker of pytest-xdist compiles, the others need not
   before = os.environ.get("STYLEJAX_CACHE")
-  os.environ["STYLEJAX_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+  os.environ["STYLEJAX_CACHE"] = str(folder / "cache")
   # Many tests build the same step anew; within the session each program is compiled once.
-  jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("programs")))
+  jax.config.update("jax_compilation_cache_dir", str(folder / "programs"))
   yield
   if before is None:
     del os.environ["STYLEJAX_CACHE"]

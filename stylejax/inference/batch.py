@@ -6,6 +6,7 @@ This is what infer.py calls. What the outputs are called is decided in plan.py; 
 
 import contextlib
 import dataclasses
+import functools
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,7 @@ import jax
 import numpy as np
 
 from stylejax import transfer
+from stylejax.compiler import compiler_options
 from stylejax.data.pictures import Picture, read_picture
 from stylejax.errors import InputError
 from stylejax.inference import pictures
@@ -28,11 +30,11 @@ MAX_SIZE = 16_384
 MAX_STYLE_SIZE = 4_096
 """Largest shorter side at which a style may be read, in pixels."""
 
-# Three programs instead of one `stylize`: a style or content that is met again is not read again.
-_encode_style = jax.jit(transfer.encode_style)
-_encode_content = jax.jit(transfer.encode_content)
-_generate = jax.jit(transfer.generate)
-_sample_style = jax.jit(transfer.sample_style)
+
+@functools.cache
+def _jit(step: Callable) -> Callable:
+  """One of the steps, compiled; apart instead of one `stylize`, so nothing is read twice."""
+  return jax.jit(step, compiler_options=compiler_options())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,11 +124,12 @@ def stylize_files(
   codes = {}
   for index, path in enumerate(styles):
     try:
-      codes[index] = _encode_style(params, pictures.style_pixels(_read(path), style_size))
+      codes[index] = _jit(transfer.encode_style)(
+        params, pictures.style_pixels(_read(path), style_size))
     except InputError as error:
       skip(error, alone=len(names) == 1)
   if seed is not None:
-    codes[len(styles)] = _sample_style(params, jax.random.key(seed))
+    codes[len(styles)] = _jit(transfer.sample_style)(params, jax.random.key(seed))
   if not codes:
     raise InputError(f"--style: found no readable picture among {len(styles)}, expected one or "
                      f"more; {skipped[0]}")
@@ -140,10 +143,10 @@ def stylize_files(
         skip(picture, alone=len(jobs) == 1)
       else:
         with _memory_errors(job.content):
-          content_code = _encode_content(params, picture.rgb)
+          content_code = _jit(transfer.encode_content)(params, picture.rgb)
           for done, (index, style_code) in enumerate(codes.items()):
-            rgb = np.asarray(
-                _generate(params, content_code, style_code, strength=np.float32(strength)))
+            rgb = np.asarray(_jit(transfer.generate)(
+                params, content_code, style_code, strength=np.float32(strength)))
             writer.write(job.outputs[index], rgb, picture.alpha, quality)
             written.append(job.outputs[index])
             on_progress(number * len(codes) + done + 1, total)

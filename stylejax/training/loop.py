@@ -12,6 +12,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from stylejax.compiler import compiler_options
 from stylejax.data.perceptual import load_vgg
 from stylejax.data.pictures import decode_rgb
 from stylejax.data.pipeline import make_batches, prefetch_to_device
@@ -88,7 +89,8 @@ class _Run:
     self._config, self._command, self._replicas = config, command, replicas
     self._checkpoints, self._shown, self._batches = checkpoints, shown, batches
     self._pictures = pictures
-    self._preview = jax.jit(lambda params, c, s: preview.preview(command, params, c, s))
+    self._preview = jax.jit(lambda params, c, s: preview.preview(command, params, c, s),
+                            compiler_options=compiler_options())
 
   def to_end(self, state: TrainState, ready, step: int, interrupt: "_Interrupt") -> int:
     """Steps until done or interrupted, saves, and returns the step reached."""

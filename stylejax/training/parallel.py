@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
+from stylejax.compiler import compiler_options
 from stylejax.errors import InputError
 
 AXIS = "data"
@@ -44,7 +45,7 @@ class ShardMap:
         functools.partial(step, axis_name=AXIS), mesh=self.mesh,
         in_specs=(PartitionSpec(), PartitionSpec(AXIS)), out_specs=PartitionSpec(),
         check_vma=False),
-      donate_argnums=0)
+      donate_argnums=0, compiler_options=compiler_options())
 
   def lower(self, state: Any, batch: Any) -> jax.stages.Lowered:
     """The step for a state of these shapes and a put batch, lowered but not run."""
