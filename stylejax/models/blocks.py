@@ -4,12 +4,13 @@ Pure functions and small Linen modules on NHWC arrays; no net and no size of a n
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from stylejax.models.winograd import conv3x3
+from stylejax.models.winograd import conv3x3, edged_conv3x3
 
 he_normal = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
 
@@ -137,11 +138,14 @@ def reflect_conv(x: jax.Array, kernel: jax.Array, *, stride: int = 1) -> jax.Arr
   """
   if stride == 1:
     return conv3x3(x, kernel, padding="reflect")
-  # SAME on the padded input and a crop, as `cropped_conv3x3` does, and for its reason.
-  y = jax.lax.conv_general_dilated(
-    reflect_pad(x, 1), kernel, (stride, stride), "SAME",
-    dimension_numbers=("NHWC", "HWIO", "NHWC"))
-  return y[:, :-1, :-1]
+
+  def direct(x, kernel):
+    return jax.lax.conv_general_dilated(
+      reflect_pad(x, 1)[:, :-1, :-1], kernel, (stride, stride), "VALID",
+      dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+  return jax.lax.platform_dependent(
+    x, kernel, cpu=partial(edged_conv3x3, stride=stride), default=direct)
 
 
 class Conv(nn.Module):

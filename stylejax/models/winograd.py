@@ -71,9 +71,12 @@ def _conv3x3(x, kernel, padding, turned):
   """`conv3x3`; with the kernel turned by 180° and its channels swapped where turned."""
   quick = x.dtype == jnp.float32 and is_faster(x.shape, kernel.shape)
   direct = partial(direct_conv3x3, padding=padding, turned=turned)
-  if padding == "zeros" and not quick:
+  if quick:
+    on_cpu = partial(winograd_conv3x3, padding=padding, turned=turned)
+  elif padding == "reflect":
+    on_cpu = edged_conv3x3
+  else:
     return direct(x, kernel)
-  on_cpu = partial(winograd_conv3x3 if quick else cropped_conv3x3, padding=padding, turned=turned)
   return jax.lax.platform_dependent(x, kernel, cpu=on_cpu, default=direct)
 
 
@@ -111,8 +114,8 @@ def _pad(x: jax.Array, pad: int, padding: str) -> jax.Array:
 def is_faster(shape: tuple[int, ...], kernel_shape: tuple[int, ...]) -> bool:
   """Whether F(4×4, 3×3) beats XLA's direct convolution on a CPU, as measured on two cores.
 
-  Narrow channels spend the gain on the transforms, as do few tiles on the kernel's; and below half
-  a GFLOP a call is too short to be worth the longer compilation.
+  Narrow channels spend the gain on the transforms, as do few tiles on the kernel's; and below a
+  quarter of a GFLOP a call is too short to be worth the longer compilation.
   """
   if not all(isinstance(n, int) for n in shape):
     return False  # sizes that jax.export leaves open
@@ -120,7 +123,7 @@ def is_faster(shape: tuple[int, ...], kernel_shape: tuple[int, ...]) -> bool:
   _, _, channels, features = kernel_shape
   tiles = batch * -(-height // TILE) * -(-width // TILE)
   flops = 2 * 9 * batch * height * width * channels * features
-  return min(channels, features) >= 64 and tiles >= 32 and flops >= 5e8
+  return min(channels, features) >= 64 and tiles >= 32 and flops >= 2.5e8
 
 
 def direct_conv3x3(
@@ -142,10 +145,42 @@ def cropped_conv3x3(
   return y[:, 1:-1, 1:-1]
 
 
-def _xla_conv(x, kernel, padding, turned):
+def edged_conv3x3(x: jax.Array, kernel: jax.Array, *, stride: int = 1) -> jax.Array:
+  """With reflect padding and no padded copy: zeros for a border, and its outputs done again.
+
+  Args:
+    x: [B, H, W, Cin]; H and W at least 2, and even where stride is 2.
+    kernel: [3, 3, Cin, Cout].
+    stride: 1 or 2; 2 reads no pixel beyond the last row and column.
+
+  Returns:
+    [B, H/stride, W/stride, Cout].
+  """
+  beyond = (1, 2 - stride)
+  y = _xla_conv(x, kernel, (beyond, beyond), False, stride)
+  borders = (0, -1) if stride == 1 else (0,)
+  for axis in (1, 2):
+    strips = []
+    for border in borders:
+      edge, inner = (_line(x, at, axis) for at in (border, -2 if border else 1))
+      strips.append(jnp.concatenate([inner, edge, inner], axis))
+    along = [(0, 0)] * 4
+    along[3 - axis] = beyond
+    strips = jnp.pad(jnp.concatenate(strips), along, mode="reflect")
+    lines = jnp.split(_xla_conv(strips, kernel, "VALID", False, stride), len(borders))
+    for border, line in zip(borders, lines, strict=True):
+      y = jax.lax.dynamic_update_slice_in_dim(y, line, y.shape[axis] - 1 if border else 0, axis)
+  return y
+
+
+def _line(x, at, axis):
+  return jax.lax.slice_in_dim(x, at, at + 1 or None, axis=axis)
+
+
+def _xla_conv(x, kernel, padding, turned, stride=1):
   kernel = kernel[::-1, ::-1].swapaxes(2, 3) if turned else kernel
   return jax.lax.conv_general_dilated(
-    x, kernel, (1, 1), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    x, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
 def winograd_conv3x3(

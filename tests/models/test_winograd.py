@@ -12,6 +12,7 @@ from stylejax.models.winograd import (
   conv3x3,
   cropped_conv3x3,
   direct_conv3x3,
+  edged_conv3x3,
   winograd_conv3x3,
 )
 
@@ -50,6 +51,11 @@ def test_every_way_is_the_definition_at_any_size(
   np.testing.assert_allclose(direct_conv3x3(x, kernel, padding), expected, atol=1e-4)
   np.testing.assert_allclose(cropped_conv3x3(x, kernel, padding), expected, atol=1e-4)
   np.testing.assert_allclose(winograd_conv3x3(x, kernel, padding), expected, atol=2e-3)
+  if padding == "reflect":
+    np.testing.assert_allclose(edged_conv3x3(x, kernel), expected, atol=1e-4)
+    if not (height % 2 or width % 2):
+      np.testing.assert_allclose(
+        edged_conv3x3(x, kernel, stride=2), expected[:, ::2, ::2], atol=1e-4)
 
 
 def test_error_is_small_on_wide_channels(rng):
