@@ -4,6 +4,7 @@ Names in the file are "part/layer/…/kernel", parts as in `stylejax.transfer.Pa
 live here: checkpoints of training, and the perceptual net's weights (`stylejax.data.perceptual`).
 """
 
+import functools
 import json
 import os
 from importlib import resources
@@ -218,15 +219,20 @@ def _config(path: Path, metadata: dict[str, str]) -> ModelConfig:
   return config
 
 
-def _expected_shapes(path: Path, config: ModelConfig) -> dict[str, tuple[int, ...]]:
+@functools.cache
+def _shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
   """Shapes of all arrays of a model, by name; nothing is computed."""
+  abstract = jax.eval_shape(lambda: transfer.init_params(jax.random.key(0), config))
+  return {name: tuple(leaf.shape) for name, leaf in _flatten(abstract).items()}
+
+
+def _expected_shapes(path: Path, config: ModelConfig) -> dict[str, tuple[int, ...]]:
   try:
-    abstract = jax.eval_shape(lambda: transfer.init_params(jax.random.key(0), config))
+    return _shapes(config)
   except Exception as error:  # whatever an absurd config makes the modules raise
     reason = str(error).partition("\n")[0]
     raise InputError(f"weights {path}: found a model config that builds no model ({reason}), "
                      "expected one written by this version of stylejax") from error
-  return {name: tuple(leaf.shape) for name, leaf in _flatten(abstract).items()}
 
 
 def _check(

@@ -148,6 +148,12 @@ def reflect_conv(x: jax.Array, kernel: jax.Array, *, stride: int = 1) -> jax.Arr
     x, kernel, cpu=partial(edged_conv3x3, stride=stride), default=direct)
 
 
+def _blank(x: jax.Array, scale: float, features: int) -> jax.Array:
+  """Of the shape of a layer's output: parameters depend on no value, and tracing takes time."""
+  batch, height, width, _ = x.shape
+  return jnp.zeros((batch, int(height * scale), int(width * scale), features), x.dtype)
+
+
 class Conv(nn.Module):
   """3×3 convolution and bias; padding "reflect" with stride 1 or 2, or "zeros" with stride 1."""
 
@@ -161,6 +167,8 @@ class Conv(nn.Module):
     kernel = self.param("kernel", he_normal, (3, 3, x.shape[-1], self.features))
     bias = self.param("bias", nn.initializers.zeros, (self.features,))
     x, kernel, bias = (a.astype(self.dtype) for a in (x, kernel, bias))
+    if self.is_initializing():
+      return _blank(x, 1 / self.stride, self.features)
     if self.padding == "reflect":
       return reflect_conv(x, kernel, stride=self.stride) + bias[None, None, None]
     return conv3x3(x, kernel, padding=self.padding) + bias[None, None, None]
@@ -191,6 +199,8 @@ class UpsampleConv(nn.Module):
   def __call__(self, x: jax.Array) -> jax.Array:
     kernel = self.param("kernel", he_normal, (3, 3, x.shape[-1], self.features))
     bias = self.param("bias", nn.initializers.zeros, (self.features,))
+    if self.is_initializing():
+      return _blank(x, 2, self.features)
     taps = jnp.array(DOUBLED_TAPS)
     folded = jnp.einsum("apu,bqv,pqio->uviabo", taps, taps, kernel)
     folded = folded.reshape(3, 3, x.shape[-1], 4 * self.features)
@@ -222,6 +232,8 @@ class ConvTranspose(nn.Module):
   def __call__(self, x: jax.Array) -> jax.Array:
     kernel = self.param("kernel", he_normal, (4, 4, x.shape[-1], self.features))
     bias = self.param("bias", nn.initializers.zeros, (self.features,))
+    if self.is_initializing():
+      return _blank(x, 2, self.features)
     taps = jnp.array(TRANSPOSED_TAPS, kernel.dtype)
     folded = jnp.einsum("aut,bvs,tsio->uviabo", taps, taps, kernel)
     folded = folded.reshape(3, 3, x.shape[-1], 4 * self.features)
