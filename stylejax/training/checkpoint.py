@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
 from stylejax.errors import InputError
+from stylejax.training.parallel import replicated
 from stylejax.training.state import TrainState
 
 # Orbax reports every save at the info level; a run's log has room for what matters.
@@ -83,9 +84,10 @@ class Checkpoints:
     if step is None:
       raise InputError(
         f"checkpoints: found none in {self._manager.directory}, expected a run's checkpoints")
-    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    everywhere = replicated()
     like = jax.tree.map(
-      lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), like.replace(frozen=None))
+      lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere),
+      like.replace(frozen=None))
     try:
       found = self._manager.restore(step, args=ocp.args.Composite(
         state=ocp.args.StandardRestore(like), position=ocp.args.JsonRestore()))

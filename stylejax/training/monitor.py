@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,29 @@ class Monitor:
     Image.fromarray(grid).save(unfinished, format="PNG")
     os.replace(unfinished, path)
     self._board.add_image("grid", grid, step, dataformats="HWC")
+
+
+class Silent:
+  """Stands for a Monitor in the processes that show nothing."""
+
+  def __init__(self, *_, **__):
+    pass
+
+  def __enter__(self) -> "Silent":
+    return self
+
+  def __exit__(self, *_) -> None:
+    pass
+
+  def log(self, *_) -> None:
+    """Nothing: process 0 has the same numbers."""
+
+  def grid(self, *_) -> None:
+    """Nothing: process 0 draws."""
+
+  def say(self, message: str) -> None:
+    """To stderr, since only this process knows which of its files can't be read."""
+    print(message, file=sys.stderr, flush=True)
 
 
 def _open_metrics(path: Path, start: int):
