@@ -36,9 +36,11 @@ def train(config: TrainConfig) -> None:
     FloatingPointError: a loss became NaN or Inf; the checkpoints before it are kept.
   """
   config.check()
+  if config.deterministic:
+    parallel.require_determinism()
   distributed.join(config)
   command = configs.COMMANDS_BY_CONFIG[type(config)]
-  parallel.check_batch(config.batch, config.group)
+  parallel.check_batch(config.batch, config.group * config.accumulate)
   content, style = _streams(config, command)
   replicas = parallel.make_replicas(config.parallel, steps.make_step(config))
   if config.dry_run:
@@ -130,6 +132,7 @@ class _Run:
           raise FloatingPointError(
             f"step {step - back}: found {name} = {value}, expected a finite number; checkpoints "
             f"up to step {self._checkpoints.latest_step() or 0} are kept")
+    self._checkpoints.check()
     mean = {name: float(np.mean([m[name] for m in fetched])) for name in fetched[0]}
     self._shown.log(step, mean, (time.monotonic() - since) / timed if timed else None)
 

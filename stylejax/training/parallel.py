@@ -4,6 +4,7 @@ Both give the same numbers. The step itself knows only the name of the axis that
 """
 
 import functools
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,6 +23,14 @@ def make_replicas(mode: str, step: Callable, devices: Sequence[jax.Device] | Non
   return kinds[mode](step, list(devices or jax.devices()))
 
 
+def require_determinism() -> None:
+  """Makes XLA leave out what may differ from run to run on a GPU; call before any backend starts.
+
+  That is atomic sums and the choice of a kernel by timing it. CPU and TPU programs have neither.
+  """
+  os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true"
+
+
 def replicated(devices: Sequence[jax.Device] | None = None) -> NamedSharding:
   """The whole of an array on each device of all processes."""
   return NamedSharding(
@@ -37,7 +46,7 @@ def check_batch(batch: int, group: int = 1, devices: Sequence[jax.Device] | None
   """Raises InputError unless every device gets as many examples, in whole groups."""
   count = len(devices or jax.devices())
   if batch % (count * group):
-    grouped = f" × {group} (--style-repeat or --critic-steps)" if group > 1 else ""
+    grouped = f" × {group} (--style-repeat, --critic-steps, --accumulate)" if group > 1 else ""
     raise InputError(f"--batch: found {batch}, expected a multiple of {count * group}: "
                      f"{count} device(s){grouped}")
 
