@@ -108,8 +108,8 @@ class Checkpoints:
       self._manager.wait_until_finished()
       self._manager.check_for_errors()
 
-  def restore(self, like: TrainState) -> tuple[TrainState, dict[str, Any]]:
-    """The newest checkpoint that is whole as (state, data position).
+  def restore(self, like: TrainState, step: int | None = None) -> tuple[TrainState, dict[str, Any]]:
+    """The newest checkpoint that is whole (or the given one) as (state, data position).
 
     A damaged one is named in the log, and the one before it is taken. The damaged ones then move
     to the run's folder "damaged", out of the way of what is saved next.
@@ -117,6 +117,7 @@ class Checkpoints:
     Args:
       like: shapes and dtypes of the state, as `jax.eval_shape(init_state, …)` gives them; frozen
         parameters are not looked for.
+      step: the one checkpoint to take.
 
     Returns:
       The state on all devices of all processes, and the position.
@@ -128,7 +129,7 @@ class Checkpoints:
     like = jax.tree.map(
       lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere),
       like.replace(frozen=None))
-    steps, first = saved_steps(self._workdir), None
+    steps, first = [step] if step is not None else saved_steps(self._workdir), None
     for count, step in enumerate(steps):
       found, reason = self._read(step, like)
       if found is not None:

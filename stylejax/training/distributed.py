@@ -24,8 +24,8 @@ def join(config: TrainConfig) -> None:
   """Meets the other processes of this training, if there are any; before any device is touched.
 
   Which they are comes from --coordinator, --processes and --process, or from what started them: a
-  TPU pod, Slurm, Open MPI or a Kubernetes job, as `jax.distributed.initialize` detects them. Without
-  --distributed, a cluster that can't be read or that runs one process is no cluster.
+  TPU pod, Slurm, Open MPI or a Kubernetes job, as `jax.distributed.initialize` detects them.
+  Without --distributed, a cluster that can't be read or that runs one process is no cluster.
 
   Raises:
     InputError: --distributed, and there is no cluster, or process 0 doesn't answer.
