@@ -11,6 +11,7 @@ package's few sample pictures, to see it work: add --preset tiny --steps 20.
 
 import dataclasses
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,7 @@ import tyro
 
 from stylejax.errors import InputError
 from stylejax.inference.compilation import enable_cache
+from stylejax.training import distributed
 from stylejax.training.config import AutoencoderConfig, GanConfig, TransferConfig
 
 
@@ -67,16 +69,22 @@ def main(argv: list[str] | None = None) -> int:
       from stylejax.training.loop import train
 
       train(options)
+    return 0
   except (InputError, OSError) as error:
     print(f"error: {error}", file=sys.stderr)
-    return 2
+    code = 2
   except FloatingPointError as error:
     print(f"error: {error}", file=sys.stderr)
-    return 1
+    code = 1
   except KeyboardInterrupt:
     print("stopped before saving; --resume goes on from the newest checkpoint", file=sys.stderr)
-    return 130
-  return 0
+    code = 130
+  except Exception:
+    if not distributed.several():
+      raise
+    traceback.print_exc()
+    code = 1
+  return distributed.abandon(code)
 
 
 if __name__ == "__main__":

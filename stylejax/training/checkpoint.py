@@ -1,27 +1,46 @@
-"""Checkpoints of a run: asynchronous, atomic, bounded in number. Orbax behind one file."""
+"""Checkpoints of a run: asynchronous, atomic, bounded in number, checked. Orbax behind one file."""
 
+import contextlib
+import functools
 import json
 import logging
+import os
+import shutil
+import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
+from jax.experimental import multihost_utils
 
 from stylejax.errors import InputError
+from stylejax.training import distributed
+from stylejax.training.parallel import replicated
 from stylejax.training.state import TrainState
 
-# Orbax reports every save at the info level; a run's log has room for what matters.
-logging.getLogger("absl").setLevel(logging.ERROR)
+# Orbax reports every save, and every failure with its traceback; what matters is raised here.
+for _name in ("absl", "asyncio"):
+  logging.getLogger(_name).setLevel(logging.CRITICAL)
+_logger = logging.getLogger("stylejax")
+
+# Size and CRC-32 of each file of a checkpoint: Orbax reads a flipped bit as a number like others.
+SUMS = "sums.json"
+
+
+def saved_steps(workdir: Path) -> list[int]:
+  """The complete checkpoints under a run's folder, newest first; changes nothing there."""
+  # Orbax's own listing is a meeting of all processes, to which each would come at its own time.
+  folder = workdir / "checkpoints"
+  names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+  return sorted((int(name) for name in names if name.isdigit()), reverse=True)
 
 
 def newest_step(workdir: Path) -> int | None:
   """The newest complete checkpoint under a run's folder, or None; changes nothing there."""
-  if not (workdir / "checkpoints").is_dir():
-    return None
-  with Checkpoints(workdir, read_only=True) as checkpoints:
-    return checkpoints.latest_step()
+  return next(iter(saved_steps(workdir)), None)
 
 
 class Checkpoints:
@@ -29,19 +48,27 @@ class Checkpoints:
 
   def __init__(self, workdir: Path, *, keep: int = 3, read_only: bool = False):
     """Opens a run's checkpoints; read_only leaves alone what a live run is writing there."""
+    _forget_closed_loops()
+    self._workdir = workdir
+    self._folder = (workdir / "checkpoints").absolute()
+    self._read_only = read_only
+    self._saving: int | None = None
     if read_only:
       options = ocp.CheckpointManagerOptions(read_only=True, create=False)
     else:
-      options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True)
+      options = ocp.CheckpointManagerOptions(
+        max_to_keep=keep, cleanup_tmp_directories=True,
+        async_options=ocp.AsyncOptions(post_finalization_callback=self._write_sums))
     self._manager = ocp.CheckpointManager(
-      (workdir / "checkpoints").absolute(), item_names=("state", "position", "config"),
-      options=options)
+      self._folder, item_names=("state", "position", "config"), options=options)
 
   def __enter__(self) -> "Checkpoints":
     return self
 
-  def __exit__(self, *_) -> None:
-    self._manager.close()
+  def __exit__(self, kind, *_) -> None:
+    # What has gone wrong already is the better message.
+    with contextlib.suppress(Exception) if kind else contextlib.nullcontext():
+      self._manager.close()
 
   def latest_step(self) -> int | None:
     """The newest complete checkpoint's step, or None."""
@@ -54,44 +81,164 @@ class Checkpoints:
       state: saved without its frozen parameters.
       position: of the data, JSON-able.
       config: the run's config as JSON text.
+
+    Raises:
+      OSError: this checkpoint, or the one before, can't be written.
     """
     step = int(state.step)
     if step == self._manager.latest_step():
       return
     # A copy, since the step that follows reuses the donated buffers.
     state = jax.tree.map(jnp.copy, state.replace(frozen=None))
-    self._manager.save(step, args=ocp.args.Composite(
-      state=ocp.args.StandardSave(state), position=ocp.args.JsonSave(position),
-      config=ocp.args.JsonSave(json.loads(config))))
+    with self._named_failure():
+      self._manager.wait_until_finished()
+      self._saving = step
+      self._manager.save(step, args=ocp.args.Composite(
+        state=ocp.args.StandardSave(state), position=ocp.args.JsonSave(position),
+        config=ocp.args.JsonSave(json.loads(config))))
+
+  def check(self) -> None:
+    """Raises OSError if a save under way is known to have failed; waits for nothing."""
+    with self._named_failure():
+      self._manager.check_for_errors()
 
   def wait(self) -> None:
-    """Returns when the last save is on disk."""
-    self._manager.wait_until_finished()
+    """Returns when the last save is on disk; OSError if it can't get there."""
+    with self._named_failure():
+      self._manager.wait_until_finished()
+      self._manager.check_for_errors()
 
   def restore(self, like: TrainState, step: int | None = None) -> tuple[TrainState, dict[str, Any]]:
-    """The newest (or given) checkpoint as (state, data position).
+    """The newest checkpoint that is whole (or the given one) as (state, data position).
+
+    A damaged one is named in the log, and the one before it is taken. The damaged ones then move
+    to the run's folder "damaged", out of the way of what is saved next.
 
     Args:
       like: shapes and dtypes of the state, as `jax.eval_shape(init_state, …)` gives them; frozen
         parameters are not looked for.
-      step: which checkpoint; None is the newest.
+      step: the one checkpoint to take.
+
+    Returns:
+      The state on all devices of all processes, and the position.
 
     Raises:
-      InputError: there is no checkpoint, or it is of other shapes than `like`.
+      InputError: no checkpoint is whole, or the newest whole one is of other shapes than `like`.
     """
-    step = self.latest_step() if step is None else step
-    if step is None:
-      raise InputError(
-        f"checkpoints: found none in {self._manager.directory}, expected a run's checkpoints")
-    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    everywhere = replicated()
     like = jax.tree.map(
-      lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), like.replace(frozen=None))
+      lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere),
+      like.replace(frozen=None))
+    steps, first = [step] if step is not None else saved_steps(self._workdir), None
+    for count, step in enumerate(steps):
+      found, reason = self._read(step, like)
+      if found is not None:
+        self._set_aside(steps[:count])
+        return found["state"], found["position"]
+      message = f"checkpoint {self._folder / str(step)}: found {reason}"
+      first = first or message
+      if step != steps[-1] and distributed.leads():
+        _logger.warning("%s; the one before, of step %d, is used", message, steps[count + 1])
+    raise InputError(f"{first}, expected a whole checkpoint" if first else
+                     f"checkpoints: found none in {self._folder}, expected a run's checkpoints")
+
+  def _read(self, step: int, like: TrainState) -> tuple[Any, str | None]:
+    """(what the checkpoint holds, None), or (None, what is wrong with it)."""
+    sums = self._folder / str(step) / SUMS
+    reason = _damage(sums) if distributed.leads() and sums.exists() else None
+    if distributed.any_process(reason is not None):
+      return None, reason or "damage"
+    found = None
     try:
       found = self._manager.restore(step, args=ocp.args.Composite(
         state=ocp.args.StandardRestore(like), position=ocp.args.JsonRestore()))
-    except (ValueError, KeyError, TypeError, OSError) as e:
-      reason = (str(e).strip().splitlines() or [type(e).__name__])[0][:200]
-      raise InputError(
-        f"checkpoint {self._manager.directory}/{step}: found {reason}, expected one of this config"
-      ) from e
-    return found["state"], found["position"]
+    except Exception as error:  # Orbax raises Exception itself, among others.
+      reason = _reason(error)
+      if sums.exists():
+        raise InputError(f"checkpoint {self._folder / str(step)}: found {reason}, expected one of "
+                         "this config") from error
+    return (None, reason or "damage") if distributed.any_process(found is None) else (found, None)
+
+  def _set_aside(self, steps: list[int]) -> None:
+    """Moves damaged checkpoints out of the run's: a newer one would keep older ones from use."""
+    if not steps or self._read_only:
+      return
+    if distributed.leads():
+      damaged = self._workdir / "damaged"
+      damaged.mkdir(exist_ok=True)
+      for step in steps:
+        shutil.rmtree(damaged / str(step), ignore_errors=True)
+        os.replace(self._folder / str(step), damaged / str(step))
+    if distributed.several():
+      multihost_utils.sync_global_devices("damaged checkpoints are set aside")
+    self._manager.reload()
+
+  def _write_sums(self) -> None:
+    """Runs in Orbax's thread of process 0: all files are there, their folder's name is not yet.
+
+    Those beside the folders of the items are Orbax's own notes: it writes to them later.
+    """
+    (folder,) = self._folder.glob(f"{self._saving}.orbax-checkpoint-tmp*")
+    sums = {str(path.relative_to(folder)): _sum(path)
+            for path in sorted(folder.glob("*/**/*")) if path.is_file()}
+    (folder / SUMS).write_text(json.dumps(sums, indent=0))
+
+  @contextlib.contextmanager
+  def _named_failure(self):
+    """Tells a save that failed in one line, with the last checkpoint that there is."""
+    try:
+      yield
+    except Exception as error:
+      kept = newest_step(self._workdir)
+      raise OSError(
+        f"checkpoint {self._folder / str(self._saving)}: found {_reason(error)}, expected room to "
+        f"write; {'none before it' if kept is None else f'that of step {kept}'} is kept"
+      ) from error
+
+
+@functools.cache
+def _forget_closed_loops() -> None:
+  """Keeps the hundreds of reads or writes that follow a failed one from each printing a traceback.
+
+  Orbax gives up at the first, and tensorstore then reports the others to a loop that is no more.
+  """
+  show = sys.excepthook
+
+  def hook(kind, error, traceback):
+    if not (kind is RuntimeError and str(error) == "Event loop is closed"):
+      show(kind, error, traceback)
+
+  sys.excepthook = hook
+
+
+def _sum(path: Path) -> list[int]:
+  """[bytes, CRC-32] of a file."""
+  data = path.read_bytes()
+  return [len(data), zlib.crc32(data)]
+
+
+def _damage(sums: Path) -> str | None:
+  """What is wrong with a checkpoint by its sums, or None."""
+  try:
+    expected = json.loads(sums.read_text())
+    for name, (size, crc) in expected.items():
+      path = sums.parent / name
+      if not path.exists():
+        return f"no file {name}"
+      if _sum(path) != [size, crc]:
+        return f"other bytes in {name} than were written"
+  except (OSError, ValueError, AttributeError) as error:
+    return f"{SUMS} or a file it names unreadable ({_reason(error)})"
+  return None
+
+
+def _reason(error: BaseException) -> str:
+  """The first line of the error, or of the operating system's error behind it."""
+  cause: BaseException | None = error
+  while cause is not None:
+    if isinstance(cause, OSError) and cause.strerror:
+      return cause.strerror
+    if "RESOURCE_EXHAUSTED" in str(cause):  # tensorstore's word for ENOSPC and EDQUOT
+      return "a full disk"
+    cause = cause.__cause__ or cause.__context__
+  return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

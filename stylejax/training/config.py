@@ -67,6 +67,20 @@ class TrainConfig:
   """Processes that decode pictures; 0 decodes in threads of this process."""
   parallel: Literal["shard_map", "pmap"] = "shard_map"
   """How the step is mapped over the devices; both give the same numbers."""
+  accumulate: int = 1
+  """Parts that a device takes its share of the batch in, one after another, to save memory."""
+  deterministic: bool = False
+  """Equal bit for bit from run to run on GPUs too, where that costs speed; CPUs and TPUs are."""
+
+  distributed: bool = False
+  """Train with the other processes of a TPU pod, Slurm, Open MPI or Kubernetes; where jax detects
+  more than one, that needs no flag."""
+  coordinator: str | None = None
+  """HOST:PORT of process 0, where jax detects no cluster; with --processes and --process."""
+  processes: int | None = None
+  """How many processes train together."""
+  process: int | None = None
+  """Number of this process, from 0."""
 
   log_every: int = 10
   """Steps between lines of metrics.jsonl."""
@@ -87,7 +101,7 @@ class TrainConfig:
     checks = {
       "--steps": (self.steps, 1, None), "--batch": (self.batch, 1, None),
       "--style-repeat or --critic-steps": (self.group, 1, None), "--size": (self.size, 32, None),
-      "--log-every": (self.log_every, 1, None),
+      "--log-every": (self.log_every, 1, None), "--accumulate": (self.accumulate, 1, None),
       "--save-every": (self.save_every, 1, None), "--keep": (self.keep, 1, None),
       "--grid-every": (self.grid_every, 0, None), "--workers": (self.workers, 0, None),
       "--warmup-steps": (self.warmup_steps, 0, None), "--seed": (self.seed, 0, 2**31 - 1),
@@ -99,6 +113,7 @@ class TrainConfig:
       if not value >= low or (high is not None and not value <= high):
         span = f"{low} to {high}" if high is not None else f"{low} or more"
         raise InputError(f"{flag}: found {value}, expected {span}")
+    self._check_processes()
     scales = {"--content-scale": self.content_scale, "--style-scale": self.style_scale}
     for flag, (low, high) in scales.items():
       if not 1 <= low <= high:
@@ -106,6 +121,16 @@ class TrainConfig:
     self.model  # raises what is wrong with the sizes
     if self.size % 16:
       raise InputError(f"--size: found {self.size}, expected a multiple of 16")
+
+  def _check_processes(self) -> None:
+    given = (self.coordinator, self.processes, self.process)
+    if given == (None, None, None):
+      return
+    if None in given or not 0 <= self.process < self.processes:
+      raise InputError(f"--coordinator, --processes, --process: found {given}, expected all three, "
+                       "with a process from 0 below the processes")
+    if not self.coordinator.rpartition(":")[2].isdigit():
+      raise InputError(f"--coordinator: found {self.coordinator!r}, expected HOST:PORT")
 
   @property
   def group(self) -> int:

@@ -4,9 +4,7 @@ import contextlib
 import logging
 import math
 import os
-import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -19,7 +17,8 @@ from stylejax.data.pipeline import make_batches, prefetch_to_device
 from stylejax.data.sources import find_pictures, require_readable
 from stylejax.data.transforms import random_resized_crop
 from stylejax.errors import InputError
-from stylejax.training import checkpoint, config as configs, monitor, parallel, preview, steps
+from stylejax.training import checkpoint, config as configs, distributed, monitor, parallel
+from stylejax.training import preview, steps
 from stylejax.training.config import TrainConfig
 from stylejax.training.state import JUDGED, TRAINED, TrainState, init_state
 
@@ -38,8 +37,11 @@ def train(config: TrainConfig) -> None:
     FloatingPointError: a loss became NaN or Inf; the checkpoints before it are kept.
   """
   config.check()
+  if config.deterministic:
+    parallel.require_determinism()
+  distributed.join(config)
   command = configs.COMMANDS_BY_CONFIG[type(config)]
-  parallel.check_batch(config.batch, config.group)
+  parallel.check_batch(config.batch, config.group * config.accumulate)
   content, style = _streams(config, command)
   replicas = parallel.make_replicas(config.parallel, steps.make_step(config))
   if config.dry_run:
@@ -57,9 +59,10 @@ def train(config: TrainConfig) -> None:
     state = state.replace(frozen=frozen)
     start = int(state.step)
     if start >= config.steps:
-      print(f"{config.workdir}: already at step {start} of {config.steps}; --steps sets more")
+      _say(f"{config.workdir}: already at step {start} of {config.steps}; --steps sets more")
       return
-    _write_config(config)
+    if distributed.leads():
+      _write_config(config)
     batches = make_batches(
       content, style, batch=config.batch, size=_crop_size(config, command), seed=config.seed,
       start_step=start, content_scale=config.content_scale, style_scale=config.style_scale,
@@ -68,18 +71,19 @@ def train(config: TrainConfig) -> None:
     if position is not None:
       batches.restore(position)
     pictures = _preview_pictures(content, style, config.size)
+    monitors = monitor.Monitor if distributed.leads() else monitor.Silent
     with (contextlib.closing(batches),
-          monitor.Monitor(config.workdir, steps=config.steps, start=start, batch=config.batch,
-                          description=command) as shown,
+          monitors(config.workdir, steps=config.steps, start=start, batch=config.batch,
+                   description=command) as shown,
           _logged_to(shown), prefetch_to_device(batches, replicas.put_batch) as ready,
-          _Interrupt() as interrupt):
+          distributed.Interrupt(config.log_every) as interrupt):
       state = replicas.put_state(state)
       run = _Run(config, command, replicas, checkpoints, shown, pictures, batches)
       step = run.to_end(state, ready, start, interrupt)
   if batches.skipped:
-    print(f"skipped {len(batches.skipped)} unreadable files")
-  print(f"{config.workdir}: saved at step {step}"
-        + ("" if step == config.steps else f" of {config.steps}; go on with --resume"))
+    _say(f"skipped {len(batches.skipped)} unreadable files")
+  _say(f"{config.workdir}: saved at step {step}"
+       + ("" if step == config.steps else f" of {config.steps}; go on with --resume"))
 
 
 class _Run:
@@ -92,11 +96,12 @@ class _Run:
     self._preview = jax.jit(lambda params, c, s: preview.preview(command, params, c, s),
                             compiler_options=compiler_options())
 
-  def to_end(self, state: TrainState, ready, step: int, interrupt: "_Interrupt") -> int:
+  def to_end(self, state: TrainState, ready, step: int, interrupt: distributed.Interrupt) -> int:
     """Steps until done or interrupted, saves, and returns the step reached."""
     config = self._config
     pending, since, timed = [], None, 0
-    while step < config.steps and not interrupt.seen:
+    stops = interrupt.stops(step)
+    while step < config.steps and not stops:
       state, metrics = self._replicas.step(state, next(ready))
       pending.append(metrics)
       step += 1
@@ -107,7 +112,8 @@ class _Run:
         # The first step compiles, which says nothing about the rate.
         jax.block_until_ready(metrics)
         since, timed = time.monotonic(), 0
-      if step % config.log_every == 0 or due or grid or interrupt.seen:
+      stops = interrupt.stops(step)
+      if step % config.log_every == 0 or due or grid or stops:
         # Fetching waits for the device, so a check of every loss costs one wait per log.
         self._log(step, pending, since, timed)
         pending, since, timed = [], time.monotonic(), 0
@@ -116,8 +122,6 @@ class _Run:
         since = time.monotonic()
       if due:
         self._save(state, step)
-    if pending:
-      self._log(step, pending, since, timed)
     self._save(state, step)
     self._checkpoints.wait()
     return step
@@ -130,6 +134,7 @@ class _Run:
           raise FloatingPointError(
             f"step {step - back}: found {name} = {value}, expected a finite number; checkpoints "
             f"up to step {self._checkpoints.latest_step() or 0} are kept")
+    self._checkpoints.check()
     mean = {name: float(np.mean([m[name] for m in fetched])) for name in fetched[0]}
     self._shown.log(step, mean, (time.monotonic() - since) / timed if timed else None)
 
@@ -138,7 +143,9 @@ class _Run:
                            self._config.to_json())
 
   def _grid(self, state: TrainState, step: int) -> None:
-    params = self._replicas.take_state(state).ema_params
+    if not distributed.leads():
+      return
+    params = parallel.local(self._replicas.take_state(state.ema_params))
     self._shown.grid(step, np.asarray(self._preview(params, *self._pictures)))
 
 
@@ -224,11 +231,16 @@ def _streams(config: TrainConfig, command: str):
 
 def _files(folder: Path | None, flag: str, sample: str) -> list[Path]:
   if folder is None:
-    print(f"{flag}: not given, so the {sample} samples of the package are used")
+    _say(f"{flag}: not given, so the {sample} samples of the package are used")
     folder = SAMPLES / sample
   paths = find_pictures(folder, flag=flag)
   require_readable(paths, flag)
   return paths
+
+
+def _say(message: str) -> None:
+  if distributed.leads():
+    print(message)
 
 
 def _crop_size(config: TrainConfig, command: str) -> int:
@@ -257,7 +269,7 @@ def _preview_pictures(content, style, size: int):
 def _workdir(config: TrainConfig) -> Path:
   try:
     config.workdir.mkdir(parents=True, exist_ok=True)
-    probe = config.workdir / ".writable"
+    probe = config.workdir / f".writable-{jax.process_index()}"
     probe.touch()
     probe.unlink()
   except OSError as e:
@@ -284,25 +296,3 @@ def _logged_to(shown: monitor.Monitor):
     yield
   finally:
     _logger.handlers, _logger.propagate = before
-
-
-class _Interrupt:
-  """Turns the first SIGINT or SIGTERM into a flag; a second one stops at once."""
-
-  def __init__(self):
-    self.seen = False
-    self._before: dict[int, Callable] = {}
-
-  def __enter__(self) -> "_Interrupt":
-    for number in (signal.SIGINT, signal.SIGTERM):
-      self._before[number] = signal.signal(number, self._note)
-    return self
-
-  def __exit__(self, *_) -> None:
-    for number, handler in self._before.items():
-      signal.signal(number, handler)
-
-  def _note(self, number, frame) -> None:
-    del frame
-    self.seen = True
-    signal.signal(number, self._before[number])

@@ -1,7 +1,10 @@
 """What a run shows: progress bar, metrics.jsonl, TensorBoard files, picture grids."""
 
+import contextlib
 import json
 import os
+import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +25,11 @@ class Monitor:
     self._batch = batch
     self._start = start
     self._metrics = _open_metrics(workdir / "metrics.jsonl", start)
+    # A queue that has room when its thread has died of a full disk; log() then tells.
     self._board = tensorboardX.SummaryWriter(
-      str(workdir / "tensorboard"), purge_step=start + 1 if start else None)
+      str(workdir / "tensorboard"), purge_step=start + 1 if start else None, max_queue=1000)
+    self._board_error: OSError | None = None
+    self._thread_hook = threading.excepthook
     self._progress = rich.progress.Progress(
       rich.progress.TextColumn("{task.description}"), rich.progress.BarColumn(),
       rich.progress.MofNCompleteColumn(), rich.progress.TextColumn("{task.fields[rate]}"),
@@ -33,13 +39,26 @@ class Monitor:
       description, total=steps, completed=start, rate="", losses="compiling")
 
   def __enter__(self) -> "Monitor":
+    threading.excepthook = self._note_thread
     self._progress.start()
     return self
 
-  def __exit__(self, *_) -> None:
+  def __exit__(self, kind, *_) -> None:
     self._progress.stop()
-    self._board.close()
-    self._metrics.close()
+    # What has gone wrong already is the better message.
+    with contextlib.suppress(OSError) if kind else _named(self._workdir):
+      try:
+        self._board.close()
+      finally:
+        self._metrics.close()
+    if not kind:
+      threading.excepthook = self._thread_hook
+
+  def _note_thread(self, args) -> None:
+    if type(args.thread).__module__.startswith("tensorboardX"):
+      self._board_error = self._board_error or args.exc_value
+    else:
+      self._thread_hook(args)
 
   def log(self, step: int, metrics: dict[str, float],
           seconds_per_step: float | None) -> None:
@@ -49,8 +68,11 @@ class Monitor:
     if seconds_per_step:
       line["images_per_second"] = round(self._batch / seconds_per_step, 3)
       rate = f"{line['images_per_second']:.1f} images/s"
-    self._metrics.write(json.dumps(line) + "\n")
-    self._metrics.flush()
+    with _named(self._workdir):
+      self._metrics.write(json.dumps(line) + "\n")
+      self._metrics.flush()
+      if self._board_error:
+        raise self._board_error
     for name, value in metrics.items():
       self._board.add_scalar(name, value, step)
     shown = [name for name in SHOWN if name in metrics]
@@ -79,6 +101,39 @@ class Monitor:
     Image.fromarray(grid).save(unfinished, format="PNG")
     os.replace(unfinished, path)
     self._board.add_image("grid", grid, step, dataformats="HWC")
+
+
+class Silent:
+  """Stands for a Monitor in the processes that show nothing."""
+
+  def __init__(self, *_, **__):
+    pass
+
+  def __enter__(self) -> "Silent":
+    return self
+
+  def __exit__(self, *_) -> None:
+    pass
+
+  def log(self, *_) -> None:
+    """Nothing: process 0 has the same numbers."""
+
+  def grid(self, *_) -> None:
+    """Nothing: process 0 draws."""
+
+  def say(self, message: str) -> None:
+    """To stderr, since only this process knows which of its files can't be read."""
+    print(message, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def _named(workdir: Path):
+  """Says where it was that the operating system failed: its own words may name no file."""
+  try:
+    yield
+  except OSError as error:
+    raise OSError(f"{workdir}: found {error.strerror or error}, expected room to write the metrics"
+                  ) from error
 
 
 def _open_metrics(path: Path, start: int):

@@ -4,6 +4,7 @@ Both give the same numbers. The step itself knows only the name of the axis that
 """
 
 import functools
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,11 +24,30 @@ def make_replicas(mode: str, step: Callable, devices: Sequence[jax.Device] | Non
   return kinds[mode](step, list(devices or jax.devices()))
 
 
+def require_determinism() -> None:
+  """Makes XLA leave out what may differ from run to run on a GPU; call before any backend starts.
+
+  That is atomic sums and the choice of a kernel by timing it. CPU and TPU programs have neither.
+  """
+  os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true"
+
+
+def replicated(devices: Sequence[jax.Device] | None = None) -> NamedSharding:
+  """The whole of an array on each device of all processes."""
+  return NamedSharding(
+    jax.sharding.Mesh(np.array(devices or jax.devices()), (AXIS,)), PartitionSpec())
+
+
+def local(tree: Any) -> Any:
+  """This process's own copy of replicated arrays, to work on without the other processes."""
+  return jax.tree.map(lambda x: x.addressable_data(0), tree)
+
+
 def check_batch(batch: int, group: int = 1, devices: Sequence[jax.Device] | None = None) -> None:
   """Raises InputError unless every device gets as many examples, in whole groups."""
   count = len(devices or jax.devices())
   if batch % (count * group):
-    grouped = f" × {group} (--style-repeat or --critic-steps)" if group > 1 else ""
+    grouped = f" × {group} (--style-repeat, --critic-steps, --accumulate)" if group > 1 else ""
     raise InputError(f"--batch: found {batch}, expected a multiple of {count * group}: "
                      f"{count} device(s){grouped}")
 
@@ -36,8 +56,8 @@ class ShardMap:
   """State replicated over a 1-D mesh, batch split along it; one program for all devices."""
 
   def __init__(self, step: Callable, devices: list[jax.Device]):
-    self.mesh = jax.sharding.Mesh(np.array(devices), (AXIS,))
-    self._replicated = NamedSharding(self.mesh, PartitionSpec())
+    self._replicated = replicated(devices)
+    self.mesh = self._replicated.mesh
     self._split = NamedSharding(self.mesh, PartitionSpec(AXIS))
     # check_vma off: gradients stay local until the step averages them, as under pmap.
     self.step = jax.jit(
@@ -53,7 +73,12 @@ class ShardMap:
 
   def put_state(self, state: Any) -> Any:
     """Copies a state to every device."""
-    return jax.device_put(state, self._replicated)
+    if self._replicated.is_fully_addressable:
+      return jax.device_put(state, self._replicated)
+    # device_put would compare every array with those of the other processes.
+    return jax.tree.map(
+      lambda x: jax.make_array_from_callback(
+        np.shape(x), self._replicated, lambda index, x=np.asarray(x): x[index]), state)
 
   def put_batch(self, batch: dict[str, np.ndarray]) -> dict[str, jax.Array]:
     """Splits this process's share of a global batch over its devices."""
@@ -75,6 +100,7 @@ class Pmap:
   def __init__(self, step: Callable, devices: list[jax.Device]):
     self._devices = devices
     self._local = [d for d in devices if d.process_index == jax.process_index()]
+    self._replicated = replicated(devices)
     self.step = jax.pmap(
       functools.partial(step, axis_name=AXIS), axis_name=AXIS, devices=devices, donate_argnums=0)
 
@@ -94,8 +120,10 @@ class Pmap:
     return {name: x.reshape(count, x.shape[0] // count, *x.shape[1:]) for name, x in batch.items()}
 
   def take_state(self, state: Any) -> Any:
-    """The state of the first device; all hold the same."""
-    return jax.tree.map(lambda x: x.addressable_shards[0].data[0], state)
+    """The state without its mapping, for checkpoints and previews."""
+    return jax.tree.map(
+      lambda x: jax.make_array_from_single_device_arrays(
+        x.shape[1:], self._replicated, [shard.data[0] for shard in x.addressable_shards]), state)
 
   def take_metrics(self, metrics: Any) -> Any:
     """Metrics on the host, as floats."""

@@ -5,6 +5,7 @@ touches no file, clock or device. Batches are dicts of arrays: content and style
 and index int32 [B], the place of each example in the run's order, which keys every random draw.
 """
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -42,9 +43,8 @@ def make_autoencoder_step(config: AutoencoderConfig) -> Step:
   tx, _ = make_optimizers(config)
 
   def step(state: TrainState, batch: dict, *, axis_name: str | None = None):
-    picture = _pictures(batch["content"])
-
-    def loss_fn(trained):
+    def loss_fn(trained, part):
+      picture = _pictures(part["content"])
       output = transfer.reconstruct(state.params.replace(**trained), picture)
       terms = {
         "l1": reconstruction.l1_loss(output, picture),
@@ -53,8 +53,10 @@ def make_autoencoder_step(config: AutoencoderConfig) -> Step:
       loss = config.l1_weight * terms["l1"] + config.multiscale_weight * terms["multiscale"]
       return loss, {"loss": loss, **terms}
 
-    grads, metrics = jax.grad(loss_fn, has_aux=True)(select(state.params, names))
-    grads, metrics = _average((grads, metrics), axis_name)
+    def grads_of(part):
+      return jax.grad(loss_fn, has_aux=True)(select(state.params, names), part)
+
+    grads, metrics = _average(grads_of, batch, config.accumulate, axis_name)
     return _update(state, config, tx, names, grads, metrics)
 
   return step
@@ -72,17 +74,15 @@ def make_gan_step(config: GanConfig) -> Step:
   disc_loss, gen_loss, penalty = _game(config.game)
 
   def step(state: TrainState, batch: dict, *, axis_name: str | None = None):
-    pictures = _pictures(batch["style"])
-    every_key = _example_keys(state.key, batch["index"])
-
     def noise(keys):
       return jax.vmap(lambda k: jax.random.normal(k, (config.model.noise_dim,)))(_folded(keys, 0))
 
-    for share in range(config.critic_steps):
-      real, keys = pictures[share::config.critic_steps], every_key[share::config.critic_steps]
-      fake = jax.lax.stop_gradient(transfer.swatches(state.params, noise(keys)))
-
-      def disc_loss_fn(disc, real=real, fake=fake, keys=keys, params=state.params):
+    shares = [jax.tree.map(lambda x, i=i: x[i::config.critic_steps], batch)
+              for i in range(config.critic_steps)]
+    for share in shares:
+      def disc_loss_fn(disc, part, params=state.params):
+        real, keys = _pictures(part["style"]), _example_keys(state.key, part["index"])
+        fake = jax.lax.stop_gradient(transfer.swatches(params, noise(keys)))
         params = params.replace(discriminator=disc)
         real_scores = transfer.discriminator_scores(params, real)
         fake_scores = transfer.discriminator_scores(params, fake)
@@ -93,18 +93,20 @@ def make_gan_step(config: GanConfig) -> Step:
           "score_real": transfer.mean_score(real_scores).mean(),
           "score_fake": transfer.mean_score(fake_scores).mean()}
 
-      grads, metrics = jax.grad(disc_loss_fn, has_aux=True)(state.params.discriminator)
-      grads, metrics = _average((grads, metrics), axis_name)
+      grads, metrics = _average(
+        functools.partial(jax.grad(disc_loss_fn, has_aux=True), state.params.discriminator),
+        share, config.accumulate, axis_name)
       state = _update_discriminator(state, disc_tx, grads)
       metrics = metrics | {"disc_grad_norm": optax.tree.norm(grads)}
 
-    z = noise(every_key[::config.critic_steps])
-
-    def loss_fn(trained):
+    def loss_fn(trained, part):
       params = state.params.replace(**trained)
+      z = noise(_example_keys(state.key, part["index"]))
       return gen_loss(transfer.discriminator_scores(params, transfer.swatches(params, z)))
 
-    loss, grads = _average(jax.value_and_grad(loss_fn)(select(state.params, names)), axis_name)
+    loss, grads = _average(
+      functools.partial(jax.value_and_grad(loss_fn), select(state.params, names)),
+      shares[0], config.accumulate, axis_name)
     return _update(state, config, tx, names, grads, {"loss": loss, **metrics})
 
   return step
@@ -127,7 +129,8 @@ def make_transfer_step(config: TransferConfig) -> Step:
   def features(frozen, picture, names):
     return vgg.vgg16_features(frozen, picture, names, dtype=config.model.dtype)
 
-  def step(state: TrainState, batch: dict, *, axis_name: str | None = None):
+  def grads_of(state: TrainState, batch: dict):
+    """(gradients of the trained parts, those of the discriminator or None, metrics)."""
     content, style = _pictures(batch["content"]), _pictures(batch["style"])
     style = jnp.repeat(style[::repeat], repeat, 0)
     keys = _example_keys(state.key, batch["index"])
@@ -160,26 +163,31 @@ def make_transfer_step(config: TransferConfig) -> Step:
       return loss, ({"loss": loss, **terms}, stylized)
 
     grads, (metrics, stylized) = jax.grad(loss_fn, has_aux=True)(select(state.params, names))
+    if not judged:
+      return grads, None, metrics
+    fake = jax.lax.stop_gradient(stylized)
+
+    def disc_loss_fn(disc):
+      params = state.params.replace(discriminator=disc)
+      scores = [transfer.discriminator_scores(params, x) for x in (style, fake)]
+      judgement = disc_loss(*scores)
+      # Quarters of the distinct artworks: a penalty is a statistic, and its gradient is dear.
+      quarters = [x[::repeat, :config.size // 2, :config.size // 2] for x in (style, fake)]
+      steep = penalty(params, *quarters, _folded(keys[::repeat], 1))
+      return judgement + config.penalty_weight * steep, {
+        "disc": judgement, "penalty": steep,
+        "score_real": transfer.mean_score(scores[0]).mean(),
+        "score_fake": transfer.mean_score(scores[1]).mean()}
+
+    disc_grads, disc_metrics = jax.grad(disc_loss_fn, has_aux=True)(state.params.discriminator)
+    return grads, disc_grads, metrics | disc_metrics
+
+  def step(state: TrainState, batch: dict, *, axis_name: str | None = None):
+    grads, disc_grads, metrics = _average(
+      functools.partial(grads_of, state), batch, config.accumulate, axis_name)
     if judged:
-      fake = jax.lax.stop_gradient(stylized)
-
-      def disc_loss_fn(disc):
-        params = state.params.replace(discriminator=disc)
-        scores = [transfer.discriminator_scores(params, x) for x in (style, fake)]
-        judged = disc_loss(*scores)
-        # Quarters of the distinct artworks: a penalty is a statistic, and its gradient is dear.
-        quarters = [x[::repeat, :config.size // 2, :config.size // 2] for x in (style, fake)]
-        steep = penalty(params, *quarters, _folded(keys[::repeat], 1))
-        return judged + config.penalty_weight * steep, {
-          "disc": judged, "penalty": steep,
-          "score_real": transfer.mean_score(scores[0]).mean(),
-          "score_fake": transfer.mean_score(scores[1]).mean()}
-
-      disc_grads, disc_metrics = jax.grad(disc_loss_fn, has_aux=True)(state.params.discriminator)
-      disc_grads, disc_metrics = _average((disc_grads, disc_metrics), axis_name)
       state = _update_discriminator(state, disc_tx, disc_grads)
-      metrics = metrics | disc_metrics | {"disc_grad_norm": optax.tree.norm(disc_grads)}
-    grads, metrics = _average((grads, metrics), axis_name)
+      metrics = metrics | {"disc_grad_norm": optax.tree.norm(disc_grads)}
     return _update(state, config, tx, names, grads, metrics)
 
   return step
@@ -198,8 +206,22 @@ def _folded(keys: jax.Array, salt: int) -> jax.Array:
   return jax.vmap(lambda k: jax.random.fold_in(k, salt))(keys)
 
 
-def _average(tree, axis_name: str | None):
-  return tree if axis_name is None else jax.lax.pmean(tree, axis_name)
+def _average(function: Callable, batch: dict, parts: int, axis_name: str | None):
+  """Mean of function(part) over equal parts of the batch, and over the replicas.
+
+  The parts come one after another in a loop, so that memory holds the activations of one of them.
+  """
+  if parts == 1:
+    mean = function(batch)
+  else:
+    cut = jax.tree.map(lambda x: x.reshape(parts, x.shape[0] // parts, *x.shape[1:]), batch)
+    zeros = jax.tree.map(
+      lambda x: jnp.zeros(x.shape, x.dtype),
+      jax.eval_shape(function, jax.tree.map(lambda x: x[0], cut)))
+    add = lambda total, part: (jax.tree.map(jnp.add, total, function(part)), None)  # noqa: E731
+    total, _ = jax.lax.scan(add, zeros, cut)
+    mean = jax.tree.map(lambda x: x / parts, total)
+  return mean if axis_name is None else jax.lax.pmean(mean, axis_name)
 
 
 def _game(name: str):

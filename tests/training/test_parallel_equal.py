@@ -1,0 +1,207 @@
+"""The same training on any number of devices and processes: the same numbers, through train.py."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+import train
+from stylejax.errors import InputError
+from stylejax.training import checkpoint, distributed, loop
+from stylejax.training import config as configs
+
+ROOT = Path(__file__).parent.parent.parent
+STEPS = 20
+# The rates that the first steps of a training of the default length have. Adam turns the rounding
+# of a gradient near 0 into a step of full size, so that larger ones drift apart like any two runs.
+RATES = {"autoencoder": ("4e-4",), "gan": ("4e-5", "--critic-steps", "2"),
+         "transfer": ("2e-4", "--disc-learning-rate", "4e-5")}
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+  """Folders of a few smooth photos and artworks."""
+  root, rng = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
+  for kind in ("content", "style"):
+    (root / kind).mkdir()
+    for i in range(5):
+      small = Image.fromarray(rng.integers(0, 256, (6, 7, 3)).astype(np.uint8))
+      small.resize((70 + i, 60), Image.Resampling.BICUBIC).save(root / kind / f"{i}.png")
+  return root
+
+
+def command(kind, folders, workdir, *more):
+  content = ("--content-dir", str(folders / "content")) if kind != "gan" else ()
+  return [kind, *content, "--style-dir", str(folders / "style"), "--workdir", str(workdir),
+          "--preset", "tiny", "--batch", "16", "--size", "32", "--steps", str(STEPS),
+          "--decay-fraction", "0", "--log-every", "1", "--grid-every", "0",
+          "--learning-rate", *RATES[kind], *more]
+
+
+def start_two(argv):
+  """Two processes of four devices each, which meet on loopback."""
+  with socket.socket() as free:
+    free.bind(("127.0.0.1", 0))
+    address = f"127.0.0.1:{free.getsockname()[1]}"
+  env = os.environ | {"JAX_NUM_CPU_DEVICES": "4", "PYTHONPATH": str(ROOT),
+                      "JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir}
+  return [subprocess.Popen(
+    [sys.executable, str(ROOT / "train.py"), *argv, "--coordinator", address, "--processes", "2",
+     "--process", str(i)], env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    for i in range(2)]
+
+
+def finish(processes):
+  """The output of each, when they have ended well."""
+  try:
+    outputs = [process.communicate(timeout=300)[0] for process in processes]
+  finally:
+    for process in processes:
+      process.kill()
+  assert [process.returncode for process in processes] == [0, 0], "\n".join(outputs)
+  return outputs
+
+
+def train_on(monkeypatch, count, argv):
+  devices = jax.local_devices()[:count]
+  with monkeypatch.context() as patch:
+    patch.setattr(jax, "devices", lambda *a: devices)
+    assert train.main(argv) == 0
+
+
+def losses(workdir):
+  lines = [json.loads(x) for x in (workdir / "metrics.jsonl").read_text().splitlines()]
+  assert [line["step"] for line in lines] == list(range(1, STEPS + 1))
+  return np.array([[v for k, v in sorted(line.items()) if k == "loss"] for line in lines])
+
+
+def parts(params):
+  """Each part's parameters as one vector."""
+  return {name: np.concatenate([np.ravel(x) for x in jax.tree.leaves(getattr(params, name))])
+          for name in ("content_encoder", "style_encoder", "generator", "noise_generator",
+                       "discriminator") if getattr(params, name) is not None}
+
+
+def assert_same_run(expected, found):
+  np.testing.assert_allclose(losses(found), losses(expected), rtol=1e-4)
+  state, other = (loop.load_run(workdir)[1] for workdir in (expected, found))
+  assert int(state.step) == int(other.step) == STEPS
+  config = configs.from_saved(configs.saved_config(expected))
+  kind = configs.COMMANDS_BY_CONFIG[type(config)]
+  fresh = parts(jax.jit(lambda: loop.init_state(config, kind))().params)
+  for (name, a), b in zip(parts(state.params).items(), parts(other.params).values(), strict=True):
+    apart, moved = np.linalg.norm(a - b), np.linalg.norm(a - fresh[name])
+    assert apart <= 1e-3 * np.linalg.norm(a), name
+    # Small rates move little, so the difference must be small beside the movement as well.
+    assert 0 < moved and apart <= 0.02 * moved, (name, apart, moved)
+
+
+@pytest.fixture(scope="module")
+def on_one_device(folders, tmp_path_factory):
+  """kind → workdir of its run on one device, made when first asked for."""
+  root = tmp_path_factory.mktemp("one")
+
+  def run(kind):
+    if not (root / kind).exists():
+      with pytest.MonkeyPatch.context() as patch:
+        train_on(patch, 1, command(kind, folders, root / kind))
+    return root / kind
+
+  return run
+
+
+@pytest.mark.parametrize("kind", ["autoencoder", "gan", "transfer"])
+def test_every_layout_gives_the_same_numbers(
+    kind, folders, on_one_device, tmp_path, monkeypatch):
+  expected = on_one_device(kind)
+  layouts = {"2": (2,), "4": (4, "--parallel", "pmap"), "8": (8,),
+             "accumulated": (2, "--accumulate", "2" if kind == "gan" else "4")}
+  for name, (count, *more) in layouts.items():
+    train_on(monkeypatch, count, command(kind, folders, tmp_path / name, *more))
+    assert_same_run(expected, tmp_path / name)
+  first, second = finish(start_two(command(kind, folders, tmp_path / "processes")))
+  assert_same_run(expected, tmp_path / "processes")
+  assert f"saved at step {STEPS}" in first and "step" not in second
+
+
+def test_same_devices_same_bits(folders, tmp_path, monkeypatch):
+  monkeypatch.setenv("XLA_FLAGS", os.environ.get("XLA_FLAGS", ""))
+  for name in ("a", "b"):
+    train_on(monkeypatch, 8, command("gan", folders, tmp_path / name, "--deterministic"))
+  assert "--xla_gpu_deterministic_ops=true" in os.environ["XLA_FLAGS"]
+  a, b = (loop.load_run(tmp_path / name)[1] for name in ("a", "b"))
+  jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_one_process_stops_both_and_another_count_goes_on(
+    number, folders, on_one_device, tmp_path, monkeypatch):
+  workdir = tmp_path / "run"
+  argv = command("autoencoder", folders, workdir)
+  processes = start_two(argv)
+  metrics = workdir / "metrics.jsonl"
+  while all(p.poll() is None for p in processes) and (
+      not metrics.exists() or metrics.read_text().count("\n") < 2):
+    time.sleep(0.01)
+  # The one that does not lead.
+  processes[1].send_signal(number)
+  first, _ = finish(processes)
+  step = checkpoint.newest_step(workdir)
+  assert 2 <= step < STEPS
+  assert f"saved at step {step} of {STEPS}" in first
+  train_on(monkeypatch, 1, [*argv, "--resume"])
+  assert_same_run(on_one_device("autoencoder"), workdir)
+
+
+@pytest.mark.parametrize("argv, message", [
+  (["--processes", "2"], "--coordinator, --processes, --process: found (None, 2, None)"),
+  (["--coordinator", "host:1", "--processes", "2", "--process", "2"], "expected all three"),
+  (["--coordinator", "host", "--processes", "2", "--process", "0"], "expected HOST:PORT"),
+  (["--distributed"], "--distributed: found no cluster"),
+  (["--accumulate", "0"], "--accumulate: found 0"),
+  (["--accumulate", "3"], "--batch: found 16, expected a multiple of 24"),
+])
+def test_mistakes_in_one_line(argv, message, folders, tmp_path, capsys):
+  if argv == ["--distributed"]:
+    # Past the backend that this process has, where jax would not even look for a cluster.
+    code = subprocess.run(
+      [sys.executable, str(ROOT / "train.py"), *command("autoencoder", folders, tmp_path), *argv],
+      env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True, capture_output=True)
+    error, code = code.stderr, code.returncode
+  else:
+    code = train.main(command("autoencoder", folders, tmp_path, *argv))
+    error = capsys.readouterr().err
+  assert code == 2 and message in error and error.count("\n") == 1
+
+
+def test_slurm_of_several_tasks_is_detected_and_a_lone_task_is_not(monkeypatch):
+  for name in ("SLURM_JOB_ID", "SLURM_PROCID", "SLURM_LOCALID"):
+    monkeypatch.setenv(name, "0")
+  monkeypatch.setenv("SLURM_STEP_NODELIST", "node[001-002]")
+  for tasks in (2, 1):
+    monkeypatch.setenv("SLURM_NTASKS", str(tasks))
+    assert distributed._detected() == tasks
+  monkeypatch.delenv("SLURM_JOB_ID")
+  assert distributed._detected() == 1
+
+
+def test_no_cluster_is_joined_alone(monkeypatch):
+  monkeypatch.setattr(jax.distributed, "initialize", lambda *a: pytest.fail("joined"))
+  distributed.join(configs.AutoencoderConfig())
+  assert distributed.leads() and not distributed.several()
+
+  def refuse(*_):
+    raise RuntimeError("no answer\nat all")
+
+  monkeypatch.setattr(jax.distributed, "initialize", refuse)
+  with pytest.raises(InputError, match="found host:1 .no answer."):
+    distributed.join(configs.AutoencoderConfig(coordinator="host:1", processes=2, process=0))
