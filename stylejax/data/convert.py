@@ -80,9 +80,9 @@ def convert(config: ShardsConfig) -> None:
     if skipped == len(paths):
       raise InputError(f"--input-dir: found {len(paths)} files and none readable in "
                        f"{config.input_dir}, expected at least one readable picture")
-  count = len(paths) - skipped
-  print(f"{config.output_dir}: {count} pictures in {shards.count} {config.format} shards, "
-        f"{shards.bytes / 1e6:.1f} MB" + (f"; {skipped} unreadable files skipped" if skipped else ""))
+  print(f"{config.output_dir}: {len(paths) - skipped} pictures in {shards.count} {config.format} "
+        f"shards, {shards.bytes / 1e6:.1f} MB"
+        + (f"; {skipped} unreadable files skipped" if skipped else ""))
 
 
 def _prepared(path: Path, max_side: int | None) -> bytes | InputError:
