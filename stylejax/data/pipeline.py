@@ -30,7 +30,13 @@ _logger = logging.getLogger("stylejax")
 _STREAMS = {"content": 1, "style": 2}
 _SHUFFLE = 0xFFFF_FFFF
 
-_THREADS = 2
+THREADS = 2
+"""Threads that decode, in this process or in each worker."""
+
+MIN_SIDE_PER_SIZE = 2.5
+"""A JPEG is decoded at a fraction of its size that keeps this many crop sides: the reference side
+of crops, so that no crop is enlarged."""
+
 _BATCHES_AHEAD = 4
 
 
@@ -98,9 +104,10 @@ def make_batches(
   }
   if not streams:
     raise InputError("pictures: found neither content nor style files, expected one of them")
+  min_side = round(MIN_SIDE_PER_SIZE * size)
   examples = grain.experimental.ZipMapDataset(
     [
-      _stream(PictureSource(pictures, min_side=round(2.5 * size)), name, seed, size, scale)
+      _stream(PictureSource(pictures, min_side=min_side), name, seed, size, scale)
       for name, (pictures, scale) in streams.items()
     ]
   )
@@ -233,7 +240,7 @@ class Batches(Iterator[Batch]):
     depends on the number of workers, and a run may go on with another one.
     """
     first = self._first_share + step * self._share_stride
-    options = grain.ReadOptions(num_threads=_THREADS, prefetch_buffer_size=_BATCHES_AHEAD)
+    options = grain.ReadOptions(num_threads=THREADS, prefetch_buffer_size=_BATCHES_AHEAD)
     dataset = self._shares.slice(slice(first, None, self._share_stride)).to_iter_dataset(options)
     if self._workers:
       # Grain reads absl flags to start workers; a program without absl never parses them.

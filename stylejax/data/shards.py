@@ -117,16 +117,18 @@ def scan_tar(file: BinaryIO, name: str) -> list[tuple[str, int, int]]:
     InputError: the file is damaged or no plain tar file; `name` is what the message calls it.
   """
   found = []
-  taken = None
+  current, taken = None, False
   try:
     with tarfile.open(fileobj=file, mode="r:") as tar:
       while (member := tar.next()) is not None:
         folder, _, base = member.name.rpartition("/")
         sample = (folder, base.partition(".")[0])
+        if sample != current:
+          current, taken = sample, False
         picture = base.lower().endswith(TRAINING_SUFFIXES) and not base.startswith(".")
-        if picture and member.isreg() and not member.issparse() and sample != taken:
+        if picture and not taken and member.isreg() and not member.issparse():
           found.append((member.name, member.offset_data, member.size))
-          taken = sample
+          taken = True
       # tarfile takes a damaged header for the end; a real end is zeros, or nothing at all.
       file.seek(tar.offset)
       if file.read(tarfile.BLOCKSIZE).strip(b"\0"):

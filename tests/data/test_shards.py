@@ -146,7 +146,8 @@ def test_the_index_finds_the_first_picture_of_each_sample(files):
   samples = itertools.groupby(files, lambda file: re.match(r"(?:.*/)?[^./]*", file[0]).group())
   expected = []
   for _, sample in samples:
-    taken = [file for file in sample if re.search(r"[^/.][^/]*\.(jpe?g|png|webp)$", file[0], re.I)]
+    taken = [file for file in sample
+             if re.fullmatch(r"(.*/)?[^/.][^/]*\.(jpe?g|png|webp)", file[0], re.I)]
     expected += taken[:1]
   buffer.seek(0)
   found = scan_tar(buffer, "x.tar")
