@@ -1,9 +1,10 @@
-"""Train stylejax on a folder of photos and a folder of artworks.
+"""Train stylejax on photos and artworks, in folders or in shards.
 
     python train.py autoencoder --content-dir photos --style-dir artworks --workdir runs/ae
     python train.py transfer    --content-dir photos --style-dir artworks --init-from runs/ae
     python train.py gan         --style-dir artworks
     python train.py export      --workdir runs/transfer --output mine.safetensors
+    python train.py shards      --input-dir photos --output-dir photo_shards --max-side 512
 
 `python train.py COMMAND --help` explains each setting. Without folders a command trains on the
 package's few sample pictures, to see it work: add --preset tiny --steps 20.
@@ -17,6 +18,7 @@ from typing import Annotated
 
 import tyro
 
+from stylejax.data.convert import ShardsConfig, convert
 from stylejax.errors import InputError
 from stylejax.inference.compilation import enable_cache
 from stylejax.training import distributed
@@ -40,6 +42,7 @@ Command = (
   | Annotated[GanConfig, tyro.conf.subcommand("gan")]
   | Annotated[TransferConfig, tyro.conf.subcommand("transfer")]
   | Annotated[Export, tyro.conf.subcommand("export")]
+  | Annotated[ShardsConfig, tyro.conf.subcommand("shards")]
 )
 
 
@@ -59,11 +62,13 @@ def export(options: Export) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-  """Parses, trains or exports; returns the exit code."""
+  """Parses, trains, exports or packs; returns the exit code."""
   try:
     options = tyro.cli(Command, args=argv, description=__doc__, prog="train.py")
     if isinstance(options, Export):
       export(options)
+    elif isinstance(options, ShardsConfig):
+      convert(options)
     else:
       enable_cache()
       from stylejax.training.loop import train
@@ -77,7 +82,8 @@ def main(argv: list[str] | None = None) -> int:
     print(f"error: {error}", file=sys.stderr)
     code = 1
   except KeyboardInterrupt:
-    print("stopped before saving; --resume goes on from the newest checkpoint", file=sys.stderr)
+    print("stopped before saving; a training goes on from its newest checkpoint with --resume",
+          file=sys.stderr)
     code = 130
   except Exception:
     if not distributed.several():

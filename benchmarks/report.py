@@ -29,6 +29,9 @@ TIMED_COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
   "peak_mib": ("memory, MiB", "{:.0f}".format),
   "compile_seconds": ("compilation, s", "{:.1f}".format),
   "ratio": ("ratio", "{:.2f}".format),
+  "images_per_second_per_core": ("images/s per core", "{:.3g}".format),
+  "cores_per_chip": ("cores for one chip", lambda cores: ", ".join(
+    f"{chip} {count:.1f}" for chip, count in cores.items())),
 }
 RATIOS = {"peers": "our time ÷ theirs", "scaling": "images/s ÷ one device's",
           "input": "pipeline ÷ what a step takes in", "compile": "÷ importing jax and flax"}

@@ -31,7 +31,7 @@ SHORT = {
   "generate": ["--sizes", "64", "--repeats", "3"],
   "stylize": ["--sizes", "128", "--repeats", "3"],
   "train": ["--preset", "tiny", "--size", "32", "--repeats", "3"],
-  "input": ["--size", "64", "--workers", "0", "--batches", "3", "--no-step"],
+  "input": ["--size", "64", "--workers", "0", "--batches", "3", "--repeats", "2", "--no-step"],
   "memory": ["--sizes", "64", "--preset", "tiny"],
 }
 

@@ -1,7 +1,7 @@
 """One picture file into arrays: every mode Pillow reads, turned upright, in sRGB, alpha apart.
 
 Lives here: decoding one file, for inference (`read_picture`, nothing lost) and for training
-(`decode_rgb`, quick). Not here: folders, crops, writing files.
+(`decode_rgb`, quick; also a record of a shard). Not here: folders, shards, crops, writing files.
 """
 
 import contextlib
@@ -14,6 +14,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from PIL import Image, ImageCms
@@ -42,6 +43,18 @@ _UPRIGHT = {
 _GREY_MODES = ("1", "L", "LA", "La")
 _PROFILE_MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 _open_lock = threading.Lock()
+
+
+class Record(Protocol):
+  """A picture file inside a larger file; str() is the name that messages call it by."""
+
+  def read(self) -> bytes:
+    """The picture file's bytes.
+
+    Raises:
+      InputError: these bytes are damaged.
+      OSError: they can't be had now, which says nothing about them.
+    """
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,12 +105,13 @@ def read_picture(path: str | os.PathLike, *, max_pixels: int = _MAX_PIXELS) -> P
 
 
 def decode_rgb(
-  path: str | os.PathLike, *, min_side: int | None = None, max_pixels: int = _MAX_PIXELS
+  picture: str | os.PathLike | Record, *, min_side: int | None = None,
+  max_pixels: int = _MAX_PIXELS
 ) -> np.ndarray:
   """Decodes one picture file for training: quick, 8 bits, transparency laid on white.
 
   Args:
-    path: the file.
+    picture: the file's path, or a record of a shard.
     min_side: in pixels; a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size as long as its
       shorter side stays at least this long. None decodes at full size.
     max_pixels: the largest width × height accepted, in pixels.
@@ -107,20 +121,21 @@ def decode_rgb(
 
   Raises:
     InputError: as read_picture.
+    OSError: a record's bytes can't be had.
   """
-  return np.array(decode_image(path, min_side=min_side, max_pixels=max_pixels))
+  return np.array(decode_image(picture, min_side=min_side, max_pixels=max_pixels))
 
 
 def decode_image(
-  path: str | os.PathLike, *, min_side: int | None = None, max_pixels: int = _MAX_PIXELS
+  picture: str | os.PathLike | Record, *, min_side: int | None = None,
+  max_pixels: int = _MAX_PIXELS
 ) -> Image.Image:
   """As decode_rgb, but returns a Pillow image of mode RGB.
 
   For a caller that cuts a crop out of it: copying a whole picture into an array takes as long
   as decoding it.
   """
-  path = Path(path)
-  with _opened(path, max_pixels) as image:
+  with _opened(picture, max_pixels) as image:
     shorter = min(image.size)
     if min_side is not None and shorter > min_side:
       image.draft(None, tuple(-(-side * min_side // shorter) for side in image.size))
@@ -137,18 +152,21 @@ def decode_image(
     return colour
 
 
+def picture_size(path: str | os.PathLike) -> tuple[int, int]:
+  """(width, height) in pixels as stored, from the file's header; raises as read_picture."""
+  with _opened(path, _MAX_PIXELS) as image:
+    return image.size
+
+
 @contextlib.contextmanager
-def _opened(path: Path, max_pixels: int) -> Iterator[Image.Image]:
+def _opened(path: str | os.PathLike | Record, max_pixels: int) -> Iterator[Image.Image]:
   """Opens the file lazily; whatever goes wrong inside the block leaves as an InputError."""
+  # Outside of the block: bytes that can't be had are no fault of the picture's.
+  data = None if isinstance(path, str | os.PathLike) else path.read()
   try:
-    status = os.stat(path)
-    if stat.S_ISDIR(status.st_mode):
-      raise InputError(f"{path}: found a folder, {_EXPECTED}")
-    if not stat.S_ISREG(status.st_mode):
-      raise InputError(f"{path}: found a special file, {_EXPECTED}")
-    if status.st_size == 0:
+    if (len(data) if data is not None else _file_size(path)) == 0:
       raise InputError(f"{path}: found an empty file (0 bytes), {_EXPECTED}")
-    with _open_unlimited(path) as image:
+    with _open_unlimited(Path(path) if data is None else io.BytesIO(data)) as image:
       width, height = image.size
       if width * height > max_pixels:
         raise InputError(
@@ -169,13 +187,23 @@ def _opened(path: Path, max_pixels: int) -> Iterator[Image.Image]:
     raise InputError(f"{path}: found a damaged picture ({reason}), {_EXPECTED}") from error
 
 
-def _open_unlimited(path: Path) -> Image.Image:
+def _file_size(path: str | os.PathLike) -> int:
+  """Bytes of an ordinary file; InputError for anything else."""
+  status = os.stat(path)
+  if stat.S_ISDIR(status.st_mode):
+    raise InputError(f"{path}: found a folder, {_EXPECTED}")
+  if not stat.S_ISREG(status.st_mode):
+    raise InputError(f"{path}: found a special file, {_EXPECTED}")
+  return status.st_size
+
+
+def _open_unlimited(file: Path | io.BytesIO) -> Image.Image:
   """Image.open without Pillow's own size limit, which is lower than ours and warns on stderr."""
   # The limit is a global of Pillow, so it is put back at once; opening reads the header only.
   with _open_lock:
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
-      return Image.open(path, formats=_FORMATS)
+      return Image.open(file, formats=_FORMATS)
     finally:
       Image.MAX_IMAGE_PIXELS = limit
 

@@ -17,6 +17,7 @@ import grain
 import numpy as np
 from absl import flags
 
+from stylejax.data.pictures import Record
 from stylejax.data.sources import Example, PictureSource, Skipped
 from stylejax.data.transforms import random_flip, random_resized_crop
 from stylejax.errors import InputError
@@ -29,13 +30,19 @@ _logger = logging.getLogger("stylejax")
 _STREAMS = {"content": 1, "style": 2}
 _SHUFFLE = 0xFFFF_FFFF
 
-_THREADS = 2
+THREADS = 2
+"""Threads that decode, in this process or in each worker."""
+
+MIN_SIDE_PER_SIZE = 2.5
+"""A JPEG is decoded at a fraction of its size that keeps this many crop sides: the reference side
+of crops, so that no crop is enlarged."""
+
 _BATCHES_AHEAD = 4
 
 
 def make_batches(
-  content_paths: Sequence[str | os.PathLike] | None,
-  style_paths: Sequence[str | os.PathLike] | None,
+  content_pictures: Sequence[str | os.PathLike | Record] | None,
+  style_pictures: Sequence[str | os.PathLike | Record] | None,
   *,
   batch: int,
   size: int,
@@ -55,8 +62,8 @@ def make_batches(
   before start_step is decoded.
 
   Args:
-    content_paths: files of the content stream; None leaves the stream out.
-    style_paths: files of the style stream; None leaves the stream out.
+    content_pictures: files, or records of shards, of the content stream; None leaves it out.
+    style_pictures: the same of the style stream.
     batch: B, examples in a global batch.
     size: S, side of the crops in pixels.
     seed: non-negative; decides order and crops.
@@ -88,19 +95,20 @@ def make_batches(
   if not 0 <= process_index < process_count:
     raise InputError(f"process index: found {process_index}, expected 0 to {process_count - 1}")
   streams = {
-    name: (paths, scale)
-    for name, paths, scale in (
-      ("content", content_paths, content_scale),
-      ("style", style_paths, style_scale),
+    name: (pictures, scale)
+    for name, pictures, scale in (
+      ("content", content_pictures, content_scale),
+      ("style", style_pictures, style_scale),
     )
-    if paths is not None
+    if pictures is not None
   }
   if not streams:
     raise InputError("pictures: found neither content nor style files, expected one of them")
+  min_side = round(MIN_SIDE_PER_SIZE * size)
   examples = grain.experimental.ZipMapDataset(
     [
-      _stream(PictureSource(paths, min_side=round(2.5 * size)), name, seed, size, scale)
-      for name, (paths, scale) in streams.items()
+      _stream(PictureSource(pictures, min_side=min_side), name, seed, size, scale)
+      for name, (pictures, scale) in streams.items()
     ]
   )
   shares = examples.batch(batch // process_count, drop_remainder=True, batch_fn=_collate)
@@ -113,7 +121,7 @@ def make_batches(
     identity={
       "seed": seed,
       "batch": batch,
-      "files": {name: len(paths) for name, (paths, _) in streams.items()},
+      "files": {name: len(pictures) for name, (pictures, _) in streams.items()},
     },
   )
 
@@ -232,7 +240,7 @@ class Batches(Iterator[Batch]):
     depends on the number of workers, and a run may go on with another one.
     """
     first = self._first_share + step * self._share_stride
-    options = grain.ReadOptions(num_threads=_THREADS, prefetch_buffer_size=_BATCHES_AHEAD)
+    options = grain.ReadOptions(num_threads=THREADS, prefetch_buffer_size=_BATCHES_AHEAD)
     dataset = self._shares.slice(slice(first, None, self._share_stride)).to_iter_dataset(options)
     if self._workers:
       # Grain reads absl flags to start workers; a program without absl never parses them.

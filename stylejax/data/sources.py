@@ -1,7 +1,8 @@
-"""What is on disk: picture files in folders, and a source that reads them by number.
+"""What there is to train on: pictures in folders or shards, and a source that reads by number.
 
-Lives here: listing, the check at startup, and how an unreadable file is replaced. Not here:
-decoding one file (pictures.py), crops (transforms.py), order and batches (pipeline.py).
+Lives here: listing, the check at startup, and how an unreadable file is replaced. Not here: the
+inside of shards (shards.py), decoding one file (pictures.py), crops (transforms.py), order and
+batches (pipeline.py).
 """
 
 import dataclasses
@@ -11,15 +12,14 @@ from pathlib import Path
 
 from PIL import Image
 
-from stylejax.data.pictures import decode_image
+from stylejax.data.pictures import Record, decode_image
+from stylejax.data.shards import SHARD_SUFFIXES, TRAINING_SUFFIXES, find_shards, open_shards
 from stylejax.errors import InputError
-
-_TRAINING_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
 
 @dataclasses.dataclass(frozen=True)
 class Skipped:
-  """A file that could not be read: its path and the reason, one line each."""
+  """A file or record that could not be read: its name and the reason, one line each."""
 
   path: str
   reason: str
@@ -38,6 +38,36 @@ class Example:
   image: Image.Image
   index: int
   skipped: tuple[Skipped, ...] = ()
+
+
+def open_pictures(place: str | os.PathLike, *, flag: str) -> Sequence[Path | Record]:
+  """Finds the pictures to train on, in a folder or in shards.
+
+  Args:
+    place: a folder of pictures or of shards (tar in WebDataset's layout, or ArrayRecord), one
+      shard, or a pattern with * for shards; the latter three also as gs://, s3:// and the like.
+    flag: what the message calls it, for example "--content-dir".
+
+  Returns:
+    Paths or records in a fixed order, at least one; each is something to decode. Nothing but the
+    shards' indices is read.
+
+  Raises:
+    InputError: nothing there, not one of the above, or pictures and shards side by side.
+    OSError: a shard can't be read.
+  """
+  place = os.fspath(place)
+  if "://" not in place and os.path.isdir(place):
+    files = _files_below(Path(place), flag)
+    shards = [str(path) for path in files if path.name.endswith(SHARD_SUFFIXES)]
+    if not shards:
+      return find_pictures(place, flag=flag)
+    if any(path.name.lower().endswith(TRAINING_SUFFIXES) for path in files):
+      raise InputError(f"{flag}: found pictures and shards in {place}, expected one of the two")
+    return open_shards(shards, flag=flag)
+  if "://" in place or "*" in place or place.endswith(SHARD_SUFFIXES):
+    return open_shards(find_shards(place, flag=flag), flag=flag)
+  return find_pictures(place, flag=flag)
 
 
 def find_pictures(folder: str | os.PathLike, *, flag: str = "folder") -> list[Path]:
@@ -61,6 +91,15 @@ def find_pictures(folder: str | os.PathLike, *, flag: str = "folder") -> list[Pa
     raise InputError(f"{flag}: found no folder {folder}, expected a folder of pictures")
   if not folder.is_dir():
     raise InputError(f"{flag}: found the file {folder}, expected a folder of pictures")
+  found = [path for path in _files_below(folder, flag)
+           if path.name.lower().endswith(TRAINING_SUFFIXES)]
+  if not found:
+    raise InputError(f"{flag}: found no picture in {folder}, expected JPEG, PNG or WebP files")
+  return found
+
+
+def _files_below(folder: Path, flag: str) -> list[Path]:
+  """The files of a folder and the folders in it that are not hidden, sorted."""
   found = []
   visited = set()
   for root, folders, names in os.walk(folder, followlinks=True, onerror=_raise(flag)):
@@ -70,13 +109,7 @@ def find_pictures(folder: str | os.PathLike, *, flag: str = "folder") -> list[Pa
       folders.clear()
       continue
     visited.add(os.path.realpath(root))
-    found += [
-      Path(root, name)
-      for name in names
-      if not name.startswith(".") and name.lower().endswith(_TRAINING_SUFFIXES)
-    ]
-  if not found:
-    raise InputError(f"{flag}: found no picture in {folder}, expected JPEG, PNG or WebP files")
+    found += [Path(root, name) for name in names if not name.startswith(".")]
   return sorted(found, key=lambda path: path.relative_to(folder).parts)
 
 
@@ -92,77 +125,82 @@ def _raise(flag: str):
   return handler
 
 
-def require_readable(paths: Sequence[Path], flag: str) -> None:
+def require_readable(pictures: Sequence[Path | Record], flag: str) -> None:
   """Checks that at least one file decodes, and stops at the first that does.
 
   Args:
-    paths: the files, in the order to try.
+    pictures: the files or records, in the order to try.
     flag: what the message calls them, for example "--content-dir".
 
   Raises:
     InputError: none of them can be read.
   """
   reason = "no files"
-  for path in paths:
+  for picture in pictures:
     try:
-      decode_image(path, min_side=1)
+      decode_image(picture, min_side=1)
       return
     except InputError as error:
       reason = str(error)
   raise InputError(
-    f"{flag}: found {len(paths)} files and none readable (the last: {reason}), "
+    f"{flag}: found {len(pictures)} files and none readable (the last: {reason}), "
     "expected at least one readable picture"
   )
 
 
 class PictureSource:
-  """Grain's random-access source over picture files, which never fails on a bad file.
+  """Grain's random-access source over picture files or records, which never fails on a bad one.
 
   An unreadable file is replaced by the next readable one in index order (after the last comes
   the first), so what is read at an index depends on the files only.
   """
 
-  def __init__(self, paths: Sequence[str | os.PathLike], *, min_side: int | None = None):
+  def __init__(
+    self, pictures: Sequence[str | os.PathLike | Record], *, min_side: int | None = None
+  ):
     """Keeps the list; opens nothing.
 
     Args:
-      paths: the files.
+      pictures: the files, or the records of shards, which workers receive pickled.
       min_side: as in pictures.decode_image, in pixels.
 
     Raises:
       InputError: the list is empty.
     """
-    if not len(paths):
+    if not len(pictures):
       raise InputError("pictures: found an empty list, expected at least one file")
-    self._paths = [str(path) for path in paths]
+    # Text is pickled several times smaller and quicker than paths.
+    self._pictures = list(map(str, pictures)) if isinstance(pictures, list) else pictures
     self._min_side = min_side
     # Which files are bad is remembered, to read each of them once; results don't depend on it.
     self._bad: dict[int, Skipped] = {}
 
   def __len__(self) -> int:
     """The number of files, readable or not."""
-    return len(self._paths)
+    return len(self._pictures)
 
   def __repr__(self) -> str:
-    return f"PictureSource({len(self._paths)} files, min_side={self._min_side})"
+    return f"PictureSource({len(self)} files, min_side={self._min_side})"
 
   def __getitem__(self, index: int) -> Example:
     """Reads the file at an index, or the next one that can be read.
 
     Raises:
       InputError: not one file of the source can be read.
+      OSError: a shard can't be read.
     """
     skipped = []
-    for offset in range(len(self._paths)):
-      position = (int(index) + offset) % len(self._paths)
+    for offset in range(len(self)):
+      position = (int(index) + offset) % len(self)
       if position not in self._bad:
-        path = self._paths[position]
+        picture = self._pictures[position]
         try:
-          return Example(decode_image(path, min_side=self._min_side), position, tuple(skipped))
+          return Example(decode_image(picture, min_side=self._min_side), position, tuple(skipped))
         except InputError as error:
-          self._bad[position] = Skipped(path, str(error).removeprefix(f"{path}: "))
+          name = str(picture)
+          self._bad[position] = Skipped(name, str(error).removeprefix(f"{name}: "))
       skipped.append(self._bad[position])
     raise InputError(
-      f"{self._paths[0]} and {len(self._paths) - 1} more: found no readable picture, "
+      f"{self._pictures[0]} and {len(self) - 1} more: found no readable picture, "
       f"expected at least one (the last: {skipped[-1].reason})"
     )

@@ -7,7 +7,7 @@ import dataclasses
 import json
 import math
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from stylejax.errors import InputError
 from stylejax.models.config import PRESETS, ModelConfig
@@ -23,10 +23,11 @@ class TrainConfig:
   """Sizes to change from the preset's, as NAME=VALUE: style_dim=128 content_widths=32,64,96."""
   workdir: Path = Path("runs/stylejax")
   """Folder of the run: config.json, metrics.jsonl, checkpoints, grids, TensorBoard files."""
-  content_dir: Path | None = None
-  """Folder of photos (JPEG, PNG, WebP; nested). Default: the two sample photos of the package."""
-  style_dir: Path | None = None
-  """Folder of artworks, likewise. Default: the three sample artworks of the package."""
+  content_dir: str | None = None
+  """Photos: a folder (JPEG, PNG, WebP; nested), or shards: a folder of them or a pattern, also at
+  gs:// or s3://; see `train.py shards`. Default: the two sample photos of the package."""
+  style_dir: str | None = None
+  """Artworks, likewise. Default: the three sample artworks of the package."""
   steps: int = 20_000
   """Steps to train in all, counted from 0 also when resuming."""
   batch: int = 8
@@ -269,7 +270,7 @@ def from_saved(found: dict[str, Any]) -> TrainConfig:
       value = found[field.name]
       if isinstance(value, list):
         value = tuple(value)
-      elif value is not None and isinstance(field.default, Path | None) and isinstance(value, str):
+      elif value is not None and Path in (field.type, *get_args(field.type)):
         value = Path(value)
       fields[field.name] = value
   config = kind(**fields)

@@ -5,6 +5,7 @@ import logging
 import math
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
@@ -14,7 +15,8 @@ from stylejax.compiler import compiler_options
 from stylejax.data.perceptual import load_vgg
 from stylejax.data.pictures import decode_rgb
 from stylejax.data.pipeline import make_batches, prefetch_to_device
-from stylejax.data.sources import find_pictures, require_readable
+from stylejax.data.shards import Joined
+from stylejax.data.sources import open_pictures, require_readable
 from stylejax.data.transforms import random_resized_crop
 from stylejax.errors import InputError
 from stylejax.training import checkpoint, config as configs, distributed, monitor, parallel
@@ -223,19 +225,19 @@ def _streams_of(command: str) -> tuple[str, ...]:
 
 
 def _streams(config: TrainConfig, command: str):
-  """Files of the content and the style stream; an autoencoder sees both in one stream."""
-  content = _files(config.content_dir, "--content-dir", "content") if command != "gan" else None
-  style = _files(config.style_dir, "--style-dir", "style")
-  return (content + style, None) if command == "autoencoder" else (content, style)
+  """Pictures of the content and the style stream; an autoencoder sees both in one stream."""
+  content = _pictures(config.content_dir, "--content-dir", "content") if command != "gan" else None
+  style = _pictures(config.style_dir, "--style-dir", "style")
+  return (Joined([content, style]), None) if command == "autoencoder" else (content, style)
 
 
-def _files(folder: Path | None, flag: str, sample: str) -> list[Path]:
-  if folder is None:
+def _pictures(place: str | None, flag: str, sample: str) -> Sequence:
+  if place is None:
     _say(f"{flag}: not given, so the {sample} samples of the package are used")
-    folder = SAMPLES / sample
-  paths = find_pictures(folder, flag=flag)
-  require_readable(paths, flag)
-  return paths
+    place = SAMPLES / sample
+  pictures = open_pictures(place, flag=flag)
+  require_readable(pictures, flag)
+  return pictures
 
 
 def _say(message: str) -> None:

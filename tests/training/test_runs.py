@@ -246,7 +246,7 @@ def test_mistakes_exit_2_in_one_line(argv, message, tmp_path, one_device, capsys
 
 def test_saved_configs_come_back(tmp_path):
   for kind in configs.COMMANDS.values():
-    config = kind(workdir=tmp_path, seed=3, content_dir=Path("photos"), size=64,
+    config = kind(workdir=tmp_path, seed=3, content_dir="photos", size=64,
                   model_sizes=("style_dim=24", "style_widths=8,8,16"))
     assert config.model.style_dim == 24 and config.model.style_widths == (8, 8, 16)
     (tmp_path / "config.json").write_text(config.to_json())

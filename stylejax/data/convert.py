@@ -1,0 +1,255 @@
+"""From a folder of pictures to shards that train.py reads; what `train.py shards` calls.
+
+The order of the records is that of `find_pictures`, so the shards train exactly as the folder.
+Not here: reading shards (shards.py).
+"""
+
+import collections
+import contextlib
+import dataclasses
+import io
+import os
+import re
+import shutil
+import tarfile
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Literal
+
+import rich.console
+import rich.progress
+from PIL import Image
+
+from stylejax.data.pictures import decode_image, picture_size
+from stylejax.data.shards import INDEX_SUFFIX, scan_tar, tar_index
+from stylejax.data.sources import find_pictures
+from stylejax.errors import InputError
+
+_JPEG_QUALITY = 95
+_REDUCING_GAP = 3.0
+
+
+@dataclasses.dataclass(frozen=True)
+class ShardsConfig:
+  """Pack a folder of pictures into shards: a few large files, quick to copy and to read."""
+
+  input_dir: Path
+  """Folder of pictures (JPEG, PNG, WebP; nested)."""
+  output_dir: Path
+  """Folder to make for the shards; it must be new or empty."""
+  format: Literal["tar", "array_record"] = "tar"
+  """tar, in WebDataset's layout with an index beside each shard, or ArrayRecord."""
+  shard_size: float = 256.0
+  """Largest size of a shard in MiB; a picture larger than that gets a shard of its own."""
+  max_side: int | None = None
+  """Pictures whose longer side has more pixels are scaled down to it and kept as JPEG; training
+  at --size S uses 2.5 S of the shorter side. Default: files are kept as they are, byte for byte."""
+
+  def check(self) -> None:
+    """Raises InputError for the first setting that is out of range."""
+    if not 0 < self.shard_size < float("inf"):
+      raise InputError(f"--shard-size: found {self.shard_size}, expected a number of MiB above 0")
+    if self.max_side is not None and self.max_side < 16:
+      raise InputError(f"--max-side: found {self.max_side}, expected 16 or more")
+    if self.output_dir.resolve().is_relative_to(self.input_dir.resolve()):
+      raise InputError(f"--output-dir: found {self.output_dir} inside of --input-dir, expected "
+                       "another folder")
+
+
+def convert(config: ShardsConfig) -> None:
+  """Writes all shards under a temporary name, renames their folder, and prints what it holds.
+
+  Unreadable pictures are skipped, counted and named.
+
+  Raises:
+    InputError: a setting is wrong, or no picture can be read; nothing is left behind.
+  """
+  config.check()
+  paths = find_pictures(config.input_dir, flag="--input-dir")
+  skipped = 0
+  with (_new_folder(config.output_dir) as folder, _progress(len(paths)) as (say, advance),
+        _Shards(folder, config.format, int(config.shard_size * 2**20)) as shards):
+    for path, data in _ahead(lambda path: _prepared(path, config.max_side), paths):
+      if isinstance(data, InputError):
+        skipped += 1
+        say(f"skipped {data}")
+      else:
+        shards.add(path, data)
+      advance()
+    if skipped == len(paths):
+      raise InputError(f"--input-dir: found {len(paths)} files and none readable in "
+                       f"{config.input_dir}, expected at least one readable picture")
+  print(f"{config.output_dir}: {len(paths) - skipped} pictures in {shards.count} {config.format} "
+        f"shards, {shards.bytes / 1e6:.1f} MB"
+        + (f"; {skipped} unreadable files skipped" if skipped else ""))
+
+
+def _prepared(path: Path, max_side: int | None) -> bytes | InputError:
+  """The bytes to keep of a picture, which has been decoded to see that it can be."""
+  try:
+    shorter, longer = sorted(picture_size(path))
+    if max_side is None or longer <= max_side:
+      decode_image(path, min_side=1)
+      return path.read_bytes()
+    side = max(1, round(shorter * max_side / longer))
+    image = decode_image(path, min_side=side)
+    size = (max_side, side) if image.width >= image.height else (side, max_side)
+    buffer = io.BytesIO()
+    image.resize(size, Image.Resampling.LANCZOS, reducing_gap=_REDUCING_GAP).save(
+      buffer, "JPEG", quality=_JPEG_QUALITY)
+    return buffer.getvalue()
+  except InputError as error:
+    return error
+
+
+def _ahead(function: Callable, items: Iterable) -> Iterator[tuple]:
+  """(item, function(item)) in order, computed a little ahead on every core."""
+  threads = os.cpu_count() or 1
+  waiting = collections.deque()
+  with ThreadPoolExecutor(threads) as pool:
+    try:
+      for item in items:
+        waiting.append((item, pool.submit(function, item)))
+        if len(waiting) > 4 * threads:
+          item, future = waiting.popleft()
+          yield item, future.result()
+      for item, future in waiting:
+        yield item, future.result()
+    finally:
+      pool.shutdown(cancel_futures=True)
+
+
+class _Shards:
+  """Writes records to one shard after another, none larger than a given size."""
+
+  def __init__(self, folder: Path, kind: str, most: int):
+    self._folder, self._most = folder, most
+    self._open = {"tar": _TarWriter, "array_record": _ArrayRecordWriter}[kind]
+    self._suffix = f".{kind}"
+    self._writer = None
+    self._filled = 0
+    self._number = 0
+    self.count = 0
+    self.bytes = 0
+
+  def __enter__(self) -> "_Shards":
+    return self
+
+  def __exit__(self, *_) -> None:
+    self._close()
+
+  def add(self, path: Path, data: bytes) -> None:
+    """Appends one picture; `path` is where it came from."""
+    if self._writer is not None and self._filled + len(data) > self._most:
+      self._close()
+    if self._writer is None:
+      name = self._folder / f"shard-{self.count:05}{self._suffix}"
+      self._writer, self._filled = self._open(name), 0
+      self.count += 1
+    suffix = ".jpg" if data.startswith(b"\xff\xd8") else path.suffix.lower()
+    # One sample each: numbers set names apart, and a second dot would be part of the suffix.
+    stem = re.sub(r"[^A-Za-z0-9_-]+", "_", path.stem)[:50]
+    self._writer.write(f"{self._number:08}_{stem}{suffix}", data)
+    self._number += 1
+    self._filled += len(data)
+    self.bytes += len(data)
+
+  def _close(self) -> None:
+    if self._writer is not None:
+      writer, self._writer = self._writer, None
+      writer.close()
+
+
+class _TarWriter:
+  """A tar file, and its index once it is closed."""
+
+  def __init__(self, path: Path):
+    self._path = path
+    self._tar = tarfile.open(path, "w", format=tarfile.USTAR_FORMAT)
+
+  def write(self, name: str, data: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(data)
+    self._tar.addfile(member, io.BytesIO(data))
+
+  def close(self) -> None:
+    self._tar.close()
+    with self._path.open("rb") as file:
+      found = scan_tar(file, str(self._path))
+    index = self._path.with_name(self._path.name + INDEX_SUFFIX)
+    index.write_text(tar_index(found, self._path.stat().st_size))
+
+
+class _ArrayRecordWriter:
+  """An ArrayRecord file; it has no place for names."""
+
+  def __init__(self, path: Path):
+    try:
+      from array_record.python.array_record_module import ArrayRecordWriter
+    except ImportError as error:
+      raise InputError(f"--format: found no package to write array_record with ({error}), expected "
+                       "`pip install array_record`, or tar") from error
+    self._path = path
+    # One record a group, so that reading one reads no other; pictures are compressed already.
+    self._writer = ArrayRecordWriter(str(path), "group_size:1,uncompressed")
+
+  def write(self, name: str, data: bytes) -> None:
+    del name
+    with self._errors():
+      self._writer.write(data)
+
+  def close(self) -> None:
+    with self._errors():
+      self._writer.close()
+
+  @contextlib.contextmanager
+  def _errors(self) -> Iterator[None]:
+    # The package's name for a full disk is RuntimeError.
+    try:
+      yield
+    except RuntimeError as error:
+      reason = " ".join(str(error).split())
+      raise OSError(f"{self._path}: found {reason}, expected to write a shard") from error
+
+
+@contextlib.contextmanager
+def _new_folder(path: Path) -> Iterator[Path]:
+  """Gives a temporary folder beside `path`, and renames it to `path` when all went well."""
+  if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+    raise InputError(f"--output-dir: found {path}, expected a new or empty folder")
+  target = path.resolve()
+  unfinished = target.parent / f".{target.name}-{os.getpid()}.tmp"
+  try:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished.mkdir()
+  except OSError as error:
+    raise InputError(f"--output-dir: found {path} ({error.strerror}), expected a folder that can "
+                     "be made") from error
+  try:
+    yield unfinished
+    os.replace(unfinished, target)
+  finally:
+    shutil.rmtree(unfinished, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _progress(total: int) -> Iterator[tuple[Callable[[str], None], Callable[[], None]]]:
+  """A bar on stderr; gives functions that say a line above it and that count one picture."""
+  console = rich.console.Console(stderr=True)
+  bar = rich.progress.Progress(
+    rich.progress.TextColumn("packing"), rich.progress.BarColumn(),
+    rich.progress.MofNCompleteColumn(), rich.progress.TextColumn("{task.fields[rate]}"),
+    rich.progress.TextColumn("left"), rich.progress.TimeRemainingColumn(), console=console)
+  task = bar.add_task("packing", total=total, rate="")
+
+  def say(message: str) -> None:
+    console.print(message, markup=False, highlight=False, soft_wrap=True)
+
+  def advance() -> None:
+    bar.advance(task)
+    speed = bar.tasks[0].speed
+    bar.update(task, rate=f"{speed:.0f} pictures/s" if speed else "")
+
+  with bar:
+    yield say, advance

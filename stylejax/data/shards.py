@@ -1,0 +1,241 @@
+"""Pictures in shards: tar files in WebDataset's layout and ArrayRecord files, local or remote.
+
+A shard is a sequence of records; it reads nothing but its index until a record is read, and can
+be pickled for worker processes. Not here: decoding records, and writing shards (convert.py).
+"""
+
+import bisect
+import contextlib
+import dataclasses
+import itertools
+import json
+import tarfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from stylejax.errors import InputError
+
+TRAINING_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+SHARD_SUFFIXES = (".tar", ".array_record")
+INDEX_SUFFIX = ".index"
+
+_EXPECTED = "expected shards (.tar or .array_record)"
+_OPENED_AT_ONCE = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class ShardRecord:
+  """One picture file in a shard, a `pictures.Record`."""
+
+  shard: "TarShard | ArrayRecordShard"
+  index: int
+
+  def __str__(self) -> str:
+    return f"{self.shard.path}:{self.shard.name(self.index)}"
+
+  def read(self) -> bytes:
+    """The picture file's bytes; see pictures.Record."""
+    return self.shard.read(self)
+
+
+class Joined(Sequence):
+  """Sequences one after another, without a copy of them."""
+
+  def __init__(self, parts: Sequence[Sequence]):
+    self._parts = tuple(parts)
+    self._ends = list(itertools.accumulate(map(len, self._parts)))
+
+  def __len__(self) -> int:
+    return self._ends[-1] if self._ends else 0
+
+  def __getitem__(self, index: int) -> Any:
+    index = range(len(self))[index]
+    part = bisect.bisect_right(self._ends, index)
+    return self._parts[part][index - (self._ends[part - 1] if part else 0)]
+
+
+class TarShard(Sequence):
+  """The pictures of a tar file in WebDataset's layout, the first of each sample.
+
+  Files in a row whose names agree up to the first dot are one sample. Where the pictures lie is
+  read from the file NAME.tar.index beside it, or, if there is none that fits, found by going
+  through the headers of the tar file.
+  """
+
+  def __init__(self, path: str):
+    from fsspec.core import url_to_fs  # only here and below: it would slow infer.py's start
+
+    self.path = path
+    with _reading(path):
+      self._files, self._inner = url_to_fs(path)
+      size = self._files.size(self._inner)
+      found = self._saved_index(size)
+      if found is None:
+        with self._files.open(self._inner, "rb") as file:
+          found = scan_tar(file, path)
+    # Millions of small objects would be slow to pickle; names are wanted only in messages.
+    self._names = "\0".join(name for name, _, _ in found)
+    self._spans = np.array([span for _, *span in found], np.int64).reshape(-1, 2)
+
+  def __len__(self) -> int:
+    return len(self._spans)
+
+  def __getitem__(self, index: int) -> ShardRecord:
+    return ShardRecord(self, range(len(self))[index])
+
+  def name(self, index: int) -> str:
+    """A record's name in the tar file."""
+    return self._names.split("\0")[index]
+
+  def read(self, record: ShardRecord) -> bytes:
+    """The bytes of one record; see pictures.Record."""
+    offset, size = map(int, self._spans[record.index])
+    with _reading(self.path):
+      data = self._files.cat_file(self._inner, start=offset, end=offset + size)
+    if len(data) != size:
+      raise InputError(f"{record}: found {len(data)} bytes, expected {size}")
+    return data
+
+  def _saved_index(self, size: int) -> list[tuple[str, int, int]] | None:
+    """The index beside the tar file, if it belongs to a file of this size."""
+    try:
+      saved = json.loads(self._files.cat_file(self._inner + INDEX_SUFFIX))
+      if saved["bytes"] != size:
+        return None
+      return [(str(name), int(offset), int(length)) for name, offset, length in saved["pictures"]]
+    except (OSError, ValueError, TypeError, KeyError):
+      return None
+
+
+def scan_tar(file: BinaryIO, name: str) -> list[tuple[str, int, int]]:
+  """(name, offset, size) of the first picture of each sample, from the headers of a tar file.
+
+  Raises:
+    InputError: the file is damaged or no plain tar file; `name` is what the message calls it.
+  """
+  found = []
+  current, taken = None, False
+  try:
+    with tarfile.open(fileobj=file, mode="r:") as tar:
+      while (member := tar.next()) is not None:
+        folder, _, base = member.name.rpartition("/")
+        sample = (folder, base.partition(".")[0])
+        if sample != current:
+          current, taken = sample, False
+        picture = base.lower().endswith(TRAINING_SUFFIXES) and not base.startswith(".")
+        if picture and not taken and member.isreg() and not member.issparse():
+          found.append((member.name, member.offset_data, member.size))
+          taken = True
+      # tarfile takes a damaged header for the end; a real end is zeros, or nothing at all.
+      file.seek(tar.offset)
+      if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
+        raise tarfile.ReadError(f"no header at byte {tar.offset}")
+  except tarfile.TarError as error:
+    raise InputError(f"{name}: found a damaged tar file ({error}), expected a whole one, not "
+                     "compressed") from error
+  return found
+
+
+def tar_index(found: Sequence[tuple[str, int, int]], size: int) -> str:
+  """What stands in the file NAME.tar.index: `scan_tar`'s answer for a tar file of `size` bytes."""
+  return json.dumps({"bytes": size, "pictures": found})
+
+
+class ArrayRecordShard(Sequence):
+  """The records of an ArrayRecord file, each the bytes of one picture file."""
+
+  def __init__(self, path: str):
+    self.path = path
+    try:
+      from grain.sources import ArrayRecordDataSource
+    except ImportError as error:
+      raise InputError(f"{path}: found no package to read it with ({error}), expected `pip install "
+                       "array_record`, or tar shards") from error
+    if "://" in path and not path.startswith(("gs://", "file://")):
+      raise InputError(f"{path}: found a remote ArrayRecord file, expected a local path, gs://, or "
+                       "tar shards")
+    with _reading(path):
+      self._records = ArrayRecordDataSource([path.removeprefix("file://")])
+
+  def __len__(self) -> int:
+    return len(self._records)
+
+  def __getitem__(self, index: int) -> ShardRecord:
+    return ShardRecord(self, range(len(self))[index])
+
+  def name(self, index: int) -> str:
+    """A record's number; records have no names."""
+    return str(index)
+
+  def read(self, record: ShardRecord) -> bytes:
+    """The bytes of one record; see pictures.Record."""
+    try:
+      with _reading(self.path):
+        return self._records[record.index]
+    except OSError as error:
+      # The reader tells a damaged record from a file that is gone by its message alone.
+      if "Corrupted" in str(error):
+        raise InputError(f"{record}: found a damaged record, expected the bytes of a picture file"
+                         ) from error
+      raise
+
+
+def find_shards(place: str, *, flag: str) -> list[str]:
+  """Lists shards by a path, a URL of a folder or a shard, or a pattern with *.
+
+  Returns:
+    Paths or URLs, sorted by their parts, at least one.
+
+  Raises:
+    InputError: no shard there, or nothing installed that reads such a URL.
+  """
+  from fsspec.core import url_to_fs
+
+  try:
+    files, inner = url_to_fs(place)
+  except ImportError as error:
+    raise InputError(f"{flag}: found no package to read {place} ({error}), expected `pip install "
+                     "'stylejax[gcs]'` for gs://, 'stylejax[s3]' for s3://") from error
+  except ValueError as error:
+    raise InputError(f"{flag}: found {place} ({error}), expected a path, gs:// or s3://") from error
+  with _reading(place):
+    found = files.glob(inner) if "*" in inner else files.find(inner)
+  shards = [path for path in found if path.endswith(SHARD_SUFFIXES)]
+  if not shards:
+    raise InputError(f"{flag}: found no shard at {place}, {_EXPECTED}")
+  shards.sort(key=lambda path: path.split("/"))
+  return [files.unstrip_protocol(path) for path in shards] if "://" in place else shards
+
+
+def open_shards(paths: Sequence[str], *, flag: str) -> Joined:
+  """Opens shards, several at a time, and joins their records in the order given.
+
+  Raises:
+    InputError: a shard is damaged, or all of them are empty.
+    OSError: a shard can't be read.
+  """
+  def open_one(path: str) -> TarShard | ArrayRecordShard:
+    return (TarShard if path.endswith(".tar") else ArrayRecordShard)(path)
+
+  with ThreadPoolExecutor(_OPENED_AT_ONCE) as pool:
+    records = Joined(list(pool.map(open_one, paths)))
+  if not len(records):
+    raise InputError(f"{flag}: found no picture in {len(paths)} shards from {paths[0]} on, "
+                     "expected JPEG, PNG or WebP files in them")
+  return records
+
+
+@contextlib.contextmanager
+def _reading(path: str) -> Iterator[None]:
+  """Whatever storage raises leaves as an OSError of one line that names the shard."""
+  try:
+    yield
+  except InputError:
+    raise
+  except Exception as error:  # Every storage service has exceptions of its own.
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    reason = " ".join(reason.split())
+    raise OSError(f"{path}: found {reason}, {_EXPECTED} that can be read") from error

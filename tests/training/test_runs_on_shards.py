@@ -1,0 +1,63 @@
+"""The training command on packed pictures: the run of the folder, bit for bit."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+import train
+from stylejax.training import loop
+
+
+@pytest.fixture
+def one_device(monkeypatch):
+  monkeypatch.setattr(jax, "devices", lambda *a: jax.local_devices()[:1])
+
+
+def test_shards_train_as_their_folder(tmp_path, one_device, capsys):
+  rng = np.random.default_rng(0)
+  for kind in ("content", "style"):
+    (tmp_path / kind).mkdir()
+    for i in range(4):
+      small = rng.integers(0, 256, (6, 7, 3)).astype(np.uint8)
+      picture = Image.fromarray(small).resize((70 + i, 60), Image.Resampling.BICUBIC)
+      picture.save(tmp_path / kind / f"{i}.jpg")
+  for kind, form in (("content", "tar"), ("style", "array_record")):
+    assert train.main(["shards", "--input-dir", str(tmp_path / kind), "--output-dir",
+                       str(tmp_path / f"{kind}_shards"), "--format", form]) == 0
+  # A picture that goes bad after it was packed.
+  shard = tmp_path / "content_shards" / "shard-00000.tar"
+  data = shard.read_bytes()
+  bad = (tmp_path / "content" / "2.jpg").read_bytes()
+  shard.write_bytes(data.replace(bad, b"x" * len(bad)))
+  (tmp_path / "content" / "2.jpg").write_bytes(b"not a picture")
+
+  runs = {}
+  for name, ending in (("folders", ""), ("shards", "_shards")):
+    workdir = tmp_path / name
+    # An autoencoder reads both in one stream.
+    assert train.main([
+      "autoencoder", "--preset", "tiny", "--batch", "4", "--size", "32", "--steps", "2",
+      "--grid-every", "2", "--log-every", "1", "--workdir", str(workdir),
+      "--content-dir", str(tmp_path / f"content{ending}"),
+      "--style-dir", str(tmp_path / f"style{ending}")]) == 0
+    output = capsys.readouterr().out
+    assert "skipped 1 unreadable file" in output
+    losses = [json.loads(line)["loss"] for line in (workdir / "metrics.jsonl").open()]
+    grid = (workdir / "grids" / "step_0000002.png").read_bytes()
+    runs[name] = losses, grid, loop.load_run(workdir)[1].params
+  assert "shard-00000.tar:00000002_2.jpg" in output
+  for one, other in zip(*runs.values(), strict=True):
+    jax.tree.map(np.testing.assert_array_equal, one, other)
+
+
+def test_a_shard_that_can_not_be_read_exits_2(tmp_path, capsys):
+  shard = tmp_path / "x.tar"
+  shard.write_bytes(b"not a tar file" * 100)
+  for place, words in ((shard, "found a damaged tar file"), (f"{tmp_path}/*.array", "no shard")):
+    assert train.main(["gan", "--preset", "tiny", "--style-dir", str(place), "--workdir",
+                       str(tmp_path / "run")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and words in error and error.count("\n") == 1
