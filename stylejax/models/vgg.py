@@ -9,6 +9,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 
 from stylejax.errors import InputError
 from stylejax.models import blocks
@@ -112,7 +113,7 @@ class VGG16(nn.Module):
         blocks.Conv(channels, padding="zeros", dtype=self.dtype, name=name)(features))
       layer = name.replace("conv", "relu")
       if layer in wanted:
-        found[layer] = features
+        found[layer] = features = checkpoint_name(features, layer)
       if layer == deepest:
         break
     return {layer: found[layer] for layer in layers}
