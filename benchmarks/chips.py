@@ -24,6 +24,8 @@ class Tpu:
     bandwidth: bytes/s between HBM and the chip.
     link: bytes/s of one interconnect link in one direction; a chip has two links on each axis.
     ring: an axis whose side is a multiple of this is closed into a ring.
+    axes: of the torus.
+    longest: side that an axis may have.
     cubes: rings need every side to be such a multiple, as optical switches join whole cubes.
     source: where the figures are published.
   """
@@ -33,6 +35,8 @@ class Tpu:
   bandwidth: float
   link: float
   ring: int
+  axes: int
+  longest: int
   cubes: bool
   source: str
 
@@ -44,15 +48,19 @@ class Tpu:
 
 # Bandwidth of a link: the published one of the chip over its 4 or 6 links and 2 directions.
 TPUS = {
-  "v4": Tpu(275e12, 32 * GIB, 1200 * GB, 50 * GB, 4, True,
-            "docs.cloud.google.com/tpu/docs/v4; links: Jouppi et al. 2023, arXiv:2304.01433, "
-            "table 4"),
-  "v5e": Tpu(197e12, 16 * GIB, 819 * GB, 400 * GB / 8, 16, False,
-             "docs.cloud.google.com/tpu/docs/v5e"),
-  "v5p": Tpu(459e12, 95 * GIB, 2765 * GB, 1200 * GB / 12, 4, True,
-             "docs.cloud.google.com/tpu/docs/v5p"),
-  "v6e": Tpu(918e12, 32 * GIB, 1600 * GB, 800 * GB / 8, 16, False,
-             "docs.cloud.google.com/tpu/docs/v6e"),
+  "v4": Tpu(flops=275e12, memory=32 * GIB, bandwidth=1200 * GB, link=50 * GB,
+            axes=3, longest=16, ring=4, cubes=True,
+            source="docs.cloud.google.com/tpu/docs/v4; links: Jouppi et al. 2023, "
+                   "arXiv:2304.01433, table 4"),
+  "v5e": Tpu(flops=197e12, memory=16 * GIB, bandwidth=819 * GB, link=400 * GB / 8,
+             axes=2, longest=16, ring=16, cubes=False,
+             source="docs.cloud.google.com/tpu/docs/v5e"),
+  "v5p": Tpu(flops=459e12, memory=95 * GIB, bandwidth=2765 * GB, link=1200 * GB / 12,
+             axes=3, longest=24, ring=4, cubes=True,
+             source="docs.cloud.google.com/tpu/docs/v5p"),
+  "v6e": Tpu(flops=918e12, memory=32 * GIB, bandwidth=1600 * GB, link=800 * GB / 8,
+             axes=2, longest=16, ring=16, cubes=False,
+             source="docs.cloud.google.com/tpu/docs/v6e"),
 }
 # By the start of jax's device_kind. GPUs: data sheets on nvidia.com/en-us/data-center.
 PEAK_FLOPS = {
