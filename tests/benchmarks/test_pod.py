@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from benchmarks import chips, hlo, pod, pod_scaling, report
+from benchmarks import chips, hlo, pod, pod_scaling
 from stylejax import PRESETS, transfer
+from stylejax.training.config import AutoencoderConfig
+from stylejax.training.state import TRAINED, init_state, select
 
 ROOT = Path(__file__).parents[2]
 MODULE = """HloModule jit_step, is_scheduled=true
@@ -183,3 +185,47 @@ def test_unknown_slices_are_one_line(topology):
   done = run("--topology", topology)
   assert done.returncode == 2 and topology in done.stderr, done.stderr
   assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.tpu
+def test_stylize_keeps_to_bfloat16_and_to_its_convolutions_layout_on_a_tpu():
+  place = pod.find_slice("v5e:4x4")
+  mesh = Mesh(np.array(place.devices), ("data",))
+
+  def placed(tree, *names):
+    sharding = NamedSharding(mesh, PartitionSpec(*names))
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)
+
+  params = jax.eval_shape(lambda: transfer.init_params(jax.random.key(0), PRESETS["large"]))
+  pictures = placed(jax.ShapeDtypeStruct((8 * 16, 128, 128, 3), jnp.float32), "data")
+  split = PartitionSpec("data")
+  run = jax.jit(jax.shard_map(transfer.stylize, mesh=mesh, in_specs=(PartitionSpec(), split, split),
+                              out_specs=split, check_vma=False))
+  text = run.lower(placed(params), pictures, pictures).compile().as_text()
+  module = hlo.instructions(text)
+  types = hlo.convolution_types(module)
+  assert len(types) > 20
+  assert [found for found in types if set(found[1]) != {"bf16"}] == []
+  # Only the picture's own 3 and 12 channels are rearranged, before the first and after the last.
+  assert [(line.name, line.source) for line in hlo.layout_changes(module)] == []
+
+
+@pytest.mark.tpu
+def test_report_of_a_slice_is_that_of_its_compilation(tmp_path):
+  output = tmp_path / "pod.json"
+  done = run("--topology", "v5e:4x4", "--command", "autoencoder", "--preset", "tiny", "--size",
+             "32", "--output", str(output), "--cache", str(tmp_path / "cache"))
+  assert done.returncode == 0, done.stderr
+  row, = json.loads(output.read_text())["rows"]
+  assert (row["chips"], row["batch"], row["batch_per_chip"]) == (16, 128, 8)
+  state = jax.eval_shape(lambda: init_state(AutoencoderConfig(preset="tiny"), "autoencoder"))
+  held = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state)) / 2**20
+  assert held < row["memory_mib"]["argument"] < 3 * held + 1
+  trained = sum(x.size for x in jax.tree.leaves(select(state.params, TRAINED["autoencoder"])))
+  reduced = {found["kind"]: found["bytes"] for found in row["collectives"]}
+  assert reduced.keys() == {"all-reduce"}
+  # The gradients, and a few scalars.
+  assert 4 * trained <= reduced["all-reduce"] <= 4 * (trained + 16)
+  again = run("--topology", "v5e:4x4", "--command", "autoencoder", "--preset", "tiny", "--size",
+              "32", "--cache", str(tmp_path / "cache"))
+  assert again.stdout == done.stdout
