@@ -98,12 +98,14 @@ def pod_table(result: dict) -> str:
   for row in result["rows"]:
     bound = {key.removesuffix("_seconds"): 1e3 * value for key, value in row["roofline"].items()}
     reduced = sum(found["bytes"] for found in row["collectives"]) / 1e6
-    lines.append(
-      f"| {row['topology']} | {row['chips']} | {row['batch']} | "
-      f"{row['gflop_per_chip'] / 1e3:.2f} | {row['hbm_gb_per_chip']:.2f} | "
-      f"{row['memory_mib']['peak']:,.0f} ({row['memory_share']:.0%}) | {reduced:.0f} | {bound['step']:.2f}: {bound['compute']:.2f}, "
-      f"{bound['memory']:.2f}; {bound['communication']:.2f} | {row['communication_share']:.0%} | "
-      f"{row['images_per_second']:,.0f} |")
+    cells = [
+      row["topology"], row["chips"], row["batch"], f"{row['gflop_per_chip'] / 1e3:.2f}",
+      f"{row['hbm_gb_per_chip']:.2f}",
+      f"{row['memory_mib']['peak']:,.0f} ({row['memory_share']:.0%})", f"{reduced:.0f}",
+      f"{bound['step']:.2f}: {bound['compute']:.2f}, {bound['memory']:.2f}; "
+      f"{bound['communication']:.2f}", f"{row['communication_share']:.0%}",
+      f"{row['images_per_second']:,.0f}"]
+    lines.append("| " + " | ".join(map(str, cells)) + " |")
   return "\n".join([*lines, "", _compiled(result)])
 
 
