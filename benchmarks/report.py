@@ -15,7 +15,7 @@ from benchmarks import timing
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "docs" / "results"
-PAGES = ("README.md", "docs/benchmarks.md", "stylejax/assets/MODEL_CARD.md")
+PAGES = ("README.md", "docs/benchmarks.md", "docs/pod.md", "stylejax/assets/MODEL_CARD.md")
 
 QUALITY_COLUMNS = {
   "content": "content: LPIPS-form VGG ↓", "ssim": "content: SSIM ↑",
@@ -93,6 +93,45 @@ def speed_table(result: dict) -> str:
   return "\n".join([*lines, "", _source(result)])
 
 
+def pod_table(result: dict) -> str:
+  """One line for each slice that a step was compiled for."""
+  lines = ["| slice | chips | batch | TFLOP a chip | HBM traffic, GB a chip | memory a chip, MiB "
+           "(of it) | all-reduced, MB | roofline step, ms: compute, HBM; communication | "
+           "communication | images/s |", "|---" * 10 + "|"]
+  for row in result["rows"]:
+    bound = {key.removesuffix("_seconds"): 1e3 * value for key, value in row["roofline"].items()}
+    reduced = sum(found["bytes"] for found in row["collectives"]) / 1e6
+    cells = [
+      row["topology"], row["chips"], row["batch"], f"{row['gflop_per_chip'] / 1e3:.2f}",
+      f"{row['hbm_gb_per_chip']:.2f}",
+      f"{row['memory_mib']['peak']:,.0f} ({row['memory_share']:.0%})", f"{reduced:.0f}",
+      f"{bound['step']:.2f}: {bound['compute']:.2f}, {bound['memory']:.2f}; "
+      f"{bound['communication']:.2f}", f"{row['communication_share']:.0%}",
+      f"{row['images_per_second']:,.0f}"]
+    lines.append("| " + " | ".join(map(str, cells)) + " |")
+  return "\n".join([*lines, "", _compiled(result)])
+
+
+def pod_scaling_table(result: dict) -> str:
+  """One line for each slice, weak and strong scaling side by side."""
+  lines = ["| slice | chips | weak: batch | images/s | efficiency | communication | "
+           "strong: batch | images/s | efficiency | communication |", "|---" * 10 + "|"]
+  weak, strong = ([row for row in result["rows"] if row["scaling"] == kind]
+                  for kind in ("weak", "strong"))
+  for pair in zip(weak, strong, strict=True):
+    cells = [f"{row['batch']} | {row['images_per_second']:,.0f} | {row['efficiency']:.2f} | "
+             f"{row['communication_share']:.0%}" for row in pair]
+    lines.append(f"| {pair[0]['topology']} | {pair[0]['chips']} | {' | '.join(cells)} |")
+  return "\n".join([*lines, "", _compiled(result)])
+
+
+def _compiled(result: dict) -> str:
+  row, versions = result["rows"][0], result["versions"]
+  return (f"**Computed by the compiler and a roofline, not measured**: {row['case']} of preset "
+          f"`{row['preset']}` in {row['dtype']} at {row['size']} px. `{result['command']}`, jax "
+          f"{versions['jax']}, libtpu {versions['libtpu']}, {result['date'][:10]}.")
+
+
 def _source(result: dict) -> str:
   machine, versions = result["machine"], result["versions"]
   limit = result.get("limits", {}).get("matrix_product_gflop_per_second")
@@ -131,6 +170,33 @@ def plot_peers(result: dict, path: Path) -> None:
   pyplot.close(figure)
 
 
+def plot_scaling(result: dict, path: Path) -> None:
+  """Images/s over chips, weak and strong, beside what perfect scaling would give."""
+  import matplotlib
+  matplotlib.use("Agg")
+  from matplotlib import pyplot
+  figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
+  for kind, about in (("weak", "batch_per_chip"), ("strong", "batch")):
+    rows = [row for row in result["rows"] if row["scaling"] == kind]
+    counts, rates = ([row[key] for row in rows] for key in ("chips", "images_per_second"))
+    line, = axes.plot(counts, rates, marker="o", label=f"{kind}: {rows[0][about]} pictures "
+                      + ("a chip" if kind == "weak" else "in all"))
+    axes.plot(counts, [rates[0] * count / counts[0] for count in counts], linestyle=":",
+              color=line.get_color())
+  axes.set(xscale="log", yscale="log", xlabel="chips", ylabel="images per second",
+           title="Computed by the compiler and a roofline, not measured")
+  axes.set_xticks(counts, [str(count) for count in counts])
+  axes.minorticks_off()
+  axes.grid(alpha=0.3)
+  axes.legend(fontsize=8)
+  figure.savefig(path, dpi=110)
+  pyplot.close(figure)
+
+
+# How a result becomes a table, where timed_table doesn't serve.
+TABLES = {"quality": quality_table, "pod": pod_table, "pod_scaling": pod_scaling_table}
+
+
 @dataclasses.dataclass(frozen=True)
 class Options:
   """None: results and pages are where they are."""
@@ -140,7 +206,7 @@ def main(options: Options) -> None:
   """Rewrites each table, and draws each plot, whose result file exists."""
   del options
   results = {path.stem: json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))}
-  tables = {name: (quality_table if name == "quality" else timed_table)(result)
+  tables = {name: TABLES.get(name, timed_table)(result)
             for name, result in results.items()}
   if "peers" in results:
     tables["speed"] = speed_table(results["peers"])
@@ -154,6 +220,8 @@ def main(options: Options) -> None:
     path.write_text(text)
   if "peers" in results:
     plot_peers(results["peers"], ROOT / "docs" / "peers.png")
+  if "pod_scaling" in results:
+    plot_scaling(results["pod_scaling"], ROOT / "docs" / "pod_scaling.png")
 
 
 if __name__ == "__main__":

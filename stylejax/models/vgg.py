@@ -9,6 +9,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 
 from stylejax.errors import InputError
 from stylejax.models import blocks
@@ -42,15 +43,14 @@ def max_pool_2x2(features: jax.Array) -> jax.Array:
   Returns:
     [B, H // 2, W // 2, C], of the same dtype.
 
-  Written as reshapes because the gradient of `reduce_window` runs on one thread on a CPU; pairs of
-  rows first, then halves of the last axis, keeps every array contiguous. Where the largest values
-  of a block are equal they share the gradient; PyTorch gives it all to the first.
+  Written as strided slices: the gradient of `reduce_window` runs on one thread on a CPU, and
+  reshapes change layouts between a TPU's convolutions. Where the largest values of a block are
+  equal they share the gradient; PyTorch gives it all to the first.
   """
-  batch, height, width, channels = features.shape
+  height, width = features.shape[1:3]
   even = features[:, : height // 2 * 2, : width // 2 * 2]
-  rows = even.reshape(batch, height // 2, 2, width // 2, 2 * channels)
-  pairs = jnp.maximum(rows[:, :, 0], rows[:, :, 1])
-  return jnp.maximum(pairs[..., :channels], pairs[..., channels:])
+  rows = jnp.maximum(even[:, ::2], even[:, 1::2])
+  return jnp.maximum(rows[:, :, ::2], rows[:, :, 1::2])
 
 
 class InputScale(nn.Module):
@@ -112,7 +112,7 @@ class VGG16(nn.Module):
         blocks.Conv(channels, padding="zeros", dtype=self.dtype, name=name)(features))
       layer = name.replace("conv", "relu")
       if layer in wanted:
-        found[layer] = features
+        found[layer] = features = checkpoint_name(features, layer)
       if layer == deepest:
         break
     return {layer: found[layer] for layer in layers}

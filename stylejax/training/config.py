@@ -238,6 +238,8 @@ class TransferConfig(TrainConfig):
   """Weight of R1 (hinge) or of the gradient penalty (Wasserstein)."""
   disc_learning_rate: float = 2e-4
   """Step size of Adam for the discriminator."""
+  remat: bool = False
+  """Compute the perceptual net's features between its losses twice instead of keeping them."""
 
 
 COMMANDS: dict[str, type[TrainConfig]] = {

@@ -68,8 +68,11 @@ class ShardMap:
       donate_argnums=0, compiler_options=compiler_options())
 
   def lower(self, state: Any, batch: Any) -> jax.stages.Lowered:
-    """The step for a state of these shapes and a put batch, lowered but not run."""
-    return self.step.lower(state, batch)
+    """The step for a state and a batch of these shapes, lowered but not run.
+
+    Nothing needs to lie on the devices, nor do they need to be there: a topology's will do.
+    """
+    return self.step.lower(_placed(state, self._replicated), _placed(batch, self._split))
 
   def put_state(self, state: Any) -> Any:
     """Copies a state to every device."""
@@ -92,6 +95,10 @@ class ShardMap:
   def take_metrics(self, metrics: Any) -> Any:
     """Metrics on the host, as floats."""
     return jax.tree.map(float, jax.device_get(metrics))
+
+
+def _placed(tree: Any, sharding: NamedSharding) -> Any:
+  return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)
 
 
 class Pmap:

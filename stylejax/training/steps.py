@@ -129,6 +129,11 @@ def make_transfer_step(config: TransferConfig) -> Step:
   def features(frozen, picture, names):
     return vgg.vgg16_features(frozen, picture, names, dtype=config.model.dtype)
 
+  # Kept are the layers that the losses hold anyway; from each, the next ones are computed again.
+  kept = jax.checkpoint_policies.save_only_these_names(*layers)
+  features_to_descend = (jax.checkpoint(features, policy=kept, static_argnums=2)
+                         if config.remat else features)
+
   def grads_of(state: TrainState, batch: dict):
     """(gradients of the trained parts, those of the discriminator or None, metrics)."""
     content, style = _pictures(batch["content"]), _pictures(batch["style"])
@@ -147,7 +152,7 @@ def make_transfer_step(config: TransferConfig) -> Step:
       params = state.params.replace(**trained)
       stylized = transfer.stylize(params, content, style)
       again = transfer.stylize(params, own, own, strength=strength)
-      found = features(state.frozen, stylized, layers)
+      found = features_to_descend(state.frozen, stylized, layers)
       found_style = {layer: found[layer] for layer in STYLE_LAYERS}
       terms = {
         "content": perceptual.content_loss(found, content_features, CONTENT_LAYERS),

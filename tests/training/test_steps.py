@@ -1,5 +1,7 @@
 """The three train steps: the same numbers on any layout of devices, and losses that fall."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -92,6 +94,15 @@ def test_losses_fall(name, vgg_params):
   metrics, _ = run(CONFIGS[name], vgg_params, 40)
   losses = [m["loss"] for m in metrics]
   assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
+
+
+def test_remat_changes_no_number(vgg_params):
+  expected, state = run(CONFIGS["transfer"], vgg_params, 2)
+  found, other = run(dataclasses.replace(CONFIGS["transfer"], remat=True), vgg_params, 2)
+  for a, b in zip(expected, found):
+    np.testing.assert_allclose([a[k] for k in a], [b[k] for k in b], rtol=1e-5, atol=1e-7)
+  for a, b in zip(jax.tree.leaves(state.params), jax.tree.leaves(other.params)):
+    np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
 def test_frozen_parameters_and_seed_stay(vgg_params):

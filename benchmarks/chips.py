@@ -1,0 +1,105 @@
+"""What the makers publish of their chips: one table for all benchmarks; nothing is measured here.
+
+Peaks are dense, in bfloat16. A float32 product at JAX's default precision runs at the same rate on
+a TPU, which rounds its operands to bfloat16; the makers publish no other figure. Their GB of memory
+are read as GiB, as the compiler does.
+"""
+
+import dataclasses
+import math
+
+GB, GIB = 1e9, 2**30
+# One hop between neighbouring chips. Not in a data sheet: Austin et al. 2025, "How to Scale Your
+# Model", part 3 (jax-ml.github.io/scaling-book/sharding).
+HOP_SECONDS = 1e-6
+
+
+@dataclasses.dataclass(frozen=True)
+class Tpu:
+  """A TPU chip and how its kind is wired.
+
+  Attributes:
+    flops: peak FLOP/s in bfloat16.
+    memory: bytes of HBM.
+    bandwidth: bytes/s between HBM and the chip.
+    link: bytes/s of one interconnect link in one direction; a chip has two links on each axis.
+    ring: an axis whose side is a multiple of this is closed into a ring.
+    axes: of the torus.
+    longest: side that an axis may have.
+    cubes: rings need every side to be such a multiple, as optical switches join whole cubes.
+    source: where the figures are published.
+  """
+
+  flops: float
+  memory: float
+  bandwidth: float
+  link: float
+  ring: int
+  axes: int
+  longest: int
+  cubes: bool
+  source: str
+
+  def closed(self, sides: tuple[int, ...]) -> tuple[bool, ...]:
+    """For each axis of a slice, whether its last chip is linked to its first."""
+    whole = [side % self.ring == 0 for side in sides]
+    return tuple(all(whole) if self.cubes else one for one in whole)
+
+
+# Bandwidth of a link: the published one of the chip over its 4 or 6 links and 2 directions.
+TPUS = {
+  "v4": Tpu(flops=275e12, memory=32 * GIB, bandwidth=1200 * GB, link=50 * GB,
+            axes=3, longest=16, ring=4, cubes=True,
+            source="docs.cloud.google.com/tpu/docs/v4; links: Jouppi et al. 2023, "
+                   "arXiv:2304.01433, table 4"),
+  "v5e": Tpu(flops=197e12, memory=16 * GIB, bandwidth=819 * GB, link=400 * GB / 8,
+             axes=2, longest=16, ring=16, cubes=False,
+             source="docs.cloud.google.com/tpu/docs/v5e"),
+  "v5p": Tpu(flops=459e12, memory=95 * GIB, bandwidth=2765 * GB, link=1200 * GB / 12,
+             axes=3, longest=24, ring=4, cubes=True,
+             source="docs.cloud.google.com/tpu/docs/v5p"),
+  "v6e": Tpu(flops=918e12, memory=32 * GIB, bandwidth=1600 * GB, link=800 * GB / 8,
+             axes=2, longest=16, ring=16, cubes=False,
+             source="docs.cloud.google.com/tpu/docs/v6e"),
+}
+# By the start of jax's device_kind. GPUs: data sheets on nvidia.com/en-us/data-center.
+PEAK_FLOPS = {
+  "TPU v4": TPUS["v4"].flops, "TPU v5 lite": TPUS["v5e"].flops, "TPU v5": TPUS["v5p"].flops,
+  "TPU v6 lite": TPUS["v6e"].flops,
+  "NVIDIA A100": 312e12, "NVIDIA H100 PCIe": 756e12, "NVIDIA H100 NVL": 835e12,
+  "NVIDIA H100": 989e12, "NVIDIA H200": 989e12,
+}
+
+
+def all_reduce_seconds(chip: Tpu, sides: tuple[int, ...], size: float) -> float:
+  """A lower bound for summing `size` bytes over all chips of a slice, everyone getting the sum.
+
+  t = 2 · (n − 1)/n · size / (links · link) + 2 · Σ_axes hops · 1 µs
+
+  As a reduce-scatter and an all-gather, each of which moves (n − 1)/n of the array through every
+  chip, split over the axes so that all links work at once. A closed axis counts two links and side
+  / 2 hops, for a ring runs both ways round; an open one counts one link and side − 1 hops.
+
+  Source: Austin et al. 2025, "How to Scale Your Model", part 3; Thakur et al. 2005, "Optimization
+  of Collective Communication Operations in MPICH", section 4.5.
+  """
+  count = math.prod(sides)
+  if count == 1:
+    return 0.0
+  axes = [(side, ring) for side, ring in zip(sides, chip.closed(sides), strict=True) if side > 1]
+  links = sum(2 if ring else 1 for _, ring in axes)
+  hops = sum(side // 2 if ring else side - 1 for side, ring in axes)
+  moved = 2 * (count - 1) / count * size / (links * chip.link)
+  return moved + 2 * hops * HOP_SECONDS
+
+
+def collective_seconds(chip: Tpu, sides: tuple[int, ...], kind: str, size: float) -> float:
+  """A lower bound for a collective of `size` bytes of result (of operand for a reduce-scatter).
+
+  An all-gather, a reduce-scatter or an all-to-all is taken as half an all-reduce, which overstates
+  the last; a collective-permute as one link's work for one hop, which understates a far one.
+  """
+  if kind == "collective-permute":
+    return size / chip.link + HOP_SECONDS
+  whole = all_reduce_seconds(chip, sides, size)
+  return whole if kind == "all-reduce" else whole / 2
