@@ -115,8 +115,8 @@ def test_a_benchmark_writes_what_it_prints(tmp_path):
 
 @pytest.mark.parametrize("arguments", [
   ("stylize", "--devices", "99"), ("stylize", "--sizes", "8"), ("encode", "--repeats", "0"),
-  ("generate", "--batch", "0"), ("train", "--batch", "0"), ("input", "--batches", "1"),
-  ("input", "--folder", "no/such/folder"), ("peers", "--sizes", "250"), ("nothing",),
+  ("generate", "--batch", "0"), ("train", "--batch", "0"), ("input", "--batches", "0"),
+  ("input", "--places", "no/such/folder"), ("peers", "--sizes", "250"), ("nothing",),
 ], ids=" ".join)
 def test_what_cannot_be_measured_is_one_line(arguments):
   done = run(*arguments)
