@@ -96,7 +96,7 @@ def test_without_a_whole_checkpoint_the_newest_is_named(workdir, capsys):
 
 
 def test_a_checkpoint_of_other_sizes_is_not_taken_for_a_damaged_one(workdir, caplog, capsys):
-  argv = command(workdir, "--resume", "--steps", "8", "--model-sizes", "content_widths=8,8,16")
+  argv = command(workdir, "--resume", "--steps", "8", "--model-sizes", "style_dim=12")
   assert train.main(argv) == 2
   assert "checkpoints/6: found" in capsys.readouterr().err
   assert not [record for record in caplog.records if record.name == "stylejax"]
