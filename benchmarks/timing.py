@@ -210,11 +210,17 @@ def peak_mib(memory: Any) -> float:
 
 def report(name: str, options: Any, found: dict[str, Any], *,
            show: Callable[[dict[str, Any]], None] | None = None) -> dict[str, Any]:
-  """Adds machine, versions, command and revision, shows it, and saves if options say so."""
+  """Shows what was found, as a table unless told otherwise, and saves it if options say so."""
+  result = save(name, options, found)
+  (show or print_table)(result)
+  return result
+
+
+def save(name: str, options: Any, found: dict[str, Any]) -> dict[str, Any]:
+  """Adds machine, versions, command and revision, and writes the file if options name one."""
   result = {"benchmark": name, "date": datetime.datetime.now(datetime.UTC).isoformat()[:19] + "Z",
             "command": _command(name), "revision": revision(), "machine": machine(),
             "versions": versions(), "options": _plain(dataclasses.asdict(options)), **found}
-  (show or print_table)(result)
   if options.output is not None:
     options.output.parent.mkdir(parents=True, exist_ok=True)
     with replacing(options.output) as temporary:

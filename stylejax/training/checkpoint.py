@@ -18,7 +18,7 @@ from jax.experimental import multihost_utils
 
 from stylejax.errors import InputError
 from stylejax.training import distributed
-from stylejax.training.parallel import replicated
+from stylejax.training.parallel import local, replicated
 from stylejax.training.state import TrainState
 
 # Orbax reports every save, and every failure with its traceback; what matters is raised here.
@@ -88,8 +88,12 @@ class Checkpoints:
     step = int(state.step)
     if step == self._manager.latest_step():
       return
+    state = state.replace(frozen=None)
+    if not distributed.several():
+      # Orbax would have every device write its slice, and compile a program for each of them.
+      state = local(state)
     # A copy, since the step that follows reuses the donated buffers.
-    state = jax.tree.map(jnp.copy, state.replace(frozen=None))
+    state = jax.tree.map(jnp.copy, state)
     with self._named_failure():
       self._manager.wait_until_finished()
       self._saving = step

@@ -157,22 +157,23 @@ def dry_run(config: TrainConfig, command: str, replicas) -> None:
   if command == "transfer":
     state = state.replace(frozen=jax.eval_shape(lambda: load_vgg(config.vgg)))
   size = _crop_size(config, command)
-  crops = np.zeros((config.batch, size, size, 3), np.uint8)
+  share = config.batch // jax.process_count()
+  crops = np.zeros((share, size, size, 3), np.uint8)
   batch = {name: crops for name in ("content", "style") if name in _streams_of(command)}
-  batch = replicas.put_batch(batch | {"index": np.arange(config.batch, dtype=np.int32)})
+  batch = replicas.put_batch(batch | {"index": np.arange(share, dtype=np.int32)})
   compiled = replicas.lower(state, batch).compile()
   cost, memory = compiled.cost_analysis(), compiled.memory_analysis()
   parts = TRAINED[command] + (("discriminator",) if command in JUDGED else ())
-  print(f"{command}, preset {config.preset}, batch {config.batch}, {size} px, "
-        f"{len(jax.devices())} device(s)")
+  _say(f"{command}, preset {config.preset}, batch {config.batch}, {size} px, "
+       f"{len(jax.devices())} device(s)")
   for part in parts:
     count = sum(x.size for x in jax.tree.leaves(getattr(state.params, part)))
-    print(f"  {part:16} {count:>12,} parameters")
+    _say(f"  {part:16} {count:>12,} parameters")
   peak = (memory.argument_size_in_bytes + memory.output_size_in_bytes
           + memory.temp_size_in_bytes - memory.alias_size_in_bytes)
-  print(f"  FLOPs of a step  {cost['flops'] / 1e9:>12,.1f} GFLOP per device")
-  print(f"  memory of a step {peak / 2**20:>12,.1f} MiB per device, of which the state "
-        f"{memory.argument_size_in_bytes / 2**20:,.1f} MiB")
+  _say(f"  FLOPs of a step  {cost['flops'] / 1e9:>12,.1f} GFLOP per device")
+  _say(f"  memory of a step {peak / 2**20:>12,.1f} MiB per device, of which the state "
+       f"{memory.argument_size_in_bytes / 2**20:,.1f} MiB")
 
 
 def _start(config: TrainConfig, command: str, checkpoints, other):
