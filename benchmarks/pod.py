@@ -37,7 +37,7 @@ PER_CHIP = 8
 # Without these libtpu asks a metadata server what it runs on, and locks others out.
 ENVIRONMENT = {"TPU_SKIP_MDS_QUERY": "1", "TPU_WORKER_HOSTNAMES": "localhost",
                "TPU_ACCELERATOR_TYPE": "v5litepod-4", "ALLOW_MULTIPLE_LIBTPU_LOAD": "1"}
-UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}
+UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,9 +166,9 @@ def compiled_facts(lowered: jax.stages.Lowered, place: Slice, cache: Path | None
 
 
 def memory_needed(message: str) -> float | None:
-  """Bytes of HBM that the compiler's message says the program would take."""
-  found = re.search(r"Used ([\d.]+)([KMG]) of [\d.]+[KMG] hbm", message)
-  return float(found[1]) * UNITS[found[2]] if found else None
+  """Bytes of HBM that the compiler's message says the program would take, in either of its forms."""
+  found = re.search(r"Used ([\d.]+)([KMGT]) of |\(([\d.]+)([KMGT])\) exceeds", message)
+  return float(found[1] or found[3]) * UNITS[found[2] or found[4]] if found else None
 
 
 def row(options: StepOptions, config: configs.TrainConfig, place: Slice, facts: dict) -> dict:
