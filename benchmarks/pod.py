@@ -166,7 +166,7 @@ def compiled_facts(lowered: jax.stages.Lowered, place: Slice, cache: Path | None
 
 
 def memory_needed(message: str) -> float | None:
-  """Bytes of HBM that the compiler's message says the program would take, in either of its forms."""
+  """Bytes of HBM that the compiler's message says the program would take; it has two forms."""
   found = re.search(r"Used ([\d.]+)([KMGT]) of |\(([\d.]+)([KMGT])\) exceeds", message)
   return float(found[1] or found[3]) * UNITS[found[2] or found[4]] if found else None
 
