@@ -67,7 +67,11 @@ class Options(StepOptions):
   topology: tuple[str, ...] = ("v5e:16x16",)
   """Slices: v4, v5e, v5p or v6e and its sides, such as v5e:4x4 or v5p:2x2x1."""
   batch: int | None = None
-  """Pictures of each kind per step, over all chips. Default: 8 for each chip."""
+  """Pictures of each kind per step, over all chips. Default: 8 for each chip (gan: 6)."""
+
+  def check(self) -> None:
+    """Raises InputError on a batch that no slice could take."""
+    timing.at_least("--batch", 1 if self.batch is None else self.batch, 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -268,7 +272,8 @@ def main(options: Options) -> int:
   rows = []
   for name in options.topology:
     place = find_slice(name)
-    batch = PER_CHIP * len(place.devices) if options.batch is None else options.batch
+    group = configs.COMMANDS[options.command]().group
+    batch = options.batch or PER_CHIP // group * group * len(place.devices)
     try:
       rows.append(step_row(options, place, batch))
     except DoesNotFit as error:
