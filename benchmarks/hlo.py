@@ -10,8 +10,8 @@ import re
 WIDTHS = {"pred": 1, "s8": 1, "u8": 1, "s16": 2, "u16": 2, "bf16": 2, "f16": 2, "s32": 4, "u32": 4,
           "f32": 4, "s64": 8, "u64": 8, "f64": 8}
 COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "collective-permute", "all-to-all")
-# Of the instructions of a schedule, those that move nothing themselves; a custom call of this target
-# puts prefetched slices together where they lie.
+# Of the instructions of a schedule, those that move nothing themselves; a custom call of this
+# target puts prefetched slices together where they lie.
 FREE = {"parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all", "copy-done",
         "slice-done", "async-done"}
 FREE_TARGET = 'custom_call_target="ConcatBitcast"'

@@ -211,17 +211,28 @@ def roofline(chip: chips.Tpu, sides: tuple[int, ...], flops: float, moved: float
           "step_seconds": max(compute, memory) + communication}
 
 
-def step_row(options: StepOptions, place: Slice, batch: int) -> dict:
-  """Compiles the step at a batch over the whole slice; raises DoesNotFit if it doesn't."""
-  kind = configs.COMMANDS[options.command]
+def step_config(options: StepOptions, place: Slice, batch: int) -> configs.TrainConfig:
+  """The trainer's config; InputError if its batch doesn't suit the slice."""
   remat = {"remat": True} if options.remat else {}
   if remat and options.command != "transfer":
     raise InputError(f"--remat: found it with {options.command}, expected transfer")
-  config = kind(preset=options.preset, dtype=options.dtype, size=options.size, batch=batch, **remat)
+  config = configs.COMMANDS[options.command](
+    preset=options.preset, dtype=options.dtype, size=options.size, batch=batch, **remat)
   config.check()
   parallel.check_batch(batch, config.group, place.devices)
+  return config
+
+
+def step_facts(options: StepOptions, config: configs.TrainConfig, place: Slice) -> dict[str, Any]:
+  """What the compiler says of the step; raises DoesNotFit if it doesn't fit."""
   lowered = lower_step(options.command, config, place.devices)
-  return row(options, config, place, compiled_facts(lowered, place, options.cache))
+  return compiled_facts(lowered, place, options.cache)
+
+
+def step_row(options: StepOptions, place: Slice, batch: int) -> dict:
+  """Compiles the step at a batch over the whole slice; raises DoesNotFit if it doesn't fit."""
+  config = step_config(options, place, batch)
+  return row(options, config, place, step_facts(options, config, place))
 
 
 def largest_batch(needed: Callable[[int], tuple[bool, float | None]], tried: int,
