@@ -10,9 +10,11 @@ import re
 WIDTHS = {"pred": 1, "s8": 1, "u8": 1, "s16": 2, "u16": 2, "bf16": 2, "f16": 2, "s32": 4, "u32": 4,
           "f32": 4, "s64": 8, "u64": 8, "f64": 8}
 COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "collective-permute", "all-to-all")
-# Of the instructions of a schedule, those that move nothing themselves.
+# Of the instructions of a schedule, those that move nothing themselves; a custom call of this
+# target puts prefetched slices together where they lie.
 FREE = {"parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all", "copy-done",
-        "slice-done", "async-done", "custom-call"}
+        "slice-done", "async-done"}
+FREE_TARGET = 'custom_call_target="ConcatBitcast"'
 
 _ARRAY = re.compile(r"\b(\w+)\[([\d,]*)\](?:\{([\d,]*)([^}]*)\})?")
 _INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?([\w.\-]+) = (.*?) ([a-z][a-z0-9\-]*)\((.*)$")
@@ -123,12 +125,13 @@ def _group_size(rest: str) -> int:
 def hbm_bytes(module: dict[str, Instruction]) -> int:
   """Bytes that the schedule reads from and writes to HBM.
 
-  For each instruction its operands and results there, once each; of a prefetched slice the slice.
+  For each instruction its operands and results there, once each (so a loop counts as its state, not
+  as its turns); of a prefetched slice the slice.
   XLA's own "bytes accessed" also counts what stays in VMEM, and the whole operand for each slice.
   """
   total = 0
   for line in module.values():
-    if not line.entry or line.op in FREE:
+    if not line.entry or line.op in FREE or FREE_TARGET in line.rest:
       continue
     if line.op in ("copy-start", "slice-start"):
       # (operands, result, context), or for a copy also (result, operand, context): alike in size.

@@ -37,7 +37,7 @@ PER_CHIP = 8
 # Without these libtpu asks a metadata server what it runs on, and locks others out.
 ENVIRONMENT = {"TPU_SKIP_MDS_QUERY": "1", "TPU_WORKER_HOSTNAMES": "localhost",
                "TPU_ACCELERATOR_TYPE": "v5litepod-4", "ALLOW_MULTIPLE_LIBTPU_LOAD": "1"}
-UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}
+UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +67,11 @@ class Options(StepOptions):
   topology: tuple[str, ...] = ("v5e:16x16",)
   """Slices: v4, v5e, v5p or v6e and its sides, such as v5e:4x4 or v5p:2x2x1."""
   batch: int | None = None
-  """Pictures of each kind per step, over all chips. Default: 8 for each chip."""
+  """Pictures of each kind per step, over all chips. Default: 8 for each chip (gan: 6)."""
+
+  def check(self) -> None:
+    """Raises InputError on a batch that no slice could take."""
+    timing.at_least("--batch", 1 if self.batch is None else self.batch, 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,9 +170,9 @@ def compiled_facts(lowered: jax.stages.Lowered, place: Slice, cache: Path | None
 
 
 def memory_needed(message: str) -> float | None:
-  """Bytes of HBM that the compiler's message says the program would take."""
-  found = re.search(r"Used ([\d.]+)([KMG]) of [\d.]+[KMG] hbm", message)
-  return float(found[1]) * UNITS[found[2]] if found else None
+  """Bytes of HBM that the compiler's message says the program would take; it has two forms."""
+  found = re.search(r"Used ([\d.]+)([KMGT]) of |\(([\d.]+)([KMGT])\) exceeds", message)
+  return float(found[1] or found[3]) * UNITS[found[2] or found[4]] if found else None
 
 
 def row(options: StepOptions, config: configs.TrainConfig, place: Slice, facts: dict) -> dict:
@@ -207,17 +211,28 @@ def roofline(chip: chips.Tpu, sides: tuple[int, ...], flops: float, moved: float
           "step_seconds": max(compute, memory) + communication}
 
 
-def step_row(options: StepOptions, place: Slice, batch: int) -> dict:
-  """Compiles the step at a batch over the whole slice; raises DoesNotFit if it doesn't."""
-  kind = configs.COMMANDS[options.command]
+def step_config(options: StepOptions, place: Slice, batch: int) -> configs.TrainConfig:
+  """The trainer's config; InputError if its batch doesn't suit the slice."""
   remat = {"remat": True} if options.remat else {}
   if remat and options.command != "transfer":
     raise InputError(f"--remat: found it with {options.command}, expected transfer")
-  config = kind(preset=options.preset, dtype=options.dtype, size=options.size, batch=batch, **remat)
+  config = configs.COMMANDS[options.command](
+    preset=options.preset, dtype=options.dtype, size=options.size, batch=batch, **remat)
   config.check()
   parallel.check_batch(batch, config.group, place.devices)
+  return config
+
+
+def step_facts(options: StepOptions, config: configs.TrainConfig, place: Slice) -> dict[str, Any]:
+  """What the compiler says of the step; raises DoesNotFit if it doesn't fit."""
   lowered = lower_step(options.command, config, place.devices)
-  return row(options, config, place, compiled_facts(lowered, place, options.cache))
+  return compiled_facts(lowered, place, options.cache)
+
+
+def step_row(options: StepOptions, place: Slice, batch: int) -> dict:
+  """Compiles the step at a batch over the whole slice; raises DoesNotFit if it doesn't fit."""
+  config = step_config(options, place, batch)
+  return row(options, config, place, step_facts(options, config, place))
 
 
 def largest_batch(needed: Callable[[int], tuple[bool, float | None]], tried: int,
@@ -268,7 +283,8 @@ def main(options: Options) -> int:
   rows = []
   for name in options.topology:
     place = find_slice(name)
-    batch = PER_CHIP * len(place.devices) if options.batch is None else options.batch
+    group = configs.COMMANDS[options.command]().group
+    batch = options.batch or PER_CHIP // group * group * len(place.devices)
     try:
       rows.append(step_row(options, place, batch))
     except DoesNotFit as error:

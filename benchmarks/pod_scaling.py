@@ -4,6 +4,9 @@
 
 Weak scaling keeps the batch of each chip, strong scaling that of all chips. Efficiency is images/s
 per chip over those of the smallest slice. Nothing is measured; see `benchmarks.pod`.
+
+Each batch per chip is compiled once, for the largest slice: a chip's program and the sizes of its
+collectives depend on that batch alone, and only what the collectives cost depends on the slice.
 """
 
 import dataclasses
@@ -36,16 +39,24 @@ def main(options: Options) -> None:
   """Prints the table and saves the result."""
   jax.config.update("jax_platforms", "cpu")
   places = [pod.find_slice(name) for name in options.topologies]
+  largest = len(places[-1].devices)
+  facts = {}
   rows = []
   for scaling in ("weak", "strong"):
     found = []
     for place in places:
-      batch = options.weak * len(place.devices) if scaling == "weak" else options.strong
-      try:
-        found.append(pod.step_row(options, place, batch) | {"scaling": scaling})
-      except pod.DoesNotFit:
-        raise InputError(f"--{scaling}: found {batch} pictures, which don't fit into {place.name}, "
-                         "expected fewer") from None
+      count = len(place.devices)
+      batch = options.weak * count if scaling == "weak" else options.strong
+      config = pod.step_config(options, place, batch)
+      each = batch // count
+      if each not in facts:
+        whole = dataclasses.replace(config, batch=each * largest)
+        try:
+          facts[each] = pod.step_facts(options, whole, places[-1])
+        except pod.DoesNotFit:
+          raise InputError(f"--{scaling}: found {each} pictures on a chip of {place.name}, which "
+                           "don't fit, expected fewer") from None
+      found.append(pod.row(options, config, place, facts[each]) | {"scaling": scaling})
     rows += with_efficiency(found)
   timing.report("pod_scaling", options, {"rows": rows, "sources": pod.sources(rows)}, show=show)
 

@@ -193,7 +193,7 @@ def plot_scaling(result: dict, path: Path) -> None:
   pyplot.close(figure)
 
 
-# How a result becomes a table, where timed_table doesn't serve.
+# How the result of a benchmark becomes a table, where timed_table doesn't serve.
 TABLES = {"quality": quality_table, "pod": pod_table, "pod_scaling": pod_scaling_table}
 
 
@@ -206,7 +206,7 @@ def main(options: Options) -> None:
   """Rewrites each table, and draws each plot, whose result file exists."""
   del options
   results = {path.stem: json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))}
-  tables = {name: TABLES.get(name, timed_table)(result)
+  tables = {name: TABLES.get(result.get("benchmark", name), timed_table)(result)
             for name, result in results.items()}
   if "peers" in results:
     tables["speed"] = speed_table(results["peers"])

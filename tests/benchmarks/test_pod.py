@@ -167,6 +167,9 @@ def test_memory_needed_is_read_from_the_compilers_message():
   message = ("RESOURCE_EXHAUSTED: XLA:TPU compile permanent error. Ran out of memory in memory "
              "space hbm. Used 18.50G of 15.75G hbm. Exceeded hbm capacity by 2.75G.")
   assert pod.memory_needed(message) == 18.5 * 2**30
+  message = ("RESOURCE_EXHAUSTED: Ran out of memory on HBM, the total memory required for HLO "
+             "temporaries (48.00G) exceeds available HBM (15.75G).")
+  assert pod.memory_needed(message) == 48 * 2**30
   assert pod.memory_needed("RESOURCE_EXHAUSTED: no figure") is None
 
 
