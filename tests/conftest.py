@@ -11,7 +11,7 @@ sys.path.append(str(Path(__file__).parent.parent))
 
 # Most of the suite's time is compilation: for programs this small, optimising costs more than it
 # gains. The commands that tests start inherit it.
-os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0 " + os.environ.get("XLA_FLAGS", "")
+os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=1 " + os.environ.get("XLA_FLAGS", "")
 
 # Before JAX makes its backend: its devices are decided once per process.
 import jax
