@@ -15,6 +15,7 @@ import train
 from stylejax.errors import InputError
 from stylejax.training import checkpoint, loop
 
+pytestmark = pytest.mark.processes
 ROOT = Path(__file__).parent.parent.parent
 
 

@@ -19,6 +19,7 @@ from stylejax.errors import InputError
 from stylejax.training import checkpoint, distributed, loop
 from stylejax.training import config as configs
 
+pytestmark = pytest.mark.processes
 ROOT = Path(__file__).parent.parent.parent
 STEPS = 20
 # The rates that the first steps of a training of the default length have. Adam turns the rounding
