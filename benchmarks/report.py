@@ -143,12 +143,8 @@ def _source(result: dict) -> str:
           f"{beside}.")
 
 
-def plot_peers(result: dict, path: Path) -> None:
+def plot_peers(axes, result: dict) -> None:
   """Milliseconds of each way to stylize over the side of the picture."""
-  import matplotlib
-  matplotlib.use("Agg")
-  from matplotlib import pyplot
-  figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
   methods = {}
   for row in result["rows"]:
     task, _, who = row["case"].partition(": ")
@@ -163,19 +159,10 @@ def plot_peers(result: dict, path: Path) -> None:
   axes.set(xscale="log", yscale="log", xlabel="side of the picture, pixels",
            ylabel="milliseconds per picture", title="Stylizing one picture")
   axes.set_xticks(sides, [str(side) for side in sides])
-  axes.minorticks_off()
-  axes.grid(alpha=0.3)
-  axes.legend(fontsize=8)
-  figure.savefig(path, dpi=110)
-  pyplot.close(figure)
 
 
-def plot_scaling(result: dict, path: Path) -> None:
+def plot_scaling(axes, result: dict) -> None:
   """Images/s over chips, weak and strong, beside what perfect scaling would give."""
-  import matplotlib
-  matplotlib.use("Agg")
-  from matplotlib import pyplot
-  figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
   for kind, about in (("weak", "batch_per_chip"), ("strong", "batch")):
     rows = [row for row in result["rows"] if row["scaling"] == kind]
     counts, rates = ([row[key] for row in rows] for key in ("chips", "images_per_second"))
@@ -186,10 +173,22 @@ def plot_scaling(result: dict, path: Path) -> None:
   axes.set(xscale="log", yscale="log", xlabel="chips", ylabel="images per second",
            title="Computed by the compiler and a roofline, not measured")
   axes.set_xticks(counts, [str(count) for count in counts])
+
+
+PLOTS = {"peers": plot_peers, "pod_scaling": plot_scaling}
+
+
+def draw(name: str, result: dict, folder: Path) -> None:
+  """Draws the plot of a result into the folder, over two logarithmic axes."""
+  import matplotlib
+  matplotlib.use("Agg")
+  from matplotlib import pyplot
+  figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
+  PLOTS[name](axes, result)
   axes.minorticks_off()
   axes.grid(alpha=0.3)
   axes.legend(fontsize=8)
-  figure.savefig(path, dpi=110)
+  figure.savefig(folder / f"{name}.png", dpi=110)
   pyplot.close(figure)
 
 
@@ -218,10 +217,8 @@ def main(options: Options) -> None:
                     lambda _, name=name, table=table: f"<!-- {name} -->\n{table}\n<!-- /{name} -->",
                     text, flags=re.S)
     path.write_text(text)
-  if "peers" in results:
-    plot_peers(results["peers"], ROOT / "docs" / "peers.png")
-  if "pod_scaling" in results:
-    plot_scaling(results["pod_scaling"], ROOT / "docs" / "pod_scaling.png")
+  for name in PLOTS.keys() & results.keys():
+    draw(name, results[name], ROOT / "docs")
 
 
 if __name__ == "__main__":

@@ -29,8 +29,11 @@ def test_flags_of_the_user_decide(monkeypatch):
 
 
 def test_an_accelerator_gets_none(monkeypatch):
+  # Also one that is only compiled for, on a machine that has none.
+  assert compiler.compiler_options("tpu") == {}
   monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
   assert compiler.compiler_options() == {}
+  assert compiler.compiler_options("cpu") == compiler.CPU_OPTIONS
 
 
 @pytest.mark.parametrize("unknown", [

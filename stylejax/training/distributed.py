@@ -48,12 +48,12 @@ def join(config: TrainConfig) -> None:
 
 def _detected() -> int:
   """How many processes jax's own detection of clusters finds; 1 where it finds no cluster."""
-  # Not public, but `initialize` would hide all GPUs but one from a lone process under Slurm.
-  from jax._src.clusters import ClusterEnv
-
   with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     try:
+      # Not public, but `initialize` would hide all GPUs but one from a lone process under Slurm.
+      from jax._src.clusters import ClusterEnv
+
       for kind in ClusterEnv._cluster_types:
         if not kind.opt_in_only_method and kind.is_env_present():
           return kind.get_process_count()

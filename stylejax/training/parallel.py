@@ -65,7 +65,7 @@ class ShardMap:
         functools.partial(step, axis_name=AXIS), mesh=self.mesh,
         in_specs=(PartitionSpec(), PartitionSpec(AXIS)), out_specs=PartitionSpec(),
         check_vma=False),
-      donate_argnums=0, compiler_options=compiler_options())
+      donate_argnums=0, compiler_options=compiler_options(devices[0].platform))
 
   def lower(self, state: Any, batch: Any) -> jax.stages.Lowered:
     """The step for a state and a batch of these shapes, lowered but not run.
