@@ -85,12 +85,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
       return 2
   options = tyro.cli(Options, prog="infer.py", description=_DESCRIPTION, args=arguments)
   # Imported only now: --help and a mistyped flag should not wait for JAX.
+  from stylejax.compiler import reuse_memory
   from stylejax.errors import InputError
   from stylejax.inference.batch import stylize_files
   from stylejax.inference.compilation import enable_cache
   from stylejax.inference.files import printable
 
   enable_cache()
+  reuse_memory()
   settings = dataclasses.asdict(options)
   settings["extension"] = settings.pop("format")
   try:
@@ -121,8 +123,7 @@ def _progress() -> Iterator[tuple]:
   bar = Progress(
     TextColumn("stylizing"), BarColumn(), MofNCompleteColumn(),
     TextColumn("{task.fields[rate]}"), TextColumn("left"), TimeRemainingColumn(), console=console)
-  task = None
-  started = 0.0
+  task, started = None, 0.0
 
   def on_progress(done: int, total: int) -> None:
     nonlocal task, started

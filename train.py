@@ -18,6 +18,7 @@ from typing import Annotated
 
 import tyro
 
+from stylejax.compiler import reuse_memory
 from stylejax.data.convert import ShardsConfig, convert
 from stylejax.errors import InputError
 from stylejax.inference.compilation import enable_cache
@@ -71,6 +72,7 @@ def main(argv: list[str] | None = None) -> int:
       convert(options)
     else:
       enable_cache()
+      reuse_memory()
       from stylejax.training.loop import train
 
       train(options)

@@ -18,7 +18,7 @@ def main() -> None:
     runpy.run_module(f"benchmarks.{name}", run_name="__main__")
   elif name in (None, "-h", "--help"):
     print("usage: python -m benchmarks NAME [OPTIONS]\n")
-    print("\n".join(f"  {key:10} {question}" for key, question in questions.items()))
+    print("\n".join(f"  {key:13} {question}" for key, question in questions.items()))
   else:
     print(f"error: benchmark: found {name!r}, expected one of {', '.join(questions)}",
           file=sys.stderr)

@@ -34,7 +34,8 @@ TIMED_COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
     f"{chip} {count:.1f}" for chip, count in cores.items())),
 }
 RATIOS = {"peers": "our time ÷ theirs", "scaling": "images/s ÷ one device's",
-          "input": "pipeline ÷ what a step takes in", "compile": "÷ importing jax and flax"}
+          "input": "pipeline ÷ what a step takes in", "compile": "÷ importing jax and flax",
+          "checkpointing": "÷ without checkpoints"}
 
 
 def quality_table(result: dict) -> str:

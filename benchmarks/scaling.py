@@ -7,16 +7,13 @@ costs, not what more hardware gives.
 """
 
 import dataclasses
-import functools
-import json
-import os
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
 from typing import Literal
 
-from benchmarks import timing
+import jax
+
+from benchmarks import timing, train
+from stylejax.training import config as configs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,52 +35,30 @@ class Options:
   output: Path | None = None
   """JSON file for the result; it is printed as a table either way."""
 
-
-def run_on(options: Options, count: int) -> dict:
-  """The row of one count of devices, measured by `benchmarks.train` in a process of its own."""
-  backend, found = _machine()
-  on_cpu = backend == "cpu"
-  if not on_cpu and count > found:
-    return {"case": f"{options.command} step", "devices": count,
-            "skipped": f"found {found} devices"}
-  environment = dict(os.environ)
-  if on_cpu:
-    environment["XLA_FLAGS"] = (environment.get("XLA_FLAGS", "")
-                                + f" --xla_force_host_platform_device_count={count}")
-  else:
-    chosen = ",".join(str(i) for i in range(count))
-    environment |= {"CUDA_VISIBLE_DEVICES": chosen, "TPU_VISIBLE_DEVICES": chosen}
-  with tempfile.TemporaryDirectory() as folder:
-    output = Path(folder) / "train.json"
-    run = subprocess.run(
-      [sys.executable, "-m", "benchmarks", "train", "--commands", options.command,
-       "--preset", options.preset, "--batch", str(options.batch), "--size", str(options.size),
-       "--repeats", str(options.repeats), "--output", str(output)],
-      env=environment, capture_output=True, text=True)
-    if run.returncode:
-      last = run.stderr.strip().splitlines()[-1:] or ["no message"]
-      return {"case": f"{options.command} step", "devices": count, "skipped": last[0]}
-    return json.loads(output.read_text())["rows"][0]
-
-
-@functools.cache
-def _machine() -> tuple[str, int]:
-  """(backend, devices), asked in another process: a TPU belongs to one process at a time."""
-  run = subprocess.run(
-    [sys.executable, "-c", "import jax; print(jax.default_backend(), len(jax.devices()))"],
-    capture_output=True, text=True, check=True)
-  backend, found = run.stdout.split()
-  return backend, int(found)
+  def check(self) -> None:
+    """Raises InputError on the first setting that can't be measured."""
+    timing.at_least("--counts", min(self.counts, default=0), 1)
+    timing.at_least("--repeats", self.repeats, 1)
 
 
 def main(options: Options) -> dict:
   """Prints the table and returns the result."""
-  rows = [run_on(options, count) for count in options.counts]
-  one = next((row for row in rows if "seconds" in row and row["devices"] == 1), None)
-  for row in rows:
-    if one and "seconds" in row:
-      row["ratio"] = row["images_per_second"] / one["images_per_second"]
-  return timing.report("scaling", options, {"rows": rows})
+  # Of no account but on a CPU, and only before the first look at the devices.
+  jax.config.update("jax_num_cpu_devices", max(options.counts))
+  devices = jax.local_devices()
+  config = configs.COMMANDS[options.command](
+    preset=options.preset, batch=options.batch, size=options.size)
+  found = timing.measure(
+    [train.step_case(options.command, config, devices[:count])
+     for count in options.counts if count <= len(devices)], options.repeats)
+  one = next((row for row in found["rows"] if row["devices"] == 1), None)
+  for row in found["rows"] if one else ():
+    row["ratio"] = row["images_per_second"] / one["images_per_second"]
+  found["rows"] += [
+    {"case": f"{options.command} step", "devices": count,
+     "skipped": f"found {len(devices)} devices"}
+    for count in options.counts if count > len(devices)]
+  return timing.report("scaling", options, found)
 
 
 if __name__ == "__main__":

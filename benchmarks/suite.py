@@ -24,6 +24,7 @@ CASES = {
   "compile": ["--sizes", "512", "--repeats", "5"],
   "memory": ["--sizes", "512", "1024", "2048"],
   "scaling": ["--counts", "1", "2"],
+  "checkpointing": [],
   "peers": [],
 }
 SHORT = {

@@ -26,7 +26,7 @@ import numpy as np
 import tyro
 
 from benchmarks.chips import PEAK_FLOPS
-from stylejax.compiler import compiler_options
+from stylejax.compiler import compiler_options, reuse_memory
 from stylejax.errors import InputError
 from stylejax.inference.files import printable, replacing
 from stylejax.transfer import MIN_SIDE
@@ -124,6 +124,7 @@ def command(main: Callable[[Any], Any], options: type, description: str) -> None
 
   Options that have a `check` are checked first.
   """
+  reuse_memory()
   try:
     given = tyro.cli(options, description=description)
     getattr(given, "check", lambda: None)()

@@ -8,6 +8,7 @@ with its gradient.
 
 import dataclasses
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -54,10 +55,12 @@ class Options:
     timing.at_least("--batch", 1 if self.batch is None else self.batch, 1)
 
 
-def step_case(command: str, config: configs.TrainConfig) -> timing.Case:
-  """The whole step of a command on all local devices, its state donated from call to call."""
+def step_case(command: str, config: configs.TrainConfig,
+              devices: Sequence[jax.Device] | None = None) -> timing.Case:
+  """The whole step of a command, its state donated from call to call; on all devices by default."""
+  devices = jax.local_devices() if devices is None else devices
   config.check()
-  parallel.check_batch(config.batch, config.group)
+  parallel.check_batch(config.batch, config.group, devices)
   state = jax.jit(lambda: init_state(config, command))()
   if command == "transfer":
     state = state.replace(frozen=load_vgg())
@@ -68,7 +71,7 @@ def step_case(command: str, config: configs.TrainConfig) -> timing.Case:
   host["index"] = np.arange(config.batch, dtype=np.int32)
   step = steps.make_step(config)
   flops = timing.direct_flops(step, (state, host))
-  replicas = parallel.make_replicas(config.parallel, step)
+  replicas = parallel.make_replicas(config.parallel, step, devices)
   batch, held = replicas.put_batch(host), [replicas.put_state(state)]
   start = time.perf_counter()
   compiled = replicas.step.lower(held[0], batch).compile()
@@ -79,7 +82,7 @@ def step_case(command: str, config: configs.TrainConfig) -> timing.Case:
     return held[0], metrics
 
   about = {"preset": config.preset, "size": side, "batch": config.batch,
-           "dtype": config.model.dtype, "devices": len(jax.devices())}
+           "dtype": config.model.dtype, "devices": len(devices)}
   return timing.Case(f"{command} step", call, config.batch, about, compiled, flops, seconds)
 
 

@@ -1,4 +1,8 @@
-"""compiler_options: accepted by XLA, silent where they mean nothing, without effect on numbers."""
+"""Options that XLA takes, silent where they mean nothing; memory that malloc keeps."""
+
+import platform
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -41,3 +45,27 @@ def test_an_accelerator_gets_none(monkeypatch):
 def test_a_jaxlib_without_them_gets_none(monkeypatch, unknown):
   monkeypatch.setattr(compiler, "CPU_OPTIONS", unknown)
   assert compiler.compiler_options() == {}
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another libc than glibc")
+def test_freed_memory_is_used_again_instead_of_faulted_in():
+  code = """
+import resource, sys
+import numpy as np
+from stylejax import compiler
+if sys.argv[1] == "reuse":
+  assert compiler.reuse_memory()
+found = []
+for _ in range(4):
+  np.ones(2**25)
+  found.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+print(found[-1] - found[0])
+"""
+  plain, reusing = (int(subprocess.run([sys.executable, "-c", code, how], text=True, check=True,
+                                       stdout=subprocess.PIPE).stdout) for how in ("not", "reuse"))
+  assert reusing < plain / 10, (plain, reusing)
+
+
+def test_other_systems_are_left_alone(monkeypatch):
+  monkeypatch.setattr(compiler.sys, "platform", "darwin")
+  assert not compiler.reuse_memory()
