@@ -190,4 +190,4 @@ def main(options: Options) -> dict:
 
 
 if __name__ == "__main__":
-  timing.command(main, Options, __doc__)
+  timing.command(main, Options, __doc__, alone=False)

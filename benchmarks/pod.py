@@ -67,11 +67,14 @@ class Options(StepOptions):
   topology: tuple[str, ...] = ("v5e:16x16",)
   """Slices: v4, v5e, v5p or v6e and its sides, such as v5e:4x4 or v5p:2x2x1."""
   batch: int | None = None
-  """Pictures of each kind per step, over all chips. Default: 8 for each chip (gan: 6)."""
+  """Pictures of each kind per step, over all chips. Default: --per-chip on each."""
+  per_chip: int = PER_CHIP
+  """Pictures of each kind per step on a chip, down to a multiple of what must stay together."""
 
   def check(self) -> None:
     """Raises InputError on a batch that no slice could take."""
     timing.at_least("--batch", 1 if self.batch is None else self.batch, 1)
+    timing.at_least("--per-chip", self.per_chip, configs.COMMANDS[self.command]().group)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -284,7 +287,7 @@ def main(options: Options) -> int:
   for name in options.topology:
     place = find_slice(name)
     group = configs.COMMANDS[options.command]().group
-    batch = options.batch or PER_CHIP // group * group * len(place.devices)
+    batch = options.batch or options.per_chip // group * group * len(place.devices)
     try:
       rows.append(step_row(options, place, batch))
     except DoesNotFit as error:

@@ -35,7 +35,7 @@ TIMED_COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
 }
 RATIOS = {"peers": "our time ÷ theirs", "scaling": "images/s ÷ one device's",
           "input": "pipeline ÷ what a step takes in", "compile": "÷ importing jax and flax",
-          "checkpointing": "÷ without checkpoints"}
+          "checkpointing": "÷ without checkpoints", "choices": "ours ÷ plain"}
 
 
 def quality_table(result: dict) -> str:

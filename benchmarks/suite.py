@@ -25,6 +25,7 @@ CASES = {
   "memory": ["--sizes", "512", "1024", "2048"],
   "scaling": ["--counts", "1", "2"],
   "checkpointing": [],
+  "choices": [],
   "peers": [],
 }
 SHORT = {

@@ -101,10 +101,14 @@ class Case:
 
 
 def jit_case(name: str, function: Callable, arguments: Sequence, images: int,
-             about: dict[str, Any]) -> Case:
-  """Compiles function(*arguments) on its own and makes a case of it, its arguments in place."""
+             about: dict[str, Any], *, options: dict[str, str] | None = None) -> Case:
+  """Compiles function(*arguments) on its own and makes a case of it, its arguments in place.
+
+  With the compiler options that stylejax takes, unless others are given.
+  """
   arguments = jax.device_put(tuple(arguments))
-  lowered = jax.jit(function, compiler_options=compiler_options()).lower(*arguments)
+  options = compiler_options() if options is None else options
+  lowered = jax.jit(function, compiler_options=options).lower(*arguments)
   start = time.perf_counter()
   compiled = lowered.compile()
   seconds = time.perf_counter() - start
@@ -119,12 +123,15 @@ def direct_flops(function: Callable, arguments: Sequence) -> float | None:
   return cost.get("flops") if cost else None
 
 
-def command(main: Callable[[Any], Any], options: type, description: str) -> None:
+def command(main: Callable[[Any], Any], options: type, description: str, *,
+            alone: bool = True) -> None:
   """Parses the command line, runs main and exits with its status; mistakes of users in one line.
 
-  Options that have a `check` are checked first.
+  Options that have a `check` are checked first. Memory is reused as train.py and infer.py do,
+  unless others run in the same process, which would have it too.
   """
-  reuse_memory()
+  if alone:
+    reuse_memory()
   try:
     given = tyro.cli(options, description=description)
     getattr(given, "check", lambda: None)()
