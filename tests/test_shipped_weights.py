@@ -10,6 +10,7 @@ import stylejax
 from stylejax import transfer
 from stylejax.data.perceptual import load_vgg
 from stylejax.data.pictures import read_picture
+from stylejax.inference import weights
 from stylejax.metrics.style import moment_distance
 
 ASSETS = Path(stylejax.__file__).parent / "assets"
@@ -32,6 +33,12 @@ def test_base_is_whole_and_small(params):
   assert (ASSETS / "weights" / "base.safetensors").stat().st_size <= 5_000_000
   path = jax.tree.leaves((params.content_encoder, params.style_encoder, params.generator))
   assert sum(x.size for x in path) <= 2_000_000
+
+
+@pytest.mark.parametrize("name", [name for names in weights.PACKAGED.values() for name in names])
+def test_files_are_what_their_config_says(name):
+  # load_pretrained takes this for granted.
+  weights.load_weights(ASSETS / "weights" / name)
 
 
 @pytest.mark.parametrize("photo", PHOTOS, ids=lambda p: p.stem)

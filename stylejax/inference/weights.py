@@ -96,18 +96,26 @@ def load_weights(path: str | os.PathLike) -> transfer.Params:
     InputError: the file is missing, is no safetensors file, is cut short, was not written by
       stylejax, or its arrays (names, shapes, dtypes, values) don't fit its config.
   """
-  path = Path(path)
+  return _load(Path(path), ours=False)
+
+
+def _load(path: Path, *, ours: bool) -> transfer.Params:
+  """`load_weights`; of our own files the arrays' shapes are not checked, which takes tracing."""
   arrays, metadata = _read(path)
   config = _config(path, metadata)
-  expected = _expected_shapes(path, config)
   parts = {name.split("/", 1)[0] for name in arrays}
   if not parts:
     raise InputError(f"weights {path}: found no arrays, expected the parts of a stylejax model")
   unknown = sorted(parts - set(PARTS))
   if unknown:
     raise InputError(f"weights {path}: found part {unknown[0]!r}, expected only {', '.join(PARTS)}")
-  wanted = {name: shape for name, shape in expected.items() if name.split("/", 1)[0] in parts}
-  _check(path, arrays, wanted)
+  if not ours:
+    expected = _expected_shapes(path, config)
+    wanted = {name: shape for name, shape in expected.items() if name.split("/", 1)[0] in parts}
+    _check_shapes(path, arrays, wanted)
+  for name, array in arrays.items():
+    if not np.isfinite(array).all():
+      raise InputError(f"weights {path}: found NaN or infinity in {name}, expected finite numbers")
   # One transfer for all leaves: a call for each costs more than the copy.
   device_arrays = jax.device_put({k: v.astype(np.float32) for k, v in arrays.items()})
   nested = _unflatten(device_arrays)
@@ -144,7 +152,7 @@ def load_pretrained(name_or_path: str | os.PathLike = "base") -> transfer.Params
           raise InputError(f"weights {name_or_path}: found no file {path}, expected it in the "
                            "package; reinstall stylejax or give a file with --weights")
         continue
-      loaded = load_weights(path)
+      loaded = _load(path, ours=True)
     if params is None:
       params = loaded
       continue
@@ -235,22 +243,20 @@ def _expected_shapes(path: Path, config: ModelConfig) -> dict[str, tuple[int, ..
                      "expected one written by this version of stylejax") from error
 
 
-def _check(
+def _check_shapes(
     path: Path, arrays: dict[str, np.ndarray], expected: dict[str, tuple[int, ...]]
 ) -> None:
-  """Raises at the first array that is missing, too many, of another shape or not finite."""
+  """Raises at the first array that is missing, too many or of another shape."""
   for name, shape in expected.items():
     if name not in arrays:
       raise InputError(f"weights {path}: found no array {name}, expected one of shape {shape}")
     if arrays[name].shape != shape:
       raise InputError(f"weights {path}: found shape {arrays[name].shape} for {name}, expected "
                        f"{shape}")
-  for name, array in arrays.items():
+  for name in arrays:
     if name not in expected:
       raise InputError(f"weights {path}: found array {name}, expected none of that name in this "
                        "model")
-    if not np.isfinite(array).all():
-      raise InputError(f"weights {path}: found NaN or infinity in {name}, expected finite numbers")
 
 
 def _flatten(params: transfer.Params) -> dict[str, Any]:
