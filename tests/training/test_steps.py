@@ -1,4 +1,4 @@
-"""The three train steps: pure, and losses that fall. Layouts of devices: test_parallel_equal.py."""
+"""The three train steps: the same numbers on any layout of devices, and losses that fall."""
 
 import dataclasses
 
@@ -40,19 +40,32 @@ def some_batch(config, step):
   return batch
 
 
-def run(config, vgg_params, count):
+def run(config, vgg_params, count, *, mode="shard_map", devices=1):
   """(metrics of each step, final state) of a few steps."""
   command = configs.COMMANDS_BY_CONFIG[type(config)]
   state = jax.jit(lambda: init_state(config, command))()
   if command == "transfer":
     # A copy, since the step donates its state, and on one device nothing else would copy it.
     state = state.replace(frozen=jax.tree.map(jnp.copy, vgg_params))
-  replicas = parallel.make_replicas(config.parallel, steps.make_step(config), jax.devices()[:1])
+  replicas = parallel.make_replicas(mode, steps.make_step(config), jax.devices()[:devices])
   state, seen = replicas.put_state(state), []
   for step in range(count):
     state, metrics = replicas.step(state, replicas.put_batch(some_batch(config, step)))
     seen.append(replicas.take_metrics(metrics))
   return seen, jax.device_get(replicas.take_state(state))
+
+
+@pytest.mark.parametrize("name", ["autoencoder", "gan", "transfer"])
+def test_devices_and_mappings_give_the_same_numbers(name, vgg_params):
+  config = CONFIGS[name]
+  expected, state = run(config, vgg_params, 3)
+  for mode, devices in (("shard_map", 8), ("pmap", 2)):
+    found, other = run(config, vgg_params, 3, mode=mode, devices=devices)
+    for a, b in zip(expected, found):
+      assert a.keys() == b.keys()
+      np.testing.assert_allclose([a[k] for k in a], [b[k] for k in a], rtol=2e-4, atol=1e-5)
+    for a, b in zip(jax.tree.leaves(state.params), jax.tree.leaves(other.params)):
+      np.testing.assert_allclose(a, b, rtol=1e-3, atol=2e-4)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
