@@ -29,12 +29,9 @@ CASES = {
   "peers": [],
 }
 SHORT = {
-  "encode": ["--sizes", "64", "--repeats", "3"],
-  "generate": ["--sizes", "64", "--repeats", "3"],
   "stylize": ["--sizes", "128", "--repeats", "3"],
-  "train": ["--preset", "tiny", "--size", "32", "--repeats", "3"],
+  "train": ["--commands", "autoencoder", "--preset", "tiny", "--size", "32", "--repeats", "3"],
   "input": ["--size", "64", "--workers", "0", "--batches", "3", "--repeats", "2", "--no-step"],
-  "memory": ["--sizes", "64", "--preset", "tiny"],
 }
 
 
