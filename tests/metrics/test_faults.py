@@ -57,7 +57,7 @@ def stripes(picture):
 
 def droplet(picture):
   y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
-  spot = np.exp(-((y - 120) ** 2 + (x - 70) ** 2) / (2 * 8**2))
+  spot = np.exp(-((y - 120) ** 2 + (x - 70) ** 2) / (2 * 4**2))
   return picture + spot[..., None] * np.array([1.0, -0.5, -0.8])
 
 
