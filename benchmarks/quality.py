@@ -25,7 +25,8 @@ import rich.progress
 import rich.table
 
 from benchmarks import curves, efficientnet
-from benchmarks.judges import FAULTS, Cache, Judges, alarms, evaluate, painter, summarize
+from benchmarks.judges import (
+  FAULTS, VERSION, Cache, Judges, alarms, evaluate, painter, summarize)
 from benchmarks.methods import (
   IDENTITY,
   STYLE_ITSELF,
@@ -37,6 +38,7 @@ from benchmarks.methods import (
   optimised_methods,
   our_methods,
   our_painter,
+  params_version,
   square,
 )
 from benchmarks.pairs import Pair, eight_bits, read, read_pairs, sha256
@@ -184,7 +186,7 @@ def _run(options: argparse.Namespace, command: list[str]) -> None:
   }
   if params is not None:
     strengths = {row: m.strength for row, m in methods.items() if m.strength is not None}
-    at_sizes = _faults_at(paint, pairs, options.fault_sizes)
+    at_sizes = _faults_at(options.fault_sizes, pairs, paint, params_version(params), cache)
     comparison = curves.compare(rows, strengths, others)
     at_own = {"the contents' own size": found_faults[row]
               for row, strength in strengths.items() if strength == 1}
@@ -238,16 +240,20 @@ def _on_sheet(methods: Mapping[str, Method]) -> dict[str, Method]:
 
 
 def _faults_at(
-  paint: OurPainter, pairs: Sequence[Pair], sizes: Sequence[int]
+  sizes: Sequence[int], pairs: Sequence[Pair], paint: OurPainter, version: str, cache: Cache
 ) -> dict[str, dict[str, int]]:
   """{side: {fault: pictures with it}} of squares of the contents, at strength 1."""
+  def measure(pair: Pair, side: int) -> dict[str, np.ndarray]:
+    content = square(read(pair.content), side)
+    painted = eight_bits(paint(pair, content, 1.0)) / np.float32(255)
+    return {fault: np.asarray(score) for fault, score in find_faults(painted, content).items()}
+
   found = {}
   for side in sizes:
     scores = []
     for pair in pairs:
-      content = square(read(pair.content), side)
-      painted = eight_bits(paint(pair, content, 1.0)) / np.float32(255)
-      scores.append(find_faults(painted, content))
+      key = " ".join([VERSION, version, str(side), sha256(pair.content), sha256(pair.style)])
+      scores.append(cache.numbers(key, lambda pair=pair: measure(pair, side)))
     found[str(side)] = alarms({fault: np.array([s[fault] for s in scores]) for fault in FAULTS})
   return found
 

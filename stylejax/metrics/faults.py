@@ -1,8 +1,8 @@
 """Faults that a net can paint and that are in neither of its pictures: border, grid and blotch.
 
 NumPy on the host: pictures come in many sizes, and no measure here is worth a compilation. Each
-score is in units of its alarm: above 1 the fault is there. The limits were set on photographs and
-paintings, so that hardly any of them alarms beside a content picture that isn't its own.
+score is in units of its alarm: above 1 the fault is there. The limits were set so that recoloured
+photographs never alarm beside their originals, and paintings hardly ever beside a photograph.
 """
 
 import numpy as np
