@@ -26,7 +26,16 @@ import rich.table
 
 from benchmarks import curves, efficientnet
 from benchmarks.judges import (
-  FAULTS, VERSION, Cache, Judges, alarms, evaluate, painter, summarize)
+  FAULTS,
+  VERSION,
+  Cache,
+  Judges,
+  Rows,
+  alarms,
+  evaluate,
+  painter,
+  summarize,
+)
 from benchmarks.methods import (
   IDENTITY,
   STYLE_ITSELF,
@@ -132,68 +141,43 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace, command: list[str]) -> None:
   started = time.time()
-  for flag in ("output", "sheet"):
-    path = getattr(options, flag)
-    if path is not None:
-      check_writable(path, flag)
-  if options.sheet is not None and options.sheet.suffix.lower() != ".png":
-    raise InputError(f"sheet {options.sheet}: found {options.sheet.suffix!r}, expected .png")
-  if options.cache is not None and options.cache.exists() and not options.cache.is_dir():
-    raise InputError(f"cache {options.cache}: found a file, expected a folder")
+  _check_outputs(options)
   pairs = read_pairs(options.pairs, options.root, options.limit)
-  vgg_params, vgg_version = load_vgg(options.vgg), _vgg_version(options.vgg)
-  methods = baseline_methods(options.reference)
-  lite, skipped = lite_methods()
-  methods |= lite
-  methods |= optimised_methods(vgg_params, options.optimise, vgg_version)
-  others = [row for row in methods if row not in (IDENTITY, STYLE_ITSELF)]
+  vgg_params, vgg_version = load_vgg(options.vgg), sha256(options.vgg) if options.vgg else "package"
+  others, skipped = _other_methods(options, vgg_params, vgg_version)
   params = None if options.baselines_only else load_pretrained(options.weights)
-  if params is not None:
-    paint = our_painter(params)
-    methods |= our_methods(params, options.strengths, paint)
-  second, second_version = efficientnet.load(), efficientnet.version()
-  skips = [text for text in (skipped, None if second else efficientnet.MISSING) if text]
-  judges = Judges(vgg_params, load_lpips_heads(), second, f"{vgg_version} {second_version}",
-                  options.own_size)
-  cache = Cache(options.cache)
-  console = rich.console.Console(stderr=True)
-  parts = (*rich.progress.Progress.get_default_columns(), rich.progress.MofNCompleteColumn())
-  with rich.progress.Progress(*parts, console=console) as bar:
-    task = bar.add_task("pictures", total=len(pairs) * len(methods))
-    rows, crops = evaluate(pairs, methods, judges, cache=cache,
-                           on_progress=lambda: bar.advance(task))
+  paint = None if params is None else our_painter(params)
+  ours = {} if params is None else our_methods(params, options.strengths, paint)
+  methods, cache = others | ours, Cache(options.cache)
+  second = efficientnet.load()
+  judges = Judges(vgg_params, load_lpips_heads(), second,
+                  f"{vgg_version} {efficientnet.version()}", options.own_size)
+  rows, crops = _evaluate_with_bar(pairs, methods, judges, cache)
   summary = summarize(rows, crops)
-  found_faults = {row: alarms(columns) for row, columns in rows.items()}
   results = {
     "question": "content kept and style reached on pairs that training never saw",
     "note": NOTE,
     "command": command,
     **environment(),
-    "skipped": skips,
+    "skipped": skipped if second else [*skipped, efficientnet.MISSING],
     "content_columns_at": "own size" if options.own_size else "256×256",
     "perceptual": vgg_version,
-    "weights": None if options.baselines_only else str(options.weights),
+    "weights": None if params is None else str(options.weights),
     "pairs": [
       {"name": pair.name, "content_sha256": sha256(pair.content),
        "style_sha256": sha256(pair.style)}
       for pair in pairs
     ],
     "rows": {
-      row: {"summary": summary[row], "faults": found_faults[row], "strength": methods[row].strength,
-            "values": {k: v.tolist() for k, v in columns.items()}}
+      row: {"summary": summary[row], "faults": alarms(columns), "strength": methods[row].strength,
+            "values": {k: np.round(v, 6).tolist() for k, v in columns.items()}}
       for row, columns in rows.items()
     },
   }
   if params is not None:
-    strengths = {row: m.strength for row, m in methods.items() if m.strength is not None}
-    at_sizes = _faults_at(options.fault_sizes, pairs, paint, params_version(params), cache)
-    comparison = curves.compare(rows, strengths, others)
-    at_own = {"the contents' own size": found_faults[row]
-              for row, strength in strengths.items() if strength == 1}
-    results |= {
-      "faults_at": at_sizes, "at_their_content": comparison,
-      "goals": curves.goals(rows, strengths, comparison,
-                            at_own | {f"{side} px": n for side, n in at_sizes.items()})}
+    faults = _faults_at(options.fault_sizes, pairs, paint, params_version(params), cache)
+    strengths = {row: method.strength for row, method in ours.items()}
+    results |= _verdicts(rows, strengths, list(others), faults)
   results["seconds"] = round(time.time() - started, 1)
   if options.output is not None:
     _write_json(options.output, results)
@@ -204,6 +188,51 @@ def _run(options: argparse.Namespace, command: list[str]) -> None:
     with replacing(options.sheet) as temporary:
       sheet.save(temporary, format="PNG")
   _print(results)
+
+
+def _check_outputs(options: argparse.Namespace) -> None:
+  for flag in ("output", "sheet"):
+    path = getattr(options, flag)
+    if path is not None:
+      check_writable(path, flag)
+  if options.sheet is not None and options.sheet.suffix.lower() != ".png":
+    raise InputError(f"sheet {options.sheet}: found {options.sheet.suffix!r}, expected .png")
+  if options.cache is not None and options.cache.exists() and not options.cache.is_dir():
+    raise InputError(f"cache {options.cache}: found a file, expected a folder")
+
+
+def _other_methods(
+  options: argparse.Namespace, vgg_params: Mapping[str, Any], vgg_version: str
+) -> tuple[dict[str, Method], list[str]]:
+  """All rows but ours, and why some are left out."""
+  lite, reason = lite_methods()
+  methods = baseline_methods(options.reference) | lite
+  methods |= optimised_methods(vgg_params, options.optimise, vgg_version)
+  return methods, [reason] if reason else []
+
+
+def _evaluate_with_bar(
+  pairs: Sequence[Pair], methods: Mapping[str, Method], judges: Judges, cache: Cache
+) -> tuple[Rows, dict[str, np.ndarray]]:
+  console = rich.console.Console(stderr=True)
+  columns = (*rich.progress.Progress.get_default_columns(), rich.progress.MofNCompleteColumn())
+  with rich.progress.Progress(*columns, console=console) as bar:
+    task = bar.add_task("pictures", total=len(pairs) * len(methods))
+    return evaluate(pairs, methods, judges, cache=cache, on_progress=lambda: bar.advance(task))
+
+
+def _verdicts(
+  rows: Rows, strengths: Mapping[str, float], others: Sequence[str],
+  faults: Mapping[str, Mapping[str, int]],
+) -> dict[str, Any]:
+  """Our curve at the others' content, and what the model is held to."""
+  comparison = curves.compare(
+    rows, strengths, [row for row in others if row not in (IDENTITY, STYLE_ITSELF)])
+  named = {"the contents' own size": alarms(rows[row])
+           for row, strength in strengths.items() if strength == 1}
+  named |= {f"{side} px": counts for side, counts in faults.items()}
+  return {"faults_at": faults, "at_their_content": comparison,
+          "goals": curves.goals(rows, strengths, comparison, named)}
 
 
 def _print(results: dict[str, Any]) -> None:
@@ -290,10 +319,6 @@ def _table(rows: Mapping[str, Mapping], count: int) -> rich.table.Table:
     table.add_row(row, *(f"{c['mean']:.3f}\n[{c['low']:.2f}, {c['high']:.2f}]" for c in cells),
                   ", ".join(str(found["faults"][fault]) for fault in FAULTS))
   return table
-
-
-def _vgg_version(path: Path | None) -> str:
-  return sha256(path) if path else "package"
 
 
 def _write_json(path: Path, value: Any) -> None:

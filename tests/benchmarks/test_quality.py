@@ -111,8 +111,9 @@ def test_command_without_the_extra(folder, capsys, monkeypatch):
   efficientnet.load.cache_clear()
   output = folder / "results.json"
   assert quality.main(["--pairs", str(folder / "lists/pairs.csv"), "--baselines-only",
-                       "--output", str(output)]) == 0
+                       "--own-size", "--output", str(output)]) == 0
   results = json.loads(output.read_text())
+  assert results["content_columns_at"] == "own size"
   assert len(results["skipped"]) == 2 and "pip install '.[bench]'" in capsys.readouterr().out
   assert len(results["rows"]) == 3 and "goals" not in results
   assert not any("lite0" in column for row in results["rows"].values() for column in row["summary"])
