@@ -188,13 +188,16 @@ def color_moments(content: np.ndarray, style: np.ndarray) -> np.ndarray:
 def draw_sheet(
   pairs: Sequence[Pair], painters: dict[str, Painter], *, height: int = 200
 ) -> Image.Image:
-  """A picture with a line for each pair: content, style, then what each method made of them."""
+  """A picture with a line for each pair: content, style, then what each method made of them.
+
+  The painters return [H, W, 3] uint8, as those of `judges.painter` do.
+  """
   heads = ["content", "style", *painters]
   lines = []
   for pair in pairs:
     content, style = (Image.fromarray(eight_bits(read(p))) for p in (pair.content, pair.style))
     size = max(1, round(content.width * height / content.height)), height
-    painted = [Image.fromarray(eight_bits(paint(pair))) for paint in painters.values()]
+    painted = [Image.fromarray(paint(pair)) for paint in painters.values()]
     style = style.resize((max(1, round(style.width * height / style.height)), height),
                          Image.LANCZOS)
     # Some methods paint in another frame; on the sheet all have the content's shape.

@@ -193,6 +193,17 @@ def test_optimised_pixels_start_from_moved_colours(folder, monkeypatch):
   assert method.slow and not methods.optimised_methods({}, (), "net")
 
 
+def test_sheet_shows_what_was_painted(folder):
+  """The identity copy, as a cached painter gives it, looks on the sheet as the content does."""
+  pair = pairs.read_pairs(folder / "lists/pairs.csv")[0]
+  identity = methods.baseline_methods()[methods.IDENTITY]
+  paint = painter(methods.IDENTITY, identity, Cache(None))
+  sheet = np.asarray(methods.draw_sheet([pair], {"copy": paint}, height=72), float)
+  content, copy = sheet[26:98, 6:78], sheet[26:98, -78:-6]
+  np.testing.assert_array_equal(copy, content)
+  assert content.std() > 20
+
+
 def test_square_cuts_the_middle():
   picture = np.zeros((60, 120, 3), np.float32)
   picture[:, 40:80] = 1
