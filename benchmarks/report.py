@@ -11,16 +11,19 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import timing
+from benchmarks import curves, timing
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "docs" / "results"
-PAGES = ("README.md", "docs/benchmarks.md", "docs/pod.md", "stylejax/assets/MODEL_CARD.md")
+PAGES = ("README.md", "docs/benchmarks.md", "docs/pod.md", "docs/quality.md",
+         "stylejax/assets/MODEL_CARD.md")
 
 QUALITY_COLUMNS = {
-  "content": "content: LPIPS-form VGG ↓", "ssim": "content: SSIM ↑",
-  "style": "style: VGG moments ↓", "style_ratio": "style ÷ identity copy's ↓",
-  "color": "colours: sliced W1 ↓"}
+  "content": "content: LPIPS-form VGG ↓", "content_lite0": "content: EffNet-lite0 ↓",
+  "ssim": "content: SSIM ↑", "style": "style: VGG moments ↓",
+  "style_lite0": "style: EffNet-lite0 moments ↓", "style_ratio": "style ÷ identity copy's ↓",
+  "color": "colours: sliced W1 ↓", "kid": "kernel distance of crops ↓"}
+SHORT_COLUMNS = ("content", "content_lite0", "style", "style_lite0", "color")
 # Key of a row, heading, and how a value is written.
 TIMED_COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
   "images_per_second": ("images/s", "{:.3g}".format),
@@ -38,20 +41,45 @@ RATIOS = {"peers": "our time ÷ theirs", "scaling": "images/s ÷ one device's",
           "checkpointing": "÷ without checkpoints", "choices": "ours ÷ plain"}
 
 
-def quality_table(result: dict) -> str:
-  """Mean and 95 % bootstrap interval of each method and column."""
-  lines = ["| method | " + " | ".join(QUALITY_COLUMNS.values()) + " |",
-           "|---|" + "---|" * len(QUALITY_COLUMNS)]
-  for name, row in result["rows"].items():
-    cells = []
-    for column in QUALITY_COLUMNS:
-      cell = row["summary"][column]
-      cells.append(f"{cell['mean']:.3f} [{cell['low']:.2f}, {cell['high']:.2f}]")
+def quality_table(result: dict, *, short: bool = False) -> str:
+  """Mean and 95 % bootstrap interval of each method and column, and pictures with faults.
+
+  The short one has few columns and, of ours, strength 1 alone.
+  """
+  rows = {name: row for name, row in result["rows"].items()
+          if not short or row.get("strength") in (None, 1)}
+  columns = {key: heading for key, heading in QUALITY_COLUMNS.items()
+             if all(key in row["summary"] for row in rows.values())
+             and (not short or key in SHORT_COLUMNS)}
+  faults = list(next(iter(rows.values())).get("faults", ()))
+  heads = [*columns.values(), *([f"with a {', '.join(faults)}"] if faults else [])]
+  lines = ["| method | " + " | ".join(heads) + " |", "|---|" + "---|" * len(heads)]
+  for name, row in rows.items():
+    cells = [f"{cell['mean']:.3f} [{cell['low']:.2f}, {cell['high']:.2f}]"
+             for cell in map(row["summary"].get, columns)]
+    cells += [", ".join(str(row["faults"][fault]) for fault in faults)] if faults else []
     lines.append(f"| {name} | " + " | ".join(cells) + " |")
   machine, versions = result["machine"], result["versions"]
   lines += ["", f"{len(result['pairs'])} pairs that training never saw. {result['note']} "
             f"`{' '.join(result['command'])}` on {machine['processor']}, {machine['cpus']} cores, "
             f"jax {versions['jax']}, {result['date'][:10]}."]
+  return "\n".join(lines)
+
+
+def goals_table(result: dict) -> str:
+  """What the shipped weights are held to, and our curve at other methods' content."""
+  lines = ["| goal | found | holds |", "|---|---|---|"]
+  lines += [f"| {goal['goal']} | {goal['found']} | {'yes' if goal['holds'] else '**no**'} |"
+            for goal in result["goals"]]
+  lines += ["", "| at the content of | by | content | their style | our style | ours ÷ theirs |",
+            "|---|---|---|---|---|---|"]
+  for other, backbones in result["at_their_content"].items():
+    for backbone, found in backbones.items():
+      ratio = found["ratio"]
+      ours = (f"{found['ours']:.3f} | {ratio['mean']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}]"
+              if ratio else " | not reached")
+      lines.append(f"| {other} | {backbone} | {found['content']:.3f} | {found['theirs']:.3f} | "
+                   f"{ours} |")
   return "\n".join(lines)
 
 
@@ -176,19 +204,48 @@ def plot_scaling(axes, result: dict) -> None:
   axes.set_xticks(counts, [str(count) for count in counts])
 
 
-PLOTS = {"peers": plot_peers, "pod_scaling": plot_scaling}
+def plot_quality(panels, result: dict) -> None:
+  """Style reached over content moved, one panel a net: our curve, the other methods' points."""
+  rows = result["rows"]
+  ours = sorted((row for row in rows if rows[row].get("strength") is not None),
+                key=lambda row: rows[row]["strength"])
+  for axes, (backbone, columns) in zip(panels, curves.BACKBONES.items(), strict=True):
+    axes.set(xlabel="content distance: to the left more is kept", title=backbone,
+             ylabel="style distance: further down more is reached")
+    if columns[0] not in next(iter(rows.values()))["summary"]:
+      axes.set(title=f"{backbone}: not measured")
+      continue
+    points = {row: [found["summary"][column] for column in columns] for row, found in rows.items()}
+    if ours:
+      x, y = ([points[row][axis]["mean"] for row in ours] for axis in range(2))
+      axes.plot(x, y, marker="o", linewidth=2.5, label="stylejax over strength")
+      for row, *at in zip(ours, x, y):
+        axes.annotate(f"{rows[row]['strength']:g}", at, xytext=(5, 5), textcoords="offset points",
+                      fontsize=7)
+    for row in (row for row in rows if row not in ours):
+      (x, x_low, x_high), (y, y_low, y_high) = (
+        (at["mean"], at["mean"] - at["low"], at["high"] - at["mean"]) for at in points[row])
+      axes.errorbar(x, y, xerr=[[x_low], [x_high]], yerr=[[y_low], [y_high]], marker="s",
+                    capsize=2, linestyle="none", label=row)
+
+
+PLOTS = {"peers": plot_peers, "pod_scaling": plot_scaling, "quality": plot_quality}
+PANELS = {"quality": 2}
 
 
 def draw(name: str, result: dict, folder: Path) -> None:
-  """Draws the plot of a result into the folder, over two logarithmic axes."""
+  """Draws the plot of a result into the folder, one panel or several side by side."""
   import matplotlib
   matplotlib.use("Agg")
   from matplotlib import pyplot
-  figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
-  PLOTS[name](axes, result)
-  axes.minorticks_off()
-  axes.grid(alpha=0.3)
-  axes.legend(fontsize=8)
+  count = PANELS.get(name, 1)
+  figure, panels = pyplot.subplots(1, count, figsize=(7 if count == 1 else 5.5 * count, 4),
+                                   layout="constrained", squeeze=False)
+  PLOTS[name](panels[0, 0] if count == 1 else panels[0], result)
+  for axes in panels[0]:
+    axes.minorticks_off()
+    axes.grid(alpha=0.3)
+  panels[0, -1].legend(fontsize=8)
   figure.savefig(folder / f"{name}.png", dpi=110)
   pyplot.close(figure)
 
@@ -210,6 +267,10 @@ def main(options: Options) -> None:
             for name, result in results.items()}
   if "peers" in results:
     tables["speed"] = speed_table(results["peers"])
+  if "quality" in results:
+    tables["quality_short"] = quality_table(results["quality"], short=True)
+  if "goals" in results.get("quality", {}):
+    tables["goals"] = goals_table(results["quality"])
   for page in PAGES:
     path = ROOT / page
     text = path.read_text()

@@ -3,7 +3,7 @@
 Pictures are [B, H, W, 3] RGB float in [0, 1]; every function returns one number a picture, [B].
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -123,6 +123,27 @@ def lpips_from_features(
     difference = jnp.square(_unit(features[layer]) - _unit(reference[layer]))
     total += jnp.mean(difference @ heads[layer], axis=(1, 2))
   return total
+
+
+def feature_distance(
+  features: Mapping[str, jax.Array], reference: Mapping[str, jax.Array], layers: Sequence[str]
+) -> jax.Array:
+  """The LPIPS form on any net, without fitted heads.
+
+  d = (1/L) Σ_l (1/H_l W_l) Σ_p Σ_c (f̂_lpc − ĝ_lpc)²,   f̂ = f / ‖f‖ over the channels of a pixel
+
+  Args:
+    features: {layer: [B, H, W, C]}.
+    reference: of the same shapes.
+    layers: the L layers to compare.
+
+  Returns:
+    [B], 0 for equal features, at most 4.
+  """
+  distances = [
+    jnp.square(_unit(features[layer]) - _unit(reference[layer])).sum(-1).mean((1, 2))
+    for layer in layers]
+  return jnp.mean(jnp.stack(distances), axis=0)
 
 
 def check_pair(picture: jax.Array, reference: jax.Array) -> None:

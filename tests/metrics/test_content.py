@@ -8,7 +8,14 @@ import torch
 
 from stylejax import InputError
 from stylejax.data.perceptual import load_lpips_heads, load_vgg
-from stylejax.metrics.content import LPIPS_LAYERS, lpips_from_features, lpips_vgg, psnr, ssim
+from stylejax.metrics.content import (
+  LPIPS_LAYERS,
+  feature_distance,
+  lpips_from_features,
+  lpips_vgg,
+  psnr,
+  ssim,
+)
 
 
 @pytest.fixture
@@ -134,3 +141,22 @@ class TestLpipsForm:
   def test_wrong_shapes(self):
     with pytest.raises(InputError, match="pictures to compare: found shapes"):
       lpips_vgg({}, {}, jnp.zeros((1, 16, 16, 3)), jnp.zeros((1, 16, 18, 3)))
+
+
+def test_distance_without_heads(features):
+  """Against the definition in float64; 0 for the same features, 4 for opposite ones."""
+  a, b, _ = features
+  b = {layer: value + 0.1 for layer, value in b.items()}
+  a = {layer: value + 0.1 for layer, value in a.items()}
+  layers = LPIPS_LAYERS[:3]
+
+  def unit(x):
+    x = x.astype(np.float64)
+    return x / np.sqrt((x**2).sum(-1, keepdims=True))
+
+  want = np.mean([((unit(a[k]) - unit(b[k])) ** 2).sum(-1).mean((1, 2)) for k in layers], axis=0)
+  np.testing.assert_allclose(jax.jit(feature_distance, static_argnums=2)(a, b, layers), want,
+                             rtol=1e-5)
+  np.testing.assert_array_equal(feature_distance(a, a, layers), 0)
+  opposite = {layer: -value for layer, value in a.items()}
+  np.testing.assert_allclose(feature_distance(a, opposite, layers), 4, rtol=1e-5)
