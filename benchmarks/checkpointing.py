@@ -8,7 +8,6 @@ checkpoint, saved as `train.py` saves it, and ends when it is on disk; the other
 
 import dataclasses
 import itertools
-import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -72,8 +71,8 @@ def main(options: Options) -> dict:
       seconds[name].append(window(case, options.every, kind, text))
       print(f"{repeat + 1} of {options.repeats}, {name}: {seconds[name][-1]:.2f} s", flush=True)
   rows = [{"case": f"{options.every} steps, {name}", **case.about,
-           "seconds": {"median": statistics.median(times), "low": min(times), "high": max(times)},
-           "images_per_second": options.every * options.batch / statistics.median(times)}
+           "seconds": (found := timing.spread(times)),
+           "images_per_second": options.every * options.batch / found["median"]}
           for name, times in seconds.items()]
   rows[1]["ratio"] = rows[1]["seconds"]["median"] / rows[0]["seconds"]["median"]
   return timing.report("checkpointing", options, {"rows": rows})

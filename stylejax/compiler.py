@@ -11,7 +11,7 @@ import sys
 import jax
 
 # XLA's CPU backend hands convolutions and matrix products to YNNPACK by default; its older kernels
-# run these nets a quarter to a third faster. Reductions are better off with YNNPACK.
+# run these nets faster: `python -m benchmarks choices`. Reductions are better off with YNNPACK.
 FLAG = "xla_cpu_experimental_ynn_fusion_type"
 CPU_OPTIONS = {FLAG: "LIBRARY_FUSION_TYPE_REDUCE"}
 
@@ -52,10 +52,9 @@ def reuse_memory() -> bool:
   """Makes this process keep the memory that it frees, which on a CPU under Linux saves time.
 
   XLA asks malloc for the temporary arrays of every call. glibc takes blocks of that size from the
-  system and gives them back after the call, so that every page is zeroed and mapped anew: a tenth
-  of the time of a stylization at 512×512. Programs with more than 64 MB of them gain nothing, since
-  the arenas of XLA's threads end there. It concerns the whole process, hence it is left to the
-  program; train.py and infer.py do it.
+  system and gives them back after the call, so that every page is zeroed and mapped anew. Programs
+  with more than 64 MB of them gain nothing, since the arenas of XLA's threads end there. It
+  concerns the whole process, hence it is left to the program; train.py and infer.py do it.
 
   Returns:
     Whether there is a glibc that took it.

@@ -47,7 +47,7 @@ def main(options: Options) -> None:
   import jax
 
   params = stylejax.load_pretrained(options.weights)
-  paint = jax.jit(stylejax.stylize)
+  paint = jax.jit(stylejax.stylize, compiler_options=stylejax.compiler_options())
   artworks, side = find_pictures(options.style), options.size
   styles = [square(path, 256) for path in artworks]
   rows = [[np.ones((side, side, 3))] + [square(path, side) for path in artworks]]
