@@ -6,7 +6,6 @@ This is what infer.py calls. What the outputs are called is decided in plan.py; 
 
 import contextlib
 import dataclasses
-import functools
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,11 +16,11 @@ import jax
 import numpy as np
 
 from stylejax import transfer
-from stylejax.compiler import compiler_options
 from stylejax.data.pictures import Picture, read_picture
 from stylejax.errors import InputError
 from stylejax.inference import pictures
 from stylejax.inference.plan import Job, check_number, plan_outputs
+from stylejax.inference.traces import compiled_step
 from stylejax.inference.weights import load_pretrained
 
 MAX_SIZE = 16_384
@@ -29,12 +28,6 @@ MAX_SIZE = 16_384
 
 MAX_STYLE_SIZE = 4_096
 """Largest shorter side at which a style may be read, in pixels."""
-
-
-@functools.cache
-def _jit(step: Callable) -> Callable:
-  """One of the steps, compiled; apart instead of one `stylize`, so nothing is read twice."""
-  return jax.jit(step, compiler_options=compiler_options())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,12 +117,12 @@ def stylize_files(
   codes = {}
   for index, path in enumerate(styles):
     try:
-      codes[index] = _jit(transfer.encode_style)(
+      codes[index] = compiled_step(transfer.encode_style)(
         params, pictures.style_pixels(_read(path), style_size))
     except InputError as error:
       skip(error, alone=len(names) == 1)
   if seed is not None:
-    codes[len(styles)] = _jit(transfer.sample_style)(params, jax.random.key(seed))
+    codes[len(styles)] = compiled_step(transfer.sample_style)(params, jax.random.key(seed))
   if not codes:
     raise InputError(f"--style: found no readable picture among {len(styles)}, expected one or "
                      f"more; {skipped[0]}")
@@ -143,9 +136,9 @@ def stylize_files(
         skip(picture, alone=len(jobs) == 1)
       else:
         with _memory_errors(job.content):
-          content_code = _jit(transfer.encode_content)(params, picture.rgb)
+          content_code = compiled_step(transfer.encode_content)(params, picture.rgb)
           for done, (index, style_code) in enumerate(codes.items()):
-            rgb = np.asarray(_jit(transfer.generate)(
+            rgb = np.asarray(compiled_step(transfer.generate)(
                 params, content_code, style_code, strength=np.float32(strength)))
             writer.write(job.outputs[index], rgb, picture.alpha, quality)
             written.append(job.outputs[index])
