@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import sys
+import warnings
 import zlib
 from pathlib import Path
 from typing import Any
@@ -206,13 +207,15 @@ def _forget_closed_loops() -> None:
 
   Orbax gives up at the first, and tensorstore then reports the others to a loop that is no more.
   """
-  show = sys.excepthook
+  show = sys.unraisablehook
 
-  def hook(kind, error, traceback):
-    if not (kind is RuntimeError and str(error) == "Event loop is closed"):
-      show(kind, error, traceback)
+  def hook(found):
+    if not (isinstance(found.exc_value, RuntimeError)
+            and str(found.exc_value) == "Event loop is closed"):
+      show(found)
 
-  sys.excepthook = hook
+  sys.unraisablehook = hook
+  warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
 
 
 def _sum(path: Path) -> list[int]:

@@ -115,7 +115,8 @@ def test_a_disk_without_room_stops_the_run_and_keeps_the_last_checkpoint(whole, 
     env=os.environ | {"PYTHONPATH": str(ROOT), "JAX_NUM_CPU_DEVICES": "1", "STYLEJAX_CACHE": ""},
     capture_output=True, preexec_fn=no_room)
   assert run.returncode == 2
-  (line,) = run.stderr.splitlines()
+  assert run.stderr.count("\n") == 1, run.stderr
+  line = run.stderr.strip()
   assert line.startswith(f"error: checkpoint {workdir}/checkpoints/4: found")
   assert line.endswith("expected room to write; that of step 2 is kept")
   assert train.main(command(workdir, "--resume")) == 0

@@ -53,10 +53,7 @@ def start_two(argv):
   with socket.socket() as free:
     free.bind(("127.0.0.1", 0))
     address = f"127.0.0.1:{free.getsockname()[1]}"
-  env = os.environ | {"JAX_NUM_CPU_DEVICES": "4", "PYTHONPATH": str(ROOT),
-                      # Otherwise each compiles the same program, on the cores that they share.
-                      "JAX_SHARE_BINARY_BETWEEN_HOSTS": "true",
-                      "JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir}
+  env = os.environ | {"JAX_NUM_CPU_DEVICES": "4", "PYTHONPATH": str(ROOT)}
   return [subprocess.Popen(
     [sys.executable, str(ROOT / "train.py"), *argv, "--coordinator", address, "--processes", "2",
      "--process", str(i)], env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
