@@ -26,13 +26,13 @@ QUALITY_COLUMNS = {
 SHORT_COLUMNS = ("content", "content_lite0", "style", "style_lite0", "color")
 # Key of a row, heading, and how a value is written.
 TIMED_COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
-  "images_per_second": ("images/s", "{:.3g}".format),
+  "images_per_second": ("images/s", timing.digits),
   "share_of_matrix_product": ("of the matrix-product rate", "{:.2f}".format),
-  "gflop": ("GFLOP", "{:.3g}".format),
+  "gflop": ("GFLOP", timing.digits),
   "peak_mib": ("memory, MiB", "{:.0f}".format),
   "compile_seconds": ("compilation, s", "{:.1f}".format),
   "ratio": ("ratio", "{:.2f}".format),
-  "images_per_second_per_core": ("images/s per core", "{:.3g}".format),
+  "images_per_second_per_core": ("images/s per core", timing.digits),
   "cores_per_chip": ("cores for one chip", lambda cores: ", ".join(
     f"{chip} {count:.1f}" for chip, count in cores.items())),
 }
@@ -97,7 +97,7 @@ def timed_table(result: dict) -> str:
     cells = [timing.label(row)]
     if timed:
       low, median, high = (1e3 * row["seconds"][key] for key in ("low", "median", "high"))
-      cells.append(f"{median:.3g} [{low:.3g}, {high:.3g}]")
+      cells.append("{} [{}, {}]".format(*map(timing.digits, (median, low, high))))
     cells += ["" if row.get(key) is None else write(row[key])
               for key, (_, write) in columns.items()]
     lines.append("| " + " | ".join(cells) + " |")

@@ -259,8 +259,15 @@ def print_table(result: dict[str, Any]) -> None:
     for key, unit in (("images_per_second", "images/s"), ("share_of_matrix_product", "of product"),
                       ("peak_mib", "MiB"), ("compile_seconds", "s to compile"), ("ratio", "×")):
       if row.get(key) is not None:
-        parts.append(f"{row[key]:.3g} {unit}")
+        parts.append(f"{digits(row[key])} {unit}")
     print("  ".join(parts))
+
+
+def digits(value: float) -> str:
+  """Three significant digits, without an exponent, thousands apart: 1,590, 50.8, 0.0395."""
+  rounded = float(f"{value:.3g}")
+  return f"{rounded:,.0f}" if abs(rounded) >= 100 else np.format_float_positional(
+    rounded, 3, fractional=False, trim="-")
 
 
 def label(row: dict[str, Any]) -> str:
