@@ -152,7 +152,8 @@ def test_a_newcomers_first_training_learns(tmp_path, one_device):
 
 
 def test_init_from_a_gan_is_refused(folders, tmp_path, one_device, capsys):
-  train.main(command(folders, tmp_path / "g", "gan", "--steps", "1", "--critic-steps", "1"))
+  train.main(command(folders, tmp_path / "g", "gan", "--steps", "3", "--critic-steps", "2",
+                     "--parallel", "pmap"))
   assert train.main(command(folders, tmp_path / "t", "transfer", "--init-from",
                             str(tmp_path / "g"))) == 2
   assert "--init-from: found a gan run" in capsys.readouterr().err
@@ -196,7 +197,7 @@ def test_a_second_run_does_not_overwrite_the_first(folders, tmp_path, one_device
 
 
 def test_dry_run_prints_and_writes_nothing(folders, tmp_path, one_device, capsys):
-  argv = command(folders, tmp_path / "run", "transfer", "--dry-run")
+  argv = command(folders, tmp_path / "run", "transfer", "--steps", "3", "--dry-run")
   assert train.main(argv) == 0
   output = capsys.readouterr().out
   for word in ("style_encoder", "parameters", "GFLOP", "MiB"):

@@ -1,4 +1,4 @@
-"""The three train steps: the same numbers on any layout of devices, and losses that fall."""
+"""The three train steps: pure, with losses that fall; test_parallel_equal.py has the layouts."""
 
 import dataclasses
 
@@ -40,34 +40,19 @@ def some_batch(config, step):
   return batch
 
 
-def run(config, vgg_params, count, *, mode="shard_map", devices=1):
+def run(config, vgg_params, count):
   """(metrics of each step, final state) of a few steps."""
   command = configs.COMMANDS_BY_CONFIG[type(config)]
   state = jax.jit(lambda: init_state(config, command))()
   if command == "transfer":
     # A copy, since the step donates its state, and on one device nothing else would copy it.
     state = state.replace(frozen=jax.tree.map(jnp.copy, vgg_params))
-  replicas = parallel.make_replicas(mode, steps.make_step(config), jax.devices()[:devices])
+  replicas = parallel.make_replicas("shard_map", steps.make_step(config), jax.devices()[:1])
   state, seen = replicas.put_state(state), []
   for step in range(count):
     state, metrics = replicas.step(state, replicas.put_batch(some_batch(config, step)))
     seen.append(replicas.take_metrics(metrics))
   return seen, jax.device_get(replicas.take_state(state))
-
-
-@pytest.mark.parametrize("name", ["autoencoder", "gan", "transfer"])
-def test_devices_and_mappings_give_the_same_numbers(name, vgg_params):
-  config = CONFIGS[name]
-  expected, state = run(config, vgg_params, 3)
-  # Each layout compiles for a minute; pmap of the other two is in test_parallel_equal.py.
-  layouts = [("shard_map", 8)] + ([("pmap", 2)] if name == "autoencoder" else [])
-  for mode, devices in layouts:
-    found, other = run(config, vgg_params, 3, mode=mode, devices=devices)
-    for a, b in zip(expected, found):
-      assert a.keys() == b.keys()
-      np.testing.assert_allclose([a[k] for k in a], [b[k] for k in a], rtol=2e-4, atol=1e-5)
-    for a, b in zip(jax.tree.leaves(state.params), jax.tree.leaves(other.params)):
-      np.testing.assert_allclose(a, b, rtol=1e-3, atol=2e-4)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -93,7 +78,7 @@ def test_a_step_is_pure_and_changes_what_it_trains(name, vgg_params):
 
 @pytest.mark.parametrize("name", ["autoencoder", "transfer"])
 def test_losses_fall(name, vgg_params):
-  metrics, _ = run(CONFIGS[name], vgg_params, 40)
+  metrics, _ = run(CONFIGS[name], vgg_params, 25)
   losses = [m["loss"] for m in metrics]
   assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
 
