@@ -1,6 +1,7 @@
 """Neural style transfer as pure JAX functions."""
 
 from stylejax.compiler import compiler_options, reuse_memory
+from stylejax.controls import preserve_colour
 from stylejax.errors import InputError
 from stylejax.inference.weights import load_pretrained, save_weights
 from stylejax.models.config import PRESETS, ModelConfig
@@ -22,6 +23,6 @@ from stylejax.transfer import (
 __all__ = [
   "ContentCode", "InputError", "ModelConfig", "PRESETS", "Params", "StyleCode",
   "compiler_options", "discriminate", "encode_content", "encode_style", "generate",
-  "init_params", "load_pretrained", "reconstruct", "reuse_memory",
+  "init_params", "load_pretrained", "preserve_colour", "reconstruct", "reuse_memory",
   "sample_style", "sample_swatch", "save_weights", "stylize",
 ]

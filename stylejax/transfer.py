@@ -2,18 +2,21 @@
 
     content_code = encode_content(params, content)
     style_code   = encode_style(params, style)
-    stylized     = generate(params, content_code, style_code, strength=1.0)
+    stylized     = generate(params, content_code, style_code, strength=1.0, weights=None)
     score        = discriminate(params, stylized)
 
 Pictures are RGB, float32 in [0, 1], [H, W, 3] or [B, H, W, 3] with any H, W ≥ 16. `params` carries
 its config as static data, so it is all that `jit`, `vmap`, `grad` or `shard_map` need to pass on.
 """
 
+from collections.abc import Sequence
+
 import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from stylejax import controls
 from stylejax.models import autoencoder, encoder, gan
 from stylejax.models.autoencoder import ContentCode
 from stylejax.models.config import ModelConfig
@@ -75,24 +78,31 @@ def noise_generator(config: ModelConfig) -> gan.NoiseGenerator:
     config.noise_base, config.noise_width, config.noise_stages, config.dtype)
 
 
-def encode_style(params: Params, picture: jax.Array) -> StyleCode:
+def encode_style(params: Params, picture: jax.Array, *,
+                 stroke: jax.Array | float | None = None) -> StyleCode:
   """Step 1: what the style of a picture is.
 
   Args:
     params: needs style_encoder.
     picture: [B, H, W, 3] or [H, W, 3], float32 in [0, 1], H and W ≥ 16.
+    stroke: how large strokes shall come out, 1/4 to 4 times those of the picture: scalar or [B],
+      traced. The picture is read through a window of its own size, so beyond 1 only its middle is
+      seen: rather pass a larger picture and a smaller stroke. None, the default, is 1 for free.
 
   Returns:
     StyleCode with leaves batched as the picture is.
 
   Raises:
-    ValueError: a wrong shape or dtype, or params without that part.
+    ValueError: a wrong shape, dtype or stroke, or params without that part.
 
-  Source: Huang & Belongie 2017, arXiv:1703.06868, section 5.
+  Source: Huang & Belongie 2017, arXiv:1703.06868, section 5; strokes by the scale of the style:
+  Gatys et al. 2017, arXiv:1611.07865, section 6.
   """
   part = _part(params, "style_encoder")
   picture, single = _as_batch(picture, "style")
   with jax.named_scope("encode_style"):
+    if stroke is not None:
+      picture = controls.zoom(picture, stroke)
     code = encoder.StyleEncoder(params.config).apply({"params": part}, picture)
   return _first(code) if single else code
 
@@ -131,37 +141,48 @@ def reconstruct(params: Params, picture: jax.Array) -> jax.Array:
 
 
 def generate(params: Params, content_code: ContentCode, style_code: StyleCode, *,
-             strength: jax.Array | float = 1.0) -> jax.Array:
-  """Step 3: a picture of that content in that style.
+             strength: jax.Array | float = 1.0, weights: jax.Array | None = None) -> jax.Array:
+  """Step 3: a picture of that content in that style, or in a mixture of styles.
+
+  Every control is traced: another value never recompiles, and each has a gradient.
 
   Args:
     params: needs generator.
     content_code: of one picture, or of a batch B.
     style_code: of one picture, or of a batch B. One content with B styles, or B contents with one
-      style, give B pictures.
-    strength: scalar or [B], traced: 0 gives the content's picture back, 1 is as trained, up to 2
-      goes beyond. At every layer the channel moments move that far from the content's own
+      style, give B pictures. With weights: of S styles, which are mixed.
+    strength: 0 gives the content's picture back, 1 is as trained, up to 2 goes beyond: scalar, [B]
+      or a map [H, W]. At every layer the channel moments move that far from the content's own
       to the style's.
+    weights: how much of each style: [S] for the whole picture, or maps [S, H, W], which paint by
+      regions. At least 0, and divided by their sum over S; where that is 0, styles have equal
+      parts (set the strength to 0 there to keep the content). None: nothing is mixed.
 
   Returns:
-    [B, H, W, 3], or [H, W, 3] when both codes are single; float32 in [0, 1], of the content's size.
+    [B, H, W, 3], or [H, W, 3] when nothing has a batch; float32 in [0, 1], of the content's size.
 
   Raises:
-    ValueError: batch sizes that don't fit, a strength outside 0 to 2 (when it is not traced), or
-      params without the generator.
+    ValueError: batch sizes or maps that don't fit, a strength outside 0 to 2 or weights below 0
+      (when not traced), or params without the generator.
 
   Source: modulation after Huang & Belongie 2017, arXiv:1703.06868; Ghiasi et al. 2017,
-  arXiv:1705.06830.
+  arXiv:1705.06830. Departs from the regions of Gatys et al. 2017, arXiv:1611.07865, section 4, in
+  taking the content's moments over the whole picture, so that no region has an edge of its own.
   """
   part = _part(params, "generator")
   content_code, single_content = _batched_content(content_code)
   vector = jnp.asarray(style_code.vector)
-  single_style = vector.ndim == 1
-  vector = vector[None] if single_style else vector
-  strength = _checked_strength(strength)
-  batches = {"content": content_code.levels[0].shape[0], "style": vector.shape[0]}
-  if strength.ndim:
-    batches["strength"] = strength.size
+  single_style = vector.ndim == 1 or weights is not None
+  vector = vector[None] if vector.ndim == 1 else vector
+  if weights is not None:
+    weights = controls.mixing_weights(weights, vector.shape[0], content_code.size)
+    if weights.ndim == 1:
+      # The modulation is affine in the vector, so one mixed vector does for S modulations.
+      vector, weights = (weights[:, None] * vector).sum(0, keepdims=True), None
+  each = jnp.ndim(strength) == 1
+  strength = controls.amount(strength, "strength", MAX_STRENGTH, content_code.size)
+  batches = {"content": content_code.levels[0].shape[0], "strength": strength.shape[0],
+             "style": 1 if weights is not None else vector.shape[0]}
   batch = max(batches.values())
   for name, found in batches.items():
     if found not in (1, batch):
@@ -170,8 +191,8 @@ def generate(params: Params, content_code: ContentCode, style_code: StyleCode, *
   content_code = content_code.replace(levels=levels)
   with jax.named_scope("generate"):
     output = gan.Generator(params.config).apply(
-      {"params": part}, content_code, vector, strength.reshape(-1, 1, 1, 1))
-  return output[0] if single_content and single_style and not strength.ndim else output
+      {"params": part}, content_code, vector, strength, weights)
+  return output[0] if single_content and single_style and not each else output
 
 
 def discriminate(params: Params, picture: jax.Array) -> jax.Array:
@@ -229,24 +250,58 @@ def sample_style(params: Params, key: jax.Array) -> StyleCode:
   return encode_style(params, sample_swatch(params, key))
 
 
-def stylize(params: Params, content: jax.Array, style: jax.Array, *,
-            strength: jax.Array | float = 1.0) -> jax.Array:
-  """Paints `content` in the style of `style`: steps 1 to 3 in one call.
+def stylize(params: Params, content: jax.Array, styles: jax.Array | Sequence[jax.Array], *,
+            weights: jax.Array | None = None, strength: jax.Array | float = 1.0,
+            colour: jax.Array | float | None = None, colour_mode: jax.Array | float | None = None,
+            stroke: jax.Array | float | None = None) -> jax.Array:
+  """Paints `content` in the style of `styles`: steps 1 to 3 in one call, with every control.
+
+  All controls are traced: another value never recompiles, and each has a gradient. One that is
+  left at None costs nothing.
 
   Args:
     params: from `load_pretrained` or `init_params`.
     content: [B, H, W, 3] or [H, W, 3], float32 in [0, 1], H and W ≥ 16.
-    style: likewise, of any other size; read best at a shorter side of about 256 pixels.
-    strength: scalar or [B], 0 (the content itself) over 1 (as trained) to 2; traced.
+    styles: likewise, of any other size, read best at a shorter side of about 256 pixels; or a
+      sequence of S single pictures, each of its own size.
+    weights: [S] or maps [S, H, W], as in `generate`: the styles are mixed. None: each style for
+      its content of the batch, or one for all.
+    strength: scalar, [B] or a map [H, W], 0 (the content itself) over 1 (as trained) to 2.
+    colour: scalar, [B] or a map [H, W], 0 (the style's colours) to 1 (the content's); None is 0.
+    colour_mode: how colours are kept, as in `preserve_colour`: 0 or None by luminance, 1 by
+      moments, or between.
+    stroke: scalar, or one for each style, 1/4 to 4 times the strokes of the style as given, as in
+      `encode_style`; None is 1.
 
   Returns:
-    [B, H, W, 3], or [H, W, 3] when both pictures are single; of the content's size.
+    [B, H, W, 3], or [H, W, 3] when nothing has a batch; of the content's size.
 
   Raises:
-    ValueError: as `encode_content`, `encode_style` and `generate`.
+    ValueError: as `encode_content`, `encode_style`, `generate` and `preserve_colour`.
   """
-  return generate(params, encode_content(params, content), encode_style(params, style),
-                  strength=strength)
+  stylized = generate(
+    params, encode_content(params, content), _encode_styles(params, styles, stroke),
+    strength=strength, weights=weights)
+  if colour is None:
+    return stylized
+  return controls.preserve_colour(
+    stylized, jnp.broadcast_to(content, stylized.shape), colour, mode=colour_mode)
+
+
+def _encode_styles(params: Params, styles: jax.Array | Sequence[jax.Array],
+                   stroke: jax.Array | float | None) -> StyleCode:
+  """The code of a picture or batch, or the codes of a sequence of pictures, stacked."""
+  if not isinstance(styles, list | tuple):
+    return encode_style(params, styles, stroke=stroke)
+  for style in styles:
+    if jnp.ndim(style) != 3:
+      raise ValueError(f"styles: found shape {jnp.shape(style)} in a sequence, expected [H, W, 3]")
+  each = [stroke] * len(styles) if stroke is None or not jnp.ndim(stroke) else stroke
+  if not styles or len(each) != len(styles):
+    raise ValueError(f"styles: found {len(styles)} pictures and {len(each)} strokes, expected as "
+                     "many, at least one")
+  codes = [encode_style(params, style, stroke=s) for style, s in zip(styles, each)]
+  return jax.tree.map(lambda *leaves: jnp.stack(leaves), *codes)
 
 
 def _part(params: Params, name: str) -> dict:
@@ -287,15 +342,3 @@ def _first(tree):
 
 def _broadcast(x: jax.Array, batch: int) -> jax.Array:
   return x if x.shape[0] == batch else jnp.broadcast_to(x, (batch, *x.shape[1:]))
-
-
-def _checked_strength(strength: jax.Array | float) -> jax.Array:
-  if not isinstance(strength, jax.core.Tracer):
-    # NumPy, since under an outer jit a jnp comparison of constants would be traced.
-    found = np.asarray(strength)
-    if not ((found >= 0) & (found <= MAX_STRENGTH)).all():
-      raise ValueError(f"strength: found {strength}, expected 0 to {MAX_STRENGTH:g}")
-  strength = jnp.asarray(strength, jnp.float32)
-  if strength.ndim > 1:
-    raise ValueError(f"strength: found shape {strength.shape}, expected a scalar or [B]")
-  return strength

@@ -113,11 +113,14 @@ def modulate(features: jax.Array, gain: jax.Array, bias: jax.Array, strength: ja
   direction, gain by a factor of at most 2 and bias by at most one gain for each unit of s: bounded,
   since a straight line would turn a gain negative where features and style differ much.
 
+  Gain, bias and strength may be maps: the features' own moments are always the whole picture's, so
+  each pixel moves as it would if its values held everywhere.
+
   Args:
     features: [B, H, W, C].
-    gain: [B or 1, 1, 1, C], standard deviation at full strength.
-    bias: [B or 1, 1, 1, C], mean at full strength.
-    strength: [B or 1, 1, 1, 1], 0 to 2.
+    gain: [B or 1, 1 or H, 1 or W, C], standard deviation at full strength.
+    bias: [B or 1, 1 or H, 1 or W, C], mean at full strength.
+    strength: [B or 1, 1 or H, 1 or W, 1], 0 to 2.
 
   Returns:
     [B, H, W, C] in the dtype of features.

@@ -22,14 +22,52 @@ class Generator(nn.Module):
   def setup(self):
     self.decoder = autoencoder.Decoder(self.config)
     self.modulation = [
-      nn.Dense(2 * width, bias_init=_unit_gain) for width in
-      autoencoder.modulated_widths(self.config)]
+      nn.Dense(2 * self.config.content_widths[level], bias_init=_unit_gain)
+      for level in autoencoder.modulated_levels(self.config)]
 
   def __call__(self, code: autoencoder.ContentCode, vector: jax.Array,
-               strength: jax.Array | float = 1.0) -> jax.Array:
-    """Returns [B, H, W, 3] in [0, 1]; vector [B or 1, D], strength [B or 1, 1, 1, 1] or scalar."""
-    pairs = [jnp.split(dense(vector)[:, None, None], 2, -1) for dense in self.modulation]
-    return self.decoder(code, pairs, strength)
+               strength: jax.Array | float = 1.0, weights: jax.Array | None = None) -> jax.Array:
+    """Returns [B, H, W, 3] in [0, 1]; arguments as `modulations` takes them."""
+    return self.decoder(code, self.modulations(vector, strength, weights))
+
+  def modulations(self, vector: jax.Array, strength: jax.Array | float = 1.0,
+                  weights: jax.Array | None = None) -> autoencoder.Modulation:
+    """What to do at each modulated layer of the decoder.
+
+    Maps are averaged down to the layers' sizes. All of it is local: a part of the maps, cut at
+    multiples of the config's stride, gives that part of the result.
+
+    Args:
+      vector: [B or 1, D]; [S, D] with weights.
+      strength: scalar, [B or 1, 1, 1, 1], or a map [1, H, W, 1].
+      weights: maps [S, H, W] of S styles, that sum to 1 over S; None without regions.
+
+    Returns:
+      For each layer (gain, bias, strength); gain and bias [B or 1, 1, 1, C], with weights
+      [1, h, w, C].
+    """
+    strengths = _pyramid(strength, self.config)
+    regions = None if weights is None else _pyramid(weights[..., None], self.config)
+    result = []
+    for dense, level in zip(self.modulation, autoencoder.modulated_levels(self.config)):
+      pair = jnp.split(dense(vector)[:, None, None], 2, -1)
+      if regions is not None:
+        pair = [(regions[level] * x).sum(0, keepdims=True) for x in pair]
+      result.append((*pair, strengths[level]))
+    return result
+
+
+def _pyramid(x: jax.Array | float, config: ModelConfig) -> list:
+  """Maps [N, H, W, 1] at the size of each content level; what is no map stays as it is."""
+  levels = len(config.content_widths)
+  if jnp.ndim(x) < 4 or x.shape[1:3] == (1, 1):
+    return [x] * levels
+  x = blocks.pad_to_multiple(x, config.stride)
+  pyramid = []
+  for _ in range(levels):
+    x = blocks.downsample2(x)
+    pyramid.append(x)
+  return pyramid
 
 
 def _unit_gain(key, shape, dtype=jnp.float32):

@@ -1,0 +1,185 @@
+"""The arithmetic of the controls: amounts, mixing weights, colour, stroke size.
+
+Pure functions on arrays, all traced, so that changing a value never recompiles. How far a layer's
+moments move is `stylejax.models.blocks.modulate`; what a user calls is `stylejax.transfer`.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+MIN_STROKE, MAX_STROKE = 0.25, 4.0
+
+# Rows Y, I and Q of NTSC, the space in which Gatys et al. take luminance apart.
+_LUMA = (0.299, 0.587, 0.114)
+_OPPONENT = (_LUMA, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
+# Below this variance, (8/255)², a channel has no colour whose spread could be matched.
+_MATCH_EPS = 1e-3
+
+
+def amount(value: jax.Array | float, name: str, high: float, size: tuple[int, int]) -> jax.Array:
+  """An amount that may differ between pictures or between pixels, ready to broadcast.
+
+  Args:
+    value: scalar, [B], or a map [H, W]; 0 to `high`.
+    name: of the control, for messages.
+    high: the largest value.
+    size: (H, W) that a map must have.
+
+  Returns:
+    [1, 1, 1, 1], [B, 1, 1, 1] or [1, H, W, 1], float32.
+
+  Raises:
+    ValueError: another shape, or a value outside 0 to `high` (when it is not traced).
+  """
+  _check_range(value, name, 0, high)
+  value = jnp.asarray(value, jnp.float32)
+  if value.ndim > 2 or (value.ndim == 2 and value.shape != size):
+    raise ValueError(f"{name}: found shape {value.shape}, expected a scalar, [B] or a map "
+                     f"[{size[0]}, {size[1]}]")
+  return value[None, ..., None] if value.ndim == 2 else value.reshape(-1, 1, 1, 1)
+
+
+def mixing_weights(weights: jax.Array, count: int, size: tuple[int, int]) -> jax.Array:
+  """Weights of S styles that sum to 1, for the whole picture or in every pixel.
+
+  Args:
+    weights: [S], or maps [S, H, W] (regions); at least 0, any sum. Where all are 0, the styles
+      have equal parts.
+    count: S.
+    size: (H, W) that maps must have.
+
+  Returns:
+    float32 of the same shape.
+
+  Raises:
+    ValueError: another shape, or a value that is negative, NaN or infinite (when not traced).
+  """
+  _check_range(weights, "weights", 0, np.finfo(np.float32).max)
+  weights = jnp.asarray(weights, jnp.float32)
+  if weights.shape not in ((count,), (count, *size)):
+    raise ValueError(f"weights: found shape {weights.shape}, expected [{count}] or "
+                     f"[{count}, {size[0]}, {size[1]}], one for each style")
+  total = weights.sum(0, keepdims=True)
+  return jnp.where(total > 0, weights / jnp.where(total > 0, total, 1.0), 1.0 / count)
+
+
+def preserve_colour(stylized: jax.Array, content: jax.Array, colour: jax.Array | float = 1.0, *,
+                    mode: jax.Array | float | None = None) -> jax.Array:
+  """Gives a stylized picture the colours of its content back.
+
+  Two ways, and any blend of them. Luminance only: Y of the stylized picture with I and Q of the
+  content, these moved towards grey where RGB would leave [0, 1]. Moments: one affine map of all
+  colours, after which their mean and covariance are the content's; in YIQ by Cholesky factors, so
+  that luminance stays a function of luminance.
+
+  Args:
+    stylized: [B, H, W, 3] or [H, W, 3] in [0, 1].
+    content: of the same shape.
+    colour: from 0 (the colours of `stylized`) to 1 (those of `content`): scalar, [B] or [H, W].
+    mode: None or 0 for luminance only, 1 for moments, or between: scalar, [B] or [H, W]. With None
+      moments are not computed at all.
+
+  Returns:
+    As `stylized`, in [0, 1].
+
+  Raises:
+    ValueError: two shapes, or a colour or mode outside 0 to 1 (when it is not traced).
+
+  Departs from the paper in bringing colours back into RGB's range along their hue, and in matching
+  after painting instead of before.
+  Source: Gatys et al. 2017, arXiv:1611.07865, section 5.
+  """
+  if jnp.shape(stylized) != jnp.shape(content):
+    raise ValueError(f"content: found shape {jnp.shape(content)}, expected that of the stylized "
+                     f"picture, {jnp.shape(stylized)}")
+  single = jnp.ndim(stylized) == 3
+  stylized, content = (jnp.asarray(x)[None] if single else jnp.asarray(x)
+                       for x in (stylized, content))
+  size = stylized.shape[1:3]
+  kept = _with_luminance(stylized, content)
+  if mode is not None:
+    kept = kept + amount(mode, "colour mode", 1, size) * (_with_moments(stylized, content) - kept)
+  output = stylized + amount(colour, "colour", 1, size) * (kept - stylized)
+  return output[0] if single else output
+
+
+def zoom(picture: jax.Array, scale: jax.Array | float) -> jax.Array:
+  """Looks at a picture from nearer or farther through a window of its own size.
+
+  Nearer (scale > 1) shows the middle; farther (scale < 1) shows all of it, with mirror images
+  around. A triangle filter, widened where the picture shrinks; scale 1 gives the picture back.
+
+  Args:
+    picture: [B, H, W, C].
+    scale: scalar or [B], 1/4 to 4, traced.
+
+  Returns:
+    As `picture`.
+
+  Raises:
+    ValueError: a scale outside 1/4 to 4 (when it is not traced), or of another shape.
+  """
+  _check_range(scale, "stroke", MIN_STROKE, MAX_STROKE)
+  scale = jnp.asarray(scale, jnp.float32)
+  batch, height, width, _ = picture.shape
+  if scale.shape not in ((), (1,), (batch,)):
+    raise ValueError(f"stroke: found shape {scale.shape}, expected a scalar or [{batch}]")
+  scale = jnp.broadcast_to(scale, (batch,))
+  rows, columns = (jax.vmap(lambda s, n=n: _zoom_matrix(n, s))(scale) for n in (height, width))
+  picture = jnp.einsum("bij,bjwc->biwc", rows, picture, precision="highest")
+  return jnp.einsum("bij,bhjc->bhic", columns, picture, precision="highest")
+
+
+def _zoom_matrix(size: int, scale: jax.Array) -> jax.Array:
+  """[size, size]: how each pixel of a zoomed line reads the line, its mirror images included."""
+  at = (jnp.arange(size) + 0.5 - size / 2) / scale + size / 2 - 0.5
+  reach = jnp.maximum(1.0, 1.0 / scale)
+  pixel = jnp.arange(size)
+
+  def read(image):
+    return jnp.maximum(0.0, 1.0 - jnp.abs(at[:, None] - image[None]) / reach)
+
+  # At scale 1/4 the line reaches 1.5 lengths beyond either end, the filter a little further.
+  weights = sum(read(2 * size * turn + pixel) + read(2 * size * turn - 1 - pixel)
+                for turn in (-1, 0, 1, 2))
+  return weights / weights.sum(1, keepdims=True)
+
+
+def _with_luminance(stylized: jax.Array, content: jax.Array) -> jax.Array:
+  """The luminance of `stylized` with the hues of `content`, inside [0, 1]."""
+  def luma(x):
+    return (x * jnp.array(_LUMA)[None, None, None]).sum(-1, keepdims=True)
+
+  hue, light = content - luma(content), luma(stylized)
+  room = jnp.where(hue > 0, 1.0 - light, light) / jnp.maximum(jnp.abs(hue), 1e-6)
+  return light + hue * jnp.minimum(room.min(-1, keepdims=True), 1.0)
+
+
+def _with_moments(stylized: jax.Array, content: jax.Array) -> jax.Array:
+  """`stylized` after the affine map of colours that gives it the moments of `content`."""
+  def moments(x):
+    mean = x.mean((1, 2), keepdims=True)
+    covariance = jnp.einsum("bhwi,bhwj->bij", x - mean, x - mean, precision="highest")
+    covariance = covariance / (x.shape[1] * x.shape[2]) + _MATCH_EPS * jnp.eye(3)[None]
+    return mean, jnp.linalg.cholesky(covariance)
+
+  to_opponent = jnp.array(_OPPONENT)
+  x, target = (jnp.einsum("bhwi,ji->bhwj", p, to_opponent, precision="highest")
+               for p in (stylized, content))
+  (mean, spread), (target_mean, target_spread) = moments(x), moments(target)
+  turn = target_spread @ jax.scipy.linalg.solve_triangular(
+    spread, jnp.broadcast_to(jnp.eye(3), spread.shape), lower=True)
+  x = jnp.einsum("bhwi,bji->bhwj", x - mean, turn, precision="highest") + target_mean
+  rgb = jnp.einsum("bhwi,ji->bhwj", x, jnp.linalg.inv(to_opponent), precision="highest")
+  return jnp.clip(rgb, 0.0, 1.0)
+
+
+def _check_range(value: jax.Array | float, name: str, low: float, high: float) -> None:
+  if isinstance(value, jax.core.Tracer):
+    return
+  # NumPy, since under an outer jit a jnp comparison of constants would be traced.
+  found = np.asarray(value)
+  if not ((found >= low) & (found <= high)).all():
+    found = found if found.ndim < 1 else f"{found.min():g} to {found.max():g}"
+    raise ValueError(f"{name}: found {found}, expected {low:g} to {high:g}")

@@ -1,0 +1,264 @@
+"""The controls of stylize: one program for all values, gradients to all, and what each means."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from stylejax import controls, transfer
+from stylejax.models import gan
+
+HEIGHT, WIDTH, STYLES = 24, 20, 3
+SIZE = HEIGHT, WIDTH
+
+
+def settings(rng):
+  """Random values of every control, as maps where they may be maps."""
+  return {
+    "weights": rng.random((STYLES, *SIZE), np.float32),
+    "strength": 2 * rng.random(SIZE, np.float32),
+    "colour": rng.random(SIZE, np.float32),
+    "colour_mode": np.float32(rng.random()),
+    "stroke": np.float32(2 ** rng.uniform(-2, 2, STYLES)),
+  }
+
+
+# Compiled, since each operation of an eager call would be a program of its own.
+encode_style = jax.jit(transfer.encode_style)
+generate = jax.jit(transfer.generate)
+preserve_colour = jax.jit(controls.preserve_colour)
+zoom = jax.jit(controls.zoom)
+
+
+@pytest.fixture(scope="module")
+def painted(tiny_params):
+  """stylize, compiled once for this module; a function of its own has a cache of its own."""
+  return jax.jit(lambda content, styles, **values: transfer.stylize(
+    tiny_params, content, styles, **values))
+
+
+@pytest.fixture
+def content(rng):
+  return rng.random((*SIZE, 3), np.float32)
+
+
+@pytest.fixture
+def styles(rng):
+  ramp = np.linspace(0, 1, STYLES * 3, dtype=np.float32).reshape(STYLES, 1, 1, 3)
+  return 0.5 * ramp + 0.5 * rng.random((STYLES, 18, 22, 3), np.float32)
+
+
+@pytest.fixture
+def codes(tiny_params, content, styles):
+  return jax.jit(transfer.encode_content)(tiny_params, content), encode_style(tiny_params, styles)
+
+
+def test_100_settings_are_one_program(painted, content, styles, rng):
+  before = painted._cache_size()
+  pictures = [np.asarray(painted(content, styles, **settings(rng))) for _ in range(100)]
+  assert painted._cache_size() == before + 1
+  assert all(np.isfinite(x).all() and 0 <= x.min() and x.max() <= 1 for x in pictures)
+  assert min(np.abs(a - b).max() for a, b in zip(pictures, pictures[1:])) > 1e-3
+
+
+def test_vmap_is_a_loop(painted, content, styles, rng):
+  values = [settings(rng) for _ in range(2)]
+  loop = [painted(content, styles, **v) for v in values]
+  stacked = jax.tree.map(lambda *x: np.stack(x), *values)
+  mapped = jax.jit(jax.vmap(lambda v: painted(content, styles, **v)))(stacked)
+  np.testing.assert_allclose(mapped, np.stack(loop), atol=2e-5)
+
+
+def test_every_control_has_a_gradient(painted, content, styles, rng):
+  values = settings(rng)
+  gradients = jax.jit(jax.grad(
+    lambda v: jnp.square(painted(content, styles, **v)).sum()))(values)
+  for name, gradient in gradients.items():
+    assert np.isfinite(gradient).all(), name
+    assert (np.abs(gradient) > 1e-6).mean() > 0.5, name
+
+
+class TestMixing:
+
+  def test_all_of_one_style_is_that_style(self, tiny_params, codes):
+    content, style = codes
+    for one in range(STYLES):
+      alone = generate(tiny_params, content, jax.tree.map(lambda x: x[one], style))
+      found = generate(tiny_params, content, style, weights=3.0 * np.eye(STYLES)[one])
+      np.testing.assert_allclose(found, alone, atol=1e-5)
+
+  def test_maps_of_one_value_are_scalars(self, tiny_params, codes):
+    weights = np.float32([0.2, 1.0, 0.3])
+    maps = np.broadcast_to(weights[:, None, None], (STYLES, *SIZE))
+    for strength in (0.7, 1.6):
+      scalar, mapped = (generate(tiny_params, *codes, strength=strength, weights=w)
+                        for w in (weights, maps))
+      np.testing.assert_allclose(mapped, scalar, atol=2e-5)
+
+  def test_nothing_anywhere_is_equal_parts(self, tiny_params, codes):
+    found, even = (generate(tiny_params, *codes, weights=w)
+                   for w in (np.zeros((STYLES, *SIZE)), np.ones(STYLES)))
+    np.testing.assert_allclose(found, even, atol=2e-5)
+
+  def test_maps_are_averaged_over_the_cells_of_each_layer(self, tiny_params, codes, rng):
+    weights = rng.random((STYLES, 24, 16)).astype(np.float32)
+    strength = rng.random((1, 24, 16, 1)).astype(np.float32)
+    vector = codes[1].vector
+    apply = gan.Generator(tiny_params.config).apply
+    parts = {"params": tiny_params.generator}
+    plain = apply(parts, vector, method="modulations")
+    found = apply(parts, vector, strength, weights, method="modulations")
+    for cell, (gain, bias, _), (gain_map, bias_map, strength_map) in zip(
+        (4, 4, 4, 2, 2), plain, found, strict=True):
+      means = weights.reshape(STYLES, 24 // cell, cell, 16 // cell, cell).mean((2, 4))
+      for one, blend in ((gain, gain_map), (bias, bias_map)):
+        expected = np.einsum("shw,sc->hwc", means, one[:, 0, 0])
+        np.testing.assert_allclose(blend[0], expected, atol=1e-5)
+      expected = strength[0].reshape(24 // cell, cell, 16 // cell, cell).mean((1, 3))
+      np.testing.assert_allclose(strength_map[0, :, :, 0], expected, atol=1e-6)
+
+  def test_regions_hold_their_styles(self, tiny_params, codes):
+    weights = np.zeros((STYLES, *SIZE), np.float32)
+    weights[0, :, :10], weights[1, :, 10:] = 1, 1
+    found = generate(tiny_params, *codes, weights=weights)
+    a, b = (generate(tiny_params, *codes, weights=np.eye(STYLES)[i]) for i in (0, 1))
+    for side, own, other in ((np.s_[:, :8], a, b), (np.s_[:, 12:], b, a)):
+      assert np.abs(found - own)[side].mean() < 0.5 * np.abs(found - other)[side].mean()
+
+  def test_a_sequence_of_styles_of_any_sizes(self, tiny_params, content, styles):
+    pictures = [styles[0], styles[1, :17], styles[2, :, :19]]
+    each = [encode_style(tiny_params, p, stroke=0.5) for p in pictures]
+    stacked = jax.tree.map(lambda *x: jnp.stack(x), *each)
+    expected = generate(
+      tiny_params, jax.jit(transfer.encode_content)(tiny_params, content), stacked,
+      weights=np.ones(3))
+    found = jax.jit(transfer.stylize)(
+      tiny_params, content, pictures, weights=np.ones(3), stroke=0.5)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_a_strength_map(tiny_params, codes):
+  style = jax.tree.map(lambda x: x[0], codes[1])
+
+  def painted(strength):
+    return np.asarray(generate(tiny_params, codes[0], style, strength=strength))
+
+  np.testing.assert_allclose(painted(np.full(SIZE, 1.4)), painted(1.4), atol=2e-5)
+  half = np.zeros(SIZE)
+  half[:, 12:] = 1
+  mixed, none, full = painted(half), painted(0.0), painted(1.0)
+  assert np.abs(mixed - none)[:, :8].mean() < 0.2 * np.abs(full - none)[:, :8].mean()
+  assert np.abs(mixed - none)[:, 14:].mean() > 0.5 * np.abs(full - none)[:, 14:].mean()
+
+
+class TestColour:
+
+  @pytest.fixture
+  def pair(self, rng):
+    """Two pictures far enough from black and white that no colour is cut off."""
+    mixing = np.float32([[0.9, 0.1, 0.0], [0.2, 0.5, 0.1], [0.3, 0.0, 0.4]])
+    stylized, content = 0.4 + 0.2 * rng.random((2, 2, 30, 20, 3), np.float32)
+    return stylized, 0.2 + 0.5 * content @ mixing
+
+  def test_none_of_it_and_all_of_it(self, pair):
+    stylized, content = pair
+    np.testing.assert_allclose(preserve_colour(stylized, content, 0.0), stylized)
+    found = np.asarray(preserve_colour(stylized, content))
+    luma = np.float32([0.299, 0.587, 0.114])
+    np.testing.assert_allclose(found @ luma, stylized @ luma, atol=1e-5)
+    np.testing.assert_allclose(
+      found - (found @ luma)[..., None], content - (content @ luma)[..., None], atol=1e-5)
+
+  def test_luminance_and_hue_stay_where_rgb_ends(self, rng):
+    stylized, content = rng.random((2, 16, 16, 3), np.float32)
+    stylized[0, 0], stylized[0, 1] = 0, 1
+    found = np.asarray(preserve_colour(stylized, content))
+    assert found.min() >= -1e-6 and found.max() <= 1 + 1e-6
+    luma = np.float32([0.299, 0.587, 0.114])
+    np.testing.assert_allclose(found @ luma, stylized @ luma, atol=1e-5)
+    hue, wanted = found - (found @ luma)[..., None], content - (content @ luma)[..., None]
+    np.testing.assert_allclose(np.cross(hue, wanted), 0, atol=1e-5)
+
+  def test_moments_are_those_of_the_content(self, pair, monkeypatch):
+    monkeypatch.setattr(controls, "_MATCH_EPS", 0.0)
+    stylized, content = pair
+    found = np.asarray(jax.jit(lambda *x: controls.preserve_colour(*x, mode=1.0))(
+      stylized, content))
+    for a, b in zip(found.reshape(2, -1, 3), content.reshape(2, -1, 3)):
+      np.testing.assert_allclose(a.mean(0), b.mean(0), atol=1e-4)
+      np.testing.assert_allclose(np.cov(a.T), np.cov(b.T), atol=1e-5)
+
+  @pytest.mark.parametrize("mode", [None, 0.0, 0.4, 1.0])
+  def test_a_picture_keeps_its_own_colours(self, pair, mode):
+    found = preserve_colour(pair[0], pair[0], 0.8, mode=mode)
+    np.testing.assert_allclose(found, pair[0], atol=1e-4)
+
+  @pytest.mark.parametrize("mode", [0.5, 1.0])
+  def test_grey_has_a_gradient(self, mode):
+    grey = jnp.full((16, 16, 3), 0.5)
+    gradient = jax.jit(jax.grad(
+      lambda x: controls.preserve_colour(x, grey, mode=mode).sum()))(grey)
+    assert np.isfinite(gradient).all()
+
+  def test_stylize_preserves_colour(self, tiny_params, content, styles):
+    plain, found = jax.jit(lambda: [
+      transfer.stylize(tiny_params, content, styles[0], **values)
+      for values in ({}, {"colour": 0.6, "colour_mode": 0.5})])()
+    expected = preserve_colour(plain, content, 0.6, mode=0.5)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+class TestStroke:
+
+  @pytest.mark.parametrize("scale", [0.25, 0.4, 1.0, 1.7, 4.0])
+  def test_zoom_is_a_resampling_among_mirror_images(self, rng, scale):
+    picture = rng.random((1, 18, 23, 3), np.float32)
+    margins = [(0, 0), (2 * 18, 2 * 18), (2 * 23, 2 * 23), (0, 0)]
+    tiled = np.pad(picture, margins, mode="symmetric")
+    # In pixels of the tiled picture, its middle to the middle of the window.
+    shift = np.float32([9 - 45 * scale, 11.5 - 57.5 * scale])
+    expected = jax.jit(lambda x: jax.image.scale_and_translate(
+      x, picture.shape, (1, 2), np.float32([scale, scale]), shift, method="linear"))(tiled)
+    np.testing.assert_allclose(zoom(picture, scale), expected, atol=2e-5)
+
+  def test_1_is_the_picture_and_each_may_have_its_own(self, rng):
+    pictures = rng.random((3, 17, 20, 3), np.float32)
+    np.testing.assert_allclose(zoom(pictures, 1.0), pictures, atol=1e-6)
+    each = zoom(pictures, np.float32([0.5, 1, 2]))
+    for found, picture, scale in zip(each, pictures, (0.5, 1.0, 2.0)):
+      np.testing.assert_allclose(found, zoom(picture[None], scale)[0], atol=1e-6)
+
+  def test_encode_style_reads_the_zoomed_picture(self, tiny_params, styles):
+    found = encode_style(tiny_params, styles, stroke=2.0)
+    expected = encode_style(tiny_params, zoom(styles, 2.0))
+    np.testing.assert_allclose(found.vector, expected.vector, atol=1e-5)
+    plain = encode_style(tiny_params, styles)
+    assert np.abs(found.vector - plain.vector).max() > 1e-3
+
+
+@pytest.mark.parametrize("values, message", [
+  ({"weights": [1, 2]}, r"weights: found shape \(2,\), expected \[3\] or \[3, 24, 20\]"),
+  ({"weights": np.ones((3, 20, 24))}, r"weights: found shape \(3, 20, 24\)"),
+  ({"weights": [1, -1, 1]}, "weights: found -1 to 1, expected 0 to"),
+  ({"weights": [1, np.nan, 1]}, "weights: found nan"),
+  ({"weights": np.ones(3), "strength": np.ones((20, 24))}, r"strength: found shape \(20, 24\)"),
+  ({"strength": np.full(SIZE, -0.5)}, "strength: found -0.5 to -0.5, expected 0 to 2"),
+  ({"strength": np.ones(2)}, "strength: found a batch of 2, expected 1 or 3"),
+  ({"colour": 1.5}, "colour: found 1.5, expected 0 to 1"),
+  ({"colour": 1.0, "colour_mode": -1}, "colour mode: found -1, expected 0 to 1"),
+  ({"stroke": 5.0}, "stroke: found 5.0, expected 0.25 to 4"),
+  ({"stroke": np.ones(2)}, r"stroke: found shape \(2,\), expected a scalar or \[3\]"),
+])
+def test_mistakes_are_named(tiny_params, content, styles, values, message):
+  with pytest.raises(ValueError, match=message):
+    transfer.stylize(tiny_params, content, styles, **values)
+
+
+@pytest.mark.parametrize("styles, stroke, message", [
+  ([], None, "styles: found 0 pictures"),
+  ([np.ones((2, 20, 20, 3), np.float32)], None, "in a sequence"),
+  ([np.ones((20, 20, 3), np.float32)], np.ones(2), "found 1 pictures and 2 strokes"),
+])
+def test_mistakes_in_a_sequence_are_named(tiny_params, content, styles, stroke, message):
+  with pytest.raises(ValueError, match=message):
+    transfer.stylize(tiny_params, content, styles, weights=np.ones(len(styles)), stroke=stroke)
