@@ -123,7 +123,7 @@ def _sources() -> str:
   """What the code of the steps is: an edit of it must not find what was traced before."""
   package = Path(transfer.__file__).parent
   digest = hashlib.sha256()
-  for path in [package / "transfer.py", *sorted((package / "models").glob("*.py"))]:
+  for path in [*sorted(package.glob("*.py")), *sorted((package / "models").glob("*.py"))]:
     digest.update(path.read_bytes())
   return digest.hexdigest()
 

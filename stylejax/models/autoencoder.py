@@ -4,6 +4,9 @@ The decoder is also the body of the generator: with a modulation it paints in a 
 it gives the picture back.
 """
 
+import dataclasses
+import functools
+import operator
 from collections.abc import Sequence
 
 import flax
@@ -57,6 +60,47 @@ def modulated_levels(config: ModelConfig) -> tuple[int, ...]:
   return (coarsest,) * (1 + 2 * config.decoder_blocks) + tuple(finer)
 
 
+@dataclasses.dataclass(frozen=True)
+class Stage:
+  """What the decoder does between two looks at the moments of a whole map.
+
+  A stage is local: each row of its output depends on one row of the coarsest input to either side.
+
+  Attributes:
+    inputs: names of the maps that it reads, modulated; they are added up, but for `fine`.
+    rectified: whether the sum goes through a ReLU.
+    fine: name of the finer map that is added after the sum has been doubled, or None.
+    output: name of the map that it makes.
+  """
+
+  inputs: tuple[str, ...]
+  rectified: bool
+  fine: str | None
+  output: str
+
+
+def stages(config: ModelConfig) -> tuple[Stage, ...]:
+  """The decoder's stages; maps are called level0, level1, ..., what they make, and picture."""
+  last = len(config.content_widths) - 1
+  found, trunk = [], (f"level{last}",)
+  for block in range(config.decoder_blocks):
+    first, second = f"block{block}.first", f"block{block}.second"
+    found += [Stage(trunk, False, None, first), Stage((first,), True, None, second)]
+    trunk = (*trunk, second)
+  for level in reversed(range(last)):
+    found.append(Stage(trunk, level < last - 1, f"level{level}", f"merged{level}"))
+    trunk = (f"merged{level}",)
+  return (*found, Stage(trunk, True, None, "picture"))
+
+
+def modulated_maps(config: ModelConfig) -> tuple[str, ...]:
+  """Names of the maps that a modulation moves, in the order of `modulated_levels`."""
+  found = []
+  for stage in stages(config):
+    found += [name for name in (*stage.inputs, stage.fine) if name and name not in found]
+  return tuple(found)
+
+
 class Decoder(nn.Module):
   """Content code → picture, with each layer's channel moments moved by a modulation if given.
 
@@ -67,25 +111,42 @@ class Decoder(nn.Module):
 
   config: ModelConfig
 
-  @nn.compact
+  def setup(self):
+    c = self.config
+    layers = [blocks.Conv(c.content_widths[-1], dtype=c.dtype) for _ in range(2 * c.decoder_blocks)]
+    for width in reversed(c.content_widths[:-1]):
+      layers += [nn.Conv(width, (1, 1), dtype=c.dtype), blocks.Conv(width, dtype=c.dtype)]
+    # Called as parameters of weights files are.
+    self.Conv, self.UpsampleConv = layers, [blocks.UpsampleConv(3, dtype=c.dtype)]
+
   def __call__(self, code: ContentCode, modulation: Modulation | None = None) -> jax.Array:
     """Returns [B, H, W, 3] in [0, 1]; modulation as `modulated_levels` orders it."""
-    c = self.config
-    pending = iter(modulation if modulation is not None else ())
+    maps = {f"level{i}": level for i, level in enumerate(code.levels)}
+    if modulation is not None:
+      modulation = dict(zip(modulated_maps(self.config), modulation, strict=True))
+    styled = {}
+    for number, stage in enumerate(stages(self.config)):
+      for name in (*stage.inputs, *([stage.fine] if stage.fine else [])):
+        if name not in styled:
+          styled[name] = (maps[name] if modulation is None else
+                          blocks.modulate(maps[name], *modulation[name]))
+      maps[stage.output] = self.stage(
+        number, [styled[name] for name in stage.inputs], styled.get(stage.fine))
+    return maps["picture"][:, :code.size[0], :code.size[1]]
 
-    def styled(x):
-      return x if modulation is None else blocks.modulate(x, *next(pending))
-
-    x = styled(code.levels[-1])
-    for _ in range(c.decoder_blocks):
-      y = nn.relu(styled(blocks.Conv(x.shape[-1], dtype=c.dtype)(x)))
-      x = x + styled(blocks.Conv(x.shape[-1], dtype=c.dtype)(y))
-    for level in reversed(code.levels[:-1]):
-      x = nn.Conv(level.shape[-1], (1, 1), dtype=c.dtype)(x)
-      x = nn.relu(blocks.upsample2(x) + styled(level))
-      x = nn.relu(styled(blocks.Conv(level.shape[-1], dtype=c.dtype)(x)))
-    x = nn.sigmoid(blocks.UpsampleConv(3, dtype=c.dtype)(x).astype("float32"))
-    return x[:, :code.size[0], :code.size[1]]
+  def stage(self, number: int, inputs: Sequence[jax.Array],
+            fine: jax.Array | None = None) -> jax.Array:
+    """Runs one of the `stages` on modulated maps (or rows of them) [B, h, w, C]."""
+    x = functools.reduce(operator.add, inputs)
+    if stages(self.config)[number].rectified:
+      x = nn.relu(x)
+    place = number + max(0, number - 2 * self.config.decoder_blocks)
+    if place == len(self.Conv):
+      return nn.sigmoid(self.UpsampleConv[0](x).astype("float32"))
+    if fine is not None:
+      x = nn.relu(blocks.upsample2(self.Conv[place](x)) + fine)
+      place += 1
+    return self.Conv[place](x)
 
 
 class Autoencoder(nn.Module):

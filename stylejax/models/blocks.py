@@ -128,14 +128,18 @@ def modulate(features: jax.Array, gain: jax.Array, bias: jax.Array, strength: ja
   Departs from AdaIN as published in blending each layer's moments instead of one layer's output.
   Source: Huang & Belongie 2017, arXiv:1703.06868, section 5 (equations 8 and 14).
   """
-  mean, std = channel_moments(features)
+  scale, shift = modulation(*channel_moments(features), gain, bias, strength)
+  return features * scale.astype(features.dtype) + shift.astype(features.dtype)
+
+
+def modulation(mean: jax.Array, std: jax.Array, gain: jax.Array, bias: jax.Array,
+               strength: jax.Array) -> tuple[jax.Array, jax.Array]:
+  """(scale, shift) by which `modulate` moves features of these moments, ready to broadcast."""
   beyond, strength = jnp.maximum(strength - 1.0, 0.0), jnp.minimum(strength, 1.0)
   reach = jnp.abs(gain)
   bias = bias + beyond * jnp.clip(bias - mean, -reach, reach)
   gain = gain * jnp.clip(reach / std, 0.5, 2.0) ** beyond
-  scale = 1.0 + strength * (gain / std - 1.0)
-  shift = strength * (bias - mean * gain / std)
-  return features * scale.astype(features.dtype) + shift.astype(features.dtype)
+  return 1.0 + strength * (gain / std - 1.0), strength * (bias - mean * gain / std)
 
 
 def reflect_conv(x: jax.Array, kernel: jax.Array, *, stride: int = 1) -> jax.Array:
