@@ -62,6 +62,9 @@ class Options:
     "PIXELS", "(default: the content's own)")] = None
   style_size: Annotated[int, _option(
     "Shorter side at which styles are read: smaller gives larger strokes.", "PIXELS")] = 256
+  tile: Annotated[int | None, _option(
+    "Paint in strips of about so many megapixels: the same picture in less memory.", "NUMBER",
+    "(default: where memory is short)")] = None
   seed: Annotated[int | None, _option(
     "Invent a style from this number, instead of or beside --style. Needs weights with a noise "
     "generator.", "INTEGER", "(default: none)")] = None

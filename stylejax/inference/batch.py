@@ -18,7 +18,7 @@ import numpy as np
 from stylejax import transfer
 from stylejax.data.pictures import Picture, read_picture
 from stylejax.errors import InputError
-from stylejax.inference import pictures
+from stylejax.inference import pictures, strips
 from stylejax.inference.plan import Job, check_number, plan_outputs
 from stylejax.inference.traces import compiled_step
 from stylejax.inference.weights import load_pretrained
@@ -54,6 +54,7 @@ def stylize_files(
     size: int | None = None,
     style_size: int = 256,
     seed: int | None = None,
+    tile: int | None = None,
     weights: str | os.PathLike = "base",
     quality: int = 95,
     extension: str = "png",
@@ -74,6 +75,8 @@ def stylize_files(
       output's; None keeps the content's own size.
     style_size: shorter side in pixels at which a style is read; smaller means larger strokes.
     seed: adds a style that the noise generator invents, called seed<seed>.
+    tile: pixels that are computed at once, in millions: the picture is painted in strips of rows,
+      with the same result. None does so where the whole picture would not fit into memory.
     weights: a packaged name or a file.
     quality: 1 to 100, of JPEG and WebP.
     extension: of files in a folder: "png", "jpg" or "webp".
@@ -91,6 +94,7 @@ def stylize_files(
   check_number("--strength", strength, 0, transfer.MAX_STRENGTH, whole=False)
   check_number("--size", size, pictures.MIN_SIDE, MAX_SIZE)
   check_number("--style-size", style_size, pictures.MIN_SIDE, MAX_STYLE_SIZE)
+  check_number("--tile", tile, 1, 1_000)
   check_number("--seed", seed, 0, 2**32 - 1)
   check_number("--quality", quality, 1, 100)
   contents = pictures.find_pictures(content, "--content")
@@ -136,10 +140,9 @@ def stylize_files(
         skip(picture, alone=len(jobs) == 1)
       else:
         with _memory_errors(job.content):
-          content_code = compiled_step(transfer.encode_content)(params, picture.rgb)
+          paint = _painter(params, picture.rgb, np.float32(strength), tile)
           for done, (index, style_code) in enumerate(codes.items()):
-            rgb = np.asarray(compiled_step(transfer.generate)(
-                params, content_code, style_code, strength=np.float32(strength)))
+            rgb = paint(style_code)
             writer.write(job.outputs[index], rgb, picture.alpha, quality)
             written.append(job.outputs[index])
             on_progress(number * len(codes) + done + 1, total)
@@ -148,6 +151,18 @@ def stylize_files(
       raise InputError(f"--content: found no readable picture among {len(jobs)}, expected one or "
                        f"more; {skipped[-len(jobs)]}")
   return Report(tuple(written), tuple(skipped), time.perf_counter() - started)
+
+
+def _painter(params: transfer.Params, content: np.ndarray, strength: np.float32,
+             tile: int | None) -> Callable[[transfer.StyleCode], np.ndarray]:
+  """How one content is painted in a style: at once, or in strips where asked or needed."""
+  if tile is None and strips.fits(content.shape, params.config):
+    code = compiled_step(transfer.encode_content)(params, content)
+    return lambda style: np.asarray(
+        compiled_step(transfer.generate)(params, code, style, strength=strength))
+  pixels = strips.STRIP_PIXELS if tile is None else tile * 1_000_000
+  return lambda style: strips.generate(
+      params, content, style, strength=strength, strip_pixels=pixels)
 
 
 def _read(path: Path) -> Picture:

@@ -28,7 +28,7 @@ STRIP_PIXELS = 2_000_000
 
 
 class Rows:
-  """A float32 map [H, W, C] that is written and read by rows, in memory or in a file without a name."""
+  """A float32 map [H, W, C], written and read by rows, in memory or in a file without a name."""
 
   def __init__(self, shape: tuple[int, int, int], folder: Path | None):
     self.shape = shape
@@ -116,6 +116,45 @@ def windows(height: int, rows: int, halo: int) -> list[Window]:
     found.append(Window(start, start + rows, done, last))
     done = last
   return found
+
+
+def memory_available() -> int:
+  """Bytes of memory that are free for this process, about; half of all where nobody says."""
+  try:
+    for line in Path("/proc/meminfo").read_text().splitlines():
+      if line.startswith("MemAvailable:"):
+        return int(line.split()[1]) * 1024
+  except OSError:
+    pass
+  try:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+  except (AttributeError, ValueError, OSError):
+    return 4 * 2**30
+
+
+def fits(shape: tuple[int, ...], config: ModelConfig) -> bool:
+  """Whether a picture [H, W, 3] may be painted whole: on an accelerator, the device will say.
+
+  A whole picture takes about 10 maps of the finest level and 12 of its own at once
+  (`python -m benchmarks memory`).
+  """
+  if jax.default_backend() != "cpu":
+    return True
+  pixels = shape[0] * shape[1]
+  return pixels * 4 * (10 * config.content_widths[0] // 4 + 12 * 3) < memory_available() // 2
+
+
+def generate(params: transfer.Params, content: np.ndarray, style_code: transfer.StyleCode, *,
+             strength: float = 1.0, strip_pixels: int = STRIP_PIXELS) -> np.ndarray:
+  """The whole picture [H, W, 3] of `generate_strips`, its maps in files if memory is short."""
+  pixels = content.shape[0] * content.shape[1]
+  kept = 4 * pixels * sum(w / 4 ** (i + 1) for i, w in enumerate(params.config.content_widths)) * 2
+  folder = Path(tempfile.gettempdir()) if kept > memory_available() // 4 else None
+  output = np.empty(content.shape, np.float32)
+  for row, rows in generate_strips(params, content, style_code, strength=strength,
+                                   strip_pixels=strip_pixels, folder=folder):
+    output[row:row + len(rows)] = rows
+  return output
 
 
 def generate_strips(
@@ -283,5 +322,5 @@ def _moments(x: jax.Array, edges: jax.Array):
   mask = ((rows >= edges[0]) & (rows < edges[1])).astype(jnp.float32)[:, None, None]
   count = (edges[1] - edges[0]).astype(jnp.float32) * x.shape[1]
   x = x.astype(jnp.float32)
-  mean = (mask * x).sum((0, 1)) / count
-  return count, mean, (mask * jnp.square(x - mean)).sum((0, 1))
+  mean = (mask * x).sum((0, 1), keepdims=True) / count
+  return count, mean[0, 0], (mask * jnp.square(x - mean)).sum((0, 1))

@@ -1,0 +1,74 @@
+"""Painting in strips: the same picture as at once, whatever the cuts."""
+
+import jax
+import numpy as np
+import pytest
+
+from stylejax import transfer
+from stylejax.inference import strips
+
+
+@pytest.fixture(scope="module")
+def painted(tiny_params):
+  """(content, style code, the picture painted at once), of an odd size."""
+  rng = np.random.default_rng(3)
+  content = np.kron(rng.random((31, 22, 3)), np.ones((10, 10, 1))).astype(np.float32)[:301, :217]
+  code = jax.jit(transfer.encode_style)(tiny_params, rng.random((40, 32, 3), np.float32))
+  whole = jax.jit(lambda p, x, c: transfer.generate(
+    p, transfer.encode_content(p, x), c, strength=0.8))(tiny_params, content, code)
+  return content, code, np.asarray(whole)
+
+
+@pytest.mark.parametrize("pixels, in_files", [(4_000, False), (30_000, True)])
+def test_strips_are_the_whole(pixels, in_files, painted, tiny_params, tmp_path):
+  content, code, whole = painted
+  found, shares = np.full_like(whole, np.nan), []
+  parts = strips.generate_strips(
+    tiny_params, content, code, strength=0.8, strip_pixels=pixels,
+    folder=tmp_path if in_files else None, on_progress=shares.append)
+  rows = []
+  for row, part in parts:
+    found[row:row + len(part)] = part
+    rows.append(row)
+  assert len(rows) > 2 and rows == sorted(rows)
+  np.testing.assert_allclose(found, whole, atol=1e-5)
+  assert shares == sorted(shares) and shares[-1] == pytest.approx(1)
+  assert list(tmp_path.iterdir()) == []
+
+
+def test_the_content_may_be_written_over(painted, tiny_params):
+  content, code, whole = painted
+  buffer = content.copy()
+  for row, part in strips.generate_strips(
+      tiny_params, buffer, code, strength=0.8, strip_pixels=30_000):
+    buffer[row:row + len(part)] = part
+  np.testing.assert_allclose(buffer, whole, atol=1e-5)
+
+
+@pytest.mark.parametrize("height, rows, halo", [(40, 9, 2), (41, 5, 1), (7, 9, 2), (16, 6, 2)])
+def test_windows_meet_and_are_of_one_size(height, rows, halo):
+  found = strips.windows(height, rows, halo)
+  assert found[0].first == 0 and found[-1].last == height
+  assert [w.last for w in found[:-1]] == [w.first for w in found[1:]]
+  assert {w.stop - w.start for w in found} == {min(rows, height)}
+  for w in found:
+    assert w.start == 0 or w.first - w.start >= halo
+    assert w.stop == height or w.stop - w.last >= halo
+    assert w.first < w.last
+
+
+def test_moments_of_parts_are_those_of_the_whole(rng):
+  x = 5 + rng.random((30, 4))
+  moments = strips.Moments()
+  for part in np.split(x, [3, 17]):
+    moments.add(len(part), part.mean(0), np.square(part - part.mean(0)).sum(0))
+  mean, std = moments.mean_and_std(eps=0)
+  np.testing.assert_allclose(mean[0, 0, 0], x.mean(0), rtol=1e-6)
+  np.testing.assert_allclose(std[0, 0, 0], x.std(0), rtol=1e-6)
+
+
+def test_memory_decides(monkeypatch, tiny_params):
+  monkeypatch.setattr(strips, "memory_available", lambda: 2**30)
+  assert strips.fits((512, 512, 3), tiny_params.config)
+  assert not strips.fits((8_000, 12_000, 3), tiny_params.config)
+  assert strips.memory_available() == 2**30
