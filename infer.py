@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import importlib
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -74,9 +75,15 @@ class Options:
     help="Format of the files when --output is a folder.")] = "png"
 
 
+# Commands beside painting: each module's `main` parses the rest of the line and runs it.
+_COMMANDS = {"export": "stylejax.inference.export_command"}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
   """Runs the command and returns its exit status."""
   arguments = list(sys.argv[1:] if arguments is None else arguments)
+  if arguments and arguments[0] in _COMMANDS:
+    return importlib.import_module(_COMMANDS[arguments[0]]).main(arguments[1:])
   for flag in ("--content", "--style"):
     times = sum(argument.split("=")[0] == flag for argument in arguments)
     if times > 1:  # the parser would keep the last and drop the others without a word

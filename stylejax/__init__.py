@@ -3,6 +3,7 @@
 from stylejax.compiler import compiler_options, reuse_memory
 from stylejax.controls import preserve_colour
 from stylejax.errors import InputError
+from stylejax.inference.export import export
 from stylejax.inference.weights import load_pretrained, save_weights
 from stylejax.models.config import PRESETS, ModelConfig
 from stylejax.transfer import (
@@ -22,7 +23,7 @@ from stylejax.transfer import (
 
 __all__ = [
   "ContentCode", "InputError", "ModelConfig", "PRESETS", "Params", "StyleCode",
-  "compiler_options", "discriminate", "encode_content", "encode_style", "generate",
+  "compiler_options", "discriminate", "encode_content", "encode_style", "export", "generate",
   "init_params", "load_pretrained", "preserve_colour", "reconstruct", "reuse_memory",
   "sample_style", "sample_swatch", "save_weights", "stylize",
 ]

@@ -316,7 +316,7 @@ def _as_batch(picture: jax.Array, name: str) -> tuple[jax.Array, bool]:
   shape = jnp.shape(picture)
   if len(shape) not in (3, 4) or shape[-1] != 3:
     raise ValueError(f"{name}: found shape {shape}, expected [H, W, 3] or [B, H, W, 3]")
-  if min(shape[-3:-1]) < MIN_SIDE:
+  if any(side < MIN_SIDE for side in shape[-3:-1]):
     raise ValueError(
       f"{name}: found {shape[-2]}×{shape[-3]} pixels, expected at least {MIN_SIDE}×{MIN_SIDE}")
   if isinstance(picture, np.ndarray) and picture.dtype.kind == "f":

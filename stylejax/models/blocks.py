@@ -22,11 +22,14 @@ def reflect_pad(x: jax.Array, pad: int) -> jax.Array:
 
 def pad_to_multiple(x: jax.Array, multiple: int) -> jax.Array:
   """Extends [B, H, W, C] at the bottom and right by mirrored pixels to multiples of `multiple`."""
-  _, height, width, _ = x.shape
-  bottom, right = -height % multiple, -width % multiple
-  if not (bottom or right):
-    return x
-  return jnp.pad(x, ((0, 0), (0, bottom), (0, right), (0, 0)), mode="reflect")
+  sides = [(side, (side + multiple - 1) // multiple * multiple) for side in x.shape[1:3]]
+  if all(isinstance(side, int) for side in x.shape[1:3]):
+    beyond = [(0, padded - side) for side, padded in sides]
+    return jnp.pad(x, ((0, 0), *beyond, (0, 0)), mode="reflect") if any(map(any, beyond)) else x
+  for axis, (side, padded) in enumerate(sides, 1):  # sizes that jax.export leaves open
+    at = jnp.arange(padded)
+    x = jnp.take(x, jnp.minimum(at, 2 * (side - 1) - at), axis=axis, mode="clip")
+  return x
 
 
 def space_to_depth(x: jax.Array) -> jax.Array:
