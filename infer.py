@@ -71,12 +71,25 @@ class Options:
     "NAME|FILE")] = "base"
   quality: Annotated[int, _option(
     "Of JPEG and WebP, 1 to 100. WebP at 100 is lossless; PNG always is.", "INTEGER")] = 95
+  resume: Annotated[bool, _option(
+    "Leave out the pictures whose outputs are there already: what a run that was killed did not "
+    "get to. Outputs are whole or not there.", "")] = False
+  distributed: Annotated[bool, _option(
+    "Share the contents with the other processes of a TPU pod, Slurm, Open MPI or Kubernetes job; "
+    "all see the same files.", "")] = False
+  coordinator: Annotated[str | None, _option(
+    "HOST:PORT of process 0, where JAX detects no cluster; with --processes and --process.",
+    "HOST:PORT")] = None
+  processes: Annotated[int | None, _option("How many share the work.", "INTEGER")] = None
+  process: Annotated[int | None, _option("Number of this process, from 0.", "INTEGER")] = None
   format: Annotated[Literal["png", "jpg", "webp"], tyro.conf.arg(
     help="Format of the files when --output is a folder.")] = "png"
 
 
-# Commands beside painting: each module's `main` parses the rest of the line and runs it.
+# Commands beside painting, by their first word or by a flag: each module's `main` parses and runs.
 _COMMANDS = {"export": "stylejax.inference.export_command"}
+_FLAGS = {"--sequence": "stylejax.inference.sequence_command",
+          "--method": "stylejax.inference.optimise_command"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,6 +97,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
   arguments = list(sys.argv[1:] if arguments is None else arguments)
   if arguments and arguments[0] in _COMMANDS:
     return importlib.import_module(_COMMANDS[arguments[0]]).main(arguments[1:])
+  for flag in [argument.split("=")[0] for argument in arguments]:
+    if flag in _FLAGS:
+      return importlib.import_module(_FLAGS[flag]).main(arguments)
   for flag in ("--content", "--style"):
     times = sum(argument.split("=")[0] == flag for argument in arguments)
     if times > 1:  # the parser would keep the last and drop the others without a word
@@ -92,6 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
       return 2
   options = tyro.cli(Options, prog="infer.py", description=_DESCRIPTION, args=arguments)
   # Imported only now: --help and a mistyped flag should not wait for JAX.
+  from stylejax import distributed
   from stylejax.compiler import reuse_memory
   from stylejax.errors import InputError
   from stylejax.inference.batch import stylize_files
@@ -102,20 +119,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
   reuse_memory()
   settings = dataclasses.asdict(options)
   settings["extension"] = settings.pop("format")
+  required = settings.pop("distributed")
+  cluster = [settings.pop(name) for name in ("coordinator", "processes", "process")]
   try:
+    distributed.check(*cluster)
+    distributed.join(required, *cluster, detect=False)
     with _progress() as (on_progress, on_skip):
-      report = stylize_files(**settings, on_progress=on_progress, on_skip=on_skip)
+      report = stylize_files(
+        **settings, share=distributed.share(), on_progress=on_progress, on_skip=on_skip)
   except (InputError, OSError) as error:
     print(f"error: {printable(error)}", file=sys.stderr)
-    return 2
+    report = None
   except KeyboardInterrupt:
     print("interrupted", file=sys.stderr)
-    return 130
-  count = len(report.written)
-  what = printable(report.written[0]) if count == 1 else f"{count} pictures"
-  skipped = f", {len(report.skipped)} skipped" if report.skipped else ""
-  print(f"wrote {what} in {report.seconds:.1f} s{skipped}")
-  return 1 if report.skipped else 0
+    return distributed.abandon(130)
+  return _summarize(report)
+
+
+def _summarize(report) -> int:
+  """Prints what all processes did, once, and returns the exit status of each."""
+  from stylejax import distributed
+  from stylejax.inference.files import printable
+
+  done = (0, 0, 1) if report is None else (len(report.written), len(report.skipped), 0)
+  written, skipped, failed = distributed.total(done)
+  if distributed.leads() and not failed:
+    alone = len(report.written) == written == 1
+    what = printable(report.written[0]) if alone else f"{written} pictures"
+    by = f" by {distributed.share()[1]} processes" if distributed.several() else ""
+    rest = f", {skipped} skipped" if skipped else ""
+    print(f"wrote {what} in {report.seconds:.1f} s{by}{rest}")
+  return 2 if failed else 1 if skipped else 0
 
 
 @contextlib.contextmanager

@@ -64,6 +64,8 @@ def stylize_files(
     weights: str | os.PathLike = "base",
     quality: int = 95,
     extension: str = "png",
+    resume: bool = False,
+    share: tuple[int, int] = (0, 1),
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     on_skip: Callable[[str], None] = lambda message: None,
 ) -> Report:
@@ -84,6 +86,8 @@ def stylize_files(
     weights: a packaged name or a file.
     quality: 1 to 100, of JPEG and WebP.
     extension: of files in a folder: "png", "jpg" or "webp".
+    resume: leaves out what is there already: outputs are whole or not there.
+    share: (i, n) paints every n-th content only, from number i on, as one of n processes does.
     on_progress: called with the number of pictures done (or skipped) and their total.
     on_skip: called with one line for each file that is skipped.
 
@@ -110,6 +114,10 @@ def stylize_files(
   jobs = plan_outputs(
       contents, names, output, extension=extension, inputs=[*contents, *styles],
       prefer_folder=any(map(os.path.isdir, [*content, *style])))
+  alone = len(jobs) == 1
+  jobs = [job for job in jobs[share[0]::share[1]] if not (resume and job.is_done())]
+  if not jobs:
+    return Report((), (), time.perf_counter() - started)
 
   skipped: list[str] = []
 
@@ -140,18 +148,20 @@ def stylize_files(
   with _folder(jobs[0].outputs[0].parent), _Writer() as writer:
     for number, (job, picture) in enumerate(_read_ahead(jobs, size)):
       if isinstance(picture, InputError):
-        skip(picture, alone=len(jobs) == 1)
+        skip(picture, alone=alone)
       else:
         with _memory_errors(job.content):
           content_code = _jit(transfer.encode_content)(params, picture.rgb)
           for done, (index, style_code) in enumerate(codes.items()):
+            if resume and job.outputs[index].exists():
+              continue
             rgb = np.asarray(_jit(transfer.generate)(
                 params, content_code, style_code, strength=np.float32(strength)))
             writer.write(job.outputs[index], rgb, picture.alpha, quality)
             written.append(job.outputs[index])
             on_progress(number * len(codes) + done + 1, total)
       on_progress((number + 1) * len(codes), total)
-    if not written:
+    if not written and share[1] == 1:
       raise InputError(f"--content: found no readable picture among {len(jobs)}, expected one or "
                        f"more; {skipped[-len(jobs)]}")
   return Report(tuple(written), tuple(skipped), time.perf_counter() - started)

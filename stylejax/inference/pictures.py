@@ -41,8 +41,11 @@ def find_pictures(paths: Iterable[str | os.PathLike], flag: str) -> list[Path]:
     InputError: a path is missing, or a folder holds no picture.
   """
   found: dict[str, Path] = {}
-  for path in map(Path, paths):
-    if path.is_dir():
+  for name in paths:
+    if not os.fspath(name):  # as from a variable that is not set; Path makes the folder "." of it
+      raise InputError(f"{flag}: found an empty name, expected a picture or a folder of pictures")
+    path = Path(name)
+    if os.path.isdir(path):  # unlike the path's own method also of a name that is too long
       files = sources.find_pictures(path, flag=flag)
     elif os.path.lexists(path):
       files = [path]

@@ -22,6 +22,10 @@ class Job:
   content: Path
   outputs: tuple[Path, ...]
 
+  def is_done(self) -> bool:
+    """Whether all outputs are there."""
+    return all(path.exists() for path in self.outputs)
+
 
 def plan_outputs(
     contents: Sequence[Path],
@@ -55,6 +59,8 @@ def plan_outputs(
       a folder that is missing or not writable, two outputs of one name, or an output that is
       one of the inputs.
   """
+  if not os.fspath(output):
+    raise InputError("output: found an empty name, expected a file or a folder")
   if f".{extension}" not in OUTPUT_FORMATS:
     raise InputError(f"--format: found {extension!r}, expected "
                      + ", ".join(s[1:] for s in OUTPUT_FORMATS))
