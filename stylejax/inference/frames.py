@@ -142,11 +142,12 @@ class GifWriter:
 class VideoWriter:
   """A video: H.264 (VP9 in WebM), with the packets of the source's sound as they are."""
 
-  def __init__(self, file: Path, suffix: str, shape: tuple[int, ...], source: Source):
-    av = _av()
-    self._file, self._stack = file, contextlib.ExitStack()
-    self._container = self._stack.enter_context(
-      av.open(str(file), "w", format=VIDEO_FORMATS[suffix]))
+  def __init__(self, file: Path, suffix: str, shape: tuple[int, ...], source: Source,
+               stack: contextlib.ExitStack):
+    """Files stay open until the stack is left."""
+    self._stack = stack
+    self._container = stack.enter_context(
+      _av().open(str(file), "w", format=VIDEO_FORMATS[suffix]))
     codec = "libvpx-vp9" if suffix == ".webm" else "libx264"
     self._stream = self._container.add_stream(codec, options={"crf": "18"})
     # Colour is stored for 2×2 pixels: an odd side grows by one repeated row or column.
@@ -170,12 +171,10 @@ class VideoWriter:
   def finish(self) -> None:
     self._container.mux(self._stream.encode(None))
     self._mux_sound(until=None)
-    self._stack.close()
 
   def _packets(self, path: Path):
     """The first sound stream's packets; its stream is added here, before anything is written."""
-    source, streams = _av().open(str(path)), None
-    self._stack.enter_context(source)
+    source = self._stack.enter_context(_av().open(str(path)))
     streams = source.streams.audio
     if not streams:
       return iter(())
@@ -214,11 +213,11 @@ def writer(output: Path, source: Source, shape: tuple[int, ...]) -> Iterator:
   if suffix not in ANIMATIONS:
     yield FolderWriter(output)
     return
-  with replacing(output) as temporary:
+  with replacing(output) as temporary, contextlib.ExitStack() as stack:
     if suffix == ".gif":
       target = GifWriter(temporary)
     else:
-      target = VideoWriter(temporary, suffix, shape, source)
+      target = VideoWriter(temporary, suffix, shape, source, stack)
     yield target
     target.finish()
 

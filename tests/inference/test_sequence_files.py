@@ -106,17 +106,20 @@ def test_video_reads_the_pixels_and_odd_sides_grow_by_one(sources, weights, pixe
 
 
 @pytest.mark.parametrize("output", ["o.mp4", "o.gif"])
-def test_interrupted_runs_leave_no_half_file(sources, weights, tmp_path, monkeypatch, output):
+@pytest.mark.parametrize("where", ["write", "finish"])
+def test_interrupted_runs_leave_no_half_file(
+    sources, weights, tmp_path, monkeypatch, output, where):
+  """At the third frame; and when all is on disk but not yet under its name."""
   kind = frames.GifWriter if output.endswith("gif") else frames.VideoWriter
-  write, written = kind.write, []
+  call, calls = getattr(kind, where), []
 
-  def stop_at_third(self, frame):
-    written.append(frame)
-    if len(written) == 3:
+  def stop(self, *frame):
+    calls.append(frame)
+    call(self, *frame)
+    if where == "finish" or len(calls) == 3:
       raise KeyboardInterrupt
-    write(self, frame)
 
-  monkeypatch.setattr(kind, "write", stop_at_third)
+  monkeypatch.setattr(kind, where, stop)
   (tmp_path / output).write_bytes(b"old")
   assert run(sources, weights, "frames", tmp_path / output) == 130
   assert os.listdir(tmp_path) == [output] and (tmp_path / output).read_bytes() == b"old"
