@@ -1,149 +1,57 @@
 """Command: stylize pictures. Parses, checks nothing itself, calls stylejax.inference."""
 
-import contextlib
 import dataclasses
+import importlib
 import sys
-import time
-from collections.abc import Iterator, Sequence
-from typing import Annotated, Literal
+from collections.abc import Sequence
 
 import tyro
 
-_DESCRIPTION = """Paint pictures in the style of other pictures.
+from stylejax.inference.options import DESCRIPTION, Options
 
-Examples:
-  # One photo in the style of one painting.
-  python infer.py --content photo.jpg --style painting.jpg --output out.png
-  # The same, half as strong, with larger strokes.
-  python infer.py --content photo.jpg --style painting.jpg --output out.png \\
-      --strength 0.5 --style-size 160
-  # Every photo of a folder in two styles: stylized/<photo>_<style>.jpg.
-  python infer.py --content photos --style wave.jpg irises.jpg --output stylized/ --format jpg
-  # A quick look at a large photo: shorter side 384 pixels.
-  python infer.py --content large.jpg --style painting.jpg --output look.webp --size 384
-  # A style that nobody painted, invented by the noise generator.
-  python infer.py --content photo.jpg --seed 7 --output out.png
-  # With weights of your own training.
-  python train.py export --workdir runs/mine --output mine.safetensors
-  python infer.py --content photo.jpg --style painting.jpg --output out.png \\
-      --weights mine.safetensors
-
-Exit status: 0, all written; 1, some pictures could not be read and were skipped; 2, a mistake: one
-line says what was found and what was expected, and nothing is written.
-
-Compiled programs are kept in ~/.cache/stylejax, so that the next start is quicker; the environment
-variable STYLEJAX_CACHE names another folder, or none if it is empty.
-"""
-
-
-def _option(meaning: str, metavar: str, default: str | None = None):
-  """What --help says of an option."""
-  return tyro.conf.arg(help=meaning, metavar=metavar, help_behavior_hint=default)
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-  """Options of the command, as `stylejax.inference.batch.stylize_files` takes them."""
-
-  content: Annotated[tuple[str, ...], _option(
-    "Pictures to paint: files or folders (JPEG, PNG, WebP; as files also TIFF, BMP, GIF).",
-    "PATH [PATH ...]", "(required)")]
-  output: Annotated[str, _option(
-    "The file to write (.png, .jpg, .webp) for one content in one style, else a folder. "
-    "Transparency is kept in PNG and WebP and laid on white in JPEG. Inputs are never overwritten; "
-    "other files are.", "PATH", "(required)")]
-  style: Annotated[tuple[str, ...], _option(
-    "Pictures whose style to take: files or folders. Each content is painted in each style.",
-    "PATH [PATH ...]", "(required, or --seed)")] = ()
-  strength: Annotated[float, _option(
-    "How far to go: 0 is the content itself, 1 as trained, 2 the most.", "NUMBER")] = 1.0
-  size: Annotated[int | None, _option(
-    "Shorter side of the output: the content is scaled to it, up or down, and then painted.",
-    "PIXELS", "(default: the content's own)")] = None
-  style_size: Annotated[int, _option(
-    "Shorter side at which styles are read: smaller gives larger strokes.", "PIXELS")] = 256
-  seed: Annotated[int | None, _option(
-    "Invent a style from this number, instead of or beside --style. Needs weights with a noise "
-    "generator.", "INTEGER", "(default: none)")] = None
-  weights: Annotated[str, _option(
-    "base, which come with the package, or a .safetensors file of `train.py export`.",
-    "NAME|FILE")] = "base"
-  quality: Annotated[int, _option(
-    "Of JPEG and WebP, 1 to 100. WebP at 100 is lossless; PNG always is.", "INTEGER")] = 95
-  format: Annotated[Literal["png", "jpg", "webp"], tyro.conf.arg(
-    help="Format of the files when --output is a folder.")] = "png"
+# Commands beside painting: each module's `main` parses the rest of the line and runs it.
+_COMMANDS = {
+  "styles": "stylejax.inference.styles_command",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
   """Runs the command and returns its exit status."""
   arguments = list(sys.argv[1:] if arguments is None else arguments)
-  for flag in ("--content", "--style"):
+  if arguments and arguments[0] in _COMMANDS:
+    return importlib.import_module(_COMMANDS[arguments[0]]).main(arguments[1:])
+  for flag in ("--content", "--style", "--mask"):
     times = sum(argument.split("=")[0] == flag for argument in arguments)
     if times > 1:  # the parser would keep the last and drop the others without a word
-      print(f"error: {flag}: found {times} times, expected once with all paths after it",
+      print(f"error: {flag}: found {times} times, expected once with all of them after it",
             file=sys.stderr)
       return 2
-  options = tyro.cli(Options, prog="infer.py", description=_DESCRIPTION, args=arguments)
+  options = tyro.cli(Options, prog="infer.py", description=DESCRIPTION, args=arguments)
   # Imported only now: --help and a mistyped flag should not wait for JAX.
+  from stylejax.inference.console import exit_status
+
+  return exit_status(lambda: stylize(options))
+
+
+def stylize(options: Options) -> int:
+  """Paints what the options ask for; 1 if some pictures were skipped."""
   from stylejax.compiler import reuse_memory
-  from stylejax.errors import InputError
   from stylejax.inference.batch import stylize_files
   from stylejax.inference.compilation import enable_cache
+  from stylejax.inference.console import progress
   from stylejax.inference.files import printable
 
   enable_cache()
   reuse_memory()
   settings = dataclasses.asdict(options)
   settings["extension"] = settings.pop("format")
-  try:
-    with _progress() as (on_progress, on_skip):
-      report = stylize_files(**settings, on_progress=on_progress, on_skip=on_skip)
-  except (InputError, OSError) as error:
-    print(f"error: {printable(error)}", file=sys.stderr)
-    return 2
-  except KeyboardInterrupt:
-    print("interrupted", file=sys.stderr)
-    return 130
+  with progress() as (on_progress, on_skip):
+    report = stylize_files(**settings, on_progress=on_progress, on_skip=on_skip)
   count = len(report.written)
   what = printable(report.written[0]) if count == 1 else f"{count} pictures"
   skipped = f", {len(report.skipped)} skipped" if report.skipped else ""
   print(f"wrote {what} in {report.seconds:.1f} s{skipped}")
   return 1 if report.skipped else 0
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[tuple]:
-  """Callbacks for progress and skipped files; a bar on stderr once there is more than one."""
-  from rich.console import Console
-  from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-  from stylejax.inference.files import printable
-
-  console = Console(stderr=True)
-  bar = Progress(
-    TextColumn("stylizing"), BarColumn(), MofNCompleteColumn(),
-    TextColumn("{task.fields[rate]}"), TextColumn("left"), TimeRemainingColumn(), console=console)
-  task, started = None, 0.0
-
-  def on_progress(done: int, total: int) -> None:
-    nonlocal task, started
-    if total < 2:
-      return
-    if task is None:
-      task = bar.add_task("stylizing", total=total, rate="")
-      started = time.perf_counter()
-      bar.start()
-    rate = f"{done / (time.perf_counter() - started):.2f} images/s" if done else ""
-    bar.update(task, completed=done, rate=rate)
-
-  def on_skip(message: str) -> None:
-    console.print(f"skipped: {printable(message)}", markup=False, highlight=False, soft_wrap=True)
-
-  try:
-    yield on_progress, on_skip
-  finally:
-    if task is not None:  # a bar that never ran would still print an empty line
-      bar.stop()
 
 
 if __name__ == "__main__":
