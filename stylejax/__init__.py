@@ -1,33 +1,40 @@
 """Neural style transfer as pure JAX functions."""
 
-from stylejax.compiler import compiler_options, reuse_memory
-from stylejax.controls import preserve_colour
-from stylejax.data.perceptual import load_vgg
-from stylejax.errors import InputError
-from stylejax.inference.export import export
-from stylejax.inference.optimise import optimize_image, optimize_scales
-from stylejax.inference.weights import load_pretrained, save_weights
-from stylejax.models.config import PRESETS, ModelConfig
-from stylejax.sequence import FrameState, first_state, next_frame
-from stylejax.transfer import (
-  ContentCode,
-  Params,
-  StyleCode,
-  discriminate,
-  encode_content,
-  encode_style,
-  generate,
-  init_params,
-  reconstruct,
-  sample_style,
-  sample_swatch,
-  stylize,
-)
+import importlib
 
-__all__ = [
-  "ContentCode", "FrameState", "InputError", "ModelConfig", "PRESETS", "Params", "StyleCode",
-  "compiler_options", "discriminate", "encode_content", "encode_style", "export", "first_state",
-  "generate", "init_params", "load_pretrained", "load_vgg", "next_frame", "optimize_image",
-  "optimize_scales", "preserve_colour", "reconstruct", "reuse_memory", "sample_style",
-  "sample_swatch", "save_weights", "stylize",
-]
+# Where each public name lives. Looked up on first use: `infer.py --help` need not wait for JAX.
+_HOMES = {
+  "FrameState": "sequence",
+  "InputError": "errors",
+  "ModelConfig": "models.config",
+  "PRESETS": "models.config",
+  "compiler_options": "compiler",
+  "export": "inference.export",
+  "first_state": "sequence",
+  "load_pretrained": "inference.weights",
+  "load_vgg": "data.perceptual",
+  "next_frame": "sequence",
+  "optimize_image": "inference.optimise",
+  "optimize_scales": "inference.optimise",
+  "preserve_colour": "controls",
+  "reuse_memory": "compiler",
+  "save_weights": "inference.weights",
+  **dict.fromkeys((
+    "ContentCode", "Params", "StyleCode", "discriminate", "encode_content", "encode_style",
+    "generate", "init_params", "reconstruct", "sample_style", "sample_swatch", "stylize",
+  ), "transfer"),
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str):
+  if name not in _HOMES:
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+  value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+  globals()[name] = value
+  return value
+
+
+def __dir__() -> list[str]:
+  return sorted({*globals(), *_HOMES})

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from stylejax.inference.options import option
+
 _DESCRIPTION = """Paint one picture by optimising its pixels: minutes, where the nets take 0.1 s.
 
 Examples:
@@ -18,29 +20,25 @@ Examples:
 _SCALES = ((0.25, 0.5), (0.5, 0.8), (1.0, 1.0))
 
 
-def _option(meaning: str, metavar: str, default: str | None = None):
-  return tyro.conf.arg(help=meaning, metavar=metavar, help_behavior_hint=default)
-
-
 @dataclasses.dataclass(frozen=True)
 class Options:
   """Options of `infer.py --method optimise`."""
 
-  content: Annotated[str, _option("The picture to paint.", "PATH", "(required)")]
-  style: Annotated[str, _option("The picture whose style to take.", "PATH", "(required)")]
-  output: Annotated[str, _option("The .png, .jpg or .webp to write.", "PATH", "(required)")]
+  content: Annotated[str, option("The picture to paint.", "PATH", "(required)")]
+  style: Annotated[str, option("The picture whose style to take.", "PATH", "(required)")]
+  output: Annotated[str, option("The .png, .jpg or .webp to write.", "PATH", "(required)")]
   method: Annotated[Literal["optimise"], tyro.conf.arg(help="What chose this command.")] = (
     "optimise")
-  size: Annotated[int, _option("Shorter side of the output.", "PIXELS")] = 384
-  style_size: Annotated[int | None, _option(
+  size: Annotated[int, option("Shorter side of the output.", "PIXELS")] = 384
+  style_size: Annotated[int | None, option(
     "Shorter side at which the style is read: smaller gives larger strokes.", "PIXELS",
     "(default: as the output)")] = None
-  steps: Annotated[int, _option(
+  steps: Annotated[int, option(
     "In all: half of them at a quarter of the size, 3 of 10 at half of it.", "INTEGER")] = 200
-  style_weight: Annotated[float, _option("How much style counts against content.", "NUMBER")] = 4.0
+  style_weight: Annotated[float, option("How much style counts against content.", "NUMBER")] = 4.0
   optimiser: Annotated[Literal["lbfgs", "adam"], tyro.conf.arg(
     help="L-BFGS gets further in as many steps; Adam needs less memory.")] = "lbfgs"
-  quality: Annotated[int, _option("Of JPEG and WebP, 1 to 100.", "INTEGER")] = 95
+  quality: Annotated[int, option("Of JPEG and WebP, 1 to 100.", "INTEGER")] = 95
 
 
 def main(arguments: Sequence[str]) -> int:

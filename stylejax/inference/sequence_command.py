@@ -6,6 +6,8 @@ from typing import Annotated
 
 import tyro
 
+from stylejax.inference.options import option
+
 _DESCRIPTION = """Paint a sequence of frames steadily: what stands still doesn't flicker.
 
 Examples:
@@ -18,34 +20,30 @@ leaves no half file.
 """
 
 
-def _option(meaning: str, metavar: str, default: str | None = None):
-  return tyro.conf.arg(help=meaning, metavar=metavar, help_behavior_hint=default)
-
-
 @dataclasses.dataclass(frozen=True)
 class Options:
   """Options of `infer.py --sequence`."""
 
-  content: Annotated[str, _option(
+  content: Annotated[str, option(
     "A folder of frames of one size, sorted by name; a GIF, WebP or PNG animation; or a video.",
     "PATH", "(required)")]
-  style: Annotated[str, _option("The picture whose style to take.", "PATH", "(required)")]
-  output: Annotated[str, _option(
+  style: Annotated[str, option("The picture whose style to take.", "PATH", "(required)")]
+  output: Annotated[str, option(
     "A folder, for PNG files, or a .gif, .mp4, .mkv, .webm or .mov to write.", "PATH",
     "(required)")]
   sequence: Annotated[bool, tyro.conf.arg(help="What chose this command.")] = True
-  strength: Annotated[float, _option(
+  strength: Annotated[float, option(
     "How far to go: 0 is the content itself, 1 as trained, 2 the most.", "NUMBER")] = 1.0
-  smoothing: Annotated[float, _option(
+  smoothing: Annotated[float, option(
     "Share of the past in each frame's statistics and in still parts of its content, 0 to 0.99; 0 "
     "paints each frame by itself.", "NUMBER")] = 0.8
-  size: Annotated[int | None, _option(
+  size: Annotated[int | None, option(
     "Shorter side of the output.", "PIXELS", "(default: the content's own)")] = None
-  style_size: Annotated[int, _option(
+  style_size: Annotated[int, option(
     "Shorter side at which the style is read: smaller gives larger strokes.", "PIXELS")] = 256
-  rate: Annotated[float, _option(
+  rate: Annotated[float, option(
     "Frames a second of a folder, where the output is a GIF or a video.", "NUMBER")] = 25.0
-  weights: Annotated[str, _option(
+  weights: Annotated[str, option(
     "base, or a .safetensors file of `train.py export`.", "NAME|FILE")] = "base"
 
 

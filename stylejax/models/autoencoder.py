@@ -4,7 +4,7 @@ The decoder is also the body of the generator: with a modulation it paints in a 
 it gives the picture back.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import flax
 import flax.linen as nn
@@ -13,8 +13,8 @@ import jax
 from stylejax.models import blocks
 from stylejax.models.config import ModelConfig
 
-# For each modulated layer (gain, bias, strength), as `blocks.modulate` takes them.
-Modulation = Sequence[tuple[jax.Array, jax.Array, jax.Array | float]]
+# For each modulated layer what becomes of its features, [B, h, w, C] → the same shape.
+Modulation = Sequence[Callable[[jax.Array], jax.Array]]
 
 
 @flax.struct.dataclass
@@ -74,7 +74,7 @@ class Decoder(nn.Module):
     pending = iter(modulation if modulation is not None else ())
 
     def styled(x):
-      return x if modulation is None else blocks.modulate(x, *next(pending))
+      return x if modulation is None else next(pending)(x)
 
     x = styled(code.levels[-1])
     for _ in range(c.decoder_blocks):
