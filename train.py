@@ -18,11 +18,11 @@ from typing import Annotated
 
 import tyro
 
+from stylejax import distributed
 from stylejax.compiler import reuse_memory
 from stylejax.data.convert import ShardsConfig, convert
 from stylejax.errors import InputError
 from stylejax.inference.compilation import enable_cache
-from stylejax.training import distributed
 from stylejax.training.config import AutoencoderConfig, GanConfig, TransferConfig
 
 

@@ -1,28 +1,40 @@
 """Neural style transfer as pure JAX functions."""
 
-from stylejax.compiler import compiler_options, reuse_memory
-from stylejax.controls import preserve_colour
-from stylejax.errors import InputError
-from stylejax.inference.weights import load_pretrained, save_weights
-from stylejax.models.config import PRESETS, ModelConfig
-from stylejax.transfer import (
-  ContentCode,
-  Params,
-  StyleCode,
-  discriminate,
-  encode_content,
-  encode_style,
-  generate,
-  init_params,
-  reconstruct,
-  sample_style,
-  sample_swatch,
-  stylize,
-)
+import importlib
 
-__all__ = [
-  "ContentCode", "InputError", "ModelConfig", "PRESETS", "Params", "StyleCode",
-  "compiler_options", "discriminate", "encode_content", "encode_style", "generate",
-  "init_params", "load_pretrained", "preserve_colour", "reconstruct", "reuse_memory",
-  "sample_style", "sample_swatch", "save_weights", "stylize",
-]
+# Where each public name lives. Looked up on first use: `infer.py --help` need not wait for JAX.
+_HOMES = {
+  "FrameState": "sequence",
+  "InputError": "errors",
+  "ModelConfig": "models.config",
+  "PRESETS": "models.config",
+  "compiler_options": "compiler",
+  "export": "inference.export",
+  "first_state": "sequence",
+  "load_pretrained": "inference.weights",
+  "load_vgg": "data.perceptual",
+  "next_frame": "sequence",
+  "optimize_image": "inference.optimise",
+  "optimize_scales": "inference.optimise",
+  "preserve_colour": "controls",
+  "reuse_memory": "compiler",
+  "save_weights": "inference.weights",
+  **dict.fromkeys((
+    "ContentCode", "Params", "StyleCode", "discriminate", "encode_content", "encode_style",
+    "generate", "init_params", "reconstruct", "sample_style", "sample_swatch", "stylize",
+  ), "transfer"),
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str):
+  if name not in _HOMES:
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+  value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+  globals()[name] = value
+  return value
+
+
+def __dir__() -> list[str]:
+  return sorted({*globals(), *_HOMES})

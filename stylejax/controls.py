@@ -64,6 +64,27 @@ def mixing_weights(weights: jax.Array, count: int, size: tuple[int, int]) -> jax
   return jnp.where(total > 0, weights / jnp.where(total > 0, total, 1.0), 1.0 / count)
 
 
+def shares(vector: jax.Array, weights: jax.Array | None, strength: jax.Array
+           ) -> tuple[jax.Array, jax.Array, jax.Array]:
+  """Splits maps into uniform paintings, and into how much of each is in a pixel.
+
+  Args:
+    vector: [S, D] with weights, else [B or 1, D].
+    weights: maps [S, H, W] that sum to 1 over S, or None.
+    strength: from `amount`, a map unless there are weights.
+
+  Returns:
+    (vectors, shares, strength): S style vectors [S, B or 1, D], maps [S, H, W] that sum to at most
+    1, and the one strength, [B or 1, 1, 1, 1], of the paintings; the rest to 1 is content.
+  """
+  vectors = vector[None] if weights is None else vector[:, None]
+  if strength.shape[1:3] == (1, 1):
+    return vectors, weights, strength
+  full = strength.max(keepdims=True)
+  part = strength[..., 0] / jnp.maximum(full[..., 0], 1e-6)
+  return vectors, part if weights is None else weights * part, full
+
+
 def preserve_colour(stylized: jax.Array, content: jax.Array, colour: jax.Array | float = 1.0, *,
                     mode: jax.Array | float | None = None) -> jax.Array:
   """Gives a stylized picture the colours of its content back.

@@ -166,8 +166,9 @@ def generate(params: Params, content_code: ContentCode, style_code: StyleCode, *
       (when not traced), or params without the generator.
 
   Source: modulation after Huang & Belongie 2017, arXiv:1703.06868; Ghiasi et al. 2017,
-  arXiv:1705.06830. Departs from the regions of Gatys et al. 2017, arXiv:1611.07865, section 4, in
-  taking the content's moments over the whole picture, so that no region has an edge of its own.
+  arXiv:1705.06830. Regions depart from Gatys et al. 2017, arXiv:1611.07865, section 4: each pixel
+  is painted as if its style and strength held for the whole picture, so that away from the edges a
+  region is what that style alone would paint. For that the net runs once more for every style.
   """
   part = _part(params, "generator")
   content_code, single_content = _batched_content(content_code)
@@ -189,9 +190,16 @@ def generate(params: Params, content_code: ContentCode, style_code: StyleCode, *
       raise ValueError(f"{name}: found a batch of {found}, expected 1 or {batch}")
   levels = tuple(_broadcast(level, batch) for level in content_code.levels)
   content_code = content_code.replace(levels=levels)
+  variables, net = {"params": part}, gan.Generator(params.config)
   with jax.named_scope("generate"):
-    output = gan.Generator(params.config).apply(
-      {"params": part}, content_code, vector, strength, weights)
+    if weights is None and strength.shape[1:3] == (1, 1):
+      output = net.apply(variables, content_code, vector, strength)
+    else:
+      vectors, shares, strength = controls.shares(vector, weights, strength)
+      # One after the other, so that no more memory is taken than by one style.
+      observed = jax.lax.map(lambda vector: net.apply(
+        variables, content_code, vector, strength, method="observed"), vectors)
+      output = net.apply(variables, content_code, observed, shares, method="by_regions")
   return output[0] if single_content and single_style and not each else output
 
 
@@ -316,7 +324,7 @@ def _as_batch(picture: jax.Array, name: str) -> tuple[jax.Array, bool]:
   shape = jnp.shape(picture)
   if len(shape) not in (3, 4) or shape[-1] != 3:
     raise ValueError(f"{name}: found shape {shape}, expected [H, W, 3] or [B, H, W, 3]")
-  if min(shape[-3:-1]) < MIN_SIDE:
+  if any(side < MIN_SIDE for side in shape[-3:-1]):
     raise ValueError(
       f"{name}: found {shape[-2]}×{shape[-3]} pixels, expected at least {MIN_SIDE}×{MIN_SIDE}")
   if isinstance(picture, np.ndarray) and picture.dtype.kind == "f":

@@ -158,6 +158,35 @@ def picture_size(path: str | os.PathLike) -> tuple[int, int]:
     return image.size
 
 
+def read_frames(
+  path: str | os.PathLike, *, decode: bool = True, max_pixels: int = _MAX_PIXELS
+) -> Iterator[tuple[np.ndarray | None, int]]:
+  """Every frame of an animation (GIF, WebP, PNG), or the one of a still picture.
+
+  Args:
+    path: the file.
+    decode: whether the pixels are wanted; without them a frame is None.
+    max_pixels: the largest width × height accepted, in pixels.
+
+  Yields:
+    ([H, W, 3] float32 sRGB in [0, 1] with transparency laid on white, milliseconds it is shown).
+
+  Raises:
+    InputError: as read_picture.
+  """
+  with _opened(path, max_pixels) as image:
+    for number in range(getattr(image, "n_frames", 1)):
+      image.seek(number)
+      _check_pixels(image, path, max_pixels)  # a later frame may be larger than the first
+      frame = None
+      if decode:
+        colour, alpha = _split_alpha(image.copy())
+        if alpha is not None:
+          colour = Image.composite(colour, Image.new("RGB", colour.size, (255, 255, 255)), alpha)
+        frame = np.asarray(colour, np.float32) / 255
+      yield frame, int(image.info.get("duration") or 100)
+
+
 @contextlib.contextmanager
 def _opened(path: str | os.PathLike | Record, max_pixels: int) -> Iterator[Image.Image]:
   """Opens the file lazily; whatever goes wrong inside the block leaves as an InputError."""
@@ -167,12 +196,7 @@ def _opened(path: str | os.PathLike | Record, max_pixels: int) -> Iterator[Image
     if (len(data) if data is not None else _file_size(path)) == 0:
       raise InputError(f"{path}: found an empty file (0 bytes), {_EXPECTED}")
     with _open_unlimited(Path(path) if data is None else io.BytesIO(data)) as image:
-      width, height = image.size
-      if width * height > max_pixels:
-        raise InputError(
-          f"{path}: found {width}×{height} pixels ({width * height / 1e6:.0f} megapixels), "
-          f"expected at most {max_pixels / 1e6:g} megapixels"
-        )
+      _check_pixels(image, path, max_pixels)
       yield image
   except InputError:
     raise
@@ -185,6 +209,16 @@ def _opened(path: str | os.PathLike | Record, max_pixels: int) -> Iterator[Image
   except Exception as error:  # Decoders meet hostile bytes with nearly every exception type.
     reason = " ".join(str(error).split()) or type(error).__name__
     raise InputError(f"{path}: found a damaged picture ({reason}), {_EXPECTED}") from error
+
+
+def _check_pixels(image: Image.Image, path: object, max_pixels: int) -> None:
+  """InputError for a picture of more pixels, as its header says; nothing is decoded."""
+  width, height = image.size
+  if width * height > max_pixels:
+    raise InputError(
+      f"{path}: found {width}×{height} pixels ({width * height / 1e6:.0f} megapixels), "
+      f"expected at most {max_pixels / 1e6:g} megapixels"
+    )
 
 
 def _file_size(path: str | os.PathLike) -> int:

@@ -16,18 +16,22 @@ import jax
 import numpy as np
 
 from stylejax import transfer
-from stylejax.data.pictures import Picture, read_picture
+from stylejax.controls import preserve_colour as preserve_colour_of
+from stylejax.data.pictures import Picture
 from stylejax.errors import InputError
 from stylejax.inference import pictures, strips
+from stylejax.inference.codes import Codes, style_scale
+from stylejax.inference.looks import Controls, plan_looks, plan_regions
 from stylejax.inference.plan import Job, check_number, plan_outputs
+from stylejax.inference.styles import stack
 from stylejax.inference.traces import compiled_step
 from stylejax.inference.weights import load_pretrained
 
 MAX_SIZE = 16_384
 """Largest shorter side of an output that `size` may ask for, in pixels."""
 
-MAX_STYLE_SIZE = 4_096
-"""Largest shorter side at which a style may be read, in pixels."""
+MAX_FRAMES = 1_000
+"""Most pictures of one interpolation."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,36 +54,58 @@ def stylize_files(
     style: Sequence[str | os.PathLike],
     output: str | os.PathLike,
     *,
+    mask: Sequence[str] = (),
     strength: float = 1.0,
+    strength_map: str | os.PathLike | None = None,
+    preserve_colour: float = 0.0,
+    colour_mode: str = "luminance",
+    stroke: float | None = None,
+    style_size: int | None = None,
     size: int | None = None,
-    style_size: int = 256,
-    seed: int | None = None,
     tile: int | None = None,
+    seed: int | None = None,
+    interpolate: int | None = None,
+    library: str | os.PathLike | None = None,
     weights: str | os.PathLike = "base",
     quality: int = 95,
     extension: str = "png",
+    resume: bool = False,
+    share: tuple[int, int] = (0, 1),
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     on_skip: Callable[[str], None] = lambda message: None,
 ) -> Report:
-  """Stylizes files: every content in every style.
+  """Stylizes files: every content in every style, or in a mixture of them.
 
   Of several contents or styles, those that can't be read are skipped and reported.
 
   Args:
     content: files or folders.
-    style: files or folders; may be empty when `seed` is given.
+    style: files, folders or "@name" of the library; may be empty when there is a `seed` or `mask`.
+      With a weight behind each ("a.jpg:0.7") they are mixed.
     output: a file for one content in one style, else a folder, which is made if its parent is
       there. Files in it are called <content>_<style>.<extension>.
+    mask: "MASK=STYLE" each: a picture of the content's size, white where that style is painted.
+      Elsewhere it is `style`, or the content itself if there is none.
     strength: 0 (the content itself) over 1 (as trained) to 2.
+    strength_map: a picture of the content's size; scales the strength from 0, black, to 1, white.
+    preserve_colour: 0 (the style's colours) to 1 (the content's).
+    colour_mode: "luminance" or "moments", as in `stylejax.preserve_colour`.
+    stroke: size of the strokes, 1/4 to 4; the same as a `style_size` of so many times the default.
+    style_size: shorter side in pixels at which a style is read; larger means larger strokes.
     size: shorter side in pixels to which the content is scaled before it is stylized, and so the
       output's; None keeps the content's own size.
-    style_size: shorter side in pixels at which a style is read; smaller means larger strokes.
-    seed: adds a style that the noise generator invents, called seed<seed>.
     tile: pixels that are computed at once, in millions: the picture is painted in strips of rows,
-      with the same result. None does so where the whole picture would not fit into memory.
+      with the same result. None does so where the whole picture would not fit into memory. Masks,
+      maps and mixtures want the whole.
+    seed: adds a style that the noise generator invents, called seed<seed>.
+    interpolate: so many pictures from the first style to the last, side by side in one file, or
+      one after the other in a GIF.
+    library: the file of styles called "@name"; None is the user's own.
     weights: a packaged name or a file.
     quality: 1 to 100, of JPEG and WebP.
     extension: of files in a folder: "png", "jpg" or "webp".
+    resume: leaves out what is there already: outputs are whole or not there.
+    share: (i, n) paints every n-th content only, from number i on, as one of n processes does.
     on_progress: called with the number of pictures done (or skipped) and their total.
     on_skip: called with one line for each file that is skipped.
 
@@ -92,21 +118,32 @@ def stylize_files(
   """
   started = time.perf_counter()
   check_number("--strength", strength, 0, transfer.MAX_STRENGTH, whole=False)
+  check_number("--preserve-colour", preserve_colour, 0, 1, whole=False)
   check_number("--size", size, pictures.MIN_SIDE, MAX_SIZE)
-  check_number("--style-size", style_size, pictures.MIN_SIDE, MAX_STYLE_SIZE)
   check_number("--tile", tile, 1, 1_000)
   check_number("--seed", seed, 0, 2**32 - 1)
+  check_number("--interpolate", interpolate, 2, MAX_FRAMES)
   check_number("--quality", quality, 1, 100)
+  style_size = style_scale(stroke, style_size)
   contents = pictures.find_pictures(content, "--content")
-  styles = pictures.find_pictures(style, "--style")
+  regions = plan_regions(mask)
+  looks = plan_looks(style, seed=seed, regions=regions, frames=interpolate)
   if not contents:
     raise InputError("--content: found nothing, expected a picture or a folder of pictures")
-  if not styles and seed is None:
-    raise InputError("--style: found nothing, expected a picture, a folder of pictures, or --seed")
-  names = [path.stem for path in styles] + ([] if seed is None else [f"seed{seed}"])
+  sources = [source for look in looks for source in look.sources]
+  sources += [region.source for region in regions]
+  maps = [region.mask for region in regions]
+  maps += [] if strength_map is None else pictures.find_pictures([strength_map], "--strength-map")
   jobs = plan_outputs(
-      contents, names, output, extension=extension, inputs=[*contents, *styles],
-      prefer_folder=any(map(os.path.isdir, [*content, *style])))
+      contents, [look.name for look in looks], output, extension=extension,
+      inputs=[*contents, *maps, *(source.path for source in sources if source.path)],
+      prefer_folder=any(map(os.path.isdir, [*content, *style])), animated=interpolate is not None)
+  alone = len(jobs) == 1
+  jobs = [job for job in jobs[share[0]::share[1]] if not (resume and job.is_done())]
+  if not jobs:
+    return Report((), (), time.perf_counter() - started)
+  colour = {"colour": np.float32(preserve_colour),
+            "mode": np.float32(1) if colour_mode == "moments" else None}
 
   skipped: list[str] = []
 
@@ -117,74 +154,87 @@ def stylize_files(
     on_skip(str(error))
 
   params = load_pretrained(weights)
-  _check_parts(params, weights, sampling=seed is not None)
-  codes = {}
-  for index, path in enumerate(styles):
+  _check_parts(params, weights, sampling=any(source.seed is not None for source in sources))
+  codes = Codes(params, style_size, library)
+  area = [codes.read(region.source) for region in regions]
+  controls = Controls.read(regions, strength, None if strength_map is None else maps[-1])
+  paintings = {}
+  for index, look in enumerate(looks):
     try:
-      codes[index] = compiled_step(transfer.encode_style)(
-        params, pictures.style_pixels(_read(path), style_size))
+      paintings[index] = [*map(codes.read, look.sources), *area]
     except InputError as error:
-      skip(error, alone=len(names) == 1)
-  if seed is not None:
-    codes[len(styles)] = compiled_step(transfer.sample_style)(params, jax.random.key(seed))
-  if not codes:
-    raise InputError(f"--style: found no readable picture among {len(styles)}, expected one or "
+      # Of a mixture nothing may be missing.
+      skip(error, alone=len(looks) == 1)
+  if not paintings:
+    raise InputError(f"--style: found no readable picture among {len(looks)}, expected one or "
                      f"more; {skipped[0]}")
 
   written: list[Path] = []
-  total = len(jobs) * len(codes)
+  total = len(jobs) * len(paintings)
   on_progress(0, total)
+  frames = len(looks[0].weights)
   with _folder(jobs[0].outputs[0].parent), _Writer() as writer:
-    for number, (job, picture) in enumerate(_read_ahead(jobs, size)):
+    for number, (job, picture) in enumerate(_read_ahead(jobs, size, controls, frames)):
       if isinstance(picture, InputError):
-        skip(picture, alone=len(jobs) == 1)
+        skip(picture, alone=alone)
       else:
         with _memory_errors(job.content):
-          paint = _painter(params, picture.rgb, np.float32(strength), tile)
-          for done, (index, style_code) in enumerate(codes.items()):
-            rgb = paint(style_code)
+          painter = _Painter(params, picture.rgb, colour, tile)
+          for done, (index, style_codes) in enumerate(paintings.items()):
+            if resume and job.outputs[index].exists():
+              continue
+            rgb = [painter.paint(style_codes, *controls.at(mix, picture.rgb.shape[:2]))
+                   for mix in looks[index].weights]
             writer.write(job.outputs[index], rgb, picture.alpha, quality)
             written.append(job.outputs[index])
-            on_progress(number * len(codes) + done + 1, total)
-      on_progress((number + 1) * len(codes), total)
-    if not written:
+            on_progress(number * len(paintings) + done + 1, total)
+      on_progress((number + 1) * len(paintings), total)
+    if not written and share[1] == 1:
       raise InputError(f"--content: found no readable picture among {len(jobs)}, expected one or "
                        f"more; {skipped[-len(jobs)]}")
   return Report(tuple(written), tuple(skipped), time.perf_counter() - started)
 
 
-def _painter(params: transfer.Params, content: np.ndarray, strength: np.float32,
-             tile: int | None) -> Callable[[transfer.StyleCode], np.ndarray]:
-  """How one content is painted in a style: at once, or in strips where asked or needed."""
-  if tile is None and strips.fits(content.shape, params.config):
-    code = compiled_step(transfer.encode_content)(params, content)
-    return lambda style: np.asarray(
-        compiled_step(transfer.generate)(params, code, style, strength=strength))
-  pixels = strips.STRIP_PIXELS if tile is None else tile * 1_000_000
-  return lambda style: strips.generate(
-      params, content, style, strength=strength, strip_pixels=pixels)
+class _Painter:
+  """Paints one content in one mixture after the other, encoded once."""
 
+  def __init__(self, params: transfer.Params, content: np.ndarray, colour: dict, tile: int | None):
+    self._params, self._content, self._colour = params, content, colour
+    self._whole = tile is None and strips.fits(content.shape, params.config)
+    self._pixels = strips.STRIP_PIXELS if tile is None else tile * 1_000_000
+    self._code: transfer.ContentCode | None = None
 
-def _read(path: Path) -> Picture:
-  """A picture that is large enough."""
-  picture = read_picture(path)
-  pictures.check_side(picture, path)
-  return picture
+  def paint(self, style_codes: Sequence[transfer.StyleCode], weights: np.ndarray | None,
+            strength: np.ndarray) -> np.ndarray:
+    """[H, W, 3]; weights and strength as `generate` takes them."""
+    if not self._whole and weights is None and not np.ndim(strength):
+      painted = strips.generate(self._params, self._content, style_codes[0],
+                                strength=strength, strip_pixels=self._pixels)
+    else:
+      if self._code is None:
+        self._code = compiled_step(transfer.encode_content)(self._params, self._content)
+      code = style_codes[0] if weights is None else stack(style_codes)
+      painted = compiled_step(transfer.generate)(
+        self._params, self._code, code, strength=strength, weights=weights)
+    if self._colour["colour"]:
+      painted = compiled_step(preserve_colour_of)(painted, self._content, **self._colour)
+    return np.asarray(painted)
 
 
 def _read_ahead(
-    jobs: Sequence[Job], size: int | None
+    jobs: Sequence[Job], size: int | None, controls: Controls, frames: int
 ) -> Iterator[tuple[Job, Picture | InputError]]:
   """Contents at the size of their output; the next one is decoded while one is being used."""
 
   def read(job: Job) -> Picture | InputError:
     try:
-      picture = _read(job.content)
+      picture = pictures.read(job.content)
       height, width = picture.rgb.shape[:2]
+      controls.check_size(job.content, height, width)
       if size is not None:
         height, width = pictures.fit_shorter_side(height, width, int(size))
       for path in job.outputs:
-        pictures.check_output_size(path, height, width)
+        pictures.check_output_size(path, height, width, frames)
       return pictures.resize(picture, height, width)
     except InputError as error:
       return error
@@ -206,10 +256,11 @@ class _Writer:
     self._pending: Future | None = None
     return self
 
-  def write(self, path: Path, rgb: np.ndarray, alpha: np.ndarray | None, quality: int) -> None:
+  def write(self, path: Path, frames: Sequence[np.ndarray], alpha: np.ndarray | None,
+            quality: int) -> None:
     self._finish()
     self._pending = self._pool.submit(
-        pictures.write_picture, path, rgb, alpha, quality=int(quality))
+        pictures.write_frames, path, frames, alpha, quality=int(quality))
     self._path = path
 
   def _finish(self) -> None:

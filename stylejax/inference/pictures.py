@@ -5,24 +5,28 @@ Decoding one file lives in `stylejax.data.pictures`; nothing here touches a devi
 
 import io
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from stylejax.data import sources
-from stylejax.data.pictures import Picture
+from stylejax.data.pictures import Picture, read_picture
 from stylejax.errors import InputError
 from stylejax.inference.files import replacing
 
 OUTPUT_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 """Extensions that can be written, and Pillow's name of the format."""
 
+ANIMATION = ".gif"
+"""Extension of a file that shows its frames one after the other."""
+
 MIN_SIDE = 16
 """Pixels below which the nets can't work on a picture's side."""
 
-_MAX_SIDE = {"JPEG": 65_500, "WEBP": 16_383}
+_MAX_SIDE = {"JPEG": 65_500, "WEBP": 16_383, "GIF": 65_535}
+_FRAME_MILLISECONDS = 80
 _STYLE_STEP = 32
 _STYLE_MAX_ASPECT = 4
 
@@ -41,8 +45,11 @@ def find_pictures(paths: Iterable[str | os.PathLike], flag: str) -> list[Path]:
     InputError: a path is missing, or a folder holds no picture.
   """
   found: dict[str, Path] = {}
-  for path in map(Path, paths):
-    if path.is_dir():
+  for name in paths:
+    if not os.fspath(name):  # as from a variable that is not set; Path makes the folder "." of it
+      raise InputError(f"{flag}: found an empty name, expected a picture or a folder of pictures")
+    path = Path(name)
+    if os.path.isdir(path):  # unlike the path's own method also of a name that is too long
       files = sources.find_pictures(path, flag=flag)
     elif os.path.lexists(path):
       files = [path]
@@ -54,6 +61,13 @@ def find_pictures(paths: Iterable[str | os.PathLike], flag: str) -> list[Path]:
   return list(found.values())
 
 
+def read(path: Path) -> Picture:
+  """A picture that is large enough for the nets; raises InputError."""
+  picture = read_picture(path)
+  check_side(picture, path)
+  return picture
+
+
 def check_side(picture: Picture, path: Path) -> None:
   """Raises InputError when a side is below MIN_SIDE pixels."""
   height, width = picture.rgb.shape[:2]
@@ -62,9 +76,12 @@ def check_side(picture: Picture, path: Path) -> None:
                      f"{MIN_SIDE}×{MIN_SIDE}")
 
 
-def check_output_size(path: Path, height: int, width: int) -> None:
+def check_output_size(path: Path, height: int, width: int, frames: int = 1) -> None:
   """Raises InputError when the format of `path` can't hold that many pixels a side."""
-  limit = _MAX_SIDE.get(OUTPUT_FORMATS[path.suffix.lower()])
+  form = OUTPUT_FORMATS.get(path.suffix.lower(), "GIF")
+  if form != "GIF":
+    width *= frames
+  limit = _MAX_SIDE.get(form)
   if limit is not None and max(height, width) > limit:
     raise InputError(f"output {path}: found {width}×{height} pixels, expected at most {limit} a "
                      "side in this format; write a .png or use --size")
@@ -154,9 +171,7 @@ def write_picture(
                      + ", ".join(OUTPUT_FORMATS))
   form = OUTPUT_FORMATS[path.suffix.lower()]
   check_output_size(path, *rgb.shape[:2])
-  if not np.isfinite(rgb).all():
-    raise InputError(f"output {path}: found NaN or infinity in the picture, expected numbers in "
-                     "[0, 1]; the weights may be damaged")
+  _check_finite(path, rgb)
   if alpha is not None and form == "JPEG":
     rgb, alpha = on_white(Picture(rgb, alpha, "")), None
   if alpha is not None:
@@ -174,6 +189,45 @@ def write_picture(
   with replacing(path) as temporary:
     temporary.write_bytes(encoded.getbuffer())
   return path
+
+
+def write_frames(
+    path: str | os.PathLike, frames: Sequence[np.ndarray], alpha: np.ndarray | None = None, *,
+    quality: int = 95
+) -> Path:
+  """Writes pictures of one size side by side, or, to a .gif, one after the other.
+
+  Arguments and errors as `write_picture`, which this is for one frame; a GIF runs for ever, and
+  has no transparency: it is laid on white.
+  """
+  path = Path(path)
+  if path.suffix.lower() != ANIMATION:
+    alpha = alpha if alpha is None else np.concatenate([alpha] * len(frames), 1)
+    return write_picture(path, np.concatenate(frames, 1), alpha, quality=quality)
+  for rgb in frames:
+    _check_finite(path, rgb)
+  images = [
+      Image.fromarray(np.rint(np.clip(on_white(Picture(rgb, alpha, "")), 0, 1) * 255)
+                      .astype(np.uint8)) for rgb in frames]
+  encoded = io.BytesIO()
+  images[0].save(encoded, "GIF", save_all=True, append_images=images[1:], loop=0,
+                 duration=_FRAME_MILLISECONDS)
+  with replacing(path) as temporary:
+    temporary.write_bytes(encoded.getbuffer())
+  return path
+
+
+def _check_finite(path: Path, rgb: np.ndarray) -> None:
+  if not np.isfinite(rgb).all():
+    raise InputError(f"output {path}: found NaN or infinity in the picture, expected numbers in "
+                     "[0, 1]; the weights may be damaged")
+
+
+def resize_plane(plane: np.ndarray, height: int, width: int) -> np.ndarray:
+  """[H, W] float32 in [0, 1] at another size, as `resize` does it."""
+  if plane.shape == (height, width):
+    return plane
+  return _resize(plane[..., None], height, width)[..., 0]
 
 
 def _resize(array: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -12,7 +12,7 @@ from pathlib import Path
 from stylejax.data.pictures import IMAGE_SUFFIXES
 from stylejax.errors import InputError
 from stylejax.inference.files import check_writable
-from stylejax.inference.pictures import OUTPUT_FORMATS
+from stylejax.inference.pictures import ANIMATION, OUTPUT_FORMATS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +21,10 @@ class Job:
 
   content: Path
   outputs: tuple[Path, ...]
+
+  def is_done(self) -> bool:
+    """Whether all outputs are there."""
+    return all(path.exists() for path in self.outputs)
 
 
 def plan_outputs(
@@ -31,6 +35,7 @@ def plan_outputs(
     extension: str = "png",
     inputs: Iterable[Path] = (),
     prefer_folder: bool = False,
+    animated: bool = False,
 ) -> list[Job]:
   """Names the outputs and checks that they can be written.
 
@@ -46,6 +51,7 @@ def plan_outputs(
     inputs: files that must not be overwritten.
     prefer_folder: whether a name without a known extension means a folder to be made, even for a
       single picture (because folders were asked for, which happen to hold one picture).
+    animated: whether the one file may be an animation.
 
   Returns:
     One Job for each content, in order.
@@ -55,11 +61,13 @@ def plan_outputs(
       a folder that is missing or not writable, two outputs of one name, or an output that is
       one of the inputs.
   """
+  if not os.fspath(output):
+    raise InputError("output: found an empty name, expected a file or a folder")
   if f".{extension}" not in OUTPUT_FORMATS:
     raise InputError(f"--format: found {extension!r}, expected "
                      + ", ".join(s[1:] for s in OUTPUT_FORMATS))
   count = len(contents) * len(style_names)
-  if _is_file_name(output, count, prefer_folder):
+  if _is_file_name(output, count, prefer_folder, animated):
     jobs = [Job(contents[0], (Path(output),))]
     check_writable(Path(output), "output")
   else:
@@ -90,15 +98,18 @@ def check_number(
     raise InputError(f"{flag}: found {value}, expected {kind} from {low:.12g} to {high:.12g}")
 
 
-def _is_file_name(output: str | os.PathLike, count: int, prefer_folder: bool) -> bool:
+def _is_file_name(
+    output: str | os.PathLike, count: int, prefer_folder: bool, animated: bool
+) -> bool:
   """Whether `output` names the one file to write (True) or a folder (False)."""
   path = Path(output)
+  formats = (*OUTPUT_FORMATS, *([ANIMATION] if animated else []))
   suffix = path.suffix.lower()
   if path.is_dir() or os.fspath(output).endswith(("/", os.sep)):
     return False
-  if count == 1 and suffix in OUTPUT_FORMATS:
+  if count == 1 and suffix in formats:
     return True
-  known = ", ".join(OUTPUT_FORMATS)
+  known = ", ".join(formats)
   if count == 1 and (suffix in IMAGE_SUFFIXES or not prefer_folder):
     found = f"extension {suffix!r}" if suffix else "no extension"
     raise InputError(f"output {path}: found {found}, expected {known}, or a folder (one that is "

@@ -195,8 +195,8 @@ def generate_strips(
                      f"{transfer.MIN_SIDE} a side")
   padded = tuple(-(-side // config.stride) * config.stride for side in (height, width))
   all_stages = autoencoder.stages(config)
-  modulation = dict(zip(autoencoder.modulated_maps(config), _modulations(
-    params, jnp.asarray(style_code.vector), np.float32(strength)), strict=True))
+  targets = dict(zip(autoencoder.modulated_maps(config), _targets(
+    params, jnp.asarray(style_code.vector)), strict=True))
   depth = {f"level{i}": i for i in range(len(config.content_widths))}
   for stage in all_stages:
     depth[stage.output] = depth[stage.inputs[0]] if stage.fine is None else depth[stage.fine]
@@ -231,7 +231,7 @@ def generate_strips(
     for number, stage in enumerate(all_stages):
       final = stage.output == "picture"
       needed = stage.inputs if stage.fine is None else (*stage.inputs, stage.fine)
-      affine = [blocks.modulation(*moments[name].mean_and_std(), *modulation[name])
+      affine = [blocks.modulation(*moments[name].mean_and_std(), *targets[name], strength)
                 for name in needed]
       if not final:
         keep(stage.output, config.content_widths[depth[stage.output]])
@@ -288,10 +288,9 @@ def _work(config: ModelConfig, all_stages, depth) -> list[float]:
 
 
 @functools.partial(jax.jit, compiler_options=compiler_options())
-def _modulations(params: transfer.Params, vector: jax.Array, strength: jax.Array):
+def _targets(params: transfer.Params, vector: jax.Array):
   return gan.Generator(params.config).apply(
-    {"params": params.generator}, vector[None], strength.reshape(1, 1, 1, 1),
-    method="modulations")
+    {"params": params.generator}, vector[None], method="targets")
 
 
 @functools.partial(jax.jit, compiler_options=compiler_options())
@@ -305,8 +304,8 @@ def _encode(params: transfer.Params, rows: jax.Array, edges: jax.Array):
 def _run_stage(params: transfer.Params, number: int, maps, affine, edges: jax.Array):
   """A stage's output [h, w, C] from maps that are not modulated yet, and its moments."""
   config = params.config
-  styled = [x[None].astype(config.dtype) * scale.astype(config.dtype) + shift.astype(config.dtype)
-            for x, (scale, shift) in zip(maps, affine, strict=True)]
+  styled = [blocks.affine(x[None].astype(config.dtype), *by)
+            for x, by in zip(maps, affine, strict=True)]
   if autoencoder.stages(config)[number].fine is not None:
     *styled, fine = styled
   else:

@@ -7,7 +7,7 @@ it gives the picture back.
 import dataclasses
 import functools
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import flax
 import flax.linen as nn
@@ -16,8 +16,8 @@ import jax
 from stylejax.models import blocks
 from stylejax.models.config import ModelConfig
 
-# For each modulated layer (gain, bias, strength), as `blocks.modulate` takes them.
-Modulation = Sequence[tuple[jax.Array, jax.Array, jax.Array | float]]
+# For each modulated layer what becomes of its features, [B, h, w, C] → the same shape.
+Modulation = Sequence[Callable[[jax.Array], jax.Array]]
 
 
 @flax.struct.dataclass
@@ -129,7 +129,7 @@ class Decoder(nn.Module):
       for name in (*stage.inputs, *([stage.fine] if stage.fine else [])):
         if name not in styled:
           styled[name] = (maps[name] if modulation is None else
-                          blocks.modulate(maps[name], *modulation[name]))
+                          modulation[name](maps[name]))
       maps[stage.output] = self.stage(
         number, [styled[name] for name in stage.inputs], styled.get(stage.fine))
     return maps["picture"][:, :code.size[0], :code.size[1]]

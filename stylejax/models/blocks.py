@@ -22,11 +22,14 @@ def reflect_pad(x: jax.Array, pad: int) -> jax.Array:
 
 def pad_to_multiple(x: jax.Array, multiple: int) -> jax.Array:
   """Extends [B, H, W, C] at the bottom and right by mirrored pixels to multiples of `multiple`."""
-  _, height, width, _ = x.shape
-  bottom, right = -height % multiple, -width % multiple
-  if not (bottom or right):
-    return x
-  return jnp.pad(x, ((0, 0), (0, bottom), (0, right), (0, 0)), mode="reflect")
+  sides = [(side, (side + multiple - 1) // multiple * multiple) for side in x.shape[1:3]]
+  if all(isinstance(side, int) for side in x.shape[1:3]):
+    beyond = [(0, padded - side) for side, padded in sides]
+    return jnp.pad(x, ((0, 0), *beyond, (0, 0)), mode="reflect") if any(map(any, beyond)) else x
+  for axis, (side, padded) in enumerate(sides, 1):  # sizes that jax.export leaves open
+    at = jnp.arange(padded)
+    x = jnp.take(x, jnp.minimum(at, 2 * (side - 1) - at), axis=axis, mode="clip")
+  return x
 
 
 def space_to_depth(x: jax.Array) -> jax.Array:
@@ -105,41 +108,51 @@ def channel_moments(features: jax.Array, *, eps: float = 1e-5) -> tuple[jax.Arra
   return mean, jnp.sqrt(jnp.maximum(variance, 0.0) + eps)
 
 
-def modulate(features: jax.Array, gain: jax.Array, bias: jax.Array, strength: jax.Array):
-  """Moves each channel's mean and standard deviation towards `bias` and `gain`.
+def modulation(mean: jax.Array, std: jax.Array, gain: jax.Array, bias: jax.Array,
+               strength: jax.Array | float) -> tuple[jax.Array, jax.Array]:
+  """The affine map of each channel that moves its moments from (mean, std) towards (bias, gain).
 
   y = (x − mean)/std · (std + s·(gain − std)) + mean + s·(bias − mean). Strength s = 0 leaves x
   as it is, s = 1 is adaptive instance normalisation. Beyond 1 the targets move on in the same
   direction, gain by a factor of at most 2 and bias by at most one gain for each unit of s: bounded,
   since a straight line would turn a gain negative where features and style differ much.
 
-  Gain, bias and strength may be maps: the features' own moments are always the whole picture's, so
-  each pixel moves as it would if its values held everywhere.
-
   Args:
-    features: [B, H, W, C].
-    gain: [B or 1, 1 or H, 1 or W, C], standard deviation at full strength.
-    bias: [B or 1, 1 or H, 1 or W, C], mean at full strength.
-    strength: [B or 1, 1 or H, 1 or W, 1], 0 to 2.
+    mean, std: [B, 1, 1, C], the features' own, as `channel_moments` gives them.
+    gain: [B or 1, 1, 1, C], standard deviation at full strength.
+    bias: [B or 1, 1, 1, C], mean at full strength.
+    strength: scalar or [B or 1, 1, 1, 1], 0 to 2.
 
   Returns:
-    [B, H, W, C] in the dtype of features.
+    (scale, shift), both [B, 1, 1, C] float32, with y = scale·x + shift.
 
   Departs from AdaIN as published in blending each layer's moments instead of one layer's output.
   Source: Huang & Belongie 2017, arXiv:1703.06868, section 5 (equations 8 and 14).
   """
-  scale, shift = modulation(*channel_moments(features), gain, bias, strength)
-  return features * scale.astype(features.dtype) + shift.astype(features.dtype)
-
-
-def modulation(mean: jax.Array, std: jax.Array, gain: jax.Array, bias: jax.Array,
-               strength: jax.Array) -> tuple[jax.Array, jax.Array]:
-  """(scale, shift) by which `modulate` moves features of these moments, ready to broadcast."""
   beyond, strength = jnp.maximum(strength - 1.0, 0.0), jnp.minimum(strength, 1.0)
   reach = jnp.abs(gain)
   bias = bias + beyond * jnp.clip(bias - mean, -reach, reach)
   gain = gain * jnp.clip(reach / std, 0.5, 2.0) ** beyond
-  return 1.0 + strength * (gain / std - 1.0), strength * (bias - mean * gain / std)
+  scale = 1.0 + strength * (gain / std - 1.0)
+  shift = strength * (bias - mean * gain / std)
+  return scale, shift
+
+
+def affine(features: jax.Array, scale: jax.Array, shift: jax.Array) -> jax.Array:
+  """scale·x + shift in the dtype of the features [B, H, W, C]; both broadcast against them."""
+  return features * scale.astype(features.dtype) + shift.astype(features.dtype)
+
+
+def modulate(features: jax.Array, gain: jax.Array, bias: jax.Array, strength: jax.Array):
+  """Moves each channel's mean and standard deviation towards `bias` and `gain`.
+
+  Args:
+    features: [B, H, W, C]; the others as `modulation` takes them.
+
+  Returns:
+    [B, H, W, C] in the dtype of features.
+  """
+  return affine(features, *modulation(*channel_moments(features), gain, bias, strength))
 
 
 def reflect_conv(x: jax.Array, kernel: jax.Array, *, stride: int = 1) -> jax.Array:

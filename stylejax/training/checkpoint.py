@@ -17,8 +17,8 @@ import jax.numpy as jnp
 import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 
+from stylejax import distributed
 from stylejax.errors import InputError
-from stylejax.training import distributed
 from stylejax.training.parallel import local, replicated
 from stylejax.training.state import TrainState
 

@@ -9,6 +9,7 @@ import math
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from stylejax import distributed
 from stylejax.errors import InputError
 from stylejax.models.config import PRESETS, ModelConfig
 
@@ -124,14 +125,7 @@ class TrainConfig:
       raise InputError(f"--size: found {self.size}, expected a multiple of 16")
 
   def _check_processes(self) -> None:
-    given = (self.coordinator, self.processes, self.process)
-    if given == (None, None, None):
-      return
-    if None in given or not 0 <= self.process < self.processes:
-      raise InputError(f"--coordinator, --processes, --process: found {given}, expected all three, "
-                       "with a process from 0 below the processes")
-    if not self.coordinator.rpartition(":")[2].isdigit():
-      raise InputError(f"--coordinator: found {self.coordinator!r}, expected HOST:PORT")
+    distributed.check(self.coordinator, self.processes, self.process)
 
   @property
   def group(self) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from stylejax import distributed
 from stylejax.compiler import compiler_options
 from stylejax.data.perceptual import load_vgg
 from stylejax.data.pictures import decode_rgb
@@ -19,7 +20,7 @@ from stylejax.data.shards import Joined
 from stylejax.data.sources import open_pictures, require_readable
 from stylejax.data.transforms import random_resized_crop
 from stylejax.errors import InputError
-from stylejax.training import checkpoint, config as configs, distributed, monitor, parallel
+from stylejax.training import checkpoint, config as configs, monitor, parallel
 from stylejax.training import preview, steps
 from stylejax.training.config import TrainConfig
 from stylejax.training.state import JUDGED, TRAINED, TrainState, init_state
@@ -41,7 +42,7 @@ def train(config: TrainConfig) -> None:
   config.check()
   if config.deterministic:
     parallel.require_determinism()
-  distributed.join(config)
+  distributed.join(config.distributed, config.coordinator, config.processes, config.process)
   command = configs.COMMANDS_BY_CONFIG[type(config)]
   parallel.check_batch(config.batch, config.group * config.accumulate)
   content, style = _streams(config, command)

@@ -3,9 +3,11 @@
 import os
 from pathlib import Path
 
+import bad_cases
 import numpy as np
 import pytest
 from infer_cases import save
+from PIL import Image
 
 import stylejax
 
@@ -106,6 +108,9 @@ BAD = {
 }
 
 
+BAD |= bad_cases.BAD
+
+
 class TestBadInput:
 
   @pytest.mark.parametrize("case", BAD)
@@ -126,6 +131,17 @@ class TestBadInput:
     for words in expected:
       assert words in err
     assert snapshot(tmp_path) == before
+
+  def test_there_are_enough_of_them(self):
+    assert len(BAD) >= 60
+
+  @pytest.mark.parametrize("case", bad_cases.ODD_BUT_GOOD)
+  def test_odd_files_that_are_no_mistake(self, run, style, tmp_path, case):
+    name, mode, settings = bad_cases.ODD_BUT_GOOD[case]
+    content = save(tmp_path / name, mode, **settings)
+    status, out, err = run("--content", content, "--style", style, "--output", tmp_path / "o.png")
+    assert (status, err) == (0, "") and out.startswith("wrote ")
+    assert Image.open(tmp_path / "o.png").size == (37, 29)
 
   @pytest.mark.parametrize("flag", ["content", "style"])
   def test_several_none_of_which_can_be_read(self, run, style, tmp_path, flag):

@@ -15,8 +15,9 @@ import pytest
 from PIL import Image
 
 import train
+from stylejax import distributed
 from stylejax.errors import InputError
-from stylejax.training import checkpoint, distributed, loop
+from stylejax.training import checkpoint, loop
 from stylejax.training import config as configs
 
 pytestmark = pytest.mark.processes
@@ -194,7 +195,7 @@ def test_slurm_of_several_tasks_is_detected_and_a_lone_task_is_not(monkeypatch):
 
 def test_no_cluster_is_joined_alone(monkeypatch):
   monkeypatch.setattr(jax.distributed, "initialize", lambda *a: pytest.fail("joined"))
-  distributed.join(configs.AutoencoderConfig())
+  distributed.join()
   assert distributed.leads() and not distributed.several()
 
   def refuse(*_):
@@ -202,4 +203,4 @@ def test_no_cluster_is_joined_alone(monkeypatch):
 
   monkeypatch.setattr(jax.distributed, "initialize", refuse)
   with pytest.raises(InputError, match="found host:1 .no answer."):
-    distributed.join(configs.AutoencoderConfig(coordinator="host:1", processes=2, process=0))
+    distributed.join(coordinator="host:1", processes=2, process=0)

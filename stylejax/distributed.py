@@ -1,6 +1,6 @@
-"""Processes that train together: how they meet, which of them speaks, and when they all stop.
+"""Processes that work together: how they meet, which of them speaks, and when they all stop.
 
-Not here: what runs on their devices (parallel.py) and what each of them reads (data/pipeline.py).
+Not here: what runs on their devices, and which share of the work is whose.
 """
 
 import logging
@@ -8,42 +8,67 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
 from stylejax.errors import InputError
-from stylejax.training.config import TrainConfig
 
 _logger = logging.getLogger("stylejax")
 
 
-def join(config: TrainConfig) -> None:
-  """Meets the other processes of this training, if there are any; before any device is touched.
+def join(
+  required: bool = False,
+  coordinator: str | None = None,
+  processes: int | None = None,
+  process: int | None = None,
+  *,
+  detect: bool = True,
+) -> None:
+  """Meets the other processes of this job, if there are any; before any device is touched.
 
-  Which they are comes from --coordinator, --processes and --process, or from what started them: a
-  TPU pod, Slurm, Open MPI or a Kubernetes job, as `jax.distributed.initialize` detects them.
-  Without --distributed, a cluster that can't be read or that runs one process is no cluster.
+  Which they are comes from the arguments, or from what started them: a TPU pod, Slurm, Open MPI or
+  a Kubernetes job, as `jax.distributed.initialize` detects them. Unless they are required, a
+  cluster that can't be read or that runs one process is no cluster.
+
+  Args:
+    required: what --distributed asks for.
+    coordinator, processes, process: HOST:PORT of process 0, how many there are, and which this is;
+      all three or none.
+    detect: whether to look for a cluster that nobody asked for.
 
   Raises:
-    InputError: --distributed, and there is no cluster, or process 0 doesn't answer.
+    InputError: they are required, and there is no cluster, or process 0 doesn't answer.
   """
-  given = config.coordinator is not None
-  if jax.distributed.is_initialized() or not (config.distributed or given or _detected() > 1):
+  given = coordinator is not None
+  if jax.distributed.is_initialized() or not (
+      required or given or (detect and _detected() > 1)):
     return
   # Of processes on CPUs; others bring their own.
   jax.config.update("jax_cpu_collectives_implementation", "gloo")
   # It would take SIGTERM away from Interrupt, which has SIGINT too.
   jax.config.update("jax_enable_preemption_service", False)
   try:
-    jax.distributed.initialize(config.coordinator, config.processes, config.process)
+    jax.distributed.initialize(coordinator, processes, process)
   except (ValueError, RuntimeError) as error:
     reason = str(error).strip().splitlines()[0][:200]
     raise InputError(
-      f"--distributed: found {config.coordinator or 'no cluster'} ({reason}), expected a TPU pod, "
+      f"--distributed: found {coordinator or 'no cluster'} ({reason}), expected a TPU pod, "
       "Slurm, Open MPI or Kubernetes, or --coordinator with process 0 behind it") from None
+
+
+def check(coordinator: str | None, processes: int | None, process: int | None) -> None:
+  """Raises InputError unless these are all None or name one process of a cluster."""
+  given = (coordinator, processes, process)
+  if given == (None, None, None):
+    return
+  if None in given or not 0 <= process < processes:
+    raise InputError(f"--coordinator, --processes, --process: found {given}, expected all three, "
+                     "with a process from 0 below the processes")
+  if not coordinator.rpartition(":")[2].isdigit():
+    raise InputError(f"--coordinator: found {coordinator!r}, expected HOST:PORT")
 
 
 def _detected() -> int:
@@ -63,8 +88,13 @@ def _detected() -> int:
 
 
 def several() -> bool:
-  """Whether this process trains with others."""
+  """Whether this process works with others."""
   return jax.distributed.is_initialized() and jax.process_count() > 1
+
+
+def share() -> tuple[int, int]:
+  """(which process this is, how many there are); (0, 1) alone."""
+  return (jax.process_index(), jax.process_count()) if several() else (0, 1)
 
 
 def leads() -> bool:
@@ -75,6 +105,13 @@ def leads() -> bool:
 def any_process(flag: bool) -> bool:
   """Whether the flag is set in any process; all must call it, and all get the same answer."""
   return bool(multihost_utils.process_allgather(np.int32(flag)).any()) if several() else flag
+
+
+def total(numbers: Sequence[int]) -> list[int]:
+  """Each number summed over the processes; all must call it, and all get the same answer."""
+  if not several():
+    return list(numbers)
+  return multihost_utils.process_allgather(np.asarray(numbers, np.int32)).sum(0).tolist()
 
 
 def abandon(code: int) -> int:

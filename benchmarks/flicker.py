@@ -1,0 +1,129 @@
+"""How much less does a sequence flicker than its frames painted one by one?
+
+Two made sequences: a photo that stands still under camera noise, and a pan over a photo with a
+caption that stands still. Both ways paint the same frames; `stylejax.sequence.flicker` measures.
+"""
+
+import dataclasses
+import functools
+import json
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import tyro
+
+from benchmarks.timing import at_least, machine
+from stylejax import sequence, transfer
+from stylejax.compiler import compiler_options
+from stylejax.data.pictures import read_picture
+from stylejax.errors import InputError
+from stylejax.inference import pictures
+from stylejax.inference.weights import load_pretrained
+
+SAMPLES = Path(__file__).parent.parent / "stylejax" / "assets" / "samples"
+NOISE = 0.02
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """What to paint."""
+
+  frames: int = 16
+  """Of each sequence."""
+  size: int = 192
+  """Shorter side of a frame, in pixels."""
+  speed: int = 3
+  """Pixels by which the pan moves from frame to frame."""
+  weights: str = "base"
+  """A packaged name or a file."""
+  output: Path | None = None
+  """JSON file for the result."""
+  pictures: Path | None = None
+  """Folder for the last frames of each sequence and way."""
+
+
+def static_noise(frames: int, size: int) -> list[np.ndarray]:
+  """A photo that stands still, with noise of standard deviation NOISE."""
+  photo = _photo("coffee.jpg", size)[:, :size * 3 // 2]
+  rng = np.random.default_rng(0)
+  return [np.clip(photo + rng.normal(0, NOISE, photo.shape), 0, 1).astype(np.float32)
+          for _ in range(frames)]
+
+
+def pan(frames: int, size: int, speed: int) -> list[np.ndarray]:
+  """A window that moves over a photo, above a caption of the same height that stands still."""
+  photo, caption = _photo("coffee.jpg", size), _photo("cat.jpg", size)[size // 3:size * 2 // 3]
+  width = min(photo.shape[1] - speed * (frames - 1), caption.shape[1])
+  if width < size // 2:
+    raise InputError(f"--frames: found a pan of {frames} × {speed} pixels over a photo of "
+                     f"{photo.shape[1]}, expected a shorter one")
+  return [np.concatenate([photo[:, speed * t:speed * t + width], caption[:, :width]])
+          for t in range(frames)]
+
+
+@functools.cache
+def _photo(name: str, size: int) -> np.ndarray:
+  picture = read_picture(SAMPLES / "content" / name)
+  return pictures.resize(picture, *pictures.fit_shorter_side(*picture.rgb.shape[:2], size)).rgb
+
+
+def paint(params: transfer.Params, frames: list[np.ndarray], style_code, memory: float):
+  """(painted frames, mean flicker over the pixels that stand still, their share)."""
+  step, measure = _jit(sequence.next_frame), _jit(sequence.flicker)
+  state = sequence.first_state(params, *frames[0].shape[:2])
+  painted = []
+  for frame in frames:
+    picture, state = step(params, frame, style_code, state, memory=np.float32(memory))
+    painted.append(picture)
+  pairs = list(zip(zip(frames, frames[1:]), zip(painted, painted[1:]), strict=True))
+  changes, still = np.array([measure(*pair) for pair in pairs], np.float64).T
+  return painted, float((changes * still).sum() / still.sum()), float(still.mean())
+
+
+@functools.cache
+def _jit(function):
+  return jax.jit(function, compiler_options=compiler_options())
+
+
+def measure(options: Options) -> dict[str, dict[str, float]]:
+  """Flicker of both ways for each sequence."""
+  params = load_pretrained(options.weights)
+  painting = read_picture(SAMPLES / "style" / "great_wave.jpg")
+  side = min(256, options.size)
+  style_code = _jit(transfer.encode_style)(params, pictures.style_pixels(painting, side))
+  sequences = {"still, with noise": static_noise(options.frames, options.size),
+               "pan": pan(options.frames, options.size, options.speed)}
+  found = {}
+  for name, frames in sequences.items():
+    alone, apart, still = paint(params, frames, style_code, 0.0)
+    steadied, together, _ = paint(params, frames, style_code, sequence.MEMORY)
+    found[name] = {"frame by frame": apart, "sequence": together, "ratio": together / apart,
+                   "still": still}
+    if options.pictures:
+      for way, painted in (("content", frames), ("alone", alone), ("sequence", steadied)):
+        strip = np.concatenate([np.asarray(frame) for frame in painted[-3:]], 1)
+        pictures.write_picture(options.pictures / f"{name.split(',')[0]}_{way}.png", strip)
+  return found
+
+
+def main(options: Options) -> None:
+  """Measures, prints a table and keeps the result."""
+  at_least("--frames", options.frames, 2)
+  at_least("--size", options.size, 32)
+  found = measure(options)
+  print(f"{'mean change where the input stands still':42} alone   sequence  ratio   still")
+  for name, row in found.items():
+    print(f"{name:42} {row['frame by frame']:.4f}  {row['sequence']:.4f}    {row['ratio']:.2f}"
+          f"    {row['still']:.0%}")
+  if options.output:
+    options.output.write_text(json.dumps({"flicker": found, **machine()}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+  try:
+    main(tyro.cli(Options, description=__doc__))
+  except (InputError, OSError) as error:
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(2)

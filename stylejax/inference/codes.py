@@ -1,0 +1,65 @@
+"""Style codes for files, seeds and names of the library, each read once."""
+
+import os
+from pathlib import Path
+
+import jax
+
+from stylejax import transfer
+from stylejax.controls import MAX_STROKE, MIN_STROKE
+from stylejax.errors import InputError
+from stylejax.inference import pictures, styles
+from stylejax.inference.looks import Source
+from stylejax.inference.plan import check_number
+from stylejax.inference.traces import compiled_step
+
+STYLE_SIZE = 256
+"""Shorter side at which a style is read when nothing else is asked for, in pixels."""
+
+MAX_STYLE_SIZE = 4_096
+"""Largest shorter side at which a style may be read, in pixels."""
+
+
+def style_scale(stroke: float | None, style_size: int | None) -> int:
+  """The shorter side in pixels at which styles are read, of --stroke or --style-size.
+
+  Raises:
+    InputError: both are given, or one is out of range.
+  """
+  check_number("--style-size", style_size, pictures.MIN_SIDE, MAX_STYLE_SIZE)
+  check_number("--stroke", stroke, MIN_STROKE, MAX_STROKE, whole=False)
+  if stroke is not None and style_size is not None:
+    raise InputError("--stroke: found beside --style-size, expected one of them")
+  return round(STYLE_SIZE * stroke) if stroke is not None else int(style_size or STYLE_SIZE)
+
+
+class Codes:
+  """Reads style codes, and remembers them."""
+
+  def __init__(self, params: transfer.Params, style_size: int,
+               library: str | os.PathLike | None = None):
+    self._params, self._style_size = params, style_size
+    self._library = library
+    self._codes: dict[Source, transfer.StyleCode] = {}
+    self._saved: dict[str, styles.SavedStyle] | None = None
+
+  def read(self, source: Source) -> transfer.StyleCode:
+    """The code of one style.
+
+    Raises:
+      InputError: a picture that can't be read, or a name that the library doesn't hold.
+    """
+    if source not in self._codes:
+      self._codes[source] = self._read(source)
+    return self._codes[source]
+
+  def _read(self, source: Source) -> transfer.StyleCode:
+    if source.path is not None:
+      pixels = pictures.style_pixels(pictures.read(source.path), self._style_size)
+      return compiled_step(transfer.encode_style)(self._params, pixels)
+    if source.seed is not None:
+      return compiled_step(transfer.sample_style)(self._params, jax.random.key(source.seed))
+    path = Path(self._library) if self._library is not None else styles.default_path()
+    if self._saved is None:
+      self._saved = styles.read_library(path, self._params)
+    return styles.find(source.name, self._saved, path).code

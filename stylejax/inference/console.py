@@ -1,0 +1,54 @@
+"""What the commands show on a terminal: one line for a mistake, a bar for many pictures."""
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from stylejax.errors import InputError
+from stylejax.inference.files import printable
+
+
+def exit_status(work: Callable[[], int]) -> int:
+  """Runs a command's work and returns its exit status: a mistake is one line and 2."""
+  try:
+    return work()
+  except (InputError, OSError) as error:
+    print(f"error: {printable(error)}", file=sys.stderr)
+    return 2
+  except KeyboardInterrupt:
+    print("interrupted", file=sys.stderr)
+    return 130
+
+
+@contextlib.contextmanager
+def progress() -> Iterator[tuple]:
+  """Callbacks for progress and skipped files; a bar on stderr once there is more than one."""
+  console = Console(stderr=True)
+  bar = Progress(
+    TextColumn("stylizing"), BarColumn(), MofNCompleteColumn(),
+    TextColumn("{task.fields[rate]}"), TextColumn("left"), TimeRemainingColumn(), console=console)
+  task, started = None, 0.0
+
+  def on_progress(done: int, total: int) -> None:
+    nonlocal task, started
+    if total < 2:
+      return
+    if task is None:
+      task = bar.add_task("stylizing", total=total, rate="")
+      started = time.perf_counter()
+      bar.start()
+    rate = f"{done / (time.perf_counter() - started):.2f} images/s" if done else ""
+    bar.update(task, completed=done, rate=rate)
+
+  def on_skip(message: str) -> None:
+    console.print(f"skipped: {printable(message)}", markup=False, highlight=False, soft_wrap=True)
+
+  try:
+    yield on_progress, on_skip
+  finally:
+    if task is not None:  # a bar that never ran would still print an empty line
+      bar.stop()

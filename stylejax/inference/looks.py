@@ -1,0 +1,226 @@
+"""What --style, --mask, --strength-map and --interpolate ask for: how much of which style, where.
+
+Nothing of the nets: codes are read in codes.py.
+"""
+
+import dataclasses
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from stylejax.data.pictures import Picture
+from stylejax.errors import InputError
+from stylejax.inference import pictures
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+  """Where a style comes from: a picture, a number, or else the library.
+
+  Attributes:
+    name: for the names of outputs; in the library the style's own.
+    path: the picture.
+    seed: what the noise generator starts from.
+  """
+
+  name: str
+  path: Path | None = None
+  seed: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Look:
+  """One way to paint every content.
+
+  Attributes:
+    name: for the names of outputs.
+    sources: S styles.
+    weights: [N, S] float32, of N pictures (frames); S of them may be 0 in number.
+  """
+
+  name: str
+  sources: tuple[Source, ...]
+  weights: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Region:
+  """A mask's file and the style of what it shows."""
+
+  mask: Path
+  source: Source
+
+
+def plan_looks(styles: Sequence[str | os.PathLike], *, seed: int | None = None,
+               regions: Sequence[Region] = (), frames: int | None = None) -> list[Look]:
+  """The looks that the options ask for.
+
+  Args:
+    styles: files, folders or "@name"; each a look of its own, or, with a weight behind each
+      ("a.jpg:0.7"), one mixture.
+    seed: one more look, of an invented style.
+    regions: without a style, the one look is that of the regions alone.
+    frames: instead, one look of so many pictures, from the first style to the last.
+
+  Returns:
+    At least one Look.
+
+  Raises:
+    InputError: a file is missing, a weight is no number from 0, some have one and some not, or
+      there is nothing to paint with.
+  """
+  weighted = [_split_weight(os.fspath(style)) for style in styles]
+  weights = [weight for _, weight in weighted if weight is not None]
+  if weights and len(weights) < len(weighted):
+    found = next(text for text, weight in weighted if weight is None)
+    raise InputError(f"--style: found no weight behind {found}, expected one behind each or none")
+  sources = [source for text, weight in weighted for source in _sources(text, weight is not None)]
+  if weights:
+    if seed is not None:
+      raise InputError("--seed: found beside styles with weights, expected no weights; `infer.py "
+                       "styles add --seed` gives an invented style a name to mix it by")
+    if not sum(weights):
+      raise InputError("--style: found weights that are all 0, expected one above 0")
+  else:  # in a mixture a style may come twice
+    sources = list({_identity(source): source for source in reversed(sources)}.values())[::-1]
+  if seed is not None:
+    sources.append(Source(f"seed{seed}", seed=int(seed)))
+  name = "+".join(source.name for source in sources)
+  if frames is not None:
+    if weights or len(sources) < 2:
+      found = "weights" if weights else f"{len(sources)}"
+      raise InputError(f"--interpolate: found {found} in --style, expected two styles or more "
+                       "without weights")
+    return [Look(name.replace("+", "-"), tuple(sources), _way(int(frames), len(sources)))]
+  if weights:
+    return [Look(name, tuple(sources), np.float32([weights]) / np.float32(sum(weights)))]
+  if not sources and regions:
+    name = "+".join(region.source.name for region in regions)
+    return [Look(name, (), np.zeros((1, 0), np.float32))]
+  if not sources:
+    raise InputError("--style: found nothing, expected a picture, a folder of pictures, @NAME, "
+                     "--mask or --seed")
+  return [Look(source.name, (source,), np.ones((1, 1), np.float32)) for source in sources]
+
+
+def plan_regions(masks: Sequence[str]) -> list[Region]:
+  """The regions of "MASK=STYLE" arguments.
+
+  Raises:
+    InputError: no such form, or a file is missing.
+  """
+  regions = []
+  for text in masks:
+    # A file's name may hold a =, so the first one behind which a file ends is taken.
+    cuts = [i for i, letter in enumerate(text) if letter == "="]
+    cut = next((i for i in cuts if os.path.lexists(text[:i])), cuts[0] if cuts else None)
+    if cut is None or not text[:cut] or not text[cut + 1:]:
+      raise InputError(f"--mask: found {text}, expected MASK=STYLE, for example sky.png=irises.jpg")
+    if os.path.isdir(text[:cut]):
+      raise InputError(f"--mask: found the folder {text[:cut]}, expected a picture")
+    mask, = pictures.find_pictures([text[:cut]], "--mask")
+    regions.append(Region(mask, *_sources(text[cut + 1:], True, "--mask")))
+  return regions
+
+
+@dataclasses.dataclass(frozen=True)
+class Controls:
+  """Maps read from files, as `stylejax.generate` takes them.
+
+  Attributes:
+    masks: [H, W] float32 each, 1 where a region's style is painted.
+    strength: 0 to 2, of what is white in the map.
+    strength_map: [H, W] float32 or None.
+    files: the files' names, masks first, for messages.
+  """
+
+  masks: tuple[np.ndarray, ...]
+  strength: float
+  strength_map: np.ndarray | None
+  files: tuple[Path, ...]
+
+  @classmethod
+  def read(cls, regions: Sequence[Region], strength: float,
+           strength_map: Path | None) -> "Controls":
+    """Reads the maps; raises InputError for one that can't be read."""
+    files = [region.mask for region in regions] + ([] if strength_map is None else [strength_map])
+    maps = [_lightness(pictures.read(path)) for path in files]
+    count = len(regions)
+    return cls(tuple(maps[:count]), strength, maps[count] if maps[count:] else None, tuple(files))
+
+  def check_size(self, content: Path, height: int, width: int) -> None:
+    """Raises InputError unless every map has the content's size."""
+    for path, plane in zip(self.files, self._maps(), strict=True):
+      if plane.shape != (height, width):
+        raise InputError(f"{path}: found {plane.shape[1]}×{plane.shape[0]} pixels, expected "
+                         f"{width}×{height} as in {content}")
+
+  def at(self, mix: np.ndarray, size: tuple[int, int]
+         ) -> tuple[np.ndarray | None, np.ndarray]:
+    """(weights, strength) for `generate`, at the size of a picture.
+
+    Args:
+      mix: [S], parts of the styles that are painted outside of the masks; their sum is 1, or S
+        is 0.
+      size: (H, W).
+
+    Returns:
+      weights of S and the masks' styles, maps if there are masks, None for a single style without;
+      strength, a scalar or a map.
+    """
+    planes = [pictures.resize_plane(plane, *size) for plane in self._maps()]
+    masks, rest = planes[:len(self.masks)], planes[len(self.masks):]
+    strength = np.float32(self.strength)
+    if rest:
+      strength = strength * rest[0]
+    if not masks:
+      return (mix if len(mix) > 1 else None), strength
+    covered = np.minimum(sum(masks), 1)
+    if not len(mix):
+      return np.stack(masks), strength * covered
+    return np.concatenate([mix[:, None, None] * (1 - covered), np.stack(masks)]), strength
+
+  def _maps(self) -> list[np.ndarray]:
+    return [*self.masks, *([] if self.strength_map is None else [self.strength_map])]
+
+
+def _lightness(picture: Picture) -> np.ndarray:
+  """[H, W]: the mean of R, G and B; what is transparent is black."""
+  grey = picture.rgb.mean(-1)
+  return grey if picture.alpha is None else grey * picture.alpha
+
+
+def _way(frames: int, count: int) -> np.ndarray:
+  """[N, S]: from all of the first style over each next one to all of the last, in equal steps."""
+  at = np.linspace(0, count - 1, frames)[:, None]
+  return np.maximum(0, 1 - np.abs(at - np.arange(count))).astype(np.float32)
+
+
+def _split_weight(text: str) -> tuple[str, float | None]:
+  """The path and the weight of "a.jpg:0.7"; the weight is None if there is none."""
+  path, colon, number = text.rpartition(":")
+  if not colon or os.path.lexists(text):
+    return text, None
+  try:
+    weight = float(number)
+  except ValueError:
+    return text, None
+  if not (math.isfinite(weight) and weight >= 0):
+    raise InputError(f"--style: found the weight {number} of {path}, expected a number from 0")
+  return path, weight
+
+
+def _sources(text: str, single: bool, flag: str = "--style") -> list[Source]:
+  """The styles behind one argument; a folder has many unless it must be a single one."""
+  if text.startswith("@"):
+    return [Source(text[1:])]
+  if single and os.path.isdir(text):
+    raise InputError(f"{flag}: found the folder {text}, expected a picture or @NAME")
+  return [Source(path.stem, path) for path in pictures.find_pictures([text], flag)]
+
+
+def _identity(source: Source) -> tuple:
+  return (source.name,) if source.path is None else ("", os.path.realpath(source.path))

@@ -1,0 +1,123 @@
+"""Options of infer.py and what its --help says; imports nothing that takes time."""
+
+import dataclasses
+from typing import Annotated, Literal
+
+import tyro
+
+DESCRIPTION = """Paint pictures in the style of other pictures.
+
+Examples:
+  # One photo in the style of one painting.
+  python infer.py --content photo.jpg --style painting.jpg --output out.png
+  # The same, half as strong, with larger strokes and the photo's own colours.
+  python infer.py --content photo.jpg --style painting.jpg --output out.png \\
+      --strength 0.5 --stroke 2 --preserve-colour 1
+  # Every photo of a folder in two styles: stylized/<photo>_<style>.jpg.
+  python infer.py --content photos --style wave.jpg irises.jpg --output stylized/ --format jpg
+  # In a mixture of two styles; and from one to the other in 9 steps, as a strip or a GIF.
+  python infer.py --content photo.jpg --style wave.jpg:0.7 irises.jpg:0.3 --output out.png
+  python infer.py --content photo.jpg --style wave.jpg irises.jpg --interpolate 9 --output way.gif
+  # By regions: the sky (white in sky.png) like irises, the rest like a wave; without --style the
+  # rest stays as it is.
+  python infer.py --content photo.jpg --style wave.jpg --mask sky.png=irises.jpg --output out.png
+  # A quick look at a large photo: shorter side 384 pixels.
+  python infer.py --content large.jpg --style painting.jpg --output look.webp --size 384
+  # A style that nobody painted, invented by the noise generator.
+  python infer.py --content photo.jpg --seed 7 --output out.png
+  # Styles kept under a name, and all of them at a glance.
+  python infer.py styles add wave.jpg irises.jpg
+  python infer.py --content photo.jpg --style @wave --output out.png
+  python infer.py styles sheet --content photo.jpg --output sheet.png
+  # A video, a GIF or a folder of frames, without flicker; and one picture with much time.
+  python infer.py --sequence --content film.mp4 --style painting.jpg --output painted.mp4
+  python infer.py --method optimise --content photo.jpg --style painting.jpg --output out.png
+  # One file that paints wherever JAX is, without stylejax.
+  python infer.py export --output stylize.zip
+  # With weights of your own training.
+  python train.py export --workdir runs/mine --output mine.safetensors
+  python infer.py --content photo.jpg --style painting.jpg --output out.png \\
+      --weights mine.safetensors
+
+Exit status: 0, all written; 1, some pictures could not be read and were skipped; 2, a mistake: one
+line says what was found and what was expected, and nothing is written.
+
+Compiled programs are kept in ~/.cache/stylejax, so that the next start is quicker; the environment
+variable STYLEJAX_CACHE names another folder, or none if it is empty.
+"""
+
+
+def option(meaning: str, metavar: str, default: str | None = None):
+  """What --help says of an option."""
+  return tyro.conf.arg(help=meaning, metavar=metavar, help_behavior_hint=default)
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """Options of the command, as `stylejax.inference.batch.stylize_files` takes them."""
+
+  content: Annotated[tuple[str, ...], option(
+    "Pictures to paint: files or folders (JPEG, PNG, WebP; as files also TIFF, BMP, GIF).",
+    "PATH [PATH ...]", "(required)")]
+  output: Annotated[str, option(
+    "The file to write (.png, .jpg, .webp) for one content in one style, else a folder. "
+    "Transparency is kept in PNG and WebP and laid on white in JPEG. Inputs are never overwritten; "
+    "other files are.", "PATH", "(required)")]
+  style: Annotated[tuple[str, ...], option(
+    "Pictures whose style to take: files, folders, or @NAME from the library of `infer.py styles`. "
+    "Each content is painted in each style; with a weight behind each, as in a.jpg:0.7 b.jpg:0.3, "
+    "in their mixture.", "PATH[:WEIGHT] [...]", "(required, or --seed or --mask)")] = ()
+  mask: Annotated[tuple[str, ...], option(
+    "A style for a region: white in the mask is painted in it, grey partly, black as --style says, "
+    "or not at all without --style. A mask has the content's size. Several may be given.",
+    "MASK=STYLE [...]", "(default: none)")] = ()
+  strength: Annotated[float, option(
+    "How far to go: 0 is the content itself, 1 as trained, 2 the most.", "NUMBER")] = 1.0
+  strength_map: Annotated[str | None, option(
+    "A picture of the content's size: --strength where it is white, less where it is darker, none "
+    "where it is black.", "PATH", "(default: none)")] = None
+  preserve_colour: Annotated[float, option(
+    "From 0, the style's colours, to 1, the content's.", "NUMBER")] = 0.0
+  colour_mode: Annotated[Literal["luminance", "moments"], tyro.conf.arg(
+    help="How colours are kept: luminance takes only light and dark from the painting; moments "
+    "shifts all its colours until their mean and spread are the content's.")] = "luminance"
+  stroke: Annotated[float | None, option(
+    "Size of the strokes, 0.25 to 4: 2 reads the style at twice --style-size's default.",
+    "NUMBER", "(default: 1)")] = None
+  style_size: Annotated[int | None, option(
+    "The same in pixels: shorter side at which styles are read. Larger gives larger, smoother "
+    "strokes.", "PIXELS", "(default: 256)")] = None
+  size: Annotated[int | None, option(
+    "Shorter side of the output: the content is scaled to it, up or down, and then painted.",
+    "PIXELS", "(default: the content's own)")] = None
+  tile: Annotated[int | None, option(
+    "Paint in strips of about so many megapixels: the same picture in less memory.", "NUMBER",
+    "(default: where memory is short)")] = None
+  seed: Annotated[int | None, option(
+    "Invent a style from this number, instead of or beside --style. Needs weights with a noise "
+    "generator.", "INTEGER", "(default: none)")] = None
+  interpolate: Annotated[int | None, option(
+    "So many pictures on the way from the first style to the last, side by side; as an animation "
+    "if the output is a .gif.", "INTEGER", "(default: none)")] = None
+  library: Annotated[str | None, option(
+    "File of the styles called @NAME.", "FILE", "(default: the user's)")] = None
+  weights: Annotated[str, option(
+    "base, which come with the package, or a .safetensors file of `train.py export`.",
+    "NAME|FILE")] = "base"
+  quality: Annotated[int, option(
+    "Of JPEG and WebP, 1 to 100. WebP at 100 is lossless; PNG always is.", "INTEGER")] = 95
+  resume: Annotated[bool, tyro.conf.arg(help=
+    "Leave out the pictures whose outputs are there already: do what a run that was killed did not "
+    "get to. Outputs are whole or not there.")] = False
+  distributed: Annotated[bool, tyro.conf.arg(help=
+    "Share the contents with the other processes of a TPU pod, Slurm, Open MPI or Kubernetes job; "
+    "all see the same files.")] = False
+  coordinator: Annotated[str | None, option(
+    "HOST:PORT of process 0, where JAX detects no cluster; with --processes and --process.",
+    "HOST:PORT", "(default: none)")] = None
+  processes: Annotated[int | None, option(
+    "How many share the work.", "INTEGER", "(default: none)")] = None
+  process: Annotated[int | None, option(
+    "Number of this process, from 0.", "INTEGER", "(default: none)")] = None
+  format: Annotated[Literal["png", "jpg", "webp"], tyro.conf.arg(
+    help="Format of the files when --output is a folder.")] = "png"

@@ -1,0 +1,127 @@
+"""The loop behind `infer.py --sequence`: frames in, one style, frames out."""
+
+import dataclasses
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from stylejax import sequence, transfer
+from stylejax.compiler import compiler_options
+from stylejax.data.pictures import Picture, read_picture
+from stylejax.errors import InputError
+from stylejax.inference import frames, pictures
+from stylejax.inference.plan import check_number
+from stylejax.inference.weights import load_pretrained
+
+MAX_MEMORY = 0.99
+
+
+@dataclasses.dataclass(frozen=True)
+class SequenceReport:
+  """What a run did.
+
+  Attributes:
+    frames: how many were written.
+    flicker: mean change of the output where the input doesn't change, in [0, 1]; None where
+      nothing stands still.
+    still: share of the pixels that don't change from frame to frame.
+    seconds: from the call to the end.
+  """
+
+  frames: int
+  flicker: float | None
+  still: float
+  seconds: float
+
+
+def stylize_sequence(
+  content: str | os.PathLike,
+  style: str | os.PathLike,
+  output: str | os.PathLike,
+  *,
+  strength: float = 1.0,
+  memory: float = sequence.MEMORY,
+  size: int | None = None,
+  style_size: int = 256,
+  rate: float = 25.0,
+  weights: str | os.PathLike = "base",
+  on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> SequenceReport:
+  """Stylizes a folder of frames, an animation or a video.
+
+  The style is read once; `stylejax.next_frame` paints each frame with what it knows of those
+  before. Sound goes from video to video as it is.
+
+  Args:
+    content: a folder of pictures of one size, sorted by name; a GIF, WebP or PNG; or a video.
+    style: a picture.
+    output: a folder (PNG files), or a name ending in .gif, .mp4, .mkv, .webm or .mov.
+    strength: 0 to 2.
+    memory: 0 (each frame by itself) to 0.99.
+    size: shorter side of the output; None keeps the content's own.
+    style_size: shorter side in pixels at which the style is read.
+    rate: frames a second of a folder, where the output needs one.
+    weights: a packaged name or a file.
+    on_progress: called with the number of frames done and their total.
+
+  Returns:
+    The SequenceReport.
+
+  Raises:
+    InputError: anything wrong with the above; no file is left. Frames in a folder stay.
+  """
+  started = time.perf_counter()
+  check_number("--strength", strength, 0, transfer.MAX_STRENGTH, whole=False)
+  check_number("--smoothing", memory, 0, MAX_MEMORY, whole=False)
+  check_number("--rate", rate, 0.1, 1000, whole=False)
+  check_number("--size", size, pictures.MIN_SIDE, 16_384)
+  check_number("--style-size", style_size, pictures.MIN_SIDE, 4_096)
+  source = frames.Source(Path(content), rate)
+  frames.check_output(Path(output), source)
+  painting = read_picture(style)
+  pictures.check_side(painting, Path(style))
+  params = load_pretrained(weights)
+  style_code = _jit(transfer.encode_style)(params, pictures.style_pixels(painting, style_size))
+  step, measure = _jit(sequence.next_frame), _jit(sequence.flicker)
+  state, before, changes = None, None, []
+  on_progress(0, source.total)
+  ahead = iter(source)
+  first = next(ahead)
+  shape = _resized(first.rgb, size).shape
+  if min(shape[:2]) < pictures.MIN_SIDE:
+    raise InputError(f"{content}: found frames of {shape[1]}×{shape[0]} pixels, expected at least "
+                     f"{pictures.MIN_SIDE}×{pictures.MIN_SIDE}")
+  with frames.writer(Path(output), source, shape) as target:
+    done, frame = 0, first
+    while frame is not None:
+      rgb = _resized(frame.rgb, size)
+      state = sequence.first_state(params, *shape[:2]) if state is None else state
+      picture, state = step(params, rgb, style_code, state, strength=np.float32(strength),
+                            memory=np.float32(memory))
+      if before is not None:
+        changes.append(measure((before[0], rgb), (before[1], picture)))
+      before = rgb, picture
+      # Decoding the next frame while the device paints this one.
+      following = next(ahead, None)
+      target.write(dataclasses.replace(frame, rgb=np.asarray(picture)))
+      done, frame = done + 1, following
+      on_progress(done, max(done, source.total))
+  change, still = np.array(changes, np.float64).reshape(-1, 2).T
+  weight = still.sum()
+  return SequenceReport(done, float((change * still).sum() / weight) if weight else None,
+                        float(still.mean()) if len(still) else 0.0, time.perf_counter() - started)
+
+
+def _jit(function: Callable) -> Callable:
+  return jax.jit(function, compiler_options=compiler_options())
+
+
+def _resized(rgb: np.ndarray, size: int | None) -> np.ndarray:
+  if size is None:
+    return rgb
+  height, width = pictures.fit_shorter_side(*rgb.shape[:2], int(size))
+  return pictures.resize(Picture(rgb, None, "RGB"), height, width).rgb

@@ -1,0 +1,76 @@
+"""`infer.py --sequence`: its options, and what it prints."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Annotated
+
+import tyro
+
+from stylejax.inference.options import option
+
+_DESCRIPTION = """Paint a sequence of frames steadily: what stands still doesn't flicker.
+
+Examples:
+  python infer.py --sequence --content film.mp4 --style painting.jpg --output painted.mp4
+  python infer.py --sequence --content frames/ --style painting.jpg --output painted/
+  python infer.py --sequence --content cat.gif --style painting.jpg --output painted.gif
+
+Videos need PyAV: pip install 'stylejax[video]'. A video's sound is kept. A run that is interrupted
+leaves no half file.
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """Options of `infer.py --sequence`."""
+
+  content: Annotated[str, option(
+    "A folder of frames of one size, sorted by name; a GIF, WebP or PNG animation; or a video.",
+    "PATH", "(required)")]
+  style: Annotated[str, option("The picture whose style to take.", "PATH", "(required)")]
+  output: Annotated[str, option(
+    "A folder, for PNG files, or a .gif, .mp4, .mkv, .webm or .mov to write.", "PATH",
+    "(required)")]
+  sequence: Annotated[bool, tyro.conf.arg(help="What chose this command.")] = True
+  strength: Annotated[float, option(
+    "How far to go: 0 is the content itself, 1 as trained, 2 the most.", "NUMBER")] = 1.0
+  smoothing: Annotated[float, option(
+    "Share of the past in each frame's statistics and in still parts of its content, 0 to 0.99; 0 "
+    "paints each frame by itself.", "NUMBER")] = 0.8
+  size: Annotated[int | None, option(
+    "Shorter side of the output.", "PIXELS", "(default: the content's own)")] = None
+  style_size: Annotated[int, option(
+    "Shorter side at which the style is read: smaller gives larger strokes.", "PIXELS")] = 256
+  rate: Annotated[float, option(
+    "Frames a second of a folder, where the output is a GIF or a video.", "NUMBER")] = 25.0
+  weights: Annotated[str, option(
+    "base, or a .safetensors file of `train.py export`.", "NAME|FILE")] = "base"
+
+
+def main(arguments: Sequence[str]) -> int:
+  """Runs the command and returns its exit status."""
+  options = tyro.cli(Options, prog="infer.py", description=_DESCRIPTION, args=arguments)
+  from stylejax.inference.console import exit_status
+
+  return exit_status(lambda: _run(options))
+
+
+def _run(options: Options) -> int:
+  from stylejax.compiler import reuse_memory
+  from stylejax.inference.compilation import enable_cache
+  from stylejax.inference.console import progress
+  from stylejax.inference.files import printable
+  from stylejax.inference.sequence import stylize_sequence
+
+  enable_cache()
+  reuse_memory()
+  settings = dataclasses.asdict(options)
+  del settings["sequence"]
+  settings["memory"] = settings.pop("smoothing")
+  with progress() as (on_progress, _):
+    report = stylize_sequence(**settings, on_progress=on_progress)
+  found = "nothing stands still" if report.flicker is None else (
+    f"flicker {report.flicker:.4f} over the {report.still:.0%} of the pixels that stand still")
+  print(f"wrote {printable(options.output)}: {report.frames} frames in {report.seconds:.1f} s, "
+        f"{found}")
+  return 0

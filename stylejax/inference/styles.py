@@ -1,0 +1,235 @@
+"""The style library: codes of named styles in one safetensors file.
+
+A code says nothing to other weights than those that read it, so the file carries a fingerprint of
+the style encoder. Not here: the command (`styles_command.py`), how a code is read (`transfer`).
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as to_safetensors
+
+from stylejax import transfer
+from stylejax.errors import InputError
+from stylejax.inference.files import check_writable, replacing
+
+FORMAT = "1"
+"""Version of the file layout; a reader refuses any other."""
+
+_NAME = re.compile(r"[\w.+-]{1,64}")
+
+
+@dataclasses.dataclass(frozen=True)
+class SavedStyle:
+  """A style of the library.
+
+  Attributes:
+    code: of one picture, leaves float32 NumPy arrays without a batch.
+    origin: what it was read from, for people.
+  """
+
+  code: transfer.StyleCode
+  origin: str
+
+
+def default_path() -> Path:
+  """$XDG_DATA_HOME/stylejax/styles.safetensors, else below ~/.local/share."""
+  base = os.environ.get("XDG_DATA_HOME")
+  try:
+    folder = Path(base) if base else Path.home() / ".local" / "share"
+  except RuntimeError as error:
+    raise InputError("--library: found no home folder, expected the name of a file") from error
+  return folder / "stylejax" / "styles.safetensors"
+
+
+def check_name(name: str) -> None:
+  """Raises InputError unless the name is one that `--style @name:weight` can carry."""
+  if not _NAME.fullmatch(name):
+    raise InputError(f"style name {name}: found {len(name)} characters or a space, sign or "
+                     "separator, expected 1 to 64 letters, digits and _ . + -")
+
+
+def fingerprint(params: transfer.Params) -> str:
+  """A hash of the style encoder: two params with the same one read the same codes."""
+  digest = hashlib.sha256()
+  leaves = jax.tree_util.tree_leaves_with_path(params.style_encoder)
+  for path, leaf in leaves:
+    digest.update(jax.tree_util.keystr(path).encode())
+    digest.update(np.asarray(leaf, "<f4").tobytes())
+  return digest.hexdigest()
+
+
+def read_library(path: str | os.PathLike, params: transfer.Params) -> dict[str, SavedStyle]:
+  """The styles of a library by name, in the order in which they were added.
+
+  Args:
+    path: a file that `write_library` wrote.
+    params: with whose style encoder the codes must have been read.
+
+  Returns:
+    SavedStyle by name.
+
+  Raises:
+    InputError: the file is missing, damaged, no library, or of other weights.
+  """
+  path = Path(path)
+  if not path.is_file():
+    found = "something else" if path.exists() else "no such file"
+    raise InputError(f"library {path}: found {found}, expected a file that `infer.py styles add` "
+                     "wrote")
+  try:
+    with safe_open(path, framework="np") as file:
+      metadata = dict(file.metadata() or {})
+      arrays = {name: _array(file, name) for name in file.keys()}
+  except (SafetensorError, OSError, _NotFloat) as error:
+    raise InputError(f"library {path}: found no whole library ({error}), expected a file that "
+                     "`infer.py styles add` wrote") from error
+  if metadata.get("stylejax_library") != FORMAT:
+    found = metadata.get("stylejax_library", "none")
+    raise InputError(f"library {path}: found format version {found}, expected {FORMAT}")
+  if metadata.get("style_encoder") != fingerprint(params):
+    raise InputError(f"library {path}: found styles read with other weights, expected those of "
+                     "--weights; use another --library for each")
+  try:
+    entries = [(entry["name"], entry["origin"]) for entry in json.loads(metadata["styles"])]
+    codes = _unpacked(arrays, len(params.config.style_widths))
+    widths = [*params.config.style_widths, *params.config.style_widths]
+    for leaf, width in zip(jax.tree.leaves(codes.moments), sorted(widths, key=widths.index)):
+      _expect(leaf.shape == (len(entries), 1, 1, width))
+    _expect(codes.vector.shape == (len(entries), params.config.style_dim))
+    _expect(all(isinstance(text, str) for entry in entries for text in entry))
+    _expect(len({name for name, _ in entries}) == len(entries))
+    _expect(all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(codes)))
+  except (ValueError, KeyError, TypeError, RecursionError) as error:
+    raise InputError(f"library {path}: found names and codes that don't fit each other, expected a "
+                     "file that `infer.py styles add` wrote") from error
+  return {name: SavedStyle(jax.tree.map(lambda leaf, i=i: leaf[i], codes), origin)
+          for i, (name, origin) in enumerate(entries)}
+
+
+def write_library(path: str | os.PathLike, styles: dict[str, SavedStyle],
+                  params: transfer.Params) -> Path:
+  """Writes a library; the file is whole or not there.
+
+  Args:
+    path: the file, ending in .safetensors; one that exists is replaced.
+    styles: by name; may be empty.
+    params: with which the codes were read.
+
+  Raises:
+    InputError: a name that can't be used, or a file that can't be written.
+  """
+  path = Path(path)
+  check_library(path)
+  for name in styles:
+    check_name(name)
+  metadata = {
+    "stylejax_library": FORMAT, "style_encoder": fingerprint(params),
+    "styles": json.dumps([{"name": n, "origin": s.origin} for n, s in styles.items()])}
+  arrays = _packed(stack([s.code for s in styles.values()])) if styles else _empty(params.config)
+  content = to_safetensors(arrays, metadata=metadata)
+  with replacing(path) as temporary:
+    temporary.write_bytes(content)
+  return path
+
+
+def check_library(path: Path) -> None:
+  """Raises InputError unless a library can be written there."""
+  if path.suffix != ".safetensors":
+    raise InputError(f"library {path}: found extension {path.suffix!r}, expected .safetensors")
+  check_writable(path, "library")
+
+
+def find(name: str, styles: dict[str, SavedStyle], path: str | os.PathLike) -> SavedStyle:
+  """The style of that name.
+
+  Raises:
+    InputError: there is none.
+  """
+  if name not in styles:
+    raise InputError(f"@{name}: found no such style in {path}, expected one of "
+                     + (", ".join(list(styles)[:12]) or "none, it is empty")
+                     + (", ..." if len(styles) > 12 else ""))
+  return styles[name]
+
+
+def nearest(code: transfer.StyleCode, styles: dict[str, SavedStyle]) -> list[tuple[str, float]]:
+  """(name, distance) of every style, the nearest first.
+
+  The distance is that of the vectors from which the generator takes its modulations, in units of
+  the mean distance between two styles of the library (with fewer than two styles, in plain ones):
+  1 is as far as any other style.
+  """
+  if not styles:
+    return []
+  vectors = np.stack([style.code.vector for style in styles.values()])
+  pairs = np.linalg.norm(vectors[:, None] - vectors[None], axis=-1)
+  unit = pairs.sum() / max(1, len(styles) * (len(styles) - 1)) or 1.0
+  distances = np.linalg.norm(vectors - np.asarray(code.vector)[None], axis=-1) / unit
+  return sorted(zip(styles, map(float, distances)), key=lambda pair: pair[1])
+
+
+def contact_sheet(params: transfer.Params, photos: jax.Array, codes: transfer.StyleCode, *,
+                  at_once: int = 8) -> jax.Array:
+  """All styles × some photos, in one call; the photos are encoded once.
+
+  Args:
+    params: with content_encoder and generator.
+    photos: [P, H, W, 3] in [0, 1].
+    codes: of S styles, stacked.
+    at_once: styles that are painted together; bounds the memory.
+
+  Returns:
+    [S, P, H, W, 3] in [0, 1].
+  """
+  content_code = transfer.encode_content(params, photos)
+  return jax.lax.map(
+    lambda code: transfer.generate(params, content_code, code), codes, batch_size=at_once)
+
+
+def stack(codes: Sequence[transfer.StyleCode]) -> transfer.StyleCode:
+  """S codes of single pictures as one, with S in front of every leaf."""
+  return jax.tree.map(lambda *leaves: np.stack([np.asarray(x, np.float32) for x in leaves]), *codes)
+
+
+def _packed(codes: transfer.StyleCode) -> dict[str, np.ndarray]:
+  arrays = {"vector": codes.vector}
+  for level, (mean, std) in enumerate(codes.moments):
+    arrays |= {f"mean{level}": mean, f"std{level}": std}
+  return arrays
+
+
+def _unpacked(arrays: dict[str, np.ndarray], levels: int) -> transfer.StyleCode:
+  _expect(len(arrays) == 1 + 2 * levels)
+  moments = tuple((arrays[f"mean{level}"], arrays[f"std{level}"]) for level in range(levels))
+  return transfer.StyleCode(moments, arrays["vector"])
+
+
+def _empty(config) -> dict[str, np.ndarray]:
+  return _packed(transfer.StyleCode(
+    tuple((np.zeros((0, 1, 1, width), np.float32),) * 2 for width in config.style_widths),
+    np.zeros((0, config.style_dim), np.float32)))
+
+
+class _NotFloat(Exception):
+  pass
+
+
+def _array(file, name: str) -> np.ndarray:
+  dtype = file.get_slice(name).get_dtype()
+  if dtype != "F32":
+    raise _NotFloat(f"{dtype} in {name}")
+  return file.get_tensor(name)
+
+
+def _expect(holds: bool) -> None:
+  if not holds:
+    raise ValueError

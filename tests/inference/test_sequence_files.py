@@ -1,0 +1,170 @@
+"""infer.py --sequence: folders, animations and videos, in and out, whole or not at all."""
+
+import os
+import sys
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+import infer
+import stylejax
+from stylejax.inference import frames, sequence
+
+SHAPE = (33, 48)  # An odd height: colour of a video is stored for 2×2 pixels.
+
+
+@pytest.fixture(scope="module")
+def weights(tiny_params, tmp_path_factory):
+  return stylejax.save_weights(tmp_path_factory.mktemp("weights") / "w.safetensors", tiny_params)
+
+
+@pytest.fixture(scope="module")
+def pixels():
+  """Five frames in which a square moves over a ramp."""
+  ramp = np.linspace(40, 200, SHAPE[1])[None, :, None] * np.ones((*SHAPE, 3))
+  found = np.repeat(ramp[None], 5, 0).astype(np.uint8)
+  for number, frame in enumerate(found):
+    frame[4:14, 5 * number:5 * number + 10] = (250, 20, 20)
+  return found
+
+
+@pytest.fixture(scope="module")
+def sources(pixels, tmp_path_factory):
+  """A folder, a GIF and a video with sound, of the same frames, and a style."""
+  root = tmp_path_factory.mktemp("sources")
+  (root / "frames").mkdir()
+  images = [Image.fromarray(frame) for frame in pixels]
+  for number, image in enumerate(images):
+    image.save(root / "frames" / f"{number}.png")
+  images[0].save(root / "a.gif", save_all=True, append_images=images[1:],
+                 duration=[100, 50, 200, 80, 60])
+  images[2].transpose(Image.Transpose.ROTATE_90).save(root / "style.png")
+  with av.open(str(root / "a.mp4"), "w") as file:
+    video = file.add_stream("libx264", rate=10, options={"crf": "1"})
+    video.width, video.height, video.pix_fmt = SHAPE[1], SHAPE[0] + 1, "yuv420p"
+    sound = file.add_stream("aac", rate=8000, layout="mono")
+    for frame in pixels:
+      padded = np.pad(frame, ((0, 1), (0, 0), (0, 0)), mode="edge")
+      file.mux(video.encode(av.VideoFrame.from_ndarray(padded, format="rgb24")))
+    wave = np.sin(np.arange(4000) / 5).astype(np.float32)[None]
+    samples = av.AudioFrame.from_ndarray(wave, format="fltp", layout="mono")
+    samples.sample_rate = 8000
+    file.mux(sound.encode(samples))
+    file.mux(video.encode(None))
+    file.mux(sound.encode(None))
+  return root
+
+
+def run(sources, weights, content, output, *more):
+  return infer.main(["--sequence", "--content", str(sources / content), "--style",
+                     str(sources / "style.png"), "--output", str(output), "--style-size", "32",
+                     "--weights", str(weights), *more])
+
+
+def packets(path):
+  with av.open(str(path)) as file:
+    return [bytes(packet) for packet in file.demux(file.streams.audio[0]) if packet.size]
+
+
+def test_folder_to_folder_prints_its_flicker(sources, weights, tmp_path, capsys):
+  assert run(sources, weights, "frames", tmp_path / "out") == 0
+  assert sorted(os.listdir(tmp_path / "out")) == [f"{n:06d}.png" for n in range(1, 6)]
+  assert Image.open(tmp_path / "out" / "000003.png").size == SHAPE[::-1]
+  out = capsys.readouterr().out
+  assert "5 frames" in out and "flicker 0.0" in out and "stand still" in out
+  alone = tmp_path / "alone"
+  assert run(sources, weights, "frames", alone, "--smoothing", "0") == 0
+  numbers = [float(line.split("flicker ")[1].split()[0])
+             for line in (out, capsys.readouterr().out)]
+  assert numbers[0] < numbers[1]
+
+
+def test_gif_to_gif_keeps_its_times(sources, weights, tmp_path):
+  assert run(sources, weights, "a.gif", tmp_path / "o.gif") == 0
+  found = [frame.length for frame in frames.Source(tmp_path / "o.gif", 25)]
+  assert found == [Fraction(n, 1000) for n in (100, 50, 200, 80, 60)]
+
+
+def test_video_to_video_keeps_sound_and_times(sources, weights, tmp_path):
+  assert run(sources, weights, "a.mp4", tmp_path / "o.mp4") == 0
+  assert packets(tmp_path / "o.mp4") == packets(sources / "a.mp4") != []
+  before, after = ([frame.seconds for frame in frames.Source(path, 25)]
+                   for path in (sources / "a.mp4", tmp_path / "o.mp4"))
+  assert before == after and len(after) == 5
+
+
+def test_video_reads_the_pixels_and_odd_sides_grow_by_one(sources, weights, pixels, tmp_path):
+  read = np.stack([frame.rgb for frame in frames.Source(sources / "a.mp4", 25)])
+  assert np.abs(read[:, :-1] * 255 - pixels).mean() < 4
+  assert run(sources, weights, "frames", tmp_path / "o.mkv", "--rate", "12.5") == 0
+  found = list(frames.Source(tmp_path / "o.mkv", 25))
+  assert found[0].rgb.shape == (SHAPE[0] + 1, SHAPE[1], 3)
+  assert float(found[2].seconds) == pytest.approx(2 / 12.5, abs=1e-3)
+
+
+@pytest.mark.parametrize("output", ["o.mp4", "o.gif"])
+@pytest.mark.parametrize("where", ["write", "finish"])
+def test_interrupted_runs_leave_no_half_file(
+    sources, weights, tmp_path, monkeypatch, output, where):
+  """At the third frame; and when all is on disk but not yet under its name."""
+  kind = frames.GifWriter if output.endswith("gif") else frames.VideoWriter
+  call, calls = getattr(kind, where), []
+
+  def stop(self, *frame):
+    calls.append(frame)
+    call(self, *frame)
+    if where == "finish" or len(calls) == 3:
+      raise KeyboardInterrupt
+
+  monkeypatch.setattr(kind, where, stop)
+  (tmp_path / output).write_bytes(b"old")
+  assert run(sources, weights, "frames", tmp_path / output) == 130
+  assert os.listdir(tmp_path) == [output] and (tmp_path / output).read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("content, output, more, message", [
+  ("no", "o.gif", [], "found no file"),
+  ("frames", "o.avi", [], "found extension '.avi'"),
+  ("frames", "no/o.gif", [], "no such folder"),
+  ("a.gif", "a.gif", [], "found the input"),
+  ("style.txt", "o.gif", [], "can't be read as a video"),
+  ("cut.mp4", "o.mp4", [], "can't be read as a video"),
+  ("mixed", "o.mp4", [], "frame 2: found 20×20 pixels, expected 48×33"),
+  ("a.gif", "o.gif", ["--smoothing", "1"], "--smoothing: found 1.0"),
+  ("a.gif", "o.gif", ["--strength", "nan"], "--strength: found nan"),
+  ("a.gif", "o.gif", ["--rate", "0"], "--rate: found 0.0"),
+])
+def test_mistakes_are_one_line_and_leave_nothing(
+    sources, weights, tmp_path, capsys, content, output, more, message):
+  for name in ("a.gif", "style.png", "a.mp4"):
+    (tmp_path / name).write_bytes((sources / name).read_bytes())
+  (tmp_path / "cut.mp4").write_bytes((sources / "a.mp4").read_bytes()[:700])
+  (tmp_path / "style.txt").write_text("hello")
+  (tmp_path / "frames").symlink_to(sources / "frames")
+  (tmp_path / "mixed").mkdir()
+  Image.new("RGB", SHAPE[::-1]).save(tmp_path / "mixed" / "0.png")
+  Image.new("RGB", (20, 20)).save(tmp_path / "mixed" / "1.png")
+  before = sorted(tmp_path.rglob("*"))
+  assert run(tmp_path, weights, content, tmp_path / output, *more) == 2
+  error = capsys.readouterr().err
+  lines = [line for line in error.splitlines() if line.startswith("error: ")]
+  assert len(lines) == 1 and message in lines[0] and "Traceback" not in error
+  assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_without_pyav_videos_are_refused(sources, weights, monkeypatch, tmp_path, capsys):
+  monkeypatch.setitem(sys.modules, "av", None)
+  assert run(sources, weights, "a.mp4", tmp_path / "o.mp4") == 2
+  assert "pip install 'stylejax[video]'" in capsys.readouterr().err
+
+
+def test_the_report_counts(sources, weights, tmp_path):
+  seen = []
+  report = sequence.stylize_sequence(
+    sources / "frames", sources / "style.png", tmp_path / "o.gif", weights=weights, style_size=32,
+    on_progress=lambda done, total: seen.append((done, total)))
+  assert report.frames == 5 and seen == [(n, 5) for n in range(6)]
+  assert 0 < report.still < 1

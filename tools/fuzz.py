@@ -1,0 +1,115 @@
+"""Feeds damaged bytes to the readers of pictures, animations and weights, guided by coverage.
+
+    pip install atheris
+    python tools/fuzz.py pictures --seconds 120
+    python tools/fuzz.py weights --seconds 120
+    python tools/fuzz.py frames --seconds 120
+
+Bytes may give a sound result or an InputError of one line; whatever else comes out ends the run
+with a traceback, and the bytes are kept as crash-… in the current folder.
+"""
+
+import argparse
+import io
+import sys
+import tempfile
+from pathlib import Path
+
+import atheris
+
+with atheris.instrument_imports(include=["PIL", "stylejax"]):
+  import jax
+  import numpy as np
+  from PIL import Image
+
+  import stylejax
+  from stylejax.data.pictures import read_frames, read_picture
+  from stylejax.errors import InputError
+  from stylejax.inference.weights import load_weights
+
+MAX_PIXELS = 250_000
+
+
+def picture_seeds():
+  """One small file of each format and mode."""
+  rng = np.random.default_rng(0)
+  image = Image.fromarray(rng.integers(0, 256, (24, 20, 3)).astype(np.uint8))
+  cases = [("PNG", "RGB"), ("PNG", "P"), ("PNG", "1"), ("PNG", "I;16"), ("PNG", "RGBA"),
+           ("JPEG", "RGB"), ("JPEG", "CMYK"), ("JPEG", "L"), ("WEBP", "RGB"), ("BMP", "RGB"),
+           ("TIFF", "RGB"), ("TIFF", "CMYK"), ("GIF", "P")]
+  for form, mode in cases:
+    file = io.BytesIO()
+    wide = Image.fromarray(rng.integers(0, 65536, (24, 20)).astype(np.uint16))
+    (wide if mode == "I;16" else image.convert(mode)).save(file, form)
+    yield file.getvalue()
+  file = io.BytesIO()
+  image.convert("P").save(file, "GIF", save_all=True, append_images=[image.rotate(90).convert("P")])
+  yield file.getvalue()
+
+
+def weight_seeds():
+  """A weights file of nets as small as they come."""
+  config = stylejax.ModelConfig(
+    content_widths=(1, 1), content_blocks=(0, 0), decoder_blocks=0, style_widths=(1,), style_dim=1,
+    disc_widths=(1,), disc_scales=1, noise_dim=1, noise_base=1, noise_width=1, noise_stages=0)
+  shapes = jax.eval_shape(lambda: stylejax.init_params(jax.random.key(0), config))
+  params = jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), shapes)
+  with tempfile.TemporaryDirectory() as folder:
+    path = stylejax.save_weights(
+      Path(folder) / "w.safetensors", params.replace(discriminator=None, noise_generator=None))
+    yield path.read_bytes()
+
+
+def sound_picture(path: Path) -> None:
+  picture = read_picture(path, max_pixels=MAX_PIXELS)
+  assert picture.rgb.dtype == np.float32 and picture.rgb.ndim == 3
+  assert np.isfinite(picture.rgb).all() and 0 <= picture.rgb.min() <= picture.rgb.max() <= 1
+
+
+def sound_frames(path: Path) -> None:
+  for number, (rgb, milliseconds) in enumerate(read_frames(path, max_pixels=MAX_PIXELS)):
+    assert rgb.ndim == 3 and milliseconds > 0
+    if number == 3:
+      break
+
+
+def sound_weights(path: Path) -> None:
+  assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(load_weights(path)))
+
+
+READERS = {"pictures": (sound_picture, picture_seeds), "frames": (sound_frames, picture_seeds),
+           "weights": (sound_weights, weight_seeds)}
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  parser.add_argument("reader", choices=READERS)
+  parser.add_argument("--seconds", type=int, default=120)
+  options = parser.parse_args()
+  read, seeds = READERS[options.reader]
+  counts = {"sound": 0, "refused": 0}
+  with tempfile.TemporaryDirectory() as folder:
+    corpus, path = Path(folder) / "corpus", Path(folder) / "input"
+    corpus.mkdir()
+    for number, content in enumerate(seeds()):
+      (corpus / str(number)).write_bytes(content)
+
+    def check(content: bytes) -> None:
+      path.write_bytes(content)
+      try:
+        read(path)
+        counts["sound"] += 1
+      except InputError as error:
+        assert "\n" not in str(error), error
+        counts["refused"] += 1
+      total = sum(counts.values())
+      if total & (total - 1) == 0:  # libFuzzer ends the process: what it prints last is the result
+        print(f"{total} inputs: {counts}", file=sys.stderr)
+
+    atheris.Setup([sys.argv[0], f"-max_total_time={options.seconds}", "-timeout=20",
+                   "-rss_limit_mb=4096", "-print_final_stats=1", str(corpus)], check)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+  main()
