@@ -127,11 +127,11 @@ def style_pixels(picture: Picture, shorter: int) -> np.ndarray:
   """
   rgb = on_white(picture)
   limit = _STYLE_MAX_ASPECT * min(rgb.shape[:2])
-  rgb = _cut_middle(rgb, min(rgb.shape[0], limit), min(rgb.shape[1], limit))
+  rgb = cut_middle(rgb, min(rgb.shape[0], limit), min(rgb.shape[1], limit))
   height, width = fit_shorter_side(*rgb.shape[:2], shorter)
   rgb = resize(Picture(rgb, None, picture.mode), height, width).rgb
   step = {side: max(shorter, side // _STYLE_STEP * _STYLE_STEP) for side in (height, width)}
-  return _cut_middle(rgb, step[height], step[width])
+  return cut_middle(rgb, step[height], step[width])
 
 
 def on_white(picture: Picture) -> np.ndarray:
@@ -241,6 +241,7 @@ def _resize(array: np.ndarray, height: int, width: int) -> np.ndarray:
   return np.clip(np.stack(channels, -1), 0, 1)
 
 
-def _cut_middle(array: np.ndarray, height: int, width: int) -> np.ndarray:
+def cut_middle(array: np.ndarray, height: int, width: int) -> np.ndarray:
+  """The middle height × width pixels of [H, W, ...]."""
   top, left = (array.shape[0] - height) // 2, (array.shape[1] - width) // 2
   return array[top:top + height, left:left + width]
