@@ -4,7 +4,7 @@ The decoder is also the body of the generator: with a modulation it paints in a 
 it gives the picture back.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import flax
 import flax.linen as nn
@@ -13,8 +13,7 @@ import jax
 from stylejax.models import blocks
 from stylejax.models.config import ModelConfig
 
-# For each modulated layer what becomes of its features, [B, h, w, C] → the same shape.
-Modulation = Sequence[Callable[[jax.Array], jax.Array]]
+Modulation = Sequence[tuple[jax.Array, jax.Array]]
 
 
 @flax.struct.dataclass
@@ -50,11 +49,13 @@ class ContentEncoder(nn.Module):
     return ContentCode(tuple(levels), picture.shape[1:3])
 
 
-def modulated_levels(config: ModelConfig) -> tuple[int, ...]:
-  """Content level of each modulated layer of the decoder, in the order in which it meets them."""
-  coarsest = len(config.content_widths) - 1
-  finer = [level for level in reversed(range(coarsest)) for _ in range(2)]
-  return (coarsest,) * (1 + 2 * config.decoder_blocks) + tuple(finer)
+def modulated_widths(config: ModelConfig) -> tuple[int, ...]:
+  """Channels of each modulated layer of the decoder, in the order in which it meets them."""
+  coarsest = config.content_widths[-1]
+  widths = [coarsest] * (1 + 2 * config.decoder_blocks)
+  for width in reversed(config.content_widths[:-1]):
+    widths += [width, width]
+  return tuple(widths)
 
 
 class Decoder(nn.Module):
@@ -68,13 +69,14 @@ class Decoder(nn.Module):
   config: ModelConfig
 
   @nn.compact
-  def __call__(self, code: ContentCode, modulation: Modulation | None = None) -> jax.Array:
-    """Returns [B, H, W, 3] in [0, 1]; modulation as `modulated_levels` orders it."""
+  def __call__(self, code: ContentCode, modulation: Modulation | None = None,
+               strength: jax.Array | float = 1.0) -> jax.Array:
+    """Returns [B, H, W, 3] in [0, 1]; modulation as `modulated_widths` orders it."""
     c = self.config
     pending = iter(modulation if modulation is not None else ())
 
     def styled(x):
-      return x if modulation is None else next(pending)(x)
+      return x if modulation is None else blocks.modulate(x, *next(pending), strength)
 
     x = styled(code.levels[-1])
     for _ in range(c.decoder_blocks):

@@ -105,9 +105,8 @@ def channel_moments(features: jax.Array, *, eps: float = 1e-5) -> tuple[jax.Arra
   return mean, jnp.sqrt(jnp.maximum(variance, 0.0) + eps)
 
 
-def modulation(mean: jax.Array, std: jax.Array, gain: jax.Array, bias: jax.Array,
-               strength: jax.Array | float) -> tuple[jax.Array, jax.Array]:
-  """The affine map of each channel that moves its moments from (mean, std) towards (bias, gain).
+def modulate(features: jax.Array, gain: jax.Array, bias: jax.Array, strength: jax.Array):
+  """Moves each channel's mean and standard deviation towards `bias` and `gain`.
 
   y = (x − mean)/std · (std + s·(gain − std)) + mean + s·(bias − mean). Strength s = 0 leaves x
   as it is, s = 1 is adaptive instance normalisation. Beyond 1 the targets move on in the same
@@ -115,41 +114,25 @@ def modulation(mean: jax.Array, std: jax.Array, gain: jax.Array, bias: jax.Array
   since a straight line would turn a gain negative where features and style differ much.
 
   Args:
-    mean, std: [B, 1, 1, C], the features' own, as `channel_moments` gives them.
+    features: [B, H, W, C].
     gain: [B or 1, 1, 1, C], standard deviation at full strength.
     bias: [B or 1, 1, 1, C], mean at full strength.
-    strength: scalar or [B or 1, 1, 1, 1], 0 to 2.
+    strength: [B or 1, 1, 1, 1], 0 to 2.
 
   Returns:
-    (scale, shift), both [B, 1, 1, C] float32, with y = scale·x + shift.
+    [B, H, W, C] in the dtype of features.
 
   Departs from AdaIN as published in blending each layer's moments instead of one layer's output.
   Source: Huang & Belongie 2017, arXiv:1703.06868, section 5 (equations 8 and 14).
   """
+  mean, std = channel_moments(features)
   beyond, strength = jnp.maximum(strength - 1.0, 0.0), jnp.minimum(strength, 1.0)
   reach = jnp.abs(gain)
   bias = bias + beyond * jnp.clip(bias - mean, -reach, reach)
   gain = gain * jnp.clip(reach / std, 0.5, 2.0) ** beyond
   scale = 1.0 + strength * (gain / std - 1.0)
   shift = strength * (bias - mean * gain / std)
-  return scale, shift
-
-
-def affine(features: jax.Array, scale: jax.Array, shift: jax.Array) -> jax.Array:
-  """scale·x + shift in the dtype of the features [B, H, W, C]; both broadcast against them."""
   return features * scale.astype(features.dtype) + shift.astype(features.dtype)
-
-
-def modulate(features: jax.Array, gain: jax.Array, bias: jax.Array, strength: jax.Array):
-  """Moves each channel's mean and standard deviation towards `bias` and `gain`.
-
-  Args:
-    features: [B, H, W, C]; the others as `modulation` takes them.
-
-  Returns:
-    [B, H, W, C] in the dtype of features.
-  """
-  return affine(features, *modulation(*channel_moments(features), gain, bias, strength))
 
 
 def reflect_conv(x: jax.Array, kernel: jax.Array, *, stride: int = 1) -> jax.Array:
