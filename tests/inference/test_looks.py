@@ -105,10 +105,11 @@ class TestControls:
     assert strength == np.float32(1.5)
 
   def test_outside_of_masks_alone_nothing_is_painted(self, controls):
-    weights, strength = controls(2, "top.png").at(np.zeros(0, np.float32), (16, 20))
-    assert weights.shape == (2, 16, 20)
-    np.testing.assert_allclose(
-      strength[[0, 0, -1, -1], [0, -1, 0, -1]], [1.5, 1.5, 0, 0], atol=1e-6)
+    for strength_map, expected in ((None, [1.5, 1.5, 1.5, 0]), ("top.png", [1.5, 1.5, 0, 0])):
+      weights, strength = controls(2, strength_map).at(np.zeros(0, np.float32), (16, 20))
+      assert weights.shape == (2, 16, 20)
+      np.testing.assert_allclose(
+        strength[[0, 0, -1, -1], [0, -1, 0, -1]], expected, atol=1e-6)
 
   def test_maps_are_scaled_with_the_picture(self, controls):
     weights, strength = controls(1, "top.png").at(np.ones(1, np.float32), (32, 40))
