@@ -64,25 +64,42 @@ def mixing_weights(weights: jax.Array, count: int, size: tuple[int, int]) -> jax
   return jnp.where(total > 0, weights / jnp.where(total > 0, total, 1.0), 1.0 / count)
 
 
-def shares(vector: jax.Array, weights: jax.Array | None, strength: jax.Array
-           ) -> tuple[jax.Array, jax.Array, jax.Array]:
-  """Splits maps into uniform paintings, and into how much of each is in a pixel.
+def uniform_paintings(vector: jax.Array, weights: jax.Array | None, strength: jax.Array
+                      ) -> tuple[jax.Array, jax.Array, jax.Array]:
+  """Splits maps into N paintings that are uniform, and each pixel's share of them.
+
+  The styles alone and their mean mixture, w̄ = mean_p w(p): a pixel has min_s w_s(p)/w̄_s of the
+  mixture, and of each style what is left. Likewise the strengths 0, their mean and their maximum,
+  with a pixel between the two next to its own. So whatever of a map is one of those is exact, a map
+  of one value is that value, and what lies between is a blend of paintings that differ little.
 
   Args:
     vector: [S, D] with weights, else [B or 1, D].
     weights: maps [S, H, W] that sum to 1 over S, or None.
-    strength: from `amount`, a map unless there are weights.
+    strength: from `amount`; a map unless there are weights.
 
   Returns:
-    (vectors, shares, strength): S style vectors [S, B or 1, D], maps [S, H, W] that sum to at most
-    1, and the one strength, [B or 1, 1, 1, 1], of the paintings; the rest to 1 is content.
+    (vectors, strengths, shares): [N, B or 1, D], [N, B or 1, 1, 1, 1] and [N, H, W] that sum to 1
+    over N.
   """
-  vectors = vector[None] if weights is None else vector[:, None]
+  if weights is None:
+    vectors, parts = vector[None], jnp.ones((1, 1, 1))
+  else:
+    mean = weights.mean((1, 2))
+    ratio = weights / jnp.where(mean > 0, mean, 1.0)[:, None, None]
+    mixed = jnp.where(mean[:, None, None] > 0, ratio, jnp.inf).min(0, keepdims=True)
+    parts = jnp.concatenate([weights - mixed * mean[:, None, None], mixed])
+    vectors = jnp.concatenate([vector, (mean[:, None] * vector).sum(0, keepdims=True)])[:, None]
   if strength.shape[1:3] == (1, 1):
-    return vectors, weights, strength
-  full = strength.max(keepdims=True)
-  part = strength[..., 0] / jnp.maximum(full[..., 0], 1e-6)
-  return vectors, part if weights is None else weights * part, full
+    return vectors, jnp.broadcast_to(strength, (len(vectors), *strength.shape)), parts
+  middle, most = strength.mean(keepdims=True), strength.max(keepdims=True)
+  strength = strength[..., 0]
+  painted = jnp.minimum(strength / jnp.maximum(middle[..., 0], 1e-6), 1.0)
+  above = jnp.clip((strength - middle[..., 0]) / jnp.maximum((most - middle)[..., 0], 1e-6), 0, 1)
+  shares = jnp.concatenate([parts * (painted - above), parts * above, 1.0 - painted])
+  strengths = [jnp.broadcast_to(value, (count, *middle.shape)) for value, count in (
+    (middle, len(vectors)), (most, len(vectors)), (jnp.zeros_like(middle), 1))]
+  return jnp.concatenate([vectors, vectors, vectors[:1]]), jnp.concatenate(strengths), shares
 
 
 def preserve_colour(stylized: jax.Array, content: jax.Array, colour: jax.Array | float = 1.0, *,

@@ -166,9 +166,10 @@ def generate(params: Params, content_code: ContentCode, style_code: StyleCode, *
       (when not traced), or params without the generator.
 
   Source: modulation after Huang & Belongie 2017, arXiv:1703.06868; Ghiasi et al. 2017,
-  arXiv:1705.06830. Regions depart from Gatys et al. 2017, arXiv:1611.07865, section 4: each pixel
-  is painted as if its style and strength held for the whole picture, so that away from the edges a
-  region is what that style alone would paint. For that the net runs once more for every style.
+  arXiv:1705.06830. Regions depart from Gatys et al. 2017, arXiv:1611.07865, section 4: with maps
+  the net paints the whole picture several times, each time uniformly, and each pixel is taken from
+  what is nearest to its own values (`stylejax.controls.uniform_paintings`). So a region is to the
+  last pixel what its style alone would paint, and no edge but the map's is seen.
   """
   part = _part(params, "generator")
   content_code, single_content = _batched_content(content_code)
@@ -177,8 +178,9 @@ def generate(params: Params, content_code: ContentCode, style_code: StyleCode, *
   vector = vector[None] if vector.ndim == 1 else vector
   if weights is not None:
     weights = controls.mixing_weights(weights, vector.shape[0], content_code.size)
-    if weights.ndim == 1:
+    if weights.ndim == 1 or len(weights) == 1:
       # The modulation is affine in the vector, so one mixed vector does for S modulations.
+      weights = weights if weights.ndim == 1 else jnp.ones(1)
       vector, weights = (weights[:, None] * vector).sum(0, keepdims=True), None
   each = jnp.ndim(strength) == 1
   strength = controls.amount(strength, "strength", MAX_STRENGTH, content_code.size)
@@ -190,16 +192,18 @@ def generate(params: Params, content_code: ContentCode, style_code: StyleCode, *
       raise ValueError(f"{name}: found a batch of {found}, expected 1 or {batch}")
   levels = tuple(_broadcast(level, batch) for level in content_code.levels)
   content_code = content_code.replace(levels=levels)
-  variables, net = {"params": part}, gan.Generator(params.config)
+
+  def paint(vector, strength):
+    return gan.Generator(params.config).apply({"params": part}, content_code, vector, strength)
+
   with jax.named_scope("generate"):
     if weights is None and strength.shape[1:3] == (1, 1):
-      output = net.apply(variables, content_code, vector, strength)
+      output = paint(vector, strength)
     else:
-      vectors, shares, strength = controls.shares(vector, weights, strength)
-      # One after the other, so that no more memory is taken than by one style.
-      observed = jax.lax.map(lambda vector: net.apply(
-        variables, content_code, vector, strength, method="observed"), vectors)
-      output = net.apply(variables, content_code, observed, shares, method="by_regions")
+      *uniform, shares = controls.uniform_paintings(vector, weights, strength)
+      # One after the other, so that the nets take no more memory than for one painting.
+      paintings = jax.lax.map(lambda values: paint(*values), tuple(uniform))
+      output = (shares[:, None, :, :, None] * paintings).sum(0)
   return output[0] if single_content and single_style and not each else output
 
 

@@ -86,51 +86,63 @@ class TestMixing:
       found = generate(tiny_params, content, style, weights=3.0 * np.eye(STYLES)[one])
       np.testing.assert_allclose(found, alone, atol=1e-5)
 
+  def test_maps_of_one_value_are_scalars(self, tiny_params, codes):
+    weights = np.float32([0.2, 1.0, 0.0])
+    maps = np.broadcast_to(weights[:, None, None], (STYLES, *SIZE))
+    scalar, mapped = (generate(tiny_params, *codes, strength=1.6, weights=w)
+                      for w in (weights, maps))
+    np.testing.assert_allclose(mapped, scalar, atol=2e-5)
+
   def test_nothing_anywhere_is_equal_parts(self, tiny_params, codes):
     found, even = (generate(tiny_params, *codes, weights=w)
                    for w in (np.zeros((STYLES, *SIZE)), np.ones((STYLES, *SIZE))))
     np.testing.assert_allclose(found, even, atol=2e-5)
 
-  def test_away_from_the_edge_a_region_is_its_style_alone(self, tiny_params, rng):
-    # The net sees 14 pixels far: to the left of column 64−14 there is but one style.
-    content = jax.jit(transfer.encode_content)(tiny_params, rng.random((16, 128, 3), np.float32))
-    pictures = rng.random((2, 16, 16, 3), np.float32) * np.float32([1.0, 0.3])[:, None, None, None]
-    style = encode_style(tiny_params, pictures)
-    weights = np.zeros((2, 16, 128), np.float32)
-    weights[0, :, :64], weights[1, :, 64:] = 1, 1
-    found = generate(tiny_params, content, style, weights=weights, strength=1.5)
-    for side, one in ((np.s_[:, :48], 0), (np.s_[:, 80:], 1)):
-      alone = generate(tiny_params, content, jax.tree.map(lambda x: x[one], style), strength=1.5)
-      np.testing.assert_allclose(found[side], alone[side], atol=2e-5)
-    assert np.abs(found - alone)[:, :48].max() > 0.01
+  def test_each_pixel_is_painted_by_its_own_values(self, tiny_params, codes):
+    zones = np.s_[:, :5], np.s_[:, 5:15], np.s_[:, 15:]
+    mixtures = np.float32([[1, 0, 0], [0.5, 0, 0.5], [0, 0, 1]])
+    strengths = 0.0, 0.8, 1.6
+    weights, strength = np.zeros((STYLES, *SIZE), np.float32), np.zeros(SIZE, np.float32)
+    for zone, mixture, value in zip(zones, mixtures, strengths):
+      weights[:, *zone], strength[zone] = mixture[:, None, None], value
+    assert np.allclose(weights.mean((1, 2)), mixtures[1]) and np.isclose(strength.mean(), 0.8)
+    constant = np.full(SIZE, 1.3)
+    each = {True: generate(tiny_params, *codes, weights=weights, strength=strength),
+            False: generate(tiny_params, *codes, weights=weights, strength=constant)}
+    for zone, mixture, value in zip(zones, mixtures, strengths):
+      for varied, strong in ((True, value), (False, 1.3)):
+        alone = generate(tiny_params, *codes, weights=mixture, strength=strong)
+        np.testing.assert_allclose(each[varied][zone], alone[zone], atol=2e-5)
+    assert np.abs(each[True] - each[False]).max() > 0.01
+
+  def test_shares_are_of_one_whole_and_meet_the_maps(self, rng):
+    vector = rng.normal(size=(STYLES, 5)).astype(np.float32)
+    weights = rng.random((STYLES, 9, 7)).astype(np.float32)
+    weights /= weights.sum(0)
+    strength = 2 * rng.random((1, 9, 7, 1)).astype(np.float32)
+    vectors, strengths, shares = jax.jit(controls.uniform_paintings)(vector, weights, strength)
+    assert shares.min() > -1e-6
+    np.testing.assert_allclose(shares.sum(0), 1, atol=1e-5)
+    strengths = np.asarray(strengths)[:, 0, 0, 0, 0]
+    np.testing.assert_allclose(np.einsum("n,nhw->hw", strengths, shares), strength[0, ..., 0],
+                               atol=1e-5)
+    painted = strengths > 0
+    parts = np.einsum("nd,nhw->hwd", vectors[painted, 0], shares[painted])
+    expected = np.einsum("sd,shw->hwd", vector, weights) * shares[painted].sum(0)[..., None]
+    np.testing.assert_allclose(parts, expected, atol=1e-5)
 
   def test_a_sequence_of_styles_of_any_sizes(self, tiny_params, content, styles):
-    pictures = [styles[0], styles[1, :17], styles[2, :, :19]]
-    each = [encode_style(tiny_params, p, stroke=0.5) for p in pictures]
-    stacked = jax.tree.map(lambda *x: jnp.stack(x), *each)
-    expected = generate(
-      tiny_params, jax.jit(transfer.encode_content)(tiny_params, content), stacked,
-      weights=np.ones(3))
-    found = jax.jit(transfer.stylize)(
-      tiny_params, content, pictures, weights=np.ones(3), stroke=0.5)
+    pictures = [styles[0], styles[1, :17]]
+
+    def both():  # in one program, which encodes each style once
+      each = [transfer.encode_style(tiny_params, p, stroke=0.5) for p in pictures]
+      codes = jax.tree.map(lambda *x: jnp.stack(x), *each)
+      content_code = transfer.encode_content(tiny_params, content)
+      return (transfer.generate(tiny_params, content_code, codes, weights=np.ones(2)),
+              transfer.stylize(tiny_params, content, pictures, weights=np.ones(2), stroke=0.5))
+
+    expected, found = jax.jit(both)()
     np.testing.assert_allclose(found, expected, atol=1e-5)
-
-
-def test_a_strength_map(tiny_params, rng):
-  content = jax.jit(transfer.encode_content)(tiny_params, rng.random((16, 128, 3), np.float32))
-  style = encode_style(tiny_params, rng.random((16, 16, 3), np.float32))
-
-  def painted(strength):
-    return np.asarray(generate(tiny_params, content, style, strength=np.float32(strength)))
-
-  steps = np.zeros((16, 128))
-  steps[:, 64:] = 1.4
-  mixed, none, full = painted(steps), painted(0.0), painted(1.4)
-  np.testing.assert_allclose(mixed[:, :48], none[:, :48], atol=2e-5)
-  np.testing.assert_allclose(mixed[:, 80:], full[:, 80:], atol=2e-5)
-  assert np.abs(none - full).max() > 0.01
-  np.testing.assert_allclose(painted(0 * steps), none, atol=2e-5)
-  np.testing.assert_allclose(painted(0 * steps + 1.4), full, atol=2e-5)
 
 
 class TestColour:

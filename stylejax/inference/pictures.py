@@ -119,7 +119,7 @@ def style_pixels(picture: Picture, shorter: int) -> np.ndarray:
 
   Args:
     picture: the style.
-    shorter: pixels of the shorter side after scaling, up or down; the smaller, the larger the
+    shorter: pixels of the shorter side after scaling, up or down; the larger, the larger the
       strokes.
 
   Returns:

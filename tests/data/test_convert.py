@@ -161,6 +161,7 @@ def test_what_fails_half_way_leaves_nothing(folder, tmp_path, monkeypatch, capsy
   for failure, code in ((OSError(errno.ENOSPC, "No space left on device"), 2),
                         (KeyboardInterrupt(), 130)):
     def fail(self, failure=failure):
+      self._tar.close()
       raise failure
 
     with monkeypatch.context() as patched:
