@@ -20,6 +20,7 @@ from stylejax import controls
 from stylejax.models import autoencoder, encoder, gan
 from stylejax.models.autoencoder import ContentCode
 from stylejax.models.config import ModelConfig
+from stylejax.models.edges import Edges
 from stylejax.models.encoder import StyleCode
 
 MIN_SIDE = 16
@@ -107,24 +108,33 @@ def encode_style(params: Params, picture: jax.Array, *,
   return _first(code) if single else code
 
 
-def encode_content(params: Params, picture: jax.Array) -> ContentCode:
+def encode_content(params: Params, picture: jax.Array, *,
+                   edges: Edges | None = None) -> ContentCode:
   """Step 2: what is to be seen on a picture.
 
   Args:
     params: needs content_encoder.
     picture: [B, H, W, 3] or [H, W, 3], float32 in [0, 1], H and W ≥ 16.
+    edges: how the picture goes on beyond its edges, where it ends inside of the array, whether its
+      rows lie on several devices; None: it is mirrored. With it H and W are multiples of the
+      config's stride.
 
   Returns:
-    ContentCode with leaves batched as the picture is; it remembers (H, W).
+    ContentCode with leaves batched as the picture is; it remembers (H, W) and the edges.
 
   Raises:
     ValueError: a wrong shape or dtype, or params without that part.
   """
   part = _part(params, "content_encoder")
   picture, single = _as_batch(picture, "content")
+  stride = params.config.stride
+  if edges is not None and (edges.shape != picture.shape[1:3]
+                            or any(side % stride for side in edges.shape)):
+    raise ValueError(f"content: found {picture.shape[2]}×{picture.shape[1]} pixels and edges of "
+                     f"{edges.shape[1]}×{edges.shape[0]}, expected the same, multiples of {stride}")
   with jax.named_scope("encode_content"):
-    code = autoencoder.ContentEncoder(params.config).apply({"params": part}, picture)
-  return _first(code) if single else code
+    code = autoencoder.ContentEncoder(params.config).apply({"params": part}, picture, edges)
+  return code.replace(levels=tuple(x[0] for x in code.levels)) if single else code
 
 
 def reconstruct(params: Params, picture: jax.Array) -> jax.Array:
@@ -265,7 +275,7 @@ def sample_style(params: Params, key: jax.Array) -> StyleCode:
 def stylize(params: Params, content: jax.Array, styles: jax.Array | Sequence[jax.Array], *,
             weights: jax.Array | None = None, strength: jax.Array | float = 1.0,
             colour: jax.Array | float | None = None, colour_mode: jax.Array | float | None = None,
-            stroke: jax.Array | float | None = None) -> jax.Array:
+            stroke: jax.Array | float | None = None, seamless: str = "") -> jax.Array:
   """Paints `content` in the style of `styles`: steps 1 to 3 in one call, with every control.
 
   All controls are traced: another value never recompiles, and each has a gradient. One that is
@@ -284,6 +294,9 @@ def stylize(params: Params, content: jax.Array, styles: jax.Array | Sequence[jax
       moments, or between.
     stroke: scalar, or one for each style, 1/4 to 4 times the strokes of the style as given, as in
       `encode_style`; None is 1.
+    seamless: "x", "y" or "xy", static: the content is taken to go on at the other side, along its
+      rows, its columns or both, and so does the result: textures that tile, panoramas ("x"). H
+      and W must be multiples of the config's stride.
 
   Returns:
     [B, H, W, 3], or [H, W, 3] when nothing has a batch; of the content's size.
@@ -291,13 +304,25 @@ def stylize(params: Params, content: jax.Array, styles: jax.Array | Sequence[jax
   Raises:
     ValueError: as `encode_content`, `encode_style`, `generate` and `preserve_colour`.
   """
+  edges = seamless_edges(seamless, jnp.shape(content)) if seamless else None
   stylized = generate(
-    params, encode_content(params, content), _encode_styles(params, styles, stroke),
+    params, encode_content(params, content, edges=edges), _encode_styles(params, styles, stroke),
     strength=strength, weights=weights)
   if colour is None:
     return stylized
   return controls.preserve_colour(
     stylized, jnp.broadcast_to(content, stylized.shape), colour, mode=colour_mode)
+
+
+def seamless_edges(axes: str, shape: tuple[int, ...]) -> Edges:
+  """Edges of contents [..., H, W, 3] that go on at the other side along "x", "y" or "xy".
+
+  Raises:
+    ValueError: other axes.
+  """
+  if axes not in ("x", "y", "xy"):
+    raise ValueError(f"seamless: found {axes!r}, expected x, y or xy")
+  return Edges(shape[-3:-1], wrap=("y" in axes, "x" in axes))
 
 
 def _encode_styles(params: Params, styles: jax.Array | Sequence[jax.Array],
@@ -345,7 +370,7 @@ def _as_batch(picture: jax.Array, name: str) -> tuple[jax.Array, bool]:
 
 def _batched_content(code: ContentCode) -> tuple[ContentCode, bool]:
   single = code.levels[0].ndim == 3
-  return (jax.tree.map(lambda x: x[None], code) if single else code), single
+  return (code.replace(levels=tuple(x[None] for x in code.levels)) if single else code), single
 
 
 def _first(tree):

@@ -18,6 +18,7 @@ import jax
 
 from stylejax import transfer
 from stylejax.compiler import compiler_options
+from stylejax.models import edges
 from stylejax.models.config import ModelConfig
 
 FLAGS = ("jax_enable_x64", "jax_default_matmul_precision", "jax_numpy_dtype_promotion",
@@ -37,8 +38,16 @@ def _register() -> None:
       serialize_auxdata=lambda static: json.dumps(static).encode(),
       deserialize_auxdata=lambda data: tuple(map(tuple, json.loads(data))))
   register(
+      edges.Edges, serialized_name="stylejax.Edges",
+      serialize_auxdata=lambda static: json.dumps(static).encode(),
+      deserialize_auxdata=lambda data: _static_edges(*json.loads(data)))
+  register(
       transfer.StyleCode, serialized_name="stylejax.StyleCode",
       serialize_auxdata=lambda static: b"", deserialize_auxdata=lambda data: ())
+
+
+def _static_edges(shape, wrap, axis_name):
+  return tuple(shape), tuple(wrap), axis_name
 
 
 _register()

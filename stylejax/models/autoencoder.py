@@ -15,6 +15,7 @@ import jax
 
 from stylejax.models import blocks
 from stylejax.models.config import ModelConfig
+from stylejax.models.edges import Edges
 
 # For each modulated layer what becomes of its features, [B, h, w, C] → the same shape.
 Modulation = Sequence[Callable[[jax.Array], jax.Array]]
@@ -28,10 +29,12 @@ class ContentCode:
     levels: feature maps from fine to coarse, [B, H/2, W/2, C1], [B, H/4, W/4, C2], ... (without B
       for a single picture); H and W rounded up to the config's stride.
     size: (H, W) of the picture, static.
+    edges: what lies beyond the edges of the maps; None: their mirror image.
   """
 
   levels: tuple[jax.Array, ...]
   size: tuple[int, int] = flax.struct.field(pytree_node=False)
+  edges: Edges | None = None
 
 
 class ContentEncoder(nn.Module):
@@ -40,17 +43,17 @@ class ContentEncoder(nn.Module):
   config: ModelConfig
 
   @nn.compact
-  def __call__(self, picture: jax.Array) -> ContentCode:
-    """Reads [B, H, W, 3] in [0, 1], H and W ≥ 16."""
+  def __call__(self, picture: jax.Array, edges: Edges | None = None) -> ContentCode:
+    """Reads [B, H, W, 3] in [0, 1], H and W ≥ 16; with edges, multiples of the stride."""
     c = self.config
     x = blocks.space_to_depth(2.0 * blocks.pad_to_multiple(picture, c.stride) - 1.0)
     levels = []
     for level, (width, extra) in enumerate(zip(c.content_widths, c.content_blocks)):
-      x = nn.relu(blocks.Conv(width, stride=1 if level == 0 else 2, dtype=c.dtype)(x))
+      x = nn.relu(blocks.Conv(width, stride=1 if level == 0 else 2, dtype=c.dtype)(x, edges))
       for _ in range(extra):
-        x = nn.relu(blocks.Conv(width, dtype=c.dtype)(x))
+        x = nn.relu(blocks.Conv(width, dtype=c.dtype)(x, edges))
       levels.append(x)
-    return ContentCode(tuple(levels), picture.shape[1:3])
+    return ContentCode(tuple(levels), picture.shape[1:3], edges)
 
 
 def modulated_levels(config: ModelConfig) -> tuple[int, ...]:
@@ -131,22 +134,22 @@ class Decoder(nn.Module):
           styled[name] = (maps[name] if modulation is None else
                           modulation[name](maps[name]))
       maps[stage.output] = self.stage(
-        number, [styled[name] for name in stage.inputs], styled.get(stage.fine))
+        number, [styled[name] for name in stage.inputs], styled.get(stage.fine), code.edges)
     return maps["picture"][:, :code.size[0], :code.size[1]]
 
   def stage(self, number: int, inputs: Sequence[jax.Array],
-            fine: jax.Array | None = None) -> jax.Array:
+            fine: jax.Array | None = None, edges: Edges | None = None) -> jax.Array:
     """Runs one of the `stages` on modulated maps (or rows of them) [B, h, w, C]."""
     x = functools.reduce(operator.add, inputs)
     if stages(self.config)[number].rectified:
       x = nn.relu(x)
     place = number + max(0, number - 2 * self.config.decoder_blocks)
     if place == len(self.Conv):
-      return nn.sigmoid(self.UpsampleConv[0](x).astype("float32"))
+      return nn.sigmoid(self.UpsampleConv[0](x, edges).astype("float32"))
     if fine is not None:
-      x = nn.relu(blocks.upsample2(self.Conv[place](x)) + fine)
+      x = nn.relu(blocks.upsample2(self.Conv[place](x), edges) + fine)
       place += 1
-    return self.Conv[place](x)
+    return self.Conv[place](x, edges)
 
 
 class Autoencoder(nn.Module):

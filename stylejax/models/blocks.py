@@ -10,6 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from stylejax.models.edges import Edges
 from stylejax.models.winograd import conv3x3, edged_conv3x3
 
 he_normal = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
@@ -46,12 +47,15 @@ def depth_to_space(x: jax.Array) -> jax.Array:
   return x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, 2 * height, 2 * width, channels // 4)
 
 
-def upsample2(x: jax.Array) -> jax.Array:
+def upsample2(x: jax.Array, edges: Edges | None = None) -> jax.Array:
   """Doubles height and width of [B, H, W, C] by bilinear interpolation between pixel centres.
 
   Weights are 3/4 and 1/4; beyond the border the edge pixel is repeated. Smooth by construction:
   a constant stays constant and a ramp stays a ramp, so no grid can arise.
   """
+  if edges is not None:
+    return edges.crop(upsample2(edges.extend(x, repeat=True)), scale=2)
+
   def double(x, axis):
     size = x.shape[axis]
     before = jnp.concatenate(
@@ -82,7 +86,8 @@ def downsample2(x: jax.Array) -> jax.Array:
   return x.reshape(batch, height // 2, 2, width // 2, 2, channels).mean((2, 4))
 
 
-def channel_moments(features: jax.Array, *, eps: float = 1e-5) -> tuple[jax.Array, jax.Array]:
+def channel_moments(features: jax.Array, *, eps: float = 1e-5,
+                    edges: Edges | None = None) -> tuple[jax.Array, jax.Array]:
   """Mean and standard deviation of each channel over the pixels of one picture.
 
   mean_c = (1/HW) Σ_p f_pc,   std_c = sqrt((1/HW) Σ_p f_pc² − mean_c² + eps), in one pass.
@@ -90,6 +95,7 @@ def channel_moments(features: jax.Array, *, eps: float = 1e-5) -> tuple[jax.Arra
   Args:
     features: [B, H, W, C], any range; sums run in float32.
     eps: added to the variance, in squared units of the features.
+    edges: which pixels are the picture's; None: all.
 
   Returns:
     (mean, std), both [B, 1, 1, C] float32, ready to broadcast against features.
@@ -102,6 +108,8 @@ def channel_moments(features: jax.Array, *, eps: float = 1e-5) -> tuple[jax.Arra
   """
   if features.ndim != 4:
     raise ValueError(f"features: found shape {features.shape}, expected [B, H, W, C]")
+  if edges is not None:
+    return edges.moments(features, eps=eps)
   features = features.astype(jnp.float32)
   mean = features.mean((1, 2), keepdims=True)
   variance = jnp.square(features).mean((1, 2), keepdims=True) - jnp.square(mean)
@@ -143,29 +151,36 @@ def affine(features: jax.Array, scale: jax.Array, shift: jax.Array) -> jax.Array
   return features * scale.astype(features.dtype) + shift.astype(features.dtype)
 
 
-def modulate(features: jax.Array, gain: jax.Array, bias: jax.Array, strength: jax.Array):
+def modulate(features: jax.Array, gain: jax.Array, bias: jax.Array, strength: jax.Array | float,
+             edges: Edges | None = None) -> jax.Array:
   """Moves each channel's mean and standard deviation towards `bias` and `gain`.
 
   Args:
     features: [B, H, W, C]; the others as `modulation` takes them.
+    edges: which pixels are the picture's; None: all.
 
   Returns:
     [B, H, W, C] in the dtype of features.
   """
-  return affine(features, *modulation(*channel_moments(features), gain, bias, strength))
+  moments = channel_moments(features, edges=edges)
+  return affine(features, *modulation(*moments, gain, bias, strength))
 
 
-def reflect_conv(x: jax.Array, kernel: jax.Array, *, stride: int = 1) -> jax.Array:
+def reflect_conv(x: jax.Array, kernel: jax.Array, *, stride: int = 1,
+                 edges: Edges | None = None) -> jax.Array:
   """3×3 cross-correlation with reflect padding: f(x, y) = Σ_i Σ_j w_ij · I(x+i, y+j).
 
   Args:
     x: [B, H, W, Cin]; H and W at least 2, and even where stride is 2.
     kernel: [3, 3, Cin, Cout].
     stride: 1 or 2.
+    edges: what lies beyond those of x, if not its mirror image.
 
   Returns:
     [B, H/stride, W/stride, Cout].
   """
+  if edges is not None:
+    return edges.crop(reflect_conv(edges.extend(x), kernel, stride=stride), scale=1 / stride)
   if stride == 1:
     return conv3x3(x, kernel, padding="reflect")
 
@@ -193,14 +208,14 @@ class Conv(nn.Module):
   dtype: str = "float32"
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
+  def __call__(self, x: jax.Array, edges: Edges | None = None) -> jax.Array:
     kernel = self.param("kernel", he_normal, (3, 3, x.shape[-1], self.features))
     bias = self.param("bias", nn.initializers.zeros, (self.features,))
     x, kernel, bias = (a.astype(self.dtype) for a in (x, kernel, bias))
     if self.is_initializing():
       return _blank(x, 1 / self.stride, self.features)
     if self.padding == "reflect":
-      return reflect_conv(x, kernel, stride=self.stride) + bias[None, None, None]
+      return reflect_conv(x, kernel, stride=self.stride, edges=edges) + bias[None, None, None]
     return conv3x3(x, kernel, padding=self.padding) + bias[None, None, None]
 
 
@@ -226,7 +241,7 @@ class UpsampleConv(nn.Module):
   dtype: str = "float32"
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
+  def __call__(self, x: jax.Array, edges: Edges | None = None) -> jax.Array:
     kernel = self.param("kernel", he_normal, (3, 3, x.shape[-1], self.features))
     bias = self.param("bias", nn.initializers.zeros, (self.features,))
     if self.is_initializing():
@@ -234,7 +249,7 @@ class UpsampleConv(nn.Module):
     taps = jnp.array(DOUBLED_TAPS)
     folded = jnp.einsum("apu,bqv,pqio->uviabo", taps, taps, kernel)
     folded = folded.reshape(3, 3, x.shape[-1], 4 * self.features)
-    y = depth_to_space(reflect_conv(x.astype(self.dtype), folded.astype(self.dtype)))
+    y = depth_to_space(reflect_conv(x.astype(self.dtype), folded.astype(self.dtype), edges=edges))
     return y + bias.astype(self.dtype)[None, None, None]
 
 

@@ -30,63 +30,13 @@ class Generator(nn.Module):
   def __call__(self, code: autoencoder.ContentCode, vector: jax.Array,
                strength: jax.Array | float = 1.0) -> jax.Array:
     """Returns [B, H, W, 3] in [0, 1]; vector [B or 1, D], strength [B or 1, 1, 1, 1] or scalar."""
-    return self.decoder(code, [partial(blocks.modulate, gain=gain, bias=bias, strength=strength)
-                               for gain, bias in self.targets(vector)])
+    return self.decoder(code, [
+      partial(blocks.modulate, gain=gain, bias=bias, strength=strength, edges=code.edges)
+      for gain, bias in self.targets(vector)])
 
   def targets(self, vector: jax.Array) -> list[tuple[jax.Array, jax.Array]]:
     """(gain, bias) of each modulated layer, [B or 1, 1, 1, C], of a vector [B or 1, D]."""
     return [tuple(jnp.split(dense(vector)[:, None, None], 2, -1)) for dense in self.modulation]
-
-  def observed(self, code: autoencoder.ContentCode, vector: jax.Array,
-               strength: jax.Array | float = 1.0) -> list[tuple[jax.Array, ...]]:
-    """What `__call__` does to each modulated layer: (scale, shift) and the layer's (least, most).
-
-    All [B, 1, 1, C]: y = scale·x + shift, and what x ranged over.
-    """
-    found = []
-
-    def watch(x, gain, bias):
-      affine = blocks.modulation(*blocks.channel_moments(x), gain, bias, strength)
-      found.append((*affine, x.min((1, 2), keepdims=True), x.max((1, 2), keepdims=True)))
-      return blocks.affine(x, *affine)
-
-    self.decoder(code, [partial(watch, gain=gain, bias=bias)
-                        for gain, bias in self.targets(vector)])
-    return found
-
-  def by_regions(self, code: autoencoder.ContentCode, observed: list[tuple[jax.Array, ...]],
-                 shares: jax.Array) -> jax.Array:
-    """Paints each pixel with as much of each style as its shares say.
-
-    y = (1 − Σ_s r_s)·x + Σ_s r_s·(scale_s·min(max(x, least_s), most_s) + shift_s) at every layer.
-    Taken from the blend itself, the moments would see the regions as part of the content and paint
-    them; and a channel that is all but constant in one style has so large a scale there that
-    whatever comes over from another region must be kept within its range.
-
-    Args:
-      code: of B contents.
-      observed: by `observed`, for each of S styles, stacked: leaves [S, B, 1, 1, C].
-      shares: r, [S, H, W], sums over S at most 1.
-
-    Returns:
-      [B, H, W, 3] in [0, 1]. But for what was observed, all of it is local.
-    """
-    maps = blocks.pad_to_multiple(shares[..., None], self.config.stride)
-    pyramid = []
-    for _ in self.config.content_widths:
-      maps = blocks.downsample2(maps)
-      pyramid.append(maps[:, None].astype(self.config.dtype))
-
-    def blend(x, layer, share):
-      result = x * (1.0 - share.sum(0))
-      # A sum of S terms, not an array of them: so XLA never holds S feature maps.
-      for r, scale, shift, least, most in zip(share, *layer):
-        result += r * blocks.affine(jnp.clip(x, least, most), scale, shift)
-      return result
-
-    levels = autoencoder.modulated_levels(self.config)
-    return self.decoder(code, [partial(blend, layer=layer, share=pyramid[level])
-                               for layer, level in zip(observed, levels)])
 
 
 def _unit_gain(key, shape, dtype=jnp.float32):

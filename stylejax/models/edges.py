@@ -1,0 +1,127 @@
+"""How a picture goes on beyond its edges: mirrored, around to the other side, or on another device.
+
+Everything in the nets that looks further than one pixel goes through here: the neighbours of a
+convolution and the moments of a whole map. Without `Edges` pictures are mirrored at the edges of
+their array, which is what training does; no net and no size of a net lives here.
+"""
+
+import flax
+import jax
+import jax.numpy as jnp
+
+MARGIN = 2
+"""Lines by which a map is extended; even, so that layers of stride 2 keep their phase."""
+
+
+@flax.struct.dataclass
+class Edges:
+  """What a map's neighbours are at the edges of its array, and which of its pixels count.
+
+  Attributes:
+    shape: (H, W) of the array that holds the picture (of one device's part), static; multiples of
+      the config's stride.
+    wrap: for rows and for columns whether the last is followed by the first, static: the picture
+      tiles the plane. Otherwise it is mirrored.
+    inside: (h, w), traced integers, multiples of the stride: the picture itself ends there, and
+      what the array holds beyond never reaches it. None: all of the array. An axis that wraps is
+      always whole.
+    axis_name: rows lie in equal parts on the devices along this axis of a mesh, of which each sees
+      its own (`jax.shard_map`), static; `inside` counts the rows of all of them.
+  """
+
+  shape: tuple[int, int] = flax.struct.field(pytree_node=False)
+  wrap: tuple[bool, bool] = flax.struct.field(pytree_node=False, default=(False, False))
+  inside: tuple[jax.Array, jax.Array] | None = None
+  axis_name: str | None = flax.struct.field(pytree_node=False, default=None)
+
+  def extend(self, x: jax.Array, *, repeat: bool = False) -> jax.Array:
+    """Puts the right lines beyond the edges of a map [B, h, w, C].
+
+    Where the picture just ends with the array nothing is added: layers mirror their input there.
+
+    Args:
+      x: a map of the picture at any of its levels.
+      repeat: whether the edge itself is repeated where the picture ends, instead of mirrored.
+
+    Returns:
+      The map, MARGIN lines longer at both ends of each axis for which `margins` says so, of which
+      the ones next to the map are right; and where the picture ends inside of the array, so is the
+      line behind its last.
+    """
+    limits = self._limits(x)
+    for axis, margin in zip((1, 2), self.margins):
+      if margin:
+        lines = self._beyond(x, axis, 0 if repeat else 1)
+        before, after = (jnp.concatenate([line] * margin, axis) for line in lines)
+        x = jnp.concatenate([before, x, after], axis)
+      if limits[axis - 1] is not None and not self.wrap[axis - 1]:
+        x = _continued(x, axis, limits[axis - 1] + margin, 1 if repeat else 2)
+    return x
+
+  @property
+  def margins(self) -> tuple[int, int]:
+    """Lines by which `extend` makes rows and columns longer at either end."""
+    return (MARGIN if self.wrap[0] or self.axis_name else 0, MARGIN if self.wrap[1] else 0)
+
+  def crop(self, x: jax.Array, *, scale: float = 1) -> jax.Array:
+    """Takes the margins off again, of a map that has become so much larger since."""
+    rows, columns = (round(margin * scale) for margin in self.margins)
+    return x[:, rows:x.shape[1] - rows, columns:x.shape[2] - columns]
+
+  def moments(self, x: jax.Array, *, eps: float) -> tuple[jax.Array, jax.Array]:
+    """`blocks.channel_moments` of the picture's own pixels on all devices."""
+    height, width = x.shape[1:3]
+    rows, columns = self._limits(x)
+    x = x.astype(jnp.float32)
+    if rows is None:
+      count = height * width
+    else:
+      own = (jnp.arange(height) < rows)[:, None] & (jnp.arange(width) < columns)[None]
+      x = jnp.where(own[None, :, :, None], x, 0.0)
+      count = jnp.clip(rows, 0, height) * columns
+    sums = x.sum((1, 2), keepdims=True), jnp.square(x).sum((1, 2), keepdims=True), count
+    if self.axis_name is not None:
+      sums = jax.lax.psum(sums, self.axis_name)
+    mean, square = (total / sums[2] for total in sums[:2])
+    return mean, jnp.sqrt(jnp.maximum(square - jnp.square(mean), 0.0) + eps)
+
+  def _limits(self, x: jax.Array) -> tuple:
+    """(rows, columns) of this device's part of a map that count, or None for all of them.
+
+    Rows are below 0 or beyond the map where the picture ends on another device.
+    """
+    height, width = x.shape[1:3]
+    if self.inside is None:
+      return None, None
+    rows, columns = (side // (whole // size) for side, whole, size in zip(
+      self.inside, self.shape, (height, width), strict=True))
+    if self.axis_name is not None:
+      rows = rows - height * jax.lax.axis_index(self.axis_name)
+    return rows, columns
+
+  def _beyond(self, x: jax.Array, axis: int, mirror: int) -> tuple[jax.Array, jax.Array]:
+    """The line before the first and the one behind the last; `mirror` lines inwards at an end."""
+    first, last = _line(x, axis, 0), _line(x, axis, x.shape[axis] - 1)
+    ends = _line(x, axis, mirror), _line(x, axis, x.shape[axis] - 1 - mirror)
+    if axis == 2 or self.axis_name is None:
+      return (last, first) if self.wrap[axis - 1] else ends
+    count, here = jax.lax.axis_size(self.axis_name), jax.lax.axis_index(self.axis_name)
+    down = [(i, (i + 1) % count) for i in range(count)]
+    above = jax.lax.ppermute(last, self.axis_name, down)
+    below = jax.lax.ppermute(first, self.axis_name, [(j, i) for i, j in down])
+    if self.wrap[0]:
+      return above, below
+    return jnp.where(here == 0, ends[0], above), jnp.where(here == count - 1, ends[1], below)
+
+
+def _line(x: jax.Array, axis: int, at: int) -> jax.Array:
+  return jax.lax.slice_in_dim(x, at, at + 1, axis=axis)
+
+
+def _continued(x: jax.Array, axis: int, at: jax.Array, back: int) -> jax.Array:
+  """x with a copy of line `at` − `back` in line `at`, where there is such a line."""
+  size = x.shape[axis]
+  place = jnp.clip(at, 0, size - 1)
+  source = jnp.where((at >= back) & (at < size), at - back, place)
+  line = jax.lax.dynamic_slice_in_dim(x, source, 1, axis)
+  return jax.lax.dynamic_update_slice_in_dim(x, line, place, axis)
