@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from stylejax.models.edges import Edges
+
 MIN_STROKE, MAX_STROKE = 0.25, 4.0
 
 # Rows Y, I and Q of NTSC, the space in which Gatys et al. take luminance apart.
@@ -64,6 +66,36 @@ def mixing_weights(weights: jax.Array, count: int, size: tuple[int, int]) -> jax
   return jnp.where(total > 0, weights / jnp.where(total > 0, total, 1.0), 1.0 / count)
 
 
+def paintings(vector: jax.Array, weights: jax.Array | None, strength: jax.Array | float,
+              size: tuple[int, int], most: float
+              ) -> tuple[jax.Array, jax.Array, jax.Array | None]:
+  """What has to be painted uniformly, and how much of it there is in each pixel.
+
+  Args:
+    vector: [S, D] with weights, else [B or 1, D].
+    weights: [S] or maps [S, H, W], as `mixing_weights` takes them, or None.
+    strength: scalar, [B] or a map [H, W], as `amount` takes it.
+    size: (H, W) that maps must have.
+    most: the largest strength.
+
+  Returns:
+    (vectors, strengths, shares) as of `uniform_paintings`; without maps N is 1 and shares None.
+
+  Raises:
+    ValueError: as `mixing_weights` and `amount`.
+  """
+  if weights is not None:
+    weights = mixing_weights(weights, vector.shape[0], size)
+    if weights.ndim == 1 or len(weights) == 1:
+      # The modulation is affine in the vector, so one mixed vector does for S modulations.
+      weights = weights if weights.ndim == 1 else jnp.ones(1)
+      vector, weights = (weights[:, None] * vector).sum(0, keepdims=True), None
+  strength = amount(strength, "strength", most, size)
+  if weights is None and strength.shape[1:3] == (1, 1):
+    return vector[None], strength[None], None
+  return uniform_paintings(vector, weights, strength)
+
+
 def uniform_paintings(vector: jax.Array, weights: jax.Array | None, strength: jax.Array
                       ) -> tuple[jax.Array, jax.Array, jax.Array]:
   """Splits maps into N paintings that are uniform, and each pixel's share of them.
@@ -103,7 +135,8 @@ def uniform_paintings(vector: jax.Array, weights: jax.Array | None, strength: ja
 
 
 def preserve_colour(stylized: jax.Array, content: jax.Array, colour: jax.Array | float = 1.0, *,
-                    mode: jax.Array | float | None = None) -> jax.Array:
+                    mode: jax.Array | float | None = None, edges: Edges | None = None
+                    ) -> jax.Array:
   """Gives a stylized picture the colours of its content back.
 
   Two ways, and any blend of them. Luminance only: Y of the stylized picture with I and Q of the
@@ -117,6 +150,7 @@ def preserve_colour(stylized: jax.Array, content: jax.Array, colour: jax.Array |
     colour: from 0 (the colours of `stylized`) to 1 (those of `content`): scalar, [B] or [H, W].
     mode: None or 0 for luminance only, 1 for moments, or between: scalar, [B] or [H, W]. With None
       moments are not computed at all.
+    edges: which pixels are the pictures'; None: all.
 
   Returns:
     As `stylized`, in [0, 1].
@@ -137,7 +171,8 @@ def preserve_colour(stylized: jax.Array, content: jax.Array, colour: jax.Array |
   size = stylized.shape[1:3]
   kept = _with_luminance(stylized, content)
   if mode is not None:
-    kept = kept + amount(mode, "colour mode", 1, size) * (_with_moments(stylized, content) - kept)
+    matched = with_moments(stylized, *(colour_moments(x, edges) for x in (stylized, content)))
+    kept = kept + amount(mode, "colour mode", 1, size) * (matched - kept)
   output = stylized + amount(colour, "colour", 1, size) * (kept - stylized)
   return output[0] if single else output
 
@@ -194,23 +229,31 @@ def _with_luminance(stylized: jax.Array, content: jax.Array) -> jax.Array:
   return light + hue * jnp.minimum(room.min(-1, keepdims=True), 1.0)
 
 
-def _with_moments(stylized: jax.Array, content: jax.Array) -> jax.Array:
-  """`stylized` after the affine map of colours that gives it the moments of `content`."""
-  def moments(x):
-    mean = x.mean((1, 2), keepdims=True)
-    covariance = jnp.einsum("bhwi,bhwj->bij", x - mean, x - mean, precision="highest")
-    covariance = covariance / (x.shape[1] * x.shape[2]) + _MATCH_EPS * jnp.eye(3)[None]
-    return mean, jnp.linalg.cholesky(covariance)
+def colour_moments(picture: jax.Array, edges: Edges | None = None) -> tuple[jax.Array, jax.Array]:
+  """Mean [B, 1, 1, 3] and covariance [B, 3, 3] of the colours of [B, H, W, 3], in YIQ."""
+  x = _turned(picture, _OPPONENT)
+  own = jnp.ones((1, 1, 1, 1)) if edges is None else edges.own(x)
+  own = own / jnp.broadcast_to(own, (1, *x.shape[1:3], 1)).sum()
+  mean = (own * x).sum((1, 2), keepdims=True)
+  return mean, jnp.einsum("bhwi,bhwj->bij", own * (x - mean), x - mean, precision="highest")
 
-  to_opponent = jnp.array(_OPPONENT)
-  x, target = (jnp.einsum("bhwi,ji->bhwj", p, to_opponent, precision="highest")
-               for p in (stylized, content))
-  (mean, spread), (target_mean, target_spread) = moments(x), moments(target)
+
+def with_moments(picture: jax.Array, own: tuple[jax.Array, jax.Array],
+                 target: tuple[jax.Array, jax.Array]) -> jax.Array:
+  """[B, H, W, 3] after the map of colours that takes moments `own` to `target`, in [0, 1]."""
+  spread, target_spread = (
+    jnp.linalg.cholesky(covariance + _MATCH_EPS * jnp.eye(3)[None]) for _, covariance in (
+      own, target))
   turn = target_spread @ jax.scipy.linalg.solve_triangular(
     spread, jnp.broadcast_to(jnp.eye(3), spread.shape), lower=True)
-  x = jnp.einsum("bhwi,bji->bhwj", x - mean, turn, precision="highest") + target_mean
-  rgb = jnp.einsum("bhwi,ji->bhwj", x, jnp.linalg.inv(to_opponent), precision="highest")
-  return jnp.clip(rgb, 0.0, 1.0)
+  x = _turned(picture, _OPPONENT)
+  x = jnp.einsum("bhwi,bji->bhwj", x - own[0], turn, precision="highest") + target[0]
+  return jnp.clip(_turned(x, np.linalg.inv(_OPPONENT)), 0.0, 1.0)
+
+
+def _turned(x: jax.Array, matrix) -> jax.Array:
+  """Each pixel of [B, H, W, 3] times a 3×3 matrix."""
+  return jnp.einsum("bhwi,ji->bhwj", x, jnp.asarray(matrix, x.dtype), precision="highest")
 
 
 def _check_range(value: jax.Array | float, name: str, low: float, high: float) -> None:

@@ -186,16 +186,10 @@ def generate(params: Params, content_code: ContentCode, style_code: StyleCode, *
   vector = jnp.asarray(style_code.vector)
   single_style = vector.ndim == 1 or weights is not None
   vector = vector[None] if vector.ndim == 1 else vector
-  if weights is not None:
-    weights = controls.mixing_weights(weights, vector.shape[0], content_code.size)
-    if weights.ndim == 1 or len(weights) == 1:
-      # The modulation is affine in the vector, so one mixed vector does for S modulations.
-      weights = weights if weights.ndim == 1 else jnp.ones(1)
-      vector, weights = (weights[:, None] * vector).sum(0, keepdims=True), None
-  each = jnp.ndim(strength) == 1
-  strength = controls.amount(strength, "strength", MAX_STRENGTH, content_code.size)
-  batches = {"content": content_code.levels[0].shape[0], "strength": strength.shape[0],
-             "style": 1 if weights is not None else vector.shape[0]}
+  vectors, strengths, shares = controls.paintings(
+    vector, weights, strength, content_code.size, MAX_STRENGTH)
+  batches = {"content": content_code.levels[0].shape[0], "strength": strengths.shape[1],
+             "style": vectors.shape[1]}
   batch = max(batches.values())
   for name, found in batches.items():
     if found not in (1, batch):
@@ -207,14 +201,14 @@ def generate(params: Params, content_code: ContentCode, style_code: StyleCode, *
     return gan.Generator(params.config).apply({"params": part}, content_code, vector, strength)
 
   with jax.named_scope("generate"):
-    if weights is None and strength.shape[1:3] == (1, 1):
-      output = paint(vector, strength)
+    if shares is None:
+      output = paint(vectors[0], strengths[0])
     else:
-      *uniform, shares = controls.uniform_paintings(vector, weights, strength)
       # One after the other, so that the nets take no more memory than for one painting.
-      paintings = jax.lax.map(lambda values: paint(*values), tuple(uniform))
-      output = (shares[:, None, :, :, None] * paintings).sum(0)
-  return output[0] if single_content and single_style and not each else output
+      painted = jax.lax.map(lambda values: paint(*values), (vectors, strengths))
+      output = (shares[:, None, :, :, None] * painted).sum(0)
+  single = single_content and single_style and jnp.ndim(strength) != 1
+  return output[0] if single else output
 
 
 def discriminate(params: Params, picture: jax.Array) -> jax.Array:

@@ -68,17 +68,23 @@ class Edges:
     rows, columns = (round(margin * scale) for margin in self.margins)
     return x[:, rows:x.shape[1] - rows, columns:x.shape[2] - columns]
 
-  def moments(self, x: jax.Array, *, eps: float) -> tuple[jax.Array, jax.Array]:
-    """`blocks.channel_moments` of the picture's own pixels on all devices."""
+  def own(self, x: jax.Array) -> jax.Array:
+    """[1, h, w, 1] float32: 1 where a pixel of the map [B, h, w, C] is the picture's, else 0."""
     height, width = x.shape[1:3]
     rows, columns = self._limits(x)
-    x = x.astype(jnp.float32)
     if rows is None:
-      count = height * width
+      return jnp.ones((1, height, width, 1))
+    own = (jnp.arange(height) < rows)[:, None] & (jnp.arange(width) < columns)[None]
+    return own[None, :, :, None].astype(jnp.float32)
+
+  def moments(self, x: jax.Array, *, eps: float) -> tuple[jax.Array, jax.Array]:
+    """`blocks.channel_moments` of the picture's own pixels on all devices."""
+    x = x.astype(jnp.float32)
+    if self.inside is None:
+      count = jnp.float32(x.shape[1] * x.shape[2])
     else:
-      own = (jnp.arange(height) < rows)[:, None] & (jnp.arange(width) < columns)[None]
-      x = jnp.where(own[None, :, :, None], x, 0.0)
-      count = jnp.clip(rows, 0, height) * columns
+      own = self.own(x)
+      x, count = x * own, own.sum()
     sums = x.sum((1, 2), keepdims=True), jnp.square(x).sum((1, 2), keepdims=True), count
     if self.axis_name is not None:
       sums = jax.lax.psum(sums, self.axis_name)
