@@ -7,6 +7,7 @@ import ctypes
 import functools
 import os
 import sys
+from collections.abc import Callable
 
 import jax
 
@@ -39,6 +40,22 @@ def compiler_options(platform: str | None = None) -> dict[str, str]:
   except jax.errors.JaxRuntimeError:
     return {}
   return CPU_OPTIONS
+
+
+def fast_jit(function: Callable, **settings) -> Callable:
+  """`jax.jit` under `compiler_options`, for modules: these are asked for at the first call only.
+
+  Asking makes JAX's backend, before which processes must have joined a cluster.
+  """
+  @functools.cache
+  def compiled():
+    return jax.jit(function, compiler_options=compiler_options(), **settings)
+
+  @functools.wraps(function)
+  def call(*arguments, **keywords):
+    return compiled()(*arguments, **keywords)
+
+  return call
 
 
 # What glibc's mallopt sets, by its numbers in malloc.h, and to what.

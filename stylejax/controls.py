@@ -135,8 +135,8 @@ def uniform_paintings(vector: jax.Array, weights: jax.Array | None, strength: ja
 
 
 def preserve_colour(stylized: jax.Array, content: jax.Array, colour: jax.Array | float = 1.0, *,
-                    mode: jax.Array | float | None = None, edges: Edges | None = None
-                    ) -> jax.Array:
+                    mode: jax.Array | float | None = None, edges: Edges | None = None,
+                    moments: tuple | None = None) -> jax.Array:
   """Gives a stylized picture the colours of its content back.
 
   Two ways, and any blend of them. Luminance only: Y of the stylized picture with I and Q of the
@@ -151,6 +151,8 @@ def preserve_colour(stylized: jax.Array, content: jax.Array, colour: jax.Array |
     mode: None or 0 for luminance only, 1 for moments, or between: scalar, [B] or [H, W]. With None
       moments are not computed at all.
     edges: which pixels are the pictures'; None: all.
+    moments: `colour_moments` of the whole pictures (of stylized, of content), where these are only
+      parts of them.
 
   Returns:
     As `stylized`, in [0, 1].
@@ -171,7 +173,8 @@ def preserve_colour(stylized: jax.Array, content: jax.Array, colour: jax.Array |
   size = stylized.shape[1:3]
   kept = _with_luminance(stylized, content)
   if mode is not None:
-    matched = with_moments(stylized, *(colour_moments(x, edges) for x in (stylized, content)))
+    moments = moments or tuple(colour_moments(x, edges) for x in (stylized, content))
+    matched = with_moments(stylized, *moments)
     kept = kept + amount(mode, "colour mode", 1, size) * (matched - kept)
   output = stylized + amount(colour, "colour", 1, size) * (kept - stylized)
   return output[0] if single else output

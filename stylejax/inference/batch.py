@@ -16,16 +16,14 @@ import jax
 import numpy as np
 
 from stylejax import transfer
-from stylejax.controls import preserve_colour as preserve_colour_of
-from stylejax.data.pictures import Picture
+from stylejax.data.pictures import Picture, picture_size
 from stylejax.errors import InputError
-from stylejax.inference import pictures, strips
+from stylejax.inference import buckets, painters, pictures, strips
 from stylejax.inference.codes import Codes, style_scale
 from stylejax.inference.looks import Controls, plan_looks, plan_regions
 from stylejax.inference.plan import Job, check_number, plan_outputs
-from stylejax.inference.styles import stack
-from stylejax.inference.traces import compiled_step
 from stylejax.inference.weights import load_pretrained
+from stylejax.models.config import ModelConfig
 
 MAX_SIZE = 16_384
 """Largest shorter side of an output that `size` may ask for, in pixels."""
@@ -62,7 +60,9 @@ def stylize_files(
     stroke: float | None = None,
     style_size: int | None = None,
     size: int | None = None,
-    tile: int | None = None,
+    tile: float | None = None,
+    seamless: str | None = None,
+    shard: bool = False,
     seed: int | None = None,
     interpolate: int | None = None,
     library: str | os.PathLike | None = None,
@@ -73,6 +73,7 @@ def stylize_files(
     share: tuple[int, int] = (0, 1),
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     on_skip: Callable[[str], None] = lambda message: None,
+    on_part: Callable[[float], None] = lambda share: None,
 ) -> Report:
   """Stylizes files: every content in every style, or in a mixture of them.
 
@@ -95,8 +96,10 @@ def stylize_files(
     size: shorter side in pixels to which the content is scaled before it is stylized, and so the
       output's; None keeps the content's own size.
     tile: pixels that are computed at once, in millions: the picture is painted in strips of rows,
-      with the same result. None does so where the whole picture would not fit into memory. Masks,
-      maps and mixtures want the whole.
+      with the same result. None does so where the whole picture would not fit into memory.
+    seamless: "x", "y" or "xy": the content goes on at the other side, and so do the outputs.
+    shard: the rows of each picture are shared among this machine's devices. Otherwise each device
+      takes a picture of its own, if there are several.
     seed: adds a style that the noise generator invents, called seed<seed>.
     interpolate: so many pictures from the first style to the last, side by side in one file, or
       one after the other in a GIF.
@@ -108,6 +111,7 @@ def stylize_files(
     share: (i, n) paints every n-th content only, from number i on, as one of n processes does.
     on_progress: called with the number of pictures done (or skipped) and their total.
     on_skip: called with one line for each file that is skipped.
+    on_part: called with the share of a picture in strips that is done, 0 to 1.
 
   Returns:
     The Report.
@@ -120,7 +124,11 @@ def stylize_files(
   check_number("--strength", strength, 0, transfer.MAX_STRENGTH, whole=False)
   check_number("--preserve-colour", preserve_colour, 0, 1, whole=False)
   check_number("--size", size, pictures.MIN_SIDE, MAX_SIZE)
-  check_number("--tile", tile, 1, 1_000)
+  check_number("--tile", tile, 0.01, 1_000, whole=False)
+  if seamless not in (None, "x", "y", "xy"):
+    raise InputError(f"--seamless: found {seamless}, expected x, y or xy")
+  if (tile is not None) + (seamless is not None) + shard > 1:
+    raise InputError("--tile, --seamless, --shard: found more than one, expected one of them")
   check_number("--seed", seed, 0, 2**32 - 1)
   check_number("--interpolate", interpolate, 2, MAX_FRAMES)
   check_number("--quality", quality, 1, 100)
@@ -142,8 +150,7 @@ def stylize_files(
   jobs = [job for job in jobs[share[0]::share[1]] if not (resume and job.is_done())]
   if not jobs:
     return Report((), (), time.perf_counter() - started)
-  colour = {"colour": np.float32(preserve_colour),
-            "mode": np.float32(1) if colour_mode == "moments" else None}
+  colours = painters.Colours(float(preserve_colour), colour_mode == "moments")
 
   skipped: list[str] = []
 
@@ -173,62 +180,95 @@ def stylize_files(
   total = len(jobs) * len(paintings)
   on_progress(0, total)
   frames = len(looks[0].weights)
+  alike = not (controls.files or tile or seamless or shard)
+  groups = _groups(jobs, size, params.config) if alike else [Group((job,)) for job in jobs]
+  done = 0
   with _folder(jobs[0].outputs[0].parent), _Writer() as writer:
-    for number, (job, picture) in enumerate(_read_ahead(jobs, size, controls, frames)):
-      if isinstance(picture, InputError):
-        skip(picture, alone=alone)
-      else:
-        with _memory_errors(job.content):
-          painter = _Painter(params, picture.rgb, colour, tile)
-          for done, (index, style_codes) in enumerate(paintings.items()):
-            if resume and job.outputs[index].exists():
+    for group, found in _read_ahead(groups, size, controls, frames):
+      for picture in found:
+        if isinstance(picture, InputError):
+          skip(picture, alone=alone)
+      ahead = 0
+      ready = [(job, picture) for job, picture in zip(group.jobs, found, strict=True)
+               if isinstance(picture, Picture)]
+      if ready:
+        with _memory_errors(ready[0][0].content):
+          painter = _painter(params, [picture.rgb for _, picture in ready], group.frame, colours,
+                             tile, seamless, shard, on_part)
+          for index, style_codes in paintings.items():
+            missing = [not (resume and job.outputs[index].exists()) for job, _ in ready]
+            if not any(missing):
               continue
-            rgb = [painter.paint(style_codes, *controls.at(mix, picture.rgb.shape[:2]))
-                   for mix in looks[index].weights]
-            writer.write(job.outputs[index], rgb, picture.alpha, quality)
-            written.append(job.outputs[index])
-            on_progress(number * len(paintings) + done + 1, total)
-      on_progress((number + 1) * len(paintings), total)
+            painted = [painter.paint(style_codes, *controls.at(mix, ready[0][1].rgb.shape[:2]))
+                       for mix in looks[index].weights]
+            for place, (job, picture) in enumerate(ready):
+              if missing[place]:
+                writer.write(job.outputs[index], [each[place] for each in painted], picture.alpha,
+                             quality)
+                written.append(job.outputs[index])
+                ahead += 1
+                on_progress(done + ahead, total)
+      done += len(group.jobs) * len(paintings)
+      on_progress(done, total)
     if not written and share[1] == 1:
       raise InputError(f"--content: found no readable picture among {len(jobs)}, expected one or "
                        f"more; {skipped[-len(jobs)]}")
   return Report(tuple(written), tuple(skipped), time.perf_counter() - started)
 
 
-class _Painter:
-  """Paints one content in one mixture after the other, encoded once."""
+@dataclasses.dataclass(frozen=True)
+class Group:
+  """Contents that are painted in one call, in an array of sides `frame`; None: of their own size."""
 
-  def __init__(self, params: transfer.Params, content: np.ndarray, colour: dict, tile: int | None):
-    self._params, self._content, self._colour = params, content, colour
-    self._whole = tile is None and strips.fits(content.shape, params.config)
-    self._pixels = strips.STRIP_PIXELS if tile is None else tile * 1_000_000
-    self._code: transfer.ContentCode | None = None
+  jobs: tuple[Job, ...]
+  frame: tuple[int, int] | None = None
 
-  def paint(self, style_codes: Sequence[transfer.StyleCode], weights: np.ndarray | None,
-            strength: np.ndarray) -> np.ndarray:
-    """[H, W, 3]; weights and strength as `generate` takes them."""
-    if not self._whole and weights is None and not np.ndim(strength):
-      painted = strips.generate(self._params, self._content, style_codes[0],
-                                strength=strength, strip_pixels=self._pixels)
-    else:
-      if self._code is None:
-        self._code = compiled_step(transfer.encode_content)(self._params, self._content)
-      code = style_codes[0] if weights is None else stack(style_codes)
-      painted = compiled_step(transfer.generate)(
-        self._params, self._code, code, strength=strength, weights=weights)
-    if self._colour["colour"]:
-      painted = compiled_step(preserve_colour_of)(painted, self._content, **self._colour)
-    return np.asarray(painted)
+
+def _groups(jobs: Sequence[Job], size: int | None, config: ModelConfig) -> list[Group]:
+  """Contents of many sizes in a few arrays, one for each device of this machine at a time."""
+  sizes = {}
+  if len(jobs) > 1:
+    for job in jobs:
+      with contextlib.suppress(InputError):  # told when the picture itself is read
+        side = picture_size(job.content)[::-1]
+        side = side if size is None else pictures.fit_shorter_side(*side, int(size))
+        if strips.fits(side, config) and min(side) >= transfer.MIN_SIDE:
+          sizes[job] = side
+  frames = buckets.plan(sizes.values(), stride=config.stride)
+  at_once = jax.local_device_count()
+  groups, alike = [Group((job,)) for job in jobs if job not in sizes], {}
+  for job, side in sizes.items():
+    alike.setdefault(frames[side], []).append(job)
+  for frame, members in alike.items():
+    own = at_once == 1 and all(sizes[job] == frame for job in members)
+    groups += [Group(tuple(members[i:i + at_once]), None if own else frame)
+               for i in range(0, len(members), at_once)]
+  return groups
+
+
+def _painter(params, contents, frame, colours, tile, seamless, shard, on_part):
+  """The way to paint contents of one group."""
+  content = contents[0]
+  if frame is not None and all(c.shape[0] <= frame[0] and c.shape[1] <= frame[1] for c in contents):
+    return painters.Framed(params, contents, frame, colours)
+  if seamless:
+    return painters.Whole(params, content, colours, seamless)
+  if shard:
+    return painters.Shared(params, content, colours)
+  if tile is None and strips.fits(content.shape, params.config):
+    return painters.Whole(params, content, colours)
+  pixels = strips.STRIP_PIXELS if tile is None else int(tile * 1_000_000)
+  return painters.Strips(params, content, colours, pixels, on_part)
 
 
 def _read_ahead(
-    jobs: Sequence[Job], size: int | None, controls: Controls, frames: int
-) -> Iterator[tuple[Job, Picture | InputError]]:
-  """Contents at the size of their output; the next one is decoded while one is being used."""
+    groups: Sequence[Group], size: int | None, controls: Controls, frames: int
+) -> Iterator[tuple[Group, list[Picture | InputError]]]:
+  """Contents at the size of their output; the next ones are decoded while some are being used."""
 
   def read(job: Job) -> Picture | InputError:
     try:
-      picture = pictures.read(job.content)
+      picture = pictures.read(job.content, compact=True)
       height, width = picture.rgb.shape[:2]
       controls.check_size(job.content, height, width)
       if size is not None:
@@ -239,13 +279,16 @@ def _read_ahead(
     except InputError as error:
       return error
 
+  def read_all(group: Group) -> list[Picture | InputError]:
+    return [read(job) for job in group.jobs]
+
   with ThreadPoolExecutor(1) as pool:
-    ahead = pool.submit(read, jobs[0])
-    for job, following in zip(jobs, [*jobs[1:], None], strict=True):
-      picture = ahead.result()
+    ahead = pool.submit(read_all, groups[0])
+    for group, following in zip(groups, [*groups[1:], None], strict=True):
+      found = ahead.result()
       if following is not None:
-        ahead = pool.submit(read, following)
-      yield job, picture
+        ahead = pool.submit(read_all, following)
+      yield group, found
 
 
 class _Writer:

@@ -26,12 +26,15 @@ def exit_status(work: Callable[[], int]) -> int:
 
 @contextlib.contextmanager
 def progress() -> Iterator[tuple]:
-  """Callbacks for progress and skipped files; a bar on stderr once there is more than one."""
+  """Callbacks for progress, skipped files and the share that is done of a large picture.
+
+  A bar on stderr once there is more than one file, and one for each large picture.
+  """
   console = Console(stderr=True)
   bar = Progress(
     TextColumn("stylizing"), BarColumn(), MofNCompleteColumn(),
     TextColumn("{task.fields[rate]}"), TextColumn("left"), TimeRemainingColumn(), console=console)
-  task, started = None, 0.0
+  task, part, started = None, None, 0.0
 
   def on_progress(done: int, total: int) -> None:
     nonlocal task, started
@@ -47,8 +50,15 @@ def progress() -> Iterator[tuple]:
   def on_skip(message: str) -> None:
     console.print(f"skipped: {printable(message)}", markup=False, highlight=False, soft_wrap=True)
 
+  def on_part(share: float) -> None:
+    nonlocal part
+    if part is None:
+      part = bar.add_task("stylizing", total=100, rate="% of a large picture")
+      bar.start()
+    bar.update(part, completed=round(100 * share), visible=share < 1 or task is None)
+
   try:
-    yield on_progress, on_skip
+    yield on_progress, on_skip, on_part
   finally:
-    if task is not None:  # a bar that never ran would still print an empty line
+    if task is not None or part is not None:  # a bar that never ran would still print an empty line
       bar.stop()

@@ -23,6 +23,8 @@ Examples:
   python infer.py --content photo.jpg --style wave.jpg --mask sky.png=irises.jpg --output out.png
   # A quick look at a large photo: shorter side 384 pixels.
   python infer.py --content large.jpg --style painting.jpg --output look.webp --size 384
+  # A texture that tiles without an edge.
+  python infer.py --content stone.png --style painting.jpg --output painted.png --seamless xy
   # A style that nobody painted, invented by the noise generator.
   python infer.py --content photo.jpg --seed 7 --output out.png
   # Styles kept under a name, and all of them at a glance.
@@ -90,9 +92,15 @@ class Options:
   size: Annotated[int | None, option(
     "Shorter side of the output: the content is scaled to it, up or down, and then painted.",
     "PIXELS", "(default: the content's own)")] = None
-  tile: Annotated[int | None, option(
+  tile: Annotated[float | None, option(
     "Paint in strips of about so many megapixels: the same picture in less memory.", "NUMBER",
     "(default: where memory is short)")] = None
+  seamless: Annotated[Literal["x", "y", "xy"] | None, tyro.conf.arg(
+    help="The content goes on at its other side, and so does the output: x for panoramas of 360 "
+    "degrees, xy for textures that tile.")] = None
+  shard: Annotated[bool, tyro.conf.arg(help=
+    "Share the rows of each picture among this machine's devices. By default each takes a picture "
+    "of its own.")] = False
   seed: Annotated[int | None, option(
     "Invent a style from this number, instead of or beside --style. Needs weights with a noise "
     "generator.", "INTEGER", "(default: none)")] = None

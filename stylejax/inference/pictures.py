@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from stylejax.data import sources
-from stylejax.data.pictures import Picture, read_picture
+from stylejax.data.pictures import Picture, as_float, read_picture
 from stylejax.errors import InputError
 from stylejax.inference.files import replacing
 
@@ -27,6 +27,7 @@ MIN_SIDE = 16
 
 _MAX_SIDE = {"JPEG": 65_500, "WEBP": 16_383, "GIF": 65_535}
 _FRAME_MILLISECONDS = 80
+_AROUND = 32  # pixels from the other side that a filter may look at
 _STYLE_STEP = 32
 _STYLE_MAX_ASPECT = 4
 
@@ -61,9 +62,9 @@ def find_pictures(paths: Iterable[str | os.PathLike], flag: str) -> list[Path]:
   return list(found.values())
 
 
-def read(path: Path) -> Picture:
-  """A picture that is large enough for the nets; raises InputError."""
-  picture = read_picture(path)
+def read(path: Path, *, compact: bool = False) -> Picture:
+  """A picture that is large enough for the nets, as `read_picture`; raises InputError."""
+  picture = read_picture(path, compact=compact)
   check_side(picture, path)
   return picture
 
@@ -100,7 +101,7 @@ def resize(picture: Picture, height: int, width: int) -> Picture:
   """
   if picture.rgb.shape[:2] == (height, width):
     return picture
-  rgb, alpha = picture.rgb, picture.alpha
+  rgb, alpha = as_float(picture.rgb), picture.alpha
   if alpha is None:
     return Picture(_resize(rgb, height, width), None, picture.mode)
   small_alpha = _resize(alpha[..., None], height, width)
@@ -108,6 +109,16 @@ def resize(picture: Picture, height: int, width: int) -> Picture:
   hidden = _resize(rgb, height, width)
   small = np.where(small_alpha > 1 / 255, np.clip(weighted, 0, 1), hidden)
   return Picture(small.astype(np.float32), small_alpha[..., 0], picture.mode)
+
+
+def resize_around(rgb: np.ndarray, height: int, width: int, axes: str) -> np.ndarray:
+  """As `resize`, of [H, W, 3] pixels that go on at the other side along "x", "y" or "xy"."""
+  margins = [_AROUND if axis in axes else 0 for axis in "yx"]
+  margins = [min(margin, side) for margin, side in zip(margins, rgb.shape)]
+  rgb = as_float(rgb)
+  (top, left), (rows, columns) = margins, rgb.shape[:2]
+  around = np.pad(rgb, ((top, top), (left, left), (0, 0)), mode="wrap")
+  return _resize(around, height, width, (left, top, left + columns, top + rows))
 
 
 def style_pixels(picture: Picture, shorter: int) -> np.ndarray:
@@ -136,10 +147,11 @@ def style_pixels(picture: Picture, shorter: int) -> np.ndarray:
 
 def on_white(picture: Picture) -> np.ndarray:
   """[H, W, 3] with transparency laid on white."""
+  rgb = as_float(picture.rgb)
   if picture.alpha is None:
-    return picture.rgb
+    return rgb
   alpha = picture.alpha[..., None]
-  return picture.rgb * alpha + (1 - alpha)
+  return rgb * alpha + (1 - alpha)
 
 
 def write_picture(
@@ -153,7 +165,7 @@ def write_picture(
 
   Args:
     path: the file; its extension chooses PNG, JPEG or WebP. One that exists is replaced.
-    rgb: [H, W, 3] float in [0, 1]; values outside are cut off.
+    rgb: [H, W, 3] float in [0, 1], values outside are cut off; or uint8.
     alpha: [H, W] float in [0, 1] or None. JPEG has no alpha: the picture is laid on white.
     quality: 1 to 100 for JPEG and WebP; WebP at 100 is lossless. PNG is always lossless.
 
@@ -174,9 +186,9 @@ def write_picture(
   _check_finite(path, rgb)
   if alpha is not None and form == "JPEG":
     rgb, alpha = on_white(Picture(rgb, alpha, "")), None
+  pixels = as_bytes(rgb)
   if alpha is not None:
-    rgb = np.concatenate([rgb, alpha[..., None]], -1)
-  pixels = np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8)
+    pixels = np.concatenate([pixels, as_bytes(alpha)[..., None]], -1)
   settings = {
       "PNG": {"compress_level": 4},
       # Full colour resolution: half of it smears the edges of saturated strokes.
@@ -191,6 +203,13 @@ def write_picture(
   return path
 
 
+def as_bytes(values: np.ndarray) -> np.ndarray:
+  """Floats as uint8, 0 to 1 as 0 to 255, what lies outside cut off; uint8 as it is."""
+  if values.dtype == np.uint8:
+    return values
+  return np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
+
+
 def write_frames(
     path: str | os.PathLike, frames: Sequence[np.ndarray], alpha: np.ndarray | None = None, *,
     quality: int = 95
@@ -203,12 +222,11 @@ def write_frames(
   path = Path(path)
   if path.suffix.lower() != ANIMATION:
     alpha = alpha if alpha is None else np.concatenate([alpha] * len(frames), 1)
-    return write_picture(path, np.concatenate(frames, 1), alpha, quality=quality)
+    whole = frames[0] if len(frames) == 1 else np.concatenate(frames, 1)
+    return write_picture(path, whole, alpha, quality=quality)
   for rgb in frames:
     _check_finite(path, rgb)
-  images = [
-      Image.fromarray(np.rint(np.clip(on_white(Picture(rgb, alpha, "")), 0, 1) * 255)
-                      .astype(np.uint8)) for rgb in frames]
+  images = [Image.fromarray(as_bytes(on_white(Picture(rgb, alpha, "")))) for rgb in frames]
   encoded = io.BytesIO()
   images[0].save(encoded, "GIF", save_all=True, append_images=images[1:], loop=0,
                  duration=_FRAME_MILLISECONDS)
@@ -218,7 +236,7 @@ def write_frames(
 
 
 def _check_finite(path: Path, rgb: np.ndarray) -> None:
-  if not np.isfinite(rgb).all():
+  if rgb.dtype != np.uint8 and not np.isfinite(rgb).all():
     raise InputError(f"output {path}: found NaN or infinity in the picture, expected numbers in "
                      "[0, 1]; the weights may be damaged")
 
@@ -230,11 +248,12 @@ def resize_plane(plane: np.ndarray, height: int, width: int) -> np.ndarray:
   return _resize(plane[..., None], height, width)[..., 0]
 
 
-def _resize(array: np.ndarray, height: int, width: int) -> np.ndarray:
-  """[H, W, C] float32 in [0, 1] → [height, width, C], cut back into [0, 1]."""
+def _resize(array: np.ndarray, height: int, width: int,
+            box: tuple[int, int, int, int] | None = None) -> np.ndarray:
+  """[H, W, C] float32 in [0, 1], or a box of it → [height, width, C], cut back into [0, 1]."""
   channels = [
       np.asarray(Image.fromarray(np.ascontiguousarray(array[..., c], np.float32))
-                 .resize((width, height), Image.Resampling.LANCZOS))
+                 .resize((width, height), Image.Resampling.LANCZOS, box=box))
       for c in range(array.shape[-1])
   ]
   # Lanczos rings beyond [0, 1] at hard edges.

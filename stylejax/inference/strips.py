@@ -18,8 +18,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stylejax import transfer
-from stylejax.compiler import compiler_options
+from stylejax import controls, transfer
+from stylejax.compiler import fast_jit
+from stylejax.data.pictures import as_float
+from stylejax.inference.pictures import as_bytes
 from stylejax.models import autoencoder, blocks, gan
 from stylejax.models.config import ModelConfig
 
@@ -144,17 +146,9 @@ def fits(shape: tuple[int, ...], config: ModelConfig) -> bool:
   return pixels * 4 * (10 * config.content_widths[0] // 4 + 12 * 3) < memory_available() // 2
 
 
-def generate(params: transfer.Params, content: np.ndarray, style_code: transfer.StyleCode, *,
-             strength: float = 1.0, strip_pixels: int = STRIP_PIXELS) -> np.ndarray:
-  """The whole picture [H, W, 3] of `generate_strips`, its maps in files if memory is short."""
-  pixels = content.shape[0] * content.shape[1]
-  kept = 4 * pixels * sum(w / 4 ** (i + 1) for i, w in enumerate(params.config.content_widths)) * 2
-  folder = Path(tempfile.gettempdir()) if kept > memory_available() // 4 else None
-  output = np.empty(content.shape, np.float32)
-  for row, rows in generate_strips(params, content, style_code, strength=strength,
-                                   strip_pixels=strip_pixels, folder=folder):
-    output[row:row + len(rows)] = rows
-  return output
+def _map_bytes(config: ModelConfig, pixels: int) -> float:
+  """Bytes of the maps that are kept at once, about, of a picture of so many pixels."""
+  return 8 * pixels * sum(w / 4 ** (i + 1) for i, w in enumerate(config.content_widths))
 
 
 def generate_strips(
@@ -171,13 +165,12 @@ def generate_strips(
 
   Args:
     params: needs content_encoder and generator.
-    content: [H, W, 3] float32 in [0, 1] on the host; not read any more once the first strip is
-      there, so the strips may be written over it.
+    content: [H, W, 3] float32 in [0, 1] or uint8, on the host.
     style_code: of one picture.
     strength: 0 to 2.
     strip_pixels: pixels of the picture that are computed at once; it decides on the memory.
-    folder: where files of maps go, without names, gone when this ends; None keeps them in memory.
-      They take about 80 bytes a pixel of preset `base`; in float16, half of that, the result would
+    folder: where files of maps go, without names, gone when this ends; None keeps them in memory
+      if there is enough, and in the system's folder for such files if not. They take about 80 bytes a pixel of preset `base`; in float16, half of that, the result would
       be off by up to 1.4e-3.
     on_progress: called with the share of the work that is done, 0 to 1.
 
@@ -190,6 +183,8 @@ def generate_strips(
   """
   config = params.config
   height, width = content.shape[:2]
+  if folder is None and _map_bytes(config, height * width) > memory_available() // 4:
+    folder = Path(tempfile.gettempdir())
   if min(height, width) < transfer.MIN_SIDE:
     raise ValueError(f"content: found {width}×{height} pixels, expected at least "
                      f"{transfer.MIN_SIDE} a side")
@@ -218,7 +213,7 @@ def generate_strips(
     for window in windows(padded[0], cells + 2 * halo, halo):
       rows = np.arange(window.start, window.stop)
       columns = np.arange(padded[1])
-      part = content[_mirrored(rows, height)][:, _mirrored(columns, width)]
+      part = as_float(content[_mirrored(rows, height)][:, _mirrored(columns, width)])
       edges = np.array([window.first - window.start, window.last - window.start], np.int32)
       for level, (made, found) in enumerate(_encode(params, part, edges)):
         name, scale = f"level{level}", 2 ** (level + 1)
@@ -262,6 +257,44 @@ def generate_strips(
       kept.close()
 
 
+def keep_colours(painted: np.ndarray, content: np.ndarray, *, colour: float,
+                 mode: float | None) -> None:
+  """`stylejax.preserve_colour` in place, on so many rows at a time as STRIP_PIXELS allow.
+
+  Args:
+    painted, content: [H, W, 3], float32 in [0, 1] or uint8.
+    colour, mode: as `preserve_colour` takes them.
+  """
+  height, width = content.shape[:2]
+  step = max(1, STRIP_PIXELS // width)
+  places = [slice(row, min(row + step, height)) for row in range(0, height, step)]
+  moments = None
+  if mode is not None:
+    moments = tuple(_colour_moments(picture, places) for picture in (painted, content))
+  for place in places:
+    rows = _preserve_colour(*(as_float(picture[place]) for picture in (painted, content)),
+                            colour, mode=mode, moments=moments)
+    rows = np.asarray(rows)
+    painted[place] = as_bytes(rows) if painted.dtype == np.uint8 else rows
+
+
+def _colour_moments(picture: np.ndarray, places: list[slice]) -> tuple[np.ndarray, np.ndarray]:
+  """`controls.colour_moments` of [H, W, 3], part by part."""
+  parts = [jax.tree.map(np.float64, _part_moments(as_float(picture[place])[None]))
+           for place in places]
+  share = np.array([place.stop - place.start for place in places]) / picture.shape[0]
+  means = np.stack([mean[0, 0, 0] for mean, _ in parts])
+  mean = share @ means
+  apart = means - mean
+  covariance = np.tensordot(share, np.stack([found[0] for _, found in parts]), 1)
+  covariance = covariance + (share[:, None] * apart).T @ apart
+  return np.float32(mean)[None, None, None], np.float32(covariance)[None]
+
+
+_part_moments = fast_jit(controls.colour_moments)
+_preserve_colour = fast_jit(controls.preserve_colour)
+
+
 def _mirrored(places: np.ndarray, size: int) -> np.ndarray:
   """Indices of reflect padding at the end: size, size + 1, ... are size − 2, size − 3, ..."""
   return np.where(places < size, places, 2 * (size - 1) - places)
@@ -287,20 +320,20 @@ def _work(config: ModelConfig, all_stages, depth) -> list[float]:
   return [cost / sum(costs) for cost in costs]
 
 
-@functools.partial(jax.jit, compiler_options=compiler_options())
+@fast_jit
 def _targets(params: transfer.Params, vector: jax.Array):
   return gan.Generator(params.config).apply(
     {"params": params.generator}, vector[None], method="targets")
 
 
-@functools.partial(jax.jit, compiler_options=compiler_options())
+@fast_jit
 def _encode(params: transfer.Params, rows: jax.Array, edges: jax.Array):
   """For each level (map [h, w, C], moments between the edges)."""
   levels = transfer.encode_content(params, rows).levels
   return [(level, _moments(level, edges // 2 ** (i + 1))) for i, level in enumerate(levels)]
 
 
-@functools.partial(jax.jit, static_argnums=1, compiler_options=compiler_options())
+@functools.partial(fast_jit, static_argnums=1)
 def _run_stage(params: transfer.Params, number: int, maps, affine, edges: jax.Array):
   """A stage's output [h, w, C] from maps that are not modulated yet, and its moments."""
   config = params.config

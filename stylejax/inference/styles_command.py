@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-import jax
 import numpy as np
 import tyro
 from PIL import Image, ImageDraw, ImageFont
 
 from stylejax import transfer
-from stylejax.compiler import compiler_options
+from stylejax.compiler import fast_jit
 from stylejax.data.pictures import Picture
 from stylejax.errors import InputError
 from stylejax.inference import pictures, styles
@@ -200,8 +199,7 @@ def sheet(options: Sheet) -> int:
     raise InputError(f"library {path}: found no style in it, expected one or more")
   photos = np.stack([_square(pictures.read(photo), options.size) for photo in contents])
   codes = styles.stack([style.code for style in saved.values()])
-  paint = jax.jit(styles.contact_sheet, compiler_options=compiler_options())
-  painted = np.asarray(paint(params, photos, codes))
+  painted = np.asarray(fast_jit(styles.contact_sheet)(params, photos, codes))
   rows = np.concatenate([photos[None], painted])
   pictures.write_picture(job.outputs[0], draw_sheet(rows, ["", *(f"@{name}" for name in saved)]))
   print(f"wrote {printable(job.outputs[0])}: {len(saved)} styles × {len(photos)} photos")

@@ -1,0 +1,69 @@
+"""A few array sizes for many picture sizes: what compiles once paints all pictures that fit in it.
+
+Nothing of the nets: that what lies beyond a picture never reaches it is `stylejax.models.edges`'s.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+
+Size = tuple[int, int]
+
+MOST = 6
+"""Buckets of a run at most: each is a program to compile."""
+
+COMPILATION = 1_000_000
+"""Pixels that one more bucket must save. Compiling takes as long as painting several times as many,
+but what is compiled is kept for the next run."""
+
+
+_AT_FIRST = 64
+
+
+def plan(sizes: Iterable[Size], *, stride: int, most: int = MOST,
+         compilation: float = COMPILATION) -> dict[Size, Size]:
+  """Chooses arrays to paint pictures in.
+
+  Starts with one for each size and merges the two whose union costs least, as long as that saves
+  more compilation than it adds pixels, or there are too many.
+
+  Args:
+    sizes: (H, W) of the pictures, each as often as it comes.
+    stride: sides of arrays are multiples of it.
+    most: arrays at most.
+    compilation: what another one costs, in pixels.
+
+  Returns:
+    For each size the (H, W) of its array, no smaller.
+  """
+  counts = Counter(sizes)
+  while len({_whole(size, stride) for size in counts}) > _AT_FIRST:
+    stride *= 2
+  buckets = {}
+  for size, count in counts.items():
+    whole = _whole(size, stride)
+    members, pictures = buckets.get(whole, ([], 0))
+    buckets[whole] = [*members, size], pictures + count
+
+  def cost(bucket: Size) -> int:
+    return bucket[0] * bucket[1] * buckets[bucket][1]
+
+  def union(one: Size, other: Size) -> tuple[int, Size]:
+    whole = max(one[0], other[0]), max(one[1], other[1])
+    added = whole[0] * whole[1] * (buckets[one][1] + buckets[other][1]) - cost(one) - cost(other)
+    return added, whole
+
+  while len(buckets) > 1:
+    names = sorted(buckets)
+    added, whole, one, other = min(
+      (*union(one, other), one, other) for i, one in enumerate(names) for other in names[:i])
+    if len(buckets) <= most and added > compilation:
+      break
+    parts = [buckets.pop(name) for name in (one, other)]
+    # The union may be a bucket already: one of the two, or a third.
+    parts += [buckets.pop(whole)] if whole in buckets else []
+    buckets[whole] = [s for members, _ in parts for s in members], sum(n for _, n in parts)
+  return {size: bucket for bucket, (members, _) in buckets.items() for size in members}
+
+
+def _whole(size: Size, stride: int) -> Size:
+  return tuple(-(-side // stride) * stride for side in size)

@@ -1,0 +1,232 @@
+"""Ways to paint contents: whole, several of one shape, in strips, or on several devices.
+
+Each has `paint(codes, weights, strength)`, gives what `stylejax.stylize` gives, a list with a
+picture for each content, and applies the colours. Which one a run takes is decided in batch.py.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec as P
+
+from stylejax import controls, transfer
+from stylejax.compiler import fast_jit
+from stylejax.data.pictures import as_float
+from stylejax.inference import pictures, strips
+from stylejax.inference.styles import stack
+from stylejax.inference.traces import compiled_step
+from stylejax.models.edges import Edges
+
+
+@dataclasses.dataclass(frozen=True)
+class Colours:
+  """How much of the content's colours is kept, and how: as `stylejax.preserve_colour` takes it."""
+
+  colour: float = 0.0
+  moments: bool = False
+
+  def settings(self) -> dict:
+    """Arguments of `preserve_colour` but the pictures."""
+    return {"colour": np.float32(self.colour), "mode": np.float32(1) if self.moments else None}
+
+
+class Whole:
+  """One picture of its own size, encoded once."""
+
+  def __init__(self, params: transfer.Params, content: np.ndarray, colours: Colours,
+               seamless: str = ""):
+    self._params, self._colours, self._seamless = params, colours, seamless
+    self._size = content.shape[:2]
+    self._content, edges = as_float(content), None
+    if seamless:
+      stride = params.config.stride
+      sides = [max(transfer.MIN_SIDE, round(side / stride) * stride) for side in self._size]
+      if self._size != tuple(sides):
+        self._content = pictures.resize_around(self._content, *sides, seamless)
+      edges = transfer.seamless_edges(seamless, self._content.shape)
+    self._code = compiled_step(transfer.encode_content)(params, self._content, edges=edges)
+
+  def paint(self, codes: Sequence[transfer.StyleCode], weights: np.ndarray | None,
+            strength: np.ndarray) -> list[np.ndarray]:
+    """[[H, W, 3]] float32 in [0, 1]; weights and strength as `stylejax.generate` takes them."""
+    weights, strength = (self._fitted(control) for control in (weights, strength))
+    code = codes[0] if weights is None else stack(codes)
+    painted = compiled_step(transfer.generate)(
+      self._params, self._code, code, strength=strength, weights=weights)
+    if self._colours.colour:
+      painted = compiled_step(controls.preserve_colour)(
+        painted, self._content, **self._colours.settings())
+    painted = np.asarray(painted)
+    if painted.shape[:2] != self._size:
+      painted = pictures.resize_around(painted, *self._size, self._seamless)
+    return [painted]
+
+  def _fitted(self, control: np.ndarray | None) -> np.ndarray | None:
+    """Maps at the size of what is painted."""
+    size = self._content.shape[:2]
+    if control is None or control.ndim < 2 or control.shape[-2:] == size:
+      return control
+    planes = [pictures.resize_plane(plane, *size) for plane in control.reshape(-1, *self._size)]
+    return np.stack(planes).reshape(*control.shape[:-2], *size)
+
+
+class Framed:
+  """Pictures of any sizes in arrays of one size, a device for each; one program for all of them.
+
+  Takes no maps.
+  """
+
+  def __init__(self, params: transfer.Params, contents: Sequence[np.ndarray],
+               frame: tuple[int, int], colours: Colours):
+    self._colours = colours
+    self._sizes = [content.shape[:2] for content in contents]
+    self._frame = frame
+    stride = params.config.stride
+    framed = np.stack([_framed(content, frame, stride) for content in contents])
+    inside = np.array([[-(-side // stride) * stride for side in size] for size in self._sizes])
+    inside = inside.astype(np.int32)
+    self._mesh = None
+    if len(contents) > 1:
+      self._mesh = jax.sharding.Mesh(jax.devices()[:len(contents)], ("pictures",))
+      framed, inside = (jax.device_put(x, NamedSharding(self._mesh, P("pictures")))
+                        for x in (framed, inside))
+    self._params, self._framed, self._inside = params, framed, inside
+
+  def paint(self, codes: Sequence[transfer.StyleCode], weights: np.ndarray | None,
+            strength: np.ndarray) -> list[np.ndarray]:
+    """For each content [H, W, 3] uint8."""
+    code = codes[0] if weights is None else stack(codes)
+    step = _paint_framed if self._mesh is None else _framed_on(self._mesh)
+    settings = self._colours.settings() if self._colours.colour else None
+    painted = np.asarray(step(self._params, self._framed, self._inside, code, weights,
+                              np.float32(strength), settings))
+    return [picture[:height, :width] for picture, (height, width) in zip(
+      painted, self._sizes, strict=True)]
+
+
+def _framed(content: np.ndarray, frame: tuple[int, int], stride: int) -> np.ndarray:
+  """[H, W, 3] uint8 or float mirrored to whole cells, as the nets do it, and filled up."""
+  beyond = [(0, -side % stride) for side in content.shape[:2]]
+  content = np.pad(content, (*beyond, (0, 0)), mode="reflect")
+  rest = [(0, whole - side) for whole, side in zip(frame, content.shape)]
+  return np.pad(content, (*rest, (0, 0)))
+
+
+def paint_framed(params: transfer.Params, contents: jax.Array, inside: jax.Array,
+                 code: transfer.StyleCode, weights: jax.Array | None, strength: jax.Array,
+                 colours: dict | None) -> jax.Array:
+  """Contents [B, H, W, 3] that end at inside [B, 2], as uint8 → painted likewise."""
+  def paint(content, inside):
+    content = _unit(content)
+    edges = Edges(content.shape[:2], inside=(inside[0], inside[1]))
+    content_code = transfer.encode_content(params, content, edges=edges)
+    painted = transfer.generate(params, content_code, code, strength=strength, weights=weights)
+    if colours is not None:
+      painted = controls.preserve_colour(painted, content, edges=edges, **colours)
+    return jnp.round(255 * painted).astype(jnp.uint8)
+
+  # No vmap: with a place of its own for each picture's end it would scatter.
+  return jnp.stack([paint(contents[i], inside[i]) for i in range(len(contents))])
+
+
+_paint_framed = fast_jit(paint_framed)
+
+
+@functools.cache
+def _framed_on(mesh: jax.sharding.Mesh):
+  specs = (P(), P("pictures"), P("pictures"), P(), P(), P(), P())
+  return fast_jit(jax.shard_map(paint_framed, mesh=mesh, in_specs=specs, out_specs=P("pictures")))
+
+
+def _unit(content: jax.Array) -> jax.Array:
+  """As `as_float`."""
+  return content.astype(jnp.float32) / 255 if content.dtype == jnp.uint8 else content
+
+
+class Strips:
+  """One picture in strips of rows: `stylejax.inference.strips`."""
+
+  def __init__(self, params: transfer.Params, content: np.ndarray, colours: Colours,
+               strip_pixels: int, on_part: Callable[[float], None] = lambda share: None):
+    self._params, self._content, self._colours = params, content, colours
+    self._strip_pixels, self._on_part = strip_pixels, on_part
+
+  def paint(self, codes: Sequence[transfer.StyleCode], weights: np.ndarray | None,
+            strength: np.ndarray) -> list[np.ndarray]:
+    """[[H, W, 3]], uint8 if the content is."""
+    content, colours = self._content, self._colours
+    vectors, strengths, shares = _paintings(codes, weights, strength, content.shape[:2])
+    # Sums are kept as floats until the last painting.
+    output = np.zeros(content.shape, np.float32 if shares is not None else content.dtype)
+    for number, (vector, amount) in enumerate(zip(vectors, strengths)):
+      for row, rows in strips.generate_strips(
+          self._params, content, transfer.StyleCode((), vector), strength=amount,
+          strip_pixels=self._strip_pixels,
+          on_progress=lambda part, number=number: self._on_part((number + part) / len(vectors))):
+        place = slice(row, row + len(rows))
+        if shares is not None:
+          rows = output[place] + shares[number, place, :, None] * rows
+        output[place] = _like(rows, output)
+    if colours.colour:
+      strips.keep_colours(output, content, **colours.settings())
+    return [_like(output, content)]
+
+
+class Shared:
+  """One picture whose rows lie in equal parts on all devices."""
+
+  def __init__(self, params: transfer.Params, content: np.ndarray, colours: Colours):
+    self._content, self._colours, self._params = content, colours, params
+    stride, devices = params.config.stride, jax.local_devices()
+    part = max(transfer.MIN_SIDE, -(-content.shape[0] // (stride * len(devices))) * stride)
+    inside = [-(-side // stride) * stride for side in content.shape[:2]]
+    self._mesh = jax.sharding.Mesh(devices, ("rows",))
+    self._framed = jax.device_put(_framed(content, (part * len(devices), inside[1]), stride),
+                                  NamedSharding(self._mesh, P("rows")))
+    self._inside = np.int32(inside)
+
+  def paint(self, codes: Sequence[transfer.StyleCode], weights: np.ndarray | None,
+            strength: np.ndarray) -> list[np.ndarray]:
+    """[[H, W, 3]] float32; weights and strength as `stylejax.generate` takes them."""
+    height, width = self._content.shape[:2]
+    vectors, strengths, shares = _paintings(codes, weights, strength, (height, width))
+    output = np.zeros((height, width, 3), np.float32)
+    for number, (vector, amount) in enumerate(zip(vectors, strengths)):
+      painted = np.asarray(_shared_on(self._mesh)(
+        self._params, self._framed, self._inside, vector, amount))[:height, :width]
+      output += painted if shares is None else shares[number, ..., None] * painted
+    if self._colours.colour:
+      strips.keep_colours(output, self._content, **self._colours.settings())
+    return [output]
+
+
+@functools.cache
+def _shared_on(mesh: jax.sharding.Mesh):
+  def paint(params, content, inside, vector, strength):
+    edges = Edges(content.shape[:2], inside=(inside[0], inside[1]), axis_name="rows")
+    code = transfer.encode_content(params, _unit(content), edges=edges)
+    return transfer.generate(params, code, transfer.StyleCode((), vector), strength=strength)
+
+  specs = (P(), P("rows"), P(), P(), P())
+  return fast_jit(jax.shard_map(paint, mesh=mesh, in_specs=specs, out_specs=P("rows")))
+
+
+def _paintings(codes: Sequence[transfer.StyleCode], weights: np.ndarray | None,
+               strength: np.ndarray, size: tuple[int, int]
+               ) -> tuple[list[np.ndarray], list[np.float32], np.ndarray | None]:
+  """What to paint one after the other: vectors, strengths and shares of `controls.paintings`."""
+  vectors = np.stack([np.asarray(code.vector) for code in (
+    codes if weights is not None else codes[:1])])
+  vectors, strengths, shares = controls.paintings(
+    jnp.asarray(vectors), weights, strength, size, transfer.MAX_STRENGTH)
+  return ([vector[0] for vector in np.asarray(vectors)], list(np.float32(strengths).ravel()),
+          None if shares is None else np.asarray(shares))
+
+
+def _like(rows: np.ndarray, other: np.ndarray) -> np.ndarray:
+  """Pixels in the numbers of another array: uint8 or float32."""
+  return pictures.as_bytes(rows) if other.dtype == np.uint8 else rows
