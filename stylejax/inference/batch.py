@@ -218,7 +218,7 @@ def stylize_files(
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-  """Contents that are painted in one call, in an array of sides `frame`; None: of their own size."""
+  """Contents that are painted in one call, in arrays of sides `frame` or of their own size."""
 
   jobs: tuple[Job, ...]
   frame: tuple[int, int] | None = None

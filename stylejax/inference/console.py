@@ -53,7 +53,7 @@ def progress() -> Iterator[tuple]:
   def on_part(share: float) -> None:
     nonlocal part
     if part is None:
-      part = bar.add_task("stylizing", total=100, rate="% of a large picture")
+      part = bar.add_task("stylizing", total=100, rate="% of it")
       bar.start()
     bar.update(part, completed=round(100 * share), visible=share < 1 or task is None)
 

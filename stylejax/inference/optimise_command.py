@@ -86,7 +86,7 @@ def _run(options: Options) -> int:
   scales = [(scale, end - start)
             for (scale, _), start, end in zip(_SCALES, bounds, bounds[1:]) if end > start]
   done = 0
-  with progress() as (on_progress, _):
+  with progress() as (on_progress, *_):
     on_progress(0, options.steps)
 
     def report(number, loss):

@@ -91,15 +91,15 @@ class Framed:
     inside = inside.astype(np.int32)
     self._mesh = None
     if len(contents) > 1:
-      self._mesh = jax.sharding.Mesh(jax.devices()[:len(contents)], ("pictures",))
-      framed, inside = (jax.device_put(x, NamedSharding(self._mesh, P("pictures")))
-                        for x in (framed, inside))
+      self._mesh = jax.sharding.Mesh(jax.local_devices()[:len(contents)], ("pictures",))
+      framed, inside = jax.device_put((framed, inside), NamedSharding(self._mesh, P("pictures")))
+      params = jax.device_put(params, NamedSharding(self._mesh, P()))
     self._params, self._framed, self._inside = params, framed, inside
 
   def paint(self, codes: Sequence[transfer.StyleCode], weights: np.ndarray | None,
             strength: np.ndarray) -> list[np.ndarray]:
     """For each content [H, W, 3] uint8."""
-    code = codes[0] if weights is None else stack(codes)
+    code = jax.tree.map(np.asarray, codes[0] if weights is None else stack(codes))
     step = _paint_framed if self._mesh is None else _framed_on(self._mesh)
     settings = self._colours.settings() if self._colours.colour else None
     painted = np.asarray(step(self._params, self._framed, self._inside, code, weights,
@@ -180,11 +180,12 @@ class Shared:
   """One picture whose rows lie in equal parts on all devices."""
 
   def __init__(self, params: transfer.Params, content: np.ndarray, colours: Colours):
-    self._content, self._colours, self._params = content, colours, params
+    self._content, self._colours = content, colours
     stride, devices = params.config.stride, jax.local_devices()
     part = max(transfer.MIN_SIDE, -(-content.shape[0] // (stride * len(devices))) * stride)
     inside = [-(-side // stride) * stride for side in content.shape[:2]]
     self._mesh = jax.sharding.Mesh(devices, ("rows",))
+    self._params = jax.device_put(params, NamedSharding(self._mesh, P()))
     self._framed = jax.device_put(_framed(content, (part * len(devices), inside[1]), stride),
                                   NamedSharding(self._mesh, P("rows")))
     self._inside = np.int32(inside)

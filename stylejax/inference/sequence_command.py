@@ -67,7 +67,7 @@ def _run(options: Options) -> int:
   settings = dataclasses.asdict(options)
   del settings["sequence"]
   settings["memory"] = settings.pop("smoothing")
-  with progress() as (on_progress, _):
+  with progress() as (on_progress, *_):
     report = stylize_sequence(**settings, on_progress=on_progress)
   found = "nothing stands still" if report.flicker is None else (
     f"flicker {report.flicker:.4f} over the {report.still:.0%} of the pixels that stand still")

@@ -170,8 +170,8 @@ def generate_strips(
     strength: 0 to 2.
     strip_pixels: pixels of the picture that are computed at once; it decides on the memory.
     folder: where files of maps go, without names, gone when this ends; None keeps them in memory
-      if there is enough, and in the system's folder for such files if not. They take about 80 bytes a pixel of preset `base`; in float16, half of that, the result would
-      be off by up to 1.4e-3.
+      if there is enough, else they go to the system's folder for such files. They take about 80
+      bytes a pixel of preset `base`; in float16 the result would be off by up to 1.4e-3.
     on_progress: called with the share of the work that is done, 0 to 1.
 
   Yields:
