@@ -87,14 +87,13 @@ class Framed:
     self._frame = frame
     stride = params.config.stride
     framed = np.stack([_framed(content, frame, stride) for content in contents])
-    inside = np.array([[-(-side // stride) * stride for side in size] for size in self._sizes])
-    inside = inside.astype(np.int32)
+    ends = np.array(self._sizes, np.int32)
     self._mesh = None
     if len(contents) > 1:
       self._mesh = jax.sharding.Mesh(jax.local_devices()[:len(contents)], ("pictures",))
-      framed, inside = jax.device_put((framed, inside), NamedSharding(self._mesh, P("pictures")))
+      framed, ends = jax.device_put((framed, ends), NamedSharding(self._mesh, P("pictures")))
       params = jax.device_put(params, NamedSharding(self._mesh, P()))
-    self._params, self._framed, self._inside = params, framed, inside
+    self._params, self._framed, self._ends = params, framed, ends
 
   def paint(self, codes: Sequence[transfer.StyleCode], weights: np.ndarray | None,
             strength: np.ndarray) -> list[np.ndarray]:
@@ -102,7 +101,7 @@ class Framed:
     code = jax.tree.map(np.asarray, codes[0] if weights is None else stack(codes))
     step = _paint_framed if self._mesh is None else _framed_on(self._mesh)
     settings = self._colours.settings() if self._colours.colour else None
-    painted = np.asarray(step(self._params, self._framed, self._inside, code, weights,
+    painted = np.asarray(step(self._params, self._framed, self._ends, code, weights,
                               np.float32(strength), settings))
     return [picture[:height, :width] for picture, (height, width) in zip(
       painted, self._sizes, strict=True)]
@@ -116,21 +115,25 @@ def _framed(content: np.ndarray, frame: tuple[int, int], stride: int) -> np.ndar
   return np.pad(content, (*rest, (0, 0)))
 
 
-def paint_framed(params: transfer.Params, contents: jax.Array, inside: jax.Array,
+def paint_framed(params: transfer.Params, contents: jax.Array, ends: jax.Array,
                  code: transfer.StyleCode, weights: jax.Array | None, strength: jax.Array,
                  colours: dict | None) -> jax.Array:
-  """Contents [B, H, W, 3] that end at inside [B, 2], as uint8 → painted likewise."""
-  def paint(content, inside):
+  """Contents [B, H, W, 3] that end at ends [B, 2], as uint8 → painted likewise."""
+  stride = params.config.stride
+
+  def paint(content, end):
     content = _unit(content)
-    edges = Edges(content.shape[:2], inside=(inside[0], inside[1]))
-    content_code = transfer.encode_content(params, content, edges=edges)
+    # The nets see the picture up to whole cells, colours are the picture's own.
+    cells, own = (Edges(content.shape[:2], inside=(end[0], end[1])) for end in (
+      (end + stride - 1) // stride * stride, end))
+    content_code = transfer.encode_content(params, content, edges=cells)
     painted = transfer.generate(params, content_code, code, strength=strength, weights=weights)
     if colours is not None:
-      painted = controls.preserve_colour(painted, content, edges=edges, **colours)
+      painted = controls.preserve_colour(painted, content, edges=own, **colours)
     return jnp.round(255 * painted).astype(jnp.uint8)
 
   # No vmap: with a place of its own for each picture's end it would scatter.
-  return jnp.stack([paint(contents[i], inside[i]) for i in range(len(contents))])
+  return jnp.stack([paint(contents[i], ends[i]) for i in range(len(contents))])
 
 
 _paint_framed = fast_jit(paint_framed)
@@ -160,8 +163,9 @@ class Strips:
     """[[H, W, 3]], uint8 if the content is."""
     content, colours = self._content, self._colours
     vectors, strengths, shares = _paintings(codes, weights, strength, content.shape[:2])
-    # Sums are kept as floats until the last painting.
-    output = np.zeros(content.shape, np.float32 if shares is not None else content.dtype)
+    # What is worked on further is rounded at the end only.
+    several = shares is not None or colours.colour
+    output = np.zeros(content.shape, np.float32 if several else content.dtype)
     for number, (vector, amount) in enumerate(zip(vectors, strengths)):
       for row, rows in strips.generate_strips(
           self._params, content, transfer.StyleCode((), vector), strength=amount,

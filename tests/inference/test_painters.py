@@ -1,0 +1,102 @@
+"""Every way to paint gives the picture of the plain one; a few programs do for many sizes."""
+
+import random
+
+import jax
+import numpy as np
+import pytest
+
+from stylejax import controls, transfer
+from stylejax.inference import buckets, painters, pictures
+
+COLOURS = painters.Colours()
+
+
+@pytest.fixture(scope="module")
+def codes(tiny_params):
+  styles = np.random.default_rng(1).random((2, 32, 40, 3), np.float32)
+  return [jax.jit(transfer.encode_style)(tiny_params, style) for style in styles]
+
+
+def content(height, width, seed=2):
+  coarse = np.random.default_rng(seed).random((height // 4 + 2, width // 4 + 2, 3))
+  return pictures.as_bytes(np.kron(coarse, np.ones((4, 4, 1)))[:height, :width])
+
+
+def controls_of(kind, height, width):
+  rng = np.random.default_rng(3)
+  return {"one": (None, np.float32(0.8)),
+          "mixture": (np.float32([0.3, 0.7]), np.float32(1)),
+          "regions": (rng.random((2, height, width), np.float32), np.float32(1)),
+          "strengths": (None, rng.random((height, width), np.float32))}[kind]
+
+
+@pytest.mark.parametrize("kind", ["one", "mixture", "regions", "strengths"])
+@pytest.mark.parametrize("colours", [COLOURS, painters.Colours(0.7, moments=True)])
+def test_strips_and_shared_rows_are_the_whole(tiny_params, codes, kind, colours, monkeypatch):
+  monkeypatch.setattr("stylejax.inference.strips.STRIP_PIXELS", 1500)
+  picture, asked = content(135, 53), controls_of(kind, 135, 53)
+  whole, = painters.Whole(tiny_params, picture, colours).paint(codes, *asked)
+  strips, = painters.Strips(tiny_params, picture, colours, 1500).paint(codes, *asked)
+  shared, = painters.Shared(tiny_params, picture, colours).paint(codes, *asked)
+  assert strips.dtype == np.uint8
+  assert np.abs(strips - 255 * whole).max() <= 0.51
+  # Spreads of colours are matched through sums of 7,155 pixels.
+  np.testing.assert_allclose(shared, whole, atol=1e-4)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("colours", [COLOURS, painters.Colours(0.7, moments=True)])
+def test_a_frame_is_never_seen(tiny_params, codes, colours, count):
+  several = [content(height, width, seed) for seed, (height, width) in enumerate(
+    ((44, 60), (61, 33), (64, 64)))][:count]
+  for kind in ("one", "mixture"):
+    asked = controls_of(kind, 0, 0)
+    framed = painters.Framed(tiny_params, several, (64, 64), colours).paint(codes, *asked)
+    for picture, found in zip(several, framed, strict=True):
+      whole, = painters.Whole(tiny_params, picture, colours).paint(codes, *asked)
+      assert np.abs(found - 255 * whole).max() <= 0.51
+
+
+def test_a_seamless_picture_of_any_size_keeps_it(tiny_params, codes):
+  asked = controls_of("regions", 45, 61)
+  painted, = painters.Whole(tiny_params, content(45, 61), COLOURS, "xy").paint(codes, *asked)
+  assert painted.shape == (45, 61, 3)
+
+
+def test_colours_are_kept_by_parts_as_by_the_whole(monkeypatch):
+  monkeypatch.setattr("stylejax.inference.strips.STRIP_PIXELS", 500)
+  rng = np.random.default_rng(0)
+  painted, kept = rng.random((2, 60, 40, 3), np.float32) * np.linspace(0, 1, 60)[:, None, None]
+  painted, kept = np.float32(painted), np.float32(kept)
+  for mode in (None, np.float32(1)):
+    expected = controls.preserve_colour(painted, kept, 0.5, mode=mode)
+    found = painted.copy()
+    painters.strips.keep_colours(found, kept, colour=np.float32(0.5), mode=mode)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+class TestBuckets:
+  def test_everything_fits_in_few(self):
+    draw = random.Random(0)
+    sizes = [(draw.randrange(16, 900), draw.randrange(16, 900)) for _ in range(200)]
+    found = buckets.plan(sizes, stride=8)
+    assert set(found) == set(sizes) and len(set(found.values())) <= buckets.MOST
+    for size, frame in found.items():
+      assert all(side <= whole and whole % 8 == 0 for side, whole in zip(size, frame))
+
+  def test_photos_waste_little(self):
+    long = (480, 479, 470, 427, 426, 420, 400, 384, 360, 320)
+    sizes = [size for side in long for size in ((320, side), (side, 320))] * 5
+    found = buckets.plan(sizes, stride=8)
+    area = sum(height * width for height, width in sizes)
+    assert sum(found[size][0] * found[size][1] for size in sizes) < 1.2 * area
+
+  def test_one_size_is_its_own(self):
+    assert buckets.plan([(480, 320)] * 9, stride=8) == {(480, 320): (480, 320)}
+    assert buckets.plan([], stride=8) == {}
+
+  def test_a_compilation_must_be_worth_it(self):
+    sizes = [(320, 480)] * 2 + [(328, 480)] * 2
+    assert len(set(buckets.plan(sizes, stride=8).values())) == 1
+    assert len(set(buckets.plan(sizes, stride=8, compilation=100).values())) == 2
