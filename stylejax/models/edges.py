@@ -23,8 +23,8 @@ class Edges:
     wrap: for rows and for columns whether the last is followed by the first, static: the picture
       tiles the plane. Otherwise it is mirrored.
     inside: (h, w), traced integers, for the nets multiples of the stride: the picture itself ends
-      there, and what the array holds beyond never reaches it. None: all of the array. An axis that wraps is
-      always whole.
+      there, and what the array holds beyond never reaches it. None: all of the array. An axis that
+      wraps is always whole.
     axis_name: rows lie in equal parts on the devices along this axis of a mesh, of which each sees
       its own (`jax.shard_map`), static; `inside` counts the rows of all of them.
   """
