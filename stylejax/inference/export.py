@@ -110,10 +110,11 @@ def _export_model(params: transfer.Params, output: Path, platforms: Sequence[str
   try:
     import onnx
     import onnxruntime
-    from stylejax.inference import onnx_graph
   except ImportError as error:
     raise InputError(f"export: found no {error.name}, expected it for .onnx files: "
                      "pip install 'stylejax[onnx]'") from error
+  from stylejax.inference import onnx_graph
+
   model = onnx_graph.stylize_graph(_parts(params), params.config)
   session = onnxruntime.InferenceSession(
     model.SerializeToString(), providers=["CPUExecutionProvider"])
