@@ -1,17 +1,21 @@
 """`infer.py export`: its options, and what it prints. What it writes is export.py's."""
 
 import dataclasses
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated
 
 import tyro
 
-_DESCRIPTION = """Write one file that stylizes pictures of any size wherever JAX is installed.
+_DESCRIPTION = """Write one file that stylizes pictures of any size wherever JAX or onnxruntime is.
 
 Examples:
   python infer.py export --output stylize.zip
   python infer.py export --output stylize.zip --weights mine.safetensors --platforms cpu cuda
+  python infer.py export --output stylize.onnx
+
+ONNX takes two more packages: pip install 'stylejax[onnx]'.
 """
 
 
@@ -20,12 +24,13 @@ class Options:
   """Options of `infer.py export`."""
 
   output: str
-  """File to write, ending in .zip: the program, weights inside, and manifest.json."""
+  """File to write, weights inside: .zip (for JAX: the program and manifest.json) or .onnx."""
   weights: str = "base"
   """base, which come with the package, or a .safetensors file of `train.py export`."""
-  platforms: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME [NAME ...]")] = (
-    "cpu", "cuda", "tpu")
-  """Of cpu, cuda, rocm, tpu: where the program shall run."""
+  platforms: Annotated[
+    tuple[str, ...] | None, tyro.conf.arg(
+      metavar="NAME [NAME ...]", help_behavior_hint="(default: cpu cuda tpu)")] = None
+  """Of cpu, cuda, rocm, tpu: where the program of a .zip shall run."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -44,8 +49,12 @@ def main(arguments: Sequence[str]) -> int:
   except (InputError, OSError) as error:
     print(f"error: {printable(error)}", file=sys.stderr)
     return 2
-  print(f"wrote {printable(options.output)} for {', '.join(manifest['platforms'])}: program of "
-        f"{manifest['bytes'] / 1e6:.2f} MB, SHA-256 {manifest['sha256'][:16]}…")
+  if "opset" in manifest:
+    print(f"wrote {printable(options.output)}, {os.path.getsize(options.output) / 1e6:.2f} MB: "
+          f"ONNX of opset {manifest['opset']}, run by onnxruntime on the CPU")
+  else:
+    print(f"wrote {printable(options.output)} for {', '.join(manifest['platforms'])}: program of "
+          f"{manifest['bytes'] / 1e6:.2f} MB, SHA-256 {manifest['sha256'][:16]}…")
   for size, difference in (manifest["max_difference"] or {}).items():
     print(f"  {size}: at most {difference:.1e} from stylejax.stylize")
   if manifest["max_difference"] is None:

@@ -69,11 +69,11 @@ def test_a_wrong_program_is_not_passed_off(exported, tiny_params):
     program = file.read("stylize.bin")
   other = jax.tree.map(lambda leaf: 1.01 * leaf, tiny_params)
   with pytest.raises(RuntimeError, match="found a difference of"):
-    exporting.differences(program, other, [(24, 17)])
+    exporting.differences(exporting.loaded(program), other, [(24, 17)])
 
 
 @pytest.mark.parametrize("change, message", [
-  ({"output": "a.bin"}, "found extension '.bin', expected .zip"),
+  ({"output": "a.bin"}, "found extension '.bin', expected .zip or .onnx"),
   ({"output": "no/a.zip"}, "found no such folder"),
   ({"platforms": ("cpu", "npu")}, "platforms: found npu, expected some of cpu"),
   ({"platforms": ()}, "platforms: found none"),
