@@ -32,6 +32,7 @@ def test_stylized_pictures_agree(params, rng, strength):
   np.testing.assert_allclose(back(found), expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_scores_agree(rng):
   params = stylejax.init_params(jax.random.key(3), stylejax.PRESETS["base"])
   picture = rng.random((2, 64, 64, 3), np.float32)
@@ -49,6 +50,7 @@ def test_perceptual_features_agree(rng):
     np.testing.assert_allclose(back(found[layer]), b, rtol=1e-4, atol=1e-4 * jnp.abs(b).max())
 
 
+@pytest.mark.slow
 def test_train_step_lowers_its_loss(rng):
   config = TransferConfig(batch=2, size=32, learning_rate=1e-3)
   params = stylejax.init_params(jax.random.key(0), stylejax.PRESETS["base"])

@@ -142,6 +142,7 @@ def test_every_command_end_to_end(folders, tmp_path, one_device, capsys):
     np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_newcomers_first_training_learns(tmp_path, one_device):
   """The command of README without folders: the package's own pictures, and a loss that falls."""
   assert train.main(["transfer", "--preset", "tiny", "--steps", "60", "--size", "32", "--batch",

@@ -20,6 +20,7 @@ CONFIGS = {
   "transfer-wasserstein": configs.TransferConfig(**COMMON, game="wasserstein"),
   "gan-hinge": configs.GanConfig(**COMMON, game="hinge", critic_steps=2),
 }
+SLOW = ("transfer-wasserstein", "gan-hinge")
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,8 @@ def run(config, vgg_params, count):
   return seen, jax.device_get(replicas.take_state(state))
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", [
+  pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in CONFIGS])
 def test_a_step_is_pure_and_changes_what_it_trains(name, vgg_params):
   config = CONFIGS[name]
   metrics, state = run(config, vgg_params, 2)
@@ -83,6 +85,7 @@ def test_losses_fall(name, vgg_params):
   assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
 
 
+@pytest.mark.slow
 def test_remat_changes_no_number(vgg_params):
   expected, state = run(CONFIGS["transfer"], vgg_params, 2)
   found, other = run(dataclasses.replace(CONFIGS["transfer"], remat=True), vgg_params, 2)
@@ -99,6 +102,7 @@ def test_frozen_parameters_and_seed_stay(vgg_params):
   np.testing.assert_array_equal(state.key, fresh.key)
 
 
+@pytest.mark.slow
 def test_transfer_without_adversary_leaves_the_discriminator(vgg_params):
   config = configs.TransferConfig(**COMMON, adversarial_weight=0.0)
   metrics, state = run(config, vgg_params, 1)
