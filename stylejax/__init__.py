@@ -4,6 +4,7 @@ import importlib
 
 # Where each public name lives. Looked up on first use: `infer.py --help` need not wait for JAX.
 _HOMES = {
+  "Edges": "models.edges",
   "FrameState": "sequence",
   "InputError": "errors",
   "ModelConfig": "models.config",
