@@ -250,7 +250,7 @@ def _painter(params, contents, frame, colours, tile, seamless, shard, on_part):
   """The way to paint contents of one group."""
   content = contents[0]
   if frame is not None and all(c.shape[0] <= frame[0] and c.shape[1] <= frame[1] for c in contents):
-    return painters.Framed(params, contents, frame, colours)
+    return painters.Framed(params, contents, frame, colours, jax.local_device_count())
   if seamless:
     return painters.Whole(params, content, colours, seamless)
   if shard:

@@ -77,20 +77,22 @@ class Whole:
 class Framed:
   """Pictures of any sizes in arrays of one size, a device for each; one program for all of them.
 
-  Takes no maps.
+  Takes no maps. With fewer pictures than devices the last is painted several times, since another
+  number would be another program.
   """
 
   def __init__(self, params: transfer.Params, contents: Sequence[np.ndarray],
-               frame: tuple[int, int], colours: Colours):
+               frame: tuple[int, int], colours: Colours, devices: int = 1):
     self._colours = colours
     self._sizes = [content.shape[:2] for content in contents]
     self._frame = frame
     stride = params.config.stride
-    framed = np.stack([_framed(content, frame, stride) for content in contents])
-    ends = np.array(self._sizes, np.int32)
+    places = np.minimum(np.arange(devices), len(contents) - 1)
+    framed = np.stack([_framed(content, frame, stride) for content in contents])[places]
+    ends = np.array(self._sizes, np.int32)[places]
     self._mesh = None
-    if len(contents) > 1:
-      self._mesh = jax.sharding.Mesh(jax.local_devices()[:len(contents)], ("pictures",))
+    if devices > 1:
+      self._mesh = jax.sharding.Mesh(jax.local_devices()[:devices], ("pictures",))
       framed, ends = jax.device_put((framed, ends), NamedSharding(self._mesh, P("pictures")))
       params = jax.device_put(params, NamedSharding(self._mesh, P()))
     self._params, self._framed, self._ends = params, framed, ends
@@ -103,8 +105,7 @@ class Framed:
     settings = self._colours.settings() if self._colours.colour else None
     painted = np.asarray(step(self._params, self._framed, self._ends, code, weights,
                               np.float32(strength), settings))
-    return [picture[:height, :width] for picture, (height, width) in zip(
-      painted, self._sizes, strict=True)]
+    return [picture[:height, :width] for picture, (height, width) in zip(painted, self._sizes)]
 
 
 def _framed(content: np.ndarray, frame: tuple[int, int], stride: int) -> np.ndarray:

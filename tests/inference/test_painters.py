@@ -45,14 +45,16 @@ def test_strips_and_shared_rows_are_the_whole(tiny_params, codes, kind, colours,
   np.testing.assert_allclose(shared, whole, atol=1e-4)
 
 
-@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("count, devices", [(1, 1), (3, 4)])
 @pytest.mark.parametrize("colours", [COLOURS, painters.Colours(0.7, moments=True)])
-def test_a_frame_is_never_seen(tiny_params, codes, colours, count):
+def test_a_frame_is_never_seen(tiny_params, codes, colours, count, devices):
   several = [content(height, width, seed) for seed, (height, width) in enumerate(
     ((44, 60), (61, 33), (64, 64)))][:count]
   for kind in ("one", "mixture"):
     asked = controls_of(kind, 0, 0)
-    framed = painters.Framed(tiny_params, several, (64, 64), colours).paint(codes, *asked)
+    framed = painters.Framed(tiny_params, several, (64, 64), colours, devices).paint(
+      codes, *asked)
+    assert len(framed) == count
     for picture, found in zip(several, framed, strict=True):
       whole, = painters.Whole(tiny_params, picture, colours).paint(codes, *asked)
       assert np.abs(found - 255 * whole).max() <= 0.51
