@@ -20,7 +20,7 @@ CONFIGS = {
   "transfer-wasserstein": configs.TransferConfig(**COMMON, game="wasserstein"),
   "gan-hinge": configs.GanConfig(**COMMON, game="hinge", critic_steps=2),
 }
-SLOW = ("transfer-wasserstein", "gan-hinge")
+SLOW = ("transfer-wasserstein", "gan-hinge", "gan")
 
 
 @pytest.fixture(scope="module")
