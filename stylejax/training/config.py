@@ -209,7 +209,8 @@ class TransferConfig(TrainConfig):
   workdir: Path = Path("runs/transfer")
   """Folder of the run."""
   init_from: Path | None = None
-  """Workdir of an autoencoder or transfer run whose newest weights to start from."""
+  """Weights to start from: the workdir of an autoencoder or transfer run (its newest), a file of
+  `train.py export`, or base, the shipped ones."""
   vgg: Path | None = None
   """A torchvision VGG16 state dict (.safetensors, or .pth) instead of the packaged VGG16."""
   style_repeat: int = 2

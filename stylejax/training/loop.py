@@ -20,10 +20,12 @@ from stylejax.data.shards import Joined
 from stylejax.data.sources import open_pictures, require_readable
 from stylejax.data.transforms import random_resized_crop
 from stylejax.errors import InputError
+from stylejax.inference.weights import load_pretrained
 from stylejax.training import checkpoint, config as configs, monitor, parallel
 from stylejax.training import preview, steps
 from stylejax.training.config import TrainConfig
 from stylejax.training.state import JUDGED, TRAINED, TrainState, init_state
+from stylejax.transfer import Params
 
 SAMPLES = Path(__file__).parent.parent / "assets" / "samples"
 _logger = logging.getLogger("stylejax")
@@ -56,7 +58,7 @@ def train(config: TrainConfig) -> None:
     raise InputError(f"--workdir: found a run at step {reached} in {config.workdir}, expected a "
                      "new folder, or --resume to go on")
   from_other = reached is None and getattr(config, "init_from", None)
-  other = load_run(config.init_from) if from_other else None
+  other = _load_weights(config.init_from) if from_other else None
   with checkpoint.Checkpoints(_workdir(config), keep=config.keep) as checkpoints:
     state, position = _start(config, command, checkpoints, other)
     state = state.replace(frozen=frozen)
@@ -200,24 +202,31 @@ def load_run(workdir: Path) -> tuple[dict, TrainState]:
     return found, checkpoints.restore(like)[0]
 
 
-def _with_weights_of(run: tuple[dict, TrainState], state: TrainState) -> TrainState:
-  """Takes over the averaged weights that another run has; keeps the rest as initialised."""
-  found, other = run
+def _load_weights(place: Path) -> tuple[str, Params]:
+  """(command, averaged weights) of a run's folder; of a weights file the command is "transfer"."""
+  if place.is_dir():
+    found, state = load_run(place)
+    return found["command"], state.ema_params
+  return "transfer", load_pretrained(place)
+
+
+def _with_weights_of(other: tuple[str, Params], state: TrainState) -> TrainState:
+  """Takes over the averaged weights that are there; keeps the rest as initialised."""
+  command, weights = other
   taken = {}
   for part in TRAINED["transfer"] + ("discriminator",):
-    theirs, ours = getattr(other.ema_params, part), getattr(state.params, part)
-    if theirs is None or (part == "discriminator" and found["command"] != "transfer"):
+    theirs, ours = getattr(weights, part), getattr(state.params, part)
+    if theirs is None or (part == "discriminator" and command != "transfer"):
       continue
-    if part == "generator" and found["command"] == "autoencoder":
+    if part == "generator" and command == "autoencoder":
       # An autoencoder never saw a style: of the generator it knows the decoder.
       theirs = {**ours, "decoder": theirs["decoder"]}
     if jax.tree.map(np.shape, theirs) != jax.tree.map(np.shape, ours):
-      raise InputError(
-        f"--init-from: found other sizes (preset {found['preset']}), expected those of this run")
+      raise InputError("--init-from: found other sizes, expected those of this run's preset")
     taken[part] = theirs
   if not taken:
-    raise InputError(f"--init-from: found a {found['command']} run, expected an autoencoder or "
-                     "transfer run")
+    raise InputError(f"--init-from: found the weights of a {command} run, expected those of an "
+                     "autoencoder or transfer run")
   return state.replace(params=state.params.replace(**taken),
                        ema_params=jax.tree.map(np.copy, state.ema_params.replace(**taken)))
 
