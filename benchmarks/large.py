@@ -3,7 +3,7 @@
     python -m benchmarks large --output docs/results/large.json
 
 Three things: a huge picture file to file in a process of its own, its memory and its time beside
-that of a picture of 1,024 × 1,024; the same picture whole and in strips; a folder of photos of many
+that of a picture of 1,024 × 1,024; the same picture whole and in tiles; a folder of photos of many
 sizes beside one of as many pixels in a single size.
 """
 
@@ -23,7 +23,7 @@ from PIL import Image
 from benchmarks import timing
 from stylejax import transfer
 from stylejax.compiler import fast_jit
-from stylejax.inference import painters, strips
+from stylejax.inference import painters, tiles
 from stylejax.inference.batch import stylize_files
 from stylejax.inference.weights import load_pretrained
 
@@ -41,8 +41,8 @@ class Options:
   """Of the huge picture, in pixels."""
   height: int = 8_000
   """Of the huge picture, in pixels."""
-  tile: float = 2
-  """Megapixels of a strip, as of `infer.py --tile`."""
+  tile: float = 0.5
+  """Megapixels of a tile, as of `infer.py --tile`."""
   pictures: int = 100
   """In the folder."""
   sizes: int = 30
@@ -98,14 +98,14 @@ def huge(options: Options, folder: Path) -> dict:
 
 
 def difference(params, code) -> dict:
-  """Largest difference between strips and the whole, at two sizes."""
+  """Largest difference between tiles and the whole, at two sizes."""
   found = {}
   for height, width in ((1100, 1536), (217, 301)):
     content = np.asarray(photo(height, width), np.float32) / 255
     whole, = painters.Whole(params, content, painters.Colours()).paint([code], None, np.float32(1))
     found[f"{width}×{height}"] = max(
       float(np.abs(rows - whole[row:row + len(rows)]).max())
-      for row, rows in strips.generate_strips(params, content, code, strip_pixels=20_000))
+      for row, rows in tiles.generate_tiled(params, content, code, tile_pixels=20_000))
   return found
 
 
@@ -160,7 +160,7 @@ def main(options: Options) -> None:
       "rows": [large | {"width": options.width, "height": options.height,
                         "seconds_per_megapixel": large["seconds"] / megapixels,
                         "whole_seconds_per_megapixel": whole / (1024**2 / 1e6)}],
-      "strips_difference": difference(params, code), "folder": many(options, folder)}
+      "tiles_difference": difference(params, code), "folder": many(options, folder)}
   timing.report("large", options, result, show=show)
 
 
@@ -170,8 +170,8 @@ def show(result: dict) -> None:
   print(f"{row['width']} × {row['height']}: {row['seconds']:.1f} s, peak {row['peak_gib']:.2f} GiB;"
         f" {row['seconds_per_megapixel']:.2f} s a megapixel, of a picture of 1024 × 1024 "
         f"{row['whole_seconds_per_megapixel']:.2f} s")
-  for size, apart in result["strips_difference"].items():
-    print(f"strips and the whole at {size}: {apart:.1e} apart")
+  for size, apart in result["tiles_difference"].items():
+    print(f"tiles and the whole at {size}: {apart:.1e} apart")
   print(f"{folder['different_sizes']} sizes: {folder['many_compilations']} compilations, "
         f"{folder['many_second_images_per_second']:.2f} images/s, "
         f"{folder['share_of_steady']:.2f} of a single size's")

@@ -18,7 +18,7 @@ import numpy as np
 from stylejax import transfer
 from stylejax.data.pictures import Picture, picture_size
 from stylejax.errors import InputError
-from stylejax.inference import buckets, painters, pictures, strips
+from stylejax.inference import buckets, painters, pictures, tiles
 from stylejax.inference.codes import Codes, style_scale
 from stylejax.inference.looks import Controls, plan_looks, plan_regions
 from stylejax.inference.plan import Job, check_number, plan_outputs
@@ -95,7 +95,7 @@ def stylize_files(
     style_size: shorter side in pixels at which a style is read; larger means larger strokes.
     size: shorter side in pixels to which the content is scaled before it is stylized, and so the
       output's; None keeps the content's own size.
-    tile: pixels that are computed at once, in millions: the picture is painted in strips of rows,
+    tile: pixels that are computed at once, in millions: the picture is painted in tiles,
       with the same result. None does so where the whole picture would not fit into memory.
     seamless: "x", "y" or "xy": the content goes on at the other side, and so do the outputs.
     shard: the rows of each picture are shared among this machine's devices. Otherwise each device
@@ -111,7 +111,7 @@ def stylize_files(
     share: (i, n) paints every n-th content only, from number i on, as one of n processes does.
     on_progress: called with the number of pictures done (or skipped) and their total.
     on_skip: called with one line for each file that is skipped.
-    on_part: called with the share of a picture in strips that is done, 0 to 1.
+    on_part: called with the share of a picture in tiles that is done, 0 to 1.
 
   Returns:
     The Report.
@@ -232,7 +232,7 @@ def _groups(jobs: Sequence[Job], size: int | None, config: ModelConfig) -> list[
       with contextlib.suppress(InputError):  # told when the picture itself is read
         side = picture_size(job.content)[::-1]
         side = side if size is None else pictures.fit_shorter_side(*side, int(size))
-        if strips.fits(side, config) and min(side) >= transfer.MIN_SIDE:
+        if tiles.fits(side, config) and min(side) >= transfer.MIN_SIDE:
           sizes[job] = side
   frames = buckets.plan(sizes.values(), stride=config.stride)
   at_once = jax.local_device_count()
@@ -255,10 +255,10 @@ def _painter(params, contents, frame, colours, tile, seamless, shard, on_part):
     return painters.Whole(params, content, colours, seamless)
   if shard:
     return painters.Shared(params, content, colours)
-  if tile is None and strips.fits(content.shape, params.config):
+  if tile is None and tiles.fits(content.shape, params.config):
     return painters.Whole(params, content, colours)
-  pixels = strips.STRIP_PIXELS if tile is None else int(tile * 1_000_000)
-  return painters.Strips(params, content, colours, pixels, on_part)
+  pixels = tiles.TILE_PIXELS if tile is None else int(tile * 1_000_000)
+  return painters.Tiled(params, content, colours, pixels, on_part)
 
 
 def _read_ahead(

@@ -93,7 +93,7 @@ class Options:
     "Shorter side of the output: the content is scaled to it, up or down, and then painted.",
     "PIXELS", "(default: the content's own)")] = None
   tile: Annotated[float | None, option(
-    "Paint in strips of about so many megapixels: the same picture in less memory.", "NUMBER",
+    "Paint in tiles of about so many megapixels: the same picture in less memory.", "NUMBER",
     "(default: where memory is short)")] = None
   seamless: Annotated[Literal["x", "y", "xy"] | None, tyro.conf.arg(
     help="The content goes on at its other side, and so does the output: x for panoramas of 360 "

@@ -1,4 +1,4 @@
-"""Ways to paint contents: whole, several of one shape, in strips, or on several devices.
+"""Ways to paint contents: whole, several of one shape, in tiles, or on several devices.
 
 Each has `paint(codes, weights, strength)`, gives what `stylejax.stylize` gives, a list with a
 picture for each content, and applies the colours. Which one a run takes is decided in batch.py.
@@ -16,7 +16,7 @@ from jax.sharding import NamedSharding, PartitionSpec as P
 from stylejax import controls, transfer
 from stylejax.compiler import fast_jit
 from stylejax.data.pictures import as_float
-from stylejax.inference import pictures, strips
+from stylejax.inference import pictures, tiles
 from stylejax.inference.styles import stack
 from stylejax.inference.traces import compiled_step
 from stylejax.models.edges import Edges
@@ -151,13 +151,13 @@ def _unit(content: jax.Array) -> jax.Array:
   return content.astype(jnp.float32) / 255 if content.dtype == jnp.uint8 else content
 
 
-class Strips:
-  """One picture in strips of rows: `stylejax.inference.strips`."""
+class Tiled:
+  """One picture in tiles: `stylejax.inference.tiles`."""
 
   def __init__(self, params: transfer.Params, content: np.ndarray, colours: Colours,
-               strip_pixels: int, on_part: Callable[[float], None] = lambda share: None):
+               tile_pixels: int, on_part: Callable[[float], None] = lambda share: None):
     self._params, self._content, self._colours = params, content, colours
-    self._strip_pixels, self._on_part = strip_pixels, on_part
+    self._tile_pixels, self._on_part = tile_pixels, on_part
 
   def paint(self, codes: Sequence[transfer.StyleCode], weights: np.ndarray | None,
             strength: np.ndarray) -> list[np.ndarray]:
@@ -168,16 +168,16 @@ class Strips:
     several = shares is not None or colours.colour
     output = np.zeros(content.shape, np.float32 if several else content.dtype)
     for number, (vector, amount) in enumerate(zip(vectors, strengths)):
-      for row, rows in strips.generate_strips(
+      for row, rows in tiles.generate_tiled(
           self._params, content, transfer.StyleCode((), vector), strength=amount,
-          strip_pixels=self._strip_pixels,
+          tile_pixels=self._tile_pixels,
           on_progress=lambda part, number=number: self._on_part((number + part) / len(vectors))):
         place = slice(row, row + len(rows))
         if shares is not None:
           rows = output[place] + shares[number, place, :, None] * rows
         output[place] = _like(rows, output)
     if colours.colour:
-      strips.keep_colours(output, content, **colours.settings())
+      tiles.keep_colours(output, content, **colours.settings())
     return [_like(output, content)]
 
 
@@ -206,7 +206,7 @@ class Shared:
         self._params, self._framed, self._inside, vector, amount))[:height, :width]
       output += painted if shares is None else shares[number, ..., None] * painted
     if self._colours.colour:
-      strips.keep_colours(output, self._content, **self._colours.settings())
+      tiles.keep_colours(output, self._content, **self._colours.settings())
     return [output]
 
 

@@ -33,14 +33,14 @@ def controls_of(kind, height, width):
 
 @pytest.mark.parametrize("kind", ["one", "mixture", "regions", "strengths"])
 @pytest.mark.parametrize("colours", [COLOURS, painters.Colours(0.7, moments=True)])
-def test_strips_and_shared_rows_are_the_whole(tiny_params, codes, kind, colours, monkeypatch):
-  monkeypatch.setattr("stylejax.inference.strips.STRIP_PIXELS", 1500)
+def test_tiles_and_shared_rows_are_the_whole(tiny_params, codes, kind, colours, monkeypatch):
+  monkeypatch.setattr("stylejax.inference.tiles.TILE_PIXELS", 1500)
   picture, asked = content(135, 53), controls_of(kind, 135, 53)
   whole, = painters.Whole(tiny_params, picture, colours).paint(codes, *asked)
-  strips, = painters.Strips(tiny_params, picture, colours, 1500).paint(codes, *asked)
+  tiled, = painters.Tiled(tiny_params, picture, colours, 1500).paint(codes, *asked)
   shared, = painters.Shared(tiny_params, picture, colours).paint(codes, *asked)
-  assert strips.dtype == np.uint8
-  assert np.abs(strips - 255 * whole).max() <= 0.51
+  assert tiled.dtype == np.uint8
+  assert np.abs(tiled - 255 * whole).max() <= 0.51
   # Spreads of colours are matched through sums of 7,155 pixels.
   np.testing.assert_allclose(shared, whole, atol=1e-4)
 
@@ -67,14 +67,14 @@ def test_a_seamless_picture_of_any_size_keeps_it(tiny_params, codes):
 
 
 def test_colours_are_kept_by_parts_as_by_the_whole(monkeypatch):
-  monkeypatch.setattr("stylejax.inference.strips.STRIP_PIXELS", 500)
+  monkeypatch.setattr("stylejax.inference.tiles.TILE_PIXELS", 500)
   rng = np.random.default_rng(0)
   painted, kept = rng.random((2, 60, 40, 3), np.float32) * np.linspace(0, 1, 60)[:, None, None]
   painted, kept = np.float32(painted), np.float32(kept)
   for mode in (None, np.float32(1)):
     expected = controls.preserve_colour(painted, kept, 0.5, mode=mode)
     found = painted.copy()
-    painters.strips.keep_colours(found, kept, colour=np.float32(0.5), mode=mode)
+    painters.tiles.keep_colours(found, kept, colour=np.float32(0.5), mode=mode)
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 

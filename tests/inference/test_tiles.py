@@ -1,11 +1,11 @@
-"""Painting in strips: the same picture as at once, whatever the cuts."""
+"""Painting in tiles: the same picture as at once, whatever the cuts."""
 
 import jax
 import numpy as np
 import pytest
 
 from stylejax import transfer
-from stylejax.inference import strips
+from stylejax.inference import tiles
 
 
 @pytest.fixture(scope="module")
@@ -19,12 +19,12 @@ def painted(tiny_params):
   return content, code, np.asarray(whole)
 
 
-@pytest.mark.parametrize("pixels, in_files", [(4_000, False), (30_000, True)])
-def test_strips_are_the_whole(pixels, in_files, painted, tiny_params, tmp_path):
+@pytest.mark.parametrize("pixels, in_files", [(4_000, False), (8_000, True)])
+def test_tiles_are_the_whole(pixels, in_files, painted, tiny_params, tmp_path):
   content, code, whole = painted
   found, shares = np.full_like(whole, np.nan), []
-  parts = strips.generate_strips(
-    tiny_params, content, code, strength=0.8, strip_pixels=pixels,
+  parts = tiles.generate_tiled(
+    tiny_params, content, code, strength=0.8, tile_pixels=pixels,
     folder=tmp_path if in_files else None, on_progress=shares.append)
   rows = []
   for row, part in parts:
@@ -39,15 +39,15 @@ def test_strips_are_the_whole(pixels, in_files, painted, tiny_params, tmp_path):
 def test_the_content_may_be_written_over(painted, tiny_params):
   content, code, whole = painted
   buffer = content.copy()
-  for row, part in strips.generate_strips(
-      tiny_params, buffer, code, strength=0.8, strip_pixels=30_000):
+  for row, part in tiles.generate_tiled(
+      tiny_params, buffer, code, strength=0.8, tile_pixels=30_000):
     buffer[row:row + len(part)] = part
   np.testing.assert_allclose(buffer, whole, atol=1e-5)
 
 
 @pytest.mark.parametrize("height, rows, halo", [(40, 9, 2), (41, 5, 1), (7, 9, 2), (16, 6, 2)])
 def test_windows_meet_and_are_of_one_size(height, rows, halo):
-  found = strips.windows(height, rows, halo)
+  found = tiles.windows(height, rows, halo)
   assert found[0].first == 0 and found[-1].last == height
   assert [w.last for w in found[:-1]] == [w.first for w in found[1:]]
   assert {w.stop - w.start for w in found} == {min(rows, height)}
@@ -59,7 +59,7 @@ def test_windows_meet_and_are_of_one_size(height, rows, halo):
 
 def test_moments_of_parts_are_those_of_the_whole(rng):
   x = 5 + rng.random((30, 4))
-  moments = strips.Moments()
+  moments = tiles.Moments()
   for part in np.split(x, [3, 17]):
     moments.add(len(part), part.mean(0), np.square(part - part.mean(0)).sum(0))
   mean, std = moments.mean_and_std(eps=0)
@@ -68,7 +68,7 @@ def test_moments_of_parts_are_those_of_the_whole(rng):
 
 
 def test_memory_decides(monkeypatch, tiny_params):
-  monkeypatch.setattr(strips, "memory_available", lambda: 2**30)
-  assert strips.fits((512, 512, 3), tiny_params.config)
-  assert not strips.fits((8_000, 12_000, 3), tiny_params.config)
-  assert strips.memory_available() == 2**30
+  monkeypatch.setattr(tiles, "memory_available", lambda: 2**30)
+  assert tiles.fits((512, 512, 3), tiny_params.config)
+  assert not tiles.fits((8_000, 12_000, 3), tiny_params.config)
+  assert tiles.memory_available() == 2**30

@@ -1,14 +1,15 @@
-"""Pictures larger than memory: painted in strips of rows, with the moments of the whole picture.
+"""Pictures larger than memory: painted in tiles, with the moments of the whole picture.
 
 The only thing in the nets that looks further than a few pixels are the channel moments by which
 `blocks.modulate` moves a layer. So the decoder runs stage by stage (`autoencoder.stages`), each
-over all strips of the picture, and adds up the moments of what it makes before the next stage
-starts. Nothing is computed twice but the rows where strips meet, and the result is that of the
+over all tiles of the picture, and adds up the moments of what it makes before the next stage
+starts. Nothing is computed twice but the pixels where tiles meet, and the result is that of the
 whole picture up to rounding. Maps between stages lie in memory or in files.
 """
 
 import dataclasses
 import functools
+import math
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -25,39 +26,48 @@ from stylejax.inference.pictures import as_bytes
 from stylejax.models import autoencoder, blocks, gan
 from stylejax.models.config import ModelConfig
 
-STRIP_PIXELS = 2_000_000
-"""Pixels of the picture in a strip, about: what is computed at once."""
+TILE_PIXELS = 500_000
+"""Pixels of the picture in a tile, about: what is computed at once. The maps of so many fit into
+memory that the process keeps; with those of a million, the system hands out every page anew."""
 
 
-class Rows:
-  """A float32 map [H, W, C], written and read by rows, in memory or in a file without a name."""
+class Map:
+  """A float32 map [H, W, C], written and read by rectangles, in memory or in a nameless file."""
 
   def __init__(self, shape: tuple[int, int, int], folder: Path | None):
     self.shape = shape
-    self._row_bytes = shape[1] * shape[2] * 4
     self._file = None if folder is None else tempfile.TemporaryFile(dir=folder)
     self._array = np.empty(shape, np.float32) if folder is None else None
 
-  def __setitem__(self, rows: slice, values: np.ndarray) -> None:
+  def __setitem__(self, place: tuple[slice, slice], values: np.ndarray) -> None:
     if self._array is not None:
-      self._array[rows] = values
+      self._array[place] = values
       return
-    data = memoryview(np.ascontiguousarray(values, np.float32)).cast("B")
-    start = rows.start * self._row_bytes
-    while data:
-      written = os.pwrite(self._file.fileno(), data, start)
-      data, start = data[written:], start + written
+    for start, row in zip(self._starts(place), values):
+      data = memoryview(np.ascontiguousarray(row, np.float32)).cast("B")
+      while data:
+        written = os.pwrite(self._file.fileno(), data, start)
+        data, start = data[written:], start + written
 
-  def __getitem__(self, rows: slice) -> np.ndarray:
+  def __getitem__(self, place: tuple[slice, slice]) -> np.ndarray:
     if self._array is not None:
-      return self._array[rows]
-    out = np.empty((rows.stop - rows.start, *self.shape[1:]), np.float32)
+      return self._array[place]
+    rows, columns = place
     # Not mapped into memory: pages of a mapping would count as this process's.
-    data, start = memoryview(out).cast("B"), rows.start * self._row_bytes
-    while data:
-      read = os.preadv(self._file.fileno(), [data], start)
-      data, start = data[read:], start + read
+    out = np.empty((rows.stop - rows.start, columns.stop - columns.start, self.shape[2]),
+                   np.float32)
+    for start, row in zip(self._starts(place), out):
+      data = memoryview(row).cast("B")
+      while data:
+        read = os.preadv(self._file.fileno(), [data], start)
+        data, start = data[read:], start + read
     return out
+
+  def _starts(self, place: tuple[slice, slice]) -> Iterator[int]:
+    """Where in the file each row of a rectangle starts, in bytes."""
+    rows, columns = place
+    for row in range(rows.start, rows.stop):
+      yield (row * self.shape[1] + columns.start) * self.shape[2] * 4
 
   def close(self) -> None:
     """Gives the memory or the file back."""
@@ -68,7 +78,7 @@ class Rows:
 
 @dataclasses.dataclass
 class Moments:
-  """Count, mean and sum of squared deviations of each channel, float64; grows strip by strip."""
+  """Count, mean and sum of squared deviations of each channel, float64; grows tile by tile."""
 
   count: float = 0.0
   mean: np.ndarray | float = 0.0
@@ -76,7 +86,7 @@ class Moments:
 
   def add(self, count: float, mean: np.ndarray, deviation: np.ndarray) -> None:
     """Takes in another part (Chan et al. 1983, "Algorithms for Computing the Sample Variance")."""
-    mean, deviation = np.asarray(mean, np.float64), np.asarray(deviation, np.float64)
+    count, mean, deviation = (np.asarray(x, np.float64) for x in (count, mean, deviation))
     both, step = self.count + count, mean - self.mean
     self.mean = self.mean + step * (count / both)
     self.deviation = self.deviation + deviation + step**2 * (self.count * count / both)
@@ -90,32 +100,44 @@ class Moments:
 
 @dataclasses.dataclass(frozen=True)
 class Window:
-  """Rows that a strip reads, and those of its own that are right: all but what lies at a cut."""
+  """Rows or columns that a tile reads, and those that come out right: all but at a cut."""
 
   start: int
   stop: int
   first: int
   last: int
 
+  def read(self, scale: int) -> slice:
+    """What is read, of a map with `scale` rows for each of these."""
+    return slice(self.start * scale, self.stop * scale)
 
-def windows(height: int, rows: int, halo: int) -> list[Window]:
-  """Cuts so many rows into strips of at most `rows`, all of one size so that one program does.
+  def right(self, scale: int) -> slice:
+    """What is right, likewise, counted from the whole's start."""
+    return slice(self.first * scale, self.last * scale)
+
+  def own(self, scale: int) -> slice:
+    """What is right, likewise, counted from the tile's start."""
+    return slice((self.first - self.start) * scale, (self.last - self.start) * scale)
+
+
+def windows(length: int, size: int, halo: int) -> list[Window]:
+  """Cuts rows or columns into windows of at most `size`, all of one size so that one program does.
 
   Args:
-    height: rows in all.
-    rows: rows that a strip reads, more than twice the halo.
+    length: rows in all.
+    size: rows that a window reads, more than twice the halo.
     halo: rows at a cut that come out wrong.
 
   Returns:
-    Strips in order, whose right rows make up the whole.
+    Windows in order, whose right rows make up the whole.
   """
-  if height <= rows:
-    return [Window(0, height, 0, height)]
+  if length <= size:
+    return [Window(0, length, 0, length)]
   found, done = [], 0
-  while done < height:
-    start = min(max(0, done - halo), height - rows)
-    last = height if start + rows == height else start + rows - halo
-    found.append(Window(start, start + rows, done, last))
+  while done < length:
+    start = min(max(0, done - halo), length - size)
+    last = length if start + size == length else start + size - halo
+    found.append(Window(start, start + size, done, last))
     done = last
   return found
 
@@ -151,24 +173,24 @@ def _map_bytes(config: ModelConfig, pixels: int) -> float:
   return 8 * pixels * sum(w / 4 ** (i + 1) for i, w in enumerate(config.content_widths))
 
 
-def generate_strips(
+def generate_tiled(
     params: transfer.Params,
     content: np.ndarray,
     style_code: transfer.StyleCode,
     *,
     strength: float = 1.0,
-    strip_pixels: int = STRIP_PIXELS,
+    tile_pixels: int = TILE_PIXELS,
     folder: Path | None = None,
     on_progress: Callable[[float], None] = lambda share: None,
 ) -> Iterator[tuple[int, np.ndarray]]:
-  """`generate(params, encode_content(params, content), style_code)` in strips, from top to bottom.
+  """`generate(params, encode_content(params, content), style_code)` in tiles, from top to bottom.
 
   Args:
     params: needs content_encoder and generator.
     content: [H, W, 3] float32 in [0, 1] or uint8, on the host.
     style_code: of one picture.
     strength: 0 to 2.
-    strip_pixels: pixels of the picture that are computed at once; it decides on the memory.
+    tile_pixels: pixels of the picture that are computed at once; it decides on the memory.
     folder: where files of maps go, without names, gone when this ends; None keeps them in memory
       if there is enough, else they go to the system's folder for such files. They take about 80
       bytes a pixel of preset `base`; in float16 the result would be off by up to 1.4e-3.
@@ -189,39 +211,42 @@ def generate_strips(
     raise ValueError(f"content: found {width}×{height} pixels, expected at least "
                      f"{transfer.MIN_SIDE} a side")
   padded = tuple(-(-side // config.stride) * config.stride for side in (height, width))
+  side = max(config.stride, math.isqrt(tile_pixels) // config.stride * config.stride)
   all_stages = autoencoder.stages(config)
   targets = dict(zip(autoencoder.modulated_maps(config), _targets(
     params, jnp.asarray(style_code.vector)), strict=True))
   depth = {f"level{i}": i for i in range(len(config.content_widths))}
   for stage in all_stages:
     depth[stage.output] = depth[stage.inputs[0]] if stage.fine is None else depth[stage.fine]
-  cells = max(config.stride, strip_pixels // padded[1] // config.stride * config.stride)
-  work = _work(config, all_stages, depth)
-  done = 0.0
-  maps: dict[str, Rows] = {}
+  progress = _Progress(_work(config, all_stages, depth), on_progress)
+  maps: dict[str, Map] = {}
   moments: dict[str, Moments] = {}
 
   def keep(name: str, channels: int) -> None:
     scale = 2 ** (depth[name] + 1)
-    maps[name] = Rows((padded[0] // scale, padded[1] // scale, channels), folder)
+    maps[name] = Map((padded[0] // scale, padded[1] // scale, channels), folder)
     moments[name] = Moments()
 
   try:
     for level, channels in enumerate(config.content_widths):
       keep(f"level{level}", channels)
-    halo = _encoder_halo(config)
-    for window in windows(padded[0], cells + 2 * halo, halo):
-      rows = np.arange(window.start, window.stop)
-      columns = np.arange(padded[1])
-      part = as_float(content[_mirrored(rows, height)][:, _mirrored(columns, width)])
-      edges = np.array([window.first - window.start, window.last - window.start], np.int32)
-      for level, (made, found) in enumerate(_encode(params, part, edges)):
-        name, scale = f"level{level}", 2 ** (level + 1)
-        first, last = edges // scale
-        maps[name][window.first // scale:window.last // scale] = np.asarray(made[first:last])
+
+    stride = config.stride
+
+    def encode(rows: Window, columns: Window):
+      part = content[np.ix_(_mirrored(rows.read(stride), height),
+                            _mirrored(columns.read(stride), width))]
+      return _encode(params, as_float(part), _edges(rows, columns, stride))
+
+    cells = tuple(length // stride for length in padded)
+    for rows, columns, made in _in_tiles(
+        encode, cells, side // stride, _encoder_halo(config) // stride):
+      for level, (features, found) in enumerate(made):
+        name, factor = f"level{level}", stride // 2 ** (level + 1)
+        maps[name][rows.right(factor), columns.right(factor)] = np.asarray(features)[
+          rows.own(factor), columns.own(factor)]
         moments[name].add(*found)
-      done += work[0] * (window.last - window.first) / padded[0]
-      on_progress(done)
+      progress.add(0, rows, columns, cells)
 
     for number, stage in enumerate(all_stages):
       final = stage.output == "picture"
@@ -230,25 +255,31 @@ def generate_strips(
                 for name in needed]
       if not final:
         keep(stage.output, config.content_widths[depth[stage.output]])
-      coarse = maps[stage.inputs[0]]
-      scale = 2 ** (depth[stage.inputs[0]] + 1)
-      # Rows of the output for a row of the coarsest input.
+      coarse = maps[stage.inputs[0]].shape[:2]
+      # Rows of each map for a row of the coarsest input, and of the output.
+      factors = [maps[name].shape[0] // coarse[0] for name in needed]
       finer = 1 if stage.fine is None and not final else 2
-      for window in windows(coarse.shape[0], max(1, cells // scale) + 2, 1):
-        parts = [maps[name][window.start * factor:window.stop * factor]
-                 for name in needed
-                 for factor in [maps[name].shape[0] // coarse.shape[0]]]
-        first, last = (finer * (row - window.start) for row in (window.first, window.last))
-        made, found = _run_stage(params, number, parts, affine, np.array([first, last], np.int32))
-        made = np.asarray(made[first:last])
-        start = finer * window.first
+
+      def run(rows: Window, columns: Window, number=number, needed=needed, affine=affine,
+              factors=factors, finer=finer):
+        parts = [maps[name][rows.read(factor), columns.read(factor)]
+                 for name, factor in zip(needed, factors)]
+        return _run_stage(params, number, parts, affine, _edges(rows, columns, finer))
+
+      band = None
+      for rows, columns, (made, found) in _in_tiles(
+          run, coarse, side // 2 ** (depth[stage.inputs[0]] + 1), 1):
+        made = np.asarray(made)[rows.own(finer), columns.own(finer)]
         if final:
-          yield start, made[:height - start, :width]
+          if columns.first == 0:
+            band = np.empty((made.shape[0], padded[1], 3), np.float32)
+          band[:, columns.right(finer)] = made
+          if columns.last == coarse[1]:
+            yield finer * rows.first, band[:height - finer * rows.first, :width]
         else:
-          maps[stage.output][start:start + len(made)] = made
+          maps[stage.output][rows.right(finer), columns.right(finer)] = made
           moments[stage.output].add(*found)
-        done += work[number + 1] * (window.last - window.first) / coarse.shape[0]
-        on_progress(min(done, 1.0))
+        progress.add(number + 1, rows, columns, coarse)
       for name in needed:
         if not any(name in (*later.inputs, later.fine) for later in all_stages[number + 1:]):
           maps.pop(name).close()
@@ -257,16 +288,50 @@ def generate_strips(
       kept.close()
 
 
+def _in_tiles(work: Callable, shape: tuple[int, int], side: int, halo: int) -> Iterator[tuple]:
+  """(rows, columns, work(rows, columns)) for tiles of that side; each is started one ahead.
+
+  While one is fetched and written and the next but one is read, the next is computed.
+  """
+  ahead = None
+  for rows in windows(shape[0], max(1, side) + 2 * halo, halo):
+    for columns in windows(shape[1], max(1, side) + 2 * halo, halo):
+      started = rows, columns, work(rows, columns)
+      if ahead is not None:
+        yield ahead
+      ahead = started
+  yield ahead
+
+
+class _Progress:
+  """Adds up the shares of the work that tiles are."""
+
+  def __init__(self, shares: list[float], report: Callable[[float], None]):
+    self._shares, self._report, self._done = shares, report, 0.0
+
+  def add(self, number: int, rows: Window, columns: Window, shape: tuple[int, int]) -> None:
+    """A tile of a map of that shape, of the so many-th part of the work."""
+    part = (rows.last - rows.first) * (columns.last - columns.first) / (shape[0] * shape[1])
+    self._done += self._shares[number] * part
+    self._report(min(self._done, 1.0))
+
+
+def _edges(rows: Window, columns: Window, scale: int) -> np.ndarray:
+  """[[first row, row after the last], the same of columns] that are right, in the tile."""
+  return np.array([[cut.start, cut.stop] for cut in (rows.own(scale), columns.own(scale))],
+                  np.int32)
+
+
 def keep_colours(painted: np.ndarray, content: np.ndarray, *, colour: float,
                  mode: float | None) -> None:
-  """`stylejax.preserve_colour` in place, on so many rows at a time as STRIP_PIXELS allow.
+  """`stylejax.preserve_colour` in place, on so many rows at a time as TILE_PIXELS allow.
 
   Args:
     painted, content: [H, W, 3], float32 in [0, 1] or uint8.
     colour, mode: as `preserve_colour` takes them.
   """
   height, width = content.shape[:2]
-  step = max(1, STRIP_PIXELS // width)
+  step = max(1, TILE_PIXELS // width)
   places = [slice(row, min(row + step, height)) for row in range(0, height, step)]
   moments = None
   if mode is not None:
@@ -295,8 +360,9 @@ _part_moments = fast_jit(controls.colour_moments)
 _preserve_colour = fast_jit(controls.preserve_colour)
 
 
-def _mirrored(places: np.ndarray, size: int) -> np.ndarray:
+def _mirrored(cut: slice, size: int) -> np.ndarray:
   """Indices of reflect padding at the end: size, size + 1, ... are size − 2, size − 3, ..."""
+  places = np.arange(cut.start, cut.stop)
   return np.where(places < size, places, 2 * (size - 1) - places)
 
 
@@ -327,9 +393,9 @@ def _targets(params: transfer.Params, vector: jax.Array):
 
 
 @fast_jit
-def _encode(params: transfer.Params, rows: jax.Array, edges: jax.Array):
+def _encode(params: transfer.Params, pixels: jax.Array, edges: jax.Array):
   """For each level (map [h, w, C], moments between the edges)."""
-  levels = transfer.encode_content(params, rows).levels
+  levels = transfer.encode_content(params, pixels).levels
   return [(level, _moments(level, edges // 2 ** (i + 1))) for i, level in enumerate(levels)]
 
 
@@ -349,10 +415,10 @@ def _run_stage(params: transfer.Params, number: int, maps, affine, edges: jax.Ar
 
 
 def _moments(x: jax.Array, edges: jax.Array):
-  """(count, mean [C], sum of squared deviations [C]) of the rows from edges[0] to edges[1]."""
-  rows = jnp.arange(x.shape[0])
-  mask = ((rows >= edges[0]) & (rows < edges[1])).astype(jnp.float32)[:, None, None]
-  count = (edges[1] - edges[0]).astype(jnp.float32) * x.shape[1]
-  x = x.astype(jnp.float32)
-  mean = (mask * x).sum((0, 1), keepdims=True) / count
-  return count, mean[0, 0], (mask * jnp.square(x - mean)).sum((0, 1))
+  """(count, mean [C], sum of squared deviations [C]) of the pixels between the edges; one pass."""
+  inside = [(jnp.arange(side) >= first) & (jnp.arange(side) < last)
+            for side, (first, last) in zip(x.shape, edges)]
+  x = jnp.where((inside[0][:, None] & inside[1][None])[..., None], x.astype(jnp.float32), 0.0)
+  count = jnp.prod(edges[:, 1] - edges[:, 0]).astype(jnp.float32)
+  mean = x.sum((0, 1)) / count
+  return count, mean, jnp.maximum(jnp.square(x).sum((0, 1)) - count * jnp.square(mean), 0.0)
