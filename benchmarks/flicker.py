@@ -10,13 +10,12 @@ import json
 import sys
 from pathlib import Path
 
-import jax
 import numpy as np
 import tyro
 
 from benchmarks.timing import at_least, machine
 from stylejax import sequence, transfer
-from stylejax.compiler import compiler_options
+from stylejax.compiler import fast_jit
 from stylejax.data.pictures import read_picture
 from stylejax.errors import InputError
 from stylejax.inference import pictures
@@ -84,7 +83,7 @@ def paint(params: transfer.Params, frames: list[np.ndarray], style_code, memory:
 
 @functools.cache
 def _jit(function):
-  return jax.jit(function, compiler_options=compiler_options())
+  return fast_jit(function)
 
 
 def measure(options: Options) -> dict[str, dict[str, float]]:

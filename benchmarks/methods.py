@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from benchmarks.pairs import Pair, eight_bits, read, sha256
 from stylejax import transfer
-from stylejax.compiler import compiler_options
+from stylejax.compiler import fast_jit
 from stylejax.data.pictures import Picture, read_picture
 from stylejax.errors import InputError
 from stylejax.inference.optimise import optimize_image
@@ -100,7 +100,7 @@ def optimised_methods(
   """
   if not schedule:
     return {}
-  run = jax.jit(optimize_image, compiler_options=compiler_options())
+  run = fast_jit(optimize_image)
 
   def paint(pair: Pair) -> np.ndarray:
     content, style = read(pair.content), read(pair.style)
@@ -132,12 +132,12 @@ def our_methods(
 def our_painter(params: transfer.Params) -> OurPainter:
   """Paints any content in the style of a pair, which is read at a shorter side of STYLE_SIZE."""
   # Two functions: contents and styles each come in few shapes, their combinations in many.
-  encode_style = jax.jit(transfer.encode_style, compiler_options=compiler_options())
-  generate = jax.jit(
-    lambda params, content, code, strength: transfer.generate(
-      params, transfer.encode_content(params, content), code, strength=strength
-    ), compiler_options=compiler_options()
-  )
+  encode_style = fast_jit(transfer.encode_style)
+
+  @fast_jit
+  def generate(params, content, code, strength):
+    content_code = transfer.encode_content(params, content)
+    return transfer.generate(params, content_code, code, strength=strength)
 
   def paint(pair: Pair, content: np.ndarray, strength: float) -> np.ndarray:
     code = encode_style(params, style_pixels(read_picture(pair.style), STYLE_SIZE))

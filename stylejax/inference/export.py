@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from stylejax import transfer
-from stylejax.compiler import compiler_options
+from stylejax.compiler import fast_jit
 from stylejax.data.pictures import read_picture
 from stylejax.errors import InputError
 from stylejax.inference import pictures
@@ -232,7 +232,7 @@ def differences(
   Raises:
     RuntimeError: one is larger than rounding explains, or no number.
   """
-  ours = jax.jit(transfer.stylize, compiler_options=compiler_options())
+  ours = fast_jit(transfer.stylize)
   photo, painting = (read_picture(_SAMPLES / name) for name in (
     "content/cat.jpg", "style/great_wave.jpg"))
   found = {}

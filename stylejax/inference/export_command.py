@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import sys
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -36,27 +35,26 @@ class Options:
 def main(arguments: Sequence[str]) -> int:
   """Runs the command and returns its exit status."""
   options = tyro.cli(Options, prog="infer.py export", description=_DESCRIPTION, args=arguments)
-  from stylejax.errors import InputError
   from stylejax.inference.compilation import enable_cache
+  from stylejax.inference.console import exit_status
   from stylejax.inference.export import export
   from stylejax.inference.files import printable
   from stylejax.inference.weights import load_pretrained
 
-  enable_cache()
-  try:
+  def work() -> int:
+    enable_cache()
     params = load_pretrained(options.weights)
     manifest = export(params, options.output, platforms=options.platforms)
-  except (InputError, OSError) as error:
-    print(f"error: {printable(error)}", file=sys.stderr)
-    return 2
-  if "opset" in manifest:
-    print(f"wrote {printable(options.output)}, {os.path.getsize(options.output) / 1e6:.2f} MB: "
-          f"ONNX of opset {manifest['opset']}, run by onnxruntime on the CPU")
-  else:
-    print(f"wrote {printable(options.output)} for {', '.join(manifest['platforms'])}: program of "
-          f"{manifest['bytes'] / 1e6:.2f} MB, SHA-256 {manifest['sha256'][:16]}…")
-  for size, difference in (manifest["max_difference"] or {}).items():
-    print(f"  {size}: at most {difference:.1e} from stylejax.stylize")
-  if manifest["max_difference"] is None:
-    print("  not compared with stylejax.stylize: it doesn't run on this machine's platform")
-  return 0
+    if "opset" in manifest:
+      print(f"wrote {printable(options.output)}, {os.path.getsize(options.output) / 1e6:.2f} MB: "
+            f"ONNX of opset {manifest['opset']}, run by onnxruntime on the CPU")
+    else:
+      print(f"wrote {printable(options.output)} for {', '.join(manifest['platforms'])}: program of "
+            f"{manifest['bytes'] / 1e6:.2f} MB, SHA-256 {manifest['sha256'][:16]}…")
+    for size, difference in (manifest["max_difference"] or {}).items():
+      print(f"  {size}: at most {difference:.1e} from stylejax.stylize")
+    if manifest["max_difference"] is None:
+      print("  not compared with stylejax.stylize: it doesn't run on this machine's platform")
+    return 0
+
+  return exit_status(work)

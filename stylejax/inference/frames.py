@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from stylejax.data.pictures import IMAGE_SUFFIXES, read_frames, read_picture
+from stylejax.data.pictures import IMAGE_SUFFIXES, as_float, read_frames, read_picture
 from stylejax.errors import InputError
 from stylejax.inference import pictures
 from stylejax.inference.files import check_writable, replacing
@@ -101,7 +101,7 @@ class Source:
       length = 1 / Fraction(stream.average_rate or 25)
       before = -length
       for picture in container.decode(stream):
-        rgb = picture.to_ndarray(format="rgb24").astype(np.float32) / 255
+        rgb = as_float(picture.to_ndarray(format="rgb24"))
         # Telephones film sideways and say so.
         rgb = np.ascontiguousarray(np.rot90(rgb, round(picture.rotation / 90)))
         before = picture.pts * picture.time_base if picture.pts is not None else before + length
@@ -130,7 +130,7 @@ class GifWriter:
     self._file, self._frames, self._lengths = file, [], []
 
   def write(self, frame: Frame) -> None:
-    self._frames.append(Image.fromarray(_bytes(frame.rgb)).quantize(256))
+    self._frames.append(Image.fromarray(pictures.as_bytes(frame.rgb)).quantize(256))
     self._lengths.append(max(20, round(1000 * frame.length)))
 
   def finish(self) -> None:
@@ -161,7 +161,7 @@ class VideoWriter:
 
   def write(self, frame: Frame) -> None:
     av = _av()
-    rgb = _bytes(frame.rgb)
+    rgb = pictures.as_bytes(frame.rgb)
     rgb = np.pad(rgb, [(0, side % 2) for side in rgb.shape[:2]] + [(0, 0)], mode="edge")
     picture = av.VideoFrame.from_ndarray(rgb, format="rgb24")
     picture.pts, picture.time_base = round(frame.seconds / _CLOCK), _CLOCK
@@ -260,10 +260,6 @@ def _av():
                      ) from None
   av.logging.set_level(av.logging.PANIC)  # what it says of a damaged file is in the exception
   return av
-
-
-def _bytes(rgb: np.ndarray) -> np.ndarray:
-  return np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8)
 
 
 def _size(shape: tuple[int, ...]) -> str:

@@ -55,7 +55,7 @@ def _run(options: Options) -> int:
   import jax
   import numpy as np
 
-  from stylejax.compiler import compiler_options, reuse_memory
+  from stylejax.compiler import fast_jit, reuse_memory
   from stylejax.data.perceptual import load_vgg
   from stylejax.data.pictures import read_picture
   from stylejax.inference import pictures
@@ -95,8 +95,7 @@ def _run(options: Options) -> int:
       done += 1
       on_progress(done, options.steps)
 
-    run = jax.jit(optimize_image, static_argnames=("method", "report"),
-                  compiler_options=compiler_options())
+    run = fast_jit(optimize_image, static_argnames=("method", "report"))
     painted = optimize_scales(
       load_vgg(), content.rgb[None], painting[None], scales=scales, optimize=run,
       style_weight=np.float32(options.style_weight), method=options.optimiser, report=report)

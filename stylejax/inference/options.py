@@ -96,8 +96,8 @@ class Options:
     "Paint in tiles of about so many megapixels: the same picture in less memory.", "NUMBER",
     "(default: where memory is short)")] = None
   seamless: Annotated[Literal["x", "y", "xy"] | None, tyro.conf.arg(
-    help="The content goes on at its other side, and so does the output: x for panoramas of 360 "
-    "degrees, xy for textures that tile.")] = None
+    help="For contents whose left edge goes on at their right one (x: panoramas of 360 degrees), "
+    "their upper at their lower one (y) or both (xy: textures that tile).")] = None
   shard: Annotated[bool, tyro.conf.arg(help=
     "Share the rows of each picture among this machine's devices. By default each takes a picture "
     "of its own.")] = False

@@ -6,11 +6,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import jax
 import numpy as np
 
 from stylejax import sequence, transfer
-from stylejax.compiler import compiler_options
+from stylejax.compiler import fast_jit
 from stylejax.data.pictures import Picture, read_picture
 from stylejax.errors import InputError
 from stylejax.inference import frames, pictures
@@ -85,8 +84,8 @@ def stylize_sequence(
   painting = read_picture(style)
   pictures.check_side(painting, Path(style))
   params = load_pretrained(weights)
-  style_code = _jit(transfer.encode_style)(params, pictures.style_pixels(painting, style_size))
-  step, measure = _jit(sequence.next_frame), _jit(sequence.flicker)
+  style_code = fast_jit(transfer.encode_style)(params, pictures.style_pixels(painting, style_size))
+  step, measure = fast_jit(sequence.next_frame), fast_jit(sequence.flicker)
   state, before, changes = None, None, []
   on_progress(0, source.total)
   ahead = iter(source)
@@ -114,10 +113,6 @@ def stylize_sequence(
   weight = still.sum()
   return SequenceReport(done, float((change * still).sum() / weight) if weight else None,
                         float(still.mean()) if len(still) else 0.0, time.perf_counter() - started)
-
-
-def _jit(function: Callable) -> Callable:
-  return jax.jit(function, compiler_options=compiler_options())
 
 
 def _resized(rgb: np.ndarray, size: int | None) -> np.ndarray:

@@ -88,3 +88,13 @@ def test_a_folder_that_cannot_be_written_costs_only_time(folder, traced, tiny_pa
   fresh(transfer.encode_style)(tiny_params, picture)
   fresh(transfer.encode_style)(tiny_params, picture)
   assert len(traced) == 2
+
+
+def test_edges_come_back_from_disk(folder, traced, tiny_params, rng):
+  picture = rng.random((32, 40, 3), np.float32)
+  edges = transfer.seamless_edges("x", picture.shape)
+  first, second = (fresh(transfer.encode_content)(tiny_params, picture, edges=edges)
+                   for _ in range(2))
+  assert traced == ["encode_content"]
+  chex.assert_trees_all_equal(first, second)
+  assert second.edges == edges
