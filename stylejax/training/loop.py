@@ -225,8 +225,7 @@ def _with_weights_of(other: tuple[str, Params], state: TrainState) -> TrainState
       raise InputError("--init-from: found other sizes, expected those of this run's preset")
     taken[part] = theirs
   if not taken:
-    raise InputError(f"--init-from: found the weights of a {command} run, expected those of an "
-                     "autoencoder or transfer run")
+    raise InputError(f"--init-from: found a {command} run, expected an autoencoder or transfer run")
   return state.replace(params=state.params.replace(**taken),
                        ema_params=jax.tree.map(np.copy, state.ema_params.replace(**taken)))
 
