@@ -190,7 +190,7 @@ def test_init_from_a_weights_file_takes_all_it_has(tmp_path, tiny_params):
     for part in ("content_encoder", "style_encoder", "generator", "discriminator"):
       jax.tree.map(np.testing.assert_array_equal, getattr(params, part), getattr(tiny_params, part))
   with pytest.raises(InputError, match="--init-from: found other sizes"):
-    loop._with_weights_of(loop._load_weights("base"), fresh)
+    loop._with_weights_of(loop._load_weights(Path("base")), fresh)
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_step_named(
