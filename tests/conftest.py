@@ -27,21 +27,39 @@ import numpy as np  # noqa: E402
 from stylejax import PRESETS, transfer  # noqa: E402
 
 
+# What takes longest comes first, so that the workers finish together: one of them begins here, the
+# others in the middle of the rest. One after the other, since they share their programs.
+LONGEST = ("training/", "inference/test_painters", "examples/", "inference/test_strips")
+
+
+def pytest_collection_modifyitems(items):
+  folder = Path(__file__).parent
+
+  def place(item):
+    name = item.path.relative_to(folder).as_posix()
+    return next((i for i, start in enumerate(LONGEST) if name.startswith(start)), len(LONGEST))
+
+  items.sort(key=place)
+
+
 @pytest.fixture(scope="session", autouse=True)
-def _cache_of_the_session(tmp_path_factory, worker_id):
-  """Commands keep compiled programs between runs; tests must neither use nor fill a user's."""
+def _one_cache(tmp_path_factory, worker_id):
+  """One folder of compiled programs for the tests, their workers and the commands they start.
+
+  Tests must neither use nor fill a user's. $STYLEJAX_TESTS_CACHE is a folder that several runs
+  share, as those of .ci/run do.
+  """
   folder = tmp_path_factory.getbasetemp()
   if worker_id != "master":
-    folder = folder.parent  # what one worker of pytest-xdist compiles, the others need not
-  before = os.environ.get("STYLEJAX_CACHE")
-  os.environ["STYLEJAX_CACHE"] = str(folder / "cache")
-  # Many tests build the same step anew; within the session each program is compiled once.
-  jax.config.update("jax_compilation_cache_dir", str(folder / "programs"))
-  yield
-  if before is None:
-    del os.environ["STYLEJAX_CACHE"]
-  else:
-    os.environ["STYLEJAX_CACHE"] = before
+    folder = folder.parent
+  folder = Path(os.environ.get("STYLEJAX_TESTS_CACHE") or folder / "programs").absolute()
+  jax.config.update("jax_compilation_cache_dir", str(folder))
+  # Also the small ones: there are thousands.
+  jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+  jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setenv("STYLEJAX_CACHE", str(folder))
+    yield
 
 
 @pytest.fixture(scope="session")

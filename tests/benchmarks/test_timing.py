@@ -10,15 +10,31 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from benchmarks import compare, timing
+from benchmarks import __main__, compare, timing
 from stylejax.models.winograd import conv3x3
 
 ROOT = Path(__file__).parents[2]
 
 
-def run(*arguments):
+def start(*arguments):
+  """The result of `python -m benchmarks` in a process of its own."""
   return subprocess.run([sys.executable, "-m", "benchmarks", *map(str, arguments)], cwd=ROOT,
                         capture_output=True, text=True)
+
+
+@pytest.fixture
+def run(capfd, monkeypatch):
+  """The same in this process, which has imported JAX already."""
+  def run(*arguments):
+    monkeypatch.setattr(sys, "argv", ["benchmarks", *map(str, arguments)])
+    monkeypatch.delitem(sys.modules, f"benchmarks.{arguments[0]}", raising=False)
+    monkeypatch.setattr(timing, "reuse_memory", lambda: True)
+    capfd.readouterr()
+    with pytest.raises(SystemExit) as end:
+      __main__.main()
+    return subprocess.CompletedProcess(arguments, end.value.code, *capfd.readouterr())
+
+  return run
 
 
 @pytest.fixture
@@ -87,14 +103,14 @@ def test_relative_comparison_forgives_a_slower_machine(result):
   assert not any(row["slower"] for row in relative)
 
 
-def test_compare_command_exits_1_for_slower_and_2_for_nonsense(result, tmp_path):
+def test_compare_command_exits_1_for_slower_and_2_for_nonsense(result, tmp_path, run):
   before, after, broken = (tmp_path / name for name in ("a.json", "b.json", "c.json"))
   before.write_text(json.dumps(result))
   result["rows"][0]["seconds"] = {"median": 9.0, "low": 8.0, "high": 10.0}
   after.write_text(json.dumps(result))
   broken.write_text("{")
   assert run("compare", before, before).returncode == 0
-  slower = run("compare", before, after)
+  slower = start("compare", before, after)
   assert slower.returncode == 1 and "SLOWER stylize (size 256)" in slower.stdout
   for other in (broken, tmp_path / "missing.json"):
     wrong = run("compare", before, other)
@@ -103,7 +119,7 @@ def test_compare_command_exits_1_for_slower_and_2_for_nonsense(result, tmp_path)
 
 def test_a_benchmark_writes_what_it_prints(tmp_path):
   output = tmp_path / "new" / "stylize.json"
-  done = run("stylize", "--preset", "tiny", "--sizes", "32", "--repeats", "2", "--output", output,
+  done = start("stylize", "--preset", "tiny", "--sizes", "32", "--repeats", "2", "--output", output,
              "--trace", tmp_path / "trace")
   assert done.returncode == 0, done.stderr
   result = json.loads(output.read_text())
@@ -116,8 +132,14 @@ def test_a_benchmark_writes_what_it_prints(tmp_path):
 @pytest.mark.parametrize("arguments", [
   ("stylize", "--devices", "99"), ("stylize", "--sizes", "8"), ("encode", "--repeats", "0"),
   ("generate", "--batch", "0"), ("train", "--batch", "0"), ("input", "--batches", "0"),
-  ("input", "--places", "no/such/folder"), ("peers", "--sizes", "250"), ("nothing",),
+  ("input", "--places", "no/such/folder"), ("peers", "--sizes", "250"),
 ], ids=" ".join)
-def test_what_cannot_be_measured_is_one_line(arguments):
+def test_what_cannot_be_measured_is_one_line(arguments, run):
   done = run(*arguments)
+  assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("nothing",), ("train", "--batch", "0")], ids=" ".join)
+def test_a_process_ends_in_one_line_too(arguments):
+  done = start(*arguments)
   assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr
