@@ -12,6 +12,7 @@ import jax
 import numpy as np
 import pytest
 from PIL import Image
+from small_runs import STEPS, flags
 
 import train
 from stylejax.errors import InputError
@@ -20,8 +21,6 @@ from stylejax.training import config as configs
 from stylejax.training import checkpoint, loop
 
 ROOT = Path(__file__).parent.parent.parent
-SMALL = ["--preset", "tiny", "--batch", "4", "--size", "32", "--log-every", "1",
-         "--grid-every", "0"]
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +42,8 @@ def command(folders, workdir, kind="transfer", *more):
   dirs = ["--style-dir", str(folders / "style")]
   if kind != "gan":
     dirs += ["--content-dir", str(folders / "content")]
-  return [kind, *SMALL, *dirs, "--workdir", str(workdir), *more]
+  return [kind, *flags(kind), "--log-every", "1", "--grid-every", "0", *dirs, "--workdir",
+          str(workdir), *more]
 
 
 def start(argv):
@@ -77,7 +77,7 @@ def wait_for_step(process, workdir, step):
 
 def test_killed_and_resumed_is_never_killed(folders, tmp_path):
   whole, killed = tmp_path / "whole", tmp_path / "killed"
-  more = ("--steps", "14", "--save-every", "3")
+  more = ("--save-every", "3")
   output = finish(command(folders, whole, "transfer", *more))
   assert "skipped 1 unreadable file" in output
   assert output.count("broken.jpg") == 1
@@ -86,11 +86,11 @@ def test_killed_and_resumed_is_never_killed(folders, tmp_path):
   wait_for_step(process, killed, 8)
   process.send_signal(signal.SIGKILL)
   process.wait()
-  assert 0 < checkpoint.newest_step(killed) < 14
+  assert 0 < checkpoint.newest_step(killed) < STEPS
   finish(command(folders, killed, "transfer", *more, "--resume"))
 
   expected, found = (loop.load_run(w)[1] for w in (whole, killed))
-  assert int(found.step) == 14
+  assert int(found.step) == STEPS
   for a, b in zip(jax.tree.leaves(expected), jax.tree.leaves(found)):
     np.testing.assert_array_equal(a, b)
   assert [x["step"] for x in lines(killed)] == [x["step"] for x in lines(whole)]
@@ -117,21 +117,20 @@ def one_device(monkeypatch):
 
 def test_every_command_end_to_end(folders, tmp_path, one_device, capsys):
   """autoencoder → transfer → gan → export, in this process; losses are finite and by name."""
-  steps = ("--steps", "3")
-  assert train.main(command(folders, tmp_path / "ae", "autoencoder", *steps)) == 0
-  assert train.main(command(folders, tmp_path / "t", "transfer", *steps, "--grid-every", "3",
+  assert train.main(command(folders, tmp_path / "ae", "autoencoder")) == 0
+  assert train.main(command(folders, tmp_path / "t", "transfer", "--grid-every", str(STEPS),
                             "--init-from", str(tmp_path / "ae"))) == 0
-  assert train.main(command(folders, tmp_path / "g", "gan", *steps, "--critic-steps", "2",
+  assert train.main(command(folders, tmp_path / "g", "gan", "--critic-steps", "2",
                             "--parallel", "pmap")) == 0
   expected = {"ae": {"l1", "multiscale"}, "t": {"content", "style", "identity", "tv", "disc"},
               "g": {"disc", "penalty"}}
   for name, losses in expected.items():
     found = lines(tmp_path / name)
-    assert [x["step"] for x in found] == [1, 2, 3]
+    assert [x["step"] for x in found] == list(range(1, STEPS + 1))
     assert {"step", "loss"} | losses <= set(found[-1])
     assert (tmp_path / name / "config.json").exists()
     assert any((tmp_path / name / "tensorboard").iterdir())
-  assert Image.open(tmp_path / "t" / "grids" / "step_0000003.png").size == (4 * 64, 4 * 64)
+  assert Image.open(tmp_path / "t" / "grids" / f"step_{STEPS:07}.png").size == (4 * 64, 4 * 64)
 
   weights = tmp_path / "mine.safetensors"
   assert train.main(["export", "--workdir", str(tmp_path / "t"), "--output", str(weights)]) == 0
@@ -155,22 +154,22 @@ def test_a_newcomers_first_training_learns(tmp_path, one_device):
 
 
 def test_init_from_a_gan_is_refused(folders, tmp_path, one_device, capsys):
-  train.main(command(folders, tmp_path / "g", "gan", "--steps", "3", "--critic-steps", "2",
-                     "--parallel", "pmap"))
+  train.main(command(folders, tmp_path / "g", "gan", "--critic-steps", "2", "--parallel",
+                     "pmap"))
   assert train.main(command(folders, tmp_path / "t", "transfer", "--init-from",
                             str(tmp_path / "g"))) == 2
   assert "--init-from: found a gan run" in capsys.readouterr().err
 
 
 def test_resuming_with_another_batch_is_refused(folders, tmp_path, one_device, capsys):
-  argv = command(folders, tmp_path / "run", "autoencoder", "--steps", "2")
+  argv = command(folders, tmp_path / "run", "autoencoder")
   assert train.main(argv) == 0
-  assert train.main([*argv, "--steps", "4", "--resume", "--batch", "8"]) == 2
+  assert train.main([*argv, "--steps", str(STEPS + 2), "--resume", "--batch", "8"]) == 2
   assert "--batch: found 8, expected 4" in capsys.readouterr().err
 
 
 def test_init_from_an_autoencoder_takes_its_weights(folders, tmp_path, one_device):
-  train.main(command(folders, tmp_path / "ae", "autoencoder", "--steps", "2"))
+  train.main(command(folders, tmp_path / "ae", "autoencoder"))
   learnt = loop.load_run(tmp_path / "ae")[1].ema_params
   config = configs.TransferConfig(preset="tiny", init_from=tmp_path / "ae")
   fresh = jax.jit(lambda: loop.init_state(config, "transfer"))()
@@ -196,9 +195,9 @@ def test_init_from_a_weights_file_takes_all_it_has(tmp_path, tiny_params):
 def test_a_loss_that_is_not_finite_stops_with_the_step_named(
     folders, tmp_path, one_device, capsys):
   workdir = tmp_path / "run"
-  argv = command(folders, workdir, "autoencoder", "--warmup-steps", "0", "--save-every", "2")
-  assert train.main([*argv, "--steps", "2"]) == 0
-  assert train.main([*argv, "--steps", "40", "--learning-rate", "1e38", "--resume"]) == 1
+  argv = command(folders, workdir, "autoencoder", "--save-every", "2")
+  assert train.main(argv) == 0
+  assert train.main([*argv, "--steps", "60", "--learning-rate", "1e38", "--resume"]) == 1
   error = capsys.readouterr().err
   assert error.startswith("error: step ") and "expected a finite number" in error
   state = loop.load_run(workdir)[1]
@@ -206,14 +205,14 @@ def test_a_loss_that_is_not_finite_stops_with_the_step_named(
 
 
 def test_a_second_run_does_not_overwrite_the_first(folders, tmp_path, one_device, capsys):
-  argv = command(folders, tmp_path / "run", "autoencoder", "--steps", "1")
+  argv = command(folders, tmp_path / "run", "autoencoder")
   assert train.main(argv) == 0
   assert train.main(argv) == 2
   assert "--resume" in capsys.readouterr().err
 
 
 def test_dry_run_prints_and_writes_nothing(folders, tmp_path, one_device, capsys):
-  argv = command(folders, tmp_path / "run", "transfer", "--steps", "3", "--dry-run")
+  argv = command(folders, tmp_path / "run", "transfer", "--dry-run")
   assert train.main(argv) == 0
   output = capsys.readouterr().out
   for word in ("style_encoder", "parameters", "GFLOP", "MiB"):

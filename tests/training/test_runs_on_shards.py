@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 from PIL import Image
+from small_runs import STEPS, flags
 
 import train
 from stylejax.training import loop
@@ -39,14 +40,14 @@ def test_shards_train_as_their_folder(tmp_path, one_device, capsys):
     workdir = tmp_path / name
     # An autoencoder reads both in one stream.
     assert train.main([
-      "autoencoder", "--preset", "tiny", "--batch", "4", "--size", "32", "--steps", "2",
-      "--grid-every", "2", "--log-every", "1", "--workdir", str(workdir),
+      "autoencoder", *flags("autoencoder"), "--grid-every", str(STEPS), "--log-every", "1",
+      "--workdir", str(workdir),
       "--content-dir", str(tmp_path / f"content{ending}"),
       "--style-dir", str(tmp_path / f"style{ending}")]) == 0
     output = capsys.readouterr().out
     assert "skipped 1 unreadable file" in output
     losses = [json.loads(line)["loss"] for line in (workdir / "metrics.jsonl").open()]
-    grid = (workdir / "grids" / "step_0000002.png").read_bytes()
+    grid = (workdir / "grids" / f"step_{STEPS:07}.png").read_bytes()
     runs[name] = losses, grid, loop.load_run(workdir)[1].params
   assert "shard-00000.tar:00000002_2.jpg" in output
   for one, other in zip(*runs.values(), strict=True):

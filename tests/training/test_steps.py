@@ -1,24 +1,24 @@
 """The three train steps: pure, with losses that fall; test_parallel_equal.py has the layouts."""
 
 import dataclasses
+import functools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
+from small_runs import GRAM_WEIGHT, SETTINGS
 
 from stylejax.data.perceptual import load_vgg
 from stylejax.training import config as configs
 from stylejax.training import parallel, steps
 from stylejax.training.state import init_state, learning_rate_schedule, make_optimizers
 
-COMMON = dict(preset="tiny", batch=16, size=32, steps=40, warmup_steps=2)
 CONFIGS = {
-  "autoencoder": configs.AutoencoderConfig(**COMMON),
-  "gan": configs.GanConfig(**COMMON, critic_steps=2),
-  "transfer": configs.TransferConfig(**COMMON, gram_weight=0.1),
-  "transfer-wasserstein": configs.TransferConfig(**COMMON, game="wasserstein"),
-  "gan-hinge": configs.GanConfig(**COMMON, game="hinge", critic_steps=2),
+  "autoencoder": configs.AutoencoderConfig(**SETTINGS),
+  "gan": configs.GanConfig(**SETTINGS, critic_steps=2),
+  "transfer": configs.TransferConfig(**SETTINGS, gram_weight=GRAM_WEIGHT),
+  "transfer-wasserstein": configs.TransferConfig(**SETTINGS, game="wasserstein"),
+  "gan-hinge": configs.GanConfig(**SETTINGS, game="hinge", critic_steps=2),
 }
 SLOW = ("transfer-wasserstein", "gan-hinge", "gan")
 
@@ -41,15 +41,26 @@ def some_batch(config, step):
   return batch
 
 
+@functools.cache
+def fresh_state(config):
+  """The state at step 0, on the host."""
+  command = configs.COMMANDS_BY_CONFIG[type(config)]
+  return jax.device_get(jax.jit(lambda: init_state(config, command))())
+
+
+@functools.cache
+def replicas_of(config):
+  """The step on one device: traced and compiled once for all tests."""
+  return parallel.make_replicas("shard_map", steps.make_step(config), jax.devices()[:1])
+
+
 def run(config, vgg_params, count):
   """(metrics of each step, final state) of a few steps."""
-  command = configs.COMMANDS_BY_CONFIG[type(config)]
-  state = jax.jit(lambda: init_state(config, command))()
-  if command == "transfer":
-    # A copy, since the step donates its state, and on one device nothing else would copy it.
-    state = state.replace(frozen=jax.tree.map(jnp.copy, vgg_params))
-  replicas = parallel.make_replicas("shard_map", steps.make_step(config), jax.devices()[:1])
-  state, seen = replicas.put_state(state), []
+  state, replicas = fresh_state(config), replicas_of(config)
+  if isinstance(config, configs.TransferConfig):
+    state = state.replace(frozen=vgg_params)
+  # A copy, since the step donates its state, and on one device nothing else would copy it.
+  state, seen = replicas.put_state(jax.tree.map(np.array, state)), []
   for step in range(count):
     state, metrics = replicas.step(state, replicas.put_batch(some_batch(config, step)))
     seen.append(replicas.take_metrics(metrics))
@@ -66,8 +77,7 @@ def test_a_step_is_pure_and_changes_what_it_trains(name, vgg_params):
   assert int(state.step) == 2
   for a, b in zip(jax.tree.leaves(state.params), jax.tree.leaves(same.params)):
     np.testing.assert_array_equal(a, b)
-  command = configs.COMMANDS_BY_CONFIG[type(config)]
-  fresh = jax.device_get(jax.jit(lambda: init_state(config, command))()).params
+  fresh = fresh_state(config).params
   for part in ("content_encoder", "style_encoder", "generator", "discriminator", "noise_generator"):
     before, after = getattr(fresh, part), getattr(state.params, part)
     assert (before is None) == (after is None)
@@ -98,18 +108,16 @@ def test_remat_changes_no_number(vgg_params):
 def test_frozen_parameters_and_seed_stay(vgg_params):
   _, state = run(CONFIGS["transfer"], vgg_params, 2)
   jax.tree.map(np.testing.assert_array_equal, state.frozen, jax.device_get(vgg_params))
-  fresh = jax.jit(lambda: init_state(CONFIGS["transfer"], "transfer"))()
-  np.testing.assert_array_equal(state.key, fresh.key)
+  np.testing.assert_array_equal(state.key, fresh_state(CONFIGS["transfer"]).key)
 
 
 @pytest.mark.slow
 def test_transfer_without_adversary_leaves_the_discriminator(vgg_params):
-  config = configs.TransferConfig(**COMMON, adversarial_weight=0.0)
+  config = configs.TransferConfig(**SETTINGS, adversarial_weight=0.0)
   metrics, state = run(config, vgg_params, 1)
   assert "disc" not in metrics[0] and "adversarial" not in metrics[0]
-  fresh = jax.jit(lambda: init_state(config, "transfer"))()
   for a, b in zip(jax.tree.leaves(state.params.discriminator),
-                  jax.tree.leaves(fresh.params.discriminator)):
+                  jax.tree.leaves(fresh_state(config).params.discriminator)):
     np.testing.assert_allclose(a, b, atol=1e-7)
 
 

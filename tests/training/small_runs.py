@@ -1,0 +1,16 @@
+"""What the trainings of these tests have in common, so that they share their compiled steps.
+
+The schedule's numbers are constants of the compiled step, and with them the number of steps.
+"""
+
+STEPS = 20
+SETTINGS = {"preset": "tiny", "batch": 4, "size": 32, "steps": STEPS, "warmup_steps": 2}
+# Of a transfer besides.
+GRAM_WEIGHT = 0.1
+
+
+def flags(kind: str) -> list[str]:
+  """The same for the command line of train.py."""
+  settings = SETTINGS | ({"gram_weight": GRAM_WEIGHT} if kind == "transfer" else {})
+  return [word for name, value in settings.items()
+          for word in (f"--{name.replace('_', '-')}", str(value))]
