@@ -9,24 +9,26 @@ from stylejax import sequence, transfer
 
 SIDE = 32
 step = jax.jit(sequence.next_frame)
+encode_style = jax.jit(transfer.encode_style)
+encode_content = jax.jit(transfer.encode_content)
 
 
 def test_without_memory_each_frame_is_stylized_by_itself(tiny_params, rng):
   frames, style = rng.random((3, SIDE, SIDE + 5, 3), np.float32), rng.random((SIDE, SIDE, 3))
-  code = transfer.encode_style(tiny_params, style.astype(np.float32))
+  code = encode_style(tiny_params, style.astype(np.float32))
   alone = jax.jit(transfer.generate)
   state = sequence.first_state(tiny_params, SIDE, SIDE + 5)
   for number, frame in enumerate(frames):
     # The first frame has no past, so that its memory is nothing either.
     painted, state = step(tiny_params, frame, code, state, memory=0.9 if number == 0 else 0.0)
-    expected = alone(tiny_params, transfer.encode_content(tiny_params, frame), code)
+    expected = alone(tiny_params, encode_content(tiny_params, frame), code)
     np.testing.assert_allclose(painted, expected, atol=1e-5)
 
 
 def test_a_cut_forgets_the_past(tiny_params, rng):
   dark, bright = 0.2 * rng.random((2, SIDE, SIDE, 3), np.float32) + [[[[0]]], [[[0.7]]]]
   dark, bright = dark.astype(np.float32), bright.astype(np.float32)
-  code = transfer.encode_style(tiny_params, dark)
+  code = encode_style(tiny_params, dark)
   state = sequence.first_state(tiny_params, SIDE, SIDE)
   alone, _ = step(tiny_params, bright, code, state)
   _, state = step(tiny_params, dark, code, state)
@@ -39,7 +41,7 @@ def test_what_moves_leaves_no_trail(tiny_params):
   frames = np.full((2, 64, 64, 3), 0.4, np.float32)
   frames[0, :, 8:16] = 0.9
   frames[1, :, 40:48] = 0.9
-  code = transfer.encode_style(tiny_params, frames[0])
+  code = encode_style(tiny_params, frames[0])
   state = sequence.first_state(tiny_params, 64, 64)
   expected, _ = step(tiny_params, frames[1], code, state)
   _, state = step(tiny_params, frames[0], code, state)
@@ -52,7 +54,7 @@ def test_what_moves_leaves_no_trail(tiny_params):
 @pytest.mark.parametrize("name", ["noise", "pan"])
 def test_it_flickers_at_most_0_6_of_frame_by_frame(tiny_params, name):
   frames = (benchmark.static_noise(10, 48) if name == "noise" else benchmark.pan(10, 64, 2))
-  code = jax.jit(transfer.encode_style)(tiny_params, frames[0][::-1])
+  code = encode_style(tiny_params, frames[0][::-1])
   _, alone, still = benchmark.paint(tiny_params, frames, code, 0.0)
   _, together, _ = benchmark.paint(tiny_params, frames, code, sequence.MEMORY)
   assert 0 < together <= 0.6 * alone

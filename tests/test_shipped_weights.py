@@ -25,6 +25,7 @@ def params():
 
 # Big enough to gain by what the other tests do without.
 OPTIMISED = {"xla_backend_optimization_level": 3}
+distance = jax.jit(moment_distance, compiler_options=OPTIMISED)
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +66,7 @@ def test_strength_0_gives_the_picture_back(params, paint, photo):
 def test_style_is_reached_and_content_kept(params, paint, artwork):
   content, style = square(PHOTOS[0]), square(artwork)
   stylized = np.asarray(paint(params, content, style))
-  apart = jax.jit(moment_distance, compiler_options=OPTIMISED)
-  near, far = (float(apart(load_vgg(), picture[None], style[None])[0])
+  near, far = (float(distance(load_vgg(), picture[None], style[None])[0])
                for picture in (stylized, content))
   assert near < 0.5 * far
   grey = [x.mean(-1).ravel() for x in (stylized, content)]

@@ -31,6 +31,13 @@ CASES = {
 cases = pytest.mark.parametrize("function", CASES.values(), ids=CASES.keys())
 
 
+# Compiled, since each operation of an eager call would be a program of its own: that this changes
+# nothing is the first test.
+encode_style, encode_content, reconstruct, generate, stylize, sample_style = map(jax.jit, (
+  transfer.encode_style, transfer.encode_content, transfer.reconstruct, transfer.generate,
+  transfer.stylize, transfer.sample_style))
+
+
 @pytest.fixture
 def pictures(rng):
   return rng.random((8, SIDE, SIDE, 3), np.float32)
@@ -49,10 +56,11 @@ def test_jit_is_eager(function, tiny_params, pictures):
 
 @cases
 def test_vmap_and_batch_are_a_loop(function, tiny_params, pictures):
-  loop = [function(tiny_params, picture) for picture in pictures]
-  stacked = jax.tree.map(lambda *x: jnp.stack(x), *loop)
-  assert_trees_close(jax.vmap(function, (None, 0))(tiny_params, pictures), stacked)
-  assert_trees_close(function(tiny_params, pictures), stacked)
+  compiled = jax.jit(function)
+  loop = [compiled(tiny_params, picture) for picture in pictures]
+  stacked = jax.tree.map(lambda *x: np.stack(x), *loop)
+  assert_trees_close(jax.jit(jax.vmap(function, (None, 0)))(tiny_params, pictures), stacked)
+  assert_trees_close(compiled(tiny_params, pictures), stacked)
 
 
 @cases
@@ -72,43 +80,44 @@ def test_shard_map_over_devices_is_one_device(function, tiny_params, pictures):
   sharded = jax.jit(jax.shard_map(
     function, mesh=mesh, in_specs=(PartitionSpec(), PartitionSpec("data")),
     out_specs=PartitionSpec("data")))
-  assert_trees_close(sharded(tiny_params, pictures), function(tiny_params, pictures))
+  assert_trees_close(sharded(tiny_params, pictures), jax.jit(function)(tiny_params, pictures))
 
 
 @cases
 def test_pmap_over_devices_is_one_device(function, tiny_params, pictures):
   found = jax.pmap(function, in_axes=(None, 0))(tiny_params, pictures[:, None])
   found = jax.tree.map(lambda x: x.reshape(x.shape[0], *x.shape[2:]), found)
-  assert_trees_close(found, function(tiny_params, pictures))
+  assert_trees_close(found, jax.jit(function)(tiny_params, pictures))
 
 
 @cases
 def test_export_is_the_function(function, tiny_params, pictures):
-  exported = jax.export.export(jax.jit(function))(
+  compiled = jax.jit(function)
+  exported = jax.export.export(compiled)(
     tiny_params, jax.ShapeDtypeStruct(pictures.shape, jnp.float32))
-  assert_trees_close(exported.call(tiny_params, pictures), function(tiny_params, pictures))
+  assert_trees_close(exported.call(tiny_params, pictures), compiled(tiny_params, pictures))
 
 
 def test_sampled_styles_under_jit_and_vmap(tiny_params):
   keys = jax.random.split(jax.random.key(0), 3)
-  loop = [transfer.sample_style(tiny_params, key) for key in keys]
-  stacked = jax.tree.map(lambda *x: jnp.stack(x), *loop)
+  loop = [sample_style(tiny_params, key) for key in keys]
+  stacked = jax.tree.map(lambda *x: np.stack(x), *loop)
   assert_trees_close(
     jax.jit(jax.vmap(transfer.sample_style, (None, 0)))(tiny_params, keys), stacked)
 
 
 def test_stylize_composes_the_steps(tiny_params, pictures):
-  by_hand = transfer.generate(
-    tiny_params, transfer.encode_content(tiny_params, pictures),
-    transfer.encode_style(tiny_params, pictures[:1]), strength=1.3)
+  by_hand = generate(
+    tiny_params, encode_content(tiny_params, pictures), encode_style(tiny_params, pictures[:1]),
+    strength=1.3)
   np.testing.assert_allclose(
-    transfer.stylize(tiny_params, pictures, pictures[:1], strength=1.3), by_hand, atol=1e-6)
+    stylize(tiny_params, pictures, pictures[:1], strength=1.3), by_hand, atol=1e-6)
 
 
 def test_strength_0_is_the_autoencoder(tiny_params, pictures):
-  found = transfer.stylize(tiny_params, pictures[:2], pictures[2:4], strength=0.0)
-  np.testing.assert_allclose(found, transfer.reconstruct(tiny_params, pictures[:2]), atol=1e-6)
-  full = transfer.stylize(tiny_params, pictures[:2], pictures[2:4])
+  found = stylize(tiny_params, pictures[:2], pictures[2:4], strength=0.0)
+  np.testing.assert_allclose(found, reconstruct(tiny_params, pictures[:2]), atol=1e-6)
+  full = stylize(tiny_params, pictures[:2], pictures[2:4])
   assert np.abs(full - found).max() > 1e-2
 
 
@@ -117,7 +126,7 @@ def test_strength_is_traced_and_one_for_each_picture(tiny_params, pictures):
   compiled = jax.jit(lambda *args, **controls: transfer.stylize(*args, **controls))
   each = compiled(tiny_params, pictures[:3], pictures[3], strength=jnp.array([0.0, 0.5, 2.0]))
   for i, strength in enumerate((0.0, 0.5, 2.0)):
-    one = transfer.stylize(tiny_params, pictures[i], pictures[3], strength=strength)
+    one = stylize(tiny_params, pictures[i], pictures[3], strength=strength)
     np.testing.assert_allclose(each[i], one, atol=1e-5)
   for strength in (0.1, 0.9, 1.7):
     compiled(tiny_params, pictures[0], pictures[3], strength=strength)
@@ -134,7 +143,7 @@ def test_strength_has_a_gradient(tiny_params, pictures):
 def test_any_size_gives_the_content_size(tiny_params, height, width, side):
   content = np.linspace(0, 1, height * width * 3, dtype=np.float32).reshape(height, width, 3)
   style = np.linspace(1, 0, side * side * 3, dtype=np.float32).reshape(side, side, 3)
-  stylized = jax.jit(transfer.stylize)(tiny_params, content, style)
+  stylized = stylize(tiny_params, content, style)
   assert stylized.shape == content.shape
   assert stylized.dtype == jnp.float32
   assert np.isfinite(stylized).all()
@@ -142,22 +151,22 @@ def test_any_size_gives_the_content_size(tiny_params, height, width, side):
 
 
 def test_one_content_many_styles_and_the_reverse(tiny_params, pictures):
-  assert transfer.stylize(tiny_params, pictures[0], pictures).shape == pictures.shape
-  assert transfer.stylize(tiny_params, pictures, pictures[0]).shape == pictures.shape
+  assert stylize(tiny_params, pictures[0], pictures).shape == pictures.shape
+  assert stylize(tiny_params, pictures, pictures[0]).shape == pictures.shape
 
 
 def test_codes_can_be_mixed(tiny_params, pictures):
-  a, b = (transfer.encode_style(tiny_params, pictures[i]) for i in (0, 1))
+  a, b = (encode_style(tiny_params, pictures[i]) for i in (0, 1))
   mixed = jax.tree.map(lambda x, y: 0.5 * (x + y), a, b)
-  content = transfer.encode_content(tiny_params, pictures[2])
-  assert transfer.generate(tiny_params, content, mixed).shape == (SIDE, SIDE, 3)
+  content = encode_content(tiny_params, pictures[2])
+  assert generate(tiny_params, content, mixed).shape == (SIDE, SIDE, 3)
 
 
 def test_sampled_styles_differ_and_repeat(tiny_params):
-  codes = [transfer.sample_style(tiny_params, jax.random.key(i)).vector for i in (1, 2, 1)]
+  codes = [sample_style(tiny_params, jax.random.key(i)).vector for i in (1, 2, 1)]
   np.testing.assert_array_equal(codes[0], codes[2])
   assert np.abs(codes[0] - codes[1]).max() > 1e-6
-  swatch = transfer.sample_swatch(tiny_params, jax.random.key(1))
+  swatch = jax.jit(transfer.sample_swatch)(tiny_params, jax.random.key(1))
   side = tiny_params.config.swatch_size
   assert swatch.shape == (side, side, 3)
 
@@ -180,7 +189,8 @@ def test_nothing_outside_the_arguments_matters(tiny_params, pictures):
   (lambda p, x: transfer.encode_content(p, x[:, :9]), "content: found 24×9 pixels, expected"),
   (lambda p, x: transfer.encode_content(p, 255 * x), "content: found values from"),
   (lambda p, x: transfer.encode_content(p, (x * 255).astype(np.uint8)), "found dtype uint8"),
-  (lambda p, x: transfer.stylize(p, x, x[:3]), "style: found a batch of 3, expected 1 or 8"),
+  (lambda p, x: jax.eval_shape(transfer.stylize, p, x, x[:3]),
+   "style: found a batch of 3, expected 1 or 8"),
   (lambda p, x: transfer.stylize(p, x, x, strength=2.1), "strength: found 2.1, expected 0 to 2"),
   (lambda p, x: transfer.stylize(p, x, x, strength=float("nan")), "strength: found nan"),
   (lambda p, x: transfer.stylize(p, x, x, strength=jnp.ones((8, 2))), "strength: found shape"),

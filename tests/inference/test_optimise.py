@@ -26,10 +26,13 @@ def test_steps_bring_it_to_the_style(pictures):
   """Without a step it is the start; steps bring Gram matrices near the style's, weight nearer."""
   vgg_params, (content, style) = load_vgg(), pictures
   run = jax.jit(optimize_image)
-  features = jax.jit(lambda picture: vgg16_features(vgg_params, picture, STYLE_LAYERS))
+
+  @jax.jit
+  def gram_distance(vgg_params, *pictures):
+    return gram_style_loss(*(vgg16_features(vgg_params, x, STYLE_LAYERS) for x in pictures))
 
   def distance(picture):
-    return float(gram_style_loss(features(picture), features(style)))
+    return float(gram_distance(vgg_params, picture, style))
 
   start = content[:, ::-1]
   same = run(vgg_params, content, style, start=start, steps=0, style_weight=1.0)

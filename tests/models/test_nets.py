@@ -11,6 +11,11 @@ from stylejax import PRESETS, ModelConfig, transfer
 from stylejax.models import autoencoder, gan
 
 
+# Compiled, since each operation of an eager call would be a program of its own.
+encode_content = jax.jit(transfer.encode_content)
+encode_style = jax.jit(transfer.encode_style)
+
+
 def count(tree) -> int:
   return sum(x.size for x in jax.tree.leaves(tree))
 
@@ -59,19 +64,21 @@ def test_presets_start_and_count_parts():
 def test_autoencoder_is_encoder_and_decoder(tiny_params, rng):
   picture = rng.random((1, 18, 21, 3), np.float32)
   parts = {"encoder": tiny_params.content_encoder, "decoder": tiny_params.generator["decoder"]}
-  found = autoencoder.Autoencoder(tiny_params.config).apply({"params": parts}, picture)
-  np.testing.assert_allclose(found, transfer.reconstruct(tiny_params, picture), atol=1e-6)
+  found = jax.jit(autoencoder.Autoencoder(tiny_params.config).apply)({"params": parts}, picture)
+  expected = jax.jit(transfer.reconstruct)(tiny_params, picture)
+  np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_style_code_holds_two_moments_for_each_level(tiny_params, rng):
-  code = transfer.encode_style(tiny_params, rng.random((2, 32, 48, 3), np.float32))
+  code = encode_style(tiny_params, rng.random((2, 32, 48, 3), np.float32))
   widths = tiny_params.config.style_widths
   assert [(m.shape, s.shape) for m, s in code.moments] == [((2, 1, 1, w),) * 2 for w in widths]
   assert code.vector.shape == (2, tiny_params.config.style_dim)
 
 
 def test_discriminator_judges_patches_at_each_scale(tiny_params, rng):
-  scores = transfer.discriminator_scores(tiny_params, rng.random((2, 64, 48, 3), np.float32))
+  scores = jax.jit(transfer.discriminator_scores)(
+    tiny_params, rng.random((2, 64, 48, 3), np.float32))
   assert [s.shape for s in scores] == [(2, 16, 12, 1), (2, 8, 6, 1)]
 
 
@@ -79,14 +86,14 @@ def test_bfloat16_activations_leave_moments_and_pictures_float32(tiny_params, rn
   config = dataclasses.replace(tiny_params.config, dtype="bfloat16")
   params = tiny_params.replace(config=config)
   picture = rng.random((1, 32, 32, 3), np.float32)
-  content = transfer.encode_content(params, picture)
+  content = encode_content(params, picture)
   assert all(level.dtype == jnp.bfloat16 for level in content.levels)
-  style = transfer.encode_style(params, picture)
+  style = encode_style(params, picture)
   assert all(x.dtype == jnp.float32 for x in jax.tree.leaves(style))
-  stylized = transfer.generate(params, content, style)
+  stylized = jax.jit(transfer.generate)(params, content, style)
   assert stylized.dtype == jnp.float32
   np.testing.assert_allclose(
-    stylized, transfer.stylize(tiny_params, picture, picture), atol=0.05)
+    stylized, jax.jit(transfer.stylize)(tiny_params, picture, picture), atol=0.05)
 
 
 def test_config_survives_json():

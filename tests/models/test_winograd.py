@@ -24,6 +24,12 @@ def always_winograd(monkeypatch):
   jax.clear_caches()
 
 
+# Compiled, since each operation of an eager call would be a program of its own.
+direct = jax.jit(direct_conv3x3, static_argnames="padding")
+by_winograd = jax.jit(winograd_conv3x3, static_argnames="padding")
+edged = jax.jit(edged_conv3x3, static_argnames="stride")
+
+
 def arrays(rng, *shapes):
   return [jnp.asarray(rng.normal(size=shape), jnp.float32) for shape in shapes]
 
@@ -47,19 +53,19 @@ def test_every_way_is_the_definition_at_any_size(
   x, kernel = arrays(np.random.default_rng(seed), (batch, height, width, channels),
                      (3, 3, channels, features))
   expected = valid_conv(x, kernel, padding)
-  np.testing.assert_allclose(direct_conv3x3(x, kernel, padding), expected, atol=1e-4)
-  np.testing.assert_allclose(winograd_conv3x3(x, kernel, padding), expected, atol=2e-3)
+  np.testing.assert_allclose(direct(x, kernel, padding=padding), expected, atol=1e-4)
+  np.testing.assert_allclose(by_winograd(x, kernel, padding=padding), expected, atol=2e-3)
   if padding == "reflect":
-    np.testing.assert_allclose(edged_conv3x3(x, kernel), expected, atol=1e-4)
+    np.testing.assert_allclose(edged(x, kernel), expected, atol=1e-4)
     if not (height % 2 or width % 2):
       np.testing.assert_allclose(
-        edged_conv3x3(x, kernel, stride=2), expected[:, ::2, ::2], atol=1e-4)
+        edged(x, kernel, stride=2), expected[:, ::2, ::2], atol=1e-4)
 
 
 def test_error_is_small_on_wide_channels(rng):
   x, kernel = arrays(rng, (1, 32, 32, 256), (3, 3, 256, 64))
   kernel = kernel / 48
-  error = np.abs(winograd_conv3x3(x, kernel) - valid_conv(x, kernel, "zeros"))
+  error = np.abs(by_winograd(x, kernel) - valid_conv(x, kernel, "zeros"))
   assert error.max() < 1e-4
 
 
@@ -92,8 +98,9 @@ def test_maps_over_pictures_as_a_loop_does(rng, always_winograd):
   def gradient(conv):
     return jax.grad(lambda one: jnp.sin(conv(one, kernel)).sum())
 
-  mapped = jax.vmap(gradient(conv3x3))(x)
-  expected = jnp.stack([gradient(direct_conv3x3)(one) for one in x])
+  mapped = jax.jit(jax.vmap(gradient(conv3x3)))(x)
+  one_by_one = jax.jit(gradient(direct_conv3x3))
+  expected = jnp.stack([one_by_one(one) for one in x])
   np.testing.assert_allclose(mapped, expected, atol=1e-3 * float(jnp.abs(expected).max()))
 
 
@@ -137,4 +144,4 @@ def test_exports_with_an_open_batch(rng):
   exported = jax.export.export(jax.jit(lambda x: conv3x3(x, kernel)))(
     jax.ShapeDtypeStruct((batch, 32, 32, 128), jnp.float32))
   x, = arrays(rng, (2, 32, 32, 128))
-  np.testing.assert_allclose(exported.call(x), direct_conv3x3(x, kernel), atol=1e-3)
+  np.testing.assert_allclose(exported.call(x), direct(x, kernel), atol=1e-3)

@@ -46,15 +46,22 @@ def command(folders, workdir, kind="transfer", *more):
           str(workdir), *more]
 
 
-def start(argv):
+# As `one_device` below does it: among as many devices as the tests have, for the programs' sake.
+ON_ONE = ("import sys, jax; jax.devices = lambda *a: jax.local_devices()[:1]; import train; "
+          "sys.exit(train.main())")
+
+
+def start(argv, *command):
+  command = command or (str(ROOT / "train.py"),)
   # One device: the number that a laptop has, and that a batch of 4 fits.
-  env = {**os.environ, "JAX_NUM_CPU_DEVICES": "1", "PYTHONPATH": str(ROOT)}
-  return subprocess.Popen([sys.executable, str(ROOT / "train.py"), *argv], env=env, text=True,
+  env = {**os.environ, "JAX_NUM_CPU_DEVICES": "8" if "-c" in command else "1",
+         "PYTHONPATH": str(ROOT)}
+  return subprocess.Popen([sys.executable, *command, *argv], env=env, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
 def finish(argv) -> str:
-  process = start(argv)
+  process = start(argv, "-c", ON_ONE)
   output, _ = process.communicate(timeout=600)
   assert process.returncode == 0, output
   return output
@@ -82,7 +89,7 @@ def test_killed_and_resumed_is_never_killed(folders, tmp_path):
   assert "skipped 1 unreadable file" in output
   assert output.count("broken.jpg") == 1
 
-  process = start(command(folders, killed, "transfer", *more))
+  process = start(command(folders, killed, "transfer", *more), "-c", ON_ONE)
   wait_for_step(process, killed, 8)
   process.send_signal(signal.SIGKILL)
   process.wait()
