@@ -1,7 +1,5 @@
 """The four steps: pure under every transformation, right in shape, strict about input."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -177,7 +175,9 @@ def test_params_carry_their_config_through_transformations(tiny_params):
 
 
 def test_nothing_outside_the_arguments_matters(tiny_params, pictures):
-  fresh = functools.partial(transfer.stylize, tiny_params)
+  def fresh(*pictures):  # a function of its own each time, so that it is traced anew
+    return jax.jit(lambda *args: transfer.stylize(*args))(tiny_params, *pictures)
+
   before = fresh(pictures[0], pictures[1])
   fresh(pictures[2], pictures[3])
   np.testing.assert_array_equal(before, fresh(pictures[0], pictures[1]))

@@ -72,7 +72,7 @@ def test_colours_are_kept_by_parts_as_by_the_whole(monkeypatch):
   painted, kept = rng.random((2, 60, 40, 3), np.float32) * np.linspace(0, 1, 60)[:, None, None]
   painted, kept = np.float32(painted), np.float32(kept)
   for mode in (None, np.float32(1)):
-    expected = controls.preserve_colour(painted, kept, 0.5, mode=mode)
+    expected = jax.jit(controls.preserve_colour)(painted, kept, 0.5, mode=mode)
     found = painted.copy()
     painters.tiles.keep_colours(found, kept, colour=np.float32(0.5), mode=mode)
     np.testing.assert_allclose(found, expected, atol=1e-4)

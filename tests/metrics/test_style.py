@@ -89,7 +89,8 @@ class TestFeatures:
     assert found.shape == (2,) and (found > 0).all()
     layers = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
     features = jax.jit(vgg16_features, static_argnums=2)
-    one = CASES[name][0](*(features(vgg_params, p[1:], layers) for p in (picture, style)))
+    distance = jax.jit(CASES[name][0])
+    one = distance(*(features(vgg_params, p[1:], layers) for p in (picture, style)))
     np.testing.assert_allclose(found[1:], one, rtol=1e-3)
 
 

@@ -46,6 +46,7 @@ def command(folders, workdir, kind="transfer", *more):
           str(workdir), *more]
 
 
+FEW_ON_PMAP = ("--steps", "3", "--critic-steps", "2", "--parallel", "pmap")
 # As `one_device` below does it: among as many devices as the tests have, for the programs' sake.
 ON_ONE = ("import sys, jax; jax.devices = lambda *a: jax.local_devices()[:1]; import train; "
           "sys.exit(train.main())")
@@ -127,13 +128,12 @@ def test_every_command_end_to_end(folders, tmp_path, one_device, capsys):
   assert train.main(command(folders, tmp_path / "ae", "autoencoder")) == 0
   assert train.main(command(folders, tmp_path / "t", "transfer", "--grid-every", str(STEPS),
                             "--init-from", str(tmp_path / "ae"))) == 0
-  assert train.main(command(folders, tmp_path / "g", "gan", "--critic-steps", "2",
-                            "--parallel", "pmap")) == 0
-  expected = {"ae": {"l1", "multiscale"}, "t": {"content", "style", "identity", "tv", "disc"},
-              "g": {"disc", "penalty"}}
-  for name, losses in expected.items():
+  assert train.main(command(folders, tmp_path / "g", "gan", *FEW_ON_PMAP)) == 0
+  expected = {"ae": (STEPS, {"l1", "multiscale"}), "g": (3, {"disc", "penalty"}),
+              "t": (STEPS, {"content", "style", "identity", "tv", "disc"})}
+  for name, (count, losses) in expected.items():
     found = lines(tmp_path / name)
-    assert [x["step"] for x in found] == list(range(1, STEPS + 1))
+    assert [x["step"] for x in found] == list(range(1, count + 1))
     assert {"step", "loss"} | losses <= set(found[-1])
     assert (tmp_path / name / "config.json").exists()
     assert any((tmp_path / name / "tensorboard").iterdir())
@@ -161,8 +161,7 @@ def test_a_newcomers_first_training_learns(tmp_path, one_device):
 
 
 def test_init_from_a_gan_is_refused(folders, tmp_path, one_device, capsys):
-  train.main(command(folders, tmp_path / "g", "gan", "--critic-steps", "2", "--parallel",
-                     "pmap"))
+  train.main(command(folders, tmp_path / "g", "gan", *FEW_ON_PMAP))
   assert train.main(command(folders, tmp_path / "t", "transfer", "--init-from",
                             str(tmp_path / "g"))) == 2
   assert "--init-from: found a gan run" in capsys.readouterr().err
