@@ -14,8 +14,9 @@ def main() -> None:
                for path in sorted(FOLDER.glob("[!_]*.py")) if "__main__" in path.read_text()}
   name = sys.argv[1] if len(sys.argv) > 1 else None
   if name in questions:
-    sys.argv = [f"benchmarks.{name}", *sys.argv[2:]]
-    runpy.run_module(f"benchmarks.{name}", run_name="__main__")
+    del sys.argv[1]
+    # Altered, so that tyro finds the help of options where it stands.
+    runpy.run_module(f"benchmarks.{name}", run_name="__main__", alter_sys=True)
   elif name in (None, "-h", "--help"):
     print("usage: python -m benchmarks NAME [OPTIONS]\n")
     print("\n".join(f"  {key:13} {question}" for key, question in questions.items()))

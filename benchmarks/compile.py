@@ -5,6 +5,7 @@
 Also: importing stylejax beside importing jax and flax, and infer.py from start to file.
 """
 
+import dataclasses
 import subprocess
 import sys
 import tempfile
@@ -23,7 +24,20 @@ ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "stylejax" / "assets" / "samples"
 
 
-def compile_rows(options: timing.Options) -> list[dict]:
+@dataclasses.dataclass(frozen=True)
+class Options(timing.Settings):
+  """What to compile and start, and where to keep what is found."""
+
+  repeats: int = 10
+  """Times that each is done."""
+
+  def check(self) -> None:
+    """Raises InputError on the first setting that can't be measured."""
+    super().check()
+    timing.at_least("--repeats", self.repeats, 1)
+
+
+def compile_rows(options: Options) -> list[dict]:
   """Seconds to have `stylize` ready at each size, without and with an entry in a cache on disk."""
   params, style = nets.params(options), nets.pictures(options, stylize.STYLE_SIZE)
   jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
@@ -70,7 +84,7 @@ def process_rows(repeats: int) -> list[dict]:
   return rows
 
 
-def main(options: timing.Options) -> dict:
+def main(options: Options) -> dict:
   """Prints the table and returns the result."""
   try:
     rows = process_rows(options.repeats)
@@ -81,4 +95,4 @@ def main(options: timing.Options) -> dict:
 
 
 if __name__ == "__main__":
-  timing.command(main, timing.Options, __doc__)
+  timing.command(main, Options, __doc__)

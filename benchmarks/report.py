@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import curves, timing
+from stylejax.errors import InputError
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "docs" / "results"
@@ -254,6 +255,18 @@ def draw(name: str, result: dict, folder: Path) -> None:
 TABLES = {"quality": quality_table, "pod": pod_table, "pod_scaling": pod_scaling_table}
 
 
+def _read(path: Path) -> dict:
+  """A result; InputError, which names the file, if it is none, or that of another benchmark."""
+  try:
+    result = json.loads(path.read_text())
+    name = result.setdefault("benchmark", path.stem)
+  except (ValueError, AttributeError):
+    raise InputError(f"{path}: found no result, expected a benchmark's JSON") from None
+  if not path.stem.startswith(name):
+    raise InputError(f"{path}: found the result of {name}, expected that of {path.stem}")
+  return result
+
+
 @dataclasses.dataclass(frozen=True)
 class Options:
   """None: results and pages are where they are."""
@@ -262,9 +275,11 @@ class Options:
 def main(options: Options) -> None:
   """Rewrites each table, and draws each plot, whose result file exists."""
   del options
-  results = {path.stem: json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))}
-  tables = {name: TABLES.get(result.get("benchmark", name), timed_table)(result)
-            for name, result in results.items()}
+  results = {path.stem: _read(path) for path in sorted(RESULTS.glob("*.json"))}
+  texts = {page: (ROOT / page).read_text() for page in PAGES}
+  asked = {name for text in texts.values() for name in re.findall("<!-- ([a-z0-9_]+) -->", text)}
+  tables = {name: TABLES.get(result["benchmark"], timed_table)(result)
+            for name, result in results.items() if name in asked}
   if "peers" in results:
     tables["speed"] = speed_table(results["peers"])
   if "quality" in results:
@@ -272,13 +287,14 @@ def main(options: Options) -> None:
   if "goals" in results.get("quality", {}):
     tables["goals"] = goals_table(results["quality"])
   for page in PAGES:
-    path = ROOT / page
-    text = path.read_text()
+    text = texts[page]
     for name, table in tables.items():
       text = re.sub(f"<!-- {name} -->.*?<!-- /{name} -->",
                     lambda _, name=name, table=table: f"<!-- {name} -->\n{table}\n<!-- /{name} -->",
                     text, flags=re.S)
-    path.write_text(text)
+    (ROOT / page).write_text(text)
+  for name in sorted(asked - tables.keys()):
+    print(f"no result for the table {name}: it stays as it is")
   for name in PLOTS.keys() & results.keys():
     draw(name, results[name], ROOT / "docs")
 

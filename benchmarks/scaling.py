@@ -13,6 +13,7 @@ from typing import Literal
 import jax
 
 from benchmarks import timing, train
+from stylejax.errors import InputError
 from stylejax.training import config as configs
 
 
@@ -37,8 +38,18 @@ class Options:
 
   def check(self) -> None:
     """Raises InputError on the first setting that can't be measured."""
-    timing.at_least("--counts", min(self.counts, default=0), 1)
+    timing.all_at_least("--counts", self.counts, 1)
     timing.at_least("--repeats", self.repeats, 1)
+    group = self.config.group
+    for count in self.counts:
+      if self.batch % (count * group):
+        raise InputError(f"--batch: found {self.batch}, expected a multiple of {count * group} for "
+                         f"{count} devices")
+
+  @property
+  def config(self) -> configs.TrainConfig:
+    """The training's."""
+    return configs.COMMANDS[self.command](preset=self.preset, batch=self.batch, size=self.size)
 
 
 def main(options: Options) -> dict:
@@ -46,10 +57,8 @@ def main(options: Options) -> dict:
   # Of no account but on a CPU, and only before the first look at the devices.
   jax.config.update("jax_num_cpu_devices", max(options.counts))
   devices = jax.local_devices()
-  config = configs.COMMANDS[options.command](
-    preset=options.preset, batch=options.batch, size=options.size)
   found = timing.measure(
-    [train.step_case(options.command, config, devices[:count])
+    [train.step_case(options.command, options.config, devices[:count])
      for count in options.counts if count <= len(devices)], options.repeats)
   one = next((row for row in found["rows"] if row["devices"] == 1), None)
   for row in found["rows"] if one else ():

@@ -28,7 +28,7 @@ import tyro
 from benchmarks.chips import PEAK_FLOPS
 from stylejax.compiler import compiler_options, reuse_memory
 from stylejax.errors import InputError
-from stylejax.inference.files import printable, replacing
+from stylejax.inference.files import check_writable, printable, replacing
 from stylejax.transfer import MIN_SIDE
 
 # Side of the matrix product and bytes of the copy; an accelerator needs more to show its rate.
@@ -39,8 +39,8 @@ DISTRIBUTIONS = ("stylejax", "jax", "jaxlib", "libtpu", "flax", "optax", "numpy"
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
-  """What to measure, and where to keep it."""
+class Settings:
+  """What to compile, and where to keep what is found."""
 
   sizes: tuple[int, ...] = (256, 512, 1024)
   """Sides of the square pictures, in pixels."""
@@ -51,18 +51,14 @@ class Options:
   dtype: Literal["preset", "float32", "bfloat16"] = "preset"
   """Of the activations."""
   devices: int | None = None
-  """Local devices to share the batch among. Default: one."""
-  repeats: int = 10
-  """Timed rounds, after two that are not."""
+  """Local devices to share the batch among; None is one. On a CPU there are as many as
+  XLA_FLAGS=--xla_force_host_platform_device_count=N says."""
   output: Path | None = None
   """JSON file for the result; it is printed as a table either way."""
-  trace: Path | None = None
-  """Folder for a jax.profiler trace of each case, for XProf or Perfetto."""
 
   def check(self) -> None:
     """Raises InputError on the first setting that can't be measured."""
-    at_least("--sizes", min(self.sizes, default=0), MIN_SIDE)
-    at_least("--repeats", self.repeats, 1)
+    all_at_least("--sizes", self.sizes, MIN_SIDE)
     count = at_least("--devices", 1 if self.devices is None else self.devices, 1)
     if count > len(jax.local_devices()):
       raise InputError(f"--devices: found {count}, expected at most {len(jax.local_devices())}")
@@ -70,11 +66,33 @@ class Options:
       raise InputError(f"--batch: found {self.batch}, expected a multiple of the {count} devices")
 
 
-def at_least(flag: str, value: int, smallest: int) -> int:
-  """The value; InputError if it is smaller."""
-  if value < smallest:
+@dataclasses.dataclass(frozen=True)
+class Options(Settings):
+  """What to measure, and where to keep it."""
+
+  repeats: int = 10
+  """Timed rounds, after two that are not."""
+  trace: Path | None = None
+  """Folder for a jax.profiler trace of each case, in a folder of its name, for XProf."""
+
+  def check(self) -> None:
+    """Raises InputError on the first setting that can't be measured."""
+    super().check()
+    at_least("--repeats", self.repeats, 1)
+
+
+def at_least(flag: str, value: float, smallest: float) -> float:
+  """The value; InputError if it is smaller, or no number."""
+  if not value >= smallest:
     raise InputError(f"{flag}: found {value}, expected at least {smallest}")
   return value
+
+
+def all_at_least(flag: str, values: Sequence[int], smallest: int) -> None:
+  """InputError if there is none, or one is smaller."""
+  if not values:
+    raise InputError(f"{flag}: found none, expected one or more")
+  at_least(flag, min(values), smallest)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,14 +145,17 @@ def command(main: Callable[[Any], Any], options: type, description: str, *,
             alone: bool = True) -> None:
   """Parses the command line, runs main and exits with its status; mistakes of users in one line.
 
-  Options that have a `check` are checked first. Memory is reused as train.py and infer.py do,
+  Options that have a `check` are checked first, then whether there is a place for what is written.
+  Memory is reused as train.py and infer.py do,
   unless others run in the same process, which would have it too.
   """
   if alone:
     reuse_memory()
   try:
-    given = tyro.cli(options, description=description)
+    name = Path(sys.argv[0]).stem
+    given = tyro.cli(options, description=description, prog=f"python -m benchmarks {name}")
     getattr(given, "check", lambda: None)()
+    _check_places(given)
     status = main(given)
   except (InputError, OSError) as error:
     sys.exit(_fail(error))
@@ -147,6 +168,21 @@ def run_cases(name: str, cases: Callable[[Options], Sequence[Case]], description
     report(name, options, measure(cases(options), options.repeats, trace=options.trace))
 
   command(main, Options, description)
+
+
+def _check_places(options: Any) -> None:
+  """Makes the folders that options name; InputError if there can't be a file in them."""
+  for field in ("output", "trace", "folder"):
+    path = getattr(options, field, None)
+    if path is None:
+      continue
+    folder = path.parent if field == "output" else path
+    try:
+      folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+      raise InputError(f"--{field}: found {path} ({error.strerror}), expected a place that can be "
+                       "written to") from None
+    check_writable(path if field == "output" else path / "x", f"--{field}")
 
 
 def _fail(error: Exception) -> int:
@@ -225,21 +261,31 @@ def peak_mib(memory: Any) -> float:
 def report(name: str, options: Any, found: dict[str, Any], *,
            show: Callable[[dict[str, Any]], None] | None = None) -> dict[str, Any]:
   """Shows what was found, as a table unless told otherwise, and saves it if options say so."""
-  result = save(name, options, found)
+  result = _described(name, options, found)
   (show or print_table)(result)
+  _write(options, result)
   return result
 
 
 def save(name: str, options: Any, found: dict[str, Any]) -> dict[str, Any]:
-  """Adds machine, versions, command and revision, and writes the file if options name one."""
-  result = {"benchmark": name, "date": datetime.datetime.now(datetime.UTC).isoformat()[:19] + "Z",
+  """Writes what was found, if options name a file, and shows nothing."""
+  result = _described(name, options, found)
+  _write(options, result)
+  return result
+
+
+def _described(name: str, options: Any, found: dict[str, Any]) -> dict[str, Any]:
+  """Adds machine, versions, command and revision."""
+  return {"benchmark": name, "date": datetime.datetime.now(datetime.UTC).isoformat()[:19] + "Z",
             "command": _command(name), "revision": revision(), "machine": machine(),
             "versions": versions(), "options": _plain(dataclasses.asdict(options)), **found}
+
+
+def _write(options: Any, result: dict[str, Any]) -> None:
   if options.output is not None:
     options.output.parent.mkdir(parents=True, exist_ok=True)
     with replacing(options.output) as temporary:
       temporary.write_text(json.dumps(result, indent=1) + "\n")
-  return result
 
 
 def print_table(result: dict[str, Any]) -> None:

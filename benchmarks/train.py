@@ -19,6 +19,7 @@ from benchmarks import timing
 from stylejax import transfer
 from stylejax.data.perceptual import load_vgg
 from stylejax.losses import adversarial, perceptual, reconstruction
+from stylejax.errors import InputError
 from stylejax.models import vgg
 from stylejax.models.config import ModelConfig
 from stylejax.training import config as configs, parallel, steps
@@ -51,6 +52,8 @@ class Options:
 
   def check(self) -> None:
     """Raises InputError on the first setting that can't be measured."""
+    if not self.commands:
+      raise InputError("--commands: found none, expected one or more")
     timing.at_least("--repeats", self.repeats, 1)
     timing.at_least("--batch", 1 if self.batch is None else self.batch, 1)
 

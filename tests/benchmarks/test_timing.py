@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import pytest
 
 from benchmarks import __main__, compare, timing
+from stylejax.errors import InputError
 from stylejax.models.winograd import conv3x3
 
 ROOT = Path(__file__).parents[2]
@@ -74,22 +75,26 @@ def test_compare_names_what_got_slower_and_only_that(result):
   after = copy.deepcopy(result)
   after["rows"][1]["seconds"] = {"median": 1.5, "low": 1.4, "high": 1.6}
   found = compare.compare(result, after, tolerance=0.1)
-  assert [(row["case"], row["slower"]) for row in found] == [
+  assert [(row["case"], row["verdict"] == "SLOWER") for row in found] == [
     ("stylize (size 256)", False), ("stylize (size 512)", True)]
 
 
 def test_compare_takes_overlapping_quartiles_for_noise(result):
   after = copy.deepcopy(result)
   after["rows"][0]["seconds"] = {"median": 1.3, "low": 1.0, "high": 1.6}
-  assert not any(row["slower"] for row in compare.compare(result, after, tolerance=0.1))
+  assert not any(row["verdict"] for row in compare.compare(result, after, tolerance=0.1))
 
 
 def test_compare_names_what_is_gone_and_refuses_another_benchmark(result):
   after = copy.deepcopy(result)
   del after["rows"][0]
   found = compare.compare(result, after, tolerance=0.1)
-  assert [row["ratio"] is None for row in found] == [True, False]
-  with pytest.raises(ValueError, match="encode"):
+  assert [(row["ratio"] is None, row["verdict"]) for row in found] == [
+    (True, "GONE"), (False, "")]
+  found = compare.compare(after, result, tolerance=0.1)
+  assert [(row["case"], row["verdict"]) for row in found] == [
+    ("stylize (size 512)", ""), ("stylize (size 256)", "NEW")]
+  with pytest.raises(InputError, match="encode"):
     compare.compare(result, after | {"benchmark": "encode"}, tolerance=0.1)
 
 
@@ -98,9 +103,9 @@ def test_relative_comparison_forgives_a_slower_machine(result):
   after["limits"]["matrix_product_gflop_per_second"] = 50.0
   for row in after["rows"][:2]:
     row["seconds"] = {key: 2 * value for key, value in row["seconds"].items()}
-  assert all(row["slower"] for row in compare.compare(result, after, tolerance=0.1))
+  assert all(row["verdict"] == "SLOWER" for row in compare.compare(result, after, tolerance=0.1))
   relative = compare.compare(result, after, tolerance=0.1, relative=True)
-  assert not any(row["slower"] for row in relative)
+  assert not any(row["verdict"] == "SLOWER" for row in relative)
 
 
 def test_compare_command_exits_1_for_slower_and_2_for_nonsense(result, tmp_path, run):
@@ -112,9 +117,39 @@ def test_compare_command_exits_1_for_slower_and_2_for_nonsense(result, tmp_path,
   assert run("compare", before, before).returncode == 0
   slower = start("compare", before, after)
   assert slower.returncode == 1 and "SLOWER stylize (size 256)" in slower.stdout
-  for other in (broken, tmp_path / "missing.json"):
-    wrong = run("compare", before, other)
-    assert wrong.returncode == 2 and len(wrong.stderr.splitlines()) == 1
+  del result["rows"][0]
+  after.write_text(json.dumps(result))
+  gone = run("compare", before, after)
+  assert gone.returncode == 1 and "GONE   stylize (size 256)" in gone.stdout
+  texts = {"c.json": "{", "list.json": "[1]", "picture.json": "\0\1", "memory.json":
+           '{"rows": [{"case": "stylize", "peak_mib": 5.0}]}', "zero.json":
+           '{"rows": [{"case": "s", "seconds": {"low": 0.0, "median": NaN, "high": 1.0}}]}'}
+  for name, text in texts.items():
+    (tmp_path / name).write_text(text)
+  for other in (*texts, "missing.json"):
+    wrong = run("compare", before, tmp_path / other)
+    assert wrong.returncode == 2 and len(wrong.stderr.splitlines()) == 1, wrong.stderr
+    assert wrong.stderr.startswith(f"error: {tmp_path / other}: found")
+  for flags in (("--tolerance", "-1"), ("--tolerance", "nan")):
+    assert run("compare", before, before, *flags).returncode == 2
+
+
+@pytest.mark.parametrize("name", ["compare", "train", "scaling", "memory"])
+def test_help_explains_the_options(name, run):
+  done = run(name, "--help")
+  assert done.returncode == 0 and f"usage: python -m benchmarks {name}" in done.stdout
+  expected = {"compare": "not worth a word", "train": "Sizes of the nets", "scaling": "Whose step",
+              "memory": "Sides of the square pictures"}
+  assert expected[name] in done.stdout
+
+
+def test_a_place_that_cannot_be_written_to_is_told_before_measuring(run, tmp_path):
+  (tmp_path / "file").write_text("")
+  for flag, place in (("--output", tmp_path), ("--output", tmp_path / "file" / "x" / "y.json"),
+                      ("--trace", tmp_path / "file")):
+    done = run("stylize", flag, place)
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith(f"error: {flag}") and len(done.stderr.splitlines()) == 1
 
 
 def test_a_benchmark_writes_what_it_prints(tmp_path):
@@ -133,6 +168,8 @@ def test_a_benchmark_writes_what_it_prints(tmp_path):
   ("stylize", "--devices", "99"), ("stylize", "--sizes", "8"), ("encode", "--repeats", "0"),
   ("generate", "--batch", "0"), ("train", "--batch", "0"), ("input", "--batches", "0"),
   ("input", "--places", "no/such/folder"), ("peers", "--sizes", "250"),
+  ("peers", "--train-batch", "-1"), ("stylize", "--sizes"),
+  ("scaling", "--batch", "2", "--counts", "1", "2"),
 ], ids=" ".join)
 def test_what_cannot_be_measured_is_one_line(arguments, run):
   done = run(*arguments)
