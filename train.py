@@ -73,9 +73,10 @@ def main(argv: list[str] | None = None) -> int:
     else:
       enable_cache()
       reuse_memory()
+      from stylejax.inference.weights import load_pretrained
       from stylejax.training.loop import train
 
-      train(options)
+      train(options, load_pretrained)
     return 0
   except (InputError, OSError) as error:
     print(f"error: {error}", file=sys.stderr)

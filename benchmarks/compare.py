@@ -47,6 +47,8 @@ def read(path: Path) -> dict:
   except ValueError:
     raise InputError(f"{path}: found no JSON, {EXPECTED}") from None
   try:
+    for row in result["rows"]:
+      timing.label(row)
     times = [row["seconds"][key] for row in result["rows"] if "seconds" in row
              for key in ("low", "median", "high")]
     sound = all(math.isfinite(seconds) and seconds > 0 for seconds in times)
@@ -87,7 +89,8 @@ def compare(before: dict, after: dict, *, tolerance: float, relative: bool = Fal
     ratio, apart = new[case]["median"] / a["median"], new[case]["low"] > a["high"]
     slower = ratio > 1 + tolerance and apart
     found.append({"case": case, "ratio": ratio, "verdict": "SLOWER" if slower else ""})
-  return found + [{"case": case, "ratio": None, "verdict": "NEW"} for case in new.keys() - old]
+  return found + [{"case": case, "ratio": None, "verdict": "NEW"}
+                  for case in new if case not in old]
 
 
 def main(options: Options) -> int:

@@ -81,9 +81,7 @@ def paint(params: transfer.Params, frames: list[np.ndarray], style_code, memory:
   return painted, float((changes * still).sum() / still.sum()), float(still.mean())
 
 
-@functools.cache
-def _jit(function):
-  return fast_jit(function)
+_jit = functools.cache(fast_jit)
 
 
 def measure(options: Options) -> dict[str, dict[str, float]]:

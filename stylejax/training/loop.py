@@ -5,7 +5,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jax
@@ -20,7 +20,6 @@ from stylejax.data.shards import Joined
 from stylejax.data.sources import open_pictures, require_readable
 from stylejax.data.transforms import random_resized_crop
 from stylejax.errors import InputError
-from stylejax.inference.weights import load_pretrained
 from stylejax.training import checkpoint, config as configs, monitor, parallel
 from stylejax.training import preview, steps
 from stylejax.training.config import TrainConfig
@@ -31,11 +30,12 @@ SAMPLES = Path(__file__).parent.parent / "assets" / "samples"
 _logger = logging.getLogger("stylejax")
 
 
-def train(config: TrainConfig) -> None:
+def train(config: TrainConfig, read_weights: Callable[[Path], Params] | None = None) -> None:
   """Runs a training to its end, or to the SIGINT or SIGTERM that saves it and stops.
 
   Args:
     config: of the command to run; its workdir is made if need be.
+    read_weights: reads what `init_from` names if that is no run's folder; None reads such only.
 
   Raises:
     InputError: folders, files, sizes or checkpoints that don't fit; nothing is compiled before.
@@ -58,7 +58,7 @@ def train(config: TrainConfig) -> None:
     raise InputError(f"--workdir: found a run at step {reached} in {config.workdir}, expected a "
                      "new folder, or --resume to go on")
   from_other = reached is None and getattr(config, "init_from", None)
-  other = _load_weights(config.init_from) if from_other else None
+  other = _load_weights(config.init_from, read_weights) if from_other else None
   with checkpoint.Checkpoints(_workdir(config), keep=config.keep) as checkpoints:
     state, position = _start(config, command, checkpoints, other)
     state = state.replace(frozen=frozen)
@@ -202,12 +202,12 @@ def load_run(workdir: Path) -> tuple[dict, TrainState]:
     return found, checkpoints.restore(like)[0]
 
 
-def _load_weights(place: Path) -> tuple[str, Params]:
+def _load_weights(place: Path, read: Callable[[Path], Params] | None) -> tuple[str, Params]:
   """(command, averaged weights) of a run's folder; of a weights file the command is "transfer"."""
-  if place.is_dir():
+  if read is None or place.is_dir():
     found, state = load_run(place)
     return found["command"], state.ema_params
-  return "transfer", load_pretrained(place)
+  return "transfer", read(place)
 
 
 def _with_weights_of(other: tuple[str, Params], state: TrainState) -> TrainState:

@@ -16,7 +16,7 @@ from small_runs import STEPS, flags
 
 import train
 from stylejax.errors import InputError
-from stylejax.inference.weights import save_weights
+from stylejax.inference.weights import load_pretrained, load_weights, save_weights
 from stylejax.training import config as configs
 from stylejax.training import checkpoint, loop
 
@@ -179,7 +179,7 @@ def test_init_from_an_autoencoder_takes_its_weights(folders, tmp_path, one_devic
   learnt = loop.load_run(tmp_path / "ae")[1].ema_params
   config = configs.TransferConfig(preset="tiny", init_from=tmp_path / "ae")
   fresh = jax.jit(lambda: loop.init_state(config, "transfer"))()
-  state = loop._with_weights_of(loop._load_weights(tmp_path / "ae"), fresh)
+  state = loop._with_weights_of(loop._load_weights(tmp_path / "ae", None), fresh)
   for a, b in ((learnt.content_encoder, state.params.content_encoder),
                (learnt.generator["decoder"], state.params.generator["decoder"])):
     jax.tree.map(np.testing.assert_array_equal, a, b)
@@ -190,12 +190,12 @@ def test_init_from_a_weights_file_takes_all_it_has(tmp_path, tiny_params):
   save_weights(weights, tiny_params.replace(noise_generator=None), dtype="float32")
   config = configs.TransferConfig(preset="tiny", seed=1)
   fresh = jax.jit(lambda: loop.init_state(config, "transfer"))()
-  state = loop._with_weights_of(loop._load_weights(weights), fresh)
+  state = loop._with_weights_of(loop._load_weights(weights, load_weights), fresh)
   for params in (state.params, state.ema_params):
     for part in ("content_encoder", "style_encoder", "generator", "discriminator"):
       jax.tree.map(np.testing.assert_array_equal, getattr(params, part), getattr(tiny_params, part))
   with pytest.raises(InputError, match="--init-from: found other sizes"):
-    loop._with_weights_of(loop._load_weights(Path("base")), fresh)
+    loop._with_weights_of(loop._load_weights(Path("base"), load_pretrained), fresh)
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_step_named(
