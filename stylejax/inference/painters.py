@@ -17,6 +17,7 @@ from stylejax import controls, transfer
 from stylejax.compiler import fast_jit
 from stylejax.data.pictures import as_float
 from stylejax.inference import pictures, tiles
+from stylejax.inference.colours import keep_colours
 from stylejax.inference.styles import stack
 from stylejax.inference.traces import compiled_step
 from stylejax.models.edges import Edges
@@ -177,7 +178,7 @@ class Tiled:
           rows = output[place] + shares[number, place, :, None] * rows
         output[place] = _like(rows, output)
     if colours.colour:
-      tiles.keep_colours(output, content, **colours.settings())
+      keep_colours(output, content, **colours.settings())
     return [_like(output, content)]
 
 
@@ -206,7 +207,7 @@ class Shared:
         self._params, self._framed, self._inside, vector, amount))[:height, :width]
       output += painted if shares is None else shares[number, ..., None] * painted
     if self._colours.colour:
-      tiles.keep_colours(output, self._content, **self._colours.settings())
+      keep_colours(output, self._content, **self._colours.settings())
     return [output]
 
 

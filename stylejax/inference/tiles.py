@@ -7,7 +7,6 @@ starts. Nothing is computed twice but the pixels where tiles meet, and the resul
 whole picture up to rounding. Maps between stages lie in memory or in files.
 """
 
-import dataclasses
 import functools
 import math
 import os
@@ -19,127 +18,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stylejax import controls, transfer
+from stylejax import transfer
 from stylejax.compiler import fast_jit
 from stylejax.data.pictures import as_float
-from stylejax.inference.pictures import as_bytes
+from stylejax.inference.maps import Map, Moments, Window, windows
 from stylejax.models import autoencoder, blocks, gan
 from stylejax.models.config import ModelConfig
 
 TILE_PIXELS = 500_000
 """Pixels of the picture in a tile, about: what is computed at once. The maps of so many fit into
 memory that the process keeps; with those of a million, the system hands out every page anew."""
-
-
-class Map:
-  """A float32 map [H, W, C], written and read by rectangles, in memory or in a nameless file."""
-
-  def __init__(self, shape: tuple[int, int, int], folder: Path | None):
-    self.shape = shape
-    self._file = None if folder is None else tempfile.TemporaryFile(dir=folder)
-    self._array = np.empty(shape, np.float32) if folder is None else None
-
-  def __setitem__(self, place: tuple[slice, slice], values: np.ndarray) -> None:
-    if self._array is not None:
-      self._array[place] = values
-      return
-    for start, row in zip(self._starts(place), values):
-      data = memoryview(np.ascontiguousarray(row, np.float32)).cast("B")
-      while data:
-        written = os.pwrite(self._file.fileno(), data, start)
-        data, start = data[written:], start + written
-
-  def __getitem__(self, place: tuple[slice, slice]) -> np.ndarray:
-    if self._array is not None:
-      return self._array[place]
-    rows, columns = place
-    # Not mapped into memory: pages of a mapping would count as this process's.
-    out = np.empty((rows.stop - rows.start, columns.stop - columns.start, self.shape[2]),
-                   np.float32)
-    for start, row in zip(self._starts(place), out):
-      data = memoryview(row).cast("B")
-      while data:
-        read = os.preadv(self._file.fileno(), [data], start)
-        data, start = data[read:], start + read
-    return out
-
-  def _starts(self, place: tuple[slice, slice]) -> Iterator[int]:
-    """Where in the file each row of a rectangle starts, in bytes."""
-    rows, columns = place
-    for row in range(rows.start, rows.stop):
-      yield (row * self.shape[1] + columns.start) * self.shape[2] * 4
-
-  def close(self) -> None:
-    """Gives the memory or the file back."""
-    self._array = None
-    if self._file is not None:
-      self._file.close()
-
-
-@dataclasses.dataclass
-class Moments:
-  """Count, mean and sum of squared deviations of each channel, float64; grows tile by tile."""
-
-  count: float = 0.0
-  mean: np.ndarray | float = 0.0
-  deviation: np.ndarray | float = 0.0
-
-  def add(self, count: float, mean: np.ndarray, deviation: np.ndarray) -> None:
-    """Takes in another part (Chan et al. 1983, "Algorithms for Computing the Sample Variance")."""
-    count, mean, deviation = (np.asarray(x, np.float64) for x in (count, mean, deviation))
-    both, step = self.count + count, mean - self.mean
-    self.mean = self.mean + step * (count / both)
-    self.deviation = self.deviation + deviation + step**2 * (self.count * count / both)
-    self.count = both
-
-  def mean_and_std(self, eps: float = 1e-5) -> tuple[np.ndarray, np.ndarray]:
-    """As `blocks.channel_moments` of the whole map: both [1, 1, 1, C] float32."""
-    std = np.sqrt(self.deviation / self.count + eps)
-    return tuple(np.asarray(x, np.float32)[None, None, None] for x in (self.mean, std))
-
-
-@dataclasses.dataclass(frozen=True)
-class Window:
-  """Rows or columns that a tile reads, and those that come out right: all but at a cut."""
-
-  start: int
-  stop: int
-  first: int
-  last: int
-
-  def read(self, scale: int) -> slice:
-    """What is read, of a map with `scale` rows for each of these."""
-    return slice(self.start * scale, self.stop * scale)
-
-  def right(self, scale: int) -> slice:
-    """What is right, likewise, counted from the whole's start."""
-    return slice(self.first * scale, self.last * scale)
-
-  def own(self, scale: int) -> slice:
-    """What is right, likewise, counted from the tile's start."""
-    return slice((self.first - self.start) * scale, (self.last - self.start) * scale)
-
-
-def windows(length: int, size: int, halo: int) -> list[Window]:
-  """Cuts rows or columns into windows of at most `size`, all of one size so that one program does.
-
-  Args:
-    length: rows in all.
-    size: rows that a window reads, more than twice the halo.
-    halo: rows at a cut that come out wrong.
-
-  Returns:
-    Windows in order, whose right rows make up the whole.
-  """
-  if length <= size:
-    return [Window(0, length, 0, length)]
-  found, done = [], 0
-  while done < length:
-    start = min(max(0, done - halo), length - size)
-    last = length if start + size == length else start + size - halo
-    found.append(Window(start, start + size, done, last))
-    done = last
-  return found
 
 
 def memory_available() -> int:
@@ -320,44 +208,6 @@ def _edges(rows: Window, columns: Window, scale: int) -> np.ndarray:
   """[[first row, row after the last], the same of columns] that are right, in the tile."""
   return np.array([[cut.start, cut.stop] for cut in (rows.own(scale), columns.own(scale))],
                   np.int32)
-
-
-def keep_colours(painted: np.ndarray, content: np.ndarray, *, colour: float,
-                 mode: float | None) -> None:
-  """`stylejax.preserve_colour` in place, on so many rows at a time as TILE_PIXELS allow.
-
-  Args:
-    painted, content: [H, W, 3], float32 in [0, 1] or uint8.
-    colour, mode: as `preserve_colour` takes them.
-  """
-  height, width = content.shape[:2]
-  step = max(1, TILE_PIXELS // width)
-  places = [slice(row, min(row + step, height)) for row in range(0, height, step)]
-  moments = None
-  if mode is not None:
-    moments = tuple(_colour_moments(picture, places) for picture in (painted, content))
-  for place in places:
-    rows = _preserve_colour(*(as_float(picture[place]) for picture in (painted, content)),
-                            colour, mode=mode, moments=moments)
-    rows = np.asarray(rows)
-    painted[place] = as_bytes(rows) if painted.dtype == np.uint8 else rows
-
-
-def _colour_moments(picture: np.ndarray, places: list[slice]) -> tuple[np.ndarray, np.ndarray]:
-  """`controls.colour_moments` of [H, W, 3], part by part."""
-  parts = [jax.tree.map(np.float64, _part_moments(as_float(picture[place])[None]))
-           for place in places]
-  share = np.array([place.stop - place.start for place in places]) / picture.shape[0]
-  means = np.stack([mean[0, 0, 0] for mean, _ in parts])
-  mean = share @ means
-  apart = means - mean
-  covariance = np.tensordot(share, np.stack([found[0] for _, found in parts]), 1)
-  covariance = covariance + (share[:, None] * apart).T @ apart
-  return np.float32(mean)[None, None, None], np.float32(covariance)[None]
-
-
-_part_moments = fast_jit(controls.colour_moments)
-_preserve_colour = fast_jit(controls.preserve_colour)
 
 
 def _mirrored(cut: slice, size: int) -> np.ndarray:

@@ -34,7 +34,7 @@ def controls_of(kind, height, width):
 @pytest.mark.parametrize("kind", ["one", "mixture", "regions", "strengths"])
 @pytest.mark.parametrize("colours", [COLOURS, painters.Colours(0.7, moments=True)])
 def test_tiles_and_shared_rows_are_the_whole(tiny_params, codes, kind, colours, monkeypatch):
-  monkeypatch.setattr("stylejax.inference.tiles.TILE_PIXELS", 1500)
+  monkeypatch.setattr("stylejax.inference.colours.PART_PIXELS", 1500)
   picture, asked = content(135, 53), controls_of(kind, 135, 53)
   whole, = painters.Whole(tiny_params, picture, colours).paint(codes, *asked)
   tiled, = painters.Tiled(tiny_params, picture, colours, 1500).paint(codes, *asked)
@@ -67,14 +67,14 @@ def test_a_seamless_picture_of_any_size_keeps_it(tiny_params, codes):
 
 
 def test_colours_are_kept_by_parts_as_by_the_whole(monkeypatch):
-  monkeypatch.setattr("stylejax.inference.tiles.TILE_PIXELS", 500)
+  monkeypatch.setattr("stylejax.inference.colours.PART_PIXELS", 500)
   rng = np.random.default_rng(0)
   painted, kept = rng.random((2, 60, 40, 3), np.float32) * np.linspace(0, 1, 60)[:, None, None]
   painted, kept = np.float32(painted), np.float32(kept)
   for mode in (None, np.float32(1)):
     expected = jax.jit(controls.preserve_colour)(painted, kept, 0.5, mode=mode)
     found = painted.copy()
-    painters.tiles.keep_colours(found, kept, colour=np.float32(0.5), mode=mode)
+    painters.keep_colours(found, kept, colour=np.float32(0.5), mode=mode)
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from stylejax import transfer
-from stylejax.inference import tiles
+from stylejax.inference import maps, tiles
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_the_content_may_be_written_over(painted, tiny_params):
 
 @pytest.mark.parametrize("height, rows, halo", [(40, 9, 2), (41, 5, 1), (7, 9, 2), (16, 6, 2)])
 def test_windows_meet_and_are_of_one_size(height, rows, halo):
-  found = tiles.windows(height, rows, halo)
+  found = maps.windows(height, rows, halo)
   assert found[0].first == 0 and found[-1].last == height
   assert [w.last for w in found[:-1]] == [w.first for w in found[1:]]
   assert {w.stop - w.start for w in found} == {min(rows, height)}
@@ -59,7 +59,7 @@ def test_windows_meet_and_are_of_one_size(height, rows, halo):
 
 def test_moments_of_parts_are_those_of_the_whole(rng):
   x = 5 + rng.random((30, 4))
-  moments = tiles.Moments()
+  moments = maps.Moments()
   for part in np.split(x, [3, 17]):
     moments.add(len(part), part.mean(0), np.square(part - part.mean(0)).sum(0))
   mean, std = moments.mean_and_std(eps=0)

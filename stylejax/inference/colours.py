@@ -1,0 +1,50 @@
+"""The content's colours for pictures larger than memory, part by part."""
+
+import jax
+import numpy as np
+
+from stylejax import controls
+from stylejax.compiler import fast_jit
+from stylejax.data.pictures import as_float
+from stylejax.inference.pictures import as_bytes
+
+PART_PIXELS = 2_000_000
+"""Pixels that are worked on at once, about."""
+
+
+def keep_colours(painted: np.ndarray, content: np.ndarray, *, colour: float,
+                 mode: float | None) -> None:
+  """`stylejax.preserve_colour` in place, on so many rows at a time as PART_PIXELS allow.
+
+  Args:
+    painted, content: [H, W, 3], float32 in [0, 1] or uint8.
+    colour, mode: as `preserve_colour` takes them.
+  """
+  height, width = content.shape[:2]
+  step = max(1, PART_PIXELS // width)
+  places = [slice(row, min(row + step, height)) for row in range(0, height, step)]
+  moments = None
+  if mode is not None:
+    moments = tuple(_colour_moments(picture, places) for picture in (painted, content))
+  for place in places:
+    rows = _preserve_colour(*(as_float(picture[place]) for picture in (painted, content)),
+                            colour, mode=mode, moments=moments)
+    rows = np.asarray(rows)
+    painted[place] = as_bytes(rows) if painted.dtype == np.uint8 else rows
+
+
+def _colour_moments(picture: np.ndarray, places: list[slice]) -> tuple[np.ndarray, np.ndarray]:
+  """`controls.colour_moments` of [H, W, 3], part by part."""
+  parts = [jax.tree.map(np.float64, _part_moments(as_float(picture[place])[None]))
+           for place in places]
+  share = np.array([place.stop - place.start for place in places]) / picture.shape[0]
+  means = np.stack([mean[0, 0, 0] for mean, _ in parts])
+  mean = share @ means
+  apart = means - mean
+  covariance = np.tensordot(share, np.stack([found[0] for _, found in parts]), 1)
+  covariance = covariance + (share[:, None] * apart).T @ apart
+  return np.float32(mean)[None, None, None], np.float32(covariance)[None]
+
+
+_part_moments = fast_jit(controls.colour_moments)
+_preserve_colour = fast_jit(controls.preserve_colour)
