@@ -155,6 +155,18 @@ def pod_scaling_table(result: dict) -> str:
   return "\n".join([*lines, "", _compiled(result)])
 
 
+def large_table(result: dict) -> str:
+  """Sentences: what a huge picture and a folder of many sizes cost."""
+  row, folder = result["rows"][0], result["folder"]
+  return (
+    f"{row['width']:,} × {row['height']:,} pixels, file to file: {row['seconds']:.0f} s, "
+    f"{row['peak_gib']:.1f} GiB at most, {row['seconds_per_megapixel']:.2f} s a megapixel; a "
+    f"picture of 1,024 × 1,024 that is in memory: {row['whole_seconds_per_megapixel']:.2f} s a "
+    f"megapixel. {result['options']['pictures']} photos of {folder['different_sizes']} sizes: "
+    f"{folder['many_compilations']} compilations, {folder['filling']:.0%} filling, "
+    f"{folder['share_of_steady']:.2f} of the images/s of a single size.\n\n{_source(result)}")
+
+
 def _compiled(result: dict) -> str:
   row, versions = result["rows"][0], result["versions"]
   return (f"**Computed by the compiler and a roofline, not measured**: {row['case']} of preset "
@@ -252,7 +264,8 @@ def draw(name: str, result: dict, folder: Path) -> None:
 
 
 # How the result of a benchmark becomes a table, where timed_table doesn't serve.
-TABLES = {"quality": quality_table, "pod": pod_table, "pod_scaling": pod_scaling_table}
+TABLES = {"quality": quality_table, "pod": pod_table, "pod_scaling": pod_scaling_table,
+          "large": large_table}
 
 
 def _read(path: Path) -> dict:
