@@ -217,6 +217,8 @@ class TransferConfig(TrainConfig):
   """Photos in a row that share one artwork, so that its features are computed once for them."""
   content_weight: float = 1.0
   """Weight of the content loss: instance-normalised features at relu4_1, half of it at relu3_1."""
+  detail_weight: float = 0.0
+  """Weight of the same loss at relu1_1 and relu2_1: edges and light stay the photo's."""
   style_weight: float = 25.0
   """Weight of the style loss by channel moments at relu1_1, relu2_1, relu3_1 and relu4_1."""
   gram_weight: float = 0.0

@@ -27,6 +27,7 @@ Metrics = dict[str, jax.Array]
 Step = Callable[..., tuple[TrainState, Metrics]]
 
 CONTENT_LAYERS = {"relu4_1": 1.0, "relu3_1": 0.5}
+DETAIL_LAYERS = {"relu2_1": 1.0, "relu1_1": 1.0}
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 
 
@@ -144,7 +145,7 @@ def make_transfer_step(config: TransferConfig) -> Step:
     own = jnp.where((batch["index"] % 2 == 0)[:, None, None, None], content, style)
     own = own[:, :config.size // 2, :config.size // 2]
     seen = features(state.frozen, jnp.concatenate([content, style[::repeat]]), layers)
-    content_features = {layer: seen[layer][:len(content)] for layer in CONTENT_LAYERS}
+    content_features = {layer: seen[layer][:len(content)] for layer in layers}
     style_features = {layer: jnp.repeat(seen[layer][len(content):], repeat, 0)
                       for layer in STYLE_LAYERS}
 
@@ -160,6 +161,8 @@ def make_transfer_step(config: TransferConfig) -> Step:
         "identity": reconstruction.l1_loss(again, own),
         "tv": reconstruction.total_variation(stylized),
       }
+      if config.detail_weight:
+        terms["detail"] = perceptual.content_loss(found, content_features, DETAIL_LAYERS)
       if config.gram_weight:
         terms["gram"] = perceptual.gram_style_loss(found_style, style_features)
       if judged:

@@ -5,12 +5,12 @@ The schedule's numbers are constants of the compiled step, and with them the num
 
 STEPS = 20
 SETTINGS = {"preset": "tiny", "batch": 4, "size": 32, "steps": STEPS, "warmup_steps": 2}
-# Of a transfer besides.
-GRAM_WEIGHT = 0.1
+# Of a transfer besides: the terms that are off by default.
+EXTRA_WEIGHTS = {"gram_weight": 0.1, "detail_weight": 0.1}
 
 
 def flags(kind: str) -> list[str]:
   """The same for the command line of train.py."""
-  settings = SETTINGS | ({"gram_weight": GRAM_WEIGHT} if kind == "transfer" else {})
+  settings = SETTINGS | (EXTRA_WEIGHTS if kind == "transfer" else {})
   return [word for name, value in settings.items()
           for word in (f"--{name.replace('_', '-')}", str(value))]

@@ -6,7 +6,7 @@ import functools
 import jax
 import numpy as np
 import pytest
-from small_runs import GRAM_WEIGHT, SETTINGS
+from small_runs import EXTRA_WEIGHTS, SETTINGS
 
 from stylejax.data.perceptual import load_vgg
 from stylejax.training import config as configs
@@ -16,7 +16,7 @@ from stylejax.training.state import init_state, learning_rate_schedule, make_opt
 CONFIGS = {
   "autoencoder": configs.AutoencoderConfig(**SETTINGS),
   "gan": configs.GanConfig(**SETTINGS, critic_steps=2),
-  "transfer": configs.TransferConfig(**SETTINGS, gram_weight=GRAM_WEIGHT),
+  "transfer": configs.TransferConfig(**SETTINGS, **EXTRA_WEIGHTS),
   "transfer-wasserstein": configs.TransferConfig(**SETTINGS, game="wasserstein"),
   "gan-hinge": configs.GanConfig(**SETTINGS, game="hinge", critic_steps=2),
 }
