@@ -128,12 +128,12 @@ def _steadied(generator, code, vector, strength, before, keep):
   """The generator's call with moments averaged over time, and those moments."""
   found = []
 
-  def paint(x, gain, bias, past):
+  def paint(x, gain, bias, grain, past):
     own = blocks.channel_moments(x)
     moments = tuple(keep * old + (1 - keep) * new for old, new in zip(past, own, strict=True))
     found.append(moments)
-    return blocks.affine(x, *blocks.modulation(*moments, gain, bias, strength))
+    return blocks.modulate(x, gain, bias, strength, grain=grain, moments=moments)
 
-  layers = [partial(paint, gain=gain, bias=bias, past=past)
-            for (gain, bias), past in zip(generator.targets(vector), before, strict=True)]
+  layers = [partial(paint, gain=gain, bias=bias, grain=grain, past=past)
+            for (gain, bias, grain), past in zip(generator.targets(vector), before, strict=True)]
   return generator.decoder(code, layers), tuple(found)

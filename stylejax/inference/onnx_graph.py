@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from stylejax.models import canvas
 from stylejax.models.autoencoder import modulated_maps, stages
 from stylejax.models.blocks import DOUBLED_TAPS
 from stylejax.models.config import ModelConfig
@@ -62,12 +63,12 @@ class _Graph:
     return _Value(self, output)
 
   def _name(self, value: _Value | str | float | list) -> str:
-    """Of an input; a number becomes a float32 constant, a list of whole numbers one of int64."""
+    """Of an input; a number becomes a float32 constant, whole ones and lists of them int64."""
     if isinstance(value, _Value):
       return value.name
     if isinstance(value, str):
       return value
-    whole = isinstance(value, list) and all(isinstance(n, int) for n in value)
+    whole = all(isinstance(n, int) for n in (value if isinstance(value, list) else [value]))
     array = np.array(value, np.int64 if whole else np.float32)
     self.constants[str(value)] = numpy_helper.from_array(array, str(value))
     return str(value)
@@ -145,7 +146,7 @@ def _painting(g: _Graph, part: Mapping[str, Any], config: ModelConfig, levels: l
   @functools.cache
   def styled(name):
     target = _dense(vector, part, f"generator/modulation_{numbers[name]}")
-    return _modulated(maps[name], target, _Value(g, "strength"))
+    return _modulated(maps[name], target, _Value(g, "strength"), name.startswith("level"))
 
   for stage in stages(config):
     x = functools.reduce(operator.add, map(styled, stage.inputs))
@@ -210,11 +211,11 @@ def _moments(x: _Value) -> tuple[_Value, _Value]:
   return mean, g("Sqrt", g("Relu", variance) + 1e-5)
 
 
-def _modulated(x: _Value, target: _Value, strength: _Value) -> _Value:
-  """`modulate`, with a target [1, 2C]: gains, then biases."""
-  g = x.graph
-  pair = g("Reshape", target, [2, -1, 1, 1])
-  gain, bias = (g("Gather", pair, [half], axis=0) for half in (0, 1))
+def _modulated(x: _Value, target: _Value, strength: _Value, grained: bool) -> _Value:
+  """`modulate`, with a target [1, 2C or 3C]: gains, then biases, then grains."""
+  g, whole = x.graph, strength
+  parts = g("Reshape", target, [2 + grained, -1, 1, 1])
+  gain, bias, *grain = (g("Gather", parts, [part], axis=0) for part in range(2 + grained))
   mean, std = _moments(x)
   beyond, strength = g("Relu", strength - 1.0), g("Min", strength, 1.0)
   reach = g("Abs", gain)
@@ -222,4 +223,15 @@ def _modulated(x: _Value, target: _Value, strength: _Value) -> _Value:
   gain = gain * g("Pow", g("Clip", reach / std, 0.5, 2.0), beyond)
   scale = strength * (gain / std - 1.0) + 1.0
   shift = strength * (bias - mean * gain / std)
-  return x * scale + shift
+  moved = x * scale + shift
+  return moved + whole * grain[0] * _canvas(x) if grained else moved
+
+
+def _canvas(x: _Value) -> _Value:
+  """`canvas` under a map [B, C, h, w]: [1, 1, h, w]."""
+  g = x.graph
+  found = g.weight("canvas", canvas.pattern()[None, None])
+  for axis in (2, 3):
+    size = g("Squeeze", g("Shape", x, start=axis, end=axis + 1))
+    found = g("Gather", found, g("Mod", g("Range", 0, size, 1), canvas.PERIOD), axis=axis)
+  return found

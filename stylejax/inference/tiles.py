@@ -139,8 +139,11 @@ def generate_tiled(
     for number, stage in enumerate(all_stages):
       final = stage.output == "picture"
       needed = stage.inputs if stage.fine is None else (*stage.inputs, stage.fine)
-      affine = [blocks.modulation(*moments[name].mean_and_std(), *targets[name], strength)
-                for name in needed]
+      styles = []
+      for name in needed:
+        gain, bias, grain = targets[name]
+        affine = blocks.modulation(*moments[name].mean_and_std(), gain, bias, strength)
+        styles.append((*affine, None if grain is None else strength * grain))
       if not final:
         keep(stage.output, config.content_widths[depth[stage.output]])
       coarse = maps[stage.inputs[0]].shape[:2]
@@ -148,11 +151,12 @@ def generate_tiled(
       factors = [maps[name].shape[0] // coarse[0] for name in needed]
       finer = 1 if stage.fine is None and not final else 2
 
-      def run(rows: Window, columns: Window, number=number, needed=needed, affine=affine,
+      def run(rows: Window, columns: Window, number=number, needed=needed, styles=styles,
               factors=factors, finer=finer):
         parts = [maps[name][rows.read(factor), columns.read(factor)]
                  for name, factor in zip(needed, factors)]
-        return _run_stage(params, number, parts, affine, _edges(rows, columns, finer))
+        corners = np.outer(factors, (rows.start, columns.start)).astype(np.int32)
+        return _run_stage(params, number, parts, styles, corners, _edges(rows, columns, finer))
 
       band = None
       for rows, columns, (made, found) in _in_tiles(
@@ -250,11 +254,18 @@ def _encode(params: transfer.Params, pixels: jax.Array, edges: jax.Array):
 
 
 @functools.partial(fast_jit, static_argnums=1)
-def _run_stage(params: transfer.Params, number: int, maps, affine, edges: jax.Array):
-  """A stage's output [h, w, C] from maps that are not modulated yet, and its moments."""
+def _run_stage(params: transfer.Params, number: int, maps, styles, corners, edges: jax.Array):
+  """A stage's output [h, w, C] from maps that are not modulated yet, and its moments.
+
+  styles: (scale, shift, amount of grain or None) of each map; corners: the whole's cell at its
+  first row and column.
+  """
   config = params.config
-  styled = [blocks.affine(x[None].astype(config.dtype), *by)
-            for x, by in zip(maps, affine, strict=True)]
+  styled = []
+  for x, (scale, shift, grain), corner in zip(maps, styles, corners, strict=True):
+    x = blocks.affine(x[None].astype(config.dtype), scale, shift)
+    styled.append(x if grain is None else
+                  blocks.textured(x, grain, top=corner[0], left=corner[1]))
   if autoencoder.stages(config)[number].fine is not None:
     *styled, fine = styled
   else:

@@ -10,6 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from stylejax.models.canvas import canvas
 from stylejax.models.edges import Edges
 from stylejax.models.winograd import conv3x3, edged_conv3x3
 
@@ -151,19 +152,37 @@ def affine(features: jax.Array, scale: jax.Array, shift: jax.Array) -> jax.Array
   return features * scale.astype(features.dtype) + shift.astype(features.dtype)
 
 
+def textured(features: jax.Array, amount: jax.Array, edges: Edges | None = None,
+             top: jax.Array | int = 0, left: jax.Array | int = 0) -> jax.Array:
+  """Adds the canvas's pattern to each channel of [B, H, W, C]; amount [B or 1, 1, 1, C].
+
+  The map's first cell is the picture's at `top`, `left`; with edges of rows that lie on several
+  devices, those are found by themselves.
+  """
+  height, width = features.shape[1:3]
+  if edges is not None:
+    top = top + edges.first_row(height)
+  pattern = canvas(height, width, top, left)[None, :, :, None]
+  return features + (amount * pattern).astype(features.dtype)
+
+
 def modulate(features: jax.Array, gain: jax.Array, bias: jax.Array, strength: jax.Array | float,
-             edges: Edges | None = None) -> jax.Array:
-  """Moves each channel's mean and standard deviation towards `bias` and `gain`.
+             edges: Edges | None = None, *, grain: jax.Array | None = None,
+             moments: tuple[jax.Array, jax.Array] | None = None) -> jax.Array:
+  """Moves each channel's mean and standard deviation towards `bias` and `gain`; adds grain.
 
   Args:
     features: [B, H, W, C]; the others as `modulation` takes them.
     edges: which pixels are the picture's; None: all.
+    grain: how much of the canvas's pattern is added at strength 1, like bias; None: nothing.
+    moments: the features' (mean, std), if not their own.
 
   Returns:
     [B, H, W, C] in the dtype of features.
   """
-  moments = channel_moments(features, edges=edges)
-  return affine(features, *modulation(*moments, gain, bias, strength))
+  moments = channel_moments(features, edges=edges) if moments is None else moments
+  moved = affine(features, *modulation(*moments, gain, bias, strength))
+  return moved if grain is None else textured(moved, strength * grain, edges)
 
 
 def reflect_conv(x: jax.Array, kernel: jax.Array, *, stride: int = 1,

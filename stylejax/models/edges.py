@@ -68,6 +68,10 @@ class Edges:
     rows, columns = (round(margin * scale) for margin in self.margins)
     return x[:, rows:x.shape[1] - rows, columns:x.shape[2] - columns]
 
+  def first_row(self, height: int) -> jax.Array | int:
+    """Which row of the whole map is the first of this device's part, of so many rows."""
+    return 0 if self.axis_name is None else height * jax.lax.axis_index(self.axis_name)
+
   def own(self, x: jax.Array) -> jax.Array:
     """[1, h, w, 1] float32: 1 where a pixel of the map [B, h, w, C] is the picture's, else 0."""
     height, width = x.shape[1:3]
@@ -102,7 +106,7 @@ class Edges:
     rows, columns = (side // (whole // size) for side, whole, size in zip(
       self.inside, self.shape, (height, width), strict=True))
     if self.axis_name is not None:
-      rows = rows - height * jax.lax.axis_index(self.axis_name)
+      rows = rows - self.first_row(height)
     return rows, columns
 
   def _beyond(self, x: jax.Array, axis: int, mirror: int) -> tuple[jax.Array, jax.Array]:

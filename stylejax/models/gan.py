@@ -14,7 +14,8 @@ class Generator(nn.Module):
   """Content code + style vector → picture: the autoencoder's decoder, modulated by style.
 
   One dense layer for each modulated layer of the decoder turns the style vector into that layer's
-  standard deviations (gain) and means (bias).
+  standard deviations (gain) and means (bias), and for the content's own maps also into how much of
+  the canvas's pattern shows (grain).
 
   Source: Ghiasi et al. 2017, arXiv:1705.06830, section 2, with Huang & Belongie's moments.
   """
@@ -24,24 +25,38 @@ class Generator(nn.Module):
   def setup(self):
     self.decoder = autoencoder.Decoder(self.config)
     self.modulation = [
-      nn.Dense(2 * self.config.content_widths[level], bias_init=_unit_gain)
-      for level in autoencoder.modulated_levels(self.config)]
+      nn.Dense((2 + grained) * self.config.content_widths[level],
+               bias_init=partial(_first_targets, grained=grained))
+      for level, grained in zip(autoencoder.modulated_levels(self.config), self._grained())]
 
   def __call__(self, code: autoencoder.ContentCode, vector: jax.Array,
                strength: jax.Array | float = 1.0) -> jax.Array:
     """Returns [B, H, W, 3] in [0, 1]; vector [B or 1, D], strength [B or 1, 1, 1, 1] or scalar."""
     return self.decoder(code, [
-      partial(blocks.modulate, gain=gain, bias=bias, strength=strength, edges=code.edges)
-      for gain, bias in self.targets(vector)])
+      partial(blocks.modulate, gain=gain, bias=bias, strength=strength, edges=code.edges,
+              grain=grain) for gain, bias, grain in self.targets(vector)])
 
-  def targets(self, vector: jax.Array) -> list[tuple[jax.Array, jax.Array]]:
-    """(gain, bias) of each modulated layer, [B or 1, 1, 1, C], of a vector [B or 1, D]."""
-    return [tuple(jnp.split(dense(vector)[:, None, None], 2, -1)) for dense in self.modulation]
+  def targets(self, vector: jax.Array) -> list[tuple[jax.Array, jax.Array, jax.Array | None]]:
+    """(gain, bias, grain or None) of each modulated layer; vector [B or 1, D].
+
+    Each is [B or 1, 1, 1, C]; the content's own maps have grain.
+    """
+    found = []
+    for dense, grained in zip(self.modulation, self._grained()):
+      values = jnp.split(dense(vector)[:, None, None], 2 + grained, -1)
+      found.append((*values[:2], values[2] if grained else None))
+    return found
+
+  def _grained(self) -> list[bool]:
+    """Which modulated layers are the content's own maps."""
+    return [name.startswith("level") for name in autoencoder.modulated_maps(self.config)]
 
 
-def _unit_gain(key, shape, dtype=jnp.float32):
-  del key
-  return jnp.concatenate([jnp.ones(shape[0] // 2, dtype), jnp.zeros(shape[0] // 2, dtype)])
+def _first_targets(key, shape, dtype=jnp.float32, *, grained: bool):
+  """Gain 1, bias 0, and a little grain: at exactly none its gradient would vanish."""
+  width = shape[0] // (2 + grained)
+  grain = [0.15 * jax.random.normal(key, (width,), dtype)] if grained else []
+  return jnp.concatenate([jnp.ones(width, dtype), jnp.zeros(width, dtype), *grain])
 
 
 class NoiseGenerator(nn.Module):

@@ -223,6 +223,8 @@ class TransferConfig(TrainConfig):
   """Weight of the style loss by channel moments at relu1_1, relu2_1, relu3_1 and relu4_1."""
   gram_weight: float = 0.0
   """Weight of the style loss by Gram matrices at the same layers."""
+  colour_weight: float = 0.0
+  """Weight of the style loss by moments of colours."""
   identity_weight: float = 4.0
   """Weight of the L1 to a picture regenerated in its own style, at a random strength in [0, 1]."""
   tv_weight: float = 0.5

@@ -163,6 +163,8 @@ def make_transfer_step(config: TransferConfig) -> Step:
       }
       if config.detail_weight:
         terms["detail"] = perceptual.content_loss(found, content_features, DETAIL_LAYERS)
+      if config.colour_weight:
+        terms["colour"] = perceptual.colour_loss(stylized, style)
       if config.gram_weight:
         terms["gram"] = perceptual.gram_style_loss(found_style, style_features)
       if judged:
