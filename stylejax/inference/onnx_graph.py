@@ -230,7 +230,7 @@ def _modulated(x: _Value, target: _Value, strength: _Value, grained: bool) -> _V
 def _canvas(x: _Value) -> _Value:
   """`canvas` under a map [B, C, h, w]: [1, 1, h, w]."""
   g = x.graph
-  found = g.weight("canvas", canvas.pattern()[None, None])
+  found = g.weight("canvas", canvas.PATTERN[None, None])
   for axis in (2, 3):
     size = g("Squeeze", g("Shape", x, start=axis, end=axis + 1))
     found = g("Gather", found, g("Mod", g("Range", 0, size, 1), canvas.PERIOD), axis=axis)

@@ -9,8 +9,6 @@ Source: the noise inputs of Karras et al. 2019, arXiv:1812.04948, section 3.2; d
 that the pattern is fixed, so that the nets stay pure functions without a key.
 """
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,19 +17,22 @@ PERIOD = 256
 """Cells after which the pattern repeats, in rows and in columns."""
 
 
-def canvas(height: int, width: int, top: jax.Array | int = 0, left: jax.Array | int = 0
-           ) -> jax.Array:
-  """The pattern under cells `top`, `left` and on: [height, width] float32, mean 0, variance 1."""
-  rows, columns = ((first + jnp.arange(size)) % PERIOD
-                   for first, size in ((top, height), (left, width)))
-  return jnp.take(jnp.take(pattern(), rows, axis=0), columns, axis=1)
-
-
-@functools.cache
-def pattern() -> np.ndarray:
+def _pattern() -> np.ndarray:
   """One period: [PERIOD, PERIOD] float32, uniform in ±√3, by a hash of each cell's number."""
   cells = np.arange(PERIOD**2, dtype=np.uint32)
   for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B), (16, 1)):
     cells = (cells ^ (cells >> np.uint32(shift))) * np.uint32(factor)
   values = (cells / 2.0**32 - 0.5) * np.sqrt(12.0)
   return values.reshape(PERIOD, PERIOD).astype(np.float32)
+
+
+PATTERN = _pattern()
+"""One period of the canvas; weights are trained on these very numbers."""
+
+
+def canvas(height: int, width: int, top: jax.Array | int = 0, left: jax.Array | int = 0
+           ) -> jax.Array:
+  """The pattern under cells `top`, `left` and on: [height, width] float32, mean 0, variance 1."""
+  rows, columns = ((first + jnp.arange(size)) % PERIOD
+                   for first, size in ((top, height), (left, width)))
+  return jnp.take(jnp.take(PATTERN, rows, axis=0), columns, axis=1)
