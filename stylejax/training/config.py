@@ -123,6 +123,9 @@ class TrainConfig:
     self.model  # raises what is wrong with the sizes
     if self.size % 16:
       raise InputError(f"--size: found {self.size}, expected a multiple of 16")
+    seen = getattr(self, "seen_size", None)
+    if seen is not None and (seen % 16 or not 32 <= seen <= self.size):
+      raise InputError(f"--seen-size: found {seen}, expected a multiple of 16 from 32 to --size")
 
   def _check_processes(self) -> None:
     distributed.check(self.coordinator, self.processes, self.process)
@@ -213,6 +216,8 @@ class TransferConfig(TrainConfig):
   `train.py export`, or base, the shipped ones."""
   vgg: Path | None = None
   """A torchvision VGG16 state dict (.safetensors, or .pth) instead of the packaged VGG16."""
+  seen_size: int | None = None
+  """Side at which the perceptual net sees the crops, in pixels, at most size; None: size."""
   style_repeat: int = 2
   """Photos in a row that share one artwork, so that its features are computed once for them."""
   content_weight: float = 1.0
@@ -227,6 +232,8 @@ class TransferConfig(TrainConfig):
   """Weight of the style loss by moments of colours."""
   identity_weight: float = 4.0
   """Weight of the L1 to a picture regenerated in its own style, at a random strength in [0, 1]."""
+  calm_weight: float = 0.0
+  """Weight of the share of broad edges that the photo doesn't have: clouds and halos on walls."""
   tv_weight: float = 0.5
   """Weight of the total variation."""
   adversarial_weight: float = 0.02

@@ -128,6 +128,9 @@ def make_transfer_step(config: TransferConfig) -> Step:
   judged, repeat = config.adversarial_weight > 0, config.style_repeat
 
   def features(frozen, picture, names):
+    if config.seen_size is not None:
+      shape = (len(picture), config.seen_size, config.seen_size, 3)
+      picture = jax.image.resize(picture, shape, "linear")  # antialiased
     return vgg.vgg16_features(frozen, picture, names, dtype=config.model.dtype)
 
   # Kept are the layers that the losses hold anyway; from each, the next ones are computed again.
@@ -163,6 +166,8 @@ def make_transfer_step(config: TransferConfig) -> Step:
       }
       if config.detail_weight:
         terms["detail"] = perceptual.content_loss(found, content_features, DETAIL_LAYERS)
+      if config.calm_weight:
+        terms["calm"] = reconstruction.calm_loss(stylized, content)
       if config.colour_weight:
         terms["colour"] = perceptual.colour_loss(stylized, style)
       if config.gram_weight:

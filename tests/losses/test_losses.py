@@ -139,6 +139,37 @@ def test_r1_against_torch_autograd(rng):
   np.testing.assert_allclose(adversarial.r1_penalty(judge.jax, real), expected, rtol=1e-4)
 
 
+def test_calm_is_lost_to_clouds_not_to_contrast(rng):
+  content = np.full((1, 64, 64, 3), 0.5, np.float32)
+  content[:, :, 32:] = 0.8
+  strong = (content - 0.5) * [1.5, -0.9, 0.2] + 0.4
+  cloud = np.zeros((1, 64, 64, 1), np.float32)
+  cloud[:, 16:48, :16] = 0.3
+  grain = rng.normal(size=content.shape).astype(np.float32) * 0.05
+  contrast, clouded, grained = (float(reconstruction.calm_loss(x.astype(np.float32), content))
+                                for x in (strong, strong + cloud, strong + grain))
+  # The one edge of the content is where its own is; directions without any edge count nothing.
+  assert contrast < 1e-3
+  assert clouded > 0.3
+  assert grained < 0.5 * clouded
+  # A blank picture has no edge to lose.
+  assert float(reconstruction.calm_loss(np.zeros_like(content), content)) < 1e-6
+
+
+def test_colours_count_by_their_own_spread(rng):
+  target = rng.random((2, 16, 16, 3), np.float32)
+  assert float(perceptual.colour_loss(target, target)) == pytest.approx(0, abs=1e-6)
+  # Moments of pixels, wherever they are.
+  turned = target[:, ::-1, ::-1]
+  assert float(perceptual.colour_loss(turned, target)) == pytest.approx(0, abs=1e-5)
+  # By hand: red up by 0.1 moves the means of the three axes by 0.1 times their weight of red.
+  moved = target + np.array([0.1, 0, 0], np.float32)
+  axes = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
+  spread = (target @ axes.T.astype(np.float32)).var((1, 2))
+  expected = (np.square(0.1 * axes[:, 0]) / (spread + 0.003)).mean()
+  assert float(perceptual.colour_loss(moved, target)) == pytest.approx(expected, rel=1e-3)
+
+
 @pytest.mark.parametrize("constant", [False, True])
 def test_gradients_are_finite_even_for_blank_pictures(rng, constant):
   def make():
@@ -151,6 +182,8 @@ def test_gradients_are_finite_even_for_blank_pictures(rng, constant):
     lambda f: perceptual.gram_style_loss(f, target),
     lambda f: reconstruction.total_variation(f["relu1_1"]),
     lambda f: reconstruction.l1_loss(f["relu1_1"], target["relu1_1"]),
+    lambda f: reconstruction.calm_loss(f["relu1_1"], target["relu1_1"]),
+    lambda f: perceptual.colour_loss(f["relu1_1"][..., :3], target["relu1_1"][..., :3]),
   ]
   for loss in losses:
     value, gradient = jax.jit(jax.value_and_grad(loss))(make())
