@@ -4,6 +4,7 @@ Written apart from the JAX code, from the same weights: what `benchmarks.peers` 
 test compares numbers with. Tensors are [B, C, H, W].
 """
 
+import functools
 import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from stylejax.models import canvas
 from stylejax.transfer import Params
 
 VGG_LAYERS = ("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv3_3",
@@ -82,10 +84,13 @@ def generate(weights: Weights, levels: Sequence[torch.Tensor], vector: torch.Ten
 
   def styled(x):
     name = f"modulation_{next(count)}"
-    gain, bias = F.linear(vector, weights[f"{name}/kernel"], weights[f"{name}/bias"])[
-      :, :, None, None].chunk(2, 1)
+    gain, bias, *grain = F.linear(vector, weights[f"{name}/kernel"], weights[f"{name}/bias"])[
+      :, :, None, None].split(x.shape[1], 1)
     mean, std = _moments(x)
-    return x * (1 + strength * (gain / std - 1)) + strength * (bias - mean * gain / std)
+    shift = bias - mean * gain / std
+    if grain:
+      shift = shift + grain[0] * _canvas(*x.shape[2:])
+    return x * (1 + strength * (gain / std - 1)) + strength * shift
 
   def conv(name, x):
     return _conv(weights, f"decoder/{name}", x)
@@ -227,6 +232,12 @@ class AdaIN(torch.nn.Module):
     mean, std = _moments(content)
     mean_style, std_style = _moments(style)
     return self.decoder((content - mean) / std * std_style + mean_style)
+
+
+@functools.cache
+def _canvas(height: int, width: int) -> torch.Tensor:
+  rows, columns = (np.arange(size) % canvas.PERIOD for size in (height, width))
+  return torch.from_numpy(canvas.PATTERN[np.ix_(rows, columns)])
 
 
 def _conv(weights, name, x, stride=1):
