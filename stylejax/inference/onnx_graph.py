@@ -16,7 +16,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from stylejax.models import canvas
-from stylejax.models.autoencoder import modulated_maps, stages
+from stylejax.models.autoencoder import modulated_maps, shows_canvas, stages
 from stylejax.models.blocks import DOUBLED_TAPS
 from stylejax.models.config import ModelConfig
 
@@ -146,7 +146,7 @@ def _painting(g: _Graph, part: Mapping[str, Any], config: ModelConfig, levels: l
   @functools.cache
   def styled(name):
     target = _dense(vector, part, f"generator/modulation_{numbers[name]}")
-    return _modulated(maps[name], target, _Value(g, "strength"), name.startswith("level"))
+    return _modulated(maps[name], target, _Value(g, "strength"), shows_canvas(name))
 
   for stage in stages(config):
     x = functools.reduce(operator.add, map(styled, stage.inputs))

@@ -104,6 +104,11 @@ def modulated_maps(config: ModelConfig) -> tuple[str, ...]:
   return tuple(found)
 
 
+def shows_canvas(name: str) -> bool:
+  """Whether a modulated map gets grain: the content's own do, what the decoder makes doesn't."""
+  return name.startswith("level")
+
+
 class Decoder(nn.Module):
   """Content code → picture, with each layer's channel moments moved by a modulation if given.
 

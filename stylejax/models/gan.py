@@ -48,8 +48,8 @@ class Generator(nn.Module):
     return found
 
   def _grained(self) -> list[bool]:
-    """Which modulated layers are the content's own maps."""
-    return [name.startswith("level") for name in autoencoder.modulated_maps(self.config)]
+    """Which modulated layers get grain."""
+    return list(map(autoencoder.shows_canvas, autoencoder.modulated_maps(self.config)))
 
 
 def _first_targets(key, shape, dtype=jnp.float32, *, grained: bool):

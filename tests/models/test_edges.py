@@ -36,7 +36,7 @@ def without_grain(params):
   """The same for which the canvas never shows: it lies still when a picture moves."""
   generator = dict(params.generator)
   for number, name in enumerate(autoencoder.modulated_maps(params.config)):
-    if name.startswith("level"):
+    if autoencoder.shows_canvas(name):
       layer = generator[f"modulation_{number}"]
       generator[f"modulation_{number}"] = {
         key: values.at[..., 2 * (values.shape[-1] // 3):].set(0) for key, values in layer.items()}
