@@ -231,6 +231,8 @@ def test_dry_run_prints_and_writes_nothing(folders, tmp_path, one_device, capsys
   (["transfer", "--content-dir", "{tmp}"], "--content-dir: found no picture"),
   (["gan", "--style-dir", "{tmp}/file.txt"], "--style-dir"),
   (["transfer", "--size", "100"], "--size: found 100, expected a multiple of 16"),
+  (["transfer", "--size", "64", "--seen-size", "80"],
+   "--seen-size: found 80, expected a multiple of 16 from 32 to --size"),
   (["transfer", "--batch", "0"], "--batch: found 0, expected 1 or more"),
   (["transfer", "--batch", "5"], "--batch: found 5, expected a multiple of 2"),
   (["transfer", "--style-weight", "nan"], "--style-weight: found nan, expected a finite number"),

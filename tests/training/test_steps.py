@@ -9,6 +9,7 @@ import pytest
 from small_runs import EXTRA_WEIGHTS, SETTINGS
 
 from stylejax.data.perceptual import load_vgg
+from stylejax.models.vgg import vgg16_features
 from stylejax.training import config as configs
 from stylejax.training import parallel, steps
 from stylejax.training.state import init_state, learning_rate_schedule, make_optimizers
@@ -104,6 +105,22 @@ def test_remat_changes_no_number(vgg_params):
     np.testing.assert_allclose([a[k] for k in a], [b[k] for k in b], rtol=1e-5, atol=1e-7)
   for a, b in zip(jax.tree.leaves(state.params), jax.tree.leaves(other.params)):
     np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_the_perceptual_net_sees_crops_at_the_size_asked_for(vgg_params, monkeypatch):
+  seen = []
+
+  def record(params, picture, names, **settings):
+    seen.append(picture.shape)
+    return vgg16_features(params, picture, names, **settings)
+
+  monkeypatch.setattr(steps.vgg, "vgg16_features", record)
+  for seen_size, side in ((None, 64), (32, 32)):
+    config = dataclasses.replace(CONFIGS["transfer"], size=64, seen_size=seen_size)
+    state = fresh_state(config).replace(frozen=vgg_params)
+    seen.clear()
+    jax.eval_shape(steps.make_step(config), state, some_batch(config, 0))
+    assert seen and all(shape[1:3] == (side, side) for shape in seen)
 
 
 def test_frozen_parameters_and_seed_stay(vgg_params):
