@@ -64,16 +64,12 @@ def calm_loss(picture: jax.Array, content: jax.Array) -> jax.Array:
   Returns:
     Scalar in [0, 1].
   """
-  losses = []
-  for cell in (8, 16):
-    broad = [_cells(x.astype(jnp.float32), cell) for x in (picture, content)]
+  losses, broad = [], [picture.astype(jnp.float32), content.astype(jnp.float32)]
+  for halvings in (3, 1):  # to cells of 8 pixels, then of 16
+    for _ in range(halvings):
+      broad = [blocks.downsample2(x) for x in broad]
     for axis in (1, 2):
       made, there = (jnp.square(jnp.diff(x, axis=axis)).sum(-1) for x in broad)
       plain = jnp.exp(-there / (there.mean((1, 2), keepdims=True) + 1e-6))
       losses.append(((plain * made).sum((1, 2)) / (made.sum((1, 2)) + 1e-6)).mean())
   return jnp.stack(losses).mean()
-
-
-def _cells(x: jax.Array, side: int) -> jax.Array:
-  batch, height, width, channels = x.shape
-  return x.reshape(batch, height // side, side, width // side, side, channels).mean((2, 4))
