@@ -77,10 +77,22 @@ def encode_style(weights: Weights, picture: torch.Tensor) -> torch.Tensor:
   return F.linear(F.relu(x), weights["vector/Dense_1/kernel"], weights["vector/Dense_1/bias"])
 
 
+def adapt(weights: Weights, vector: torch.Tensor, moments: torch.Tensor) -> torch.Tensor:
+  """The style vector for a content of those moments, [B, D]."""
+  def linear(name, x):
+    return F.linear(x, weights[f"adaptation/{name}/kernel"],
+                    weights.get(f"adaptation/{name}/bias"))
+
+  x = F.relu(linear("vector", vector) + linear("content", torch.log1p(moments)))
+  return vector + linear("step", F.relu(linear("hidden", x)))
+
+
 def generate(weights: Weights, levels: Sequence[torch.Tensor], vector: torch.Tensor,
              strength: torch.Tensor | float = 1.0) -> torch.Tensor:
   """Content levels and style vector → picture."""
   count = itertools.count()
+  moments = [m.flatten(1) for level in levels for m in _moments(level)]
+  vector = adapt(weights, vector, torch.cat(moments, 1))
 
   def styled(x):
     name = f"modulation_{next(count)}"

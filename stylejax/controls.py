@@ -87,7 +87,7 @@ def paintings(vector: jax.Array, weights: jax.Array | None, strength: jax.Array 
   if weights is not None:
     weights = mixing_weights(weights, vector.shape[0], size)
     if weights.ndim == 1 or len(weights) == 1:
-      # The modulation is affine in the vector, so one mixed vector does for S modulations.
+      # One mixed vector stands for a style between them.
       weights = weights if weights.ndim == 1 else jnp.ones(1)
       vector, weights = (weights[:, None] * vector).sum(0, keepdims=True), None
   strength = amount(strength, "strength", most, size)

@@ -126,14 +126,21 @@ def _stillness(change: jax.Array) -> jax.Array:
 
 def _steadied(generator, code, vector, strength, before, keep):
   """The generator's call with moments averaged over time, and those moments."""
-  found = []
+  names = autoencoder.modulated_maps(generator.config)
+  before, found = dict(zip(names, before, strict=True)), {}
 
-  def paint(x, gain, bias, grain, past):
+  def steadied(name, x):
     own = blocks.channel_moments(x)
-    moments = tuple(keep * old + (1 - keep) * new for old, new in zip(past, own, strict=True))
-    found.append(moments)
+    found[name] = tuple(
+      keep * old + (1 - keep) * new for old, new in zip(before[name], own, strict=True))
+    return found[name]
+
+  def paint(x, name, gain, bias, grain):
+    moments = found[name] if name in found else steadied(name, x)
     return blocks.modulate(x, gain, bias, strength, grain=grain, moments=moments)
 
-  layers = [partial(paint, gain=gain, bias=bias, grain=grain, past=past)
-            for (gain, bias, grain), past in zip(generator.targets(vector), before, strict=True)]
-  return generator.decoder(code, layers), tuple(found)
+  moments = [steadied(f"level{i}", level) for i, level in enumerate(code.levels)]
+  targets = generator.targets(vector, moments)
+  layers = [partial(paint, name=name, gain=gain, bias=bias, grain=grain)
+            for name, (gain, bias, grain) in zip(names, targets, strict=True)]
+  return generator.decoder(code, layers), tuple(found[name] for name in names)

@@ -142,6 +142,7 @@ def _painting(g: _Graph, part: Mapping[str, Any], config: ModelConfig, levels: l
   layers = (f"generator/decoder/Conv_{number}" for number in itertools.count())
   maps = {f"level{i}": level for i, level in enumerate(levels)}
   numbers = {name: number for number, name in enumerate(modulated_maps(config))}
+  vector = _adapted(g, part["adaptation"], vector, [m for level in levels for m in _moments(level)])
 
   @functools.cache
   def styled(name):
@@ -162,6 +163,16 @@ def _painting(g: _Graph, part: Mapping[str, Any], config: ModelConfig, levels: l
       x = _conv(x, part["decoder"], next(layers))
     maps[stage.output] = x
   return maps["picture"]
+
+
+def _adapted(g: _Graph, part: Mapping[str, Any], vector: _Value, moments: list[_Value]) -> _Value:
+  """`Adaptation`: [1, D] and the content's moments [B, C, 1, 1] → [B, D]."""
+  name = "generator/adaptation"
+  seen = g("Log", g("Flatten", g("Concat", *moments, axis=1)) + 1.0)
+  known = g("MatMul", seen, g.weight(f"{name}/content/kernel", part["content"]["kernel"]))
+  x = g("Relu", _dense(vector, part, f"{name}/vector") + known)
+  x = g("Relu", _dense(x, part, f"{name}/hidden"))
+  return vector + _dense(x, part, f"{name}/step")
 
 
 def _folded(picture: _Value, multiple: int) -> _Value:
@@ -212,10 +223,10 @@ def _moments(x: _Value) -> tuple[_Value, _Value]:
 
 
 def _modulated(x: _Value, target: _Value, strength: _Value, grained: bool) -> _Value:
-  """`modulate`, with a target [1, 2C or 3C]: gains, then biases, then grains."""
+  """`modulate`, with a target [B, 2C or 3C]: gains, then biases, then grains."""
   g, whole = x.graph, strength
-  parts = g("Reshape", target, [2 + grained, -1, 1, 1])
-  gain, bias, *grain = (g("Gather", parts, [part], axis=0) for part in range(2 + grained))
+  parts = g("Reshape", target, [0, 2 + grained, -1, 1, 1])
+  gain, bias, *grain = (g("Gather", parts, [part], axis=1) for part in range(2 + grained))
   mean, std = _moments(x)
   beyond, strength = g("Relu", strength - 1.0), g("Min", strength, 1.0)
   reach = g("Abs", gain)

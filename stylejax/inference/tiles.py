@@ -101,8 +101,6 @@ def generate_tiled(
   padded = tuple(-(-side // config.stride) * config.stride for side in (height, width))
   side = max(config.stride, math.isqrt(tile_pixels) // config.stride * config.stride)
   all_stages = autoencoder.stages(config)
-  targets = dict(zip(autoencoder.modulated_maps(config), _targets(
-    params, jnp.asarray(style_code.vector)), strict=True))
   depth = {f"level{i}": i for i in range(len(config.content_widths))}
   for stage in all_stages:
     depth[stage.output] = depth[stage.inputs[0]] if stage.fine is None else depth[stage.fine]
@@ -136,6 +134,10 @@ def generate_tiled(
         moments[name].add(*found)
       progress.add(0, rows, columns, cells)
 
+    targets = dict(zip(autoencoder.modulated_maps(config), _targets(
+      params, jnp.asarray(style_code.vector),
+      [moments[f"level{i}"].mean_and_std() for i in range(len(config.content_widths))]),
+      strict=True))
     for number, stage in enumerate(all_stages):
       final = stage.output == "picture"
       needed = stage.inputs if stage.fine is None else (*stage.inputs, stage.fine)
@@ -241,9 +243,9 @@ def _work(config: ModelConfig, all_stages, depth) -> list[float]:
 
 
 @fast_jit
-def _targets(params: transfer.Params, vector: jax.Array):
+def _targets(params: transfer.Params, vector: jax.Array, moments: gan.ContentMoments):
   return gan.Generator(params.config).apply(
-    {"params": params.generator}, vector[None], method="targets")
+    {"params": params.generator}, vector[None], moments, method="targets")
 
 
 @fast_jit

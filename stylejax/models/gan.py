@@ -1,5 +1,6 @@
 """Generator (content + style → picture), NoiseGenerator (noise → swatch) and Discriminator."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import flax.linen as nn
@@ -10,13 +11,39 @@ from stylejax.models import autoencoder, blocks
 from stylejax.models.config import ModelConfig
 
 
+# (mean, std), both [B, 1, 1, C], of each level of the content code, from fine to coarse.
+ContentMoments = Sequence[tuple[jax.Array, jax.Array]]
+
+
+class Adaptation(nn.Module):
+  """Moves a style vector to where the style comes out right on a content of given moments.
+
+  The same targets for the moments of a few layers paint a busy photo and a foggy one differently:
+  what the picture's own moments become also depends on what there is to be modulated.
+  """
+
+  dim: int
+
+  @nn.compact
+  def __call__(self, vector: jax.Array, moments: ContentMoments) -> jax.Array:
+    """[B or 1, D] → [B, D]; fresh parameters leave the vector as it is."""
+    # Of maps after a ReLU, so that nothing is below 0; a few channels are a hundred times others.
+    seen = jnp.log1p(jnp.concatenate([m[:, 0, 0] for pair in moments for m in pair], -1))
+    width = 3 * self.dim // 4
+    x = nn.relu(nn.Dense(width, name="vector")(vector)
+                + nn.Dense(width, use_bias=False, name="content")(seen))
+    x = nn.relu(nn.Dense(width, name="hidden")(x))
+    return vector + nn.Dense(self.dim, kernel_init=nn.initializers.zeros, name="step")(x)
+
+
 class Generator(nn.Module):
   """Content code + style vector → picture: the autoencoder's decoder, modulated by style.
 
-  One dense layer for each modulated layer of the decoder turns the style vector into that layer's
-  standard deviations (gain) and means (bias), and for the content's own maps also into how much of
-  the canvas's pattern shows (grain).
+  The vector is adapted to the content; then one dense layer for each modulated layer of the decoder
+  turns it into that layer's standard deviations (gain) and means (bias), and for the content's own
+  maps also into how much of the canvas's pattern shows (grain).
 
+  Departs from the source in the adaptation and the grain.
   Source: Ghiasi et al. 2017, arXiv:1705.06830, section 2, with Huang & Belongie's moments.
   """
 
@@ -24,6 +51,7 @@ class Generator(nn.Module):
 
   def setup(self):
     self.decoder = autoencoder.Decoder(self.config)
+    self.adaptation = Adaptation(self.config.style_dim)
     self.modulation = [
       nn.Dense((2 + grained) * self.config.content_widths[level],
                bias_init=partial(_first_targets, grained=grained))
@@ -32,16 +60,21 @@ class Generator(nn.Module):
   def __call__(self, code: autoencoder.ContentCode, vector: jax.Array,
                strength: jax.Array | float = 1.0) -> jax.Array:
     """Returns [B, H, W, 3] in [0, 1]; vector [B or 1, D], strength [B or 1, 1, 1, 1] or scalar."""
+    moments = [blocks.channel_moments(level, edges=code.edges) for level in code.levels]
+    known = {f"level{i}": pair for i, pair in enumerate(moments)}
     return self.decoder(code, [
       partial(blocks.modulate, gain=gain, bias=bias, strength=strength, edges=code.edges,
-              grain=grain) for gain, bias, grain in self.targets(vector)])
+              grain=grain, moments=known.get(name))
+      for name, (gain, bias, grain) in zip(
+        autoencoder.modulated_maps(self.config), self.targets(vector, moments), strict=True)])
 
-  def targets(self, vector: jax.Array) -> list[tuple[jax.Array, jax.Array, jax.Array | None]]:
+  def targets(self, vector: jax.Array, moments: ContentMoments
+              ) -> list[tuple[jax.Array, jax.Array, jax.Array | None]]:
     """(gain, bias, grain or None) of each modulated layer; vector [B or 1, D].
 
-    Each is [B or 1, 1, 1, C]; the content's own maps have grain.
+    Each is [B, 1, 1, C]; the content's own maps have grain.
     """
-    found = []
+    found, vector = [], self.adaptation(vector, moments)
     for dense, grained in zip(self.modulation, self._grained()):
       values = jnp.split(dense(vector)[:, None, None], 2 + grained, -1)
       found.append((*values[:2], values[2] if grained else None))
