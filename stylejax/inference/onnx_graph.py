@@ -226,7 +226,7 @@ def _modulated(x: _Value, target: _Value, strength: _Value, grained: bool) -> _V
   """`modulate`, with a target [B, 2C or 3C]: gains, then biases, then grains."""
   g, whole = x.graph, strength
   parts = g("Reshape", target, [0, 2 + grained, -1, 1, 1])
-  gain, bias, *grain = (g("Gather", parts, [part], axis=1) for part in range(2 + grained))
+  gain, bias, *grain = (g("Gather", parts, part, axis=1) for part in range(2 + grained))
   mean, std = _moments(x)
   beyond, strength = g("Relu", strength - 1.0), g("Min", strength, 1.0)
   reach = g("Abs", gain)

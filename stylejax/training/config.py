@@ -220,6 +220,9 @@ class TransferConfig(TrainConfig):
   """Side at which the perceptual net sees the crops, in pixels, at most size; None: size."""
   style_repeat: int = 2
   """Photos in a row that share one artwork, so that its features are computed once for them."""
+  body_rate: float = 1.0
+  """Step size of the content encoder and the decoder, as a share of that of the style's layers:
+  below 1 where good weights are trained on, since those two are what small batches unsettle."""
   content_weight: float = 1.0
   """Weight of the content loss: instance-normalised features at relu4_1, half of it at relu3_1."""
   detail_weight: float = 0.0

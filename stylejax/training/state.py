@@ -64,10 +64,20 @@ def make_optimizers(config: TrainConfig) -> tuple[optax.GradientTransformation, 
       optax.clip_by_global_norm(config.clip_norm),
       optax.adam(lambda count: schedule(count // updates), b1, config.adam_b2))
 
+  tx = adam(config.learning_rate, config.adam_b1)
+  body_rate = getattr(config, "body_rate", 1.0)
+  if body_rate != 1:
+    tx = optax.chain(tx, optax.masked(optax.scale(body_rate), _body))
   disc_rate = getattr(config, "disc_learning_rate", config.learning_rate)
   # The schedule is in train steps, and the critic of a gan is updated several times in each.
   disc_updates = getattr(config, "critic_steps", 1)
-  return adam(config.learning_rate, config.adam_b1), adam(disc_rate, 0.0, disc_updates)
+  return tx, adam(disc_rate, 0.0, disc_updates)
+
+
+def _body(trained: dict) -> dict:
+  """Of the trained parts, True for what knows no style: the content encoder and the decoder."""
+  return jax.tree_util.tree_map_with_path(
+    lambda path, _: path[0].key == "content_encoder" or path[1].key == "decoder", trained)
 
 
 def init_state(config: TrainConfig, command: str) -> TrainState:

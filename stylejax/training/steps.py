@@ -117,7 +117,7 @@ def make_transfer_step(config: TransferConfig) -> Step:
   """The whole system: identity, content, style, total variation and the discriminator's judgement.
 
   The identity term asks that a picture painted in its own style, at any strength, stays as it is:
-  strength is 0 for a quarter of the examples, 1 for a quarter and uniform between for the rest.
+  strength is 0 for two fifths of the examples, 1 for one and uniform between for the rest.
   Pictures are the top left quarters of the batch's photos and artworks in turn: the crops are
   random already, and a quarter of the pixels teaches as much at a quarter of the cost.
   """
@@ -143,7 +143,7 @@ def make_transfer_step(config: TransferConfig) -> Step:
     content, style = _pictures(batch["content"]), _pictures(batch["style"])
     style = jnp.repeat(style[::repeat], repeat, 0)
     keys = _example_keys(state.key, batch["index"])
-    strength = jax.vmap(lambda k: jax.random.uniform(k, minval=-0.5, maxval=1.5))(_folded(keys, 0))
+    strength = jax.vmap(lambda k: jax.random.uniform(k, minval=-1.0, maxval=1.5))(_folded(keys, 0))
     strength = jnp.clip(strength, 0.0, 1.0)
     own = jnp.where((batch["index"] % 2 == 0)[:, None, None, None], content, style)
     own = own[:, :config.size // 2, :config.size // 2]
