@@ -217,7 +217,8 @@ class TransferConfig(TrainConfig):
   vgg: Path | None = None
   """A torchvision VGG16 state dict (.safetensors, or .pth) instead of the packaged VGG16."""
   seen_size: int | None = None
-  """Side at which the perceptual net sees the crops, in pixels, at most size; None: size."""
+  """Side of what the perceptual net sees of the crops, in pixels, at most size: for each example a
+  window of a random side between the two, anywhere, resized to this. None: all of the crop."""
   style_repeat: int = 2
   """Photos in a row that share one artwork, so that its features are computed once for them."""
   body_rate: float = 1.0
@@ -237,6 +238,8 @@ class TransferConfig(TrainConfig):
   """Weight of the L1 to a picture regenerated in its own style, at a random strength in [0, 1]."""
   calm_weight: float = 0.0
   """Weight of the share of broad edges that the photo doesn't have: clouds and halos on walls."""
+  structure_weight: float = 0.0
+  """Weight of how little the light goes up and down where the photo's does, in small windows."""
   tv_weight: float = 0.5
   """Weight of the total variation."""
   adversarial_weight: float = 0.02

@@ -127,15 +127,14 @@ def make_transfer_step(config: TransferConfig) -> Step:
   layers = tuple(sorted(set(STYLE_LAYERS) | set(CONTENT_LAYERS)))
   judged, repeat = config.adversarial_weight > 0, config.style_repeat
 
-  def features(frozen, picture, names):
+  def features(frozen, picture, look, names):
     if config.seen_size is not None:
-      shape = (len(picture), config.seen_size, config.seen_size, 3)
-      picture = jax.image.resize(picture, shape, "linear")  # antialiased
+      picture = jax.vmap(functools.partial(_seen, side=config.seen_size))(picture, *look)
     return vgg.vgg16_features(frozen, picture, names, dtype=config.model.dtype)
 
   # Kept are the layers that the losses hold anyway; from each, the next ones are computed again.
   kept = jax.checkpoint_policies.save_only_these_names(*layers)
-  features_to_descend = (jax.checkpoint(features, policy=kept, static_argnums=2)
+  features_to_descend = (jax.checkpoint(features, policy=kept, static_argnums=3)
                          if config.remat else features)
 
   def grads_of(state: TrainState, batch: dict):
@@ -147,7 +146,9 @@ def make_transfer_step(config: TransferConfig) -> Step:
     strength = jnp.clip(strength, 0.0, 1.0)
     own = jnp.where((batch["index"] % 2 == 0)[:, None, None, None], content, style)
     own = own[:, :config.size // 2, :config.size // 2]
-    seen = features(state.frozen, jnp.concatenate([content, style[::repeat]]), layers)
+    look = jax.vmap(_look)(_folded(keys, 2))
+    looks = [jnp.concatenate([x, x[::repeat]]) for x in look]
+    seen = features(state.frozen, jnp.concatenate([content, style[::repeat]]), looks, layers)
     content_features = {layer: seen[layer][:len(content)] for layer in layers}
     style_features = {layer: jnp.repeat(seen[layer][len(content):], repeat, 0)
                       for layer in STYLE_LAYERS}
@@ -156,7 +157,7 @@ def make_transfer_step(config: TransferConfig) -> Step:
       params = state.params.replace(**trained)
       stylized = transfer.stylize(params, content, style)
       again = transfer.stylize(params, own, own, strength=strength)
-      found = features_to_descend(state.frozen, stylized, layers)
+      found = features_to_descend(state.frozen, stylized, look, layers)
       found_style = {layer: found[layer] for layer in STYLE_LAYERS}
       terms = {
         "content": perceptual.content_loss(found, content_features, CONTENT_LAYERS),
@@ -166,6 +167,8 @@ def make_transfer_step(config: TransferConfig) -> Step:
       }
       if config.detail_weight:
         terms["detail"] = perceptual.content_loss(found, content_features, DETAIL_LAYERS)
+      if config.structure_weight:
+        terms["structure"] = reconstruction.structure_loss(stylized, content)
       if config.calm_weight:
         terms["calm"] = reconstruction.calm_loss(stylized, content)
       if config.colour_weight:
@@ -206,6 +209,25 @@ def make_transfer_step(config: TransferConfig) -> Step:
     return _update(state, config, tx, names, grads, metrics)
 
   return step
+
+
+def _look(key: jax.Array) -> tuple[jax.Array, jax.Array]:
+  """(nearness, place [2]) of a window on a crop, all in [0, 1]."""
+  near, place = jax.random.split(key)
+  return jax.random.uniform(near), jax.random.uniform(place, (2,))
+
+
+def _seen(picture: jax.Array, near: jax.Array, place: jax.Array, *, side: int) -> jax.Array:
+  """A window of a picture [S, S, 3] at [side, side, 3]: from all of it (0) to as many pixels (1).
+
+  Seen at one scale only, textures come out right at that scale only.
+  """
+  whole = picture.shape[0]
+  window = whole + near * (side - whole)
+  scale = side / window
+  return jax.image.scale_and_translate(
+    picture, (side, side, 3), (0, 1), jnp.stack([scale, scale]),
+    -place * (whole - window) * scale, "linear")  # antialiased
 
 
 def _pictures(batch: jax.Array) -> jax.Array:
