@@ -64,8 +64,16 @@ def _one_cache(tmp_path_factory, worker_id):
 
 @pytest.fixture(scope="session")
 def tiny_params() -> transfer.Params:
-  """Random parameters of the smallest preset, with every part."""
-  return jax.jit(transfer.init_params, static_argnums=1)(jax.random.key(0), PRESETS["tiny"])
+  """Random parameters of the smallest preset, with every part.
+
+  The adaptation's last layer, which starts at 0, is random too: so styles adapt to contents.
+  """
+  params = jax.jit(transfer.init_params, static_argnums=1)(jax.random.key(0), PRESETS["tiny"])
+  adaptation = params.generator["adaptation"]
+  step = jax.tree.map(
+    lambda x: 0.2 * jax.random.normal(jax.random.key(1), x.shape), adaptation["step"])
+  return params.replace(
+    generator=params.generator | {"adaptation": adaptation | {"step": step}})
 
 
 @pytest.fixture

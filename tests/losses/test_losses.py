@@ -156,6 +156,24 @@ def test_calm_is_lost_to_clouds_not_to_contrast(rng):
   assert float(reconstruction.calm_loss(np.zeros_like(content), content)) < 1e-6
 
 
+def test_structure_is_lost_to_blur_and_turned_light_not_to_contrast(rng):
+  content = np.zeros((1, 64, 64, 3), np.float32) + rng.random((1, 64, 64, 1), np.float32)
+  content[:, :, 32:] = 0.5
+  light = content.mean(-1, keepdims=True)
+  hue = np.array([0.2, -0.1, -0.1], np.float32) * (light > 0.5)
+  grain = 0.01 * rng.normal(size=light.shape).astype(np.float32) * (content == 0.5)
+  blurred = (content + np.roll(content, 1, 1) + np.roll(content, 1, 2)) / 3
+  kept, changed, grained, soft, turned = (
+    float(reconstruction.structure_loss(x.astype(np.float32), content))
+    for x in (0.5 * content + 0.3, content + hue, content + grain, blurred, 1 - content))
+  assert max(kept, changed) < 0.02  # of contrast and of hue
+  assert grained < 0.1  # where the content is plain
+  assert soft > 0.1
+  assert turned > 0.8  # half of the windows are plain
+  edge = reconstruction.structure_loss(0.5 * np.ones_like(content) + hue, content)
+  assert float(edge) > 0.3  # an edge of hue alone
+
+
 def test_colours_count_by_their_own_spread(rng):
   target = rng.random((2, 16, 16, 3), np.float32)
   assert float(perceptual.colour_loss(target, target)) == pytest.approx(0, abs=1e-6)
@@ -184,6 +202,8 @@ def test_gradients_are_finite_even_for_blank_pictures(rng, constant):
     lambda f: reconstruction.l1_loss(f["relu1_1"], target["relu1_1"]),
     lambda f: reconstruction.calm_loss(*(x["relu1_1"].repeat(8, 1).repeat(8, 2)[:, :64, :64]
                                          for x in (f, target))),
+    lambda f: reconstruction.structure_loss(*(x["relu1_1"].repeat(8, 1).repeat(8, 2)[:, :64, :64]
+                                              for x in (f, target))),
     lambda f: perceptual.colour_loss(f["relu1_1"][..., :3], target["relu1_1"][..., :3]),
   ]
   for loss in losses:

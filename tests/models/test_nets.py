@@ -76,6 +76,18 @@ def test_style_code_holds_two_moments_for_each_level(tiny_params, rng):
   assert code.vector.shape == (2, tiny_params.config.style_dim)
 
 
+def test_a_style_adapts_to_the_content(tiny_params, rng):
+  vector = rng.normal(size=(1, 16)).astype(np.float32)
+  moments = [(4 * rng.random((2, 1, 1, w), np.float32), rng.random((2, 1, 1, w), np.float32))
+             for w in tiny_params.config.content_widths]
+  net = gan.Adaptation(16)
+  fresh = net.init(jax.random.key(0), vector, moments)
+  np.testing.assert_array_equal(net.apply(fresh, vector, moments), vector.repeat(2, 0))
+  found = net.apply({"params": tiny_params.generator["adaptation"]}, vector, moments)
+  assert np.abs(found - vector).max() > 1e-3
+  assert np.abs(found[0] - found[1]).max() > 1e-3
+
+
 def test_discriminator_judges_patches_at_each_scale(tiny_params, rng):
   scores = jax.jit(transfer.discriminator_scores)(
     tiny_params, rng.random((2, 64, 48, 3), np.float32))

@@ -123,6 +123,31 @@ def test_the_perceptual_net_sees_crops_at_the_size_asked_for(vgg_params, monkeyp
     assert seen and all(shape[1:3] == (side, side) for shape in seen)
 
 
+def test_windows_of_the_perceptual_net(rng):
+  picture = rng.random((64, 64, 3), np.float32)
+  whole = steps._seen(picture, np.float32(0), np.array([0.3, 0.9], np.float32), side=48)
+  np.testing.assert_allclose(whole, jax.image.resize(picture, (48, 48, 3), "linear"), atol=1e-5)
+  near = steps._seen(picture, np.float32(1), np.array([0.5, 1], np.float32), side=48)
+  np.testing.assert_allclose(near, picture[8:56, 16:], atol=1e-5)
+
+
+def test_the_body_takes_smaller_steps(vgg_params):
+  config = configs.TransferConfig(**SETTINGS | {"warmup_steps": 0}, body_rate=0.1)
+  start = jax.device_get(fresh_state(config).params)
+  _, state = run(config, vgg_params, 1)
+
+  def step(part, *names):
+    pair = [functools.reduce(lambda tree, name: tree[name], names, getattr(params, part))
+            for params in (start, jax.device_get(state.params))]
+    return max(np.abs(a - b).max() for a, b in zip(*map(jax.tree.leaves, pair)))
+
+  # Adam's first step is the rate itself, for any gradient but the smallest.
+  style = step("generator", "modulation_0")
+  for body in (step("content_encoder"), step("generator", "decoder")):
+    assert body == pytest.approx(0.1 * style, rel=0.05)
+  assert step("style_encoder") == pytest.approx(style, rel=0.05)
+
+
 def test_frozen_parameters_and_seed_stay(vgg_params):
   _, state = run(CONFIGS["transfer"], vgg_params, 2)
   jax.tree.map(np.testing.assert_array_equal, state.frozen, jax.device_get(vgg_params))
