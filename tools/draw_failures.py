@@ -1,0 +1,88 @@
+"""Draws the sheet of what is hard: for each case photo, artwork and result, side by side.
+
+    python tools/draw_failures.py --output docs/failures.jpg
+"""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import tyro
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+import stylejax
+from stylejax.data.pictures import decode_image
+from stylejax.inference.compilation import enable_cache
+
+SAMPLES = Path(stylejax.__file__).parent / "assets" / "samples"
+HARD = Path(__file__).parent.parent / "docs" / "hard"
+WAVE, IRISES, ADELE = (
+  SAMPLES / "style" / f"{name}.jpg" for name in ("great_wave", "irises", "adele_bloch_bauer"))
+CAT, COFFEE = (SAMPLES / "content" / f"{name}.jpg" for name in ("cat", "coffee"))
+# (name, photo, artwork, side in pixels at which the photo is painted).
+CASES = (
+  ("face", HARD / "face.jpg", IRISES, 256),
+  ("face", HARD / "face.jpg", ADELE, 256),
+  ("text", HARD / "text.jpg", WAVE, 384),
+  ("flat sky", HARD / "flat_sky.jpg", ADELE, 256),
+  ("line drawing", HARD / "line_drawing.jpg", IRISES, 256),
+  ("black and white", HARD / "black_and_white.jpg", IRISES, 256),
+  ("very small: 32 pixels", CAT, WAVE, 32),
+  ("very large: a part of 2,048 pixels", CAT, WAVE, 2048),
+  ("photo as style", HARD / "flat_sky.jpg", COFFEE, 256),
+  ("texture as style", CAT, HARD / "brick.jpg", 256),
+  ("texture as style", COFFEE, HARD / "gravel.jpg", 256),
+  ("line drawing as style", CAT, HARD / "line_drawing.jpg", 256),
+)
+CELL, CAPTION, COLUMNS = 256, 24, 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """What to draw."""
+
+  output: Path
+  """The picture to write."""
+  weights: str = "base"
+  """Name or file of the weights."""
+
+
+def square(path: Path, side: int) -> np.ndarray:
+  """The central square of a picture, [side, side, 3] float32 in [0, 1]."""
+  picture = ImageOps.fit(decode_image(path), (side, side), Image.Resampling.LANCZOS)
+  return np.asarray(picture, np.float32) / 255
+
+
+def cell(picture: np.ndarray) -> Image.Image:
+  """A cell of the sheet: small pictures enlarged in whole pixels, of large ones the middle."""
+  image = Image.fromarray(np.round(np.clip(picture, 0, 1) * 255).astype(np.uint8))
+  if image.width > 2 * CELL:
+    corner = (image.width - CELL) // 2
+    return image.crop((corner, corner, corner + CELL, corner + CELL))
+  nearest = image.width < CELL
+  return image.resize(
+    (CELL, CELL), Image.Resampling.NEAREST if nearest else Image.Resampling.LANCZOS)
+
+
+def main(options: Options) -> None:
+  """Draws the sheet."""
+  enable_cache()
+  import jax
+
+  params = stylejax.load_pretrained(options.weights)
+  paint = jax.jit(stylejax.stylize, compiler_options=stylejax.compiler_options())
+  rows = -(-len(CASES) // COLUMNS)
+  width, height = 3 * CELL + CAPTION, CELL + CAPTION
+  sheet = Image.new("RGB", (COLUMNS * width - CAPTION, rows * height), "white")
+  draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)
+  for number, (name, photo, artwork, side) in enumerate(CASES):
+    content, style = square(photo, side), square(artwork, CELL)
+    left, top = number % COLUMNS * width, number // COLUMNS * height
+    draw.text((left + 2, top + 4), name, "black", font)
+    for place, picture in enumerate((content, style, paint(params, content, style))):
+      sheet.paste(cell(np.asarray(picture)), (left + place * CELL, top + CAPTION))
+  sheet.save(options.output, quality=88)
+
+
+if __name__ == "__main__":
+  main(tyro.cli(Options, description=__doc__))
