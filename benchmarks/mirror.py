@@ -13,6 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from stylejax.controls import FAINT
 from stylejax.models import canvas
 from stylejax.transfer import Params
 
@@ -53,7 +54,10 @@ def stylize(parts: Mapping[str, Weights], content: torch.Tensor, style: torch.Te
             strength: torch.Tensor | float = 1.0) -> torch.Tensor:
   """Steps 1 to 3; sides are multiples of 16, strength at most 1."""
   levels = encode_content(parts["content_encoder"], content)
-  return generate(parts["generator"], levels, encode_style(parts["style_encoder"], style), strength)
+  painted = generate(parts["generator"], levels, encode_style(parts["style_encoder"], style),
+                     strength)
+  share = torch.clamp(torch.as_tensor(strength) / FAINT, max=1)
+  return share * painted + (1 - share) * content
 
 
 def encode_content(weights: Weights, picture: torch.Tensor) -> list[torch.Tensor]:
@@ -176,7 +180,7 @@ class TransferStep:
     own = content.clone()
     own[1::2] = style[1::2]
     own = own[:, :, :half, :half]
-    strength = torch.empty(len(content), 1, 1, 1).uniform_(-0.5, 1.5).clamp(0, 1)
+    strength = torch.empty(len(content), 1, 1, 1).uniform_(-1.0, 1.5).clamp(FAINT, 1)
     with torch.no_grad():
       seen = vgg_features(self._vgg, torch.cat([content, distinct]))
     stylized = stylize(parts, content, style)

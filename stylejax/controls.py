@@ -12,6 +12,9 @@ from stylejax.models.edges import Edges
 
 MIN_STROKE, MAX_STROKE = 0.25, 4.0
 
+FAINT = 0.25
+"""The strength below which a painting fades to its content."""
+
 # Rows Y, I and Q of NTSC, the space in which Gatys et al. take luminance apart.
 _LUMA = (0.299, 0.587, 0.114)
 _OPPONENT = (_LUMA, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
@@ -128,10 +131,29 @@ def uniform_paintings(vector: jax.Array, weights: jax.Array | None, strength: ja
   strength = strength[..., 0]
   painted = jnp.minimum(strength / jnp.maximum(middle[..., 0], 1e-6), 1.0)
   above = jnp.clip((strength - middle[..., 0]) / jnp.maximum((most - middle)[..., 0], 1e-6), 0, 1)
+  # Computed once, since where a map is nearly of one value, the mean's rounding decides on them.
+  painted, above = jax.lax.optimization_barrier((painted, above))
   shares = jnp.concatenate([parts * (painted - above), parts * above, 1.0 - painted])
   strengths = [jnp.broadcast_to(value, (count, *middle.shape)) for value, count in (
     (middle, len(vectors)), (most, len(vectors)), (jnp.zeros_like(middle), 1))]
   return jnp.concatenate([vectors, vectors, vectors[:1]]), jnp.concatenate(strengths), shares
+
+
+def faded(painted: jax.Array, content: jax.Array, strength: jax.Array | float) -> jax.Array:
+  """At strengths below FAINT a blend of a painting and its content, which is all there is at 0.
+
+  The nets give a picture back at strength 0, but not to the last detail.
+
+  Args:
+    painted: [B, H, W, 3], at that strength.
+    content: [B or 1, H, W, 3].
+    strength: scalar or [B or 1, 1, 1, 1], at least 0.
+
+  Returns:
+    [B, H, W, 3].
+  """
+  share = jnp.minimum(jnp.asarray(strength, painted.dtype) / FAINT, 1.0)
+  return share * painted + (1.0 - share) * content
 
 
 def preserve_colour(stylized: jax.Array, content: jax.Array, colour: jax.Array | float = 1.0, *,

@@ -11,7 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from stylejax import transfer
+from stylejax import controls, transfer
 from stylejax.models import autoencoder, blocks, gan
 from stylejax.models.encoder import StyleCode
 
@@ -87,6 +87,7 @@ def next_frame(
   picture, moments = gan.Generator(params.config).apply(
     {"params": params.generator}, code, style_code.vector[None], strength, state.moments,
     keep ** (1 / _SLOWER), method=_steadied)
+  picture = controls.faded(picture, frame[None], strength)
   painted = picture[0] + keep * _stillness(change) * (state.painted - picture[0])
   return painted, FrameState(frame, painted, moments, jnp.ones(()))
 

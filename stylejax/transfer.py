@@ -134,14 +134,14 @@ def encode_content(params: Params, picture: jax.Array, *,
                      f"{edges.shape[1]}×{edges.shape[0]}, expected the same, multiples of {stride}")
   with jax.named_scope("encode_content"):
     code = autoencoder.ContentEncoder(params.config).apply({"params": part}, picture, edges)
-  return code.replace(levels=tuple(x[0] for x in code.levels)) if single else code
+  return code.replace(**_first(_maps(code))) if single else code
 
 
 def reconstruct(params: Params, picture: jax.Array) -> jax.Array:
   """The autoencoder: decode(encode(picture)), of the picture's shape, in [0, 1].
 
-  Equals `generate` at strength 0 with whatever style. Arguments and errors as `encode_content`,
-  and params needs the generator, whose body is the decoder.
+  What the generator paints at strength 0 with whatever style. Arguments and errors as
+  `encode_content`, and params needs the generator, whose body is the decoder.
   """
   decoder = _part(params, "generator")["decoder"]
   code, single = _batched_content(encode_content(params, picture))
@@ -163,7 +163,7 @@ def generate(params: Params, content_code: ContentCode, style_code: StyleCode, *
       style, give B pictures. With weights: of S styles, which are mixed.
     strength: 0 gives the content's picture back, 1 is as trained, up to 2 goes beyond: scalar, [B]
       or a map [H, W]. At every layer the channel moments move that far from the content's own
-      to the style's.
+      to the style's; below 1/4 the painting also fades to the picture, pixel by pixel.
     weights: how much of each style: [S] for the whole picture, or maps [S, H, W], which paint by
       regions. At least 0, and divided by their sum over S; where that is 0, styles have equal
       parts (set the strength to 0 there to keep the content). None: nothing is mixed.
@@ -194,11 +194,13 @@ def generate(params: Params, content_code: ContentCode, style_code: StyleCode, *
   for name, found in batches.items():
     if found not in (1, batch):
       raise ValueError(f"{name}: found a batch of {found}, expected 1 or {batch}")
+  picture = content_code.picture
   levels = tuple(_broadcast(level, batch) for level in content_code.levels)
   content_code = content_code.replace(levels=levels)
 
   def paint(vector, strength):
-    return gan.Generator(params.config).apply({"params": part}, content_code, vector, strength)
+    painted = gan.Generator(params.config).apply({"params": part}, content_code, vector, strength)
+    return controls.faded(painted, picture, strength)
 
   with jax.named_scope("generate"):
     if shares is None:
@@ -364,7 +366,12 @@ def _as_batch(picture: jax.Array, name: str) -> tuple[jax.Array, bool]:
 
 def _batched_content(code: ContentCode) -> tuple[ContentCode, bool]:
   single = code.levels[0].ndim == 3
-  return (code.replace(levels=tuple(x[None] for x in code.levels)) if single else code), single
+  return (code.replace(**jax.tree.map(lambda x: x[None], _maps(code))) if single else code), single
+
+
+def _maps(code: ContentCode) -> dict:
+  """Of a content code what has the picture's batch."""
+  return {"levels": code.levels, "picture": code.picture}
 
 
 def _first(tree):

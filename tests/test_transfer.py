@@ -8,6 +8,7 @@ from jax.sharding import PartitionSpec
 
 import stylejax
 from stylejax import transfer
+from stylejax.models import gan
 
 SIDE = 24
 
@@ -113,10 +114,23 @@ def test_stylize_composes_the_steps(tiny_params, pictures):
 
 
 def test_strength_0_is_the_autoencoder(tiny_params, pictures):
-  found = stylize(tiny_params, pictures[:2], pictures[2:4], strength=0.0)
+  code, style = encode_content(tiny_params, pictures[:2]), encode_style(tiny_params, pictures[2:4])
+  found = jax.jit(gan.Generator(tiny_params.config).apply)(
+    {"params": tiny_params.generator}, code, style.vector, 0.0)
   np.testing.assert_allclose(found, reconstruct(tiny_params, pictures[:2]), atol=1e-6)
   full = stylize(tiny_params, pictures[:2], pictures[2:4])
   assert np.abs(full - found).max() > 1e-2
+
+
+def test_faint_strengths_fade_to_the_picture(tiny_params, pictures):
+  content, style = pictures[:1], pictures[2:3]
+  code, vector = encode_content(tiny_params, content), encode_style(tiny_params, style).vector
+  net = jax.jit(gan.Generator(tiny_params.config).apply)
+  for strength, share in ((0.0, 0), (0.1, 0.4), (0.25, 1), (0.3, 1)):
+    painted = net({"params": tiny_params.generator}, code, vector, strength)
+    found = stylize(tiny_params, content, style, strength=strength)
+    np.testing.assert_allclose(found, share * painted + (1 - share) * content, atol=1e-6)
+  np.testing.assert_array_equal(stylize(tiny_params, content, style, strength=0.0), content)
 
 
 def test_strength_is_traced_and_one_for_each_picture(tiny_params, pictures):

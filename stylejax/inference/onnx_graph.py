@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from stylejax.controls import FAINT
 from stylejax.models import canvas
 from stylejax.models.autoencoder import modulated_maps, shows_canvas, stages
 from stylejax.models.blocks import DOUBLED_TAPS
@@ -98,7 +99,9 @@ def stylize_graph(parts: Mapping[str, Any], config: ModelConfig) -> onnx.ModelPr
   vector = _style_vector(g, parts["style_encoder"], config)
   picture = _painting(g, parts["generator"], config, levels, vector)
   size = g("Shape", "content", start=1, end=3)
-  g("Slice", g("Transpose", picture, perm=[0, 2, 3, 1]), [0, 0], size, [1, 2], output="stylized")
+  painted = g("Slice", g("Transpose", picture, perm=[0, 2, 3, 1]), [0, 0], size, [1, 2])
+  share = g("Min", _Value(g, "strength") / FAINT, 1.0)
+  g("Add", share * painted, (-share + 1.0) * _Value(g, "content"), output="stylized")
 
   def value(name, shape):
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stylejax import transfer
+from stylejax import controls, transfer
 from stylejax.compiler import fast_jit
 from stylejax.data.pictures import as_float
 from stylejax.inference.maps import Map, Moments, Window, windows
@@ -169,7 +169,9 @@ def generate_tiled(
             band = np.empty((made.shape[0], padded[1], 3), np.float32)
           band[:, columns.right(finer)] = made
           if columns.last == coarse[1]:
-            yield finer * rows.first, band[:height - finer * rows.first, :width]
+            top, band = finer * rows.first, band[:height - finer * rows.first, :width]
+            yield top, np.asarray(controls.faded(band, as_float(content[top:top + len(band)]),
+                                                 strength)) if strength < controls.FAINT else band
         else:
           maps[stage.output][rows.right(finer), columns.right(finer)] = made
           moments[stage.output].add(*found)

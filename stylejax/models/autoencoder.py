@@ -28,11 +28,13 @@ class ContentCode:
   Attributes:
     levels: feature maps from fine to coarse, [B, H/2, W/2, C1], [B, H/4, W/4, C2], ... (without B
       for a single picture); H and W rounded up to the config's stride.
+    picture: the picture itself, [B, H, W, 3], which no net reads: what faint strengths fade to.
     size: (H, W) of the picture, static.
     edges: what lies beyond the edges of the maps; None: their mirror image.
   """
 
   levels: tuple[jax.Array, ...]
+  picture: jax.Array
   size: tuple[int, int] = flax.struct.field(pytree_node=False)
   edges: Edges | None = None
 
@@ -53,7 +55,7 @@ class ContentEncoder(nn.Module):
       for _ in range(extra):
         x = nn.relu(blocks.Conv(width, dtype=c.dtype)(x, edges))
       levels.append(x)
-    return ContentCode(tuple(levels), picture.shape[1:3], edges)
+    return ContentCode(tuple(levels), picture, picture.shape[1:3], edges)
 
 
 def modulated_levels(config: ModelConfig) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from stylejax import transfer
+from stylejax import controls, transfer
 from stylejax.losses import adversarial, perceptual, reconstruction
 from stylejax.models import vgg
 from stylejax.training.config import (
@@ -117,7 +117,7 @@ def make_transfer_step(config: TransferConfig) -> Step:
   """The whole system: identity, content, style, total variation and the discriminator's judgement.
 
   The identity term asks that a picture painted in its own style, at any strength, stays as it is:
-  strength is 0 for two fifths of the examples, 1 for one and uniform between for the rest.
+  strength is the faintest for half of the examples, 1 for a fifth, uniform between for the rest.
   Pictures are the top left quarters of the batch's photos and artworks in turn: the crops are
   random already, and a quarter of the pixels teaches as much at a quarter of the cost.
   """
@@ -143,7 +143,7 @@ def make_transfer_step(config: TransferConfig) -> Step:
     style = jnp.repeat(style[::repeat], repeat, 0)
     keys = _example_keys(state.key, batch["index"])
     strength = jax.vmap(lambda k: jax.random.uniform(k, minval=-1.0, maxval=1.5))(_folded(keys, 0))
-    strength = jnp.clip(strength, 0.0, 1.0)
+    strength = jnp.clip(strength, controls.FAINT, 1.0)  # below it hides what the nets paint
     own = jnp.where((batch["index"] % 2 == 0)[:, None, None, None], content, style)
     own = own[:, :config.size // 2, :config.size // 2]
     look = jax.vmap(_look)(_folded(keys, 2))

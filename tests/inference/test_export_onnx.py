@@ -33,18 +33,20 @@ def exported(tiny_params, tmp_path_factory):
   return path, exporting.export(tiny_params, path, sizes=((24, 17),))
 
 
-def test_onnxruntime_alone_paints_the_same_at_another_size(exported, tiny_params, rng, tmp_path):
+# Beyond 1, where gain and bias are bounded, and faint, where the painting fades to the content.
+@pytest.mark.parametrize("strength", [1.7, 0.1])
+def test_onnxruntime_alone_paints_the_same_at_another_size(
+    strength, exported, tiny_params, rng, tmp_path):
   path, manifest = exported
   content, style = rng.random((2, 37, 54, 3), np.float32), rng.random((16, 31, 3), np.float32)
-  # Beyond 1, where gain and bias are bounded.
-  np.savez(tmp_path / "in.npz", content=content, style=style, strength=np.float32(1.7))
+  np.savez(tmp_path / "in.npz", content=content, style=style, strength=np.float32(strength))
   (tmp_path / path.name).write_bytes(path.read_bytes())
   use = "\n".join(manifest["use"][:-2])
   environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
   result = subprocess.run([sys.executable, "-P", "-c", STRANGER.format(use=use)], cwd=tmp_path,
                           env=environment, capture_output=True, text=True, timeout=300)
   assert result.returncode == 0, result.stderr
-  expected = jax.jit(transfer.stylize)(tiny_params, content, style, strength=1.7)
+  expected = jax.jit(transfer.stylize)(tiny_params, content, style, strength=strength)
   np.testing.assert_allclose(np.load(tmp_path / "out.npy"), expected, atol=1e-5)
 
 

@@ -36,6 +36,14 @@ def test_tiles_are_the_whole(pixels, in_files, painted, tiny_params, tmp_path):
   assert list(tmp_path.iterdir()) == []
 
 
+def test_a_faint_strength_fades_in_every_tile(painted, tiny_params):
+  content, code, _ = painted
+  whole = jax.jit(lambda p, x, c: transfer.generate(
+    p, transfer.encode_content(p, x), c, strength=0.1))(tiny_params, content, code)
+  parts = tiles.generate_tiled(tiny_params, content, code, strength=0.1, tile_pixels=8_000)
+  np.testing.assert_allclose(np.concatenate([part for _, part in parts]), whole, atol=1e-5)
+
+
 def test_the_content_may_be_written_over(painted, tiny_params):
   content, code, whole = painted
   buffer = content.copy()
