@@ -127,12 +127,13 @@ def uniform_paintings(vector: jax.Array, weights: jax.Array | None, strength: ja
     vectors = jnp.concatenate([vector, (mean[:, None] * vector).sum(0, keepdims=True)])[:, None]
   if strength.shape[1:3] == (1, 1):
     return vectors, jnp.broadcast_to(strength, (len(vectors), *strength.shape)), parts
-  middle, most = strength.mean(keepdims=True), strength.max(keepdims=True)
+  least, most = strength.min(keepdims=True), strength.max(keepdims=True)
+  # From the least on, so that what is rounded is small where the map is nearly of one value: XLA
+  # may compute this mean several times, and the shares must agree on it.
+  middle = least + (strength - least).mean(keepdims=True)
   strength = strength[..., 0]
   painted = jnp.minimum(strength / jnp.maximum(middle[..., 0], 1e-6), 1.0)
   above = jnp.clip((strength - middle[..., 0]) / jnp.maximum((most - middle)[..., 0], 1e-6), 0, 1)
-  # Computed once, since where a map is nearly of one value, the mean's rounding decides on them.
-  painted, above = jax.lax.optimization_barrier((painted, above))
   shares = jnp.concatenate([parts * (painted - above), parts * above, 1.0 - painted])
   strengths = [jnp.broadcast_to(value, (count, *middle.shape)) for value, count in (
     (middle, len(vectors)), (most, len(vectors)), (jnp.zeros_like(middle), 1))]
