@@ -70,8 +70,9 @@ def tiny_params() -> transfer.Params:
   """
   params = jax.jit(transfer.init_params, static_argnums=1)(jax.random.key(0), PRESETS["tiny"])
   adaptation = params.generator["adaptation"]
-  step = jax.tree.map(
-    lambda x: 0.2 * jax.random.normal(jax.random.key(1), x.shape), adaptation["step"])
+  kernel = adaptation["step"]["kernel"]
+  step = adaptation["step"] | {
+    "kernel": 0.05 * jax.random.normal(jax.random.key(1), kernel.shape)}
   return params.replace(
     generator=params.generator | {"adaptation": adaptation | {"step": step}})
 

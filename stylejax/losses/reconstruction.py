@@ -80,8 +80,8 @@ def structure_loss(picture: jax.Array, content: jax.Array, *, scales: int = 3) -
   """How little the light of a picture goes up and down where its content's does.
 
   1 − (σ_pc + C)/(σ_p σ_c + C) of luminance in windows of 8×8 pixels, every 4 pixels, at full, half
-  and quarter size; means over windows and scales. Contrast is free, and so is everything where the
-  content is plain; edges that are blurred, only of another hue, or turned from dark to light, cost.
+  and quarter size; means over windows and scales. Contrast is free, and so is everything where
+  either is plain; strokes across the content's own, blur, and light turned to dark cost.
 
   Args:
     picture: [B, H, W, 3] in [0, 1], H and W multiples of 2^(scales − 1), at least 8 · that.

@@ -170,8 +170,8 @@ def test_structure_is_lost_to_blur_and_turned_light_not_to_contrast(rng):
   assert grained < 0.1  # where the content is plain
   assert soft > 0.1
   assert turned > 0.8  # half of the windows are plain
-  edge = reconstruction.structure_loss(0.5 * np.ones_like(content) + hue, content)
-  assert float(edge) > 0.3  # an edge of hue alone
+  # Where either is plain there is no direction in which light goes up.
+  assert float(reconstruction.structure_loss(0.5 * np.ones_like(content), content)) < 0.05
 
 
 def test_colours_count_by_their_own_spread(rng):
