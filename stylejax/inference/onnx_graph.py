@@ -221,8 +221,8 @@ def _moments(x: _Value) -> tuple[_Value, _Value]:
   """`channel_moments`: mean and standard deviation, [B, C, 1, 1]."""
   g = x.graph
   mean = g("ReduceMean", x, [2, 3])
-  variance = g("ReduceMean", x * x, [2, 3]) - mean * mean
-  return mean, g("Sqrt", g("Relu", variance) + 1e-5)
+  beside = x - mean
+  return mean, g("Sqrt", g("ReduceMean", beside * beside, [2, 3]) + 1e-5)
 
 
 def _modulated(x: _Value, target: _Value, strength: _Value, grained: bool) -> _Value:
