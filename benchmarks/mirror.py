@@ -183,7 +183,10 @@ class TransferStep:
     strength = torch.empty(len(content), 1, 1, 1).uniform_(-1.0, 1.5).clamp(FAINT, 1)
     with torch.no_grad():
       seen = vgg_features(self._vgg, torch.cat([content, distinct]))
-    stylized = stylize(parts, content, style)
+    drawn = torch.rand(len(content), 1, 1, 1)
+    amount = torch.where(drawn < config.between_share, FAINT + (1 - FAINT) * drawn
+                         / max(config.between_share, 1e-9), torch.ones(()))
+    stylized = stylize(parts, content, style, amount)
     again = stylize(parts, own, own, strength)
     found = vgg_features(self._vgg, stylized)
     target = {name: f[:len(content)] for name, f in seen.items()}
@@ -192,7 +195,7 @@ class TransferStep:
       weight * (_normalised(found[name]) - _normalised(target[name])).square().mean()
       for name, weight in (("relu4_1", 1.0), ("relu3_1", 0.5)))
     style_loss = torch.stack([
-      _moment_distance(found[name], wanted[name])
+      _moment_distance(found[name], wanted[name], target[name], amount)
       for name in ("relu1_1", "relu2_1", "relu3_1", "relu4_1")]).mean()
     variation = ((stylized[:, :, 1:] - stylized[:, :, :-1]).square().mean()
                  + (stylized[..., 1:] - stylized[..., :-1]).square().mean())
@@ -293,8 +296,10 @@ def _normalised(x):
   return (x - mean) / std
 
 
-def _moment_distance(found, wanted):
-  (mean, std), (mean_t, std_t) = _moments(found, 1e-2), _moments(wanted, 1e-2)
+def _moment_distance(found, wanted, content, amount):
+  mean, std = _moments(found, 1e-2)
+  mean_t, std_t = (own + amount * (there - own) for own, there in zip(
+    _moments(content, 1e-2), _moments(wanted, 1e-2), strict=True))
   moved = ((mean - mean_t).square() + (std - std_t).square()).mean((1, 2, 3))
   return (moved / (mean_t.square() + std_t.square()).mean((1, 2, 3))).mean()
 

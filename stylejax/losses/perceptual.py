@@ -36,19 +36,8 @@ def content_loss(features: Features, target: Features, weights: Mapping[str, flo
              for layer, weight in weights.items())
 
 
-def moments(features: Features) -> dict[str, tuple[jax.Array, jax.Array, jax.Array]]:
-  """{layer: (mean [B, 1, 1, C], std [B, 1, 1, C], mean square [B])}: all that styles are judged by.
-
-  The mean square is E over pixels and channels of f², the scale of the layer.
-  """
-  out = {}
-  for layer, f in features.items():
-    mean, std = blocks.channel_moments(f, eps=EPS)
-    out[layer] = mean, std, (jnp.square(mean) + jnp.square(std)).mean((1, 2, 3))
-  return out
-
-
-def moment_style_loss(features: Features, target: Features) -> jax.Array:
+def moment_style_loss(features: Features, target: Features, content: Features | None = None,
+                      strength: jax.Array | float = 1.0) -> jax.Array:
   """Mean over layers of the squared differences of channel moments, over the target's mean square.
 
   For a layer: Σ_c [(μ_c − μ*_c)² + (σ_c − σ*_c)²] / Σ_c E_p[f*_pc²], averaged over the batch; the
@@ -57,6 +46,9 @@ def moment_style_loss(features: Features, target: Features) -> jax.Array:
   Args:
     features: {layer: [B, H, W, C]} of the generated picture; its layers are those compared.
     target: the same layers of the style picture, of any H and W.
+    content: the same layers of the content picture, for strengths below 1.
+    strength: scalar or [B], 0 to 1: the moments that are wanted lie so far from those of the
+      content to those of the style.
 
   Returns:
     Scalar, dimensionless.
@@ -64,16 +56,19 @@ def moment_style_loss(features: Features, target: Features) -> jax.Array:
   Departs from Huang & Belongie 2017, arXiv:1703.06868, equation 13, in squares instead of norms
   and in the division.
   """
-  found, wanted = moments(features), moments(target)
   losses = []
-  for layer, (mean, std, _) in found.items():
-    mean_t, std_t, square_t = wanted[layer]
-    moved = (jnp.square(mean - mean_t) + jnp.square(std - std_t)).mean((1, 2, 3))
-    losses.append((moved / square_t).mean())
+  for layer, f in features.items():
+    mean, std = blocks.channel_moments(f, eps=EPS)
+    mean_t, std_t = _wanted(target[layer], None if content is None else content[layer], strength,
+                            eps=EPS)
+    moved = jnp.square(mean - mean_t) + jnp.square(std - std_t)
+    power = jnp.square(mean_t) + jnp.square(std_t)
+    losses.append((moved.mean((1, 2, 3)) / power.mean((1, 2, 3))).mean())
   return jnp.stack(losses).mean()
 
 
-def colour_loss(picture: jax.Array, target: jax.Array) -> jax.Array:
+def colour_loss(picture: jax.Array, target: jax.Array, content: jax.Array | None = None,
+                strength: jax.Array | float = 1.0) -> jax.Array:
   """Distance of the moments of colours, on axes of light, red against blue, green against both.
 
   For an axis: [(μ − μ*)² + (σ − σ*)²] / (σ*² + 0.003), averaged over axes and batch. Faint colours
@@ -82,6 +77,7 @@ def colour_loss(picture: jax.Array, target: jax.Array) -> jax.Array:
   Args:
     picture: [B, H, W, 3] in [0, 1].
     target: the same of the style picture, of any H and W.
+    content, strength: as `moment_style_loss` takes them, of pictures.
 
   Returns:
     Scalar, dimensionless.
@@ -91,8 +87,10 @@ def colour_loss(picture: jax.Array, target: jax.Array) -> jax.Array:
   """
   axes = jnp.array([[3**-0.5, 3**-0.5, 3**-0.5], [2**-0.5, 0.0, -2**-0.5],
                     [6**-0.5, -2 * 6**-0.5, 6**-0.5]], jnp.float32)
-  (mean, std), (mean_t, std_t) = (
-    blocks.channel_moments(jnp.einsum("bhwc,ac->bhwa", x, axes)) for x in (picture, target))
+  turned = [None if x is None else jnp.einsum("bhwc,ac->bhwa", x, axes)
+            for x in (picture, target, content)]
+  mean, std = blocks.channel_moments(turned[0])
+  mean_t, std_t = _wanted(*turned[1:], strength)
   moved = jnp.square(mean - mean_t) + jnp.square(std - std_t)
   return (moved / (jnp.square(std_t) + 0.003)).mean()
 
@@ -108,12 +106,14 @@ def gram_matrix(features: jax.Array) -> jax.Array:
   return jnp.einsum("bpc,bpd->bcd", flat, flat) / (height * width)
 
 
-def gram_style_loss(features: Features, target: Features) -> jax.Array:
+def gram_style_loss(features: Features, target: Features, content: Features | None = None,
+                    strength: jax.Array | float = 1.0) -> jax.Array:
   """Mean over layers of ‖G − G*‖² / ‖G*‖² (Frobenius norms), averaged over the batch.
 
   Args:
     features: {layer: [B, H, W, C]} of the generated picture; its layers are those compared.
     target: the same layers of the style picture, of any H and W.
+    content, strength: as `moment_style_loss` takes them.
 
   Returns:
     Scalar, dimensionless.
@@ -123,9 +123,23 @@ def gram_style_loss(features: Features, target: Features) -> jax.Array:
   losses = []
   for layer, f in features.items():
     found, wanted = gram_matrix(f), gram_matrix(target[layer])
+    if content is not None:
+      own = gram_matrix(content[layer])
+      wanted = own + jnp.reshape(strength, (-1, 1, 1)) * (wanted - own)
     moved = jnp.square(found - wanted).sum((1, 2))
     losses.append((moved / (jnp.square(wanted).sum((1, 2)) + EPS)).mean())
   return jnp.stack(losses).mean()
+
+
+def _wanted(style: jax.Array, content: jax.Array | None, strength: jax.Array | float,
+            **eps: float) -> tuple[jax.Array, jax.Array]:
+  """(mean, std), [B, 1, 1, C], so far from the content's to the style's."""
+  moments = blocks.channel_moments(style, **eps)
+  if content is None:
+    return moments
+  strength = jnp.reshape(strength, (-1, 1, 1, 1))
+  return tuple(own + strength * (there - own) for own, there in zip(
+    blocks.channel_moments(content, **eps), moments, strict=True))
 
 
 def _normalised(features: jax.Array) -> jax.Array:

@@ -109,6 +109,7 @@ class TrainConfig:
       "--warmup-steps": (self.warmup_steps, 0, None), "--seed": (self.seed, 0, 2**31 - 1),
       "--decay-fraction": (self.decay_fraction, 0, 1), "--ema-decay": (self.ema_decay, 0, 1),
       "--final-rate": (self.final_rate, 0, 1), "--clip-norm": (self.clip_norm, 1e-9, None),
+      "--between-share": (getattr(self, "between_share", 0), 0, 1),
       "--adam-b1": (self.adam_b1, 0, 0.9999), "--adam-b2": (self.adam_b2, 0, 0.999999),
     }
     for flag, (value, low, high) in checks.items():
@@ -224,6 +225,9 @@ class TransferConfig(TrainConfig):
   body_rate: float = 1.0
   """Step size of the content encoder and the decoder, as a share of that of the style's layers:
   below 1 where good weights are trained on, since those two are what small batches unsettle."""
+  between_share: float = 0.5
+  """Share of the pictures that are stylized at a strength from 1/4 to 1, the others at 1; 0 leaves
+  strengths below 1 to chance."""
   content_weight: float = 1.0
   """Weight of the content loss: instance-normalised features at relu4_1, half of it at relu3_1."""
   detail_weight: float = 0.0

@@ -118,6 +118,8 @@ def make_transfer_step(config: TransferConfig) -> Step:
 
   The identity term asks that a picture painted in its own style, at any strength, stays as it is:
   strength is the faintest for half of the examples, 1 for a fifth, uniform between for the rest.
+  Pictures are stylized at strength 1, or for a share of them at one between, and then held to
+  moments as far between the photo's and the artwork's.
   Pictures are the top left quarters of the batch's photos and artworks in turn: the crops are
   random already, and a quarter of the pixels teaches as much at a quarter of the cost.
   """
@@ -144,6 +146,9 @@ def make_transfer_step(config: TransferConfig) -> Step:
     keys = _example_keys(state.key, batch["index"])
     strength = jax.vmap(lambda k: jax.random.uniform(k, minval=-1.0, maxval=1.5))(_folded(keys, 0))
     strength = jnp.clip(strength, controls.FAINT, 1.0)  # below it hides what the nets paint
+    drawn = jax.vmap(jax.random.uniform)(_folded(keys, 3))
+    amount = jnp.where(drawn < config.between_share, controls.FAINT + (1.0 - controls.FAINT)
+                       * drawn / max(config.between_share, 1e-9), 1.0)
     own = jnp.where((batch["index"] % 2 == 0)[:, None, None, None], content, style)
     own = own[:, :config.size // 2, :config.size // 2]
     look = jax.vmap(_look)(_folded(keys, 2))
@@ -155,13 +160,14 @@ def make_transfer_step(config: TransferConfig) -> Step:
 
     def loss_fn(trained):
       params = state.params.replace(**trained)
-      stylized = transfer.stylize(params, content, style)
+      stylized = transfer.stylize(params, content, style, strength=amount)
       again = transfer.stylize(params, own, own, strength=strength)
       found = features_to_descend(state.frozen, stylized, look, layers)
       found_style = {layer: found[layer] for layer in STYLE_LAYERS}
       terms = {
         "content": perceptual.content_loss(found, content_features, CONTENT_LAYERS),
-        "style": perceptual.moment_style_loss(found_style, style_features),
+        "style": perceptual.moment_style_loss(
+          found_style, style_features, content_features, amount),
         "identity": reconstruction.l1_loss(again, own),
         "tv": reconstruction.total_variation(stylized),
       }
@@ -172,9 +178,10 @@ def make_transfer_step(config: TransferConfig) -> Step:
       if config.calm_weight:
         terms["calm"] = reconstruction.calm_loss(stylized, content)
       if config.colour_weight:
-        terms["colour"] = perceptual.colour_loss(stylized, style)
+        terms["colour"] = perceptual.colour_loss(stylized, style, content, amount)
       if config.gram_weight:
-        terms["gram"] = perceptual.gram_style_loss(found_style, style_features)
+        terms["gram"] = perceptual.gram_style_loss(
+          found_style, style_features, content_features, amount)
       if judged:
         terms["adversarial"] = gen_loss(transfer.discriminator_scores(params, stylized))
       loss = sum(getattr(config, f"{name}_weight") * term for name, term in terms.items())

@@ -81,6 +81,28 @@ def test_gram_style_loss(rng):
   np.testing.assert_allclose(perceptual.gram_style_loss(a, b), np.mean(per_layer), rtol=1e-4)
 
 
+def test_style_losses_want_what_lies_between(rng):
+  """Of a strength: at 0 the content's own statistics, at 1 the style's, and linear between."""
+  style, content = some_features(rng), some_features(rng, 5.0)
+  colours = rng.random((2, 2, 16, 16, 3), np.float32)
+  for loss, there, own in (
+      (perceptual.moment_style_loss, style, content), (perceptual.gram_style_loss, style, content),
+      (perceptual.colour_loss, *colours)):
+    assert float(loss(own, there, own, 0.0)) < 1e-6
+    full = float(loss(own, there))
+    assert float(loss(own, there, own, 1.0)) == pytest.approx(full, rel=1e-5)
+    # One strength for each of the batch; the loss is its mean.
+    mixed = float(loss(own, there, own, np.array([0.0, 1.0], np.float32)))
+    second = jax.tree.map(lambda x: x[1:], (own, there))
+    assert mixed == pytest.approx(0.5 * float(loss(*second)), rel=1e-4)
+  halfway = {layer: 0.5 * (style[layer].mean((1, 2), keepdims=True)
+                           + content[layer].mean((1, 2), keepdims=True)) for layer in LAYERS}
+  gone = {layer: np.broadcast_to(mean, style[layer].shape) for layer, mean in halfway.items()}
+  flat = [{layer: np.broadcast_to(f.mean((1, 2), keepdims=True), f.shape)
+           for layer, f in x.items()} for x in (style, content)]
+  assert float(perceptual.moment_style_loss(gone, *flat, 0.5)) < 1e-5
+
+
 @pytest.mark.parametrize("loss", [perceptual.moment_style_loss, perceptual.gram_style_loss])
 def test_style_losses_compare_pictures_of_different_size(rng, loss):
   a = some_features(rng)
