@@ -6,14 +6,11 @@ caption that stands still. Both ways paint the same frames; `stylejax.sequence.f
 
 import dataclasses
 import functools
-import json
-import sys
 from pathlib import Path
 
 import numpy as np
-import tyro
 
-from benchmarks.timing import at_least, machine
+from benchmarks import timing
 from stylejax import sequence, transfer
 from stylejax.compiler import fast_jit
 from stylejax.data.pictures import read_picture
@@ -41,6 +38,11 @@ class Options:
   """JSON file for the result."""
   pictures: Path | None = None
   """Folder for the last frames of each sequence and way."""
+
+  def check(self) -> None:
+    """Raises InputError for a sequence without two frames, or of too small ones."""
+    timing.at_least("--frames", self.frames, 2)
+    timing.at_least("--size", self.size, 32)
 
 
 def static_noise(frames: int, size: int) -> list[np.ndarray]:
@@ -107,20 +109,16 @@ def measure(options: Options) -> dict[str, dict[str, float]]:
 
 def main(options: Options) -> None:
   """Measures, prints a table and keeps the result."""
-  at_least("--frames", options.frames, 2)
-  at_least("--size", options.size, 32)
-  found = measure(options)
+  timing.report("flicker", options, {"flicker": measure(options)}, show=show)
+
+
+def show(result: dict) -> None:
+  """A table."""
   print(f"{'mean change where the input stands still':42} alone   sequence  ratio   still")
-  for name, row in found.items():
+  for name, row in result["flicker"].items():
     print(f"{name:42} {row['frame by frame']:.4f}  {row['sequence']:.4f}    {row['ratio']:.2f}"
           f"    {row['still']:.0%}")
-  if options.output:
-    options.output.write_text(json.dumps({"flicker": found, **machine()}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-  try:
-    main(tyro.cli(Options, description=__doc__))
-  except (InputError, OSError) as error:
-    print(f"error: {error}", file=sys.stderr)
-    sys.exit(2)
+  timing.command(main, Options, __doc__)

@@ -1,18 +1,15 @@
 """Do random styles differ as artworks do? Distances between swatches, and between real crops."""
 
 import dataclasses
-import json
-import sys
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tyro
 
 import stylejax
+from benchmarks import timing
 from benchmarks.methods import square
-from benchmarks.timing import at_least, machine
 from stylejax import transfer
 from stylejax.compiler import fast_jit
 from stylejax.data.perceptual import load_lpips_heads, load_vgg
@@ -43,6 +40,10 @@ class Options:
   """JSON file for the result."""
   sheet: Path | None = None
   """Picture of the swatches to write."""
+
+  def check(self) -> None:
+    """Raises InputError for a number that can't be compared."""
+    timing.at_least("--count", self.count, 2)
 
 
 def real_crops(folder: Path, count: int, seed: int) -> np.ndarray:
@@ -80,7 +81,6 @@ def sheet(batch: np.ndarray) -> np.ndarray:
 
 def main(options: Options) -> None:
   """Measures, prints and keeps the result."""
-  at_least("--count", options.count, 2)
   params, frozen = stylejax.load_pretrained(options.weights), (load_vgg(), load_lpips_heads())
   if params.noise_generator is None:
     raise InputError(f"--weights: found no noise generator in {options.weights}, expected one")
@@ -90,19 +90,17 @@ def main(options: Options) -> None:
   painted = np.asarray(jax.image.resize(painted, side, "linear"))
   real = real_crops(options.style_dir, options.count, options.seed)
   found = [float(mean_distance(*frozen, batch)) for batch in (painted, real)]
-  print(f"mean LPIPS-form distance of pairs: swatches {found[0]:.3f}, crops of artworks "
-        f"{found[1]:.3f}, ratio {found[0] / found[1]:.2f}")
   if options.sheet:
     pictures.write_picture(options.sheet, sheet(painted))
-  if options.output:
-    rows = {"swatches": found[0], "artworks": found[1], "ratio": found[0] / found[1]}
-    options.output.write_text(json.dumps({**rows, "count": options.count, **machine()}, indent=1)
-                              + "\n")
+  timing.report("swatches", options, {
+    "swatches": found[0], "artworks": found[1], "ratio": found[0] / found[1]}, show=show)
+
+
+def show(result: dict) -> None:
+  """One line."""
+  print("mean LPIPS-form distance of pairs: swatches {swatches:.3f}, crops of artworks "
+        "{artworks:.3f}, ratio {ratio:.2f}".format(**result))
 
 
 if __name__ == "__main__":
-  try:
-    main(tyro.cli(Options, description=__doc__))
-  except (InputError, OSError) as error:
-    print(f"error: {error}", file=sys.stderr)
-    sys.exit(2)
+  timing.command(main, Options, __doc__)

@@ -100,3 +100,15 @@ def test_sampled_styles_paint_differently(params):
 
   first, second = np.asarray(paint_sampled(params, jax.random.split(jax.random.key(0))))
   assert np.abs(first - second).mean() > 0.02
+
+
+@pytest.mark.parametrize("photo", PHOTOS, ids=lambda p: p.stem)
+@pytest.mark.parametrize("artwork", ARTWORKS, ids=lambda p: p.stem)
+def test_no_strength_magnifies_rounding(params, paint, photo, artwork):
+  """Where a layer all but dies at some strength, what is left of it is blown up to blotches."""
+  content, style = square(photo), square(artwork)
+  beside = content + 1e-6 * np.random.default_rng(0).choice([-1, 1], content.shape)
+  for strength in (0.5, 0.75, 0.9):
+    found, other = (paint(params, np.float32(x), style, strength=strength)
+                    for x in (content, beside))
+    assert np.abs(found - other).max() < 1e-4, strength

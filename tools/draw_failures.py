@@ -8,13 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import tyro
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from draw_sheet import SAMPLES, square
+from PIL import Image, ImageDraw, ImageFont
 
 import stylejax
-from stylejax.data.pictures import decode_image
 from stylejax.inference.compilation import enable_cache
 
-SAMPLES = Path(stylejax.__file__).parent / "assets" / "samples"
 HARD = Path(__file__).parent.parent / "docs" / "hard"
 WAVE, IRISES, ADELE = (
   SAMPLES / "style" / f"{name}.jpg" for name in ("great_wave", "irises", "adele_bloch_bauer"))
@@ -45,12 +44,6 @@ class Options:
   """The picture to write."""
   weights: str = "base"
   """Name or file of the weights."""
-
-
-def square(path: Path, side: int) -> np.ndarray:
-  """The central square of a picture, [side, side, 3] float32 in [0, 1]."""
-  picture = ImageOps.fit(decode_image(path), (side, side), Image.Resampling.LANCZOS)
-  return np.asarray(picture, np.float32) / 255
 
 
 def cell(picture: np.ndarray) -> Image.Image:

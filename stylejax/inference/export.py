@@ -90,8 +90,8 @@ def export(
 
   Raises:
     InputError: another extension, a file that can't be written, an unknown platform, params
-      without one of those parts, or no package onnx or onnxruntime.
-    RuntimeError: the file doesn't give what `stylize` gives.
+      without one of those parts or with which the file doesn't give what `stylize` gives, or no
+      package onnx or onnxruntime.
   """
   output = Path(output)
   if output.suffix not in EXTENSIONS:
@@ -230,7 +230,7 @@ def differences(
     {"1×256×256": difference, …}, batch, height and width.
 
   Raises:
-    RuntimeError: one is larger than rounding explains, or no number.
+    InputError: one is larger than rounding explains, or no number.
   """
   ours = fast_jit(transfer.stylize)
   photo, painting = (read_picture(_SAMPLES / name) for name in (
@@ -245,8 +245,8 @@ def differences(
     name = f"{count}×{height}×{width}"
     found[name] = float(np.abs(results[0] - results[1]).max())
     if not found[name] <= _TOLERANCE[params.config.dtype]:
-      raise RuntimeError(f"exported file: found a difference of {found[name]:.2g} to `stylize` "
-                         f"at {name}, expected at most {_TOLERANCE[params.config.dtype]:g}")
+      raise InputError(f"exported file: found a difference of {found[name]:.2g} to `stylize` "
+                       f"at {name}, expected at most {_TOLERANCE[params.config.dtype]:g}")
   return found
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from stylejax import transfer
+from stylejax.errors import InputError
 from stylejax.inference import export as exporting
 
 # What a stranger runs; a name that is None in sys.modules can't be imported.
@@ -68,7 +69,7 @@ def test_a_wrong_program_is_not_passed_off(exported, tiny_params):
   with zipfile.ZipFile(exported[0]) as file:
     program = file.read("stylize.bin")
   other = jax.tree.map(lambda leaf: 1.01 * leaf, tiny_params)
-  with pytest.raises(RuntimeError, match="found a difference of"):
+  with pytest.raises(InputError, match="found a difference of"):
     exporting.differences(exporting.loaded(program), other, [(24, 17)])
 
 
