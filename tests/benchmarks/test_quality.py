@@ -183,7 +183,7 @@ def test_optimised_pixels_start_from_moved_colours(folder, monkeypatch):
     return start
 
   monkeypatch.setattr(methods, "optimize_image", optimize)
-  monkeypatch.setattr(methods.jax, "jit", lambda function, **_: function)
+  monkeypatch.setattr(methods, "fast_jit", lambda function: function)
   method, = methods.optimised_methods({}, ((16, 3), (32, 2)), "net").values()
   pair = pairs.read_pairs(folder / "lists/pairs.csv")[0]
   found = method.paint(pair)
