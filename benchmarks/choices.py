@@ -83,7 +83,8 @@ def pairs(size: int) -> Iterator[tuple[str, Callable, Callable, tuple]]:
     return winograd.conv3x3(blocks.upsample2(x), kernel, padding="reflect") + bias[None, None, None]
 
   yield ("doubling folded into the last convolution",
-         lambda x, k, b: blocks.UpsampleConv(3).apply({"params": {"kernel": k, "bias": b}}, x),
+         lambda x, k, b: blocks.UpsampleConv(3).apply(
+           {"params": {"kernel": k, "sharp": np.zeros((3, 3, 32, 12), np.float32), "bias": b}}, x),
          doubled, (maps(2, 32), kernel(32, 3), np.zeros(3, np.float32)))
 
   swatch = rng.standard_normal((8, 16, 16, 128)).astype(np.float32)

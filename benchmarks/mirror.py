@@ -121,7 +121,8 @@ def generate(weights: Weights, levels: Sequence[torch.Tensor], vector: torch.Ten
     up = F.interpolate(x, scale_factor=2, mode="bilinear")
     x = F.relu(up + styled(level))
     x = F.relu(styled(conv(f"Conv_{index + 1}", x)))
-  kernel = _doubled(weights["decoder/UpsampleConv_0/kernel"])
+  kernel = (_doubled(weights["decoder/UpsampleConv_0/kernel"])
+            + _level(weights["decoder/UpsampleConv_0/sharp"]))
   x = F.pixel_shuffle(F.conv2d(F.pad(x, (1,) * 4, "reflect"), kernel), 2)
   return torch.sigmoid(x + weights["decoder/UpsampleConv_0/bias"][:, None, None])
 
@@ -284,6 +285,14 @@ def _doubled(kernel):
       taps[phase, tap, low + 2] += where - low
   folded = torch.einsum("apu,bqv,oipq->oabiuv", taps, taps, kernel)
   return folded.reshape(-1, *folded.shape[3:]).contiguous(memory_format=torch.channels_last)
+
+
+def _level(sharp):
+  """[4·O, I, 3, 3], phases outermost → colours outermost, the same for a constant in all phases."""
+  sharp = sharp.unflatten(0, (4, -1)).transpose(0, 1)
+  total = sharp.sum((3, 4), keepdim=True)
+  return (sharp - (total - total.mean(1, keepdim=True)) / 9).flatten(0, 1).contiguous(
+    memory_format=torch.channels_last)
 
 
 def _moments(x, eps=1e-5):

@@ -13,19 +13,19 @@ import numpy as np
 
 
 class Map:
-  """A float32 map [H, W, C], written and read by rectangles, in memory or in a nameless file."""
+  """A float16 map [H, W, C], written and read by rectangles, in memory or in a nameless file."""
 
   def __init__(self, shape: tuple[int, int, int], folder: Path | None):
     self.shape = shape
     self._file = None if folder is None else tempfile.TemporaryFile(dir=folder)
-    self._array = np.empty(shape, np.float32) if folder is None else None
+    self._array = np.empty(shape, np.float16) if folder is None else None
 
   def __setitem__(self, place: tuple[slice, slice], values: np.ndarray) -> None:
     if self._array is not None:
       self._array[place] = values
       return
     for start, row in zip(self._starts(place), values):
-      data = memoryview(np.ascontiguousarray(row, np.float32)).cast("B")
+      data = memoryview(np.ascontiguousarray(row, np.float16)).cast("B")
       while data:
         written = os.pwrite(self._file.fileno(), data, start)
         data, start = data[written:], start + written
@@ -36,7 +36,7 @@ class Map:
     rows, columns = place
     # Not mapped into memory: pages of a mapping would count as this process's.
     out = np.empty((rows.stop - rows.start, columns.stop - columns.start, self.shape[2]),
-                   np.float32)
+                   np.float16)
     for start, row in zip(self._starts(place), out):
       data = memoryview(row).cast("B")
       while data:
@@ -48,7 +48,7 @@ class Map:
     """Where in the file each row of a rectangle starts, in bytes."""
     rows, columns = place
     for row in range(rows.start, rows.stop):
-      yield (row * self.shape[1] + columns.start) * self.shape[2] * 4
+      yield (row * self.shape[1] + columns.start) * self.shape[2] * 2
 
   def close(self) -> None:
     """Gives the memory or the file back."""

@@ -18,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 from stylejax.controls import FAINT
 from stylejax.models import canvas
 from stylejax.models.autoencoder import modulated_maps, shows_canvas, stages
-from stylejax.models.blocks import DOUBLED_TAPS
+from stylejax.models.blocks import doubling_kernel
 from stylejax.models.config import ModelConfig
 
 OPSET, IR_VERSION = 18, 8
@@ -198,11 +198,9 @@ def _conv(x: _Value, part: Mapping[str, Any], name: str, stride: int = 1) -> _Va
 
 def _doubled_conv(x: _Value, part: Mapping[str, Any], name: str) -> _Value:
   """`UpsampleConv` and a sigmoid."""
-  kernel, bias = _parameters(part, name)
-  taps = np.array(DOUBLED_TAPS, np.float32)
-  folded = np.einsum("apu,bqv,pqio->uviabo", taps, taps, kernel)
-  phases = {"kernel": folded.reshape(3, 3, kernel.shape[2], -1), "bias": np.tile(bias, 4)}
-  x = _conv(x, {name.split("/")[-1]: phases}, name)
+  layer = part[name.split("/")[-1]]
+  kernel = np.asarray(doubling_kernel(layer["kernel"], layer["sharp"]))
+  x = _conv(x, {name.split("/")[-1]: {"kernel": kernel, "bias": np.tile(layer["bias"], 4)}}, name)
   return x.graph("Sigmoid", x.graph("DepthToSpace", x, blocksize=2))
 
 

@@ -3,8 +3,10 @@
 The only thing in the nets that looks further than a few pixels are the channel moments by which
 `blocks.modulate` moves a layer. So the decoder runs stage by stage (`autoencoder.stages`), each
 over all tiles of the picture, and adds up the moments of what it makes before the next stage
-starts. Nothing is computed twice but the pixels where tiles meet, and the result is that of the
-whole picture up to rounding. Maps between stages lie in memory or in files.
+starts. Nothing is computed twice but the pixels where tiles meet and the content's finest map, and
+the result is that of the whole picture up to rounding. Maps between stages lie in memory or in
+files, in float16, counted from the mean of their first tile: so what is nearly constant, and made
+much of later, keeps its digits.
 """
 
 import functools
@@ -25,7 +27,7 @@ from stylejax.inference.maps import Map, Moments, Window, windows
 from stylejax.models import autoencoder, blocks, gan
 from stylejax.models.config import ModelConfig
 
-TILE_PIXELS = 500_000
+TILE_PIXELS = 350_000
 """Pixels of the picture in a tile, about: what is computed at once. The maps of so many fit into
 memory that the process keeps; with those of a million, the system hands out every page anew."""
 
@@ -57,8 +59,8 @@ def fits(shape: tuple[int, ...], config: ModelConfig) -> bool:
 
 
 def _map_bytes(config: ModelConfig, pixels: int) -> float:
-  """Bytes of the maps that are kept at once, about, of a picture of so many pixels."""
-  return 8 * pixels * sum(w / 4 ** (i + 1) for i, w in enumerate(config.content_widths))
+  """Bytes of the maps that are kept at once, at most, of a picture of so many pixels."""
+  return 4 * pixels * sum(w / 4 ** (i + 1) for i, w in enumerate(config.content_widths))
 
 
 def generate_tiled(
@@ -80,8 +82,8 @@ def generate_tiled(
     strength: 0 to 2.
     tile_pixels: pixels of the picture that are computed at once; it decides on the memory.
     folder: where files of maps go, without names, gone when this ends; None keeps them in memory
-      if there is enough, else they go to the system's folder for such files. They take about 80
-      bytes a pixel of preset `base`; in float16 the result would be off by up to 1.4e-3.
+      if there is enough, else they go to the system's folder for such files. They take about 30
+      bytes a pixel of preset `base`.
     on_progress: called with the share of the work that is done, 0 to 1.
 
   Yields:
@@ -93,7 +95,7 @@ def generate_tiled(
   """
   config = params.config
   height, width = content.shape[:2]
-  if folder is None and _map_bytes(config, height * width) > memory_available() // 4:
+  if folder is None and _map_bytes(config, height * width) > memory_available() // 8:
     folder = Path(tempfile.gettempdir())
   if min(height, width) < transfer.MIN_SIDE:
     raise ValueError(f"content: found {width}×{height} pixels, expected at least "
@@ -105,38 +107,49 @@ def generate_tiled(
   for stage in all_stages:
     depth[stage.output] = depth[stage.inputs[0]] if stage.fine is None else depth[stage.fine]
   progress = _Progress(_work(config, all_stages, depth), on_progress)
+  # The finest map is as quickly computed again from the pixels as it is written and read.
+  again = () if config.content_blocks[0] else ("level0",)
   maps: dict[str, Map] = {}
   moments: dict[str, Moments] = {}
+  origins: dict[str, jax.Array | None] = {}
 
   def keep(name: str, channels: int) -> None:
     scale = 2 ** (depth[name] + 1)
-    maps[name] = Map((padded[0] // scale, padded[1] // scale, channels), folder)
-    moments[name] = Moments()
+    moments[name], origins[name] = Moments(), None
+    if name not in again:
+      maps[name] = Map((padded[0] // scale, padded[1] // scale, channels), folder)
+      origins[name] = jnp.full(channels, jnp.nan)
+
+  def pixels(rows: Window, columns: Window, scale: int) -> np.ndarray:
+    return content[_mirrored(rows.read(scale), height)][
+      :, _mirrored(columns.read(scale), width)]
 
   try:
-    for level, channels in enumerate(config.content_widths):
-      keep(f"level{level}", channels)
+    levels = [f"level{i}" for i in range(len(config.content_widths))]
+    for name, channels in zip(levels, config.content_widths):
+      keep(name, channels)
 
     stride = config.stride
 
     def encode(rows: Window, columns: Window):
-      part = content[np.ix_(_mirrored(rows.read(stride), height),
-                            _mirrored(columns.read(stride), width))]
-      return _encode(params, as_float(part), _edges(rows, columns, stride))
+      made = _encode(params, pixels(rows, columns, stride), _edges(rows, columns, stride),
+                     [origins[name] for name in levels])
+      origins.update((name, origin) for name, (*_, origin) in zip(levels, made))
+      return made
 
     cells = tuple(length // stride for length in padded)
     for rows, columns, made in _in_tiles(
         encode, cells, side // stride, _encoder_halo(config) // stride):
-      for level, (features, found) in enumerate(made):
-        name, factor = f"level{level}", stride // 2 ** (level + 1)
-        maps[name][rows.right(factor), columns.right(factor)] = np.asarray(features)[
-          rows.own(factor), columns.own(factor)]
+      for name, (features, found, _) in zip(levels, made):
+        factor = stride // 2 ** (depth[name] + 1)
+        if name in maps:
+          maps[name][rows.right(factor), columns.right(factor)] = np.asarray(features)[
+            rows.own(factor), columns.own(factor)]
         moments[name].add(*found)
       progress.add(0, rows, columns, cells)
 
     targets = dict(zip(autoencoder.modulated_maps(config), _targets(
-      params, jnp.asarray(style_code.vector),
-      [moments[f"level{i}"].mean_and_std() for i in range(len(config.content_widths))]),
+      params, jnp.asarray(style_code.vector), [moments[name].mean_and_std() for name in levels]),
       strict=True))
     for number, stage in enumerate(all_stages):
       final = stage.output == "picture"
@@ -150,15 +163,18 @@ def generate_tiled(
         keep(stage.output, config.content_widths[depth[stage.output]])
       coarse = maps[stage.inputs[0]].shape[:2]
       # Rows of each map for a row of the coarsest input, and of the output.
-      factors = [maps[name].shape[0] // coarse[0] for name in needed]
+      factors = [2 ** (depth[stage.inputs[0]] - depth[name]) for name in needed]
       finer = 1 if stage.fine is None and not final else 2
 
-      def run(rows: Window, columns: Window, number=number, needed=needed, styles=styles,
-              factors=factors, finer=finer):
-        parts = [maps[name][rows.read(factor), columns.read(factor)]
-                 for name, factor in zip(needed, factors)]
+      def run(rows: Window, columns: Window, number=number, stage=stage, needed=needed,
+              styles=styles, factors=factors, finer=finer):
+        parts = [maps[name][rows.read(factor), columns.read(factor)] if name in maps
+                 else pixels(rows, columns, 2 * factor) for name, factor in zip(needed, factors)]
         corners = np.outer(factors, (rows.start, columns.start)).astype(np.int32)
-        return _run_stage(params, number, parts, styles, corners, _edges(rows, columns, finer))
+        *made, origins[stage.output] = _run_stage(
+          params, number, parts, [origins[name] for name in needed], styles, corners,
+          _edges(rows, columns, finer), origins.get(stage.output))
+        return made
 
       band = None
       for rows, columns, (made, found) in _in_tiles(
@@ -177,7 +193,8 @@ def generate_tiled(
           moments[stage.output].add(*found)
         progress.add(number + 1, rows, columns, coarse)
       for name in needed:
-        if not any(name in (*later.inputs, later.fine) for later in all_stages[number + 1:]):
+        if name in maps and not any(
+            name in (*later.inputs, later.fine) for later in all_stages[number + 1:]):
           maps.pop(name).close()
   finally:
     for kept in maps.values():
@@ -218,8 +235,10 @@ def _edges(rows: Window, columns: Window, scale: int) -> np.ndarray:
                   np.int32)
 
 
-def _mirrored(cut: slice, size: int) -> np.ndarray:
-  """Indices of reflect padding at the end: size, size + 1, ... are size − 2, size − 3, ..."""
+def _mirrored(cut: slice, size: int) -> slice | np.ndarray:
+  """The cut, or its indices with reflect padding at the end: size is size − 2, and so on."""
+  if cut.stop <= size:
+    return cut
   places = np.arange(cut.start, cut.stop)
   return np.where(places < size, places, 2 * (size - 1) - places)
 
@@ -251,23 +270,30 @@ def _targets(params: transfer.Params, vector: jax.Array, moments: gan.ContentMom
 
 
 @fast_jit
-def _encode(params: transfer.Params, pixels: jax.Array, edges: jax.Array):
-  """For each level (map [h, w, C], moments between the edges)."""
-  levels = transfer.encode_content(params, pixels).levels
-  return [(level, _moments(level, edges // 2 ** (i + 1))) for i, level in enumerate(levels)]
+def _encode(params: transfer.Params, pixels: jax.Array, edges: jax.Array, origins):
+  """For each level what `_kept` returns."""
+  levels = transfer.encode_content(params, unit_range(pixels)).levels
+  return [_kept(level, edges // 2 ** (i + 1), origin)
+          for i, (level, origin) in enumerate(zip(levels, origins, strict=True))]
 
 
 @functools.partial(fast_jit, static_argnums=1)
-def _run_stage(params: transfer.Params, number: int, maps, styles, corners, edges: jax.Array):
-  """A stage's output [h, w, C] from maps that are not modulated yet, and its moments.
+def _run_stage(params: transfer.Params, number: int, maps, origins, styles, corners,
+               edges: jax.Array, origin: jax.Array | None):
+  """What `_kept` returns of a stage's output, from maps that are not modulated yet.
 
+  maps: as they are kept, from their origins; where that is None, the pixels of the finest one.
   styles: (scale, shift, amount of grain or None) of each map; corners: the whole's cell at its
-  first row and column.
+  first row and column; origin: of the output, None for the picture.
   """
   config = params.config
   styled = []
-  for x, (scale, shift, grain), corner in zip(maps, styles, corners, strict=True):
-    x = blocks.affine(x[None].astype(config.dtype), scale, shift)
+  for x, start, (scale, shift, grain), corner in zip(maps, origins, styles, corners, strict=True):
+    if start is None:
+      x = autoencoder.finest_level(config, params.content_encoder, unit_range(x)[None])
+    else:
+      x = (x.astype(jnp.float32) + start[None, None])[None].astype(config.dtype)
+    x = blocks.affine(x, scale, shift)
     styled.append(x if grain is None else
                   blocks.textured(x, grain, top=corner[0], left=corner[1]))
   if autoencoder.stages(config)[number].fine is not None:
@@ -276,7 +302,27 @@ def _run_stage(params: transfer.Params, number: int, maps, styles, corners, edge
     fine = None
   made = autoencoder.Decoder(config).apply(
     {"params": params.generator["decoder"]}, number, styled, fine, method="stage")[0]
-  return made.astype(jnp.float32), _moments(made, edges)
+  if origin is None:
+    return made.astype(jnp.float32), None, None
+  return _kept(made, edges, origin)
+
+
+def unit_range(pixels: jax.Array) -> jax.Array:
+  """uint8 or float pixels as float32 in [0, 1]."""
+  return pixels.astype(jnp.float32) / 255 if pixels.dtype == jnp.uint8 else pixels
+
+
+def _kept(x: jax.Array, edges: jax.Array, origin: jax.Array | None):
+  """(map [h, w, C] from its origin, moments between the edges, origin [C]); None: not to be kept.
+
+  An origin of NaN is set here, to the mean of this tile. Other scales than 1 would change nothing:
+  deviations count from √1e-5 on (`blocks.channel_moments`), where float16 has all of its digits.
+  """
+  found = _moments(x, edges)
+  if origin is None:
+    return None, found, None
+  origin = jnp.where(jnp.isnan(origin), found[1], origin)
+  return (x.astype(jnp.float32) - origin[None, None]).astype(jnp.float16), found, origin
 
 
 def _moments(x: jax.Array, edges: jax.Array):

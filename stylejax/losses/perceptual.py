@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from stylejax.models import blocks
 
@@ -14,6 +15,11 @@ Features = Mapping[str, jax.Array]
 
 # Added to variances and mean squares, in squared units of features of pictures scaled to 0..255.
 EPS = 1e-2
+
+OPPONENT_AXES = np.array(
+  [[3**-0.5, 3**-0.5, 3**-0.5], [2**-0.5, 0.0, -2**-0.5], [6**-0.5, -2 * 6**-0.5, 6**-0.5]],
+  np.float32)
+"""Of colours, orthonormal, a row each: light, red against blue, green against both."""
 
 
 def content_loss(features: Features, target: Features, weights: Mapping[str, float]) -> jax.Array:
@@ -85,9 +91,7 @@ def colour_loss(picture: jax.Array, target: jax.Array, content: jax.Array | None
   Source: the axes are about those of Reinhard et al. 2001, "Color Transfer between Images",
   section 2, in linear form; so are the moments.
   """
-  axes = jnp.array([[3**-0.5, 3**-0.5, 3**-0.5], [2**-0.5, 0.0, -2**-0.5],
-                    [6**-0.5, -2 * 6**-0.5, 6**-0.5]], jnp.float32)
-  turned = [None if x is None else jnp.einsum("bhwc,ac->bhwa", x, axes)
+  turned = [None if x is None else jnp.einsum("bhwc,ac->bhwa", x, OPPONENT_AXES)
             for x in (picture, target, content)]
   mean, std = blocks.channel_moments(turned[0])
   mean_t, std_t = _wanted(*turned[1:], strength)

@@ -58,6 +58,22 @@ class ContentEncoder(nn.Module):
     return ContentCode(tuple(levels), picture, picture.shape[1:3], edges)
 
 
+def finest_level(config: ModelConfig, encoder: dict, picture: jax.Array) -> jax.Array:
+  """The finest map of `ContentEncoder` by itself, where one convolution makes it.
+
+  Args:
+    config: with content_blocks[0] = 0.
+    encoder: the encoder's parameters.
+    picture: [B, H, W, 3] in [0, 1], H and W even.
+
+  Returns:
+    [B, H/2, W/2, C1].
+  """
+  conv = blocks.Conv(config.content_widths[0], dtype=config.dtype)
+  return nn.relu(conv.apply({"params": encoder["Conv_0"]},
+                            blocks.space_to_depth(2.0 * picture - 1.0)))
+
+
 def modulated_levels(config: ModelConfig) -> tuple[int, ...]:
   """Content level of each modulated layer of the decoder, in the order in which it meets them."""
   coarsest = len(config.content_widths) - 1

@@ -246,14 +246,35 @@ DOUBLED_TAPS = (
 )
 
 
+def doubling_kernel(kernel: jax.Array, sharp: jax.Array) -> jax.Array:
+  """The four phases of an `UpsampleConv` as one kernel: [3, 3, Cin, 4·Cout], for depth_to_space.
+
+  Args:
+    kernel: [3, 3, Cin, Cout], of a convolution after bilinear doubling.
+    sharp: [3, 3, Cin, 4·Cout], what each phase reads besides; of it, only what a constant can't
+      tell apart is taken: the phases' sums over the taps are brought to their mean.
+  """
+  taps = jnp.array(DOUBLED_TAPS)
+  smooth = jnp.einsum("apu,bqv,pqio->uviabo", taps, taps, kernel)
+  sharp = sharp.reshape(smooth.shape)
+  sums = sharp.sum((0, 1), keepdims=True)
+  sharp = sharp - (sums - sums.mean((3, 4), keepdims=True)) / 9.0
+  return (smooth + sharp).reshape(*kernel.shape[:3], 4 * kernel.shape[3])
+
+
 class UpsampleConv(nn.Module):
-  """Bilinear doubling and a 3×3 convolution, folded into one convolution at low resolution.
+  """Bilinear doubling and a 3×3 convolution, folded into one at low resolution, and made sharp.
 
   The four phases of conv(upsample2(x)) are four 3×3 filters of x, linear in the kernel: so this
-  costs what a sub-pixel convolution costs, and cannot make its grid.
+  costs what a sub-pixel convolution costs. By itself it can't paint the finest details, for
+  bilinear doubling has none; so each phase may read x by a filter of its own besides, for nothing
+  more at run time. Where x is constant all phases agree, whatever is learnt: no grid on plain
+  areas. Fresh parameters are resize-convolution alone.
 
   Departs from resize-convolution (Odena et al. 2016, Distill, "Deconvolution and Checkerboard
-  Artifacts") in being folded, and at the outermost pixels, where x is mirrored before doubling.
+  Artifacts") in being folded, in the sharp part (sub-pixel convolution, Shi et al. 2016,
+  arXiv:1609.05158, with constants kept), and at the outermost pixels, where x is mirrored before
+  doubling.
   """
 
   features: int
@@ -262,13 +283,12 @@ class UpsampleConv(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, edges: Edges | None = None) -> jax.Array:
     kernel = self.param("kernel", he_normal, (3, 3, x.shape[-1], self.features))
+    sharp = self.param("sharp", nn.initializers.zeros, (3, 3, x.shape[-1], 4 * self.features))
     bias = self.param("bias", nn.initializers.zeros, (self.features,))
     if self.is_initializing():
       return _blank(x, 2, self.features)
-    taps = jnp.array(DOUBLED_TAPS)
-    folded = jnp.einsum("apu,bqv,pqio->uviabo", taps, taps, kernel)
-    folded = folded.reshape(3, 3, x.shape[-1], 4 * self.features)
-    y = depth_to_space(reflect_conv(x.astype(self.dtype), folded.astype(self.dtype), edges=edges))
+    phases = doubling_kernel(kernel, sharp).astype(self.dtype)
+    y = depth_to_space(reflect_conv(x.astype(self.dtype), phases, edges=edges))
     return y + bias.astype(self.dtype)[None, None, None]
 
 

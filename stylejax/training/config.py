@@ -238,6 +238,9 @@ class TransferConfig(TrainConfig):
   """Weight of the style loss by Gram matrices at the same layers."""
   colour_weight: float = 0.0
   """Weight of the style loss by moments of colours."""
+  band_weight: float = 0.0
+  """Weight of the style loss by oriented band-pass filters: how strong and how sparse detail of 1
+  to 32 pixels is."""
   identity_weight: float = 4.0
   """Weight of the L1 to a picture regenerated in its own style, at a random strength in [0, 1]."""
   calm_weight: float = 0.0

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import optax
 
 from stylejax import controls, transfer
-from stylejax.losses import adversarial, perceptual, reconstruction
+from stylejax.losses import adversarial, bands, perceptual, reconstruction
 from stylejax.models import vgg
 from stylejax.training.config import (
   AutoencoderConfig,
@@ -179,6 +179,8 @@ def make_transfer_step(config: TransferConfig) -> Step:
         terms["calm"] = reconstruction.calm_loss(stylized, content)
       if config.colour_weight:
         terms["colour"] = perceptual.colour_loss(stylized, style, content, amount)
+      if config.band_weight:
+        terms["band"] = bands.band_loss(stylized, style, content, amount)
       if config.gram_weight:
         terms["gram"] = perceptual.gram_style_loss(
           found_style, style_features, content_features, amount)

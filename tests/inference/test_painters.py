@@ -40,7 +40,8 @@ def test_tiles_and_shared_rows_are_the_whole(tiny_params, codes, kind, colours, 
   tiled, = painters.Tiled(tiny_params, picture, colours, 1500).paint(codes, *asked)
   shared, = painters.Shared(tiny_params, picture, colours).paint(codes, *asked)
   assert tiled.dtype == np.uint8
-  assert np.abs(tiled - 255 * whole).max() <= 0.51
+  # Rounding to 8 bits, and tiles' maps in float16 (test_tiles.py).
+  assert np.abs(tiled - 255 * whole).max() <= 0.5 + 255 * 5e-4
   # Spreads of colours are matched through sums of 7,155 pixels.
   np.testing.assert_allclose(shared, whole, atol=1e-4)
 

@@ -8,6 +8,12 @@ from stylejax import transfer
 from stylejax.inference import maps, tiles
 
 
+def assert_the_whole(found, whole):
+  """But for what float16 drops of the maps between the stages: an eighth of a level of 8 bits."""
+  np.testing.assert_allclose(found, whole, atol=5e-4)
+  assert np.sqrt(np.square(found - whole).mean()) < 1e-4
+
+
 @pytest.fixture(scope="module")
 def painted(tiny_params):
   """(content, style code, the picture painted at once), of an odd size."""
@@ -31,7 +37,7 @@ def test_tiles_are_the_whole(pixels, in_files, painted, tiny_params, tmp_path):
     found[row:row + len(part)] = part
     rows.append(row)
   assert len(rows) > 2 and rows == sorted(rows)
-  np.testing.assert_allclose(found, whole, atol=1e-5)
+  assert_the_whole(found, whole)
   assert shares == sorted(shares) and shares[-1] == pytest.approx(1)
   assert list(tmp_path.iterdir()) == []
 
@@ -41,7 +47,7 @@ def test_a_faint_strength_fades_in_every_tile(painted, tiny_params):
   whole = jax.jit(lambda p, x, c: transfer.generate(
     p, transfer.encode_content(p, x), c, strength=0.1))(tiny_params, content, code)
   parts = tiles.generate_tiled(tiny_params, content, code, strength=0.1, tile_pixels=8_000)
-  np.testing.assert_allclose(np.concatenate([part for _, part in parts]), whole, atol=1e-5)
+  assert_the_whole(np.concatenate([part for _, part in parts]), whole)
 
 
 def test_the_content_may_be_written_over(painted, tiny_params):
@@ -50,7 +56,7 @@ def test_the_content_may_be_written_over(painted, tiny_params):
   for row, part in tiles.generate_tiled(
       tiny_params, buffer, code, strength=0.8, tile_pixels=30_000):
     buffer[row:row + len(part)] = part
-  np.testing.assert_allclose(buffer, whole, atol=1e-5)
+  assert_the_whole(buffer, whole)
 
 
 @pytest.mark.parametrize("height, rows, halo", [(40, 9, 2), (41, 5, 1), (7, 9, 2), (16, 6, 2)])

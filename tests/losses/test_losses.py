@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
-from stylejax.losses import adversarial, perceptual, reconstruction
+from stylejax.losses import adversarial, bands, perceptual, reconstruction
 
 LAYERS = {"relu1_1": (9, 8, 4), "relu2_1": (5, 4, 6)}
 
@@ -87,7 +88,7 @@ def test_style_losses_want_what_lies_between(rng):
   colours = rng.random((2, 2, 16, 16, 3), np.float32)
   for loss, there, own in (
       (perceptual.moment_style_loss, style, content), (perceptual.gram_style_loss, style, content),
-      (perceptual.colour_loss, *colours)):
+      (perceptual.colour_loss, *colours), (bands.band_loss, *colours)):
     assert float(loss(own, there, own, 0.0)) < 1e-6
     full = float(loss(own, there))
     assert float(loss(own, there, own, 1.0)) == pytest.approx(full, rel=1e-5)
@@ -210,6 +211,37 @@ def test_colours_count_by_their_own_spread(rng):
   assert float(perceptual.colour_loss(moved, target)) == pytest.approx(expected, rel=1e-3)
 
 
+def test_band_statistics_against_pytorch(rng):
+  picture = rng.random((2, 32, 48, 3), np.float32)
+  axes = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
+  level = torch.from_numpy(picture @ axes.T.astype(np.float32)).permute(0, 3, 1, 2)
+  expected = []
+  for _ in range(4):  # the next would be 2×3
+    coarse = F.avg_pool2d(level, 2)
+    found = [level - F.interpolate(coarse, scale_factor=2, mode="bilinear")]
+    for down, right in ((0, 2), (2, 0), (2, 2), (2, -2)):
+      kernel = torch.zeros(3, 1, 3, 3)
+      kernel[:, :, 1 + down // 2, 1 + right // 2] = 1
+      kernel[:, :, 1 - down // 2, 1 - right // 2] = -1
+      found.append(F.conv2d(level, kernel, groups=3))
+    expected.append(torch.stack([torch.stack(
+      [band.abs().mean((2, 3)), band.square().mean((2, 3)).sqrt()], 1) for band in found], 1))
+    level = coarse
+  np.testing.assert_allclose(
+    bands.band_statistics(picture), torch.stack(expected, 1).numpy(), rtol=2e-3, atol=1e-5)
+
+
+def test_bands_tell_grain_from_edges_of_the_same_strength(rng):
+  grain = 0.5 + 0.05 * rng.choice([-1, 1], (1, 64, 64, 1)).astype(np.float32) * np.ones(3, "f4")
+  edges = np.where(rng.random((1, 64, 64, 1)) < 0.04, 5.0, 0.0) * (grain - 0.5) + 0.5
+  assert np.std(edges) == pytest.approx(np.std(grain), rel=0.1)
+  assert float(bands.band_loss(edges, grain)) > 0.03
+  # Statistics of the whole picture, wherever its grain is.
+  assert float(bands.band_loss(np.roll(grain, (16, 32), (1, 2)), grain)) < 3e-3
+  # No contrast counts as more than FLOOR.
+  assert float(bands.band_loss(0 * grain + 0.5, 0 * grain + 0.7)) < 1e-6
+
+
 @pytest.mark.parametrize("constant", [False, True])
 def test_gradients_are_finite_even_for_blank_pictures(rng, constant):
   def make():
@@ -227,6 +259,7 @@ def test_gradients_are_finite_even_for_blank_pictures(rng, constant):
     lambda f: reconstruction.structure_loss(*(x["relu1_1"].repeat(8, 1).repeat(8, 2)[:, :64, :64]
                                               for x in (f, target))),
     lambda f: perceptual.colour_loss(f["relu1_1"][..., :3], target["relu1_1"][..., :3]),
+    lambda f: bands.band_loss(f["relu1_1"][:, :8, :8, :3], target["relu1_1"][:, :8, :8, :3]),
   ]
   for loss in losses:
     value, gradient = jax.jit(jax.value_and_grad(loss))(make())

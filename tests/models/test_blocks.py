@@ -49,12 +49,31 @@ def test_upsample_conv_is_upsampling_and_a_convolution_folded(rng):
   np.testing.assert_allclose(found[:, 2:-2, 2:-2], expected[:, 2:-2, 2:-2], atol=1e-5)
 
 
-def test_upsample_conv_keeps_a_constant_constant(rng):
+def test_upsample_conv_keeps_a_constant_constant_however_sharp(rng):
   x = jnp.full((1, 6, 6, 4), 0.7)
   module = blocks.UpsampleConv(3)
-  variables = module.init(jax.random.key(1), x)
-  found = np.asarray(module.apply(variables, x))
+  params = module.init(jax.random.key(1), x)["params"]
+  params = params | {"sharp": rng.normal(size=(3, 3, 4, 12)).astype(np.float32)}
+  found = np.asarray(module.apply({"params": params}, x))
   assert np.ptp(found, axis=(1, 2)).max() < 1e-5
+
+
+def test_the_sharp_part_paints_what_doubling_cannot(rng):
+  """Stripes of one pixel from two channels that hold the even and the odd columns."""
+  stripes = rng.normal(size=(1, 6, 8, 2)).astype(np.float32)
+  sharp = np.zeros((3, 3, 2, 2, 2, 1), np.float32)  # tap, tap, channel, row's and column's phase
+  for phase in range(2):
+    sharp[1, 1, phase, :, phase] = 1.0
+  params = {"kernel": np.zeros((3, 3, 2, 1), np.float32), "bias": np.zeros(1, np.float32),
+            "sharp": sharp.reshape(3, 3, 2, 4)}
+  found = np.asarray(blocks.UpsampleConv(1).apply({"params": params}, stripes))
+  mean = F.avg_pool2d(F.pad(to_torch(stripes), (1, 1, 1, 1), "reflect"), 3, 1)
+  mean = np.repeat(np.repeat(from_torch(mean), 2, 1), 2, 2)
+  # A channel's mean over 3×3 is shared among the phases; what differs from it stays apart.
+  expected = np.repeat(stripes.reshape(1, 6, 16, 1), 2, 1)
+  own = np.tile([1.0, 0.0], 8)[None, None, :, None] - 0.5
+  expected = expected - own * mean[..., :1] + own * mean[..., 1:]
+  np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_conv_transpose_is_linens_inside_the_border(rng):
