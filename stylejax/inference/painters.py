@@ -166,12 +166,12 @@ class Tiled:
     for number, (vector, amount) in enumerate(zip(vectors, strengths)):
       for row, rows in tiles.generate_tiled(
           self._params, content, transfer.StyleCode((), vector), strength=amount,
-          tile_pixels=self._tile_pixels,
+          tile_pixels=self._tile_pixels, dtype=output.dtype.type,
           on_progress=lambda part, number=number: self._on_part((number + part) / len(vectors))):
         place = slice(row, row + len(rows))
         if shares is not None:
           rows = output[place] + shares[number, place, :, None] * rows
-        output[place] = _like(rows, output)
+        output[place] = rows
     if colours.colour:
       keep_colours(output, content, **colours.settings())
     return [_like(output, content)]

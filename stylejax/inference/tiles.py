@@ -24,6 +24,7 @@ from stylejax import controls, transfer
 from stylejax.compiler import fast_jit
 from stylejax.data.pictures import as_float
 from stylejax.inference.maps import Map, Moments, Window, windows
+from stylejax.inference.pictures import as_bytes
 from stylejax.models import autoencoder, blocks, gan
 from stylejax.models.config import ModelConfig
 
@@ -71,6 +72,7 @@ def generate_tiled(
     strength: float = 1.0,
     tile_pixels: int = TILE_PIXELS,
     folder: Path | None = None,
+    dtype: type = np.float32,
     on_progress: Callable[[float], None] = lambda share: None,
 ) -> Iterator[tuple[int, np.ndarray]]:
   """`generate(params, encode_content(params, content), style_code)` in tiles, from top to bottom.
@@ -84,10 +86,11 @@ def generate_tiled(
     folder: where files of maps go, without names, gone when this ends; None keeps them in memory
       if there is enough, else they go to the system's folder for such files. They take about 30
       bytes a pixel of preset `base`.
+    dtype: of what is yielded, float32 in [0, 1] or uint8.
     on_progress: called with the share of the work that is done, 0 to 1.
 
   Yields:
-    (first row, [rows, W, 3] float32 in [0, 1]).
+    (first row, [rows, W, 3] of dtype).
 
   Raises:
     ValueError: as `encode_content` and `generate`.
@@ -103,6 +106,8 @@ def generate_tiled(
   padded = tuple(-(-side // config.stride) * config.stride for side in (height, width))
   side = max(config.stride, math.isqrt(tile_pixels) // config.stride * config.stride)
   all_stages = autoencoder.stages(config)
+  faint = strength < controls.FAINT
+  made_as = jnp.float32 if faint else dtype
   depth = {f"level{i}": i for i in range(len(config.content_widths))}
   for stage in all_stages:
     depth[stage.output] = depth[stage.inputs[0]] if stage.fine is None else depth[stage.fine]
@@ -173,7 +178,7 @@ def generate_tiled(
         corners = np.outer(factors, (rows.start, columns.start)).astype(np.int32)
         *made, origins[stage.output] = _run_stage(
           params, number, parts, [origins[name] for name in needed], styles, corners,
-          _edges(rows, columns, finer), origins.get(stage.output))
+          _edges(rows, columns, finer), origins.get(stage.output), made_as)
         return made
 
       band = None
@@ -182,12 +187,14 @@ def generate_tiled(
         made = np.asarray(made)[rows.own(finer), columns.own(finer)]
         if final:
           if columns.first == 0:
-            band = np.empty((made.shape[0], padded[1], 3), np.float32)
+            band = np.empty((made.shape[0], padded[1], 3), made.dtype)
           band[:, columns.right(finer)] = made
           if columns.last == coarse[1]:
             top, band = finer * rows.first, band[:height - finer * rows.first, :width]
-            yield top, np.asarray(controls.faded(band, as_float(content[top:top + len(band)]),
-                                                 strength)) if strength < controls.FAINT else band
+            if faint:
+              own = as_float(content[top:top + len(band)])
+              band = np.asarray(controls.faded(band, own, strength))
+            yield top, as_bytes(band) if dtype == np.uint8 else band
         else:
           maps[stage.output][rows.right(finer), columns.right(finer)] = made
           moments[stage.output].add(*found)
@@ -277,14 +284,15 @@ def _encode(params: transfer.Params, pixels: jax.Array, edges: jax.Array, origin
           for i, (level, origin) in enumerate(zip(levels, origins, strict=True))]
 
 
-@functools.partial(fast_jit, static_argnums=1)
+@functools.partial(fast_jit, static_argnums=(1, 8))
 def _run_stage(params: transfer.Params, number: int, maps, origins, styles, corners,
-               edges: jax.Array, origin: jax.Array | None):
+               edges: jax.Array, origin: jax.Array | None, made_as: type):
   """What `_kept` returns of a stage's output, from maps that are not modulated yet.
 
   maps: as they are kept, from their origins; where that is None, the pixels of the finest one.
   styles: (scale, shift, amount of grain or None) of each map; corners: the whole's cell at its
-  first row and column; origin: of the output, None for the picture.
+  first row and column; origin: of the output, None for the picture, which is made_as float32 or
+  uint8.
   """
   config = params.config
   styled = []
@@ -303,7 +311,7 @@ def _run_stage(params: transfer.Params, number: int, maps, origins, styles, corn
   made = autoencoder.Decoder(config).apply(
     {"params": params.generator["decoder"]}, number, styled, fine, method="stage")[0]
   if origin is None:
-    return made.astype(jnp.float32), None, None
+    return jnp.round(255 * made).astype(made_as) if made_as == np.uint8 else made, None, None
   return _kept(made, edges, origin)
 
 

@@ -1,11 +1,14 @@
 """Painting in tiles: the same picture as at once, whatever the cuts."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
 
 from stylejax import transfer
 from stylejax.inference import maps, tiles
+from stylejax.models.config import PRESETS
 
 
 def assert_the_whole(found, whole):
@@ -48,6 +51,27 @@ def test_a_faint_strength_fades_in_every_tile(painted, tiny_params):
     p, transfer.encode_content(p, x), c, strength=0.1))(tiny_params, content, code)
   parts = tiles.generate_tiled(tiny_params, content, code, strength=0.1, tile_pixels=8_000)
   assert_the_whole(np.concatenate([part for _, part in parts]), whole)
+
+
+@pytest.mark.parametrize("strength", [0.1, 0.8])
+def test_tiles_of_bytes_are_those_of_floats_rounded(strength, painted, tiny_params):
+  content, code, _ = painted
+  found = {dtype: np.concatenate([part for _, part in tiles.generate_tiled(
+    tiny_params, content, code, strength=strength, tile_pixels=30_000, dtype=dtype)])
+    for dtype in (np.float32, np.uint8)}
+  assert {dtype: part.dtype for dtype, part in found.items()} == {d: np.dtype(d) for d in found}
+  assert np.abs(found[np.uint8] - 255 * found[np.float32]).max() <= 0.501
+
+
+def test_a_finest_map_of_several_layers_is_kept(rng):
+  """Where it can't be made again by one convolution."""
+  config = dataclasses.replace(PRESETS["tiny"], content_blocks=(1, 0))
+  params = transfer.init_params(jax.random.key(0), config)
+  content, style = (rng.random((*size, 3), np.float32) for size in ((90, 71), (40, 32)))
+  code = transfer.encode_style(params, style)
+  whole = transfer.generate(params, transfer.encode_content(params, content), code)
+  parts = tiles.generate_tiled(params, content, code, tile_pixels=2_000)
+  assert_the_whole(np.concatenate([part for _, part in parts]), np.asarray(whole))
 
 
 def test_the_content_may_be_written_over(painted, tiny_params):
