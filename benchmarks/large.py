@@ -9,6 +9,7 @@ single size.
 """
 
 import dataclasses
+import itertools
 import random
 import resource
 import subprocess
@@ -57,6 +58,7 @@ class Options:
     """Raises InputError on the first setting that can't be measured."""
     for flag in ("width", "height", "pictures", "sizes", "repeats"):
       timing.at_least(f"--{flag}", getattr(self, flag), 1)
+    timing.at_least("--tile", self.tile, 0.01)
 
 
 def photo(height: int, width: int) -> Image.Image:
@@ -96,7 +98,8 @@ def huge(options: Options, folder: Path) -> dict:
 
   A smaller one goes before, so that the programs of its tiles are compiled.
   """
-  for width, height in ((1600, 1600), (options.width, options.height)):
+  side = round(3 * (options.tile * 1e6) ** 0.5)
+  for width, height in ((side, side), (options.width, options.height)):
     photo(height, width).save(folder / "huge.jpg", quality=92)
     start = time.perf_counter()
     subprocess.run(
@@ -109,14 +112,22 @@ def huge(options: Options, folder: Path) -> dict:
 
 
 def difference(params, code) -> dict:
-  """Largest difference between tiles and the whole, at two sizes."""
+  """Largest difference between tiles and the whole, at two sizes, strengths 1 and 2.
+
+  Once with the first tile black, by which the maps are kept though it is unlike the rest.
+  """
   found = {}
-  for height, width in ((1100, 1536), (217, 301)):
+  for (height, width), strength, black in itertools.product(
+      ((1100, 1536), (217, 301)), (1.0, 2.0), (False, True)):
     content = np.asarray(photo(height, width), np.float32) / 255
-    whole, = painters.Whole(params, content, painters.Colours()).paint([code], None, np.float32(1))
-    found[f"{width}×{height}"] = max(
+    content = np.where(black & (np.arange(height) < 150)[:, None, None], np.float32(0), content)
+    whole, = painters.Whole(params, content, painters.Colours()).paint(
+      [code], None, np.float32(strength))
+    name = f"{width}×{height}, strength {strength:g}" + (", black first tile" if black else "")
+    found[name] = max(
       float(np.abs(rows - whole[row:row + len(rows)]).max())
-      for row, rows in tiles.generate_tiled(params, content, code, tile_pixels=20_000))
+      for row, rows in tiles.generate_tiled(
+        params, content, code, strength=np.float32(strength), tile_pixels=20_000))
   return found
 
 

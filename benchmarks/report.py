@@ -160,9 +160,9 @@ def large_table(result: dict) -> str:
   row, folder = result["rows"][0], result["folder"]
   return (
     f"{row['width']:,} × {row['height']:,} pixels, file to file: {row['seconds']:.0f} s, "
-    f"{row['peak_gib']:.1f} GiB at most, {row['seconds_per_megapixel']:.2f} s a megapixel; pictures "
-    f"of 1,024 × 1,024: {row['file_seconds_per_megapixel']:.2f} s a megapixel file to file, "
-    f"{row['whole_seconds_per_megapixel']:.2f} s in memory. {result['options']['pictures']} photos "
+    f"{row['peak_gib']:.1f} GiB at most, {row['seconds_per_megapixel']:.2f} s a megapixel; "
+    f"pictures of 1,024 × 1,024: {row['file_seconds_per_megapixel']:.2f} s a megapixel file to file, "
+    f"{row['whole_seconds_per_megapixel']:.2f} s in memory; compiled before. {result['options']['pictures']} photos "
     f"of {folder['different_sizes']} sizes: "
     f"{folder['many_compilations']} compilations, {folder['filling']:.0%} filling, "
     f"{folder['share_of_steady']:.2f} of the images/s of a single size.\n\n{_source(result)}")

@@ -66,15 +66,19 @@ def _one_cache(tmp_path_factory, worker_id):
 def tiny_params() -> transfer.Params:
   """Random parameters of the smallest preset, with every part.
 
-  The adaptation's last layer, which starts at 0, is random too: so styles adapt to contents.
+  What starts at 0 is random too, the adaptation's last layer and what makes pictures sharp: so
+  styles adapt to contents, and all phases of the last doubling differ.
   """
   params = jax.jit(transfer.init_params, static_argnums=1)(jax.random.key(0), PRESETS["tiny"])
   adaptation = params.generator["adaptation"]
   kernel = adaptation["step"]["kernel"]
   step = adaptation["step"] | {
     "kernel": 0.05 * jax.random.normal(jax.random.key(1), kernel.shape)}
-  return params.replace(
-    generator=params.generator | {"adaptation": adaptation | {"step": step}})
+  decoder = params.generator["decoder"]
+  last = decoder["UpsampleConv_0"]
+  last = last | {"sharp": 0.05 * jax.random.normal(jax.random.key(2), last["sharp"].shape)}
+  return params.replace(generator=params.generator | {
+    "adaptation": adaptation | {"step": step}, "decoder": decoder | {"UpsampleConv_0": last}})
 
 
 @pytest.fixture

@@ -76,7 +76,7 @@ class Picture:
 
 
 def as_float(rgb: np.ndarray) -> np.ndarray:
-  """Pixels of a Picture as float32 in [0, 1]."""
+  """Pixels of a Picture, also traced ones, as float32 in [0, 1]."""
   return rgb.astype(np.float32) / 255 if rgb.dtype == np.uint8 else rgb
 
 

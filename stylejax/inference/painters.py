@@ -124,7 +124,7 @@ def paint_framed(params: transfer.Params, contents: jax.Array, ends: jax.Array,
   stride = params.config.stride
 
   def paint(content, end):
-    content = tiles.unit_range(content)
+    content = as_float(content)
     # The nets see the picture up to whole cells, colours are the picture's own.
     cells, own = (Edges(content.shape[:2], inside=(end[0], end[1])) for end in (
       (end + stride - 1) // stride * stride, end))
@@ -210,7 +210,7 @@ class Shared:
 def _shared_on(mesh: jax.sharding.Mesh):
   def paint(params, content, inside, vector, strength):
     edges = Edges(content.shape[:2], inside=(inside[0], inside[1]), axis_name="rows")
-    code = transfer.encode_content(params, tiles.unit_range(content), edges=edges)
+    code = transfer.encode_content(params, as_float(content), edges=edges)
     return transfer.generate(params, code, transfer.StyleCode((), vector), strength=strength)
 
   specs = (P(), P("rows"), P(), P(), P())

@@ -32,6 +32,8 @@ TILE_PIXELS = 350_000
 """Pixels of the picture in a tile, about: what is computed at once. The maps of so many fit into
 memory that the process keeps; with those of a million, the system hands out every page anew."""
 
+_FLOAT16_MAX = float(np.finfo(np.float16).max)
+
 
 def memory_available() -> int:
   """Bytes of memory that are free for this process, about; half of all where nobody says."""
@@ -61,7 +63,8 @@ def fits(shape: tuple[int, ...], config: ModelConfig) -> bool:
 
 def _map_bytes(config: ModelConfig, pixels: int) -> float:
   """Bytes of the maps that are kept at once, at most, of a picture of so many pixels."""
-  return 4 * pixels * sum(w / 4 ** (i + 1) for i, w in enumerate(config.content_widths))
+  levels = [width / 4 ** (i + 1) for i, width in enumerate(config.content_widths)]
+  return 2 * pixels * (sum(levels) + config.decoder_blocks * levels[-1])
 
 
 def generate_tiled(
@@ -93,16 +96,19 @@ def generate_tiled(
     (first row, [rows, W, 3] of dtype).
 
   Raises:
-    ValueError: as `encode_content` and `generate`.
+    ValueError: as `encode_content` and `generate`; another dtype.
     OSError: no room in the folder.
   """
   config = params.config
   height, width = content.shape[:2]
+  # An eighth: the picture is there twice, and is worked on besides.
   if folder is None and _map_bytes(config, height * width) > memory_available() // 8:
     folder = Path(tempfile.gettempdir())
   if min(height, width) < transfer.MIN_SIDE:
     raise ValueError(f"content: found {width}×{height} pixels, expected at least "
                      f"{transfer.MIN_SIDE} a side")
+  if dtype not in (np.float32, np.uint8):
+    raise ValueError(f"dtype: found {dtype}, expected float32 or uint8")
   padded = tuple(-(-side // config.stride) * config.stride for side in (height, width))
   side = max(config.stride, math.isqrt(tile_pixels) // config.stride * config.stride)
   all_stages = autoencoder.stages(config)
@@ -123,11 +129,12 @@ def generate_tiled(
     moments[name], origins[name] = Moments(), None
     if name not in again:
       maps[name] = Map((padded[0] // scale, padded[1] // scale, channels), folder)
-      origins[name] = jnp.full(channels, jnp.nan)
+      origins[name] = np.full(channels, np.nan, np.float32)
 
   def pixels(rows: Window, columns: Window, scale: int) -> np.ndarray:
-    return content[_mirrored(rows.read(scale), height)][
-      :, _mirrored(columns.read(scale), width)]
+    places = _mirrored(rows.read(scale), height), _mirrored(columns.read(scale), width)
+    mirrored = all(isinstance(place, np.ndarray) for place in places)
+    return content[np.ix_(*places) if mirrored else places]
 
   try:
     levels = [f"level{i}" for i in range(len(config.content_widths))]
@@ -178,7 +185,7 @@ def generate_tiled(
         corners = np.outer(factors, (rows.start, columns.start)).astype(np.int32)
         *made, origins[stage.output] = _run_stage(
           params, number, parts, [origins[name] for name in needed], styles, corners,
-          _edges(rows, columns, finer), origins.get(stage.output), made_as)
+          _edges(rows, columns, finer), origins.get(stage.output), made_as if final else None)
         return made
 
       band = None
@@ -279,14 +286,14 @@ def _targets(params: transfer.Params, vector: jax.Array, moments: gan.ContentMom
 @fast_jit
 def _encode(params: transfer.Params, pixels: jax.Array, edges: jax.Array, origins):
   """For each level what `_kept` returns."""
-  levels = transfer.encode_content(params, unit_range(pixels)).levels
+  levels = transfer.encode_content(params, as_float(pixels)).levels
   return [_kept(level, edges // 2 ** (i + 1), origin)
           for i, (level, origin) in enumerate(zip(levels, origins, strict=True))]
 
 
 @functools.partial(fast_jit, static_argnums=(1, 8))
 def _run_stage(params: transfer.Params, number: int, maps, origins, styles, corners,
-               edges: jax.Array, origin: jax.Array | None, made_as: type):
+               edges: jax.Array, origin: jax.Array | None, made_as: type | None):
   """What `_kept` returns of a stage's output, from maps that are not modulated yet.
 
   maps: as they are kept, from their origins; where that is None, the pixels of the finest one.
@@ -298,7 +305,7 @@ def _run_stage(params: transfer.Params, number: int, maps, origins, styles, corn
   styled = []
   for x, start, (scale, shift, grain), corner in zip(maps, origins, styles, corners, strict=True):
     if start is None:
-      x = autoencoder.finest_level(config, params.content_encoder, unit_range(x)[None])
+      x = autoencoder.finest_level(config, params.content_encoder, as_float(x)[None])
     else:
       x = (x.astype(jnp.float32) + start[None, None])[None].astype(config.dtype)
     x = blocks.affine(x, scale, shift)
@@ -315,11 +322,6 @@ def _run_stage(params: transfer.Params, number: int, maps, origins, styles, corn
   return _kept(made, edges, origin)
 
 
-def unit_range(pixels: jax.Array) -> jax.Array:
-  """uint8 or float pixels as float32 in [0, 1]."""
-  return pixels.astype(jnp.float32) / 255 if pixels.dtype == jnp.uint8 else pixels
-
-
 def _kept(x: jax.Array, edges: jax.Array, origin: jax.Array | None):
   """(map [h, w, C] from its origin, moments between the edges, origin [C]); None: not to be kept.
 
@@ -330,7 +332,8 @@ def _kept(x: jax.Array, edges: jax.Array, origin: jax.Array | None):
   if origin is None:
     return None, found, None
   origin = jnp.where(jnp.isnan(origin), found[1], origin)
-  return (x.astype(jnp.float32) - origin[None, None]).astype(jnp.float16), found, origin
+  apart = jnp.clip(x.astype(jnp.float32) - origin[None, None], -_FLOAT16_MAX, _FLOAT16_MAX)
+  return apart.astype(jnp.float16), found, origin
 
 
 def _moments(x: jax.Array, edges: jax.Array):

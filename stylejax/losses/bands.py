@@ -31,10 +31,15 @@ def band_statistics(picture: jax.Array) -> jax.Array:
     [B, scales, 5, 2, 3] float32, in units of the picture: scale, filter, statistic, colour axis.
     Scales are LEVELS, or as many as have even sides of 4 pixels or more.
 
+  Raises:
+    ValueError: a side that is odd or below 4.
+
   Source: the pyramid of Burt & Adelson 1983, "The Laplacian Pyramid as a Compact Image Code"; the
   statistics are the marginal ones of Portilla & Simoncelli 2000, "A Parametric Texture Model Based
   on Joint Statistics of Complex Wavelet Coefficients", section 3.
   """
+  if any(side < 4 or side % 2 for side in picture.shape[1:3]):
+    raise ValueError(f"picture: found shape {picture.shape}, expected even sides from 4 on")
   level = jnp.einsum("bhwc,ac->bhwa", picture.astype(jnp.float32), OPPONENT_AXES)
   scales = []
   while len(scales) < LEVELS and all(side >= 4 and side % 2 == 0 for side in level.shape[1:3]):

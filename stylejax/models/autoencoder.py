@@ -51,6 +51,7 @@ class ContentEncoder(nn.Module):
     x = blocks.space_to_depth(2.0 * blocks.pad_to_multiple(picture, c.stride) - 1.0)
     levels = []
     for level, (width, extra) in enumerate(zip(c.content_widths, c.content_blocks)):
+      # The first of these is also `finest_level`.
       x = nn.relu(blocks.Conv(width, stride=1 if level == 0 else 2, dtype=c.dtype)(x, edges))
       for _ in range(extra):
         x = nn.relu(blocks.Conv(width, dtype=c.dtype)(x, edges))

@@ -255,6 +255,7 @@ def doubling_kernel(kernel: jax.Array, sharp: jax.Array) -> jax.Array:
       tell apart is taken: the phases' sums over the taps are brought to their mean.
   """
   taps = jnp.array(DOUBLED_TAPS)
+  kernel, sharp = (jnp.asarray(x, jnp.float32) for x in (kernel, sharp))
   smooth = jnp.einsum("apu,bqv,pqio->uviabo", taps, taps, kernel)
   sharp = sharp.reshape(smooth.shape)
   sums = sharp.sum((0, 1), keepdims=True)

@@ -53,6 +53,18 @@ def test_a_faint_strength_fades_in_every_tile(painted, tiny_params):
   assert_the_whole(np.concatenate([part for _, part in parts]), whole)
 
 
+def test_faint_detail_on_a_large_mean_keeps_its_digits(painted, tiny_params):
+  """As float16 of a map itself, its grain would be steps; counted from an origin it isn't."""
+  content, code, _ = painted
+  conv = tiny_params.content_encoder["Conv_1"]
+  params = tiny_params.replace(content_encoder=tiny_params.content_encoder | {
+    "Conv_1": conv | {"bias": conv["bias"] + 20.0}})
+  whole = jax.jit(lambda p, x, c: transfer.generate(p, transfer.encode_content(p, x), c))(
+    params, content, code)
+  parts = tiles.generate_tiled(params, content, code, tile_pixels=8_000)
+  assert_the_whole(np.concatenate([part for _, part in parts]), np.asarray(whole))
+
+
 @pytest.mark.parametrize("strength", [0.1, 0.8])
 def test_tiles_of_bytes_are_those_of_floats_rounded(strength, painted, tiny_params):
   content, code, _ = painted

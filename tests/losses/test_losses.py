@@ -240,6 +240,8 @@ def test_bands_tell_grain_from_edges_of_the_same_strength(rng):
   assert float(bands.band_loss(np.roll(grain, (16, 32), (1, 2)), grain)) < 3e-3
   # No contrast counts as more than FLOOR.
   assert float(bands.band_loss(0 * grain + 0.5, 0 * grain + 0.7)) < 1e-6
+  with pytest.raises(ValueError, match="found shape .1, 63, 64, 3.*expected even sides"):
+    bands.band_statistics(grain[:, 1:])
 
 
 @pytest.mark.parametrize("constant", [False, True])
