@@ -3,10 +3,12 @@
 What is computed on the windows lives in tiles.py.
 """
 
+import collections
 import dataclasses
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +57,29 @@ class Map:
     self._array = None
     if self._file is not None:
       self._file.close()
+
+
+class Behind:
+  """Does work in a thread, in order, few pieces behind."""
+
+  def __init__(self, pieces: int = 2):
+    self._pool, self._pending = ThreadPoolExecutor(1), collections.deque()
+    self._pieces = pieces
+
+  def do(self, work: Callable, *arguments) -> None:
+    """Starts a piece, once there is room for it; raises what an earlier one raised."""
+    self._pending.append(self._pool.submit(work, *arguments))
+    while len(self._pending) > self._pieces:
+      self._pending.popleft().result()
+
+  def wait(self) -> None:
+    """Until all pieces are done; raises what one raised."""
+    while self._pending:
+      self._pending.popleft().result()
+
+  def close(self) -> None:
+    """Ends the thread once it has done what it is at; what it hasn't begun is dropped."""
+    self._pool.shutdown(cancel_futures=True)
 
 
 @dataclasses.dataclass

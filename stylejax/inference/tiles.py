@@ -13,7 +13,7 @@ import functools
 import math
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import jax
@@ -23,7 +23,7 @@ import numpy as np
 from stylejax import controls, transfer
 from stylejax.compiler import fast_jit
 from stylejax.data.pictures import as_float
-from stylejax.inference.maps import Map, Moments, Window, windows
+from stylejax.inference.maps import Behind, Map, Moments, Window, windows
 from stylejax.inference.pictures import as_bytes
 from stylejax.models import autoencoder, blocks, gan
 from stylejax.models.config import ModelConfig
@@ -31,6 +31,9 @@ from stylejax.models.config import ModelConfig
 TILE_PIXELS = 350_000
 """Pixels of the picture in a tile, about: what is computed at once. The maps of so many fit into
 memory that the process keeps; with those of a million, the system hands out every page anew."""
+
+ASPECT = 4
+"""Columns of a tile for each of its rows."""
 
 _FLOAT16_MAX = float(np.finfo(np.float16).max)
 
@@ -110,7 +113,9 @@ def generate_tiled(
   if dtype not in (np.float32, np.uint8):
     raise ValueError(f"dtype: found {dtype}, expected float32 or uint8")
   padded = tuple(-(-side // config.stride) * config.stride for side in (height, width))
-  side = max(config.stride, math.isqrt(tile_pixels) // config.stride * config.stride)
+  # Rows of a map in a file are read one by one, so few long ones are quicker.
+  side = max(1, math.isqrt(tile_pixels // ASPECT) // config.stride)
+  sides = side, ASPECT * side
   all_stages = autoencoder.stages(config)
   faint = strength < controls.FAINT
   made_as = jnp.float32 if faint else dtype
@@ -136,6 +141,7 @@ def generate_tiled(
     mirrored = all(isinstance(place, np.ndarray) for place in places)
     return content[np.ix_(*places) if mirrored else places]
 
+  writer = Behind()
   try:
     levels = [f"level{i}" for i in range(len(config.content_widths))]
     for name, channels in zip(levels, config.content_widths):
@@ -151,14 +157,15 @@ def generate_tiled(
 
     cells = tuple(length // stride for length in padded)
     for rows, columns, made in _in_tiles(
-        encode, cells, side // stride, _encoder_halo(config) // stride):
+        encode, cells, sides, _encoder_halo(config) // stride):
       for name, (features, found, _) in zip(levels, made):
         factor = stride // 2 ** (depth[name] + 1)
         if name in maps:
-          maps[name][rows.right(factor), columns.right(factor)] = np.asarray(features)[
-            rows.own(factor), columns.own(factor)]
+          writer.do(maps[name].__setitem__, (rows.right(factor), columns.right(factor)),
+                    np.asarray(features)[rows.own(factor), columns.own(factor)])
         moments[name].add(*found)
       progress.add(0, rows, columns, cells)
+    writer.wait()
 
     targets = dict(zip(autoencoder.modulated_maps(config), _targets(
       params, jnp.asarray(style_code.vector), [moments[name].mean_and_std() for name in levels]),
@@ -190,7 +197,7 @@ def generate_tiled(
 
       band = None
       for rows, columns, (made, found) in _in_tiles(
-          run, coarse, side // 2 ** (depth[stage.inputs[0]] + 1), 1):
+          run, coarse, [s * stride // 2 ** (depth[stage.inputs[0]] + 1) for s in sides], 1):
         made = np.asarray(made)[rows.own(finer), columns.own(finer)]
         if final:
           if columns.first == 0:
@@ -203,26 +210,30 @@ def generate_tiled(
               band = np.asarray(controls.faded(band, own, strength))
             yield top, as_bytes(band) if dtype == np.uint8 else band
         else:
-          maps[stage.output][rows.right(finer), columns.right(finer)] = made
+          writer.do(maps[stage.output].__setitem__,
+                    (rows.right(finer), columns.right(finer)), made)
           moments[stage.output].add(*found)
         progress.add(number + 1, rows, columns, coarse)
+      writer.wait()
       for name in needed:
         if name in maps and not any(
             name in (*later.inputs, later.fine) for later in all_stages[number + 1:]):
           maps.pop(name).close()
   finally:
+    writer.close()
     for kept in maps.values():
       kept.close()
 
 
-def _in_tiles(work: Callable, shape: tuple[int, int], side: int, halo: int) -> Iterator[tuple]:
-  """(rows, columns, work(rows, columns)) for tiles of that side; each is started one ahead.
+def _in_tiles(work: Callable, shape: tuple[int, int], sides: Sequence[int], halo: int
+              ) -> Iterator[tuple]:
+  """(rows, columns, work(rows, columns)) for tiles of those sides; each is started one ahead.
 
   While one is fetched and written and the next but one is read, the next is computed.
   """
   ahead = None
-  for rows in windows(shape[0], max(1, side) + 2 * halo, halo):
-    for columns in windows(shape[1], max(1, side) + 2 * halo, halo):
+  for rows in windows(shape[0], sides[0] + 2 * halo, halo):
+    for columns in windows(shape[1], sides[1] + 2 * halo, halo):
       started = rows, columns, work(rows, columns)
       if ahead is not None:
         yield ahead
