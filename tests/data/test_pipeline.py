@@ -395,7 +395,6 @@ def test_prefetch_closes_cleanly():
     assert source.read == read
     with pytest.raises(StopIteration):
       next(ready)
-  # Of other tests' threads some may have ended meanwhile.
-  assert set(threading.enumerate()) <= before
+  assert set(threading.enumerate()) <= before  # some of other tests' may have ended
   with pytest.raises(ValueError, match="depth"):
     prefetch_to_device(Counter(), lambda x: x, depth=0)
