@@ -124,7 +124,7 @@ def lower_step(command: str, config: configs.TrainConfig, devices: list) -> jax.
   """The trainer's step for these devices; neither weights nor pictures are made."""
   state = jax.eval_shape(lambda: init_state(config, command))
   if command == "transfer":
-    state = state.replace(frozen=jax.eval_shape(load_vgg))
+    state = state.replace(frozen={"vgg16": jax.eval_shape(load_vgg)})
   side = config.model.swatch_size if command == "gan" else config.size
   pictures = jax.ShapeDtypeStruct((config.batch, side, side, 3), jnp.uint8)
   kinds = {"autoencoder": ("content",), "gan": ("style",), "transfer": ("content", "style")}

@@ -66,7 +66,7 @@ def step_case(command: str, config: configs.TrainConfig,
   parallel.check_batch(config.batch, config.group, devices)
   state = jax.jit(lambda: init_state(config, command))()
   if command == "transfer":
-    state = state.replace(frozen=load_vgg())
+    state = state.replace(frozen={"vgg16": load_vgg()})
   side = config.model.swatch_size if command == "gan" else config.size
   rng = np.random.default_rng(0)
   host = {key: rng.integers(0, 256, (config.batch, side, side, 3)).astype(np.uint8)

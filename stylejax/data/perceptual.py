@@ -1,6 +1,6 @@
-"""Reads the frozen perceptual weights: VGG16, packaged or a user's own, and the LPIPS heads.
+"""Reads the frozen perceptual weights: VGG16, packaged or a user's own, ResNet-50, LPIPS heads.
 
-The nets themselves are in `stylejax.models.vgg` and `stylejax.metrics.content`.
+The nets themselves are in `stylejax.models.vgg`, `.resnet` and `stylejax.metrics.content`.
 """
 
 import importlib.resources
@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +16,7 @@ import safetensors
 import safetensors.numpy
 
 from stylejax.errors import InputError
+from stylejax.models.resnet import HalfResNet50
 from stylejax.models.vgg import VGG16_CHANNELS, VGG16_LAYERS
 
 # Where torchvision's `features` sequence has its convolutions; ReLUs and pools lie between.
@@ -56,6 +58,30 @@ def load_vgg(path: str | os.PathLike | None = None) -> dict[str, dict[str, jax.A
       " expected conv1_1.kernel … (this package) or features.0.weight … (torchvision)"
     )
   return _checked(path, params)
+
+
+def load_resnet(path: str | os.PathLike | None = None) -> dict[str, Any]:
+  """Load the ResNet-50 of half width for `stylejax.models.resnet.resnet_features`, float32.
+
+  Args:
+    path: None for the file in the package; or a file of the same layout.
+
+  Raises:
+    InputError: the file is missing or holds other tensors, shapes or numbers.
+  """
+  path = _packaged("resnet50_half.safetensors") if path is None else Path(path)
+  tensors = _read_tensors(path)
+  shapes = jax.eval_shape(HalfResNet50().init, jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
+  expected = {name: value.shape
+              for name, value in flax.traverse_util.flatten_dict(shapes["params"], sep=".").items()}
+  for name, shape in expected.items():
+    found = tensors[name].shape if name in tensors else "none"
+    if found != shape:
+      raise InputError(f"ResNet weights {path}: {name}: found {found}, expected shape {shape}")
+    if not np.isfinite(tensors[name]).all():
+      raise InputError(f"ResNet weights {path}: {name}: found NaN or Inf, expected numbers")
+  return flax.traverse_util.unflatten_dict(
+    {name: jnp.asarray(tensors[name], jnp.float32) for name in expected}, sep=".")
 
 
 def load_lpips_heads(path: str | os.PathLike | None = None) -> dict[str, jax.Array]:

@@ -1,6 +1,6 @@
 """Content and style distances between features of a frozen perceptual net.
 
-Each takes features as `vgg16_features` returns them, {layer: [B, H, W, C]}; no net is run here.
+Each takes features as `vgg16_features` or `resnet_features` returns them, {layer: [B, H, W, C]}; no net is run here.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,8 @@ OPPONENT_AXES = np.array(
 """Of colours, orthonormal, a row each: light, red against blue, green against both."""
 
 
-def content_loss(features: Features, target: Features, weights: Mapping[str, float]) -> jax.Array:
+def content_loss(features: Features, target: Features, weights: Mapping[str, float], *,
+                 eps: float = EPS) -> jax.Array:
   """Weighted sum over layers of the mean squared difference of instance-normalised features.
 
   Each channel is brought to mean 0 and standard deviation 1 first, so that the style, which lives
@@ -32,18 +33,20 @@ def content_loss(features: Features, target: Features, weights: Mapping[str, flo
     features: {layer: [B, H, W, C]} of the generated picture.
     target: the same of the content picture.
     weights: {layer: weight}; only these layers are read.
+    eps: added to the variances, in squared units of the features.
 
   Returns:
     Scalar, dimensionless.
 
   Departs from Gatys et al. 2016 and Huang & Belongie 2017, equation 12, in the normalisation.
   """
-  return sum(weight * jnp.square(_normalised(features[layer]) - _normalised(target[layer])).mean()
-             for layer, weight in weights.items())
+  return sum(
+    weight * jnp.square(_normalised(features[layer], eps) - _normalised(target[layer], eps)).mean()
+    for layer, weight in weights.items())
 
 
 def moment_style_loss(features: Features, target: Features, content: Features | None = None,
-                      strength: jax.Array | float = 1.0) -> jax.Array:
+                      strength: jax.Array | float = 1.0, *, eps: float = EPS) -> jax.Array:
   """Mean over layers of the squared differences of channel moments, over the target's mean square.
 
   For a layer: Σ_c [(μ_c − μ*_c)² + (σ_c − σ*_c)²] / Σ_c E_p[f*_pc²], averaged over the batch; the
@@ -55,6 +58,7 @@ def moment_style_loss(features: Features, target: Features, content: Features | 
     content: the same layers of the content picture, for strengths below 1.
     strength: scalar or [B], 0 to 1: the moments that are wanted lie so far from those of the
       content to those of the style.
+    eps: added to the variances, in squared units of the features.
 
   Returns:
     Scalar, dimensionless.
@@ -64,9 +68,9 @@ def moment_style_loss(features: Features, target: Features, content: Features | 
   """
   losses = []
   for layer, f in features.items():
-    mean, std = blocks.channel_moments(f, eps=EPS)
+    mean, std = blocks.channel_moments(f, eps=eps)
     mean_t, std_t = _wanted(target[layer], None if content is None else content[layer], strength,
-                            eps=EPS)
+                            eps=eps)
     moved = jnp.square(mean - mean_t) + jnp.square(std - std_t)
     power = jnp.square(mean_t) + jnp.square(std_t)
     losses.append((moved.mean((1, 2, 3)) / power.mean((1, 2, 3))).mean())
@@ -146,6 +150,6 @@ def _wanted(style: jax.Array, content: jax.Array | None, strength: jax.Array | f
     blocks.channel_moments(content, **eps), moments, strict=True))
 
 
-def _normalised(features: jax.Array) -> jax.Array:
-  mean, std = blocks.channel_moments(features, eps=EPS)
+def _normalised(features: jax.Array, eps: float) -> jax.Array:
+  mean, std = blocks.channel_moments(features, eps=eps)
   return (features - mean) / std

@@ -241,6 +241,11 @@ class TransferConfig(TrainConfig):
   band_weight: float = 0.0
   """Weight of the style loss by oriented band-pass filters: how strong and how sparse detail of 1
   to 32 pixels is."""
+  resnet_weight: float = 0.0
+  """Weight of the style loss by channel moments of a second net, a ResNet-50 of half width, at
+  conv1 and the ends of conv2_x, conv3_x and conv4_x."""
+  resnet_content_weight: float = 0.0
+  """Weight of the content loss by that net, at the end of conv3_x, half of it at conv2_x."""
   identity_weight: float = 4.0
   """Weight of the L1 to a picture regenerated in its own style, at a random strength in [0, 1]."""
   calm_weight: float = 0.0
@@ -258,7 +263,12 @@ class TransferConfig(TrainConfig):
   disc_learning_rate: float = 2e-4
   """Step size of Adam for the discriminator."""
   remat: bool = False
-  """Compute the perceptual net's features between its losses twice instead of keeping them."""
+  """Compute the perceptual nets' features between their losses twice instead of keeping them."""
+
+  @property
+  def uses_resnet(self) -> bool:
+    """Whether a loss looks through the second net."""
+    return self.resnet_weight > 0 or self.resnet_content_weight > 0
 
 
 COMMANDS: dict[str, type[TrainConfig]] = {

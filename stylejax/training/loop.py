@@ -13,7 +13,7 @@ import numpy as np
 
 from stylejax import distributed
 from stylejax.compiler import compiler_options
-from stylejax.data.perceptual import load_vgg
+from stylejax.data.perceptual import load_resnet, load_vgg
 from stylejax.data.pictures import decode_rgb
 from stylejax.data.pipeline import make_batches, prefetch_to_device
 from stylejax.data.shards import Joined
@@ -52,7 +52,7 @@ def train(config: TrainConfig, read_weights: Callable[[Path], Params] | None = N
   if config.dry_run:
     dry_run(config, command, replicas)
     return
-  frozen = load_vgg(config.vgg) if command == "transfer" else None
+  frozen = _load_frozen(config) if command == "transfer" else None
   reached = checkpoint.newest_step(config.workdir)
   if reached is not None and not config.resume:
     raise InputError(f"--workdir: found a run at step {reached} in {config.workdir}, expected a "
@@ -154,11 +154,17 @@ class _Run:
     self._shown.grid(step, np.asarray(self._preview(params, *self._pictures)))
 
 
+def _load_frozen(config: configs.TransferConfig) -> dict:
+  """Parameters of the perceptual nets that the losses of a config look through."""
+  nets = {"vgg16": load_vgg(config.vgg)}
+  return nets | {"resnet50": load_resnet()} if config.uses_resnet else nets
+
+
 def dry_run(config: TrainConfig, command: str, replicas) -> None:
   """Compiles the step and prints its parameters, FLOPs and memory; trains nothing."""
   state = jax.eval_shape(lambda: init_state(config, command))
   if command == "transfer":
-    state = state.replace(frozen=jax.eval_shape(lambda: load_vgg(config.vgg)))
+    state = state.replace(frozen=jax.eval_shape(lambda: _load_frozen(config)))
   size = _crop_size(config, command)
   share = config.batch // jax.process_count()
   crops = np.zeros((share, size, size, 3), np.uint8)

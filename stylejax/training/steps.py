@@ -14,7 +14,7 @@ import optax
 
 from stylejax import controls, transfer
 from stylejax.losses import adversarial, bands, perceptual, reconstruction
-from stylejax.models import vgg
+from stylejax.models import resnet, vgg
 from stylejax.training.config import (
   AutoencoderConfig,
   GanConfig,
@@ -29,6 +29,8 @@ Step = Callable[..., tuple[TrainState, Metrics]]
 CONTENT_LAYERS = {"relu4_1": 1.0, "relu3_1": 0.5}
 DETAIL_LAYERS = {"relu2_1": 1.0, "relu1_1": 1.0}
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
+RESNET_CONTENT_LAYERS = {"conv2_x": 0.5, "conv3_x": 1.0}
+RESNET_EPS = 1e-3  # its features have a variance of about 0.1
 
 
 def make_step(config: TrainConfig) -> Step:
@@ -129,15 +131,18 @@ def make_transfer_step(config: TransferConfig) -> Step:
   layers = tuple(sorted(set(STYLE_LAYERS) | set(CONTENT_LAYERS)))
   judged, repeat = config.adversarial_weight > 0, config.style_repeat
 
-  def features(frozen, picture, look, names):
+  def features(frozen, picture, look):
+    """Of VGG16 and, if it is asked for, of ResNet-50, from one look at the pictures."""
     if config.seen_size is not None:
       picture = jax.vmap(functools.partial(_seen, side=config.seen_size))(picture, *look)
-    return vgg.vgg16_features(frozen, picture, names, dtype=config.model.dtype)
+    dtype = config.model.dtype
+    return (vgg.vgg16_features(frozen["vgg16"], picture, layers, dtype=dtype),
+            resnet.resnet_features(frozen["resnet50"], picture, dtype=dtype)
+            if config.uses_resnet else {})
 
   # Kept are the layers that the losses hold anyway; from each, the next ones are computed again.
-  kept = jax.checkpoint_policies.save_only_these_names(*layers)
-  features_to_descend = (jax.checkpoint(features, policy=kept, static_argnums=3)
-                         if config.remat else features)
+  kept = jax.checkpoint_policies.save_only_these_names(*layers, *resnet.RESNET_LAYERS)
+  features_to_descend = jax.checkpoint(features, policy=kept) if config.remat else features
 
   def grads_of(state: TrainState, batch: dict):
     """(gradients of the trained parts, those of the discriminator or None, metrics)."""
@@ -153,16 +158,16 @@ def make_transfer_step(config: TransferConfig) -> Step:
     own = own[:, :config.size // 2, :config.size // 2]
     look = jax.vmap(_look)(_folded(keys, 2))
     looks = [jnp.concatenate([x, x[::repeat]]) for x in look]
-    seen = features(state.frozen, jnp.concatenate([content, style[::repeat]]), looks, layers)
-    content_features = {layer: seen[layer][:len(content)] for layer in layers}
-    style_features = {layer: jnp.repeat(seen[layer][len(content):], repeat, 0)
-                      for layer in STYLE_LAYERS}
+    seen = features(state.frozen, jnp.concatenate([content, style[::repeat]]), looks)
+    content_features, content_resnet = jax.tree.map(lambda x: x[:len(content)], seen)
+    style_features, style_resnet = jax.tree.map(
+      lambda x: jnp.repeat(x[len(content):], repeat, 0), seen)
 
     def loss_fn(trained):
       params = state.params.replace(**trained)
       stylized = transfer.stylize(params, content, style, strength=amount)
       again = transfer.stylize(params, own, own, strength=strength)
-      found = features_to_descend(state.frozen, stylized, look, layers)
+      found, found_resnet = features_to_descend(state.frozen, stylized, look)
       found_style = {layer: found[layer] for layer in STYLE_LAYERS}
       terms = {
         "content": perceptual.content_loss(found, content_features, CONTENT_LAYERS),
@@ -181,6 +186,12 @@ def make_transfer_step(config: TransferConfig) -> Step:
         terms["colour"] = perceptual.colour_loss(stylized, style, content, amount)
       if config.band_weight:
         terms["band"] = bands.band_loss(stylized, style, content, amount)
+      if config.resnet_weight:
+        terms["resnet"] = perceptual.moment_style_loss(
+          found_resnet, style_resnet, content_resnet, amount, eps=RESNET_EPS)
+      if config.resnet_content_weight:
+        terms["resnet_content"] = perceptual.content_loss(
+          found_resnet, content_resnet, RESNET_CONTENT_LAYERS, eps=RESNET_EPS)
       if config.gram_weight:
         terms["gram"] = perceptual.gram_style_loss(
           found_style, style_features, content_features, amount)
