@@ -2,6 +2,7 @@
 
 import sys
 
+import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +11,7 @@ import safetensors.numpy
 import torch
 
 from stylejax import InputError
-from stylejax.data.perceptual import load_lpips_heads, load_vgg
+from stylejax.data.perceptual import load_lpips_heads, load_resnet, load_vgg
 from stylejax.models.vgg import VGG16_CHANNELS, vgg16_features
 
 BLOCK_1_AND_2 = {0: (3, 64), 2: (64, 64), 5: (64, 128), 7: (128, 128)}
@@ -91,6 +92,28 @@ def test_lpips_heads():
     "relu1_2": (64,), "relu2_2": (128,), "relu3_3": (256,), "relu4_3": (512,), "relu5_3": (512,)}
   # LPIPS trains them with non-negative weights.
   assert all((head >= 0).all() and head.sum() > 0 for head in heads.values())
+
+
+def test_packaged_resnet():
+  params = load_resnet()
+  assert {name.split("_")[0] for name in params} == {"input", "conv1", "conv2", "conv3", "conv4"}
+  assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(params))
+
+
+def test_wrong_resnets_are_named(tmp_path):
+  flat = {f"{name}.{'.'.join(part)}": np.asarray(value)
+          for name, layer in load_resnet().items()
+          for part, value in flax.traverse_util.flatten_dict(layer).items()}
+  again = load_resnet(write(tmp_path / "same.safetensors", flat))
+  jax.tree.map(np.testing.assert_array_equal, again, load_resnet())
+  for change, words in (
+    ({"conv1.bias": np.zeros(63, np.float32)}, r"conv1.bias: found \(63,\), expected shape"),
+    ({"conv3_2.middle.bias": np.full(64, np.nan, np.float32)}, "conv3_2.middle.bias: found NaN"),
+    ({"input.mean": None}, "input.mean: found none"),
+  ):
+    kept = {name: value for name, value in (flat | change).items() if value is not None}
+    with pytest.raises(InputError, match=words):
+      load_resnet(write(tmp_path / "wrong.safetensors", kept))
 
 
 class Harmful:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from small_runs import EXTRA_WEIGHTS, SETTINGS
 
-from stylejax.data.perceptual import load_vgg
+from stylejax.data.perceptual import load_resnet, load_vgg
 from stylejax.models.vgg import vgg16_features
 from stylejax.training import config as configs
 from stylejax.training import parallel, steps
@@ -25,8 +25,8 @@ SLOW = ("transfer-wasserstein", "gan-hinge", "gan")
 
 
 @pytest.fixture(scope="module")
-def vgg_params():
-  return load_vgg()
+def frozen():
+  return {"vgg16": load_vgg(), "resnet50": load_resnet()}
 
 
 def some_batch(config, step):
@@ -55,11 +55,11 @@ def replicas_of(config):
   return parallel.make_replicas("shard_map", steps.make_step(config), jax.devices()[:1])
 
 
-def run(config, vgg_params, count, replicas_of=replicas_of):
+def run(config, frozen, count, replicas_of=replicas_of):
   """(metrics of each step, final state) of a few steps."""
   state, replicas = fresh_state(config), replicas_of(config)
   if isinstance(config, configs.TransferConfig):
-    state = state.replace(frozen=vgg_params)
+    state = state.replace(frozen=frozen)
   # A copy, since the step donates its state, and on one device nothing else would copy it.
   state, seen = replicas.put_state(jax.tree.map(np.array, state)), []
   for step in range(count):
@@ -70,11 +70,11 @@ def run(config, vgg_params, count, replicas_of=replicas_of):
 
 @pytest.mark.parametrize("name", [
   pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in CONFIGS])
-def test_a_step_is_pure_and_changes_what_it_trains(name, vgg_params):
+def test_a_step_is_pure_and_changes_what_it_trains(name, frozen):
   config = CONFIGS[name]
-  metrics, state = run(config, vgg_params, 2)
+  metrics, state = run(config, frozen, 2)
   # Traced anew: what tracing itself leaves behind must not matter either.
-  again, same = run(config, vgg_params, 2, replicas_of.__wrapped__)
+  again, same = run(config, frozen, 2, replicas_of.__wrapped__)
   assert metrics == again
   assert int(state.step) == 2
   for a, b in zip(jax.tree.leaves(state.params), jax.tree.leaves(same.params)):
@@ -91,23 +91,23 @@ def test_a_step_is_pure_and_changes_what_it_trains(name, vgg_params):
 
 
 @pytest.mark.parametrize("name", ["autoencoder", "transfer"])
-def test_losses_fall(name, vgg_params):
-  metrics, _ = run(CONFIGS[name], vgg_params, 25)
+def test_losses_fall(name, frozen):
+  metrics, _ = run(CONFIGS[name], frozen, 25)
   losses = [m["loss"] for m in metrics]
   assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
 
 
 @pytest.mark.slow
-def test_remat_changes_no_number(vgg_params):
-  expected, state = run(CONFIGS["transfer"], vgg_params, 2)
-  found, other = run(dataclasses.replace(CONFIGS["transfer"], remat=True), vgg_params, 2)
+def test_remat_changes_no_number(frozen):
+  expected, state = run(CONFIGS["transfer"], frozen, 2)
+  found, other = run(dataclasses.replace(CONFIGS["transfer"], remat=True), frozen, 2)
   for a, b in zip(expected, found):
     np.testing.assert_allclose([a[k] for k in a], [b[k] for k in b], rtol=1e-5, atol=1e-7)
   for a, b in zip(jax.tree.leaves(state.params), jax.tree.leaves(other.params)):
     np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
-def test_the_perceptual_net_sees_crops_at_the_size_asked_for(vgg_params, monkeypatch):
+def test_the_perceptual_net_sees_crops_at_the_size_asked_for(frozen, monkeypatch):
   seen = []
 
   def record(params, picture, names, **settings):
@@ -117,7 +117,7 @@ def test_the_perceptual_net_sees_crops_at_the_size_asked_for(vgg_params, monkeyp
   monkeypatch.setattr(steps.vgg, "vgg16_features", record)
   for seen_size, side in ((None, 64), (32, 32)):
     config = dataclasses.replace(CONFIGS["transfer"], size=64, seen_size=seen_size)
-    state = fresh_state(config).replace(frozen=vgg_params)
+    state = fresh_state(config).replace(frozen=frozen)
     seen.clear()
     jax.eval_shape(steps.make_step(config), state, some_batch(config, 0))
     assert seen and all(shape[1:3] == (side, side) for shape in seen)
@@ -131,10 +131,10 @@ def test_windows_of_the_perceptual_net(rng):
   np.testing.assert_allclose(near, picture[8:56, 16:], atol=1e-5)
 
 
-def test_the_body_takes_smaller_steps(vgg_params):
+def test_the_body_takes_smaller_steps(frozen):
   config = configs.TransferConfig(**SETTINGS | {"warmup_steps": 0}, body_rate=0.1)
   start = jax.device_get(fresh_state(config).params)
-  _, state = run(config, vgg_params, 1)
+  _, state = run(config, frozen, 1)
 
   def step(part, *names):
     pair = [functools.reduce(lambda tree, name: tree[name], names, getattr(params, part))
@@ -148,16 +148,16 @@ def test_the_body_takes_smaller_steps(vgg_params):
   assert step("style_encoder") == pytest.approx(style, rel=0.05)
 
 
-def test_frozen_parameters_and_seed_stay(vgg_params):
-  _, state = run(CONFIGS["transfer"], vgg_params, 2)
-  jax.tree.map(np.testing.assert_array_equal, state.frozen, jax.device_get(vgg_params))
+def test_frozen_parameters_and_seed_stay(frozen):
+  _, state = run(CONFIGS["transfer"], frozen, 2)
+  jax.tree.map(np.testing.assert_array_equal, state.frozen, jax.device_get(frozen))
   np.testing.assert_array_equal(state.key, fresh_state(CONFIGS["transfer"]).key)
 
 
 @pytest.mark.slow
-def test_transfer_without_adversary_leaves_the_discriminator(vgg_params):
+def test_transfer_without_adversary_leaves_the_discriminator(frozen):
   config = configs.TransferConfig(**SETTINGS, adversarial_weight=0.0)
-  metrics, state = run(config, vgg_params, 1)
+  metrics, state = run(config, frozen, 1)
   assert "disc" not in metrics[0] and "adversarial" not in metrics[0]
   for a, b in zip(jax.tree.leaves(state.params.discriminator),
                   jax.tree.leaves(fresh_state(config).params.discriminator)):
