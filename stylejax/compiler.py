@@ -62,6 +62,8 @@ def fast_jit(function: Callable, **settings) -> Callable:
 MALLOC_SETTINGS = {
   -3: 2**31 - 1,  # M_MMAP_THRESHOLD
   -1: 2**31 - 1,  # M_TRIM_THRESHOLD
+  -2: 2**26,  # M_TOP_PAD: the heap grows in such pieces
+  -8: 1,  # M_ARENA_MAX: that of a thread ends at 64 MB, and what is larger is given back
 }
 
 
@@ -69,9 +71,9 @@ def reuse_memory() -> bool:
   """Makes this process keep the memory that it frees, which on a CPU under Linux saves time.
 
   XLA asks malloc for the temporary arrays of every call. glibc takes blocks of that size from the
-  system and gives them back after the call, so that every page is zeroed and mapped anew. Programs
-  with more than 64 MB of them gain nothing, since the arenas of XLA's threads end there. It
-  concerns the whole process, hence it is left to the program; train.py and infer.py do it.
+  system and gives them back after the call, so that every page is zeroed and mapped anew. It
+  concerns the whole process, hence it is left to the program; train.py and infer.py do it, before
+  they compute anything: threads that have an arena of their own by then keep it.
 
   Returns:
     Whether there is a glibc that took it.

@@ -127,7 +127,7 @@ def generate_tiled(
   again = () if config.content_blocks[0] else ("level0",)
   maps: dict[str, Map] = {}
   moments: dict[str, Moments] = {}
-  origins: dict[str, jax.Array | None] = {}
+  origins: dict[str, np.ndarray | None] = {}
 
   def keep(name: str, channels: int) -> None:
     scale = 2 ** (depth[name] + 1)
@@ -135,6 +135,12 @@ def generate_tiled(
     if name not in again:
       maps[name] = Map((padded[0] // scale, padded[1] // scale, channels), folder)
       origins[name] = np.full(channels, np.nan, np.float32)
+
+  def settle(names: Sequence[str], found: Sequence[jax.Array]) -> None:
+    """Takes the first tile's origins; waited for once, so that no other tile waits for another."""
+    for name, origin in zip(names, found):
+      if origins[name] is not None and np.isnan(origins[name]).any():
+        origins[name] = np.asarray(origin)
 
   def pixels(rows: Window, columns: Window, scale: int) -> np.ndarray:
     places = _mirrored(rows.read(scale), height), _mirrored(columns.read(scale), width)
@@ -152,7 +158,7 @@ def generate_tiled(
     def encode(rows: Window, columns: Window):
       made = _encode(params, pixels(rows, columns, stride), _edges(rows, columns, stride),
                      [origins[name] for name in levels])
-      origins.update((name, origin) for name, (*_, origin) in zip(levels, made))
+      settle(levels, [origin for *_, origin in made])
       return made
 
     cells = tuple(length // stride for length in padded)
@@ -190,9 +196,11 @@ def generate_tiled(
         parts = [maps[name][rows.read(factor), columns.read(factor)] if name in maps
                  else pixels(rows, columns, 2 * factor) for name, factor in zip(needed, factors)]
         corners = np.outer(factors, (rows.start, columns.start)).astype(np.int32)
-        *made, origins[stage.output] = _run_stage(
+        *made, origin = _run_stage(
           params, number, parts, [origins[name] for name in needed], styles, corners,
           _edges(rows, columns, finer), origins.get(stage.output), made_as if final else None)
+        if not final:
+          settle([stage.output], [origin])
         return made
 
       band = None
