@@ -3,9 +3,9 @@
     python -m benchmarks large --output docs/results/large.json
 
 Three things: a huge picture file to file in a process of its own, its memory and its time beside
-that of pictures of 1,024 × 1,024, file to file in a process that has compiled, and in memory; the
-same picture whole and in tiles; a folder of photos of many sizes beside one of as many pixels in a
-single size.
+that of pictures of 1,024 × 1,024, measured before and after it: file to file by the same command,
+file to file in a process that has compiled, and in memory; the same picture whole and in tiles; a
+folder of photos of many sizes beside one of as many pixels in a single size.
 """
 
 import dataclasses
@@ -93,22 +93,45 @@ def seconds_from_files(pictures: int, folder: Path) -> float:
   return report.seconds / len(report.written)
 
 
-def huge(options: Options, folder: Path) -> dict:
-  """Seconds and peak resident memory of infer.py on the huge picture, from file to file.
+def seconds_of_command(width: int, height: int, folder: Path, *options: str) -> float:
+  """Of infer.py on one picture, from file to file."""
+  photo(height, width).save(folder / "photo.jpg", quality=92)
+  start = time.perf_counter()
+  subprocess.run(
+    [sys.executable, str(ROOT / "infer.py"), "--content", str(folder / "photo.jpg"), "--style",
+     str(STYLE), "--output", str(folder / "painted.jpg"), *options],
+    check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+  return time.perf_counter() - start
+
+
+def small(params, code, repeats: int) -> dict:
+  """Seconds a megapixel of pictures of 1,024 × 1,024, in the three ways."""
+  with tempfile.TemporaryDirectory() as name:
+    found = {"whole": seconds_whole(params, code, repeats),
+             "file": seconds_from_files(2 * repeats, Path(name)),
+             "command": seconds_of_command(1024, 1024, Path(name))}
+  return {f"{how}_seconds_per_megapixel": seconds / (1024**2 / 1e6)
+          for how, seconds in found.items()}
+
+
+def huge(options: Options, params, code) -> dict:
+  """Seconds and peak resident memory of infer.py on the huge picture, and `small` beside it.
 
   A smaller one goes before, so that the programs of its tiles are compiled.
   """
   side = round(3 * (options.tile * 1e6) ** 0.5)
-  for width, height in ((side, side), (options.width, options.height)):
-    photo(height, width).save(folder / "huge.jpg", quality=92)
-    start = time.perf_counter()
-    subprocess.run(
-      [sys.executable, str(ROOT / "infer.py"), "--content", str(folder / "huge.jpg"), "--style",
-       str(STYLE), "--output", str(folder / "painted.jpg"), "--tile", str(options.tile)],
-      check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    seconds = time.perf_counter() - start
+  tile = ("--tile", str(options.tile))
+  with tempfile.TemporaryDirectory() as name:
+    folder = Path(name)
+    seconds_of_command(side, side, folder, *tile)
+    before = small(params, code, options.repeats)
+    seconds = seconds_of_command(options.width, options.height, folder, *tile)
+    after = small(params, code, options.repeats)
   peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-  return {"seconds": seconds, "peak_gib": peak / 2**20}
+  return {"width": options.width, "height": options.height, "seconds": seconds,
+          "peak_gib": peak / 2**20,
+          "seconds_per_megapixel": seconds / (options.width * options.height / 1e6),
+          **{how: (before[how] + after[how]) / 2 for how in before}}
 
 
 def difference(params, code) -> dict:
@@ -175,19 +198,10 @@ def many(options: Options, folder: Path) -> dict:
 def main(options: Options) -> None:
   """Prints and saves the result."""
   params = load_pretrained()
-  with tempfile.TemporaryDirectory() as name:
-    folder = Path(name)
-    large = huge(options, folder)
-    code = style_code(params)
-    whole = seconds_whole(params, code, options.repeats)
-    files = seconds_from_files(2 * options.repeats, folder)
-    megapixels = options.width * options.height / 1e6
-    result = {
-      "rows": [large | {"width": options.width, "height": options.height,
-                        "seconds_per_megapixel": large["seconds"] / megapixels,
-                        "whole_seconds_per_megapixel": whole / (1024**2 / 1e6),
-                        "file_seconds_per_megapixel": files / (1024**2 / 1e6)}],
-      "tiles_difference": difference(params, code), "folder": many(options, folder)}
+  code = style_code(params)
+  with tempfile.TemporaryDirectory() as folder:
+    result = {"rows": [huge(options, params, code)], "tiles_difference": difference(params, code),
+              "folder": many(options, Path(folder))}
   timing.report("large", options, result, show=show)
 
 
@@ -197,7 +211,8 @@ def show(result: dict) -> None:
   print(f"{row['width']} × {row['height']}: {row['seconds']:.1f} s, peak {row['peak_gib']:.2f} GiB;"
         f" {row['seconds_per_megapixel']:.2f} s a megapixel, of pictures of 1024 × 1024 "
         f"{row['file_seconds_per_megapixel']:.2f} s file to file, in memory "
-        f"{row['whole_seconds_per_megapixel']:.2f} s")
+        f"{row['whole_seconds_per_megapixel']:.2f} s, one by the same command "
+        f"{row['command_seconds_per_megapixel']:.2f} s")
   for size, apart in result["tiles_difference"].items():
     print(f"tiles and the whole at {size}: {apart:.1e} apart")
   print(f"{folder['different_sizes']} sizes: {folder['many_compilations']} compilations, "
