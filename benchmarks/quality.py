@@ -110,9 +110,9 @@ def _parser() -> argparse.ArgumentParser:
   option("--reference", type=Path, metavar="DIR", help="outputs to compare with: NAME.jpg or .png")
   option("--weights", default="base", metavar="NAME|FILE",
          help="base, or a file of train.py export")
-  option("--strengths", type=_strengths, default=_strengths("0,0.25,0.5,0.75,1,1.25,1.5"),
+  option("--strengths", type=_strengths, default=_strengths("0,0.25,0.5,0.75,0.9,1,1.25,1.5"),
          metavar="LIST",
-         help="of ours, 0 to 2, separated by commas (default: 0,0.25,0.5,0.75,1,1.25,1.5)")
+         help="of ours, 0 to 2, separated by commas (default: 0,0.25,0.5,0.75,0.9,1,1.25,1.5)")
   option("--optimise", type=_schedule, default=(), metavar="SIDE:STEPS,…",
          help="optimise the pixels too, at these sides from coarse to fine: 128:15,256:12 takes "
          "a while (default: no such row)")
