@@ -1,6 +1,7 @@
 """Content and style distances between features of a frozen perceptual net.
 
-Each takes features as `vgg16_features` or `resnet_features` returns them, {layer: [B, H, W, C]}; no net is run here.
+Each takes features as `vgg16_features` or `resnet_features` returns them, {layer: [B, H, W, C]};
+no net is run here.
 """
 
 from collections.abc import Mapping

@@ -28,7 +28,8 @@ class TrainState:
     opt_state: optimizer of the trained parts.
     disc_opt_state: optimizer of the discriminator, or None.
     key: uint32 key data of the run's PRNG key; never changes.
-    frozen: parameters of the perceptual net, or None; not saved in checkpoints.
+    frozen: parameters of the perceptual nets by name ("vgg16", "resnet50" if a loss looks through
+      it), or None; not saved in checkpoints.
   """
 
   step: jax.Array
