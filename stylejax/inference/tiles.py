@@ -29,9 +29,9 @@ from stylejax.models import autoencoder, blocks, gan
 from stylejax.models.config import ModelConfig
 
 TILE_PIXELS = 350_000
-"""Pixels of the picture in a tile, about: what is computed at once. Tiles of twice as many take more
-memory and no less time: their maps leave the caches, which outweighs that fewer pixels are painted
-twice."""
+"""Pixels of the picture in a tile, about: what is computed at once. Tiles of twice as many take
+more memory and no less time: their maps leave the caches, which outweighs that fewer pixels are
+painted twice."""
 
 ASPECT = 4
 """Columns of a tile for each of its rows."""
