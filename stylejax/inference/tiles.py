@@ -28,13 +28,9 @@ from stylejax.inference.pictures import as_bytes
 from stylejax.models import autoencoder, blocks, gan
 from stylejax.models.config import ModelConfig
 
-TILE_PIXELS = 350_000
-"""Pixels of the picture in a tile, about: what is computed at once. Tiles of twice as many take
-more memory and no less time: their maps leave the caches, which outweighs that fewer pixels are
-painted twice."""
-
-ASPECT = 4
-"""Columns of a tile for each of its rows."""
+TILE_PIXELS = 1_000_000
+"""Pixels of the picture in a tile, about: what is computed at once. Of smaller tiles more pixels
+are painted twice, larger ones take more memory."""
 
 _FLOAT16_MAX = float(np.finfo(np.float16).max)
 
@@ -114,9 +110,7 @@ def generate_tiled(
   if dtype not in (np.float32, np.uint8):
     raise ValueError(f"dtype: found {dtype}, expected float32 or uint8")
   padded = tuple(-(-side // config.stride) * config.stride for side in (height, width))
-  # Rows of a map in a file are read one by one, so few long ones are quicker.
-  side = max(1, math.isqrt(tile_pixels // ASPECT) // config.stride)
-  sides = side, ASPECT * side
+  side = max(1, math.isqrt(tile_pixels) // config.stride)
   all_stages = autoencoder.stages(config)
   faint = strength < controls.FAINT
   made_as = jnp.float32 if faint else dtype
@@ -164,7 +158,7 @@ def generate_tiled(
 
     cells = tuple(length // stride for length in padded)
     for rows, columns, made in _in_tiles(
-        encode, cells, sides, _encoder_halo(config) // stride):
+        encode, cells, side, _encoder_halo(config) // stride):
       for name, (features, found, _) in zip(levels, made):
         factor = stride // 2 ** (depth[name] + 1)
         if name in maps:
@@ -206,7 +200,7 @@ def generate_tiled(
 
       band = None
       for rows, columns, (made, found) in _in_tiles(
-          run, coarse, [s * stride // 2 ** (depth[stage.inputs[0]] + 1) for s in sides], 1):
+          run, coarse, side * stride // 2 ** (depth[stage.inputs[0]] + 1), 1):
         made = np.asarray(made)[rows.own(finer), columns.own(finer)]
         if final:
           if columns.first == 0:
@@ -234,15 +228,15 @@ def generate_tiled(
       kept.close()
 
 
-def _in_tiles(work: Callable, shape: tuple[int, int], sides: Sequence[int], halo: int
+def _in_tiles(work: Callable, shape: tuple[int, int], side: int, halo: int
               ) -> Iterator[tuple]:
-  """(rows, columns, work(rows, columns)) for tiles of those sides; each is started one ahead.
+  """(rows, columns, work(rows, columns)) for tiles of that side; each is started one ahead.
 
   While one is fetched and written and the next but one is read, the next is computed.
   """
   ahead = None
-  for rows in windows(shape[0], sides[0] + 2 * halo, halo):
-    for columns in windows(shape[1], sides[1] + 2 * halo, halo):
+  for rows in windows(shape[0], side + 2 * halo, halo):
+    for columns in windows(shape[1], side + 2 * halo, halo):
       started = rows, columns, work(rows, columns)
       if ahead is not None:
         yield ahead
