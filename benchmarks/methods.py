@@ -22,12 +22,11 @@ from stylejax.compiler import fast_jit
 from stylejax.data.pictures import Picture, read_picture
 from stylejax.errors import InputError
 from stylejax.inference.optimise import optimize_image
-from stylejax.inference.pictures import fit_shorter_side, resize, style_pixels
+from stylejax.inference.pictures import STYLE_SIZE, fit_shorter_side, resize, style_pixels
 from stylejax.metrics.style import resize_area
 
 IDENTITY = "identity copy"
 STYLE_ITSELF = "style picture itself"
-STYLE_SIZE = 256
 STYLE_WEIGHT = 4.0  # of the optimised pixels
 Painter = Callable[[Pair], np.ndarray]
 # (pair, content [H, W, 3], strength) → [H, W, 3].

@@ -72,6 +72,8 @@ NOTE = (
   "outputs and of the style pictures, not comparable with published KID. Faults: pictures with a "
   "border, a grid, a blotch. Mean [95 % bootstrap interval over the pairs]."
 )
+# Close together where the curve is bent most.
+STRENGTHS = "0,0.25,0.5,0.75,0.9,0.95,1,1.25,1.5"
 SHEET_STRENGTHS = (0.5, 1.0, 1.5)
 EPILOG = """examples:
   python -m benchmarks.quality --pairs data/pairs.csv --reference outputs/microast
@@ -110,9 +112,9 @@ def _parser() -> argparse.ArgumentParser:
   option("--reference", type=Path, metavar="DIR", help="outputs to compare with: NAME.jpg or .png")
   option("--weights", default="base", metavar="NAME|FILE",
          help="base, or a file of train.py export")
-  option("--strengths", type=_strengths, default=_strengths("0,0.25,0.5,0.75,0.9,1,1.25,1.5"),
+  option("--strengths", type=_strengths, default=_strengths(STRENGTHS),
          metavar="LIST",
-         help="of ours, 0 to 2, separated by commas (default: 0,0.25,0.5,0.75,0.9,1,1.25,1.5)")
+         help=f"of ours, 0 to 2, separated by commas (default: {STRENGTHS})")
   option("--optimise", type=_schedule, default=(), metavar="SIDE:STEPS,…",
          help="optimise the pixels too, at these sides from coarse to fine: 128:15,256:12 takes "
          "a while (default: no such row)")

@@ -280,7 +280,7 @@ def stylize(params: Params, content: jax.Array, styles: jax.Array | Sequence[jax
   Args:
     params: from `load_pretrained` or `init_params`.
     content: [B, H, W, 3] or [H, W, 3], float32 in [0, 1], H and W ≥ 16.
-    styles: likewise, of any other size, read best at a shorter side of about 256 pixels; or a
+    styles: likewise, of any other size, read best at a shorter side of about 320 pixels; or a
       sequence of S single pictures, each of its own size.
     weights: [S] or maps [S, H, W], as in `generate`: the styles are mixed. None: each style for
       its content of the batch, or one for all.

@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 import stylejax
 from stylejax.inference.compilation import enable_cache
+from stylejax.inference.pictures import STYLE_SIZE
 
 HARD = Path(__file__).parent.parent / "docs" / "hard"
 WAVE, IRISES, ADELE = (
@@ -69,7 +70,7 @@ def main(options: Options) -> None:
   sheet = Image.new("RGB", (COLUMNS * width - CAPTION, rows * height), "white")
   draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)
   for number, (name, photo, artwork, side) in enumerate(CASES):
-    content, style = square(photo, side), square(artwork, CELL)
+    content, style = square(photo, side), square(artwork, STYLE_SIZE)
     left, top = number % COLUMNS * width, number // COLUMNS * height
     draw.text((left + 2, top + 4), name, "black", font)
     for place, picture in enumerate((content, style, paint(params, content, style))):

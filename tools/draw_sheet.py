@@ -14,6 +14,7 @@ import stylejax
 from stylejax.data.pictures import decode_image
 from stylejax.data.sources import find_pictures
 from stylejax.inference.compilation import enable_cache
+from stylejax.inference.pictures import STYLE_SIZE
 
 SAMPLES = Path(stylejax.__file__).parent / "assets" / "samples"
 
@@ -49,7 +50,7 @@ def main(options: Options) -> None:
   params = stylejax.load_pretrained(options.weights)
   paint = jax.jit(stylejax.stylize, compiler_options=stylejax.compiler_options())
   artworks, side = find_pictures(options.style), options.size
-  styles = [square(path, 256) for path in artworks]
+  styles = [square(path, STYLE_SIZE) for path in artworks]
   rows = [[np.ones((side, side, 3))] + [square(path, side) for path in artworks]]
   for path in find_pictures(options.content):
     content = square(path, side)

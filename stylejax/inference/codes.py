@@ -13,9 +13,6 @@ from stylejax.inference.looks import Source
 from stylejax.inference.plan import check_number
 from stylejax.inference.traces import compiled_step
 
-STYLE_SIZE = 256
-"""Shorter side at which a style is read when nothing else is asked for, in pixels."""
-
 MAX_STYLE_SIZE = 4_096
 """Largest shorter side at which a style may be read, in pixels."""
 
@@ -30,7 +27,8 @@ def style_scale(stroke: float | None, style_size: int | None) -> int:
   check_number("--stroke", stroke, MIN_STROKE, MAX_STROKE, whole=False)
   if stroke is not None and style_size is not None:
     raise InputError("--stroke: found beside --style-size, expected one of them")
-  return round(STYLE_SIZE * stroke) if stroke is not None else int(style_size or STYLE_SIZE)
+  return round(pictures.STYLE_SIZE * stroke) if stroke is not None else int(
+    style_size or pictures.STYLE_SIZE)
 
 
 class Codes:

@@ -88,7 +88,7 @@ class Options:
     "NUMBER", "(default: 1)")] = None
   style_size: Annotated[int | None, option(
     "The same in pixels: shorter side at which styles are read. Larger gives larger, smoother "
-    "strokes.", "PIXELS", "(default: 256)")] = None
+    "strokes.", "PIXELS", "(default: 320)")] = None
   size: Annotated[int | None, option(
     "Shorter side of the output: the content is scaled to it, up or down, and then painted.",
     "PIXELS", "(default: the content's own)")] = None

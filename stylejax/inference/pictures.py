@@ -25,6 +25,9 @@ ANIMATION = ".gif"
 MIN_SIDE = 16
 """Pixels below which the nets can't work on a picture's side."""
 
+STYLE_SIZE = 320
+"""Shorter side at which a style is read when nothing else is asked for, in pixels."""
+
 _MAX_SIDE = {"JPEG": 65_500, "WEBP": 16_383, "GIF": 65_535}
 _FRAME_MILLISECONDS = 80
 _AROUND = 32  # pixels from the other side that a filter may look at

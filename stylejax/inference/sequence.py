@@ -45,7 +45,7 @@ def stylize_sequence(
   strength: float = 1.0,
   memory: float = sequence.MEMORY,
   size: int | None = None,
-  style_size: int = 256,
+  style_size: int = pictures.STYLE_SIZE,
   rate: float = 25.0,
   weights: str | os.PathLike = "base",
   on_progress: Callable[[int, int], None] = lambda done, total: None,

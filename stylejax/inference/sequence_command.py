@@ -40,7 +40,8 @@ class Options:
   size: Annotated[int | None, option(
     "Shorter side of the output.", "PIXELS", "(default: the content's own)")] = None
   style_size: Annotated[int, option(
-    "Shorter side at which the style is read: smaller gives larger strokes.", "PIXELS")] = 256
+    "Shorter side at which the style is read: larger gives larger, "
+    "smoother strokes.", "PIXELS")] = 320
   rate: Annotated[float, option(
     "Frames a second of a folder, where the output is a GIF or a video.", "NUMBER")] = 25.0
   weights: Annotated[str, option(
