@@ -85,7 +85,7 @@ def test_a_region_alone_and_a_strength_map(painted, files):
 
 
 def test_stroke_is_a_style_size(run, files):
-  for name, words in (("a", ("--stroke", 0.25)), ("b", ("--style-size", 64)), ("c", ())):
+  for name, words in (("a", ("--stroke", 0.25)), ("b", ("--style-size", 80)), ("c", ())):
     assert run("--content", files / "content.png", "--style", files / "one.png", "--output",
                files / f"{name}.png", *words)[0] == 0
   a, b, c = (picture(files / f"{name}.png") for name in "abc")
@@ -159,7 +159,7 @@ class TestStyles:
     assert run("--content", files / "content.png", "--style", "@two:1", "@one:3", "--library",
                library, "--output", output[0])[0] == 0
     assert run("--content", files / "content.png", "--style", f"{files}/two.png:1",
-               f"{files}/one.png:3", "--style-size", 64, "--output", output[1])[0] == 0
+               f"{files}/one.png:3", "--style-size", 80, "--output", output[1])[0] == 0
     np.testing.assert_allclose(picture(output[0]), picture(output[1]), atol=0.005)
     status, out, _ = styles("sheet", "--content", files / "content.png", files / "one.png",
                             "--output", files / "sheet.png", "--size", 32)
