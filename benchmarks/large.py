@@ -43,7 +43,7 @@ class Options:
   """Of the huge picture, in pixels."""
   height: int = 8_000
   """Of the huge picture, in pixels."""
-  tile: float = 1.0
+  tile: float = tiles.TILE_PIXELS / 1e6
   """Megapixels of a tile, as of `infer.py --tile`."""
   pictures: int = 100
   """In the folder."""

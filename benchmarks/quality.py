@@ -112,8 +112,7 @@ def _parser() -> argparse.ArgumentParser:
   option("--reference", type=Path, metavar="DIR", help="outputs to compare with: NAME.jpg or .png")
   option("--weights", default="base", metavar="NAME|FILE",
          help="base, or a file of train.py export")
-  option("--strengths", type=_strengths, default=_strengths(STRENGTHS),
-         metavar="LIST",
+  option("--strengths", type=_strengths, default=_strengths(STRENGTHS), metavar="LIST",
          help=f"of ours, 0 to 2, separated by commas (default: {STRENGTHS})")
   option("--optimise", type=_schedule, default=(), metavar="SIDE:STEPS,…",
          help="optimise the pixels too, at these sides from coarse to fine: 128:15,256:12 takes "

@@ -27,8 +27,9 @@ def style_scale(stroke: float | None, style_size: int | None) -> int:
   check_number("--stroke", stroke, MIN_STROKE, MAX_STROKE, whole=False)
   if stroke is not None and style_size is not None:
     raise InputError("--stroke: found beside --style-size, expected one of them")
-  return round(pictures.STYLE_SIZE * stroke) if stroke is not None else int(
-    style_size or pictures.STYLE_SIZE)
+  if stroke is not None:
+    return round(pictures.STYLE_SIZE * stroke)
+  return int(style_size or pictures.STYLE_SIZE)
 
 
 class Codes:

@@ -228,8 +228,7 @@ def generate_tiled(
       kept.close()
 
 
-def _in_tiles(work: Callable, shape: tuple[int, int], side: int, halo: int
-              ) -> Iterator[tuple]:
+def _in_tiles(work: Callable, shape: tuple[int, int], side: int, halo: int) -> Iterator[tuple]:
   """(rows, columns, work(rows, columns)) for tiles of that side; each is started one ahead.
 
   While one is fetched and written and the next but one is read, the next is computed.

@@ -1,5 +1,6 @@
 """infer.py --sequence: folders, animations and videos, in and out, whole or not at all."""
 
+import inspect
 import os
 import sys
 from fractions import Fraction
@@ -11,7 +12,7 @@ from PIL import Image
 
 import infer
 import stylejax
-from stylejax.inference import frames, sequence
+from stylejax.inference import frames, options, pictures, sequence, sequence_command
 
 SHAPE = (33, 48)  # An odd height: colour of a video is stored for 2×2 pixels.
 
@@ -168,3 +169,9 @@ def test_the_report_counts(sources, weights, tmp_path):
     on_progress=lambda done, total: seen.append((done, total)))
   assert report.frames == 5 and seen == [(n, 5) for n in range(6)]
   assert 0 < report.still < 1
+
+
+def test_the_command_reads_styles_at_the_default_scale():
+  """Its options name the number, so that --help needn't load the nets."""
+  assert sequence_command.Options.style_size == pictures.STYLE_SIZE
+  assert f"(default: {pictures.STYLE_SIZE})" in inspect.getsource(options)
