@@ -13,7 +13,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from stylejax.controls import FAINT
 from stylejax.models import canvas
 from stylejax.transfer import Params
 
@@ -53,11 +52,20 @@ def read_params(params: Params) -> dict[str, dict[str, torch.Tensor]]:
 def stylize(parts: Mapping[str, Weights], content: torch.Tensor, style: torch.Tensor,
             strength: torch.Tensor | float = 1.0) -> torch.Tensor:
   """Steps 1 to 3; sides are multiples of 16, strength at most 1."""
+  share = 0.5 * strength * (3 - strength)
+  return share * paint(parts, content, style, _moved(strength)) + (1 - share) * content
+
+
+def paint(parts: Mapping[str, Weights], content: torch.Tensor, style: torch.Tensor,
+          moved: torch.Tensor | float = 1.0) -> torch.Tensor:
+  """What the nets make of a content, with moments moved that far, at most 1."""
   levels = encode_content(parts["content_encoder"], content)
-  painted = generate(parts["generator"], levels, encode_style(parts["style_encoder"], style),
-                     strength)
-  share = torch.clamp(torch.as_tensor(strength) / FAINT, max=1)
-  return share * painted + (1 - share) * content
+  return generate(parts["generator"], levels, encode_style(parts["style_encoder"], style), moved)
+
+
+def _moved(strength: torch.Tensor | float) -> torch.Tensor | float:
+  """As `stylejax.controls.moved` up to 1."""
+  return 0.9 + 0.1 * strength
 
 
 def encode_content(weights: Weights, picture: torch.Tensor) -> list[torch.Tensor]:
@@ -181,14 +189,14 @@ class TransferStep:
     own = content.clone()
     own[1::2] = style[1::2]
     own = own[:, :, :half, :half]
-    strength = torch.empty(len(content), 1, 1, 1).uniform_(-1.0, 1.5).clamp(FAINT, 1)
+    own_amount = torch.empty(len(content), 1, 1, 1).uniform_(-1.0, 1.5).clamp(0, 1)
     with torch.no_grad():
       seen = vgg_features(self._vgg, torch.cat([content, distinct]))
     drawn = torch.rand(len(content), 1, 1, 1)
-    amount = torch.where(drawn < config.between_share, FAINT + (1 - FAINT) * drawn
-                         / max(config.between_share, 1e-9), torch.ones(()))
-    stylized = stylize(parts, content, style, amount)
-    again = stylize(parts, own, own, strength)
+    amount = torch.where(drawn < config.between_share, _moved(
+      drawn / max(config.between_share, 1e-9)), torch.ones(()))
+    stylized = paint(parts, content, style, amount)
+    again = paint(parts, own, own, own_amount)
     found = vgg_features(self._vgg, stylized)
     target = {name: f[:len(content)] for name, f in seen.items()}
     wanted = {name: f[len(content):].repeat_interleave(repeat, 0) for name, f in seen.items()}

@@ -1,7 +1,7 @@
 """The arithmetic of the controls: amounts, mixing weights, colour, stroke size.
 
-Pure functions on arrays, all traced, so that changing a value never recompiles. How far a layer's
-moments move is `stylejax.models.blocks.modulate`; what a user calls is `stylejax.transfer`.
+Pure functions on arrays, all traced, so that changing a value never recompiles. How a layer's
+moments are moved is `stylejax.models.blocks.modulate`; what a user calls is `stylejax.transfer`.
 """
 
 import jax
@@ -11,9 +11,6 @@ import numpy as np
 from stylejax.models.edges import Edges
 
 MIN_STROKE, MAX_STROKE = 0.25, 4.0
-
-FAINT = 0.25
-"""The strength below which a painting fades to its content."""
 
 # Rows Y, I and Q of NTSC, the space in which Gatys et al. take luminance apart.
 _LUMA = (0.299, 0.587, 0.114)
@@ -140,20 +137,29 @@ def uniform_paintings(vector: jax.Array, weights: jax.Array | None, strength: ja
   return jnp.concatenate([vectors, vectors, vectors[:1]]), jnp.concatenate(strengths), shares
 
 
-def faded(painted: jax.Array, content: jax.Array, strength: jax.Array | float) -> jax.Array:
-  """At strengths below FAINT a blend of a painting and its content, which is all there is at 0.
+def moved(strength: jax.Array | float) -> jax.Array:
+  """How far the nets move moments at a strength: 9/10 of the way at 0, all of it at 1, then as far.
 
-  The nets give a picture back at strength 0, but not to the last detail.
+  Less far they neither paint nor leave alone, and the content that they keep costs more style than
+  what comes back by `faded` (docs/quality.md).
+  """
+  return jnp.maximum(0.9 + 0.1 * strength, strength)
+
+
+def faded(painted: jax.Array, content: jax.Array, strength: jax.Array | float) -> jax.Array:
+  """At strengths below 1 a blend of a painting and its content, which is all there is at 0.
 
   Args:
-    painted: [B, H, W, 3], at that strength.
+    painted: [B, H, W, 3], with moments moved by `moved(strength)`.
     content: [B or 1, H, W, 3].
     strength: scalar or [B or 1, 1, 1, 1], at least 0.
 
   Returns:
-    [B, H, W, 3].
+    [B, H, W, 3]: of the painting s(3 − s)/2 at strength s, of which the content distance grows
+    most steadily from 0 to 1.
   """
-  share = jnp.minimum(jnp.asarray(strength, painted.dtype) / FAINT, 1.0)
+  strength = jnp.minimum(jnp.asarray(strength, painted.dtype), 1.0)
+  share = 0.5 * strength * (3.0 - strength)
   return share * painted + (1.0 - share) * content
 
 

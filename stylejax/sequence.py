@@ -85,8 +85,8 @@ def next_frame(
   keep = memory * state.started * (change.mean() < _CUT)
   code = transfer.encode_content(params, frame[None])
   picture, moments = gan.Generator(params.config).apply(
-    {"params": params.generator}, code, style_code.vector[None], strength, state.moments,
-    keep ** (1 / _SLOWER), method=_steadied)
+    {"params": params.generator}, code, style_code.vector[None], controls.moved(strength),
+    state.moments, keep ** (1 / _SLOWER), method=_steadied)
   picture = controls.faded(picture, frame[None], strength)
   painted = picture[0] + keep * _stillness(change) * (state.painted - picture[0])
   return painted, FrameState(frame, painted, moments, jnp.ones(()))

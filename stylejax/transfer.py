@@ -140,7 +140,7 @@ def encode_content(params: Params, picture: jax.Array, *,
 def reconstruct(params: Params, picture: jax.Array) -> jax.Array:
   """The autoencoder: decode(encode(picture)), of the picture's shape, in [0, 1].
 
-  What the generator paints at strength 0 with whatever style. Arguments and errors as
+  What the generator paints when it leaves all moments where they are. Arguments and errors as
   `encode_content`, and params needs the generator, whose body is the decoder.
   """
   decoder = _part(params, "generator")["decoder"]
@@ -162,8 +162,8 @@ def generate(params: Params, content_code: ContentCode, style_code: StyleCode, *
     style_code: of one picture, or of a batch B. One content with B styles, or B contents with one
       style, give B pictures. With weights: of S styles, which are mixed.
     strength: 0 gives the content's picture back, 1 is as trained, up to 2 goes beyond: scalar, [B]
-      or a map [H, W]. At every layer the channel moments move that far from the content's own
-      to the style's; below 1/4 the painting also fades to the picture, pixel by pixel.
+      or a map [H, W]. Below 1 the channel moments of every layer move less far from the content's
+      own to the style's, and the painting fades to the picture, pixel by pixel.
     weights: how much of each style: [S] for the whole picture, or maps [S, H, W], which paint by
       regions. At least 0, and divided by their sum over S; where that is 0, styles have equal
       parts (set the strength to 0 there to keep the content). None: nothing is mixed.
@@ -199,7 +199,8 @@ def generate(params: Params, content_code: ContentCode, style_code: StyleCode, *
   content_code = content_code.replace(levels=levels)
 
   def paint(vector, strength):
-    painted = gan.Generator(params.config).apply({"params": part}, content_code, vector, strength)
+    painted = gan.Generator(params.config).apply(
+      {"params": part}, content_code, vector, controls.moved(strength))
     return controls.faded(painted, picture, strength)
 
   with jax.named_scope("generate"):

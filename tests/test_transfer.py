@@ -122,12 +122,13 @@ def test_strength_0_is_the_autoencoder(tiny_params, pictures):
   assert np.abs(full - found).max() > 1e-2
 
 
-def test_faint_strengths_fade_to_the_picture(tiny_params, pictures):
+def test_strengths_below_1_fade_to_the_picture(tiny_params, pictures):
   content, style = pictures[:1], pictures[2:3]
   code, vector = encode_content(tiny_params, content), encode_style(tiny_params, style).vector
   net = jax.jit(gan.Generator(tiny_params.config).apply)
-  for strength, share in ((0.0, 0), (0.1, 0.4), (0.25, 1), (0.3, 1)):
-    painted = net({"params": tiny_params.generator}, code, vector, strength)
+  for strength, moved, share in ((0.0, 0.9, 0), (0.2, 0.92, 0.28), (0.5, 0.95, 0.625), (1, 1, 1),
+                                 (1.5, 1.5, 1)):
+    painted = net({"params": tiny_params.generator}, code, vector, moved)
     found = stylize(tiny_params, content, style, strength=strength)
     np.testing.assert_allclose(found, share * painted + (1 - share) * content, atol=1e-6)
   np.testing.assert_array_equal(stylize(tiny_params, content, style, strength=0.0), content)

@@ -15,7 +15,6 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from stylejax.controls import FAINT
 from stylejax.models import canvas
 from stylejax.models.autoencoder import modulated_maps, shows_canvas, stages
 from stylejax.models.blocks import doubling_kernel
@@ -97,10 +96,13 @@ def stylize_graph(parts: Mapping[str, Any], config: ModelConfig) -> onnx.ModelPr
   g = _Graph()
   levels = _content_levels(g, parts["content_encoder"], config)
   vector = _style_vector(g, parts["style_encoder"], config)
-  picture = _painting(g, parts["generator"], config, levels, vector)
+  strength = _Value(g, "strength")
+  moved = g("Max", strength * 0.1 + 0.9, strength)
+  picture = _painting(g, parts["generator"], config, levels, vector, moved)
   size = g("Shape", "content", start=1, end=3)
   painted = g("Slice", g("Transpose", picture, perm=[0, 2, 3, 1]), [0, 0], size, [1, 2])
-  share = g("Min", _Value(g, "strength") / FAINT, 1.0)
+  strength = g("Min", strength, 1.0)
+  share = strength * 0.5 * (-strength + 3.0)
   g("Add", share * painted, (-share + 1.0) * _Value(g, "content"), output="stylized")
 
   def value(name, shape):
@@ -140,7 +142,7 @@ def _style_vector(g: _Graph, part: Mapping[str, Any], config: ModelConfig) -> _V
 
 
 def _painting(g: _Graph, part: Mapping[str, Any], config: ModelConfig, levels: list[_Value],
-              vector: _Value) -> _Value:
+              vector: _Value, moved: _Value) -> _Value:
   """The generator: [B, 3, h, w], of whole cells of the coarsest level."""
   layers = (f"generator/decoder/Conv_{number}" for number in itertools.count())
   maps = {f"level{i}": level for i, level in enumerate(levels)}
@@ -150,7 +152,7 @@ def _painting(g: _Graph, part: Mapping[str, Any], config: ModelConfig, levels: l
   @functools.cache
   def styled(name):
     target = _dense(vector, part, f"generator/modulation_{numbers[name]}")
-    return _modulated(maps[name], target, _Value(g, "strength"), shows_canvas(name))
+    return _modulated(maps[name], target, moved, shows_canvas(name))
 
   for stage in stages(config):
     x = functools.reduce(operator.add, map(styled, stage.inputs))

@@ -112,8 +112,9 @@ def generate_tiled(
   padded = tuple(-(-side // config.stride) * config.stride for side in (height, width))
   side = max(1, math.isqrt(tile_pixels) // config.stride)
   all_stages = autoencoder.stages(config)
-  faint = strength < controls.FAINT
-  made_as = jnp.float32 if faint else dtype
+  fades = strength < 1
+  made_as = jnp.float32 if fades else dtype
+  moved = np.float32(controls.moved(strength))
   depth = {f"level{i}": i for i in range(len(config.content_widths))}
   for stage in all_stages:
     depth[stage.output] = depth[stage.inputs[0]] if stage.fine is None else depth[stage.fine]
@@ -177,8 +178,8 @@ def generate_tiled(
       styles = []
       for name in needed:
         gain, bias, grain = targets[name]
-        affine = blocks.modulation(*moments[name].mean_and_std(), gain, bias, strength)
-        styles.append((*affine, None if grain is None else strength * grain))
+        affine = blocks.modulation(*moments[name].mean_and_std(), gain, bias, moved)
+        styles.append((*affine, None if grain is None else moved * grain))
       if not final:
         keep(stage.output, config.content_widths[depth[stage.output]])
       coarse = maps[stage.inputs[0]].shape[:2]
@@ -208,7 +209,7 @@ def generate_tiled(
           band[:, columns.right(finer)] = made
           if columns.last == coarse[1]:
             top, band = finer * rows.first, band[:height - finer * rows.first, :width]
-            if faint:
+            if fades:
               own = as_float(content[top:top + len(band)])
               band = np.asarray(controls.faded(band, own, strength))
             yield top, as_bytes(band) if dtype == np.uint8 else band

@@ -28,7 +28,7 @@ class ContentCode:
   Attributes:
     levels: feature maps from fine to coarse, [B, H/2, W/2, C1], [B, H/4, W/4, C2], ... (without B
       for a single picture); H and W rounded up to the config's stride.
-    picture: the picture itself, [B, H, W, 3], which no net reads: what faint strengths fade to.
+    picture: the picture itself, [B, H, W, 3], which no net reads: what strengths below 1 fade to.
     size: (H, W) of the picture, static.
     edges: what lies beyond the edges of the maps; None: their mirror image.
   """

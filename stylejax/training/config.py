@@ -226,8 +226,8 @@ class TransferConfig(TrainConfig):
   """Step size of the content encoder and the decoder, as a share of that of the style's layers:
   below 1 where good weights are trained on, since those two are what small batches unsettle."""
   between_share: float = 0.5
-  """Share of the pictures that are stylized at a strength from 1/4 to 1, the others at 1; 0 leaves
-  strengths below 1 to chance."""
+  """Share of the pictures that are stylized as at strengths from 0 to 1, before they fade to the
+  photo; with 0 all are at strength 1, and lower ones are left to chance."""
   content_weight: float = 1.0
   """Weight of the content loss: instance-normalised features at relu4_1, half of it at relu3_1."""
   detail_weight: float = 0.0

@@ -45,7 +45,7 @@ def test_tiles_are_the_whole(pixels, in_files, painted, tiny_params, tmp_path):
   assert list(tmp_path.iterdir()) == []
 
 
-def test_a_faint_strength_fades_in_every_tile(painted, tiny_params):
+def test_a_strength_below_1_fades_in_every_tile(painted, tiny_params):
   content, code, _ = painted
   whole = jax.jit(lambda p, x, c: transfer.generate(
     p, transfer.encode_content(p, x), c, strength=0.1))(tiny_params, content, code)
