@@ -123,7 +123,8 @@ def our_methods(
   return {
     f"ours, strength {strength:g}": Method(
       lambda pair, s=strength: paint(pair, read(pair.content), s),
-      lambda pair, s=strength: f"{version} {s} {STYLE_SIZE}", strength=strength)
+      lambda pair, s=strength: f"{version} {s} {STYLE_SIZE}{' faded' if s < 1 else ''}",
+      strength=strength)
     for strength in strengths
   }
 

@@ -53,7 +53,7 @@ def stylize(parts: Mapping[str, Weights], content: torch.Tensor, style: torch.Te
             strength: torch.Tensor | float = 1.0) -> torch.Tensor:
   """Steps 1 to 3; sides are multiples of 16, strength at most 1."""
   share = 0.5 * strength * (3 - strength)
-  return share * paint(parts, content, style, _moved(strength)) + (1 - share) * content
+  return share * paint(parts, content, style) + (1 - share) * content
 
 
 def paint(parts: Mapping[str, Weights], content: torch.Tensor, style: torch.Tensor,
@@ -61,11 +61,6 @@ def paint(parts: Mapping[str, Weights], content: torch.Tensor, style: torch.Tens
   """What the nets make of a content, with moments moved that far, at most 1."""
   levels = encode_content(parts["content_encoder"], content)
   return generate(parts["generator"], levels, encode_style(parts["style_encoder"], style), moved)
-
-
-def _moved(strength: torch.Tensor | float) -> torch.Tensor | float:
-  """As `stylejax.controls.moved` up to 1."""
-  return 0.9 + 0.1 * strength
 
 
 def encode_content(weights: Weights, picture: torch.Tensor) -> list[torch.Tensor]:
@@ -193,8 +188,7 @@ class TransferStep:
     with torch.no_grad():
       seen = vgg_features(self._vgg, torch.cat([content, distinct]))
     drawn = torch.rand(len(content), 1, 1, 1)
-    amount = torch.where(drawn < config.between_share, _moved(
-      drawn / max(config.between_share, 1e-9)), torch.ones(()))
+    amount = torch.where(drawn < config.between_share, drawn / max(config.between_share, 1e-9), 1.0)
     stylized = paint(parts, content, style, amount)
     again = paint(parts, own, own, own_amount)
     found = vgg_features(self._vgg, stylized)

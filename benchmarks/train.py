@@ -130,7 +130,7 @@ def loss_cases(config: configs.TransferConfig) -> list[timing.Case]:
 
   def identity(params, own):
     def loss(trained):
-      again = transfer.stylize(params.replace(**trained), own, own, strength=0.5)
+      again = steps.painted(params.replace(**trained), own, own, np.full(len(own), 0.5, np.float32))
       return reconstruction.l1_loss(again, own)
     return jax.grad(loss)(select(params, TRAINED["transfer"]))
 

@@ -66,23 +66,21 @@ def mixing_weights(weights: jax.Array, count: int, size: tuple[int, int]) -> jax
   return jnp.where(total > 0, weights / jnp.where(total > 0, total, 1.0), 1.0 / count)
 
 
-def paintings(vector: jax.Array, weights: jax.Array | None, strength: jax.Array | float,
-              size: tuple[int, int], most: float
-              ) -> tuple[jax.Array, jax.Array, jax.Array | None]:
+def paintings(vector: jax.Array, weights: jax.Array | None, strength: jax.Array,
+              size: tuple[int, int]) -> tuple[jax.Array, jax.Array, jax.Array | None]:
   """What has to be painted uniformly, and how much of it there is in each pixel.
 
   Args:
     vector: [S, D] with weights, else [B or 1, D].
     weights: [S] or maps [S, H, W], as `mixing_weights` takes them, or None.
-    strength: scalar, [B] or a map [H, W], as `amount` takes it.
+    strength: from `amount`. Below 1 it is painted as at 1: what is missing is for `faded`.
     size: (H, W) that maps must have.
-    most: the largest strength.
 
   Returns:
     (vectors, strengths, shares) as of `uniform_paintings`; without maps N is 1 and shares None.
 
   Raises:
-    ValueError: as `mixing_weights` and `amount`.
+    ValueError: as `mixing_weights`.
   """
   if weights is not None:
     weights = mixing_weights(weights, vector.shape[0], size)
@@ -90,7 +88,7 @@ def paintings(vector: jax.Array, weights: jax.Array | None, strength: jax.Array 
       # One mixed vector stands for a style between them.
       weights = weights if weights.ndim == 1 else jnp.ones(1)
       vector, weights = (weights[:, None] * vector).sum(0, keepdims=True), None
-  strength = amount(strength, "strength", most, size)
+  strength = jnp.maximum(strength, 1.0)
   if weights is None and strength.shape[1:3] == (1, 1):
     return vector[None], strength[None], None
   return uniform_paintings(vector, weights, strength)
@@ -101,14 +99,14 @@ def uniform_paintings(vector: jax.Array, weights: jax.Array | None, strength: ja
   """Splits maps into N paintings that are uniform, and each pixel's share of them.
 
   The styles alone and their mean mixture, w̄ = mean_p w(p): a pixel has min_s w_s(p)/w̄_s of the
-  mixture, and of each style what is left. Likewise the strengths 0, their mean and their maximum,
-  with a pixel between the two next to its own. So whatever of a map is one of those is exact, a map
-  of one value is that value, and what lies between is a blend of paintings that differ little.
+  mixture, and of each style what is left. Likewise strength 1 and the largest. So whatever of a map
+  is one of those is exact, a map of one value is that value, and what lies between is a blend of
+  paintings that differ little.
 
   Args:
     vector: [S, D] with weights, else [B or 1, D].
     weights: maps [S, H, W] that sum to 1 over S, or None.
-    strength: from `amount`; a map unless there are weights.
+    strength: from `amount`, at least 1; a map unless there are weights.
 
   Returns:
     (vectors, strengths, shares): [N, B or 1, D], [N, B or 1, 1, 1, 1] and [N, H, W] that sum to 1
@@ -124,42 +122,34 @@ def uniform_paintings(vector: jax.Array, weights: jax.Array | None, strength: ja
     vectors = jnp.concatenate([vector, (mean[:, None] * vector).sum(0, keepdims=True)])[:, None]
   if strength.shape[1:3] == (1, 1):
     return vectors, jnp.broadcast_to(strength, (len(vectors), *strength.shape)), parts
-  least, most = strength.min(keepdims=True), strength.max(keepdims=True)
-  # From the least on, so that what is rounded is small where the map is nearly of one value: XLA
-  # may compute this mean several times, and the shares must agree on it.
-  middle = least + (strength - least).mean(keepdims=True)
-  strength = strength[..., 0]
-  painted = jnp.minimum(strength / jnp.maximum(middle[..., 0], 1e-6), 1.0)
-  above = jnp.clip((strength - middle[..., 0]) / jnp.maximum((most - middle)[..., 0], 1e-6), 0, 1)
-  shares = jnp.concatenate([parts * (painted - above), parts * above, 1.0 - painted])
-  strengths = [jnp.broadcast_to(value, (count, *middle.shape)) for value, count in (
-    (middle, len(vectors)), (most, len(vectors)), (jnp.zeros_like(middle), 1))]
-  return jnp.concatenate([vectors, vectors, vectors[:1]]), jnp.concatenate(strengths), shares
+  most = strength.max(keepdims=True)
+  above = ((strength - 1.0) / jnp.maximum(most - 1.0, 1e-6))[..., 0]
+  strengths = [jnp.broadcast_to(value, (len(vectors), *most.shape)) for value in (1.0, most)]
+  return (jnp.concatenate([vectors, vectors]), jnp.concatenate(strengths),
+          jnp.concatenate([parts * (1.0 - above), parts * above]))
 
 
-def moved(strength: jax.Array | float) -> jax.Array:
-  """How far the nets move moments at a strength: 9/10 of the way at 0, all of it at 1, then as far.
+def painted_share(strength: jax.Array) -> jax.Array:
+  """How much of the painting a strength s shows: s(3 − s)/2 up to 1, then all of it.
 
-  Less far they neither paint nor leave alone, and the content that they keep costs more style than
-  what comes back by `faded` (docs/quality.md).
+  By that the content distance grows nearly as s does (docs/quality.md).
   """
-  return jnp.maximum(0.9 + 0.1 * strength, strength)
+  strength = jnp.minimum(strength, 1.0)
+  return 0.5 * strength * (3.0 - strength)
 
 
-def faded(painted: jax.Array, content: jax.Array, strength: jax.Array | float) -> jax.Array:
+def faded(painted: jax.Array, content: jax.Array, strength: jax.Array) -> jax.Array:
   """At strengths below 1 a blend of a painting and its content, which is all there is at 0.
 
   Args:
-    painted: [B, H, W, 3], with moments moved by `moved(strength)`.
+    painted: [B, H, W, 3], at strength 1.
     content: [B or 1, H, W, 3].
-    strength: scalar or [B or 1, 1, 1, 1], at least 0.
+    strength: from `amount`, or a scalar.
 
   Returns:
-    [B, H, W, 3]: of the painting s(3 − s)/2 at strength s, of which the content distance grows
-    most steadily from 0 to 1.
+    [B, H, W, 3].
   """
-  strength = jnp.minimum(jnp.asarray(strength, painted.dtype), 1.0)
-  share = 0.5 * strength * (3.0 - strength)
+  share = painted_share(strength)
   return share * painted + (1.0 - share) * content
 
 

@@ -31,7 +31,7 @@ class FrameState:
 
   Attributes:
     content: [H, W, 3], the last frame.
-    painted: [H, W, 3], what was made of it.
+    painted: [H, W, 3], what was made of it, before it fades to it.
     moments: (mean, std) of each modulated layer, [1, 1, 1, C], averaged over time.
     started: 1 once there was a frame, 0 before.
   """
@@ -85,11 +85,11 @@ def next_frame(
   keep = memory * state.started * (change.mean() < _CUT)
   code = transfer.encode_content(params, frame[None])
   picture, moments = gan.Generator(params.config).apply(
-    {"params": params.generator}, code, style_code.vector[None], controls.moved(strength),
+    {"params": params.generator}, code, style_code.vector[None], jnp.maximum(strength, 1.0),
     state.moments, keep ** (1 / _SLOWER), method=_steadied)
-  picture = controls.faded(picture, frame[None], strength)
   painted = picture[0] + keep * _stillness(change) * (state.painted - picture[0])
-  return painted, FrameState(frame, painted, moments, jnp.ones(()))
+  state = FrameState(frame, painted, moments, jnp.ones(()))
+  return controls.faded(painted, frame, strength), state
 
 
 def flicker(

@@ -162,8 +162,8 @@ def generate(params: Params, content_code: ContentCode, style_code: StyleCode, *
     style_code: of one picture, or of a batch B. One content with B styles, or B contents with one
       style, give B pictures. With weights: of S styles, which are mixed.
     strength: 0 gives the content's picture back, 1 is as trained, up to 2 goes beyond: scalar, [B]
-      or a map [H, W]. Below 1 the channel moments of every layer move less far from the content's
-      own to the style's, and the painting fades to the picture, pixel by pixel.
+      or a map [H, W]. Below 1 the painting fades to the picture, pixel by pixel. Above, the channel
+      moments of every layer move further than from the content's own to the style's.
     weights: how much of each style: [S] for the whole picture, or maps [S, H, W], which paint by
       regions. At least 0, and divided by their sum over S; where that is 0, styles have equal
       parts (set the strength to 0 there to keep the content). None: nothing is mixed.
@@ -186,8 +186,9 @@ def generate(params: Params, content_code: ContentCode, style_code: StyleCode, *
   vector = jnp.asarray(style_code.vector)
   single_style = vector.ndim == 1 or weights is not None
   vector = vector[None] if vector.ndim == 1 else vector
-  vectors, strengths, shares = controls.paintings(
-    vector, weights, strength, content_code.size, MAX_STRENGTH)
+  each_own = jnp.ndim(strength) == 1
+  strength = controls.amount(strength, "strength", MAX_STRENGTH, content_code.size)
+  vectors, strengths, shares = controls.paintings(vector, weights, strength, content_code.size)
   batches = {"content": content_code.levels[0].shape[0], "strength": strengths.shape[1],
              "style": vectors.shape[1]}
   batch = max(batches.values())
@@ -199,9 +200,7 @@ def generate(params: Params, content_code: ContentCode, style_code: StyleCode, *
   content_code = content_code.replace(levels=levels)
 
   def paint(vector, strength):
-    painted = gan.Generator(params.config).apply(
-      {"params": part}, content_code, vector, controls.moved(strength))
-    return controls.faded(painted, picture, strength)
+    return gan.Generator(params.config).apply({"params": part}, content_code, vector, strength)
 
   with jax.named_scope("generate"):
     if shares is None:
@@ -210,7 +209,8 @@ def generate(params: Params, content_code: ContentCode, style_code: StyleCode, *
       # One after the other, so that the nets take no more memory than for one painting.
       painted = jax.lax.map(lambda values: paint(*values), (vectors, strengths))
       output = (shares[:, None, :, :, None] * painted).sum(0)
-  single = single_content and single_style and jnp.ndim(strength) != 1
+    output = controls.faded(output, picture, strength)
+  single = single_content and single_style and not each_own
   return output[0] if single else output
 
 

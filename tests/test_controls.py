@@ -105,7 +105,7 @@ class TestMixing:
     weights, strength = np.zeros((STYLES, *SIZE), np.float32), np.zeros(SIZE, np.float32)
     for zone, mixture, value in zip(zones, mixtures, strengths):
       weights[:, *zone], strength[zone] = mixture[:, None, None], value
-    assert np.allclose(weights.mean((1, 2)), mixtures[1]) and np.isclose(strength.mean(), 0.8)
+    assert np.allclose(weights.mean((1, 2)), mixtures[1])
     constant = np.full(SIZE, 1.3)
     each = {True: generate(tiny_params, *codes, weights=weights, strength=strength),
             False: generate(tiny_params, *codes, weights=weights, strength=constant)}
@@ -119,17 +119,15 @@ class TestMixing:
     vector = rng.normal(size=(STYLES, 5)).astype(np.float32)
     weights = rng.random((STYLES, 9, 7)).astype(np.float32)
     weights /= weights.sum(0)
-    strength = 2 * rng.random((1, 9, 7, 1)).astype(np.float32)
+    strength = 1 + rng.random((1, 9, 7, 1)).astype(np.float32)
     vectors, strengths, shares = jax.jit(controls.uniform_paintings)(vector, weights, strength)
     assert shares.min() > -1e-6
     np.testing.assert_allclose(shares.sum(0), 1, atol=1e-5)
     strengths = np.asarray(strengths)[:, 0, 0, 0, 0]
     np.testing.assert_allclose(np.einsum("n,nhw->hw", strengths, shares), strength[0, ..., 0],
                                atol=1e-5)
-    painted = strengths > 0
-    parts = np.einsum("nd,nhw->hwd", vectors[painted, 0], shares[painted])
-    expected = np.einsum("sd,shw->hwd", vector, weights) * shares[painted].sum(0)[..., None]
-    np.testing.assert_allclose(parts, expected, atol=1e-5)
+    parts = np.einsum("nd,nhw->hwd", vectors[:, 0], shares)
+    np.testing.assert_allclose(parts, np.einsum("sd,shw->hwd", vector, weights), atol=1e-5)
 
   def test_a_sequence_of_styles_of_any_sizes(self, tiny_params, content, styles):
     pictures = [styles[0], styles[1, :17]]

@@ -13,16 +13,26 @@ encode_style = jax.jit(transfer.encode_style)
 encode_content = jax.jit(transfer.encode_content)
 
 
-def test_without_memory_each_frame_is_stylized_by_itself(tiny_params, rng):
+@pytest.mark.parametrize("strength", [0.6, 1.3])
+def test_without_memory_each_frame_is_stylized_by_itself(tiny_params, rng, strength):
   frames, style = rng.random((3, SIDE, SIDE + 5, 3), np.float32), rng.random((SIDE, SIDE, 3))
   code = encode_style(tiny_params, style.astype(np.float32))
   alone = jax.jit(transfer.generate)
   state = sequence.first_state(tiny_params, SIDE, SIDE + 5)
   for number, frame in enumerate(frames):
     # The first frame has no past, so that its memory is nothing either.
-    painted, state = step(tiny_params, frame, code, state, memory=0.9 if number == 0 else 0.0)
-    expected = alone(tiny_params, encode_content(tiny_params, frame), code)
+    painted, state = step(tiny_params, frame, code, state, strength=strength,
+                          memory=0.9 if number == 0 else 0.0)
+    expected = alone(tiny_params, encode_content(tiny_params, frame), code, strength=strength)
     np.testing.assert_allclose(painted, expected, atol=1e-5)
+
+
+def test_strength_0_is_the_frames(tiny_params, rng):
+  frames = rng.random((2, SIDE, SIDE, 3), np.float32)
+  code, state = encode_style(tiny_params, frames[0]), sequence.first_state(tiny_params, SIDE, SIDE)
+  for frame in frames:
+    painted, state = step(tiny_params, frame, code, state, strength=0.0, memory=0.8)
+    np.testing.assert_array_equal(painted, frame)
 
 
 def test_a_cut_forgets_the_past(tiny_params, rng):

@@ -56,10 +56,14 @@ def test_files_are_what_their_config_says(name):
 @pytest.mark.parametrize("photo", PHOTOS, ids=lambda p: p.stem)
 def test_strength_0_gives_the_picture_back(params, paint, photo):
   content = square(photo)
-  style = square(ARTWORKS[0])
-  found = paint(params, content, style, strength=0.0)
-  psnr = -10 * np.log10(np.mean((np.asarray(found) - content) ** 2))
-  assert psnr > 25
+  np.testing.assert_array_equal(paint(params, content, square(ARTWORKS[0]), strength=0.0), content)
+
+
+@pytest.mark.parametrize("photo", PHOTOS, ids=lambda p: p.stem)
+def test_the_autoencoder_gives_the_picture_back(params, photo):
+  content = square(photo)
+  found = jax.jit(transfer.reconstruct)(params, content)
+  assert -10 * np.log10(np.mean((np.asarray(found) - content) ** 2)) > 25
 
 
 @pytest.mark.parametrize("artwork", ARTWORKS, ids=lambda p: p.stem)
@@ -108,7 +112,7 @@ def test_no_strength_magnifies_rounding(params, paint, photo, artwork):
   """Where a layer all but dies at some strength, what is left of it is blown up to blotches."""
   content, style = square(photo), square(artwork)
   beside = content + 1e-6 * np.random.default_rng(0).choice([-1, 1], content.shape)
-  for strength in (0.5, 0.75, 0.9):
+  for strength in (1.0, 1.5):
     found, other = (paint(params, np.float32(x), style, strength=strength)
                     for x in (content, beside))
     assert np.abs(found - other).max() < 1e-4, strength

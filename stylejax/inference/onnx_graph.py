@@ -97,7 +97,7 @@ def stylize_graph(parts: Mapping[str, Any], config: ModelConfig) -> onnx.ModelPr
   levels = _content_levels(g, parts["content_encoder"], config)
   vector = _style_vector(g, parts["style_encoder"], config)
   strength = _Value(g, "strength")
-  moved = g("Max", strength * 0.1 + 0.9, strength)
+  moved = g("Max", strength, 1.0)
   picture = _painting(g, parts["generator"], config, levels, vector, moved)
   size = g("Shape", "content", start=1, end=3)
   painted = g("Slice", g("Transpose", picture, perm=[0, 2, 3, 1]), [0, 0], size, [1, 2])

@@ -162,7 +162,9 @@ class Tiled:
     vectors, strengths, shares = _paintings(codes, weights, strength, content.shape[:2])
     # What is worked on further is rounded at the end only.
     several = shares is not None or colours.colour
-    output = np.zeros(content.shape, np.float32 if several else content.dtype)
+    output = np.empty(content.shape, np.float32 if several else content.dtype)
+    if shares is not None:
+      output[...] = _unpainted(shares, content)
     for number, (vector, amount) in enumerate(zip(vectors, strengths)):
       for row, rows in tiles.generate_tiled(
           self._params, content, transfer.StyleCode((), vector), strength=amount,
@@ -196,11 +198,11 @@ class Shared:
     """[[H, W, 3]] float32; weights and strength as `stylejax.generate` takes them."""
     height, width = self._content.shape[:2]
     vectors, strengths, shares = _paintings(codes, weights, strength, (height, width))
-    output = np.zeros((height, width, 3), np.float32)
+    output = 0.0 if shares is None else _unpainted(shares, self._content)
     for number, (vector, amount) in enumerate(zip(vectors, strengths)):
       painted = np.asarray(_shared_on(self._mesh)(
         self._params, self._framed, self._inside, vector, amount))[:height, :width]
-      output += painted if shares is None else shares[number, ..., None] * painted
+      output = output + (painted if shares is None else shares[number, ..., None] * painted)
     if self._colours.colour:
       keep_colours(output, self._content, **self._colours.settings())
     return [output]
@@ -220,13 +222,26 @@ def _shared_on(mesh: jax.sharding.Mesh):
 def _paintings(codes: Sequence[transfer.StyleCode], weights: np.ndarray | None,
                strength: np.ndarray, size: tuple[int, int]
                ) -> tuple[list[np.ndarray], list[np.float32], np.ndarray | None]:
-  """What to paint one after the other: vectors, strengths and shares of `controls.paintings`."""
+  """What to paint one after the other: vectors, strengths, and how much of them a pixel shows.
+
+  As of `controls.paintings`, but without maps (shares None) with the strength itself, and with maps
+  what isn't of any painting is of the content, and paintings of which nothing is seen are left out.
+  """
   vectors = np.stack([np.asarray(code.vector) for code in (
     codes if weights is not None else codes[:1])])
-  vectors, strengths, shares = controls.paintings(
-    jnp.asarray(vectors), weights, strength, size, transfer.MAX_STRENGTH)
-  return ([vector[0] for vector in np.asarray(vectors)], list(np.float32(strengths).ravel()),
-          None if shares is None else np.asarray(shares))
+  strength = controls.amount(strength, "strength", transfer.MAX_STRENGTH, size)
+  vectors, strengths, shares = controls.paintings(jnp.asarray(vectors), weights, strength, size)
+  vectors = np.asarray(vectors)[:, 0]
+  if shares is None:
+    return list(vectors), list(np.float32(strength).ravel()), None
+  shares = np.asarray(shares * controls.painted_share(strength)[..., 0])
+  seen = shares.any((1, 2))
+  return list(vectors[seen]), list(np.float32(strengths).ravel()[seen]), shares[seen]
+
+
+def _unpainted(shares: np.ndarray, content: np.ndarray) -> np.ndarray:
+  """What pixels [H, W, 3] show of the content."""
+  return (1.0 - shares.sum(0))[..., None] * as_float(content)
 
 
 def _like(rows: np.ndarray, other: np.ndarray) -> np.ndarray:

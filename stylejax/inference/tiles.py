@@ -24,7 +24,6 @@ from stylejax import controls, transfer
 from stylejax.compiler import fast_jit
 from stylejax.data.pictures import as_float
 from stylejax.inference.maps import Behind, Map, Moments, Window, windows
-from stylejax.inference.pictures import as_bytes
 from stylejax.models import autoencoder, blocks, gan
 from stylejax.models.config import ModelConfig
 
@@ -112,9 +111,7 @@ def generate_tiled(
   padded = tuple(-(-side // config.stride) * config.stride for side in (height, width))
   side = max(1, math.isqrt(tile_pixels) // config.stride)
   all_stages = autoencoder.stages(config)
-  fades = strength < 1
-  made_as = jnp.float32 if fades else dtype
-  moved = np.float32(controls.moved(strength))
+  shown, strength = (None if strength >= 1 else np.float32(strength)), max(strength, 1.0)
   depth = {f"level{i}": i for i in range(len(config.content_widths))}
   for stage in all_stages:
     depth[stage.output] = depth[stage.inputs[0]] if stage.fine is None else depth[stage.fine]
@@ -178,8 +175,8 @@ def generate_tiled(
       styles = []
       for name in needed:
         gain, bias, grain = targets[name]
-        affine = blocks.modulation(*moments[name].mean_and_std(), gain, bias, moved)
-        styles.append((*affine, None if grain is None else moved * grain))
+        affine = blocks.modulation(*moments[name].mean_and_std(), gain, bias, strength)
+        styles.append((*affine, None if grain is None else strength * grain))
       if not final:
         keep(stage.output, config.content_widths[depth[stage.output]])
       coarse = maps[stage.inputs[0]].shape[:2]
@@ -192,11 +189,13 @@ def generate_tiled(
         parts = [maps[name][rows.read(factor), columns.read(factor)] if name in maps
                  else pixels(rows, columns, 2 * factor) for name, factor in zip(needed, factors)]
         corners = np.outer(factors, (rows.start, columns.start)).astype(np.int32)
-        *made, origin = _run_stage(
-          params, number, parts, [origins[name] for name in needed], styles, corners,
-          _edges(rows, columns, finer), origins.get(stage.output), made_as if final else None)
-        if not final:
-          settle([stage.output], [origin])
+        found = [origins[name] for name in needed]
+        if final:
+          own = None if shown is None else pixels(rows, columns, finer)
+          return _run_last(params, number, parts, found, styles, corners, own, shown, dtype), None
+        *made, origin = _run_stage(params, number, parts, found, styles, corners,
+                                   _edges(rows, columns, finer), origins[stage.output])
+        settle([stage.output], [origin])
         return made
 
       band = None
@@ -209,10 +208,7 @@ def generate_tiled(
           band[:, columns.right(finer)] = made
           if columns.last == coarse[1]:
             top, band = finer * rows.first, band[:height - finer * rows.first, :width]
-            if fades:
-              own = as_float(content[top:top + len(band)])
-              band = np.asarray(controls.faded(band, own, strength))
-            yield top, as_bytes(band) if dtype == np.uint8 else band
+            yield top, band
         else:
           writer.do(maps[stage.output].__setitem__,
                     (rows.right(finer), columns.right(finer)), made)
@@ -305,15 +301,29 @@ def _encode(params: transfer.Params, pixels: jax.Array, edges: jax.Array, origin
           for i, (level, origin) in enumerate(zip(levels, origins, strict=True))]
 
 
-@functools.partial(fast_jit, static_argnums=(1, 8))
+@functools.partial(fast_jit, static_argnums=1)
 def _run_stage(params: transfer.Params, number: int, maps, origins, styles, corners,
-               edges: jax.Array, origin: jax.Array | None, made_as: type | None):
-  """What `_kept` returns of a stage's output, from maps that are not modulated yet.
+               edges: jax.Array, origin: jax.Array):
+  """What `_kept` returns of a stage's output; arguments but origin as `_staged` takes them."""
+  return _kept(_staged(params, number, maps, origins, styles, corners), edges, origin)
+
+
+@functools.partial(fast_jit, static_argnums=(1, 8))
+def _run_last(params: transfer.Params, number: int, maps, origins, styles, corners,
+              own: jax.Array | None, strength: jax.Array | None, dtype: type):
+  """The picture [h, w, 3], faded to its own pixels if there are any, float32 or uint8."""
+  made = _staged(params, number, maps, origins, styles, corners)
+  if own is not None:
+    made = controls.faded(made, as_float(own), strength)
+  return jnp.round(255 * made).astype(dtype) if dtype == np.uint8 else made
+
+
+def _staged(params: transfer.Params, number: int, maps, origins, styles, corners) -> jax.Array:
+  """A stage's output [h, w, C], from maps that are not modulated yet.
 
   maps: as they are kept, from their origins; where that is None, the pixels of the finest one.
   styles: (scale, shift, amount of grain or None) of each map; corners: the whole's cell at its
-  first row and column; origin: of the output, None for the picture, which is made_as float32 or
-  uint8.
+  first row and column.
   """
   config = params.config
   styled = []
@@ -329,11 +339,8 @@ def _run_stage(params: transfer.Params, number: int, maps, origins, styles, corn
     *styled, fine = styled
   else:
     fine = None
-  made = autoencoder.Decoder(config).apply(
+  return autoencoder.Decoder(config).apply(
     {"params": params.generator["decoder"]}, number, styled, fine, method="stage")[0]
-  if origin is None:
-    return jnp.round(255 * made).astype(made_as) if made_as == np.uint8 else made, None, None
-  return _kept(made, edges, origin)
 
 
 def _kept(x: jax.Array, edges: jax.Array, origin: jax.Array | None):

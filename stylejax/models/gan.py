@@ -59,7 +59,10 @@ class Generator(nn.Module):
 
   def __call__(self, code: autoencoder.ContentCode, vector: jax.Array,
                strength: jax.Array | float = 1.0) -> jax.Array:
-    """Returns [B, H, W, 3] in [0, 1]; vector [B or 1, D], strength [B or 1, 1, 1, 1] or scalar."""
+    """Returns [B, H, W, 3] in [0, 1]; vector [B or 1, D], strength [B or 1, 1, 1, 1] or scalar.
+
+    Strength is how far moments are moved; 1 is as trained.
+    """
     moments = [blocks.channel_moments(level, edges=code.edges) for level in code.levels]
     known = {f"level{i}": pair for i, pair in enumerate(moments)}
     return self.decoder(code, [

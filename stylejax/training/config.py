@@ -225,9 +225,9 @@ class TransferConfig(TrainConfig):
   body_rate: float = 1.0
   """Step size of the content encoder and the decoder, as a share of that of the style's layers:
   below 1 where good weights are trained on, since those two are what small batches unsettle."""
-  between_share: float = 0.5
-  """Share of the pictures that are stylized as at strengths from 0 to 1, before they fade to the
-  photo; with 0 all are at strength 1, and lower ones are left to chance."""
+  between_share: float = 0.0
+  """Share of the pictures that are stylized with moments moved less far than at strength 1, evenly
+  from not at all on: for nets that are used so, which `generate` doesn't."""
   content_weight: float = 1.0
   """Weight of the content loss: instance-normalised features at relu4_1, half of it at relu3_1."""
   detail_weight: float = 0.0
@@ -247,7 +247,7 @@ class TransferConfig(TrainConfig):
   resnet_content_weight: float = 0.0
   """Weight of the content loss by that net, at the end of conv3_x, half of it at conv2_x."""
   identity_weight: float = 4.0
-  """Weight of the L1 to a picture regenerated in its own style, at a random strength in [0, 1]."""
+  """Weight of the L1 to a picture painted in its own style, moments moved 0 to 1 of the way."""
   calm_weight: float = 0.0
   """Weight of the share of broad edges that the photo doesn't have: clouds and halos on walls."""
   structure_weight: float = 0.0

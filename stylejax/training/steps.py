@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from stylejax import controls, transfer
+from stylejax import transfer
 from stylejax.losses import adversarial, bands, perceptual, reconstruction
 from stylejax.models import gan, resnet, vgg
 from stylejax.training.config import (
@@ -118,11 +118,10 @@ def make_gan_step(config: GanConfig) -> Step:
 def make_transfer_step(config: TransferConfig) -> Step:
   """The whole system: identity, content, style, total variation and the discriminator's judgement.
 
-  What is judged is what the nets paint, before strengths below 1 fade to the photo. The identity
-  term asks that a picture painted in its own style stays as it is, however far moments are moved:
-  not at all for two fifths of the examples, all the way for a fifth, uniformly between for the
-  rest. Pictures are stylized at strength 1, or for a share of them with moments moved as far as at
-  a lower one, and then held to moments as far between the photo's and the artwork's.
+  The identity term asks that a picture painted in its own style stays as it is, however far moments
+  are moved: not at all for two fifths of the examples, all the way for a fifth, uniformly between
+  for the rest. Pictures are stylized at strength 1, or for a share of them with moments moved less
+  far, and then held to moments as far between the photo's and the artwork's.
   Pictures are the top left quarters of the batch's photos and artworks in turn: the crops are
   random already, and a quarter of the pixels teaches as much at a quarter of the cost.
   """
@@ -154,8 +153,7 @@ def make_transfer_step(config: TransferConfig) -> Step:
       lambda k: jax.random.uniform(k, minval=-1.0, maxval=1.5))(_folded(keys, 0))
     own_amount = jnp.clip(own_amount, 0.0, 1.0)
     drawn = jax.vmap(jax.random.uniform)(_folded(keys, 3))
-    amount = jnp.where(drawn < config.between_share,
-                       controls.moved(drawn / max(config.between_share, 1e-9)), 1.0)
+    amount = jnp.where(drawn < config.between_share, drawn / max(config.between_share, 1e-9), 1.0)
     own = jnp.where((batch["index"] % 2 == 0)[:, None, None, None], content, style)
     own = own[:, :config.size // 2, :config.size // 2]
     look = jax.vmap(_look)(_folded(keys, 2))
@@ -167,8 +165,8 @@ def make_transfer_step(config: TransferConfig) -> Step:
 
     def loss_fn(trained):
       params = state.params.replace(**trained)
-      stylized = _painted(params, content, style, amount)
-      again = _painted(params, own, own, own_amount)
+      stylized = painted(params, content, style, amount)
+      again = painted(params, own, own, own_amount)
       found, found_resnet = features_to_descend(state.frozen, stylized, look)
       found_style = {layer: found[layer] for layer in STYLE_LAYERS}
       terms = {
@@ -252,9 +250,9 @@ def _seen(picture: jax.Array, near: jax.Array, place: jax.Array, *, side: int) -
     -place * (whole - window) * scale, "linear")  # antialiased
 
 
-def _painted(params: transfer.Params, content: jax.Array, style: jax.Array,
-             amount: jax.Array) -> jax.Array:
-  """What the nets make of [B, H, W, 3] with moments moved by amount [B]."""
+def painted(params: transfer.Params, content: jax.Array, style: jax.Array,
+            amount: jax.Array) -> jax.Array:
+  """What the nets make of [B, H, W, 3] with moments moved by amount [B], 1 as `generate` does."""
   return gan.Generator(params.config).apply(
     {"params": params.generator}, transfer.encode_content(params, content),
     transfer.encode_style(params, style).vector, amount[:, None, None, None])

@@ -28,10 +28,11 @@ def controls_of(kind, height, width):
   return {"one": (None, np.float32(0.8)),
           "mixture": (np.float32([0.3, 0.7]), np.float32(1)),
           "regions": (rng.random((2, height, width), np.float32), np.float32(1)),
-          "strengths": (None, rng.random((height, width), np.float32))}[kind]
+          "strengths": (None, 1.5 * rng.random((height, width), np.float32)),
+          "light": (None, rng.random((height, width), np.float32))}[kind]
 
 
-@pytest.mark.parametrize("kind", ["one", "mixture", "regions", "strengths"])
+@pytest.mark.parametrize("kind", ["one", "mixture", "regions", "strengths", "light"])
 @pytest.mark.parametrize("colours", [COLOURS, painters.Colours(0.7, moments=True)])
 def test_tiles_and_shared_rows_are_the_whole(tiny_params, codes, kind, colours, monkeypatch):
   monkeypatch.setattr("stylejax.inference.colours.PART_PIXELS", 1500)
