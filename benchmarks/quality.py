@@ -72,7 +72,7 @@ NOTE = (
   "outputs and of the style pictures, not comparable with published KID. Faults: pictures with a "
   "border, a grid, a blotch. Mean [95 % bootstrap interval over the pairs]."
 )
-# Close together where the curve is bent most.
+# Close together near 1, where the content distance must still rise.
 STRENGTHS = "0,0.25,0.5,0.75,0.9,0.95,1,1.25,1.5"
 SHEET_STRENGTHS = (0.5, 1.0, 1.5)
 EPILOG = """examples:
