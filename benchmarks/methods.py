@@ -123,7 +123,7 @@ def our_methods(
   return {
     f"ours, strength {strength:g}": Method(
       lambda pair, s=strength: paint(pair, read(pair.content), s),
-      lambda pair, s=strength: f"{version} {s} {STYLE_SIZE}{' faded' if s < 1 else ''}",
+      lambda pair, s=strength: f"{version} {s} {STYLE_SIZE}{' light' if s < 1 else ''}",
       strength=strength)
     for strength in strengths
   }

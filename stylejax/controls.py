@@ -141,16 +141,38 @@ def painted_share(strength: jax.Array) -> jax.Array:
 def faded(painted: jax.Array, content: jax.Array, strength: jax.Array) -> jax.Array:
   """At strengths below 1 a blend of a painting and its content, which is all there is at 0.
 
+  Mixed as light: as thin paint would be seen, and by a net dark paint over a bright thing differs
+  more from it the more there is of it, which isn't so of a blend of the numbers (docs/quality.md).
+
   Args:
-    painted: [B, H, W, 3], at strength 1.
-    content: [B or 1, H, W, 3].
+    painted: [B, H, W, 3] in [0, 1], at strength 1.
+    content: [B or 1, H, W, 3] in [0, 1].
     strength: from `amount`, or a scalar.
 
   Returns:
-    [B, H, W, 3].
+    [B, H, W, 3] in [0, 1].
+
+  Source: the transfer function of sRGB, IEC 61966-2-1.
   """
   share = painted_share(strength)
-  return share * painted + (1.0 - share) * content
+  mixed = _from_light(share * _to_light(painted) + (1.0 - share) * _to_light(content))
+  return jnp.minimum(mixed, 1.0)  # White may come back a rounding above.
+
+
+def _to_light(x: jax.Array) -> jax.Array:
+  """Numbers of sRGB → linear light."""
+  return jnp.where(x <= 0.04045, x / 12.92, _power((jnp.maximum(x, 0.04045) + 0.055) / 1.055, 2.4))
+
+
+def _from_light(y: jax.Array) -> jax.Array:
+  """The inverse of `_to_light`."""
+  curve = 1.055 * _power(jnp.maximum(y, 0.0031308), 1 / 2.4) - 0.055
+  return jnp.where(y <= 0.0031308, 12.92 * y, curve)
+
+
+def _power(x: jax.Array, exponent: float) -> jax.Array:
+  """x ** exponent of x > 0, in operations that XLA has as vectors on CPUs."""
+  return jnp.exp(exponent * jnp.log(x))
 
 
 def preserve_colour(stylized: jax.Array, content: jax.Array, colour: jax.Array | float = 1.0, *,

@@ -122,15 +122,25 @@ def test_moments_left_alone_are_the_autoencoder(tiny_params, pictures):
   assert np.abs(full - found).max() > 1e-2
 
 
-def test_strengths_below_1_fade_to_the_picture(tiny_params, pictures):
+def test_strengths_below_1_fade_to_the_picture_as_light(tiny_params, pictures):
   content, style = pictures[:1], pictures[2:3]
+  content[0, 0, :3] = [[0], [0.02], [1]]  # Black, the curve's straight part, white.
   code, vector = encode_content(tiny_params, content), encode_style(tiny_params, style).vector
   net = jax.jit(gan.Generator(tiny_params.config).apply)
   for strength, share in ((0.0, 0), (0.2, 0.28), (0.5, 0.625), (1.0, 1), (1.5, 1)):
     painted = net({"params": tiny_params.generator}, code, vector, max(strength, 1.0))
-    found = stylize(tiny_params, content, style, strength=strength)
-    np.testing.assert_allclose(found, share * painted + (1 - share) * content, atol=1e-6)
-  np.testing.assert_array_equal(stylize(tiny_params, content, style, strength=0.0), content)
+    found = np.float64(stylize(tiny_params, content, style, strength=strength))
+    assert 0 <= found.min() and found.max() <= 1
+    mixed = share * light(painted) + (1 - share) * light(content)
+    np.testing.assert_allclose(light(found), mixed, atol=2e-6)
+  np.testing.assert_allclose(
+    stylize(tiny_params, content, style, strength=0.0), content, atol=1e-6)
+
+
+def light(x):
+  """IEC 61966-2-1: sRGB's numbers to linear light."""
+  x = np.float64(x)
+  return np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
 
 
 def test_strength_is_traced_and_one_for_each_picture(tiny_params, pictures):

@@ -101,9 +101,7 @@ def stylize_graph(parts: Mapping[str, Any], config: ModelConfig) -> onnx.ModelPr
   picture = _painting(g, parts["generator"], config, levels, vector, moved)
   size = g("Shape", "content", start=1, end=3)
   painted = g("Slice", g("Transpose", picture, perm=[0, 2, 3, 1]), [0, 0], size, [1, 2])
-  strength = g("Min", strength, 1.0)
-  share = strength * 0.5 * (-strength + 3.0)
-  g("Add", share * painted, (-share + 1.0) * _Value(g, "content"), output="stylized")
+  _faded(painted, _Value(g, "content"), strength, output="stylized")
 
   def value(name, shape):
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
@@ -116,6 +114,21 @@ def stylize_graph(parts: Mapping[str, Any], config: ModelConfig) -> onnx.ModelPr
                             opset_imports=[helper.make_opsetid("", OPSET)])
   onnx.checker.check_model(model, full_check=True)
   return model
+
+
+def _faded(painted: _Value, content: _Value, strength: _Value, output: str) -> _Value:
+  """`controls.faded`."""
+  g, strength = painted.graph, painted.graph("Min", strength, 1.0)
+  share = strength * 0.5 * (-strength + 3.0)
+
+  def light(x):
+    curve = g("Pow", (x + 0.055) / 1.055, 2.4)
+    return g("Where", g("LessOrEqual", x, 0.04045), x / 12.92, curve)
+
+  mixed = share * light(painted) + (-share + 1.0) * light(content)
+  curve = g("Pow", mixed, 1 / 2.4) * 1.055 - 0.055
+  numbers = g("Where", g("LessOrEqual", mixed, 0.0031308), mixed * 12.92, curve)
+  return g("Min", numbers, 1.0, output=output)
 
 
 def _content_levels(g: _Graph, part: Mapping[str, Any], config: ModelConfig) -> list[_Value]:

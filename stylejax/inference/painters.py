@@ -17,7 +17,7 @@ from stylejax import controls, transfer
 from stylejax.compiler import fast_jit
 from stylejax.data.pictures import as_float
 from stylejax.inference import pictures, tiles
-from stylejax.inference.colours import keep_colours
+from stylejax.inference.parts import fade, keep_colours
 from stylejax.inference.styles import stack
 from stylejax.inference.traces import compiled_step
 from stylejax.models.edges import Edges
@@ -164,7 +164,7 @@ class Tiled:
     several = shares is not None or colours.colour
     output = np.empty(content.shape, np.float32 if several else content.dtype)
     if shares is not None:
-      output[...] = _unpainted(shares, content)
+      output[...] = 0
     for number, (vector, amount) in enumerate(zip(vectors, strengths)):
       for row, rows in tiles.generate_tiled(
           self._params, content, transfer.StyleCode((), vector), strength=amount,
@@ -174,6 +174,8 @@ class Tiled:
         if shares is not None:
           rows = output[place] + shares[number, place, :, None] * rows
         output[place] = rows
+    if shares is not None:
+      fade(output, content, strength)
     if colours.colour:
       keep_colours(output, content, **colours.settings())
     return [_like(output, content)]
@@ -198,11 +200,13 @@ class Shared:
     """[[H, W, 3]] float32; weights and strength as `stylejax.generate` takes them."""
     height, width = self._content.shape[:2]
     vectors, strengths, shares = _paintings(codes, weights, strength, (height, width))
-    output = 0.0 if shares is None else _unpainted(shares, self._content)
+    output = np.zeros(self._content.shape, np.float32)
     for number, (vector, amount) in enumerate(zip(vectors, strengths)):
       painted = np.asarray(_shared_on(self._mesh)(
         self._params, self._framed, self._inside, vector, amount))[:height, :width]
       output = output + (painted if shares is None else shares[number, ..., None] * painted)
+    if shares is not None:
+      fade(output, self._content, strength)
     if self._colours.colour:
       keep_colours(output, self._content, **self._colours.settings())
     return [output]
@@ -225,7 +229,7 @@ def _paintings(codes: Sequence[transfer.StyleCode], weights: np.ndarray | None,
   """What to paint one after the other: vectors, strengths, and how much of them a pixel shows.
 
   As of `controls.paintings`, but without maps (shares None) with the strength itself, and with maps
-  what isn't of any painting is of the content, and paintings of which nothing is seen are left out.
+  paintings of which nothing is seen are left out; what is missing below strength 1 is for `fade`.
   """
   vectors = np.stack([np.asarray(code.vector) for code in (
     codes if weights is not None else codes[:1])])
@@ -234,14 +238,9 @@ def _paintings(codes: Sequence[transfer.StyleCode], weights: np.ndarray | None,
   vectors = np.asarray(vectors)[:, 0]
   if shares is None:
     return list(vectors), list(np.float32(strength).ravel()), None
-  shares = np.asarray(shares * controls.painted_share(strength)[..., 0])
-  seen = shares.any((1, 2))
+  shares = np.asarray(shares)
+  seen = (shares * np.asarray(strength[..., 0] > 0)).any((1, 2))
   return list(vectors[seen]), list(np.float32(strengths).ravel()[seen]), shares[seen]
-
-
-def _unpainted(shares: np.ndarray, content: np.ndarray) -> np.ndarray:
-  """What pixels [H, W, 3] show of the content."""
-  return (1.0 - shares.sum(0))[..., None] * as_float(content)
 
 
 def _like(rows: np.ndarray, other: np.ndarray) -> np.ndarray:

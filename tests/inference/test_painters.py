@@ -35,7 +35,7 @@ def controls_of(kind, height, width):
 @pytest.mark.parametrize("kind", ["one", "mixture", "regions", "strengths", "light"])
 @pytest.mark.parametrize("colours", [COLOURS, painters.Colours(0.7, moments=True)])
 def test_tiles_and_shared_rows_are_the_whole(tiny_params, codes, kind, colours, monkeypatch):
-  monkeypatch.setattr("stylejax.inference.colours.PART_PIXELS", 1500)
+  monkeypatch.setattr("stylejax.inference.parts.PART_PIXELS", 1500)
   picture, asked = content(135, 53), controls_of(kind, 135, 53)
   whole, = painters.Whole(tiny_params, picture, colours).paint(codes, *asked)
   tiled, = painters.Tiled(tiny_params, picture, colours, 1500).paint(codes, *asked)
@@ -69,7 +69,7 @@ def test_a_seamless_picture_of_any_size_keeps_it(tiny_params, codes):
 
 
 def test_colours_are_kept_by_parts_as_by_the_whole(monkeypatch):
-  monkeypatch.setattr("stylejax.inference.colours.PART_PIXELS", 500)
+  monkeypatch.setattr("stylejax.inference.parts.PART_PIXELS", 500)
   rng = np.random.default_rng(0)
   painted, kept = rng.random((2, 60, 40, 3), np.float32) * np.linspace(0, 1, 60)[:, None, None]
   painted, kept = np.float32(painted), np.float32(kept)

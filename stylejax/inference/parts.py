@@ -1,4 +1,4 @@
-"""The content's colours for pictures larger than memory, part by part."""
+"""What is done to pixels after painting, for pictures larger than memory: part by part."""
 
 import jax
 import numpy as np
@@ -12,18 +12,31 @@ PART_PIXELS = 2_000_000
 """Pixels that are worked on at once, about."""
 
 
+def fade(painted: np.ndarray, content: np.ndarray, strength: np.ndarray) -> None:
+  """`controls.faded` in place.
+
+  Args:
+    painted: [H, W, 3] float32 in [0, 1].
+    content: [H, W, 3], float32 in [0, 1] or uint8.
+    strength: scalar or a map [H, W].
+  """
+  strength = np.asarray(strength, np.float32)
+  if strength.min() >= 1:
+    return
+  for place in _places(content):
+    amount = strength[place][None, ..., None] if strength.ndim else strength
+    painted[place] = _faded(painted[place][None], as_float(content[place])[None], amount)[0]
+
+
 def keep_colours(painted: np.ndarray, content: np.ndarray, *, colour: float,
                  mode: float | None) -> None:
-  """`stylejax.preserve_colour` in place, on so many rows at a time as PART_PIXELS allow.
+  """`stylejax.preserve_colour` in place.
 
   Args:
     painted, content: [H, W, 3], float32 in [0, 1] or uint8.
     colour, mode: as `preserve_colour` takes them.
   """
-  height, width = content.shape[:2]
-  step = max(1, PART_PIXELS // width)
-  places = [slice(row, min(row + step, height)) for row in range(0, height, step)]
-  moments = None
+  places, moments = _places(content), None
   if mode is not None:
     moments = tuple(_colour_moments(picture, places) for picture in (painted, content))
   for place in places:
@@ -31,6 +44,13 @@ def keep_colours(painted: np.ndarray, content: np.ndarray, *, colour: float,
                             colour, mode=mode, moments=moments)
     rows = np.asarray(rows)
     painted[place] = as_bytes(rows) if painted.dtype == np.uint8 else rows
+
+
+def _places(picture: np.ndarray) -> list[slice]:
+  """So many rows at a time as PART_PIXELS allow."""
+  height, width = picture.shape[:2]
+  step = max(1, PART_PIXELS // width)
+  return [slice(row, min(row + step, height)) for row in range(0, height, step)]
 
 
 def _colour_moments(picture: np.ndarray, places: list[slice]) -> tuple[np.ndarray, np.ndarray]:
@@ -46,5 +66,6 @@ def _colour_moments(picture: np.ndarray, places: list[slice]) -> tuple[np.ndarra
   return np.float32(mean)[None, None, None], np.float32(covariance)[None]
 
 
+_faded = fast_jit(controls.faded)
 _part_moments = fast_jit(controls.colour_moments)
 _preserve_colour = fast_jit(controls.preserve_colour)
