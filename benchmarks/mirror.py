@@ -51,16 +51,21 @@ def read_params(params: Params) -> dict[str, dict[str, torch.Tensor]]:
 
 def stylize(parts: Mapping[str, Weights], content: torch.Tensor, style: torch.Tensor,
             strength: torch.Tensor | float = 1.0) -> torch.Tensor:
-  """Steps 1 to 3; sides are multiples of 16, strength at most 1."""
+  """Steps 1 to 3; sides are multiples of 16, strength at most 1, below which it fades as light."""
   share = 0.5 * strength * (3 - strength)
   light = share * _light(paint(parts, content, style)) + (1 - share) * _light(content)
-  curve = 1.055 * light.clamp_min(0.0031308) ** (1 / 2.4) - 0.055
+  curve = 1.055 * _power(light.clamp_min(0.0031308), 1 / 2.4) - 0.055
   return torch.where(light <= 0.0031308, 12.92 * light, curve)
 
 
 def _light(x):
   """Linear light of sRGB's numbers."""
-  return torch.where(x <= 0.04045, x / 12.92, ((x.clamp_min(0.04045) + 0.055) / 1.055) ** 2.4)
+  return torch.where(x <= 0.04045, x / 12.92, _power((x.clamp_min(0.04045) + 0.055) / 1.055, 2.4))
+
+
+def _power(x, exponent):
+  """Faster than PyTorch's own, on CPUs."""
+  return torch.exp(exponent * torch.log(x))
 
 
 def paint(parts: Mapping[str, Weights], content: torch.Tensor, style: torch.Tensor,

@@ -76,7 +76,7 @@ def stylize_cases(torch, mirror, options: Options, size: int) -> list[timing.Cas
     cases.append(timing.Case(name, call, 1, about))
 
   def eager(content, style):
-    return mirror.stylize(parts, content, style)
+    return mirror.paint(parts, content, style)  # Strength 1: nothing fades.
 
   case("stylize: PyTorch", eager)
   if options.compile:

@@ -129,20 +129,12 @@ def uniform_paintings(vector: jax.Array, weights: jax.Array | None, strength: ja
           jnp.concatenate([parts * (1.0 - above), parts * above]))
 
 
-def painted_share(strength: jax.Array) -> jax.Array:
-  """How much of the painting a strength s shows: s(3 − s)/2 up to 1, then all of it.
-
-  By that the content distance grows nearly as s does (docs/quality.md).
-  """
-  strength = jnp.minimum(strength, 1.0)
-  return 0.5 * strength * (3.0 - strength)
-
-
 def faded(painted: jax.Array, content: jax.Array, strength: jax.Array) -> jax.Array:
-  """At strengths below 1 a blend of a painting and its content, which is all there is at 0.
+  """At strengths below 1 a blend of a painting and its content; at 0 the content, but for rounding.
 
-  Mixed as light: as thin paint would be seen, and by a net dark paint over a bright thing differs
-  more from it the more there is of it, which isn't so of a blend of the numbers (docs/quality.md).
+  A strength s up to 1 shows s(3 − s)/2 of the painting: the content distance then grows nearly as s
+  does. Mixed as light, as thin paint would be seen; by a blend of the numbers, dark paint covers
+  bright things so early that nets find less of a difference later (docs/quality.md).
 
   Args:
     painted: [B, H, W, 3] in [0, 1], at strength 1.
@@ -154,9 +146,10 @@ def faded(painted: jax.Array, content: jax.Array, strength: jax.Array) -> jax.Ar
 
   Source: the transfer function of sRGB, IEC 61966-2-1.
   """
-  share = painted_share(strength)
+  strength = jnp.minimum(strength, 1.0)
+  share = 0.5 * strength * (3.0 - strength)
   mixed = _from_light(share * _to_light(painted) + (1.0 - share) * _to_light(content))
-  return jnp.minimum(mixed, 1.0)  # White may come back a rounding above.
+  return jnp.minimum(mixed, 1.0)  # White may come back a rounding above; black doesn't, below.
 
 
 def _to_light(x: jax.Array) -> jax.Array:
@@ -166,6 +159,7 @@ def _to_light(x: jax.Array) -> jax.Array:
 
 def _from_light(y: jax.Array) -> jax.Array:
   """The inverse of `_to_light`."""
+  # The root's slope at 0 is infinite, and where it isn't taken it would be NaN times 0.
   curve = 1.055 * _power(jnp.maximum(y, 0.0031308), 1 / 2.4) - 0.055
   return jnp.where(y <= 0.0031308, 12.92 * y, curve)
 

@@ -37,6 +37,10 @@ encode_style, encode_content, reconstruct, generate, stylize, sample_style = map
   transfer.stylize, transfer.sample_style))
 
 
+# Pixels: black, on the straight part of sRGB's curve, white.
+EXTREMES = [[0], [0.02], [1]]
+
+
 @pytest.fixture
 def pictures(rng):
   return rng.random((8, SIDE, SIDE, 3), np.float32)
@@ -124,7 +128,7 @@ def test_moments_left_alone_are_the_autoencoder(tiny_params, pictures):
 
 def test_strengths_below_1_fade_to_the_picture_as_light(tiny_params, pictures):
   content, style = pictures[:1], pictures[2:3]
-  content[0, 0, :3] = [[0], [0.02], [1]]  # Black, the curve's straight part, white.
+  content[0, 0, :3] = EXTREMES
   code, vector = encode_content(tiny_params, content), encode_style(tiny_params, style).vector
   net = jax.jit(gan.Generator(tiny_params.config).apply)
   for strength, share in ((0.0, 0), (0.2, 0.28), (0.5, 0.625), (1.0, 1), (1.5, 1)):
@@ -156,10 +160,13 @@ def test_strength_is_traced_and_one_for_each_picture(tiny_params, pictures):
 
 
 @pytest.mark.parametrize("strength", [0.0, 0.5, 1.0, 1.5])
-def test_strength_has_a_gradient(tiny_params, pictures, strength):
-  slope = jax.jit(jax.grad(lambda s: transfer.stylize(
-    tiny_params, pictures[0], pictures[1], strength=s).std()))(strength)
+def test_strength_and_content_have_gradients(tiny_params, pictures, strength):
+  content = pictures[0]
+  content[0, :3] = EXTREMES
+  slope, slopes = jax.jit(jax.grad(lambda s, x: transfer.stylize(
+    tiny_params, x, pictures[1], strength=s).std(), (0, 1)))(strength, content)
   assert np.isfinite(slope) and slope != 0
+  assert np.isfinite(slopes).all() and np.abs(slopes).max() > 0
 
 
 @pytest.mark.parametrize("height, width, side", [(16, 16, 16), (17, 31, 21), (50, 33, 40)])

@@ -162,9 +162,7 @@ class Tiled:
     vectors, strengths, shares = _paintings(codes, weights, strength, content.shape[:2])
     # What is worked on further is rounded at the end only.
     several = shares is not None or colours.colour
-    output = np.empty(content.shape, np.float32 if several else content.dtype)
-    if shares is not None:
-      output[...] = 0
+    output = np.zeros(content.shape, np.float32 if several else content.dtype)
     for number, (vector, amount) in enumerate(zip(vectors, strengths)):
       for row, rows in tiles.generate_tiled(
           self._params, content, transfer.StyleCode((), vector), strength=amount,
@@ -204,7 +202,7 @@ class Shared:
     for number, (vector, amount) in enumerate(zip(vectors, strengths)):
       painted = np.asarray(_shared_on(self._mesh)(
         self._params, self._framed, self._inside, vector, amount))[:height, :width]
-      output = output + (painted if shares is None else shares[number, ..., None] * painted)
+      output += painted if shares is None else shares[number, ..., None] * painted
     if shares is not None:
       fade(output, self._content, strength)
     if self._colours.colour:
@@ -239,7 +237,7 @@ def _paintings(codes: Sequence[transfer.StyleCode], weights: np.ndarray | None,
   if shares is None:
     return list(vectors), list(np.float32(strength).ravel()), None
   shares = np.asarray(shares)
-  seen = (shares * np.asarray(strength[..., 0] > 0)).any((1, 2))
+  seen = ((shares > 0) & np.asarray(strength[..., 0] > 0)).any((1, 2))
   return list(vectors[seen]), list(np.float32(strengths).ravel()[seen]), shares[seen]
 
 

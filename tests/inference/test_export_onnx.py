@@ -35,7 +35,7 @@ def exported(tiny_params, tmp_path_factory):
 
 
 # Beyond 1, where gain and bias are bounded, and below, where the painting fades to the content.
-@pytest.mark.parametrize("strength", [1.7, 0.5])
+@pytest.mark.parametrize("strength", [1.7, 0.5, 0.0])
 def test_onnxruntime_alone_paints_the_same_at_another_size(
     strength, exported, tiny_params, rng, tmp_path):
   path, manifest = exported

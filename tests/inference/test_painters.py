@@ -25,14 +25,23 @@ def content(height, width, seed=2):
 
 def controls_of(kind, height, width):
   rng = np.random.default_rng(3)
+  regions = rng.random((2, height, width), np.float32)
+  strengths = 1.5 * rng.random((height, width), np.float32)
+  strengths[:height // 4] = 0
   return {"one": (None, np.float32(0.8)),
+          "none": (None, np.float32(0)),
           "mixture": (np.float32([0.3, 0.7]), np.float32(1)),
-          "regions": (rng.random((2, height, width), np.float32), np.float32(1)),
-          "strengths": (None, 1.5 * rng.random((height, width), np.float32)),
-          "light": (None, rng.random((height, width), np.float32))}[kind]
+          "regions": (regions, np.float32(1)),
+          "faint regions": (regions, np.float32(0.4)),
+          "strengths": (None, strengths),
+          "light": (None, strengths / 1.5),
+          "regions and strengths": (regions, strengths),
+          "nothing": (regions, 0 * strengths)}[kind]
 
 
-@pytest.mark.parametrize("kind", ["one", "mixture", "regions", "strengths", "light"])
+@pytest.mark.parametrize("kind", [
+  "one", "none", "mixture", "regions", "faint regions", "strengths", "light",
+  "regions and strengths", "nothing"])
 @pytest.mark.parametrize("colours", [COLOURS, painters.Colours(0.7, moments=True)])
 def test_tiles_and_shared_rows_are_the_whole(tiny_params, codes, kind, colours, monkeypatch):
   monkeypatch.setattr("stylejax.inference.parts.PART_PIXELS", 1500)
@@ -45,6 +54,10 @@ def test_tiles_and_shared_rows_are_the_whole(tiny_params, codes, kind, colours, 
   assert np.abs(tiled - 255 * whole).max() <= 0.5 + 255 * 5e-4
   # Spreads of colours are matched through sums of 7,155 pixels.
   np.testing.assert_allclose(shared, whole, atol=1e-4)
+  if colours == COLOURS:  # Where nothing is painted, the picture's own bytes.
+    bare = np.broadcast_to(asked[1] == 0, (135, 53))
+    np.testing.assert_array_equal(tiled[bare], picture[bare])
+    np.testing.assert_array_equal(pictures.as_bytes(shared)[bare], picture[bare])
 
 
 @pytest.mark.parametrize("count, devices", [(1, 1), (3, 4)])
@@ -52,7 +65,7 @@ def test_tiles_and_shared_rows_are_the_whole(tiny_params, codes, kind, colours, 
 def test_a_frame_is_never_seen(tiny_params, codes, colours, count, devices):
   several = [content(height, width, seed) for seed, (height, width) in enumerate(
     ((44, 60), (61, 33), (64, 64)))][:count]
-  for kind in ("one", "mixture"):
+  for kind in ("one", "none", "mixture"):
     asked = controls_of(kind, 0, 0)
     framed = painters.Framed(tiny_params, several, (64, 64), colours, devices).paint(
       codes, *asked)
@@ -60,6 +73,8 @@ def test_a_frame_is_never_seen(tiny_params, codes, colours, count, devices):
     for picture, found in zip(several, framed, strict=True):
       whole, = painters.Whole(tiny_params, picture, colours).paint(codes, *asked)
       assert np.abs(found - 255 * whole).max() <= 0.51
+      if kind == "none" and colours == COLOURS:
+        np.testing.assert_array_equal(found, picture)
 
 
 def test_a_seamless_picture_of_any_size_keeps_it(tiny_params, codes):
