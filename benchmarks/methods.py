@@ -28,6 +28,7 @@ from stylejax.metrics.style import resize_area
 IDENTITY = "identity copy"
 STYLE_ITSELF = "style picture itself"
 STYLE_WEIGHT = 4.0  # of the optimised pixels
+STRENGTH_RULE = "light, grain"  # Another text when a strength other than 1 means something else.
 Painter = Callable[[Pair], np.ndarray]
 # (pair, content [H, W, 3], strength) → [H, W, 3].
 OurPainter = Callable[[Pair, np.ndarray, float], np.ndarray]
@@ -123,7 +124,7 @@ def our_methods(
   return {
     f"ours, strength {strength:g}": Method(
       lambda pair, s=strength: paint(pair, read(pair.content), s),
-      lambda pair, s=strength: f"{version} {s} {STYLE_SIZE}{' light' if s < 1 else ''}",
+      lambda pair, s=strength: f"{version} {s} {STYLE_SIZE} {STRENGTH_RULE}",
       strength=strength)
     for strength in strengths
   }

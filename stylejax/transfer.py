@@ -163,8 +163,8 @@ def generate(params: Params, content_code: ContentCode, style_code: StyleCode, *
       style, give B pictures. With weights: of S styles, which are mixed.
     strength: 0 gives the content's picture back, 1 is as trained, up to 2 goes beyond: scalar, [B]
       or a map [H, W]. Below 1 the painting fades to the picture, pixel by pixel, in linear light
-      (`stylejax.controls.faded`). Above, the channel moments of every layer move further than from
-      the content's own to the style's.
+      (`stylejax.controls.faded`). Above, colours stay and there is more of the style's grain, up
+      to twice as much.
     weights: how much of each style: [S] for the whole picture, or maps [S, H, W], which paint by
       regions. At least 0, and divided by their sum over S; where that is 0, styles have equal
       parts (set the strength to 0 there to keep the content). None: nothing is mixed.

@@ -244,10 +244,7 @@ def _modulated(x: _Value, target: _Value, strength: _Value, grained: bool) -> _V
   parts = g("Reshape", target, [0, 2 + grained, -1, 1, 1])
   gain, bias, *grain = (g("Gather", parts, part, axis=1) for part in range(2 + grained))
   mean, std = _moments(x)
-  beyond, strength = g("Relu", strength - 1.0), g("Min", strength, 1.0)
-  reach = g("Abs", gain)
-  bias = bias + beyond * g("Max", g("Min", bias - mean, reach), -reach)
-  gain = gain * g("Pow", g("Clip", reach / std, 0.5, 2.0), beyond)
+  strength = g("Min", strength, 1.0)
   scale = strength * (gain / std - 1.0) + 1.0
   shift = strength * (bias - mean * gain / std)
   moved = x * scale + shift

@@ -74,7 +74,8 @@ class Options:
     "or not at all without --style. A mask has the content's size. Several may be given.",
     "MASK=STYLE [...]", "(default: none)")] = ()
   strength: Annotated[float, option(
-    "How far to go: 0 is the content itself, 1 as trained, 2 the most.", "NUMBER")] = 1.0
+    "How far to go: 0 is the content itself, 1 as trained; up to 2 the paint gets rougher.",
+    "NUMBER")] = 1.0
   strength_map: Annotated[str | None, option(
     "A picture of the content's size: --strength where it is white, less where it is darker, none "
     "where it is black.", "PATH", "(default: none)")] = None

@@ -122,9 +122,8 @@ def modulation(mean: jax.Array, std: jax.Array, gain: jax.Array, bias: jax.Array
   """The affine map of each channel that moves its moments from (mean, std) towards (bias, gain).
 
   y = (x − mean)/std · (std + s·(gain − std)) + mean + s·(bias − mean). Strength s = 0 leaves x
-  as it is, s = 1 is adaptive instance normalisation. Beyond 1 the targets move on in the same
-  direction, gain by a factor of at most 2 and bias by at most one gain for each unit of s: bounded,
-  since a straight line would turn a gain negative where features and style differ much.
+  as it is, s = 1 and beyond is adaptive instance normalisation: moments past the style's are
+  another style's, paler or in other colours.
 
   Args:
     mean, std: [B, 1, 1, C], the features' own, as `channel_moments` gives them.
@@ -138,10 +137,7 @@ def modulation(mean: jax.Array, std: jax.Array, gain: jax.Array, bias: jax.Array
   Departs from AdaIN as published in blending each layer's moments instead of one layer's output.
   Source: Huang & Belongie 2017, arXiv:1703.06868, section 5 (equations 8 and 14).
   """
-  beyond, strength = jnp.maximum(strength - 1.0, 0.0), jnp.minimum(strength, 1.0)
-  reach = jnp.abs(gain)
-  bias = bias + beyond * jnp.clip(bias - mean, -reach, reach)
-  gain = gain * jnp.clip(reach / std, 0.5, 2.0) ** beyond
+  strength = jnp.minimum(strength, 1.0)
   scale = 1.0 + strength * (gain / std - 1.0)
   shift = strength * (bias - mean * gain / std)
   return scale, shift
@@ -174,7 +170,8 @@ def modulate(features: jax.Array, gain: jax.Array, bias: jax.Array, strength: ja
   Args:
     features: [B, H, W, C]; the others as `modulation` takes them.
     edges: which pixels are the picture's; None: all.
-    grain: how much of the canvas's pattern is added at strength 1, like bias; None: nothing.
+    grain: how much of the canvas's pattern is added at strength 1, and twice as much at 2; None:
+      nothing.
     moments: the features' (mean, std), if not their own.
 
   Returns:

@@ -34,7 +34,7 @@ def exported(tiny_params, tmp_path_factory):
   return path, exporting.export(tiny_params, path, sizes=((24, 17),))
 
 
-# Beyond 1, where gain and bias are bounded, and below, where the painting fades to the content.
+# Beyond 1, where only grain grows, and below, where the painting fades to the content.
 @pytest.mark.parametrize("strength", [1.7, 0.5, 0.0])
 def test_onnxruntime_alone_paints_the_same_at_another_size(
     strength, exported, tiny_params, rng, tmp_path):
