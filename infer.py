@@ -75,7 +75,7 @@ def stylize(options: Options) -> int:
 def _summarize(report) -> int:
   """Prints what all processes did, once, and returns the exit status of each."""
   from stylejax import distributed
-  from stylejax.inference.files import printable
+  from stylejax.runtime.files import printable
 
   done = (0, 0, 1) if report is None else (len(report.written), len(report.skipped), 0)
   written, skipped, failed = distributed.total(done)

@@ -16,7 +16,8 @@ from typing import Literal
 import jax
 
 from benchmarks import timing, train
-from stylejax.training import checkpoint, config as configs
+from stylejax.training import checkpoint
+from stylejax.training import config as configs
 
 
 @dataclasses.dataclass(frozen=True)

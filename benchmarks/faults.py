@@ -25,7 +25,8 @@ import jax
 import numpy as np
 
 from benchmarks import timing
-from stylejax.training import checkpoint, config as configs
+from stylejax.training import checkpoint
+from stylejax.training import config as configs
 from stylejax.training.state import init_state
 
 ROOT = Path(__file__).parent.parent

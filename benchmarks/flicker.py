@@ -13,9 +13,9 @@ import numpy as np
 from benchmarks import timing
 from stylejax import sequence, transfer
 from stylejax.compiler import fast_jit
-from stylejax.data.pictures import read_picture
 from stylejax.errors import InputError
-from stylejax.inference import pictures
+from stylejax.images import encode
+from stylejax.images.decode import read_picture
 from stylejax.inference.weights import load_pretrained
 
 SAMPLES = Path(__file__).parent.parent / "stylejax" / "assets" / "samples"
@@ -67,7 +67,7 @@ def pan(frames: int, size: int, speed: int) -> list[np.ndarray]:
 @functools.cache
 def _photo(name: str, size: int) -> np.ndarray:
   picture = read_picture(SAMPLES / "content" / name)
-  return pictures.resize(picture, *pictures.fit_shorter_side(*picture.rgb.shape[:2], size)).rgb
+  return encode.resize(picture, *encode.fit_shorter_side(*picture.rgb.shape[:2], size)).rgb
 
 
 def paint(params: transfer.Params, frames: list[np.ndarray], style_code, memory: float):
@@ -91,7 +91,7 @@ def measure(options: Options) -> dict[str, dict[str, float]]:
   params = load_pretrained(options.weights)
   painting = read_picture(SAMPLES / "style" / "great_wave.jpg")
   side = min(256, options.size)
-  style_code = _jit(transfer.encode_style)(params, pictures.style_pixels(painting, side))
+  style_code = _jit(transfer.encode_style)(params, encode.style_pixels(painting, side))
   sequences = {"still, with noise": static_noise(options.frames, options.size),
                "pan": pan(options.frames, options.size, options.speed)}
   found = {}
@@ -103,7 +103,7 @@ def measure(options: Options) -> dict[str, dict[str, float]]:
     if options.pictures:
       for way, painted in (("content", frames), ("alone", alone), ("sequence", steadied)):
         strip = np.concatenate([np.asarray(frame) for frame in painted[-3:]], 1)
-        pictures.write_picture(options.pictures / f"{name.split(',')[0]}_{way}.png", strip)
+        encode.write_picture(options.pictures / f"{name.split(',')[0]}_{way}.png", strip)
   return found
 
 

@@ -22,11 +22,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import timing, train
-from stylejax.data.pictures import decode_image
 from stylejax.data.pipeline import MIN_SIDE_PER_SIZE, THREADS, make_batches
 from stylejax.data.sources import open_pictures, require_readable
 from stylejax.data.transforms import random_resized_crop
 from stylejax.errors import InputError
+from stylejax.images.decode import decode_image
 from stylejax.models.config import PRESETS
 
 ROOT = Path(__file__).parent.parent

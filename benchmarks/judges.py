@@ -20,16 +20,19 @@ from PIL import Image
 from benchmarks import efficientnet
 from benchmarks.methods import IDENTITY, STYLE_ITSELF, Method
 from benchmarks.pairs import Pair, eight_bits, read, sha256
-from stylejax.data.pictures import Picture
-from stylejax.inference.files import replacing
-from stylejax.inference.pictures import resize
-from stylejax.metrics.content import (
-  LPIPS_LAYERS, feature_distance, lpips_from_features, psnr, ssim)
+from stylejax.images.decode import Picture
+from stylejax.images.encode import resize
+from stylejax.metrics.content import LPIPS_LAYERS, feature_distance, lpips_from_features, psnr, ssim
 from stylejax.metrics.faults import find_faults
 from stylejax.metrics.samples import kernel_distance, kernel_terms
 from stylejax.metrics.style import (
-  gram_distance_from_features, moment_distance_from_features, resize_area, sliced_color_distance)
+  gram_distance_from_features,
+  moment_distance_from_features,
+  resize_area,
+  sliced_color_distance,
+)
 from stylejax.models.vgg import STYLE_LAYERS, vgg16_features
+from stylejax.runtime.files import replacing
 
 FAULTS = ("border", "grid", "blotch")
 SIDE = 256

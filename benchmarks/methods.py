@@ -19,10 +19,10 @@ from PIL import Image, ImageDraw, ImageFont
 from benchmarks.pairs import Pair, eight_bits, read, sha256
 from stylejax import transfer
 from stylejax.compiler import fast_jit
-from stylejax.data.pictures import Picture, read_picture
 from stylejax.errors import InputError
+from stylejax.images.decode import Picture, read_picture
+from stylejax.images.encode import STYLE_SIZE, fit_shorter_side, resize, style_pixels
 from stylejax.inference.optimise import optimize_image
-from stylejax.inference.pictures import STYLE_SIZE, fit_shorter_side, resize, style_pixels
 from stylejax.metrics.style import resize_area
 
 IDENTITY = "identity copy"

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from stylejax.data.pictures import read_picture
 from stylejax.errors import InputError
-from stylejax.inference.pictures import on_white
+from stylejax.images.decode import read_picture
+from stylejax.images.encode import on_white
 
 EXPECTED = "expected name,content,style or name,content,style,sha256,sha256"
 

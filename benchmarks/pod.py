@@ -30,7 +30,8 @@ import jax.numpy as jnp
 from benchmarks import chips, hlo, timing
 from stylejax.data.perceptual import load_vgg
 from stylejax.errors import InputError
-from stylejax.training import config as configs, parallel, steps
+from stylejax.training import config as configs
+from stylejax.training import parallel, steps
 from stylejax.training.state import init_state
 
 PER_CHIP = 8

@@ -48,9 +48,9 @@ from benchmarks.pairs import Pair, eight_bits, read, read_pairs, sha256
 from stylejax.data.perceptual import load_lpips_heads, load_vgg
 from stylejax.errors import InputError
 from stylejax.inference.compilation import enable_cache
-from stylejax.inference.files import check_writable, printable, replacing
 from stylejax.inference.weights import load_pretrained
 from stylejax.metrics.faults import MIN_SIDE, find_faults
+from stylejax.runtime.files import check_writable, printable, replacing
 from stylejax.transfer import MAX_STRENGTH
 
 # Key in the results and heading in the table.

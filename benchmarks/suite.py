@@ -14,7 +14,6 @@ from pathlib import Path
 
 from benchmarks import timing
 
-
 CASES = {
   "encode": ["--sizes", "128", "256", "512", "--batch", "4"],
   "generate": ["--sizes", "256", "512", "1024"],

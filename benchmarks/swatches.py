@@ -13,10 +13,10 @@ from benchmarks.methods import square
 from stylejax import transfer
 from stylejax.compiler import fast_jit
 from stylejax.data.perceptual import load_lpips_heads, load_vgg
-from stylejax.data.pictures import read_picture
 from stylejax.data.sources import find_pictures
 from stylejax.errors import InputError
-from stylejax.inference import pictures
+from stylejax.images import encode
+from stylejax.images.decode import read_picture
 from stylejax.metrics.content import LPIPS_LAYERS, lpips_from_features
 from stylejax.models.vgg import vgg16_features
 
@@ -91,7 +91,7 @@ def main(options: Options) -> None:
   real = real_crops(options.style_dir, options.count, options.seed)
   found = [float(mean_distance(*frozen, batch)) for batch in (painted, real)]
   if options.sheet:
-    pictures.write_picture(options.sheet, sheet(painted))
+    encode.write_picture(options.sheet, sheet(painted))
   timing.report("swatches", options, {
     "swatches": found[0], "artworks": found[1], "ratio": found[0] / found[1]}, show=show)
 

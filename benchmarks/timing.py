@@ -28,7 +28,7 @@ import tyro
 from benchmarks.chips import PEAK_FLOPS
 from stylejax.compiler import compiler_options, reuse_memory
 from stylejax.errors import InputError
-from stylejax.inference.files import check_writable, printable, replacing
+from stylejax.runtime.files import check_writable, printable, replacing
 from stylejax.transfer import MIN_SIDE
 
 # Side of the matrix product and bytes of the copy; an accelerator needs more to show its rate.

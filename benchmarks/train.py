@@ -18,11 +18,12 @@ import numpy as np
 from benchmarks import timing
 from stylejax import transfer
 from stylejax.data.perceptual import load_vgg
-from stylejax.losses import adversarial, perceptual, reconstruction
 from stylejax.errors import InputError
+from stylejax.losses import adversarial, perceptual, reconstruction
 from stylejax.models import vgg
 from stylejax.models.config import ModelConfig
-from stylejax.training import config as configs, parallel, steps
+from stylejax.training import config as configs
+from stylejax.training import parallel, steps
 from stylejax.training.state import TRAINED, init_state, select
 
 

@@ -26,7 +26,6 @@ import numpy as np  # noqa: E402
 
 from stylejax import PRESETS, transfer  # noqa: E402
 
-
 # What takes longest comes first, so that the workers finish together: one of them begins here, the
 # others in the middle of the rest. One after the other, since they share their programs.
 LONGEST = ("training/", "inference/test_painters", "examples/", "inference/test_tiles")

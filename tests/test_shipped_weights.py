@@ -9,9 +9,9 @@ import pytest
 import stylejax
 from stylejax import transfer
 from stylejax.data.perceptual import load_vgg
-from stylejax.data.pictures import read_picture
+from stylejax.images.decode import read_picture
+from stylejax.images.encode import as_bytes
 from stylejax.inference import weights
-from stylejax.inference.pictures import as_bytes
 from stylejax.metrics.style import moment_distance
 
 ASSETS = Path(stylejax.__file__).parent / "assets"

@@ -12,8 +12,8 @@ from draw_sheet import SAMPLES, square
 from PIL import Image, ImageDraw, ImageFont
 
 import stylejax
+from stylejax.images.encode import STYLE_SIZE
 from stylejax.inference.compilation import enable_cache
-from stylejax.inference.pictures import STYLE_SIZE
 
 HARD = Path(__file__).parent.parent / "docs" / "hard"
 WAVE, IRISES, ADELE = (

@@ -11,10 +11,10 @@ import tyro
 from PIL import Image, ImageOps
 
 import stylejax
-from stylejax.data.pictures import decode_image
 from stylejax.data.sources import find_pictures
+from stylejax.images.decode import decode_image
+from stylejax.images.encode import STYLE_SIZE
 from stylejax.inference.compilation import enable_cache
-from stylejax.inference.pictures import STYLE_SIZE
 
 SAMPLES = Path(stylejax.__file__).parent / "assets" / "samples"
 

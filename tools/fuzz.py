@@ -23,8 +23,8 @@ with atheris.instrument_imports(include=["PIL", "stylejax"]):
   from PIL import Image
 
   import stylejax
-  from stylejax.data.pictures import read_frames, read_picture
   from stylejax.errors import InputError
+  from stylejax.images.decode import read_frames, read_picture
   from stylejax.inference.weights import load_weights
 
 MAX_PIXELS = 250_000

@@ -21,10 +21,10 @@ import rich.console
 import rich.progress
 from PIL import Image
 
-from stylejax.data.pictures import decode_image, picture_size
 from stylejax.data.shards import INDEX_SUFFIX, scan_tar, tar_index
 from stylejax.data.sources import find_pictures
 from stylejax.errors import InputError
+from stylejax.images.decode import decode_image, picture_size
 
 _JPEG_QUALITY = 95
 _REDUCING_GAP = 3.0

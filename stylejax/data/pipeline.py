@@ -17,10 +17,10 @@ import grain
 import numpy as np
 from absl import flags
 
-from stylejax.data.pictures import Record
 from stylejax.data.sources import Example, PictureSource, Skipped
 from stylejax.data.transforms import random_flip, random_resized_crop
 from stylejax.errors import InputError
+from stylejax.images.decode import Record
 
 Batch = dict[str, np.ndarray]
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from stylejax.data.pictures import Record, decode_image
 from stylejax.data.shards import SHARD_SUFFIXES, TRAINING_SUFFIXES, find_shards, open_shards
 from stylejax.errors import InputError
+from stylejax.images.decode import Record, decode_image
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,9 +16,10 @@ import jax
 import numpy as np
 
 from stylejax import transfer
-from stylejax.data.pictures import Picture, picture_size
 from stylejax.errors import InputError
-from stylejax.inference import buckets, painters, pictures, tiles
+from stylejax.images import encode
+from stylejax.images.decode import Picture, picture_size
+from stylejax.inference import buckets, painters, tiles
 from stylejax.inference.codes import Codes, style_scale
 from stylejax.inference.looks import Controls, plan_looks, plan_regions
 from stylejax.inference.plan import Job, check_number, plan_outputs
@@ -123,7 +124,7 @@ def stylize_files(
   started = time.perf_counter()
   check_number("--strength", strength, 0, transfer.MAX_STRENGTH, whole=False)
   check_number("--preserve-colour", preserve_colour, 0, 1, whole=False)
-  check_number("--size", size, pictures.MIN_SIDE, MAX_SIZE)
+  check_number("--size", size, encode.MIN_SIDE, MAX_SIZE)
   check_number("--tile", tile, 0.01, 1_000, whole=False)
   if seamless not in (None, "x", "y", "xy"):
     raise InputError(f"--seamless: found {seamless}, expected x, y or xy")
@@ -133,7 +134,7 @@ def stylize_files(
   check_number("--interpolate", interpolate, 2, MAX_FRAMES)
   check_number("--quality", quality, 1, 100)
   style_size = style_scale(stroke, style_size)
-  contents = pictures.find_pictures(content, "--content")
+  contents = encode.find_pictures(content, "--content")
   regions = plan_regions(mask)
   looks = plan_looks(style, seed=seed, regions=regions, frames=interpolate)
   if not contents:
@@ -141,7 +142,7 @@ def stylize_files(
   sources = [source for look in looks for source in look.sources]
   sources += [region.source for region in regions]
   maps = [region.mask for region in regions]
-  maps += [] if strength_map is None else pictures.find_pictures([strength_map], "--strength-map")
+  maps += [] if strength_map is None else encode.find_pictures([strength_map], "--strength-map")
   jobs = plan_outputs(
       contents, [look.name for look in looks], output, extension=extension,
       inputs=[*contents, *maps, *(source.path for source in sources if source.path)],
@@ -231,7 +232,7 @@ def _groups(jobs: Sequence[Job], size: int | None, config: ModelConfig) -> list[
     for job in jobs:
       with contextlib.suppress(InputError):  # told when the picture itself is read
         side = picture_size(job.content)[::-1]
-        side = side if size is None else pictures.fit_shorter_side(*side, int(size))
+        side = side if size is None else encode.fit_shorter_side(*side, int(size))
         if tiles.fits(side, config) and min(side) >= transfer.MIN_SIDE:
           sizes[job] = side
   frames = buckets.plan(sizes.values(), stride=config.stride)
@@ -268,14 +269,14 @@ def _read_ahead(
 
   def read(job: Job) -> Picture | InputError:
     try:
-      picture = pictures.read(job.content, compact=True)
+      picture = encode.read(job.content, compact=True)
       height, width = picture.rgb.shape[:2]
       controls.check_size(job.content, height, width)
       if size is not None:
-        height, width = pictures.fit_shorter_side(height, width, int(size))
+        height, width = encode.fit_shorter_side(height, width, int(size))
       for path in job.outputs:
-        pictures.check_output_size(path, height, width, frames)
-      return pictures.resize(picture, height, width)
+        encode.check_output_size(path, height, width, frames)
+      return encode.resize(picture, height, width)
     except InputError as error:
       return error
 
@@ -303,7 +304,7 @@ class _Writer:
             quality: int) -> None:
     self._finish()
     self._pending = self._pool.submit(
-        pictures.write_frames, path, frames, alpha, quality=int(quality))
+        encode.write_frames, path, frames, alpha, quality=int(quality))
     self._path = path
 
   def _finish(self) -> None:

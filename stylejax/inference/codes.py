@@ -8,7 +8,8 @@ import jax
 from stylejax import transfer
 from stylejax.controls import MAX_STROKE, MIN_STROKE
 from stylejax.errors import InputError
-from stylejax.inference import pictures, styles
+from stylejax.images import encode
+from stylejax.inference import styles
 from stylejax.inference.looks import Source
 from stylejax.inference.plan import check_number
 from stylejax.inference.traces import compiled_step
@@ -23,13 +24,13 @@ def style_scale(stroke: float | None, style_size: int | None) -> int:
   Raises:
     InputError: both are given, or one is out of range.
   """
-  check_number("--style-size", style_size, pictures.MIN_SIDE, MAX_STYLE_SIZE)
+  check_number("--style-size", style_size, encode.MIN_SIDE, MAX_STYLE_SIZE)
   check_number("--stroke", stroke, MIN_STROKE, MAX_STROKE, whole=False)
   if stroke is not None and style_size is not None:
     raise InputError("--stroke: found beside --style-size, expected one of them")
   if stroke is not None:
-    return round(pictures.STYLE_SIZE * stroke)
-  return int(style_size or pictures.STYLE_SIZE)
+    return round(encode.STYLE_SIZE * stroke)
+  return int(style_size or encode.STYLE_SIZE)
 
 
 class Codes:
@@ -54,7 +55,7 @@ class Codes:
 
   def _read(self, source: Source) -> transfer.StyleCode:
     if source.path is not None:
-      pixels = pictures.style_pixels(pictures.read(source.path), self._style_size)
+      pixels = encode.style_pixels(encode.read(source.path), self._style_size)
       return compiled_step(transfer.encode_style)(self._params, pixels)
     if source.seed is not None:
       return compiled_step(transfer.sample_style)(self._params, jax.random.key(source.seed))

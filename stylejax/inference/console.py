@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from stylejax.errors import InputError
-from stylejax.inference.files import printable
+from stylejax.runtime.files import printable
 
 
 def exit_status(work: Callable[[], int]) -> int:

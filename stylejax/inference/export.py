@@ -22,10 +22,10 @@ import numpy as np
 
 from stylejax import transfer
 from stylejax.compiler import fast_jit
-from stylejax.data.pictures import read_picture
 from stylejax.errors import InputError
-from stylejax.inference import pictures
-from stylejax.inference.files import check_writable, replacing
+from stylejax.images import encode
+from stylejax.images.decode import read_picture
+from stylejax.runtime.files import check_writable, replacing
 
 FORMAT = 1
 """Version of the file's layout."""
@@ -237,9 +237,9 @@ def differences(
     "content/cat.jpg", "style/great_wave.jpg"))
   found = {}
   for count, (height, width) in enumerate(sizes, 1):
-    picture = pictures.resize(photo, height, width).rgb
+    picture = encode.resize(photo, height, width).rgb
     content = np.stack([np.roll(picture, 7 * shift, 1) for shift in range(count)])
-    style = pictures.resize(painting, height + 3, width + 5).rgb
+    style = encode.resize(painting, height + 3, width + 5).rgb
     results = [np.asarray(call(content, style, np.array(0.9, np.float32)))
                for call in (exported, lambda c, s, a: ours(params, c, s, strength=a))]
     name = f"{count}×{height}×{width}"

@@ -38,8 +38,8 @@ def main(arguments: Sequence[str]) -> int:
   from stylejax.inference.compilation import enable_cache
   from stylejax.inference.console import exit_status
   from stylejax.inference.export import export
-  from stylejax.inference.files import printable
   from stylejax.inference.weights import load_pretrained
+  from stylejax.runtime.files import printable
 
   def work() -> int:
     enable_cache()

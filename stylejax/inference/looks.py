@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from stylejax.data.pictures import Picture
 from stylejax.errors import InputError
-from stylejax.inference import pictures
+from stylejax.images import encode
+from stylejax.images.decode import Picture
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +121,7 @@ def plan_regions(masks: Sequence[str]) -> list[Region]:
       raise InputError(f"--mask: found {text}, expected MASK=STYLE, for example sky.png=irises.jpg")
     if os.path.isdir(text[:cut]):
       raise InputError(f"--mask: found the folder {text[:cut]}, expected a picture")
-    mask, = pictures.find_pictures([text[:cut]], "--mask")
+    mask, = encode.find_pictures([text[:cut]], "--mask")
     regions.append(Region(mask, *_sources(text[cut + 1:], True, "--mask")))
   return regions
 
@@ -147,7 +147,7 @@ class Controls:
            strength_map: Path | None) -> "Controls":
     """Reads the maps; raises InputError for one that can't be read."""
     files = [region.mask for region in regions] + ([] if strength_map is None else [strength_map])
-    maps = [_lightness(pictures.read(path)) for path in files]
+    maps = [_lightness(encode.read(path)) for path in files]
     count = len(regions)
     return cls(tuple(maps[:count]), strength, maps[count] if maps[count:] else None, tuple(files))
 
@@ -171,7 +171,7 @@ class Controls:
       weights of S and the masks' styles, maps if there are masks, None for a single style without;
       strength, a scalar or a map.
     """
-    planes = [pictures.resize_plane(plane, *size) for plane in self._maps()]
+    planes = [encode.resize_plane(plane, *size) for plane in self._maps()]
     masks, rest = planes[:len(self.masks)], planes[len(self.masks):]
     strength = np.float32(self.strength)
     if rest:
@@ -219,7 +219,7 @@ def _sources(text: str, single: bool, flag: str = "--style") -> list[Source]:
     return [Source(text[1:])]
   if single and os.path.isdir(text):
     raise InputError(f"{flag}: found the folder {text}, expected a picture or @NAME")
-  return [Source(path.stem, path) for path in pictures.find_pictures([text], flag)]
+  return [Source(path.stem, path) for path in encode.find_pictures([text], flag)]
 
 
 def _identity(source: Source) -> tuple:

@@ -57,13 +57,13 @@ def _run(options: Options) -> int:
 
   from stylejax.compiler import fast_jit, reuse_memory
   from stylejax.data.perceptual import load_vgg
-  from stylejax.data.pictures import read_picture
-  from stylejax.inference import pictures
+  from stylejax.images import encode
+  from stylejax.images.decode import read_picture
   from stylejax.inference.compilation import enable_cache
   from stylejax.inference.console import progress
-  from stylejax.inference.files import printable
   from stylejax.inference.optimise import optimize_image, optimize_scales
   from stylejax.inference.plan import check_number, plan_outputs
+  from stylejax.runtime.files import printable
 
   started = time.perf_counter()
   check_number("--size", options.size, 64, 4096)
@@ -75,11 +75,11 @@ def _run(options: Options) -> int:
   plan_outputs(paths[:1], [paths[1].stem], options.output, inputs=paths)
   content, style = (read_picture(path) for path in paths)
   for picture, path in zip((content, style), paths, strict=True):
-    pictures.check_side(picture, path)
-  sides = pictures.fit_shorter_side(*content.rgb.shape[:2], options.size)
-  pictures.check_output_size(Path(options.output), *sides)
-  content = pictures.resize(content, *sides)
-  painting = pictures.style_pixels(style, options.style_size or options.size)
+    encode.check_side(picture, path)
+  sides = encode.fit_shorter_side(*content.rgb.shape[:2], options.size)
+  encode.check_output_size(Path(options.output), *sides)
+  content = encode.resize(content, *sides)
+  painting = encode.style_pixels(style, options.style_size or options.size)
   enable_cache()
   reuse_memory()
   bounds = [0, *(round(share * options.steps) for _, share in _SCALES)]
@@ -101,7 +101,7 @@ def _run(options: Options) -> int:
       style_weight=np.float32(options.style_weight), method=options.optimiser, report=report)
     rgb = np.asarray(painted[0])
     jax.effects_barrier()
-  pictures.write_picture(options.output, rgb, content.alpha, quality=options.quality)
+  encode.write_picture(options.output, rgb, content.alpha, quality=options.quality)
   print(f"wrote {printable(options.output)} in {time.perf_counter() - started:.1f} s, "
         f"{options.steps} steps")
   return 0

@@ -11,12 +11,14 @@ from collections.abc import Callable, Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec as P
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
 
 from stylejax import controls, transfer
 from stylejax.compiler import fast_jit
-from stylejax.data.pictures import as_float
-from stylejax.inference import pictures, tiles
+from stylejax.images import encode
+from stylejax.images.decode import as_float
+from stylejax.inference import tiles
 from stylejax.inference.parts import fade, keep_colours
 from stylejax.inference.styles import stack
 from stylejax.inference.traces import compiled_step
@@ -47,7 +49,7 @@ class Whole:
       stride = params.config.stride
       sides = [max(transfer.MIN_SIDE, round(side / stride) * stride) for side in self._size]
       if self._size != tuple(sides):
-        self._content = pictures.resize_around(self._content, *sides, seamless)
+        self._content = encode.resize_around(self._content, *sides, seamless)
       edges = transfer.seamless_edges(seamless, self._content.shape)
     self._code = compiled_step(transfer.encode_content)(params, self._content, edges=edges)
 
@@ -63,7 +65,7 @@ class Whole:
         painted, self._content, **self._colours.settings())
     painted = np.asarray(painted)
     if painted.shape[:2] != self._size:
-      painted = pictures.resize_around(painted, *self._size, self._seamless)
+      painted = encode.resize_around(painted, *self._size, self._seamless)
     return [painted]
 
   def _fitted(self, control: np.ndarray | None) -> np.ndarray | None:
@@ -71,7 +73,7 @@ class Whole:
     size = self._content.shape[:2]
     if control is None or control.ndim < 2 or control.shape[-2:] == size:
       return control
-    planes = [pictures.resize_plane(plane, *size) for plane in control.reshape(-1, *self._size)]
+    planes = [encode.resize_plane(plane, *size) for plane in control.reshape(-1, *self._size)]
     return np.stack(planes).reshape(*control.shape[:-2], *size)
 
 
@@ -243,4 +245,4 @@ def _paintings(codes: Sequence[transfer.StyleCode], weights: np.ndarray | None,
 
 def _like(rows: np.ndarray, other: np.ndarray) -> np.ndarray:
   """Pixels in the numbers of another array: uint8 or float32."""
-  return pictures.as_bytes(rows) if other.dtype == np.uint8 else rows
+  return encode.as_bytes(rows) if other.dtype == np.uint8 else rows

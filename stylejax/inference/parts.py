@@ -5,8 +5,8 @@ import numpy as np
 
 from stylejax import controls
 from stylejax.compiler import fast_jit
-from stylejax.data.pictures import as_float
-from stylejax.inference.pictures import as_bytes
+from stylejax.images.decode import as_float
+from stylejax.images.encode import as_bytes
 
 PART_PIXELS = 2_000_000
 """Pixels that are worked on at once, about."""

@@ -9,10 +9,10 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from stylejax.data.pictures import IMAGE_SUFFIXES
 from stylejax.errors import InputError
-from stylejax.inference.files import check_writable
-from stylejax.inference.pictures import ANIMATION, OUTPUT_FORMATS
+from stylejax.images.decode import IMAGE_SUFFIXES
+from stylejax.images.encode import ANIMATION, OUTPUT_FORMATS
+from stylejax.runtime.files import check_writable
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,9 +10,9 @@ import numpy as np
 
 from stylejax import sequence, transfer
 from stylejax.compiler import fast_jit
-from stylejax.data.pictures import Picture, read_picture
 from stylejax.errors import InputError
-from stylejax.inference import frames, pictures
+from stylejax.images import encode, video
+from stylejax.images.decode import Picture, read_picture
 from stylejax.inference.plan import check_number
 from stylejax.inference.weights import load_pretrained
 
@@ -45,7 +45,7 @@ def stylize_sequence(
   strength: float = 1.0,
   memory: float = sequence.MEMORY,
   size: int | None = None,
-  style_size: int = pictures.STYLE_SIZE,
+  style_size: int = encode.STYLE_SIZE,
   rate: float = 25.0,
   weights: str | os.PathLike = "base",
   on_progress: Callable[[int, int], None] = lambda done, total: None,
@@ -77,24 +77,24 @@ def stylize_sequence(
   check_number("--strength", strength, 0, transfer.MAX_STRENGTH, whole=False)
   check_number("--smoothing", memory, 0, MAX_MEMORY, whole=False)
   check_number("--rate", rate, 0.1, 1000, whole=False)
-  check_number("--size", size, pictures.MIN_SIDE, 16_384)
-  check_number("--style-size", style_size, pictures.MIN_SIDE, 4_096)
-  source = frames.Source(Path(content), rate)
-  frames.check_output(Path(output), source)
+  check_number("--size", size, encode.MIN_SIDE, 16_384)
+  check_number("--style-size", style_size, encode.MIN_SIDE, 4_096)
+  source = video.Source(Path(content), rate)
+  video.check_output(Path(output), source)
   painting = read_picture(style)
-  pictures.check_side(painting, Path(style))
+  encode.check_side(painting, Path(style))
   params = load_pretrained(weights)
-  style_code = fast_jit(transfer.encode_style)(params, pictures.style_pixels(painting, style_size))
+  style_code = fast_jit(transfer.encode_style)(params, encode.style_pixels(painting, style_size))
   step, measure = fast_jit(sequence.next_frame), fast_jit(sequence.flicker)
   state, before, changes = None, None, []
   on_progress(0, source.total)
   ahead = iter(source)
   first = next(ahead)
   shape = _resized(first.rgb, size).shape
-  if min(shape[:2]) < pictures.MIN_SIDE:
+  if min(shape[:2]) < encode.MIN_SIDE:
     raise InputError(f"{content}: found frames of {shape[1]}×{shape[0]} pixels, expected at least "
-                     f"{pictures.MIN_SIDE}×{pictures.MIN_SIDE}")
-  with frames.writer(Path(output), source, shape) as target:
+                     f"{encode.MIN_SIDE}×{encode.MIN_SIDE}")
+  with video.writer(Path(output), source, shape) as target:
     done, frame = 0, first
     while frame is not None:
       rgb = _resized(frame.rgb, size)
@@ -118,5 +118,5 @@ def stylize_sequence(
 def _resized(rgb: np.ndarray, size: int | None) -> np.ndarray:
   if size is None:
     return rgb
-  height, width = pictures.fit_shorter_side(*rgb.shape[:2], int(size))
-  return pictures.resize(Picture(rgb, None, "RGB"), height, width).rgb
+  height, width = encode.fit_shorter_side(*rgb.shape[:2], int(size))
+  return encode.resize(Picture(rgb, None, "RGB"), height, width).rgb

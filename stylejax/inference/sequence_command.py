@@ -60,8 +60,8 @@ def _run(options: Options) -> int:
   from stylejax.compiler import reuse_memory
   from stylejax.inference.compilation import enable_cache
   from stylejax.inference.console import progress
-  from stylejax.inference.files import printable
   from stylejax.inference.sequence import stylize_sequence
+  from stylejax.runtime.files import printable
 
   enable_cache()
   reuse_memory()

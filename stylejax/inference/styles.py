@@ -19,7 +19,7 @@ from safetensors.numpy import save as to_safetensors
 
 from stylejax import transfer
 from stylejax.errors import InputError
-from stylejax.inference.files import check_writable, replacing
+from stylejax.runtime.files import check_writable, replacing
 
 FORMAT = "1"
 """Version of the file layout; a reader refuses any other."""

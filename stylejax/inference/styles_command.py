@@ -13,17 +13,18 @@ from PIL import Image, ImageDraw, ImageFont
 
 from stylejax import transfer
 from stylejax.compiler import fast_jit
-from stylejax.data.pictures import Picture
 from stylejax.errors import InputError
-from stylejax.inference import pictures, styles
+from stylejax.images import encode
+from stylejax.images.decode import Picture
+from stylejax.inference import styles
 from stylejax.inference.codes import Codes, style_scale
 from stylejax.inference.compilation import enable_cache
 from stylejax.inference.console import exit_status
-from stylejax.inference.files import printable
 from stylejax.inference.looks import Source
 from stylejax.inference.options import option
 from stylejax.inference.plan import check_number, plan_outputs
 from stylejax.inference.weights import load_pretrained
+from stylejax.runtime.files import printable
 
 DESCRIPTION = """Keep styles under names, for `infer.py --style @NAME`.
 
@@ -119,7 +120,7 @@ def add(options: Add) -> int:
   """Reads styles into the library, all of them or none."""
   check_number("--seed", options.seed, 0, 2**32 - 1)
   size = style_scale(options.stroke, None)
-  files = pictures.find_pictures(options.pictures, "styles add")
+  files = encode.find_pictures(options.pictures, "styles add")
   sources = [Source(_name(path.stem), path) for path in files]
   if options.seed is not None:
     sources.append(Source(f"seed{options.seed}", seed=options.seed))
@@ -187,21 +188,21 @@ def nearest(options: Nearest) -> int:
 
 def sheet(options: Sheet) -> int:
   """Writes the contact sheet."""
-  check_number("--size", options.size, pictures.MIN_SIDE, _MAX_SHEET_SIDE)
+  check_number("--size", options.size, encode.MIN_SIDE, _MAX_SHEET_SIDE)
   if not options.output:
     raise InputError("--output: found nothing, expected the name of a picture file")
-  contents = pictures.find_pictures(options.content, "--content")
+  contents = encode.find_pictures(options.content, "--content")
   if not contents:
     raise InputError("--content: found nothing, expected photos")
   path, params, saved = _open(options)
   (job,) = plan_outputs(contents[:1], ["sheet"], options.output, inputs=[*contents, path])
   if not saved:
     raise InputError(f"library {path}: found no style in it, expected one or more")
-  photos = np.stack([_square(pictures.read(photo), options.size) for photo in contents])
+  photos = np.stack([_square(encode.read(photo), options.size) for photo in contents])
   codes = styles.stack([style.code for style in saved.values()])
   painted = np.asarray(fast_jit(styles.contact_sheet)(params, photos, codes))
   rows = np.concatenate([photos[None], painted])
-  pictures.write_picture(job.outputs[0], draw_sheet(rows, ["", *(f"@{name}" for name in saved)]))
+  encode.write_picture(job.outputs[0], draw_sheet(rows, ["", *(f"@{name}" for name in saved)]))
   print(f"wrote {printable(job.outputs[0])}: {len(saved)} styles × {len(photos)} photos")
   return 0
 
@@ -246,7 +247,7 @@ def _name(stem: str) -> str:
 
 def _square(picture: Picture, side: int) -> np.ndarray:
   """[side, side, 3]: the middle of a picture."""
-  rgb = pictures.on_white(picture)
+  rgb = encode.on_white(picture)
   short = min(rgb.shape[:2])
-  rgb = pictures.cut_middle(rgb, short, short)
-  return pictures.resize(Picture(rgb, None, picture.mode), side, side).rgb
+  rgb = encode.cut_middle(rgb, short, short)
+  return encode.resize(Picture(rgb, None, picture.mode), side, side).rgb

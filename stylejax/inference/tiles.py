@@ -22,7 +22,7 @@ import numpy as np
 
 from stylejax import controls, transfer
 from stylejax.compiler import fast_jit
-from stylejax.data.pictures import as_float
+from stylejax.images.decode import as_float
 from stylejax.inference.maps import Behind, Map, Moments, Window, windows
 from stylejax.models import autoencoder, blocks, gan
 from stylejax.models.config import ModelConfig

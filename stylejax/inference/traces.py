@@ -76,7 +76,7 @@ def compiled_step(step: Callable) -> Callable:
     leaves, tree = jax.tree.flatten((arguments, controls))
     shapes = tree, tuple((jax.numpy.shape(x), jax.dtypes.result_type(x)) for x in leaves)
     if shapes not in ready:
-      about = f"{_origin()} {step.__qualname__} {shapes}"
+      about = f"{_origin()} {step.__module__}.{step.__qualname__} {shapes}"
       kept = folder / hashlib.sha256(about.encode()).hexdigest()
       program = _read(kept) or _write(kept, jax.export.export(plain)(*arguments, **controls))
       ready[shapes] = _jit(step, program)
@@ -129,10 +129,11 @@ def _write(path: Path, program: jax.export.Exported) -> jax.export.Exported:
 
 @functools.cache
 def _sources() -> str:
-  """What the code of the steps is: an edit of it must not find what was traced before."""
+  """A digest of the package's code: after any edit or move, nothing traced before is found."""
   package = Path(transfer.__file__).parent
   digest = hashlib.sha256()
-  for path in [*sorted(package.glob("*.py")), *sorted((package / "models").glob("*.py"))]:
+  for path in sorted(package.rglob("*.py")):
+    digest.update(path.relative_to(package).as_posix().encode())
     digest.update(path.read_bytes())
   return digest.hexdigest()
 

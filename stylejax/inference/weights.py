@@ -18,8 +18,8 @@ from safetensors.numpy import save as to_safetensors
 
 from stylejax import transfer
 from stylejax.errors import InputError
-from stylejax.inference.files import check_writable, replacing
 from stylejax.models.config import ModelConfig
+from stylejax.runtime.files import check_writable, replacing
 from stylejax.transfer import PARTS
 
 FORMAT = "1"

@@ -10,7 +10,6 @@ import jax.numpy as jnp
 from stylejax.models import autoencoder, blocks
 from stylejax.models.config import ModelConfig
 
-
 # (mean, std), both [B, 1, 1, C], of each level of the content code, from fine to coarse.
 ContentMoments = Sequence[tuple[jax.Array, jax.Array]]
 

@@ -14,14 +14,14 @@ import numpy as np
 from stylejax import distributed
 from stylejax.compiler import compiler_options
 from stylejax.data.perceptual import load_resnet, load_vgg
-from stylejax.data.pictures import decode_rgb
 from stylejax.data.pipeline import make_batches, prefetch_to_device
 from stylejax.data.shards import Joined
 from stylejax.data.sources import open_pictures, require_readable
 from stylejax.data.transforms import random_resized_crop
 from stylejax.errors import InputError
-from stylejax.training import checkpoint, config as configs, monitor, parallel
-from stylejax.training import preview, steps
+from stylejax.images.decode import decode_rgb
+from stylejax.training import checkpoint, monitor, parallel, preview, steps
+from stylejax.training import config as configs
 from stylejax.training.config import TrainConfig
 from stylejax.training.state import JUDGED, TRAINED, TrainState, init_state
 from stylejax.transfer import Params

@@ -12,7 +12,6 @@ import rich.progress
 import tensorboardX
 from PIL import Image
 
-
 # The losses that have room on the progress bar, the most telling first.
 SHOWN = ("loss", "l1", "content", "style", "identity", "disc", "penalty")
 

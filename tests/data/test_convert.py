@@ -14,8 +14,8 @@ from PIL import Image
 
 import train
 from stylejax.data import convert
-from stylejax.data.pictures import decode_rgb
 from stylejax.data.sources import find_pictures, open_pictures
+from stylejax.images.decode import decode_rgb
 
 ROOT = Path(__file__).parents[2]
 

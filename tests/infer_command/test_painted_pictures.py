@@ -10,7 +10,6 @@ from PIL import Image
 
 import stylejax
 
-
 MODES = {
   "RGB": ("RGB", "png", {}, "RGB"),
   "RGBA": ("RGBA", "png", {}, "RGBA"),

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from stylejax import controls, transfer
-from stylejax.inference import buckets, painters, pictures
+from stylejax.images import encode
+from stylejax.inference import buckets, painters
 
 COLOURS = painters.Colours()
 
@@ -20,7 +21,7 @@ def codes(tiny_params):
 
 def content(height, width, seed=2):
   coarse = np.random.default_rng(seed).random((height // 4 + 2, width // 4 + 2, 3))
-  return pictures.as_bytes(np.kron(coarse, np.ones((4, 4, 1)))[:height, :width])
+  return encode.as_bytes(np.kron(coarse, np.ones((4, 4, 1)))[:height, :width])
 
 
 def controls_of(kind, height, width):
@@ -57,7 +58,7 @@ def test_tiles_and_shared_rows_are_the_whole(tiny_params, codes, kind, colours, 
   if colours == COLOURS:  # Where nothing is painted, the picture's own bytes.
     bare = np.broadcast_to(asked[1] == 0, (135, 53))
     np.testing.assert_array_equal(tiled[bare], picture[bare])
-    np.testing.assert_array_equal(pictures.as_bytes(shared)[bare], picture[bare])
+    np.testing.assert_array_equal(encode.as_bytes(shared)[bare], picture[bare])
 
 
 @pytest.mark.parametrize("count, devices", [(1, 1), (3, 4)])

@@ -10,7 +10,6 @@ import pytest
 from stylejax import PRESETS, ModelConfig, transfer
 from stylejax.models import autoencoder, gan
 
-
 # Compiled, since each operation of an eager call would be a program of its own.
 encode_content = jax.jit(transfer.encode_content)
 encode_style = jax.jit(transfer.encode_style)

@@ -17,8 +17,8 @@ from small_runs import STEPS, flags
 import train
 from stylejax.errors import InputError
 from stylejax.inference.weights import load_pretrained, load_weights, save_weights
-from stylejax.training import config as configs
 from stylejax.training import checkpoint, loop
+from stylejax.training import config as configs
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -1,6 +1,6 @@
 """Pictures between disk and the nets: finding, scaling, writing.
 
-Decoding one file lives in `stylejax.data.pictures`; nothing here touches a device.
+Decoding one file lives in `stylejax.images.decode`; nothing here touches a device.
 """
 
 import io
@@ -12,9 +12,9 @@ import numpy as np
 from PIL import Image
 
 from stylejax.data import sources
-from stylejax.data.pictures import Picture, as_float, read_picture
 from stylejax.errors import InputError
-from stylejax.inference.files import replacing
+from stylejax.images.decode import Picture, as_float, read_picture
+from stylejax.runtime.files import replacing
 
 OUTPUT_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 """Extensions that can be written, and Pillow's name of the format."""

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from stylejax.data.pictures import IMAGE_SUFFIXES, as_float, read_frames, read_picture
 from stylejax.errors import InputError
-from stylejax.inference import pictures
-from stylejax.inference.files import check_writable, replacing
+from stylejax.images import encode
+from stylejax.images.decode import IMAGE_SUFFIXES, as_float, read_frames, read_picture
+from stylejax.runtime.files import check_writable, replacing
 
 VIDEO_FORMATS = {".mp4": "mp4", ".mkv": "matroska", ".webm": "webm", ".mov": "mov"}
 """Extensions of videos that can be written, and FFmpeg's name of the format."""
@@ -55,7 +55,7 @@ class Source:
     """
     self.path, self._rate = path, Fraction(rate).limit_denominator(1000)
     if path.is_dir():
-      self._files = pictures.find_pictures([path], "--content")
+      self._files = encode.find_pictures([path], "--content")
       self.total, self._frames = len(self._files), self._of_folder
     elif not path.is_file():
       raise InputError(f"--content: found no file {path}, expected a folder of frames, a GIF or a "
@@ -87,7 +87,7 @@ class Source:
 
   def _of_folder(self) -> Iterator[Frame]:
     for number, file in enumerate(self._files):
-      yield Frame(pictures.on_white(read_picture(file)), number / self._rate, 1 / self._rate)
+      yield Frame(encode.on_white(read_picture(file)), number / self._rate, 1 / self._rate)
 
   def _of_animation(self) -> Iterator[Frame]:
     seconds = Fraction(0)
@@ -117,7 +117,7 @@ class FolderWriter:
 
   def write(self, frame: Frame) -> None:
     self._count += 1
-    pictures.write_picture(self._folder / f"{self._count:06d}.png", frame.rgb)
+    encode.write_picture(self._folder / f"{self._count:06d}.png", frame.rgb)
 
   def finish(self) -> None:
     pass
@@ -130,7 +130,7 @@ class GifWriter:
     self._file, self._frames, self._lengths = file, [], []
 
   def write(self, frame: Frame) -> None:
-    self._frames.append(Image.fromarray(pictures.as_bytes(frame.rgb)).quantize(256))
+    self._frames.append(Image.fromarray(encode.as_bytes(frame.rgb)).quantize(256))
     self._lengths.append(max(20, round(1000 * frame.length)))
 
   def finish(self) -> None:
@@ -161,7 +161,7 @@ class VideoWriter:
 
   def write(self, frame: Frame) -> None:
     av = _av()
-    rgb = pictures.as_bytes(frame.rgb)
+    rgb = encode.as_bytes(frame.rgb)
     rgb = np.pad(rgb, [(0, side % 2) for side in rgb.shape[:2]] + [(0, 0)], mode="edge")
     picture = av.VideoFrame.from_ndarray(rgb, format="rgb24")
     picture.pts, picture.time_base = round(frame.seconds / _CLOCK), _CLOCK

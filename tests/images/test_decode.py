@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from stylejax.data.pictures import read_frames, _to_srgb, decode_rgb, read_picture
 from stylejax.errors import InputError
+from stylejax.images.decode import _to_srgb, decode_rgb, read_frames, read_picture
 
 H, W = 6, 9
 

@@ -1,0 +1,4 @@
+"""Image files to arrays and back: formats, decoding, encoding, resizing, finding, video.
+
+uint8, alpha, EXIF and ICC profiles live here only; everything else sees float32 RGB in [0, 1].
+"""

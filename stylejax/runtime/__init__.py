@@ -1,0 +1,1 @@
+"""What the process and the machine are asked for: files, memory, caches, threads."""
