@@ -61,7 +61,7 @@ def stylize(options: Options) -> int:
 
   def paint() -> int:
     nonlocal report
-    with progress() as (on_progress, on_skip, on_part):
+    with progress() as (on_progress, on_skip, on_part, _):
       report = stylize_files(
         **settings, share=distributed.share(), on_progress=on_progress, on_skip=on_skip,
         on_part=on_part)

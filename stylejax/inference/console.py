@@ -26,7 +26,7 @@ def exit_status(work: Callable[[], int]) -> int:
 
 @contextlib.contextmanager
 def progress() -> Iterator[tuple]:
-  """Callbacks for progress, skipped files and the share that is done of a large picture.
+  """Callbacks for progress, skipped files, the share that is done of a large picture, and notes.
 
   A bar on stderr once there is more than one file, and one for each large picture.
   """
@@ -50,6 +50,9 @@ def progress() -> Iterator[tuple]:
   def on_skip(message: str) -> None:
     console.print(f"skipped: {printable(message)}", markup=False, highlight=False, soft_wrap=True)
 
+  def on_note(message: str) -> None:
+    console.print(f"note: {printable(message)}", markup=False, highlight=False, soft_wrap=True)
+
   def on_part(share: float) -> None:
     nonlocal part
     if part is None:
@@ -58,7 +61,7 @@ def progress() -> Iterator[tuple]:
     bar.update(part, completed=round(100 * share), visible=share < 1 or task is None)
 
   try:
-    yield on_progress, on_skip, on_part
+    yield on_progress, on_skip, on_part, on_note
   finally:
     if task is not None or part is not None:  # a bar that never ran would still print an empty line
       bar.stop()

@@ -11,7 +11,7 @@ import numpy as np
 from stylejax import sequence, transfer
 from stylejax.compiler import fast_jit
 from stylejax.errors import InputError
-from stylejax.images import encode, video
+from stylejax.images import encode, frames
 from stylejax.images.decode import Picture, read_picture
 from stylejax.inference.plan import check_number
 from stylejax.inference.weights import load_pretrained
@@ -29,12 +29,14 @@ class SequenceReport:
       nothing stands still.
     still: share of the pixels that don't change from frame to frame.
     seconds: from the call to the end.
+    notes: one line for everything of the input that the output hasn't, or not as it was.
   """
 
   frames: int
   flicker: float | None
   still: float
   seconds: float
+  notes: tuple[str, ...] = ()
 
 
 def stylize_sequence(
@@ -49,6 +51,7 @@ def stylize_sequence(
   rate: float = 25.0,
   weights: str | os.PathLike = "base",
   on_progress: Callable[[int, int], None] = lambda done, total: None,
+  on_note: Callable[[str], None] = lambda line: None,
 ) -> SequenceReport:
   """Stylizes a folder of frames, an animation or a video.
 
@@ -66,6 +69,7 @@ def stylize_sequence(
     rate: frames a second of a folder, where the output needs one.
     weights: a packaged name or a file.
     on_progress: called with the number of frames done and their total.
+    on_note: called with each line of the report's notes as soon as it is known.
 
   Returns:
     The SequenceReport.
@@ -79,8 +83,8 @@ def stylize_sequence(
   check_number("--rate", rate, 0.1, 1000, whole=False)
   check_number("--size", size, encode.MIN_SIDE, 16_384)
   check_number("--style-size", style_size, encode.MIN_SIDE, 4_096)
-  source = video.Source(Path(content), rate)
-  video.check_output(Path(output), source)
+  source = frames.Source(Path(content), rate, on_note=on_note)
+  frames.check_output(Path(output), source)
   painting = read_picture(style)
   encode.check_side(painting, Path(style))
   params = load_pretrained(weights)
@@ -94,7 +98,7 @@ def stylize_sequence(
   if min(shape[:2]) < encode.MIN_SIDE:
     raise InputError(f"{content}: found frames of {shape[1]}×{shape[0]} pixels, expected at least "
                      f"{encode.MIN_SIDE}×{encode.MIN_SIDE}")
-  with video.writer(Path(output), source, shape) as target:
+  with frames.writer(Path(output), source, shape) as target:
     done, frame = 0, first
     while frame is not None:
       rgb = _resized(frame.rgb, size)
@@ -112,7 +116,8 @@ def stylize_sequence(
   change, still = np.array(changes, np.float64).reshape(-1, 2).T
   weight = still.sum()
   return SequenceReport(done, float((change * still).sum() / weight) if weight else None,
-                        float(still.mean()) if len(still) else 0.0, time.perf_counter() - started)
+                        float(still.mean()) if len(still) else 0.0, time.perf_counter() - started,
+                        tuple(source.notes))
 
 
 def _resized(rgb: np.ndarray, size: int | None) -> np.ndarray:

@@ -68,8 +68,8 @@ def _run(options: Options) -> int:
   settings = dataclasses.asdict(options)
   del settings["sequence"]
   settings["memory"] = settings.pop("smoothing")
-  with progress() as (on_progress, *_):
-    report = stylize_sequence(**settings, on_progress=on_progress)
+  with progress() as (on_progress, *_, on_note):
+    report = stylize_sequence(**settings, on_progress=on_progress, on_note=on_note)
   found = "nothing stands still" if report.flicker is None else (
     f"flicker {report.flicker:.4f} over the {report.still:.0%} of the pixels that stand still")
   print(f"wrote {printable(options.output)}: {report.frames} frames in {report.seconds:.1f} s, "

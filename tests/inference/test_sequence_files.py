@@ -12,7 +12,7 @@ from PIL import Image
 
 import infer
 import stylejax
-from stylejax.images import encode, video
+from stylejax.images import animation, encode, frames, video
 from stylejax.inference import options, sequence, sequence_command
 
 SHAPE = (33, 48)  # An odd height: colour of a video is stored for 2×2 pixels.
@@ -86,23 +86,23 @@ def test_folder_to_folder_prints_its_flicker(sources, weights, tmp_path, capsys)
 
 def test_gif_to_gif_keeps_its_times(sources, weights, tmp_path):
   assert run(sources, weights, "a.gif", tmp_path / "o.gif") == 0
-  found = [frame.length for frame in video.Source(tmp_path / "o.gif", 25)]
+  found = [frame.length for frame in frames.Source(tmp_path / "o.gif", 25)]
   assert found == [Fraction(n, 1000) for n in (100, 50, 200, 80, 60)]
 
 
 def test_video_to_video_keeps_sound_and_times(sources, weights, tmp_path):
   assert run(sources, weights, "a.mp4", tmp_path / "o.mp4") == 0
   assert packets(tmp_path / "o.mp4") == packets(sources / "a.mp4") != []
-  before, after = ([frame.seconds for frame in video.Source(path, 25)]
+  before, after = ([frame.seconds for frame in frames.Source(path, 25)]
                    for path in (sources / "a.mp4", tmp_path / "o.mp4"))
   assert before == after and len(after) == 5
 
 
 def test_video_reads_the_pixels_and_odd_sides_grow_by_one(sources, weights, pixels, tmp_path):
-  read = np.stack([frame.rgb for frame in video.Source(sources / "a.mp4", 25)])
+  read = np.stack([frame.rgb for frame in frames.Source(sources / "a.mp4", 25)])
   assert np.abs(read[:, :-1] * 255 - pixels).mean() < 4
   assert run(sources, weights, "frames", tmp_path / "o.mkv", "--rate", "12.5") == 0
-  found = list(video.Source(tmp_path / "o.mkv", 25))
+  found = list(frames.Source(tmp_path / "o.mkv", 25))
   assert found[0].rgb.shape == (SHAPE[0] + 1, SHAPE[1], 3)
   assert float(found[2].seconds) == pytest.approx(2 / 12.5, abs=1e-3)
 
@@ -112,7 +112,7 @@ def test_video_reads_the_pixels_and_odd_sides_grow_by_one(sources, weights, pixe
 def test_interrupted_runs_leave_no_half_file(
     sources, weights, tmp_path, monkeypatch, output, where):
   """At the third frame; and when all is on disk but not yet under its name."""
-  kind = video.GifWriter if output.endswith("gif") else video.VideoWriter
+  kind = animation.GifWriter if output.endswith("gif") else video.VideoWriter
   call, calls = getattr(kind, where), []
 
   def stop(self, *frame):

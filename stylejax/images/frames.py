@@ -1,0 +1,116 @@
+"""Sequences on disk: which reader and which writer a path has.
+
+Folders, GIF, WebP and APNG are in animation.py, videos in video.py. What is painted on the frames
+lives in inference/sequence.py.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+from stylejax.errors import InputError
+from stylejax.images import animation, video
+from stylejax.images.decode import IMAGE_SUFFIXES
+from stylejax.images.frame import Frame
+from stylejax.runtime.files import check_writable, replacing
+
+ANIMATIONS = (".gif", *video.VIDEO_FORMATS)
+"""Extensions of files that hold a whole sequence."""
+
+
+class Source:
+  """A sequence on disk: iterating gives its Frames, as often as asked for.
+
+  Attributes:
+    path: the folder, animation or video.
+    total: how many frames there are; of a damaged video at most.
+    notes: one line for everything of the input that the output will not have, or not as it was;
+      readers and writers add to it with `note`.
+  """
+
+  def __init__(self, path: Path, rate: float, *,
+               on_note: Callable[[str], None] = lambda line: None):
+    """A folder's frames are shown `rate` times a second.
+
+    Args:
+      path: a folder of images, a file of IMAGE_SUFFIXES, or a video.
+      rate: frames a second of a folder.
+      on_note: called with each new line of `notes`.
+
+    Raises:
+      InputError: no such path, or a folder without images.
+    """
+    self.path, self.notes, self._on_note = path, [], on_note
+    if path.is_dir():
+      reader = animation.FolderReader(path, Fraction(rate).limit_denominator(1000), self.note)
+    elif not path.is_file():
+      raise InputError(f"--content: found no file {path}, expected a folder of frames, a GIF or a "
+                       "video")
+    elif path.suffix.lower() in IMAGE_SUFFIXES:
+      reader = animation.AnimationReader(path, self.note)
+    else:
+      reader = video.VideoReader(path, self.note)
+    self._reader, self.total = reader, reader.total
+
+  def note(self, line: str) -> None:
+    """Tells the user one thing, once."""
+    if line not in self.notes:
+      self.notes.append(line)
+      self._on_note(line)
+
+  @property
+  def video(self) -> "video.VideoReader | None":
+    """The video behind it, which has sound, subtitles and a shape of pixels; or None."""
+    return self._reader if isinstance(self._reader, video.VideoReader) else None
+
+  def __iter__(self) -> Iterator[Frame]:
+    shape = None
+    for number, frame in enumerate(self._reader, 1):
+      if shape is None:
+        shape = frame.rgb.shape
+      if frame.rgb.shape != shape:
+        raise InputError(f"{self.path}, frame {number}: found {_size(frame.rgb.shape)} pixels, "
+                         f"expected {_size(shape)} as in the first")
+      yield frame
+    if shape is None:
+      raise InputError(f"{self.path}: found no frame that can be read, expected one or more")
+
+
+@contextlib.contextmanager
+def writer(output: Path, source: Source, shape: tuple[int, ...]) -> Iterator:
+  """Something with `write(frame)`; a file is whole at the end of the block or not there.
+
+  Args:
+    output: a name that `check_output` let pass.
+    source: where the frames, and the sound of a video, come from; its notes grow.
+    shape: of every frame, [H, W, 3].
+  """
+  suffix = output.suffix.lower()
+  if suffix not in ANIMATIONS:
+    yield animation.FolderWriter(output, source.note)
+    return
+  with replacing(output) as temporary, contextlib.ExitStack() as stack:
+    if suffix == ".gif":
+      target = animation.GifWriter(temporary, source.note)
+    else:
+      target = video.VideoWriter(temporary, suffix, shape, source.video, source.note, stack)
+    yield target
+    target.finish()
+
+
+def check_output(output: Path, source: Source) -> None:
+  """Raises InputError unless the sequence can be written there."""
+  if output.suffix and output.suffix.lower() not in ANIMATIONS and not output.is_dir():
+    raise InputError(f"output {output}: found extension {output.suffix!r}, expected a folder, "
+                     + ", ".join(ANIMATIONS))
+  if output.suffix.lower() in video.VIDEO_FORMATS:
+    video.check_available()
+  if output.exists() and output.samefile(source.path):
+    raise InputError(f"output {output}: found the input, expected another name")
+  if not output.is_dir() or output.suffix.lower() in ANIMATIONS:
+    check_writable(output, "output")
+
+
+def _size(shape: tuple[int, ...]) -> str:
+  return f"{shape[1]}×{shape[0]}"
