@@ -9,15 +9,17 @@ import pytest
 # Last, so that an installed package comes first and only the commands are found here.
 sys.path.append(str(Path(__file__).parent.parent))
 
-# Most of the suite's time is compilation: for programs this small, optimising costs more than it
-# gains, and the older emitters of loops take a fraction of the newer ones' time. The commands that
-# tests start inherit it; .ci/run also runs some as users do.
-os.environ["XLA_FLAGS"] = " ".join([
-  "--xla_backend_optimization_level=0", "--xla_cpu_use_fusion_emitters=false",
-  os.environ.get("XLA_FLAGS", "")])
+from stylejax.runtime.xla_flags import add_xla_flags  # noqa: E402
+
+# Most of the suite's time is compilation: for programs this small, optimizing costs more than it
+# gains, and the older emitters of loops take a fraction of the newer ones' time (jaxlib 0.12 has
+# the newer ones alone). The workers and the commands that tests start inherit it; .ci/run also
+# runs some as users do.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+  add_xla_flags("--xla_backend_optimization_level=0", "--xla_cpu_use_fusion_emitters=false")
 
 # Before JAX makes its backend: its devices are decided once per process.
-import jax
+import jax  # noqa: E402
 
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")

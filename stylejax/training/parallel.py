@@ -4,7 +4,7 @@ Both give the same numbers. The step itself knows only the name of the axis that
 """
 
 import functools
-import os
+import importlib.metadata
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,6 +14,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from stylejax.compiler import compiler_options
 from stylejax.errors import InputError
+from stylejax.runtime.xla_flags import add_xla_flags
 
 AXIS = "data"
 
@@ -28,8 +29,14 @@ def require_determinism() -> None:
   """Makes XLA leave out what may differ from run to run on a GPU; call before any backend starts.
 
   That is atomic sums and the choice of a kernel by timing it. CPU and TPU programs have neither.
+
+  Raises:
+    InputError: the installed jaxlib doesn't know the flag, so nothing could be promised.
   """
-  os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true"
+  refused = add_xla_flags("--xla_gpu_deterministic_ops=true", override=True)
+  if refused:
+    raise InputError(f"--deterministic: found jaxlib {importlib.metadata.version('jaxlib')}, "
+                     f"which refuses {refused[0]}, expected one that takes it")
 
 
 def replicated(devices: Sequence[jax.Device] | None = None) -> NamedSharding:
