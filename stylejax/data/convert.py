@@ -22,7 +22,7 @@ import rich.progress
 from PIL import Image
 
 from stylejax.data.shards import INDEX_SUFFIX, scan_tar, tar_index
-from stylejax.data.sources import find_pictures
+from stylejax.data.sources import files_below, find_pictures, tell_left_out
 from stylejax.errors import InputError
 from stylejax.images.decode import decode_image, picture_size
 
@@ -67,6 +67,7 @@ def convert(config: ShardsConfig) -> None:
   """
   config.check()
   paths = find_pictures(config.input_dir, flag="--input-dir")
+  tell_left_out(files_below(config.input_dir, "--input-dir"), paths, "--input-dir", print)
   skipped = 0
   with (_new_folder(config.output_dir) as folder, _progress(len(paths)) as (say, advance),
         _Shards(folder, config.format, int(config.shard_size * 2**20)) as shards):
@@ -176,7 +177,7 @@ class _TarWriter:
   def close(self) -> None:
     self._tar.close()
     with self._path.open("rb") as file:
-      found = scan_tar(file, str(self._path))
+      found, _ = scan_tar(file, str(self._path))
     index = self._path.with_name(self._path.name + INDEX_SUFFIX)
     index.write_text(tar_index(found, self._path.stat().st_size))
 

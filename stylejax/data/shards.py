@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from stylejax.errors import InputError
+from stylejax.runtime.files import printable
 
 TRAINING_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 SHARD_SUFFIXES = (".tar", ".array_record")
@@ -24,6 +25,8 @@ INDEX_SUFFIX = ".index"
 
 _EXPECTED = "expected shards (.tar or .array_record)"
 _OPENED_AT_ONCE = 16
+_NAMED = 3  # files that are left out, in one line
+_LARGEST_NOTE = 2**20  # bytes of a long name or of a pax header; real ones have hundreds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,25 +60,70 @@ class Joined(Sequence):
     return self._parts[part][index - (self._ends[part - 1] if part else 0)]
 
 
-class TarShard(Sequence):
-  """The pictures of a tar file in WebDataset's layout, the first of each sample.
+@dataclasses.dataclass(frozen=True)
+class LeftOut:
+  """Files of a shard, or of all shards together, that look like images and are not read.
 
-  Files in a row whose names agree up to the first dot are one sample. Where the pictures lie is
+  Attributes:
+    further: how many are a further image of a sample, as WebDataset groups files.
+    links: how many are links or sparse files, which have no bytes of their own.
+    names: the first few of them.
+  """
+
+  further: int = 0
+  links: int = 0
+  names: tuple[str, ...] = ()
+
+  def __add__(self, other: "LeftOut") -> "LeftOut":
+    return LeftOut(self.further + other.further, self.links + other.links,
+                   (self.names + other.names)[:_NAMED])
+
+  def note(self, shard: str, name: str, *, link: bool) -> "LeftOut":
+    """The same with one file more."""
+    return self + LeftOut(int(not link), int(link), (f"{shard}:{name}",))
+
+  def line(self, flag: str, read: int) -> str | None:
+    """What to tell the user, or None if nothing is left out; `read` counts the images read."""
+    total = self.further + self.links
+    if not total:
+      return None
+    reasons = []
+    if self.further:
+      reasons.append(f"{self.further} share a sample with the image before (their names agree up "
+                     "to the first dot, WebDataset's rule); --tar-images all reads them too")
+    if self.links:
+      reasons.append(f"{self.links} are links or sparse files")
+    names = ", ".join(map(printable, self.names)) + (", …" if total > len(self.names) else "")
+    return f"{flag}: {total} of {total + read} images left out ({names}): {'; '.join(reasons)}"
+
+
+class TarShard(Sequence):
+  """The images of a tar file in WebDataset's layout.
+
+  Files in a row whose names agree up to the first dot are one sample ("a.jpg", "a.txt" and
+  "a.seg.png"), and its first image is read; or, by choice, every image file. Where they lie is
   read from the file NAME.tar.index beside it, or, if there is none that fits, found by going
   through the headers of the tar file.
   """
 
-  def __init__(self, path: str):
+  def __init__(self, path: str, *, images: str = "first"):
+    """Reads the index, or else the headers.
+
+    Args:
+      path: a path or URL.
+      images: "first" of each sample, or "all".
+    """
     from fsspec.core import url_to_fs  # only here and below: it would slow infer.py's start
 
     self.path = path
+    self.left_out = LeftOut()
     with _reading(path):
       self._files, self._inner = url_to_fs(path)
       size = self._files.size(self._inner)
       found = self._saved_index(size)
       if found is None:
         with self._files.open(self._inner, "rb") as file:
-          found = scan_tar(file, path)
+          found, self.left_out = scan_tar(file, path, images=images)
     # Millions of small objects would be slow to pickle; names are wanted only in messages.
     self._names = "\0".join(name for name, _, _ in found)
     self._spans = np.array([span for _, *span in found], np.int64).reshape(-1, 2)
@@ -100,43 +148,99 @@ class TarShard(Sequence):
     return data
 
   def _saved_index(self, size: int) -> list[tuple[str, int, int]] | None:
-    """The index beside the tar file, if it belongs to a file of this size."""
+    """The index beside the tar file, if it belongs to a file of this size.
+
+    Raises:
+      InputError: it is of this size, and a place in it lies outside of the tar file.
+    """
+    path = self._inner + INDEX_SUFFIX
     try:
-      saved = json.loads(self._files.cat_file(self._inner + INDEX_SUFFIX))
+      # Each picture takes a header of 512 bytes and its data, and far less in an index.
+      if self._files.size(path) > max(size, 1024):
+        return None
+      saved = json.loads(self._files.cat_file(path))
       if saved["bytes"] != size:
         return None
-      return [(str(name), int(offset), int(length)) for name, offset, length in saved["pictures"]]
-    except (OSError, ValueError, TypeError, KeyError):
+      found = [(str(name).replace("\0", ""), int(offset), int(length))
+               for name, offset, length in saved["pictures"]]
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
       return None
+    for name, offset, length in found:
+      if not (0 <= offset and 0 <= length and offset + length <= size):
+        raise InputError(
+          f"{self.path}{INDEX_SUFFIX}: found {printable(name)[:80]} at bytes {offset} to "
+          f"{offset + length}, expected a place in the {size} bytes of {self.path}")
+    return found
 
 
-def scan_tar(file: BinaryIO, name: str) -> list[tuple[str, int, int]]:
-  """(name, offset, size) of the first picture of each sample, from the headers of a tar file.
+class _Member(tarfile.TarInfo):
+  """A header that neither leads backwards nor makes the reader load what can't be a name."""
+
+  @classmethod
+  def frombuf(cls, buf: bytes, encoding: str, errors: str) -> "_Member":
+    """Reads a header; ReadError if its size is one that no writer gives."""
+    member = super().frombuf(buf, encoding, errors)
+    notes = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME,
+             tarfile.GNUTYPE_LONGLINK)
+    if member.size < 0 or (member.type in notes and member.size > _LARGEST_NOTE):
+      raise tarfile.ReadError(f"a header of size {member.size}")
+    return member
+
+
+def scan_tar(
+  file: BinaryIO, name: str, *, images: str = "first"
+) -> tuple[list[tuple[str, int, int]], LeftOut]:
+  """Goes through the headers of a tar file.
+
+  Args:
+    file: the tar file.
+    name: what messages call it.
+    images: "first" of each sample, or "all".
+
+  Returns:
+    (name, offset, size) of each image to read, and what else looks like an image.
 
   Raises:
-    InputError: the file is damaged or no plain tar file; `name` is what the message calls it.
+    InputError: the file is damaged or no plain tar file.
   """
-  found = []
+  found, left_out = [], LeftOut()
   current, taken = None, False
   try:
-    with tarfile.open(fileobj=file, mode="r:") as tar:
-      while (member := tar.next()) is not None:
+    with tarfile.open(fileobj=file, mode="r:", tarinfo=_Member) as tar:
+      for member in _members(tar):
         folder, _, base = member.name.rpartition("/")
         sample = (folder, base.partition(".")[0])
         if sample != current:
           current, taken = sample, False
-        picture = base.lower().endswith(TRAINING_SUFFIXES) and not base.startswith(".")
-        if picture and not taken and member.isreg() and not member.issparse():
+        if not base.lower().endswith(TRAINING_SUFFIXES) or base.startswith(".") or member.isdir():
+          continue
+        plain = member.isreg() and not member.issparse()
+        if plain and not (taken and images == "first"):
           found.append((member.name, member.offset_data, member.size))
           taken = True
+        else:
+          left_out = left_out.note(name, member.name, link=not plain)
       # tarfile takes a damaged header for the end; a real end is zeros, or nothing at all.
       file.seek(tar.offset)
       if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
         raise tarfile.ReadError(f"no header at byte {tar.offset}")
-  except tarfile.TarError as error:
+  # Beside its own errors tarfile raises these at headers that contradict themselves.
+  except (tarfile.TarError, ValueError, IndexError, OverflowError, RecursionError) as error:
     raise InputError(f"{name}: found a damaged tar file ({error}), expected a whole one, not "
                      "compressed") from error
-  return found
+  return found, left_out
+
+
+def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+  """The members of a tar file, as long as each lies behind the one before."""
+  reached = -1
+  while (member := tar.next()) is not None:
+    # tarfile keeps each member that it has seen, which nobody asks for again.
+    tar.members = []
+    if tar.offset <= reached:
+      raise tarfile.ReadError(f"a header at byte {reached} that leads back to {tar.offset}")
+    reached = tar.offset
+    yield member
 
 
 def tar_index(found: Sequence[tuple[str, int, int]], size: int) -> str:
@@ -146,6 +250,8 @@ def tar_index(found: Sequence[tuple[str, int, int]], size: int) -> str:
 
 class ArrayRecordShard(Sequence):
   """The records of an ArrayRecord file, each the bytes of one picture file."""
+
+  left_out = LeftOut()
 
   def __init__(self, path: str):
     self.path = path
@@ -210,22 +316,35 @@ def find_shards(place: str, *, flag: str) -> list[str]:
   return [files.unstrip_protocol(path) for path in shards] if "://" in place else shards
 
 
-def open_shards(paths: Sequence[str], *, flag: str) -> Joined:
+def open_shards(
+  paths: Sequence[str], *, flag: str, tar_images: str = "first"
+) -> tuple[Joined, LeftOut]:
   """Opens shards, several at a time, and joins their records in the order given.
+
+  Args:
+    paths: of the shards, or URLs.
+    flag: what the message calls them.
+    tar_images: "first" of each sample of a tar file, or "all".
+
+  Returns:
+    The records, and the image files of tar shards that are not among them.
 
   Raises:
     InputError: a shard is damaged, or all of them are empty.
     OSError: a shard can't be read.
   """
   def open_one(path: str) -> TarShard | ArrayRecordShard:
-    return (TarShard if path.endswith(".tar") else ArrayRecordShard)(path)
+    if path.endswith(".tar"):
+      return TarShard(path, images=tar_images)
+    return ArrayRecordShard(path)
 
   with ThreadPoolExecutor(_OPENED_AT_ONCE) as pool:
-    records = Joined(list(pool.map(open_one, paths)))
+    shards = list(pool.map(open_one, paths))
+  records = Joined(shards)
   if not len(records):
     raise InputError(f"{flag}: found no picture in {len(paths)} shards from {paths[0]} on, "
                      "expected JPEG, PNG or WebP files in them")
-  return records
+  return records, sum((shard.left_out for shard in shards), LeftOut())
 
 
 @contextlib.contextmanager

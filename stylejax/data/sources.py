@@ -7,7 +7,7 @@ batches (pipeline.py).
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -15,6 +15,7 @@ from PIL import Image
 from stylejax.data.shards import SHARD_SUFFIXES, TRAINING_SUFFIXES, find_shards, open_shards
 from stylejax.errors import InputError
 from stylejax.images.decode import Record, decode_image
+from stylejax.runtime.files import printable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,13 +41,21 @@ class Example:
   skipped: tuple[Skipped, ...] = ()
 
 
-def open_pictures(place: str | os.PathLike, *, flag: str) -> Sequence[Path | Record]:
+_NAMED = 3  # files that are left out, in one line
+
+
+def open_pictures(
+  place: str | os.PathLike, *, flag: str, tar_images: str = "first",
+  say: Callable[[str], None] = lambda line: None,
+) -> Sequence[Path | Record]:
   """Finds the pictures to train on, in a folder or in shards.
 
   Args:
     place: a folder of pictures or of shards (tar in WebDataset's layout, or ArrayRecord), one
       shard, or a pattern with * for shards; the latter three also as gs://, s3:// and the like.
     flag: what the message calls it, for example "--content-dir".
+    tar_images: which images of a tar file's samples are read, the "first" of each or "all".
+    say: receives one line about what is left out, if anything is.
 
   Returns:
     Paths or records in a fixed order, at least one; each is something to decode. Nothing but the
@@ -58,16 +67,32 @@ def open_pictures(place: str | os.PathLike, *, flag: str) -> Sequence[Path | Rec
   """
   place = os.fspath(place)
   if "://" not in place and os.path.isdir(place):
-    files = _files_below(Path(place), flag)
+    files = files_below(Path(place), flag)
     shards = [str(path) for path in files if path.name.endswith(SHARD_SUFFIXES)]
     if not shards:
-      return find_pictures(place, flag=flag)
+      pictures = find_pictures(place, flag=flag)
+      tell_left_out(files, pictures, flag, say)
+      return pictures
     if any(path.name.lower().endswith(TRAINING_SUFFIXES) for path in files):
       raise InputError(f"{flag}: found pictures and shards in {place}, expected one of the two")
-    return open_shards(shards, flag=flag)
-  if "://" in place or "*" in place or place.endswith(SHARD_SUFFIXES):
-    return open_shards(find_shards(place, flag=flag), flag=flag)
-  return find_pictures(place, flag=flag)
+  elif "://" in place or "*" in place or place.endswith(SHARD_SUFFIXES):
+    shards = find_shards(place, flag=flag)
+  else:
+    return find_pictures(place, flag=flag)
+  records, left_out = open_shards(shards, flag=flag, tar_images=tar_images)
+  if line := left_out.line(flag, len(records)):
+    say(line)
+  return records
+
+
+def tell_left_out(files: Sequence[Path], taken: Sequence[Path], flag: str,
+                  say: Callable[[str], None]) -> None:
+  """Says in one line which files of a folder are no pictures to train on, if there are any."""
+  others = sorted(set(files) - set(taken))
+  if others:
+    names = ", ".join(printable(path) for path in others[:_NAMED])
+    say(f"{flag}: {len(others)} of {len(files)} files left out, which are no JPEG, PNG or WebP "
+        f"({names}{', …' if len(others) > _NAMED else ''})")
 
 
 def find_pictures(folder: str | os.PathLike, *, flag: str = "folder") -> list[Path]:
@@ -91,14 +116,14 @@ def find_pictures(folder: str | os.PathLike, *, flag: str = "folder") -> list[Pa
     raise InputError(f"{flag}: found no folder {folder}, expected a folder of pictures")
   if not folder.is_dir():
     raise InputError(f"{flag}: found the file {folder}, expected a folder of pictures")
-  found = [path for path in _files_below(folder, flag)
+  found = [path for path in files_below(folder, flag)
            if path.name.lower().endswith(TRAINING_SUFFIXES)]
   if not found:
     raise InputError(f"{flag}: found no picture in {folder}, expected JPEG, PNG or WebP files")
   return found
 
 
-def _files_below(folder: Path, flag: str) -> list[Path]:
+def files_below(folder: Path, flag: str) -> list[Path]:
   """The files of a folder and the folders in it that are not hidden, sorted."""
   found = []
   visited = set()

@@ -65,6 +65,9 @@ class TrainConfig:
   """Side of the square cut from a photo, as multiples of size, before it is resized to size."""
   style_scale: tuple[float, float] = (1.0, 2.5)
   """The same for artworks."""
+  tar_images: Literal["first", "all"] = "first"
+  """Which images of a tar file train: the first of each sample, as WebDataset groups files by their
+  names up to the first dot, so that a.seg.png is a mask beside a.jpg; or all of them."""
   workers: int = 0
   """Processes that decode pictures; 0 decodes in threads of this process."""
   parallel: Literal["shard_map", "pmap"] = "shard_map"

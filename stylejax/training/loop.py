@@ -242,16 +242,17 @@ def _streams_of(command: str) -> tuple[str, ...]:
 
 def _streams(config: TrainConfig, command: str):
   """Pictures of the content and the style stream; an autoencoder sees both in one stream."""
-  content = _pictures(config.content_dir, "--content-dir", "content") if command != "gan" else None
-  style = _pictures(config.style_dir, "--style-dir", "style")
+  content = (_pictures(config, config.content_dir, "--content-dir", "content")
+             if command != "gan" else None)
+  style = _pictures(config, config.style_dir, "--style-dir", "style")
   return (Joined([content, style]), None) if command == "autoencoder" else (content, style)
 
 
-def _pictures(place: str | None, flag: str, sample: str) -> Sequence:
+def _pictures(config: TrainConfig, place: str | None, flag: str, sample: str) -> Sequence:
   if place is None:
     _say(f"{flag}: not given, so the {sample} samples of the package are used")
     place = SAMPLES / sample
-  pictures = open_pictures(place, flag=flag)
+  pictures = open_pictures(place, flag=flag, tar_images=config.tar_images, say=_say)
   require_readable(pictures, flag)
   return pictures
 
