@@ -115,7 +115,8 @@ def _read_tensors(path: Path) -> dict[str, np.ndarray]:
   if path.suffix == ".safetensors":
     try:
       return safetensors.numpy.load_file(path)
-    except (safetensors.SafetensorError, OSError, KeyError, TypeError) as error:
+    # ValueError: NumPy's, for an empty array with a side that it can't count.
+    except (safetensors.SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
       reason = str(error).splitlines()[0]
       raise InputError(
         f"perceptual weights {path}: found {reason}, expected a safetensors file of floats"

@@ -89,7 +89,8 @@ def read_library(path: str | os.PathLike, params: transfer.Params) -> dict[str, 
     with safe_open(path, framework="np") as file:
       metadata = dict(file.metadata() or {})
       arrays = {name: _array(file, name) for name in file.keys()}
-  except (SafetensorError, OSError, _NotFloat) as error:
+  # ValueError: NumPy's, for an empty array with a side that it can't count.
+  except (SafetensorError, OSError, ValueError, _NotFloat) as error:
     raise InputError(f"library {path}: found no whole library ({error}), expected a file that "
                      "`infer.py styles add` wrote") from error
   if metadata.get("stylejax_library") != FORMAT:

@@ -8,6 +8,14 @@ from typing import Any
 
 DTYPES = ("float32", "bfloat16")
 
+# What a config that comes with a file may ask for, a few times what `large` does: it is built,
+# compiled and run before anybody sees that it is absurd.
+_LARGEST = 2**20  # any one number
+_MOST_STRIDE = 128  # pixels; images are padded to a multiple of it
+_MOST_SIDE = 1024  # pixels of a texture sample
+_MOST_LAYERS = 100  # compiling takes about as long for each, whatever its width
+_MOST_WORK = 10_000_000  # multiply-adds per pixel
+
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
@@ -67,13 +75,67 @@ class ModelConfig:
     """Side in pixels of a swatch of the noise generator."""
     return 8 * 2**self.noise_stages
 
+  @property
+  def layers(self) -> int:
+    """How many convolutions the four parts have, about."""
+    return (len(self.content_widths) + sum(self.content_blocks) + 2 * self.decoder_blocks
+            + 2 * len(self.content_widths) + len(self.style_widths)
+            + len(self.disc_widths) * self.disc_scales + 2 * self.noise_stages)
+
+  @property
+  def work(self) -> int:
+    """Multiply-adds per pixel of stylizing and judging an image, about."""
+    def descent(widths, blocks):
+      before, total = 12, 0  # four pixels of RGB
+      for level, (width, extra) in enumerate(zip(widths, blocks)):
+        total += 9 * width * (before + extra * width) / 4 ** (level + 1)
+        before = width
+      return total
+
+    content, coarsest = self.content_widths, self.content_widths[-1]
+    rising = sum(9 * (width + deeper) * width / 4 ** (level + 1)
+                 for level, (width, deeper) in enumerate(zip(content, content[1:])))
+    blocks = 2 * self.decoder_blocks * 9 * coarsest**2 / 4 ** len(content)
+    return round(descent(content, self.content_blocks) + blocks + rising
+                 + descent(self.style_widths, (0,) * len(self.style_widths))
+                 + 2 * descent(self.disc_widths, (0,) * len(self.disc_widths)))
+
+  def _check_size(self) -> None:
+    """Raises ValueError for nets that take absurdly long to compile or to run."""
+    # Before any product of these: a file may hold numbers of a thousand digits.
+    for field in dataclasses.fields(self):
+      value = getattr(self, field.name)
+      numbers = value if isinstance(value, tuple) else (value,)
+      if any(type(number) is int and number > _LARGEST for number in numbers):
+        raise ValueError(f"{field.name}: found a number above {_LARGEST}, expected a size of nets")
+    for name, levels in (("content_widths", len(self.content_widths)),
+                         ("style_widths", len(self.style_widths)),
+                         ("disc_widths and disc_scales",
+                          len(self.disc_widths) + max(0, self.disc_scales - 1))):
+      if levels > 64 or 2**levels > _MOST_STRIDE:
+        raise ValueError(f"{name}: found {levels} halvings, expected at most "
+                         f"{_MOST_STRIDE.bit_length() - 1}")
+    if self.noise_stages > 64 or self.swatch_size > _MOST_SIDE:
+      raise ValueError(f"noise_stages: found {self.noise_stages}, expected texture samples of at "
+                       f"most {_MOST_SIDE} pixels")
+    if self.layers > _MOST_LAYERS:
+      raise ValueError(f"sizes: found a model config of {self.layers} layers, expected at most "
+                       f"{_MOST_LAYERS}")
+    if self.work > _MOST_WORK:
+      raise ValueError(f"sizes: found {self.work:.3g} multiply-adds per pixel, expected at most "
+                       f"{_MOST_WORK:.3g}")
+
   def to_dict(self) -> dict[str, Any]:
     """The fields as JSON-able values."""
     return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
 
   @classmethod
   def from_dict(cls, fields: dict[str, Any]) -> "ModelConfig":
-    """The config that `to_dict` wrote; raises ValueError on an unknown or ill-typed field."""
+    """The config that `to_dict` wrote.
+
+    Raises:
+      ValueError: an unknown or ill-typed field, or nets that would take absurdly long.
+    """
     types = {field.name: type(field.default) for field in dataclasses.fields(cls)}
     for name, value in fields.items():
       if name not in types:
@@ -86,7 +148,9 @@ class ModelConfig:
         ok = isinstance(value, str)
       if not ok:
         raise ValueError(f"model config: found {name}={value!r}, expected {types[name].__name__}")
-    return cls(**fields)
+    config = cls(**fields)
+    config._check_size()
+    return config
 
 
 PRESETS: dict[str, ModelConfig] = {

@@ -12,8 +12,10 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 import stylejax
+from stylejax.data.perceptual import load_vgg
 from stylejax.errors import InputError
 from stylejax.inference import weights as weights_module
+from stylejax.inference.styles import read_library
 from stylejax.inference.weights import load_pretrained, load_weights, read_metadata, save_weights
 
 CONFIG = stylejax.PRESETS["tiny"]
@@ -184,7 +186,18 @@ SPOILED = {
   "config nested": (lambda a, m: m.update(stylejax_config="[" * 100_000), "can't be read"),
   "unknown field": (lambda a, m: _config(m, depth=3), "unknown field 'depth'"),
   "other model": (lambda a, m: _config(m, style_dim=17), "found shape"),
-  "too many layers": (lambda a, m: _config(m, decoder_blocks=10**9), "layers, expected at most"),
+  "too many layers": (lambda a, m: _config(m, decoder_blocks=1000), "layers, expected at most"),
+  "a huge number": (lambda a, m: _config(m, style_dim=10**400), "style_dim: found a number above"),
+  # 2**30 pixels to either side of an image of any size.
+  "absurd padding": (lambda a, m: _config(m, content_widths=[1] * 30, content_blocks=[0] * 30),
+                     "content_widths: found 30 halvings, expected at most 7"),
+  "absurd padding of styles": (lambda a, m: _config(m, style_widths=[1] * 10**5),
+                               "style_widths: found 100000 halvings, expected at most 7"),
+  "absurd scales": (lambda a, m: _config(m, disc_scales=100), "disc_widths and disc_scales: found"),
+  "absurd samples": (lambda a, m: _config(m, noise_stages=8), "noise_stages: found 8, expected"),
+  # 60 layers of 9 · 512² on a quarter of the pixels are 3.54e7; the others are about 1e5.
+  "absurd work": (lambda a, m: _config(m, content_widths=[512, 16], content_blocks=[60, 0]),
+                  "found 3.6e\\+07 multiply-adds per pixel, expected at most 1e\\+07"),
   "no width": (lambda a, m: _config(m, style_widths=[0, 0]), "w.safetensors: found"),
 }
 
@@ -201,6 +214,21 @@ def test_spoiled_files_are_refused_in_one_line(params, tmp_path, case):
   with pytest.raises(InputError, match=words) as error:
     load_pretrained(path)
   assert "\n" not in str(error.value) and ", expected " in str(error.value)
+
+
+@pytest.mark.parametrize("shape", [[0, 2**62], [2**40, 0, 2**40], [1] * 100, [2**63, 2**63],
+                                   [2**62, 4], [2**64], [-1]], ids=str)
+def test_shapes_that_no_array_has_are_refused_by_every_reader(shape, tmp_path, tiny_params):
+  """An empty array with a side of 2^62 passes safetensors 0.5's own check and NumPy raises."""
+  path = tmp_path / "w.safetensors"
+  header = json.dumps({
+    "__metadata__": {"stylejax_format": "1", "stylejax_config": json.dumps(CONFIG.to_dict())},
+    NAME: {"dtype": "F32", "shape": shape, "data_offsets": [0, 0 if 0 in shape else 4]}}).encode()
+  path.write_bytes(len(header).to_bytes(8, "little") + header + (b"" if 0 in shape else bytes(4)))
+  for read in (load_weights, load_vgg, lambda path: read_library(path, tiny_params)):
+    with pytest.raises(InputError) as caught:
+      read(path)
+    assert "\n" not in str(caught.value) and str(path) in str(caught.value)
 
 
 @pytest.fixture(scope="module")
