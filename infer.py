@@ -1,13 +1,17 @@
 """Command: stylize pictures. Parses, checks nothing itself, calls stylejax.inference."""
 
+from __future__ import annotations
+
 import dataclasses
 import importlib
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import tyro
+from stylejax.runtime import process
 
-from stylejax.inference.options import DESCRIPTION, Options
+if TYPE_CHECKING:
+  from stylejax.inference.options import Options
 
 # Commands beside painting, by their first word or by a flag: each module's `main` parses and runs.
 _COMMANDS = {
@@ -23,17 +27,26 @@ _FLAGS = {
 def main(arguments: Sequence[str] | None = None) -> int:
   """Runs the command and returns its exit status."""
   arguments = list(sys.argv[1:] if arguments is None else arguments)
+  return process.run(lambda: _main(arguments))
+
+
+def _main(arguments: list[str]) -> int:
   if arguments and arguments[0] in _COMMANDS:
     return importlib.import_module(_COMMANDS[arguments[0]]).main(arguments[1:])
-  for flag in [argument.split("=")[0] for argument in arguments]:
-    if flag in _FLAGS:
-      return importlib.import_module(_FLAGS[flag]).main(arguments)
   for flag in ("--content", "--style", "--mask"):
     times = sum(argument.split("=")[0] == flag for argument in arguments)
     if times > 1:  # the parser would keep the last and drop the others without a word
       print(f"error: {flag}: found {times} times, expected once with all of them after it",
             file=sys.stderr)
       return 2
+  for flag in [argument.split("=")[0] for argument in arguments]:
+    if flag in _FLAGS:
+      return importlib.import_module(_FLAGS[flag]).main(arguments)
+  # Imported only in here, so that Ctrl-C is a line at any time.
+  import tyro
+
+  from stylejax.inference.options import DESCRIPTION, Options
+
   options = tyro.cli(Options, prog="infer.py", description=DESCRIPTION, args=arguments)
   # Imported only now: --help and a mistyped flag should not wait for JAX.
   from stylejax.inference.console import exit_status
@@ -69,7 +82,7 @@ def stylize(options: Options) -> int:
 
   # A mistake of one process is not raised: the others wait for its part of the sum.
   status = exit_status(paint)
-  return distributed.abandon(status) if status == 130 else _summarize(report)
+  return distributed.abandon(status) if status > 128 else _summarize(report)
 
 
 def _summarize(report) -> int:

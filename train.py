@@ -16,14 +16,9 @@ import traceback
 from pathlib import Path
 from typing import Annotated
 
-import tyro
-
-from stylejax import distributed
-from stylejax.compiler import reuse_memory
-from stylejax.data.convert import ShardsConfig, convert
 from stylejax.errors import InputError
-from stylejax.inference.compilation import enable_cache
-from stylejax.training.config import AutoencoderConfig, GanConfig, TransferConfig
+from stylejax.runtime import process
+from stylejax.runtime.files import check_apart, describe, printable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,13 +33,21 @@ class Export:
   """Keep 32 bits per weight; by default weights are stored in 16, half the size."""
 
 
-Command = (
-  Annotated[AutoencoderConfig, tyro.conf.subcommand("autoencoder")]
-  | Annotated[GanConfig, tyro.conf.subcommand("gan")]
-  | Annotated[TransferConfig, tyro.conf.subcommand("transfer")]
-  | Annotated[Export, tyro.conf.subcommand("export")]
-  | Annotated[ShardsConfig, tyro.conf.subcommand("shards")]
-)
+def _parse(argv: list[str] | None):
+  """What the arguments ask for: the config of a training, Export or ShardsConfig."""
+  import tyro
+
+  from stylejax.data.convert import ShardsConfig
+  from stylejax.training.config import AutoencoderConfig, GanConfig, TransferConfig
+
+  command = (
+    Annotated[AutoencoderConfig, tyro.conf.subcommand("autoencoder")]
+    | Annotated[GanConfig, tyro.conf.subcommand("gan")]
+    | Annotated[TransferConfig, tyro.conf.subcommand("transfer")]
+    | Annotated[Export, tyro.conf.subcommand("export")]
+    | Annotated[ShardsConfig, tyro.conf.subcommand("shards")]
+  )
+  return tyro.cli(command, args=argv, description=__doc__, prog="train.py")
 
 
 def export(options: Export) -> None:
@@ -54,46 +57,62 @@ def export(options: Export) -> None:
 
   if options.output.suffix != ".safetensors":
     raise InputError(f"--output: found {options.output}, expected a name ending in .safetensors")
+  check_apart([options.output], [], [options.workdir / "checkpoints"], what="--output")
   config, state = load_run(options.workdir)
   metadata = {"command": config["command"], "step": str(int(state.step))}
   save_weights(options.output, state.ema_params, metadata,
                dtype="float32" if options.float32 else "float16")
-  print(f"{options.output}: {options.output.stat().st_size / 1e6:.2f} MB, "
+  print(f"{printable(options.output)}: {options.output.stat().st_size / 1e6:.2f} MB, "
         f"{config['command']} at step {int(state.step)}")
 
 
 def main(argv: list[str] | None = None) -> int:
   """Parses, trains, exports or packs; returns the exit code."""
-  try:
-    options = tyro.cli(Command, args=argv, description=__doc__, prog="train.py")
-    if isinstance(options, Export):
-      export(options)
-    elif isinstance(options, ShardsConfig):
-      convert(options)
-    else:
-      enable_cache()
-      reuse_memory()
-      from stylejax.inference.weights import load_pretrained
-      from stylejax.training.loop import train
+  # Everything that takes time to import is imported in here, so that Ctrl-C is a line at any time.
+  return process.run(lambda: _main(argv))
 
-      train(options, load_pretrained)
-    return 0
+
+def _main(argv: list[str] | None) -> int:
+  from stylejax import distributed
+
+  try:
+    return _work(_parse(argv))
   except (InputError, OSError) as error:
-    print(f"error: {error}", file=sys.stderr)
+    print(f"error: {describe(error)}", file=sys.stderr)
     code = 2
   except FloatingPointError as error:
-    print(f"error: {error}", file=sys.stderr)
+    print(f"error: {printable(error)}", file=sys.stderr)
     code = 1
-  except KeyboardInterrupt:
-    print("stopped before saving; a training goes on from its newest checkpoint with --resume",
-          file=sys.stderr)
-    code = 130
+  except KeyboardInterrupt as error:
+    print(f"{process.stopped(error)} before saving; a training goes on from its newest checkpoint "
+          "with --resume", file=sys.stderr)
+    code = process.status(error)
   except Exception:
     if not distributed.several():
       raise
     traceback.print_exc()
     code = 1
   return distributed.abandon(code)
+
+
+def _work(options) -> int:
+  if isinstance(options, Export):
+    export(options)
+    return 0
+  from stylejax.data.convert import ShardsConfig, convert
+
+  if isinstance(options, ShardsConfig):
+    convert(options)
+    return 0
+  from stylejax.compiler import reuse_memory
+  from stylejax.inference.compilation import enable_cache
+  from stylejax.inference.weights import load_pretrained
+  from stylejax.training.loop import train
+
+  enable_cache()
+  reuse_memory()
+  train(options, load_pretrained)
+  return 0
 
 
 if __name__ == "__main__":

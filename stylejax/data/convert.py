@@ -10,7 +10,6 @@ import dataclasses
 import io
 import os
 import re
-import shutil
 import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +24,8 @@ from stylejax.data.shards import INDEX_SUFFIX, scan_tar, tar_index
 from stylejax.data.sources import files_below, find_pictures, tell_left_out
 from stylejax.errors import InputError
 from stylejax.images.decode import decode_image, picture_size
+from stylejax.runtime.files import check_apart, printable
+from stylejax.runtime.folders import check_folder, filling, making
 
 _JPEG_QUALITY = 95
 _REDUCING_GAP = 3.0
@@ -52,9 +53,7 @@ class ShardsConfig:
       raise InputError(f"--shard-size: found {self.shard_size}, expected a number of MiB above 0")
     if self.max_side is not None and self.max_side < 16:
       raise InputError(f"--max-side: found {self.max_side}, expected 16 or more")
-    if self.output_dir.resolve().is_relative_to(self.input_dir.resolve()):
-      raise InputError(f"--output-dir: found {self.output_dir} inside of --input-dir, expected "
-                       "another folder")
+    check_apart([self.output_dir], [], [self.input_dir], what="--output-dir")
 
 
 def convert(config: ShardsConfig) -> None:
@@ -68,22 +67,31 @@ def convert(config: ShardsConfig) -> None:
   config.check()
   paths = find_pictures(config.input_dir, flag="--input-dir")
   tell_left_out(files_below(config.input_dir, "--input-dir"), paths, "--input-dir", print)
-  skipped = 0
-  with (_new_folder(config.output_dir) as folder, _progress(len(paths)) as (say, advance),
+  skipped, target = 0, config.output_dir
+  check_apart([target], paths, [config.input_dir], what="--output-dir")
+  with (making([target.absolute().parent], "--output-dir"), _new_folder(target) as folder,
+        _progress(len(paths)) as (say, advance),
         _Shards(folder, config.format, int(config.shard_size * 2**20)) as shards):
     for path, data in _ahead(lambda path: _prepared(path, config.max_side), paths):
       if isinstance(data, InputError):
         skipped += 1
-        say(f"skipped {data}")
+        say(printable(f"skipped {data}"))
       else:
         shards.add(path, data)
       advance()
     if skipped == len(paths):
       raise InputError(f"--input-dir: found {len(paths)} files and none readable in "
                        f"{config.input_dir}, expected at least one readable picture")
-  print(f"{config.output_dir}: {len(paths) - skipped} pictures in {shards.count} {config.format} "
+  print(f"{printable(target)}: {len(paths) - skipped} pictures in {shards.count} {config.format} "
         f"shards, {shards.bytes / 1e6:.1f} MB"
         + (f"; {skipped} unreadable files skipped" if skipped else ""))
+
+
+@contextlib.contextmanager
+def _new_folder(path: Path) -> Iterator[Path]:
+  check_folder(path, "--output-dir", replaces=False)
+  with filling(path, "--output-dir", replaces=False) as folder:
+    yield folder
 
 
 def _prepared(path: Path, max_side: int | None) -> bytes | InputError:
@@ -212,26 +220,6 @@ class _ArrayRecordWriter:
     except RuntimeError as error:
       reason = " ".join(str(error).split())
       raise OSError(f"{self._path}: found {reason}, expected to write a shard") from error
-
-
-@contextlib.contextmanager
-def _new_folder(path: Path) -> Iterator[Path]:
-  """Gives a temporary folder beside `path`, and renames it to `path` when all went well."""
-  if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-    raise InputError(f"--output-dir: found {path}, expected a new or empty folder")
-  target = path.resolve()
-  unfinished = target.parent / f".{target.name}-{os.getpid()}.tmp"
-  try:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished.mkdir()
-  except OSError as error:
-    raise InputError(f"--output-dir: found {path} ({error.strerror}), expected a folder that can "
-                     "be made") from error
-  try:
-    yield unfinished
-    os.replace(unfinished, target)
-  finally:
-    shutil.rmtree(unfinished, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -5,15 +5,17 @@ lives in inference/sequence.py.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
 from stylejax.errors import InputError
-from stylejax.images import animation, video
+from stylejax.images import animation, encode, video
 from stylejax.images.decode import IMAGE_SUFFIXES
 from stylejax.images.frame import Frame
-from stylejax.runtime.files import check_writable, replacing
+from stylejax.runtime.files import check_apart, check_writable, replacing
+from stylejax.runtime.folders import check_folder, filling
 
 ANIMATIONS = (".gif", *video.VIDEO_FORMATS)
 """Extensions of files that hold a whole sequence."""
@@ -79,7 +81,7 @@ class Source:
 
 @contextlib.contextmanager
 def writer(output: Path, source: Source, shape: tuple[int, ...]) -> Iterator:
-  """Something with `write(frame)`; a file is whole at the end of the block or not there.
+  """Something with `write(frame)`; a file or folder is whole at the end or as it was.
 
   Args:
     output: a name that `check_output` let pass.
@@ -88,7 +90,8 @@ def writer(output: Path, source: Source, shape: tuple[int, ...]) -> Iterator:
   """
   suffix = output.suffix.lower()
   if suffix not in ANIMATIONS:
-    yield animation.FolderWriter(output, source.note)
+    with filling(output, "output", replaces=True) as folder:
+      yield animation.FolderWriter(folder, source.note)
     return
   with replacing(output) as temporary, contextlib.ExitStack() as stack:
     if suffix == ".gif":
@@ -99,17 +102,26 @@ def writer(output: Path, source: Source, shape: tuple[int, ...]) -> Iterator:
     target.finish()
 
 
-def check_output(output: Path, source: Source) -> None:
-  """Raises InputError unless the sequence can be written there."""
-  if output.suffix and output.suffix.lower() not in ANIMATIONS and not output.is_dir():
+def check_output(output: Path, source: Source, inputs: Sequence[str | os.PathLike] = ()) -> None:
+  """Raises InputError unless the sequence can be written there.
+
+  Args:
+    output: a folder or a file.
+    source: what will be read; it gets a note if frames of an earlier run will be replaced.
+    inputs: files that are read beside it, as the style.
+  """
+  suffix, path = output.suffix.lower(), source.path
+  if suffix in video.VIDEO_FORMATS:
+    video.check_available()
+  if suffix in ANIMATIONS:
+    check_writable(output, "output")
+  elif suffix and not output.is_dir():
     raise InputError(f"output {output}: found extension {output.suffix!r}, expected a folder, "
                      + ", ".join(ANIMATIONS))
-  if output.suffix.lower() in video.VIDEO_FORMATS:
-    video.check_available()
-  if output.exists() and output.samefile(source.path):
-    raise InputError(f"output {output}: found the input, expected another name")
-  if not output.is_dir() or output.suffix.lower() in ANIMATIONS:
-    check_writable(output, "output")
+  files = encode.find_pictures([path], "--content")
+  check_apart([output], [*files, *inputs], [path] if path.is_dir() else [], reads=IMAGE_SUFFIXES)
+  if suffix not in ANIMATIONS and (old := check_folder(output, "output", replaces=True)):
+    source.note(f"{output}: the {old} frames of an earlier run are replaced")
 
 
 def _size(shape: tuple[int, ...]) -> str:

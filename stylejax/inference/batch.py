@@ -25,6 +25,7 @@ from stylejax.inference.looks import Controls, plan_looks, plan_regions
 from stylejax.inference.plan import Job, check_number, plan_outputs
 from stylejax.inference.weights import load_pretrained
 from stylejax.models.config import ModelConfig
+from stylejax.runtime.folders import making
 
 MAX_SIZE = 16_384
 """Largest shorter side of an output that `size` may ask for, in pixels."""
@@ -85,7 +86,8 @@ def stylize_files(
     style: files, folders or "@name" of the library; may be empty when there is a `seed` or `mask`.
       With a weight behind each ("a.jpg:0.7") they are mixed.
     output: a file for one content in one style, else a folder, which is made if its parent is
-      there. Files in it are called <content>_<style>.<extension>.
+      there. Files in it are called <content>_<style>.<extension>, and lie in
+      folders as the contents do where contents of different folders share a name.
     mask: "MASK=STYLE" each: a picture of the content's size, white where that style is painted.
       Elsewhere it is `style`, or the content itself if there is none.
     strength: 0 (the content itself) over 1 (as trained) to 2.
@@ -145,7 +147,9 @@ def stylize_files(
   maps += [] if strength_map is None else encode.find_pictures([strength_map], "--strength-map")
   jobs = plan_outputs(
       contents, [look.name for look in looks], output, extension=extension,
-      inputs=[*contents, *maps, *(source.path for source in sources if source.path)],
+      inputs=[*contents, *maps, *(source.path for source in sources if source.path),
+              *filter(os.path.isfile, [weights, library or ""])],
+      folders=filter(os.path.isdir, [*content, *style]),
       prefer_folder=any(map(os.path.isdir, [*content, *style])), animated=interpolate is not None)
   alone = len(jobs) == 1
   jobs = [job for job in jobs[share[0]::share[1]] if not (resume and job.is_done())]
@@ -184,7 +188,8 @@ def stylize_files(
   alike = not (controls.files or tile or seamless or shard)
   groups = _groups(jobs, size, params.config) if alike else [Group((job,)) for job in jobs]
   done = 0
-  with _folder(jobs[0].outputs[0].parent), _Writer() as writer:
+  places = dict.fromkeys(path.parent for job in jobs for path in job.outputs)
+  with making(places, "output"), _Writer() as writer:
     for group, found in _read_ahead(groups, size, controls, frames):
       for picture in found:
         if isinstance(picture, InputError):
@@ -323,25 +328,6 @@ class _Writer:
         self._finish()
     finally:
       self._pool.shutdown()
-
-
-@contextlib.contextmanager
-def _folder(path: Path) -> Iterator[None]:
-  """Makes the outputs' folder if it is not there, and takes an empty one away after an error."""
-  made = not path.is_dir()
-  if made:
-    try:
-      path.mkdir(exist_ok=True)
-    except OSError as error:
-      raise InputError(f"output folder {path}: found {error.strerror}, expected a folder that can "
-                       "be made") from error
-  try:
-    yield
-  except BaseException:
-    if made:
-      with contextlib.suppress(OSError):  # not empty: earlier pictures stay
-        path.rmdir()
-    raise
 
 
 @contextlib.contextmanager

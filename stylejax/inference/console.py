@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from stylejax.errors import InputError
-from stylejax.runtime.files import printable
+from stylejax.runtime import process
+from stylejax.runtime.files import describe, printable
 
 
 def exit_status(work: Callable[[], int]) -> int:
@@ -17,11 +18,11 @@ def exit_status(work: Callable[[], int]) -> int:
   try:
     return work()
   except (InputError, OSError) as error:
-    print(f"error: {printable(error)}", file=sys.stderr)
+    print(f"error: {describe(error)}", file=sys.stderr)
     return 2
-  except KeyboardInterrupt:
-    print("interrupted", file=sys.stderr)
-    return 130
+  except KeyboardInterrupt as error:
+    print(process.stopped(error), file=sys.stderr)
+    return process.status(error)
 
 
 @contextlib.contextmanager

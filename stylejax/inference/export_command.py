@@ -39,9 +39,10 @@ def main(arguments: Sequence[str]) -> int:
   from stylejax.inference.console import exit_status
   from stylejax.inference.export import export
   from stylejax.inference.weights import load_pretrained
-  from stylejax.runtime.files import printable
+  from stylejax.runtime.files import check_apart, printable
 
   def work() -> int:
+    check_apart([options.output], filter(os.path.isfile, [options.weights]))
     enable_cache()
     params = load_pretrained(options.weights)
     manifest = export(params, options.output, platforms=options.platforms)

@@ -12,7 +12,7 @@ from pathlib import Path
 from stylejax.errors import InputError
 from stylejax.images.decode import IMAGE_SUFFIXES
 from stylejax.images.encode import ANIMATION, OUTPUT_FORMATS
-from stylejax.runtime.files import check_writable
+from stylejax.runtime.files import check_apart, check_creatable, check_writable, identity
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +34,7 @@ def plan_outputs(
     *,
     extension: str = "png",
     inputs: Iterable[Path] = (),
+    folders: Iterable[str | os.PathLike] = (),
     prefer_folder: bool = False,
     animated: bool = False,
 ) -> list[Job]:
@@ -41,6 +42,7 @@ def plan_outputs(
 
   One content in one style goes to the file `output`, if that is a name with an extension that can
   be written. Otherwise `output` is a folder and the files in it are <content>_<style>.<extension>.
+  Where contents of different folders share a name, all files lie in folders as their contents do.
   A folder that is not there is accepted when its parent is; it isn't made here.
 
   Args:
@@ -49,6 +51,7 @@ def plan_outputs(
     output: a file name or a folder. A name that ends in a slash is a folder.
     extension: of files in a folder, without the dot.
     inputs: files that must not be overwritten.
+    folders: folders in which inputs are searched for, where no output must be found.
     prefer_folder: whether a name without a known extension means a folder to be made, even for a
       single picture (because folders were asked for, which happen to hold one picture).
     animated: whether the one file may be an animation.
@@ -59,7 +62,7 @@ def plan_outputs(
   Raises:
     InputError: an unknown extension, a file name where a folder is needed or the other way round,
       a folder that is missing or not writable, two outputs of one name, or an output that is
-      one of the inputs.
+      one of the inputs or lies where inputs are searched for.
   """
   if not os.fspath(output):
     raise InputError("output: found an empty name, expected a file or a folder")
@@ -72,18 +75,34 @@ def plan_outputs(
     check_writable(Path(output), "output")
   else:
     folder = Path(output)
+    places = _places(contents)
     jobs = [
-        Job(path, tuple(folder / f"{path.stem}_{name}.{extension}" for name in style_names))
-        for path in contents
+        Job(path, tuple(folder / place / f"{path.stem}_{name}.{extension}" for name in style_names))
+        for path, place in zip(contents, places, strict=True)
     ]
-    if folder.is_dir():
-      for job in jobs:
-        for file in job.outputs:
-          check_writable(file, "output")
-    else:
+    if not folder.is_dir():
       check_writable(folder, "output")
-  _check_distinct(jobs, style_names, inputs)
+    for file in (file for job in jobs for file in job.outputs):
+      if file.parent.is_dir():
+        check_writable(file, "output")
+      else:
+        check_creatable(file, "output")
+  _check_distinct(jobs, style_names)
+  check_apart([file for job in jobs for file in job.outputs], inputs, folders,
+              reads=IMAGE_SUFFIXES)
   return jobs
+
+
+def _places(contents: Sequence[Path]) -> list[Path]:
+  """In which folder of the outputs' folder each content's outputs lie: "." unless names repeat.
+
+  Two contents of one name in one folder, as a.png and a.jpg, are not told apart.
+  """
+  whole = [Path(os.path.abspath(path)) for path in contents]
+  if len({path.stem for path in whole}) == len({(path.parent, path.stem) for path in whole}):
+    return [Path()] * len(whole)
+  above = os.path.commonpath([path.parent for path in whole])
+  return [path.parent.relative_to(above) for path in whole]
 
 
 def check_number(
@@ -121,28 +140,14 @@ def _is_file_name(
   return False
 
 
-def _check_distinct(
-    jobs: Sequence[Job], style_names: Sequence[str], inputs: Iterable[Path]
-) -> None:
-  """Raises when two outputs are one file, or an output is an input."""
-  sources = {_identity(path): path for path in inputs}
+def _check_distinct(jobs: Sequence[Job], style_names: Sequence[str]) -> None:
+  """Raises when two outputs are one file."""
   taken: dict[object, tuple[Path, str]] = {}
   for job in jobs:
     for file, name in zip(job.outputs, style_names, strict=True):
-      key = _identity(file)
-      if key in sources:
-        raise InputError(f"output {file}: found the input {sources[key]}, expected another file")
+      key = identity(file)
       if key in taken:
         content, other = taken[key]
         raise InputError(f"output {file}: found it twice, for {content} in {other} and "
                          f"{job.content} in {name}, expected different names")
       taken[key] = job.content, name
-
-
-def _identity(path: Path) -> object:
-  """What two names of one file share, hard links and symbolic links included."""
-  try:
-    status = path.stat()
-  except OSError:
-    return os.path.realpath(path)
-  return status.st_dev, status.st_ino

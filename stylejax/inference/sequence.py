@@ -61,7 +61,8 @@ def stylize_sequence(
   Args:
     content: a folder of pictures of one size, sorted by name; a GIF, WebP or PNG; or a video.
     style: a picture.
-    output: a folder (PNG files), or a name ending in .gif, .mp4, .mkv, .webm or .mov.
+    output: a folder (PNG files), which is new, empty or filled by an earlier run; or a name ending
+      in .gif, .mp4, .mkv, .webm or .mov.
     strength: 0 to 2.
     memory: 0 (each frame by itself) to 0.99.
     size: shorter side of the output; None keeps the content's own.
@@ -75,7 +76,7 @@ def stylize_sequence(
     The SequenceReport.
 
   Raises:
-    InputError: anything wrong with the above; no file is left. Frames in a folder stay.
+    InputError: anything wrong with the above; no file is left, and a folder stays as it was.
   """
   started = time.perf_counter()
   check_number("--strength", strength, 0, transfer.MAX_STRENGTH, whole=False)
@@ -84,7 +85,7 @@ def stylize_sequence(
   check_number("--size", size, encode.MIN_SIDE, 16_384)
   check_number("--style-size", style_size, encode.MIN_SIDE, 4_096)
   source = frames.Source(Path(content), rate, on_note=on_note)
-  frames.check_output(Path(output), source)
+  frames.check_output(Path(output), source, [style, *filter(os.path.isfile, [weights])])
   painting = read_picture(style)
   encode.check_side(painting, Path(style))
   params = load_pretrained(weights)

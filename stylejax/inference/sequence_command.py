@@ -16,7 +16,8 @@ Examples:
   python infer.py --sequence --content cat.gif --style painting.jpg --output painted.gif
 
 Videos need PyAV: pip install 'stylejax[video]'. A video's sound is kept. A run that is interrupted
-leaves no half file.
+leaves no half file and no half folder. A folder to write to is new or empty, or holds only what an
+earlier run wrote, which is replaced.
 """
 
 
@@ -72,6 +73,7 @@ def _run(options: Options) -> int:
     report = stylize_sequence(**settings, on_progress=on_progress, on_note=on_note)
   found = "nothing stands still" if report.flicker is None else (
     f"flicker {report.flicker:.4f} over the {report.still:.0%} of the pixels that stand still")
-  print(f"wrote {printable(options.output)}: {report.frames} frames in {report.seconds:.1f} s, "
-        f"{found}")
+  instead = f" in place of {report.replaced} of an earlier run" if report.replaced else ""
+  print(f"wrote {printable(options.output)}: {report.frames} frames{instead} in "
+        f"{report.seconds:.1f} s, {found}")
   return 0

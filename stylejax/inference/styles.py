@@ -108,6 +108,7 @@ def read_library(path: str | os.PathLike, params: transfer.Params) -> dict[str, 
     _expect(codes.vector.shape == (len(entries), params.config.style_dim))
     _expect(all(isinstance(text, str) for entry in entries for text in entry))
     _expect(len({name for name, _ in entries}) == len(entries))
+    _expect(all(_NAME.fullmatch(name) for name, _ in entries))  # they are printed and drawn
     _expect(all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(codes)))
   except (ValueError, KeyError, TypeError, RecursionError) as error:
     raise InputError(f"library {path}: found names and codes that don't fit each other, expected a "

@@ -24,7 +24,8 @@ from stylejax.inference.looks import Source
 from stylejax.inference.options import option
 from stylejax.inference.plan import check_number, plan_outputs
 from stylejax.inference.weights import load_pretrained
-from stylejax.runtime.files import printable
+from stylejax.runtime.files import check_apart, printable
+from stylejax.runtime.locks import locked
 
 DESCRIPTION = """Keep styles under names, for `infer.py --style @NAME`.
 
@@ -136,17 +137,20 @@ def add(options: Add) -> int:
     if names.count(name) > 1:
       raise InputError(f"styles add: found two pictures called {name}, expected one; --name gives "
                        "another name")
-  path, params, saved = _open(options, new=True)
+  check_apart([_path(options)], [*files, *_weights(options)], what="library")
+  path, params, _ = _open(options, new=True)
   if options.seed is not None and params.noise_generator is None:
     raise InputError(f"weights {options.weights}: found no noise_generator, expected one for "
                      "--seed")
-  codes = Codes(params, size)
+  codes, added = Codes(params, size), {}
   for source in sources:
     origin = f"seed {source.seed}" if source.path is None else source.path.name
-    saved[source.name] = styles.SavedStyle(codes.read(source), printable(origin))
+    added[source.name] = styles.SavedStyle(codes.read(source), printable(origin))
   if options.library is None:
     path.parent.mkdir(parents=True, exist_ok=True)
-  styles.write_library(path, saved, params)
+  with locked(path, "library"):  # read again: another process may have added some meanwhile
+    saved = styles.read_library(path, params) if os.path.lexists(path) else {}
+    styles.write_library(path, saved | added, params)
   print(f"added {', '.join('@' + name for name in names)} to {printable(path)}")
   return 0
 
@@ -156,7 +160,7 @@ def list_styles(options: List) -> int:
   _, _, saved = _open(options)
   width = max(map(len, saved), default=0)
   for name, style in saved.items():
-    print(f"@{name:{width}}  {style.origin}")
+    print(f"@{name:{width}}  {printable(style.origin)}")
   return 0
 
 
@@ -165,11 +169,14 @@ def remove(options: Remove) -> int:
   path, params, saved = _open(options)
   if not options.names:
     raise InputError("styles remove: found no name, expected one or more")
+  styles.check_library(path)
   names = [name.removeprefix("@") for name in options.names]
-  for name in names:
-    styles.find(name, saved, path)
-  styles.write_library(
-    path, {name: style for name, style in saved.items() if name not in names}, params)
+  with locked(path, "library"):
+    saved = styles.read_library(path, params)
+    for name in names:
+      styles.find(name, saved, path)
+    styles.write_library(
+      path, {name: style for name, style in saved.items() if name not in names}, params)
   print(f"removed {', '.join('@' + name for name in dict.fromkeys(names))} from {printable(path)}")
   return 0
 
@@ -195,7 +202,9 @@ def sheet(options: Sheet) -> int:
   if not contents:
     raise InputError("--content: found nothing, expected photos")
   path, params, saved = _open(options)
-  (job,) = plan_outputs(contents[:1], ["sheet"], options.output, inputs=[*contents, path])
+  (job,) = plan_outputs(contents[:1], ["sheet"], options.output,
+                         inputs=[*contents, path, *_weights(options)],
+                         folders=filter(os.path.isdir, options.content))
   if not saved:
     raise InputError(f"library {path}: found no style in it, expected one or more")
   photos = np.stack([_square(encode.read(photo), options.size) for photo in contents])
@@ -229,7 +238,7 @@ def _open(options: Common, *, new: bool = False
           ) -> tuple[Path, transfer.Params, dict[str, styles.SavedStyle]]:
   """The library's file, the weights, and the styles; with `new` the file may be missing."""
   enable_cache()
-  path = Path(options.library) if options.library is not None else styles.default_path()
+  path = _path(options)
   params = load_pretrained(options.weights)
   if params.style_encoder is None:
     raise InputError(f"weights {options.weights}: found no style_encoder, expected one")
@@ -238,6 +247,15 @@ def _open(options: Common, *, new: bool = False
       styles.check_library(path)
     return path, params, {}
   return path, params, styles.read_library(path, params)
+
+
+def _path(options: Common) -> Path:
+  return Path(options.library) if options.library is not None else styles.default_path()
+
+
+def _weights(options: Common) -> list[str]:
+  """The file of the weights, if they are no packaged ones."""
+  return [options.weights] if os.path.isfile(options.weights) else []
 
 
 def _name(stem: str) -> str:

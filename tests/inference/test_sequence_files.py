@@ -14,6 +14,7 @@ import infer
 import stylejax
 from stylejax.images import animation, encode, frames, video
 from stylejax.inference import options, sequence, sequence_command
+from stylejax.runtime import folders
 
 SHAPE = (33, 48)  # An odd height: colour of a video is stored for 2×2 pixels.
 
@@ -73,7 +74,8 @@ def packets(path):
 
 def test_folder_to_folder_prints_its_flicker(sources, weights, tmp_path, capsys):
   assert run(sources, weights, "frames", tmp_path / "out") == 0
-  assert sorted(os.listdir(tmp_path / "out")) == [f"{n:06d}.png" for n in range(1, 6)]
+  assert sorted(os.listdir(tmp_path / "out")) == [
+    folders.LIST_NAME, *(f"{n:06d}.png" for n in range(1, 6))]
   assert Image.open(tmp_path / "out" / "000003.png").size == SHAPE[::-1]
   out = capsys.readouterr().out
   assert "5 frames" in out and "flicker 0.0" in out and "stand still" in out
