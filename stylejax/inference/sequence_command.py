@@ -73,7 +73,6 @@ def _run(options: Options) -> int:
     report = stylize_sequence(**settings, on_progress=on_progress, on_note=on_note)
   found = "nothing stands still" if report.flicker is None else (
     f"flicker {report.flicker:.4f} over the {report.still:.0%} of the pixels that stand still")
-  instead = f" in place of {report.replaced} of an earlier run" if report.replaced else ""
-  print(f"wrote {printable(options.output)}: {report.frames} frames{instead} in "
-        f"{report.seconds:.1f} s, {found}")
+  print(f"wrote {printable(options.output)}: {report.frames} frames in {report.seconds:.1f} s, "
+        f"{found}")
   return 0
