@@ -74,10 +74,10 @@ def stylize(options: Options) -> int:
 
   def paint() -> int:
     nonlocal report
-    with progress() as (on_progress, on_skip, on_part, _):
+    with progress() as (on_progress, on_skip, on_part, on_note):
       report = stylize_files(
         **settings, share=distributed.share(), on_progress=on_progress, on_skip=on_skip,
-        on_part=on_part)
+        on_part=on_part, on_note=on_note)
     return 0
 
   # A mistake of one process is not raised: the others wait for its part of the sum.

@@ -10,7 +10,7 @@ import stylejax
 PACKAGE = Path(stylejax.__file__).parent
 ABOVE = {
   "runtime": ("models", "images", "data", "losses", "metrics", "transfer", "training", "inference"),
-  "images": ("models", "losses", "metrics", "transfer", "training", "inference"),
+  "images": ("data", "models", "losses", "metrics", "transfer", "training", "inference"),
   "models": ("losses", "metrics", "transfer", "training", "inference"),
   "losses": ("transfer", "metrics", "training", "inference"),
   "data": ("losses", "metrics", "transfer", "training", "inference"),

@@ -21,7 +21,7 @@ import rich.progress
 from PIL import Image
 
 from stylejax.data.shards import INDEX_SUFFIX, scan_tar, tar_index
-from stylejax.data.sources import files_below, find_pictures, tell_left_out
+from stylejax.data.sources import find_pictures
 from stylejax.errors import InputError
 from stylejax.images.decode import decode_image, picture_size
 from stylejax.runtime.files import check_apart, printable
@@ -36,7 +36,7 @@ class ShardsConfig:
   """Pack a folder of pictures into shards: a few large files, quick to copy and to read."""
 
   input_dir: Path
-  """Folder of pictures (JPEG, PNG, WebP; nested)."""
+  """Folder of images (JPEG, PNG, WebP; nested)."""
   output_dir: Path
   """Folder to make for the shards; it must be new or empty."""
   format: Literal["tar", "array_record"] = "tar"
@@ -65,8 +65,7 @@ def convert(config: ShardsConfig) -> None:
     InputError: a setting is wrong, or no picture can be read; nothing is left behind.
   """
   config.check()
-  paths = find_pictures(config.input_dir, flag="--input-dir")
-  tell_left_out(files_below(config.input_dir, "--input-dir"), paths, "--input-dir", print)
+  paths = find_pictures(config.input_dir, flag="--input-dir", on_note=print)
   skipped, target = 0, config.output_dir
   check_apart([target], paths, [config.input_dir], what="--output-dir")
   with (making([target.absolute().parent], "--output-dir"), _new_folder(target) as folder,

@@ -17,9 +17,10 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from stylejax.errors import InputError
+from stylejax.images import formats
+from stylejax.images.formats import TRAINING_SUFFIXES
 from stylejax.runtime.files import printable
 
-TRAINING_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 SHARD_SUFFIXES = (".tar", ".array_record")
 INDEX_SUFFIX = ".index"
 
@@ -343,7 +344,7 @@ def open_shards(
   records = Joined(shards)
   if not len(records):
     raise InputError(f"{flag}: found no picture in {len(paths)} shards from {paths[0]} on, "
-                     "expected JPEG, PNG or WebP files in them")
+                     f"expected {formats.names(formats.TRAINING_IMAGES)} files in them")
   return records, sum((shard.left_out for shard in shards), LeftOut())
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from stylejax.data.shards import SHARD_SUFFIXES, TRAINING_SUFFIXES, find_shards, open_shards
+from stylejax.data.shards import SHARD_SUFFIXES, find_shards, open_shards
 from stylejax.errors import InputError
+from stylejax.images import find, formats
 from stylejax.images.decode import Record, decode_image
-from stylejax.runtime.files import printable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,9 +41,6 @@ class Example:
   skipped: tuple[Skipped, ...] = ()
 
 
-_NAMED = 3  # files that are left out, in one line
-
-
 def open_pictures(
   place: str | os.PathLike, *, flag: str, tar_images: str = "first",
   say: Callable[[str], None] = lambda line: None,
@@ -67,87 +64,26 @@ def open_pictures(
   """
   place = os.fspath(place)
   if "://" not in place and os.path.isdir(place):
-    files = files_below(Path(place), flag)
+    files = find.files_below(Path(place), flag)
     shards = [str(path) for path in files if path.name.endswith(SHARD_SUFFIXES)]
     if not shards:
-      pictures = find_pictures(place, flag=flag)
-      tell_left_out(files, pictures, flag, say)
-      return pictures
-    if any(path.name.lower().endswith(TRAINING_SUFFIXES) for path in files):
+      return find_pictures(place, flag=flag, on_note=say)
+    if any(path.name.lower().endswith(formats.TRAINING_SUFFIXES) for path in files):
       raise InputError(f"{flag}: found pictures and shards in {place}, expected one of the two")
   elif "://" in place or "*" in place or place.endswith(SHARD_SUFFIXES):
     shards = find_shards(place, flag=flag)
   else:
-    return find_pictures(place, flag=flag)
+    return find_pictures(place, flag=flag, on_note=say)
   records, left_out = open_shards(shards, flag=flag, tar_images=tar_images)
   if line := left_out.line(flag, len(records)):
     say(line)
   return records
 
 
-def tell_left_out(files: Sequence[Path], taken: Sequence[Path], flag: str,
-                  say: Callable[[str], None]) -> None:
-  """Says in one line which files of a folder are no pictures to train on, if there are any."""
-  others = sorted(set(files) - set(taken))
-  if others:
-    names = ", ".join(printable(path) for path in others[:_NAMED])
-    say(f"{flag}: {len(others)} of {len(files)} files left out, which are no JPEG, PNG or WebP "
-        f"({names}{', …' if len(others) > _NAMED else ''})")
-
-
-def find_pictures(folder: str | os.PathLike, *, flag: str = "folder") -> list[Path]:
-  """Lists the JPEG, PNG and WebP files of a folder and the folders in it.
-
-  Hidden files and folders are left out, and a folder reached twice by links counts once. The
-  order is that of the relative path's parts, the same on every machine.
-
-  Args:
-    folder: where to look.
-    flag: what the message calls the folder, for example "--content-dir".
-
-  Returns:
-    The paths, sorted, at least one.
-
-  Raises:
-    InputError: no such folder, not a folder, or no picture in it.
-  """
-  folder = Path(folder)
-  if not folder.exists():
-    raise InputError(f"{flag}: found no folder {folder}, expected a folder of pictures")
-  if not folder.is_dir():
-    raise InputError(f"{flag}: found the file {folder}, expected a folder of pictures")
-  found = [path for path in files_below(folder, flag)
-           if path.name.lower().endswith(TRAINING_SUFFIXES)]
-  if not found:
-    raise InputError(f"{flag}: found no picture in {folder}, expected JPEG, PNG or WebP files")
-  return found
-
-
-def files_below(folder: Path, flag: str) -> list[Path]:
-  """The files of a folder and the folders in it that are not hidden, sorted."""
-  found = []
-  visited = set()
-  for root, folders, names in os.walk(folder, followlinks=True, onerror=_raise(flag)):
-    # Links may lead in circles; which way in comes first must not depend on the disk's order.
-    folders[:] = sorted(name for name in folders if not name.startswith("."))
-    if os.path.realpath(root) in visited:
-      folders.clear()
-      continue
-    visited.add(os.path.realpath(root))
-    found += [Path(root, name) for name in names if not name.startswith(".")]
-  return sorted(found, key=lambda path: path.relative_to(folder).parts)
-
-
-def _raise(flag: str):
-  """An error handler for os.walk, which otherwise passes over folders in silence."""
-
-  def handler(error: OSError) -> None:
-    reason = error.strerror or type(error).__name__
-    raise InputError(
-      f"{flag}: found the folder {error.filename} unreadable ({reason}), expected to list it"
-    ) from error
-
-  return handler
+def find_pictures(folder: str | os.PathLike, *, flag: str = "folder",
+                  on_note: Callable[[str], None] = lambda note: None) -> list[Path]:
+  """Lists the images of a folder that training takes; as `images.find.list_images`."""
+  return find.list_images(folder, flag=flag, rows=formats.TRAINING_IMAGES, on_note=on_note)
 
 
 def require_readable(pictures: Sequence[Path | Record], flag: str) -> None:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from stylejax.images import encode
 from stylejax.images.decode import read_frames, read_picture
+from stylejax.images.find import find_images
 from stylejax.images.frame import Frame
 
 
@@ -27,7 +28,8 @@ class FolderReader:
     Raises:
       InputError: a folder without images.
     """
-    self._files, self._rate, self._note = encode.find_pictures([folder], "--content"), rate, note
+    self._files = find_images([folder], "--content", on_note=note)
+    self._rate, self._note = rate, note
     self.total = len(self._files)
 
   def __iter__(self) -> Iterator[Frame]:

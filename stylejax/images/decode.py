@@ -20,13 +20,12 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from stylejax.errors import InputError
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+from stylejax.images import formats
+from stylejax.images.formats import MAX_PIXELS
 
 # Decoders are named, so that a file's bytes can't reach one that runs other programs (EPS).
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
-_EXPECTED = "expected a picture (JPEG, PNG, WebP, BMP, TIFF or GIF)"
-_MAX_PIXELS = 300_000_000
+_CODECS = tuple(row.codec for row in formats.READ_IMAGES)
+_EXPECTED = f"expected an image ({formats.names(formats.READ_IMAGES)})"
 
 # EXIF tag 274 says how the camera was held; each value is undone by one transposition.
 _ORIENTATION_TAG = 274
@@ -80,7 +79,7 @@ def as_float(rgb: np.ndarray) -> np.ndarray:
   return rgb.astype(np.float32) / 255 if rgb.dtype == np.uint8 else rgb
 
 
-def read_picture(path: str | os.PathLike, *, max_pixels: int = _MAX_PIXELS,
+def read_picture(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS,
                  compact: bool = False) -> Picture:
   """Reads one picture file at full precision and size.
 
@@ -117,7 +116,7 @@ def read_picture(path: str | os.PathLike, *, max_pixels: int = _MAX_PIXELS,
 
 def decode_rgb(
   picture: str | os.PathLike | Record, *, min_side: int | None = None,
-  max_pixels: int = _MAX_PIXELS
+  max_pixels: int = MAX_PIXELS
 ) -> np.ndarray:
   """Decodes one picture file for training: quick, 8 bits, transparency laid on white.
 
@@ -139,7 +138,7 @@ def decode_rgb(
 
 def decode_image(
   picture: str | os.PathLike | Record, *, min_side: int | None = None,
-  max_pixels: int = _MAX_PIXELS
+  max_pixels: int = MAX_PIXELS
 ) -> Image.Image:
   """As decode_rgb, but returns a Pillow image of mode RGB.
 
@@ -165,12 +164,12 @@ def decode_image(
 
 def picture_size(path: str | os.PathLike) -> tuple[int, int]:
   """(width, height) in pixels, upright, from the file's header; raises as read_picture."""
-  with _opened(path, _MAX_PIXELS) as image:
+  with _opened(path, MAX_PIXELS) as image:
     return image.size[::-1] if _orientation(image) in _LYING else image.size
 
 
 def read_frames(
-  path: str | os.PathLike, *, decode: bool = True, max_pixels: int = _MAX_PIXELS
+  path: str | os.PathLike, *, decode: bool = True, max_pixels: int = MAX_PIXELS
 ) -> Iterator[tuple[np.ndarray | None, int]]:
   """Every frame of an animation (GIF, WebP, PNG), or the one of a still picture.
 
@@ -248,7 +247,7 @@ def _open_unlimited(file: Path | io.BytesIO) -> Image.Image:
   with _open_lock:
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
-      return Image.open(file, formats=_FORMATS)
+      return Image.open(file, formats=_CODECS)
     finally:
       Image.MAX_IMAGE_PIXELS = limit
 

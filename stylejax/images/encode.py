@@ -1,26 +1,21 @@
-"""Pictures between disk and the nets: finding, scaling, writing.
+"""Images between disk and the nets: scaling, writing.
 
 Decoding one file lives in `stylejax.images.decode`; nothing here touches a device.
 """
 
 import io
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from stylejax.data import sources
 from stylejax.errors import InputError
+from stylejax.images import formats
 from stylejax.images.decode import Picture, as_float, read_picture
+from stylejax.images.formats import OUTPUT_FORMATS
 from stylejax.runtime.files import replacing
-
-OUTPUT_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
-"""Extensions that can be written, and Pillow's name of the format."""
-
-ANIMATION = ".gif"
-"""Extension of a file that shows its frames one after the other."""
 
 MIN_SIDE = 16
 """Pixels below which the nets can't work on a picture's side."""
@@ -28,41 +23,10 @@ MIN_SIDE = 16
 STYLE_SIZE = 320
 """Shorter side at which a style is read when nothing else is asked for, in pixels."""
 
-_MAX_SIDE = {"JPEG": 65_500, "WEBP": 16_383, "GIF": 65_535}
 _FRAME_MILLISECONDS = 80
 _AROUND = 32  # pixels from the other side that a filter may look at
 _STYLE_STEP = 32
 _STYLE_MAX_ASPECT = 4
-
-
-def find_pictures(paths: Iterable[str | os.PathLike], flag: str) -> list[Path]:
-  """Files as they are, folders as the pictures in them and in the folders below.
-
-  Args:
-    paths: files or folders. A file may have any name: it is known by its bytes when it is read.
-    flag: the setting's name for messages, for example "--content".
-
-  Returns:
-    Files in the order given, those of a folder sorted; none twice.
-
-  Raises:
-    InputError: a path is missing, or a folder holds no picture.
-  """
-  found: dict[str, Path] = {}
-  for name in paths:
-    if not os.fspath(name):  # as from a variable that is not set; Path makes the folder "." of it
-      raise InputError(f"{flag}: found an empty name, expected a picture or a folder of pictures")
-    path = Path(name)
-    if os.path.isdir(path):  # unlike the path's own method also of a name that is too long
-      files = sources.find_pictures(path, flag=flag)
-    elif os.path.lexists(path):
-      files = [path]
-    else:
-      raise InputError(f"{flag}: found no file or folder {path}, expected a picture or a folder of "
-                       "pictures")
-    for file in files:
-      found.setdefault(os.path.realpath(file), file)
-  return list(found.values())
 
 
 def read(path: Path, *, compact: bool = False) -> Picture:
@@ -82,10 +46,10 @@ def check_side(picture: Picture, path: Path) -> None:
 
 def check_output_size(path: Path, height: int, width: int, frames: int = 1) -> None:
   """Raises InputError when the format of `path` can't hold that many pixels a side."""
-  form = OUTPUT_FORMATS.get(path.suffix.lower(), "GIF")
-  if form != "GIF":
+  row = formats.written_as(path.suffix, (*formats.WRITTEN_IMAGES, *formats.ANIMATIONS))
+  if row is not None and row.kind == "image":
     width *= frames
-  limit = _MAX_SIDE.get(form)
+  limit = row.max_side if row is not None else None
   if limit is not None and max(height, width) > limit:
     raise InputError(f"output {path}: found {width}×{height} pixels, expected at most {limit} a "
                      "side in this format; write a .png or use --size")
@@ -223,7 +187,7 @@ def write_frames(
   has no transparency: it is laid on white.
   """
   path = Path(path)
-  if path.suffix.lower() != ANIMATION:
+  if formats.written_as(path.suffix, formats.ANIMATIONS) is None:
     alpha = alpha if alpha is None else np.concatenate([alpha] * len(frames), 1)
     whole = frames[0] if len(frames) == 1 else np.concatenate(frames, 1)
     return write_picture(path, whole, alpha, quality=quality)

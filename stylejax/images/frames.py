@@ -11,13 +11,13 @@ from fractions import Fraction
 from pathlib import Path
 
 from stylejax.errors import InputError
-from stylejax.images import animation, encode, video
-from stylejax.images.decode import IMAGE_SUFFIXES
+from stylejax.images import animation, formats, video
+from stylejax.images.find import find_images
 from stylejax.images.frame import Frame
 from stylejax.runtime.files import check_apart, check_writable, replacing
 from stylejax.runtime.folders import check_folder, filling
 
-ANIMATIONS = (".gif", *video.VIDEO_FORMATS)
+ANIMATIONS = (*formats.ANIMATION_SUFFIXES, *formats.VIDEO_FORMATS)
 """Extensions of files that hold a whole sequence."""
 
 
@@ -36,7 +36,7 @@ class Source:
     """A folder's frames are shown `rate` times a second.
 
     Args:
-      path: a folder of images, a file of IMAGE_SUFFIXES, or a video.
+      path: a folder of images, a file of formats.READ_SUFFIXES, or a video.
       rate: frames a second of a folder.
       on_note: called with each new line of `notes`.
 
@@ -49,7 +49,7 @@ class Source:
     elif not path.is_file():
       raise InputError(f"--content: found no file {path}, expected a folder of frames, a GIF or a "
                        "video")
-    elif path.suffix.lower() in IMAGE_SUFFIXES:
+    elif path.suffix.lower() in formats.READ_SUFFIXES:
       reader = animation.AnimationReader(path, self.note)
     else:
       reader = video.VideoReader(path, self.note)
@@ -111,15 +111,16 @@ def check_output(output: Path, source: Source, inputs: Sequence[str | os.PathLik
     inputs: files that are read beside it, as the style.
   """
   suffix, path = output.suffix.lower(), source.path
-  if suffix in video.VIDEO_FORMATS:
+  if suffix in formats.VIDEO_FORMATS:
     video.check_available()
   if suffix in ANIMATIONS:
     check_writable(output, "output")
   elif suffix and not output.is_dir():
     raise InputError(f"output {output}: found extension {output.suffix!r}, expected a folder, "
                      + ", ".join(ANIMATIONS))
-  files = encode.find_pictures([path], "--content")
-  check_apart([output], [*files, *inputs], [path] if path.is_dir() else [], reads=IMAGE_SUFFIXES)
+  files = find_images([path], "--content")
+  check_apart([output], [*files, *inputs], [path] if path.is_dir() else [],
+              reads=formats.READ_SUFFIXES)
   if suffix not in ANIMATIONS and (old := check_folder(output, "output", replaces=True)):
     source.note(f"{output}: the {old} frames of an earlier run are replaced")
 

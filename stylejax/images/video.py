@@ -13,10 +13,8 @@ import numpy as np
 from stylejax.errors import InputError
 from stylejax.images import encode
 from stylejax.images.decode import as_float
+from stylejax.images.formats import VIDEO_FORMATS
 from stylejax.images.frame import Frame
-
-VIDEO_FORMATS = {".mp4": "mp4", ".mkv": "matroska", ".webm": "webm", ".mov": "mov"}
-"""Extensions of videos that can be written, and FFmpeg's name of the format."""
 
 _CLOCK = Fraction(1, 90_000)
 

@@ -19,6 +19,7 @@ from stylejax import transfer
 from stylejax.errors import InputError
 from stylejax.images import encode
 from stylejax.images.decode import Picture, picture_size
+from stylejax.images.find import find_images
 from stylejax.inference import buckets, painters, tiles
 from stylejax.inference.codes import Codes, style_scale
 from stylejax.inference.looks import Controls, plan_looks, plan_regions
@@ -76,6 +77,7 @@ def stylize_files(
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     on_skip: Callable[[str], None] = lambda message: None,
     on_part: Callable[[float], None] = lambda share: None,
+    on_note: Callable[[str], None] = lambda message: None,
 ) -> Report:
   """Stylizes files: every content in every style, or in a mixture of them.
 
@@ -115,6 +117,7 @@ def stylize_files(
     on_progress: called with the number of pictures done (or skipped) and their total.
     on_skip: called with one line for each file that is skipped.
     on_part: called with the share of a picture in tiles that is done, 0 to 1.
+    on_note: called with one line for what is left out or ignored of the inputs.
 
   Returns:
     The Report.
@@ -136,15 +139,15 @@ def stylize_files(
   check_number("--interpolate", interpolate, 2, MAX_FRAMES)
   check_number("--quality", quality, 1, 100)
   style_size = style_scale(stroke, style_size)
-  contents = encode.find_pictures(content, "--content")
+  contents = find_images(content, "--content", on_note=on_note)
   regions = plan_regions(mask)
-  looks = plan_looks(style, seed=seed, regions=regions, frames=interpolate)
+  looks = plan_looks(style, seed=seed, regions=regions, frames=interpolate, on_note=on_note)
   if not contents:
     raise InputError("--content: found nothing, expected a picture or a folder of pictures")
   sources = [source for look in looks for source in look.sources]
   sources += [region.source for region in regions]
   maps = [region.mask for region in regions]
-  maps += [] if strength_map is None else encode.find_pictures([strength_map], "--strength-map")
+  maps += [] if strength_map is None else find_images([strength_map], "--strength-map")
   jobs = plan_outputs(
       contents, [look.name for look in looks], output, extension=extension,
       inputs=[*contents, *maps, *(source.path for source in sources if source.path),

@@ -6,7 +6,7 @@ Nothing of the nets: codes are read in codes.py.
 import dataclasses
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 from stylejax.errors import InputError
 from stylejax.images import encode
 from stylejax.images.decode import Picture
+from stylejax.images.find import find_images
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +56,8 @@ class Region:
 
 
 def plan_looks(styles: Sequence[str | os.PathLike], *, seed: int | None = None,
-               regions: Sequence[Region] = (), frames: int | None = None) -> list[Look]:
+               regions: Sequence[Region] = (), frames: int | None = None,
+               on_note: Callable[[str], None] = lambda note: None) -> list[Look]:
   """The looks that the options ask for.
 
   Args:
@@ -64,6 +66,7 @@ def plan_looks(styles: Sequence[str | os.PathLike], *, seed: int | None = None,
     seed: one more look, of an invented style.
     regions: without a style, the one look is that of the regions alone.
     frames: instead, one look of so many pictures, from the first style to the last.
+    on_note: called with one line for what a folder holds beside images.
 
   Returns:
     At least one Look.
@@ -77,7 +80,8 @@ def plan_looks(styles: Sequence[str | os.PathLike], *, seed: int | None = None,
   if weights and len(weights) < len(weighted):
     found = next(text for text, weight in weighted if weight is None)
     raise InputError(f"--style: found no weight behind {found}, expected one behind each or none")
-  sources = [source for text, weight in weighted for source in _sources(text, weight is not None)]
+  sources = [source for text, weight in weighted 
+             for source in _sources(text, weight is not None, on_note=on_note)]
   if weights:
     if seed is not None:
       raise InputError("--seed: found beside styles with weights, expected no weights; `infer.py "
@@ -121,7 +125,7 @@ def plan_regions(masks: Sequence[str]) -> list[Region]:
       raise InputError(f"--mask: found {text}, expected MASK=STYLE, for example sky.png=irises.jpg")
     if os.path.isdir(text[:cut]):
       raise InputError(f"--mask: found the folder {text[:cut]}, expected a picture")
-    mask, = encode.find_pictures([text[:cut]], "--mask")
+    mask, = find_images([text[:cut]], "--mask")
     regions.append(Region(mask, *_sources(text[cut + 1:], True, "--mask")))
   return regions
 
@@ -213,13 +217,14 @@ def _split_weight(text: str) -> tuple[str, float | None]:
   return path, weight
 
 
-def _sources(text: str, single: bool, flag: str = "--style") -> list[Source]:
+def _sources(text: str, single: bool, flag: str = "--style", *,
+             on_note: Callable[[str], None] = lambda note: None) -> list[Source]:
   """The styles behind one argument; a folder has many unless it must be a single one."""
   if text.startswith("@"):
     return [Source(text[1:])]
   if single and os.path.isdir(text):
     raise InputError(f"{flag}: found the folder {text}, expected a picture or @NAME")
-  return [Source(path.stem, path) for path in encode.find_pictures([text], flag)]
+  return [Source(path.stem, path) for path in find_images([text], flag, on_note=on_note)]
 
 
 def _identity(source: Source) -> tuple:

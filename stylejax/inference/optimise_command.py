@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from stylejax.images import formats
 from stylejax.inference.options import option
 
 _DESCRIPTION = """Paint one picture by optimising its pixels: minutes, where the nets take 0.1 s.
@@ -26,7 +27,7 @@ class Options:
 
   content: Annotated[str, option("The picture to paint.", "PATH", "(required)")]
   style: Annotated[str, option("The picture whose style to take.", "PATH", "(required)")]
-  output: Annotated[str, option("The .png, .jpg or .webp to write.", "PATH", "(required)")]
+  output: Annotated[str, option(f"The file to write ({formats.WRITTEN_SUFFIXES}).", "PATH", "(required)")]
   method: Annotated[Literal["optimise"], tyro.conf.arg(help="What chose this command.")] = (
     "optimise")
   size: Annotated[int, option("Shorter side of the output.", "PIXELS")] = 384

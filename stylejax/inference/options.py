@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from stylejax.images import formats
+
 DESCRIPTION = """Paint pictures in the style of other pictures.
 
 Examples:
@@ -59,10 +61,10 @@ class Options:
   """Options of the command, as `stylejax.inference.batch.stylize_files` takes them."""
 
   content: Annotated[tuple[str, ...], option(
-    "Pictures to paint: files or folders (JPEG, PNG, WebP; as files also TIFF, BMP, GIF).",
+    f"Images to stylize: files or folders ({formats.names(formats.READ_IMAGES)}).",
     "PATH [PATH ...]", "(required)")]
   output: Annotated[str, option(
-    "The file to write (.png, .jpg, .webp) for one content in one style, else a folder. "
+    f"The file to write ({formats.WRITTEN_SUFFIXES}) for one content in one style, else a folder. "
     "Transparency is kept in PNG and WebP and laid on white in JPEG. Inputs are never overwritten; "
     "other files are.", "PATH", "(required)")]
   style: Annotated[tuple[str, ...], option(

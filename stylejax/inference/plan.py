@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from stylejax.errors import InputError
-from stylejax.images.decode import IMAGE_SUFFIXES
-from stylejax.images.encode import ANIMATION, OUTPUT_FORMATS
+from stylejax.images import formats
+from stylejax.images.formats import OUTPUT_FORMATS, READ_SUFFIXES
 from stylejax.runtime.files import check_apart, check_creatable, check_writable, identity
 
 
@@ -89,7 +89,7 @@ def plan_outputs(
         check_creatable(file, "output")
   _check_distinct(jobs, style_names)
   check_apart([file for job in jobs for file in job.outputs], inputs, folders,
-              reads=IMAGE_SUFFIXES)
+              reads=READ_SUFFIXES)
   return jobs
 
 
@@ -122,18 +122,18 @@ def _is_file_name(
 ) -> bool:
   """Whether `output` names the one file to write (True) or a folder (False)."""
   path = Path(output)
-  formats = (*OUTPUT_FORMATS, *([ANIMATION] if animated else []))
+  known = (*OUTPUT_FORMATS, *(formats.ANIMATION_SUFFIXES if animated else ()))
   suffix = path.suffix.lower()
   if path.is_dir() or os.fspath(output).endswith(("/", os.sep)):
     return False
-  if count == 1 and suffix in formats:
+  if count == 1 and suffix in known:
     return True
-  known = ", ".join(formats)
-  if count == 1 and (suffix in IMAGE_SUFFIXES or not prefer_folder):
+  expected = ", ".join(known)
+  if count == 1 and (suffix in READ_SUFFIXES or not prefer_folder):
     found = f"extension {suffix!r}" if suffix else "no extension"
-    raise InputError(f"output {path}: found {found}, expected {known}, or a folder (one that is "
+    raise InputError(f"output {path}: found {found}, expected {expected}, or a folder (one that is "
                      "not there yet with a slash at its end)")
-  if suffix in OUTPUT_FORMATS or suffix in IMAGE_SUFFIXES:
+  if suffix in OUTPUT_FORMATS or suffix in READ_SUFFIXES:
     raise InputError(f"output {path}: found one file name for {count} pictures, expected a folder")
   if os.path.lexists(path):
     raise InputError(f"output {path}: found a file, expected a folder for {count} pictures")

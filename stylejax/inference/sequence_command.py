@@ -6,6 +6,7 @@ from typing import Annotated
 
 import tyro
 
+from stylejax.images import formats
 from stylejax.inference.options import option
 
 _DESCRIPTION = """Paint a sequence of frames steadily: what stands still doesn't flicker.
@@ -30,7 +31,7 @@ class Options:
     "PATH", "(required)")]
   style: Annotated[str, option("The picture whose style to take.", "PATH", "(required)")]
   output: Annotated[str, option(
-    "A folder, for PNG files, or a .gif, .mp4, .mkv, .webm or .mov to write.", "PATH",
+    f"A folder, for PNG files, or a file to write ({formats.SEQUENCE_SUFFIXES}).", "PATH",
     "(required)")]
   sequence: Annotated[bool, tyro.conf.arg(help="What chose this command.")] = True
   strength: Annotated[float, option(

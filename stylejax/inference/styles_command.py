@@ -14,8 +14,9 @@ from PIL import Image, ImageDraw, ImageFont
 from stylejax import transfer
 from stylejax.compiler import fast_jit
 from stylejax.errors import InputError
-from stylejax.images import encode
+from stylejax.images import encode, formats
 from stylejax.images.decode import Picture
+from stylejax.images.find import find_images
 from stylejax.inference import styles
 from stylejax.inference.codes import Codes, style_scale
 from stylejax.inference.compilation import enable_cache
@@ -97,7 +98,7 @@ class Sheet(Common):
   content: Annotated[tuple[str, ...], option(
     "Photos: files or folders.", "PATH [PATH ...]", "(required)")] = ()
   output: Annotated[str, option(
-    "The file to write (.png, .jpg, .webp).", "PATH", "(required)")] = ""
+    f"The file to write ({formats.WRITTEN_SUFFIXES}).", "PATH", "(required)")] = ""
   size: Annotated[int, option("Side of each painting.", "PIXELS")] = 192
 
 
@@ -121,7 +122,7 @@ def add(options: Add) -> int:
   """Reads styles into the library, all of them or none."""
   check_number("--seed", options.seed, 0, 2**32 - 1)
   size = style_scale(options.stroke, None)
-  files = encode.find_pictures(options.pictures, "styles add")
+  files = find_images(options.pictures, "styles add")
   sources = [Source(_name(path.stem), path) for path in files]
   if options.seed is not None:
     sources.append(Source(f"seed{options.seed}", seed=options.seed))
@@ -198,7 +199,7 @@ def sheet(options: Sheet) -> int:
   check_number("--size", options.size, encode.MIN_SIDE, _MAX_SHEET_SIDE)
   if not options.output:
     raise InputError("--output: found nothing, expected the name of a picture file")
-  contents = encode.find_pictures(options.content, "--content")
+  contents = find_images(options.content, "--content")
   if not contents:
     raise InputError("--content: found nothing, expected photos")
   path, params, saved = _open(options)

@@ -145,7 +145,7 @@ def test_mistakes_exit_2_in_one_line_and_leave_nothing(folder, tmp_path, capsys)
     ((folder, tmp_path / "file" / "new"), "expected a folder that can be made"),
     ((folder, folder / "shards"), "inside of the input folder"),
     ((tmp_path / "none", tmp_path / "new"), "found no folder"),
-    ((full, tmp_path / "new"), "found no picture"),
+    ((full, tmp_path / "new"), "found no image"),
     ((bad, tmp_path / "new"), "none readable"),
     ((folder, tmp_path / "new", "--shard-size", "0"), "--shard-size: found 0"),
     ((folder, tmp_path / "new", "--shard-size", "nan"), "--shard-size: found nan"),

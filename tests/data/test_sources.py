@@ -47,7 +47,7 @@ def test_folders_without_pictures_are_named(tmp_path):
   for folder, words in (
     (tmp_path / "none", "found no folder"),
     (file, "found the file"),
-    (empty, "found no picture in"),
+    (empty, "found no image in"),
   ):
     with pytest.raises(InputError, match=words) as caught:
       find_pictures(folder, flag="--content-dir")

@@ -65,7 +65,7 @@ class TestWrite:
     assert encode.write_picture(tmp_path / "a.png", rgb).exists()
 
   def test_unknown_extension(self, tmp_path):
-    with pytest.raises(InputError, match="found extension '.gif', expected .png"):
+    with pytest.raises(InputError, match="found extension '.gif', expected .jpg, .jpeg, .png"):
       encode.write_picture(tmp_path / "a.gif", noise(2, 2))
 
 

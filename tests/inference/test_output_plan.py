@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stylejax.errors import InputError
-from stylejax.images import encode
+from stylejax.images.find import find_images
 from stylejax.inference.plan import check_number, plan_outputs
 
 
@@ -65,5 +65,5 @@ def test_whole_numbers():
 def test_find_pictures_keeps_the_order_and_drops_repeats():
   for name in ("b.png", "a.jpg", "there/c.webp", "there/notes.txt"):
     Path(name).write_bytes(b"x")
-  found = encode.find_pictures(["b.png", "there", "a.jpg", "./b.png", "there/c.webp"], "--x")
+  found = find_images(["b.png", "there", "a.jpg", "./b.png", "there/c.webp"], "--x")
   assert list(map(str, found)) == ["b.png", "there/c.webp", "a.jpg"]

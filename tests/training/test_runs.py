@@ -228,7 +228,7 @@ def test_dry_run_prints_and_writes_nothing(folders, tmp_path, one_device, capsys
 
 @pytest.mark.parametrize("argv, message", [
   (["transfer", "--content-dir", "{tmp}/none"], "--content-dir"),
-  (["transfer", "--content-dir", "{tmp}"], "--content-dir: found no picture"),
+  (["transfer", "--content-dir", "{tmp}"], "--content-dir: found no image"),
   (["gan", "--style-dir", "{tmp}/file.txt"], "--style-dir"),
   (["transfer", "--size", "100"], "--size: found 100, expected a multiple of 16"),
   (["transfer", "--size", "64", "--seen-size", "80"],

@@ -1,0 +1,220 @@
+"""Color arithmetic of files: transfer functions, primaries, HDR to SDR; NumPy, no file is opened.
+
+Linear light is relative: 1 is white, in HDR the reference white of 203 cd/m² (ITU-R BT.2408). The
+codes of ITU-T H.273 (CICP), which PNG, AVIF, HEIF and videos share, name primaries and transfer.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+REFERENCE_WHITE = 203.0
+"""Luminance of white in HDR (ITU-R BT.2408), in cd/m²."""
+
+HLG_PEAK = 1000.0
+"""Luminance of the display for which HLG is shown (ITU-R BT.2100), in cd/m²."""
+
+_D65 = (0.3127, 0.3290)
+_BT2020 = ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046), _D65)
+_SMPTE170M = ((0.630, 0.340), (0.310, 0.595), (0.155, 0.070), _D65)
+
+# H.273, table 2: red, green, blue, white as CIE 1931 x, y.
+PRIMARIES: dict[str, tuple[tuple[float, float], ...]] = {
+  "bt709": ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060), _D65),
+  "bt470m": ((0.670, 0.330), (0.210, 0.710), (0.140, 0.080), (0.310, 0.316)),
+  "bt470bg": ((0.640, 0.330), (0.290, 0.600), (0.150, 0.060), _D65),
+  "smpte170m": _SMPTE170M,
+  "film": ((0.681, 0.319), (0.243, 0.692), (0.145, 0.049), (0.310, 0.316)),
+  "bt2020": _BT2020,
+  "xyz": ((1.0, 0.0), (0.0, 1.0), (0.0, 0.0), (1 / 3, 1 / 3)),
+  "dci_p3": ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), (0.314, 0.351)),
+  "display_p3": ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), _D65),
+  "ebu3213": ((0.630, 0.340), (0.295, 0.605), (0.155, 0.077), _D65),
+}
+
+CICP_PRIMARIES = {1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte170m", 8: "film",
+                  9: "bt2020", 10: "xyz", 11: "dci_p3", 12: "display_p3", 22: "ebu3213"}
+"""Code points of H.273, table 2; 2 is "unspecified"."""
+
+CICP_TRANSFERS = {1: "bt709", 4: "gamma22", 5: "gamma28", 6: "bt709", 8: "linear", 13: "srgb",
+                  14: "bt709", 15: "bt709", 16: "pq", 18: "hlg"}
+"""Code points of H.273, table 3; 2 is "unspecified"."""
+
+HDR_TRANSFERS = ("pq", "hlg")
+"""Transfer functions that go beyond white and are tone-mapped."""
+
+_BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367],
+                      [0.0389, -0.0685, 1.0296]])
+
+# ITU-R BT.2100, tables 4 and 5.
+_M1, _M2 = 2610 / 16384, 2523 / 4096 * 128
+_C1, _C2, _C3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
+_HLG_A = 0.17883277
+_HLG_B, _HLG_C = 1 - 4 * _HLG_A, 0.5 - _HLG_A * np.log(4 * _HLG_A)
+_HLG_LUMA = np.array([0.2627, 0.6780, 0.0593], np.float32)
+_HLG_GAMMA = 1.2
+
+
+def srgb_to_linear(values: np.ndarray) -> np.ndarray:
+  """The sRGB transfer function's inverse (IEC 61966-2-1), mirrored for negative values."""
+  size = np.abs(values)
+  light = np.where(size <= 0.04045, size / 12.92, ((size + 0.055) / 1.055) ** 2.4)
+  return np.copysign(light, values).astype(np.float32)
+
+
+def linear_to_srgb(light: np.ndarray) -> np.ndarray:
+  """Linear light as sRGB numbers (IEC 61966-2-1), mirrored for negative values."""
+  size = np.abs(light)
+  values = np.where(size <= 0.0031308, 12.92 * size, 1.055 * size ** (1 / 2.4) - 0.055)
+  return np.copysign(values, light).astype(np.float32)
+
+
+def bt709_to_linear(values: np.ndarray) -> np.ndarray:
+  """The light of BT.709 numbers on a display (ITU-R BT.1886 with black at 0): V^2.4.
+
+  Not the camera's curve of BT.709, which no display undoes.
+  """
+  return np.copysign(np.abs(values) ** 2.4, values).astype(np.float32)
+
+
+def linear_to_bt709(light: np.ndarray) -> np.ndarray:
+  """The inverse of `bt709_to_linear`."""
+  return np.copysign(np.abs(light) ** (1 / 2.4), light).astype(np.float32)
+
+
+def pq_to_linear(values: np.ndarray) -> np.ndarray:
+  """PQ numbers (ITU-R BT.2100; SMPTE ST 2084) as light, 1 is the reference white."""
+  powered = np.clip(values, 0, 1).astype(np.float64) ** (1 / _M2)
+  light = (np.maximum(powered - _C1, 0) / (_C2 - _C3 * powered)) ** (1 / _M1)
+  return (light * (10_000 / REFERENCE_WHITE)).astype(np.float32)
+
+
+def linear_to_pq(light: np.ndarray) -> np.ndarray:
+  """The inverse of `pq_to_linear`; light below 0 becomes 0."""
+  powered = np.maximum(light, 0).astype(np.float64) * (REFERENCE_WHITE / 10_000)
+  powered = powered ** _M1
+  return (((_C1 + _C2 * powered) / (1 + _C3 * powered)) ** _M2).astype(np.float32)
+
+
+def hlg_to_linear(values: np.ndarray) -> np.ndarray:
+  """HLG numbers [..., 3] (ITU-R BT.2100) as light on a display of HLG_PEAK, 1 is reference white.
+
+  The scene's light E is brought to the display by the OOTF, E · Y^(γ − 1) with γ = 1.2.
+  """
+  values = np.clip(values, 0, 1)
+  scene = np.where(values <= 0.5, values ** 2 / 3, (np.exp((values - _HLG_C) / _HLG_A) + _HLG_B) / 12)
+  luminance = (scene @ _HLG_LUMA)[..., None]
+  light = scene * luminance ** (_HLG_GAMMA - 1) * (HLG_PEAK / REFERENCE_WHITE)
+  return light.astype(np.float32)
+
+
+def linear_to_hlg(light: np.ndarray) -> np.ndarray:
+  """The inverse of `hlg_to_linear`, of [..., 3]; light below 0 becomes 0."""
+  display = np.maximum(light, 0) * (REFERENCE_WHITE / HLG_PEAK)
+  luminance = np.maximum((display @ _HLG_LUMA)[..., None], 1e-12)
+  scene = display * luminance ** ((1 - _HLG_GAMMA) / _HLG_GAMMA)
+  values = np.where(scene <= 1 / 12, np.sqrt(3 * scene),
+                    _HLG_A * np.log(np.maximum(12 * scene - _HLG_B, 1e-12)) + _HLG_C)
+  return values.astype(np.float32)
+
+
+def _power(exponent: float) -> Callable[[np.ndarray], np.ndarray]:
+  return lambda values: np.copysign(np.abs(values) ** exponent, values).astype(np.float32)
+
+
+TO_LINEAR: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+  "srgb": srgb_to_linear,
+  "bt709": bt709_to_linear,
+  "gamma22": _power(2.2),
+  "gamma28": _power(2.8),
+  "linear": np.float32,
+  "pq": pq_to_linear,
+  "hlg": hlg_to_linear,
+}
+"""From a transfer function's name to the function that gives linear light."""
+
+
+def rgb_to_xyz(primaries: tuple[tuple[float, float], ...]) -> np.ndarray:
+  """The matrix from linear RGB to CIE XYZ.
+
+  Args:
+    primaries: (x, y) of red, green, blue and white, as in PRIMARIES.
+
+  Returns:
+    [3, 3] float64; RGB of ones gives the white at Y = 1.
+
+  Raises:
+    ValueError: the primaries lie on one line, or a y of the white is 0.
+  """
+  x, y = np.array(primaries, np.float64).T
+  columns = np.stack([x, y, 1 - x - y])
+  if y[3] == 0 or abs(np.linalg.det(columns[:, :3])) < 1e-9:
+    raise ValueError(f"primaries: found {primaries}, expected three apart and a white with y > 0")
+  return columns[:, :3] * np.linalg.solve(columns[:, :3], columns[:, 3] / y[3])
+
+
+def to_bt709_matrix(primaries: tuple[tuple[float, float], ...]) -> np.ndarray:
+  """[3, 3] float32 from linear RGB of some primaries to those of sRGB and BT.709; white is white.
+
+  A white that isn't D65 is adapted by Bradford's matrix.
+  """
+  source, target = rgb_to_xyz(primaries), rgb_to_xyz(PRIMARIES["bt709"])
+  cones = [_BRADFORD @ matrix.sum(1) for matrix in (target, source)]
+  adapt = np.linalg.solve(_BRADFORD, (cones[0] / cones[1])[:, None] * _BRADFORD)
+  return np.linalg.solve(target, adapt @ source).astype(np.float32)
+
+
+def tone_map(light: np.ndarray, peak: float) -> np.ndarray:
+  """Brings HDR light into [0, 1]: ITU-R BT.2390's curve on the largest channel, hue kept.
+
+  Each pixel is scaled by one number, so that its largest channel follows the curve: as it is up to
+  the knee, from there a Hermite spline in PQ that takes `peak` to 1. Light that stays below 1
+  needs no curve, so it is left as it is: a peak of 1 or less changes nothing.
+
+  Args:
+    light: [..., 3] linear light, 1 is the reference white.
+    peak: the largest channel that occurs, from the image itself or the file's metadata.
+
+  Returns:
+    [..., 3] float32, at most 1.
+
+  Source: ITU-R BT.2390-11, section 5.4.1, with black at 0 on both sides.
+  """
+  if peak <= 1:
+    return np.minimum(light, 1).astype(np.float32)
+  largest = np.maximum(light.max(-1, keepdims=True), 1e-9)
+  top = float(linear_to_pq(np.float32(peak)))
+  limit = float(linear_to_pq(np.float32(1))) / top
+  knee = 1.5 * limit - 0.5
+  level = np.minimum(linear_to_pq(largest) / top, 1)
+  part = np.clip((level - knee) / (1 - knee), 0, 1)
+  curve = ((2 * part**3 - 3 * part**2 + 1) * knee + (part**3 - 2 * part**2 + part) * (1 - knee)
+           + (3 * part**2 - 2 * part**3) * limit)
+  mapped = np.where(level < knee, largest, pq_to_linear(curve * top))
+  return np.minimum(light * (mapped / largest), 1).astype(np.float32)
+
+
+def to_srgb(
+  rgb: np.ndarray, *, primaries: str | tuple[tuple[float, float], ...] = "bt709",
+  transfer: str | Callable[[np.ndarray], np.ndarray] = "srgb", peak: float | None = None,
+) -> np.ndarray:
+  """RGB numbers of another color space as sRGB; HDR is tone-mapped.
+
+  Args:
+    rgb: [..., 3] float in [0, 1].
+    primaries: a name in PRIMARIES, or (x, y) of red, green, blue and white.
+    transfer: a name in TO_LINEAR, or a function from numbers to linear light.
+    peak: of PQ and HLG, the brightest channel in units of the reference white, as `tone_map` takes
+      it; None is the largest of this image.
+
+  Returns:
+    [..., 3] float32 in [0, 1]; colors that sRGB doesn't have are cut off.
+  """
+  hdr = transfer in HDR_TRANSFERS
+  light = (TO_LINEAR[transfer] if isinstance(transfer, str) else transfer)(rgb)
+  if primaries != "bt709":
+    points = PRIMARIES[primaries] if isinstance(primaries, str) else primaries
+    light = light @ to_bt709_matrix(points).T
+  if hdr:
+    light = tone_map(light, float(light.max(initial=0)) if peak is None else peak)
+  return np.clip(linear_to_srgb(np.clip(light, 0, 1)), 0, 1)

@@ -1,0 +1,170 @@
+"""The table of file formats: what is read, what is written, and what of each file is kept.
+
+Suffixes, decoders, limits, messages, help texts and docs/formats.md are read from the rows below;
+a new format is a row here and, where Pillow doesn't decode it, a function. No file is opened here.
+"""
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Literal
+
+MAX_PIXELS = 300_000_000
+"""Largest width × height of an image that is opened, in pixels."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Kept:
+  """What is kept of a file that is read, or held by one that is written; a few words each.
+
+  Attributes:
+    color: color spaces and profiles.
+    depth: bits of each channel.
+    alpha: transparency.
+    orientation: how the camera was held, and other geometry.
+    timing: how long frames are shown; empty for images.
+    sound: sound and subtitles; empty for images.
+    rest: what else a reader of the table should know, such as what is left out.
+  """
+
+  color: str
+  depth: str
+  alpha: str
+  orientation: str
+  timing: str = ""
+  sound: str = ""
+  rest: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Format:
+  """One row: a kind of file.
+
+  Attributes:
+    name: as people call it.
+    kind: an image, an animation (frames without sound) or a video.
+    suffixes: extensions in lower case with their dot; the first is the usual one.
+    codec: Pillow's name of the format; of a video FFmpeg's name of the container.
+    reads: what is kept when such a file is read; None if it isn't.
+    writes: what is held by a file that is written; None if none is.
+    training: whether the training pipeline takes such files from folders and shards.
+    max_side: most pixels of a side that the format holds; None is no limit that matters.
+    package: the package to install for it; None if stylejax brings all there is to bring.
+  """
+
+  name: str
+  kind: Literal["image", "animation", "video"]
+  suffixes: tuple[str, ...]
+  codec: str
+  reads: Kept | None
+  writes: Kept | None = None
+  training: bool = False
+  max_side: int | None = None
+  package: str | None = None
+
+
+_SRGB = "sRGB"
+_PROFILES = "ICC profile to sRGB"
+_EXIF = "EXIF orientation undone"
+_UPRIGHT = "upright pixels, no EXIF"
+
+IMAGES = (
+  Format(
+    "JPEG", "image", (".jpg", ".jpeg"), "JPEG",
+    Kept(f"{_PROFILES}, CMYK too", "8", "none in the format", _EXIF,
+         rest="the first image of several (MPO); a gain map (Ultra HDR) is not applied"),
+    Kept(f"{_SRGB}, not subsampled", "8", "laid on white", _UPRIGHT),
+    training=True, max_side=65_500),
+  Format(
+    "PNG", "image", (".png",), "PNG",
+    Kept(f"{_PROFILES}", "8; 16 of gray", "kept", _EXIF,
+         rest="the first frame of an animation"),
+    Kept(_SRGB, "8", "kept", _UPRIGHT),
+    training=True),
+  Format(
+    "WebP", "image", (".webp",), "WEBP",
+    Kept(_PROFILES, "8", "kept", _EXIF, rest="the first frame of an animation"),
+    Kept(_SRGB, "8", "kept", _UPRIGHT),
+    training=True, max_side=16_383),
+  Format(
+    "TIFF", "image", (".tif", ".tiff"), "TIFF",
+    Kept(f"{_PROFILES}, CMYK and Lab too", "8; 16, 32 and float of gray", "kept", _EXIF,
+         rest="the first page")),
+  Format(
+    "BMP", "image", (".bmp",), "BMP",
+    Kept(_SRGB, "8", "kept", "top-down and bottom-up")),
+  Format(
+    "GIF", "image", (".gif",), "GIF",
+    Kept(_SRGB, "8", "kept", "none in the format", rest="the first frame of an animation")),
+)
+
+ANIMATIONS = (
+  Format(
+    "GIF", "animation", (".gif",), "GIF",
+    Kept(_SRGB, "8", "laid on white", "none in the format", "each frame's"),
+    Kept(_SRGB, "a palette of 256 colors", "laid on white", _UPRIGHT, "each frame's"),
+    max_side=65_535),
+  Format(
+    "APNG", "animation", (".png",), "PNG",
+    Kept(_PROFILES, "8", "laid on white", "as stored", "each frame's")),
+  Format(
+    "WebP", "animation", (".webp",), "WEBP",
+    Kept(_PROFILES, "8", "laid on white", "as stored", "each frame's")),
+)
+
+_VIDEO_READS = Kept("as FFmpeg converts it to RGB", "8", "none", "turned as the file says",
+                    "each frame's", "first track, as it is")
+_VIDEO_WRITES = Kept("as FFmpeg converts it from RGB", "8", "none", "upright frames",
+                     "each frame's", "first track, as it is")
+
+VIDEOS = tuple(
+  Format(name, "video", (suffix,), codec, _VIDEO_READS, _VIDEO_WRITES, package="av")
+  for name, suffix, codec in (
+    ("MP4", ".mp4", "mp4"), ("Matroska", ".mkv", "matroska"), ("WebM", ".webm", "webm"),
+    ("QuickTime", ".mov", "mov")))
+
+FORMATS = (*IMAGES, *ANIMATIONS, *VIDEOS)
+"""All rows, in the order in which messages and documents name them."""
+
+
+def suffixes(rows: Iterable[Format]) -> tuple[str, ...]:
+  """The extensions of rows, in their order, none twice."""
+  return tuple(dict.fromkeys(suffix for row in rows for suffix in row.suffixes))
+
+
+def names(rows: Iterable[Format], last: str = "or") -> str:
+  """The names of rows as a sentence lists them, for example "JPEG, PNG or WebP"."""
+  *first, end = dict.fromkeys(row.name for row in rows)
+  return f"{', '.join(first)} {last} {end}" if first else end
+
+
+READ_IMAGES = tuple(row for row in IMAGES if row.reads)
+WRITTEN_IMAGES = tuple(row for row in IMAGES if row.writes)
+TRAINING_IMAGES = tuple(row for row in IMAGES if row.training)
+
+READ_SUFFIXES = suffixes(READ_IMAGES)
+"""Extensions by which the images of a folder are known; a single file is known by its bytes."""
+
+TRAINING_SUFFIXES = suffixes(TRAINING_IMAGES)
+"""Extensions of the images that training takes from folders and shards."""
+
+OUTPUT_FORMATS = {suffix: row.codec for row in WRITTEN_IMAGES for suffix in row.suffixes}
+"""Extensions of images that can be written, and Pillow's name of the format."""
+
+ANIMATION_SUFFIXES = suffixes(row for row in ANIMATIONS if row.writes)
+"""Extensions of animations that can be written."""
+
+VIDEO_FORMATS = {suffix: row.codec for row in VIDEOS if row.writes for suffix in row.suffixes}
+"""Extensions of videos that can be written, and FFmpeg's name of the container."""
+
+
+WRITTEN_SUFFIXES = ", ".join(row.suffixes[0] for row in WRITTEN_IMAGES)
+"""What help texts say of an image to write; each format by its usual extension."""
+
+SEQUENCE_SUFFIXES = ", ".join((*ANIMATION_SUFFIXES, *VIDEO_FORMATS))
+"""What help texts say of a sequence to write."""
+
+
+def written_as(suffix: str, rows: Iterable[Format] = WRITTEN_IMAGES) -> Format | None:
+  """The row that an output with this extension is written as; None if there is none."""
+  matching = (row for row in rows if row.writes and suffix.lower() in row.suffixes)
+  return next(matching, None)
