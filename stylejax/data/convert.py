@@ -65,7 +65,7 @@ def convert(config: ShardsConfig) -> None:
     InputError: a setting is wrong, or no picture can be read; nothing is left behind.
   """
   config.check()
-  paths = find_pictures(config.input_dir, flag="--input-dir", on_note=print)
+  paths = find_pictures(config.input_dir, flag="--input-dir", on_note=lambda note: print(printable(note)))
   skipped, target = 0, config.output_dir
   check_apart([target], paths, [config.input_dir], what="--output-dir")
   with (making([target.absolute().parent], "--output-dir"), _new_folder(target) as folder,

@@ -45,14 +45,22 @@ def check_side(picture: Picture, path: Path) -> None:
 
 
 def check_output_size(path: Path, height: int, width: int, frames: int = 1) -> None:
-  """Raises InputError when the format of `path` can't hold that many pixels a side."""
+  """Raises InputError for more pixels than the format of `path` holds a side, or MAX_PIXELS."""
   row = formats.written_as(path.suffix, (*formats.WRITTEN_IMAGES, *formats.ANIMATIONS))
   if row is not None and row.kind == "image":
     width *= frames
+  check_pixels(f"output {path}", height, width)
   limit = row.max_side if row is not None else None
   if limit is not None and max(height, width) > limit:
     raise InputError(f"output {path}: found {width}×{height} pixels, expected at most {limit} a "
                      "side in this format; write a .png or use --size")
+
+
+def check_pixels(what: str, height: int, width: int) -> None:
+  """Raises InputError for an image of more than MAX_PIXELS, before memory is taken for it."""
+  if height * width > formats.MAX_PIXELS:
+    raise InputError(f"{what}: found {width}×{height} pixels, expected at most "
+                     f"{formats.MAX_PIXELS // 1_000_000} megapixels; use a smaller --size")
 
 
 def fit_shorter_side(height: int, width: int, shorter: int) -> tuple[int, int]:

@@ -13,12 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
+from stylejax.runtime.files import naming
+
 
 class Map:
   """A float16 map [H, W, C], written and read by rectangles, in memory or in a nameless file."""
 
   def __init__(self, shape: tuple[int, int, int], folder: Path | None):
-    self.shape = shape
+    self.shape, self._folder = shape, folder
     self._file = None if folder is None else tempfile.TemporaryFile(dir=folder)
     self._array = np.empty(shape, np.float16) if folder is None else None
 
@@ -29,7 +31,8 @@ class Map:
     for start, row in zip(self._starts(place), values):
       data = memoryview(np.ascontiguousarray(row, np.float16)).cast("B")
       while data:
-        written = os.pwrite(self._file.fileno(), data, start)
+        with naming(f"{self._folder} ($TMPDIR, for what memory doesn't hold)"):
+          written = os.pwrite(self._file.fileno(), data, start)
         data, start = data[written:], start + written
 
   def __getitem__(self, place: tuple[slice, slice]) -> np.ndarray:

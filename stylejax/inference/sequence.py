@@ -125,4 +125,5 @@ def _resized(rgb: np.ndarray, size: int | None) -> np.ndarray:
   if size is None:
     return rgb
   height, width = encode.fit_shorter_side(*rgb.shape[:2], int(size))
+  encode.check_pixels("--size", height, width)
   return encode.resize(Picture(rgb, None, "RGB"), height, width).rgb

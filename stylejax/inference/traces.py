@@ -9,7 +9,6 @@ import functools
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +19,8 @@ from stylejax import transfer
 from stylejax.compiler import compiler_options
 from stylejax.models import edges
 from stylejax.models.config import ModelConfig
+from stylejax.runtime.files import replacing
+from stylejax.runtime.temporary import sweep
 
 FLAGS = ("jax_enable_x64", "jax_default_matmul_precision", "jax_numpy_dtype_promotion",
          "jax_default_prng_impl", "jax_threefry_partitionable")
@@ -115,15 +116,10 @@ def _write(path: Path, program: jax.export.Exported) -> jax.export.Exported:
   """Keeps the program if that is possible; the picture doesn't depend on it."""
   with contextlib.suppress(OSError):
     path.parent.mkdir(exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-      try:
-        data = program.serialize()
-        file.write(hashlib.sha256(data).digest() + data)
-        file.close()
-        os.replace(file.name, path)
-      except BaseException:
-        os.unlink(file.name)
-        raise
+    sweep(path.parent)
+    data = program.serialize()
+    with replacing(path) as temporary:
+      temporary.write_bytes(hashlib.sha256(data).digest() + data)
   return program
 
 

@@ -247,6 +247,52 @@ def hard_link(path, target):
   return path
 
 
+def nested(folder, *names):
+  """Images in folders of a folder "many"."""
+  for name in names:
+    (folder / "many" / name).parent.mkdir(parents=True, exist_ok=True)
+    save(folder / "many" / name)
+  return folder / "many"
+
+
+BAD |= {
+  "20,000 pixels wide, scaled up": (
+    lambda d: {"content": save(d / "wide.png", size=(20_000, 16)), "size": 4_000},
+    ["found 5000000×4000 pixels", "300 megapixels", "--size"]),
+  "output links into a missing folder": (
+    lambda d: {"output": linked(d / "l.png", "no/o.png")}, ["l.png", "no folder"]),
+  "a name too long in a new folder": (
+    lambda d: {"content": [save(d / ("c" * 240 + ".png")), d / "content.png"],
+               "style": save(d / ("s" * 20 + ".png")), "output": d / "new"}, ["too long", "255"]),
+  "output folder inside the content folder": (
+    lambda d: {"content": nested(d, "a.png"), "output": f"{d}/many/out/"},
+    ["inside of the input folder", "many"]),
+  "output inside the style folder": (
+    lambda d: {"style": nested(d, "a.png"), "output": d / "many" / "o.png"},
+    ["inside of the input folder", "many"]),
+  "output is the weights": (
+    lambda d: {"output": linked(d / "o.png", "w.safetensors"), "weights": ours(d)},
+    ["o.png: found the input", "w.safetensors"]),
+  "a file where a nested folder would be": (
+    lambda d: {"content": nested(d, "1/a.png", "2/a.png"), "output": with_file(d / "o", "2")},
+    ["found a file at", "expected a folder"]),
+  "repeated names in one folder of several": (
+    lambda d: {"content": nested(d, "1/a.png", "1/a.webp", "2/a.png"), "output": d / "o"},
+    ["1/a_style.png", "twice"]),
+}
+
+
+def linked(path, target):
+  path.symlink_to(target)
+  return path
+
+
+def with_file(folder, name):
+  folder.mkdir()
+  (folder / name).write_text("kept")
+  return folder
+
+
 # What looks bad and isn't: the picture is painted. Mode and settings of the file.
 ODD_BUT_GOOD = {
   "1-bit": ("a.png", "1", {}),

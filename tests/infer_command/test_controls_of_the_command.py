@@ -1,5 +1,6 @@
 """infer.py: mixtures, regions, strength maps, colours, ways between styles, and the library."""
 
+import json
 import os
 
 import jax
@@ -7,8 +8,11 @@ import numpy as np
 import pytest
 from infer_cases import HEIGHT, WIDTH, pixels, save
 from PIL import Image, ImageOps
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 import stylejax
+from stylejax.inference import styles_command
 
 
 @pytest.fixture(scope="module")
@@ -182,6 +186,47 @@ class TestStyles:
     assert os.listdir(files / "data" / "stylejax") == ["styles.safetensors"]
     assert "@one" in run("styles", "list")[1]
 
+  def test_of_two_that_add_at_once_nothing_is_lost(self, run, files, monkeypatch):
+    """The second adds, and the third removes, while the first still reads its image."""
+    library, read = files / "l.safetensors", styles_command.Codes.read
+    assert run("styles", "add", files / "one.png", "--name", "old", "--library", library)[0] == 0
+
+    def slow(codes, source):
+      monkeypatch.setattr(styles_command.Codes, "read", read)
+      assert run("styles", "add", files / "two.png", "--library", library)[0] == 0
+      assert run("styles", "remove", "old", "--library", library)[0] == 0
+      return read(codes, source)
+
+    monkeypatch.setattr(styles_command.Codes, "read", slow)
+    assert run("styles", "add", files / "one.png", "--library", library)[0] == 0
+    assert run("styles", "list", "--library", library)[1].split()[::2] == ["@two", "@one"]
+    assert not [name for name in os.listdir(files) if name.endswith((".lock", ".tmp"))]
+
+  @pytest.mark.parametrize("field, text", [("name", "a\x1b[31mb"), ("origin", "a\x1b]0;x\x07b")])
+  def test_a_library_cannot_send_the_terminal_anything(self, run, files, field, text):
+    library = files / "l.safetensors"
+    assert run("styles", "add", files / "one.png", "--library", library)[0] == 0
+    with safe_open(library, "np") as file:
+      arrays, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()
+    entries = json.loads(metadata["styles"])
+    entries[0][field] = text
+    save_file(arrays, library, metadata | {"styles": json.dumps(entries)})
+    for words in (["styles", "list"], ["styles", "nearest", files / "one.png"],
+                  ["--content", files / "one.png", "--style", "@two", "--output", files / "o.png"]):
+      _, out, err = run(*words, "--library", library)
+      assert "\x1b" not in out + err and "\x07" not in out + err
+
+  @pytest.mark.parametrize("words, expected", [
+    (["sheet", "--content", "FILES/one.png", "--output", "FILES/one.png"], "the input"),
+    (["sheet", "--content", "FILES", "--output", "FILES/sheet.png"], "inside of the input folder"),
+  ])
+  def test_a_sheet_is_never_one_of_its_photos(self, run, files, words, expected):
+    library = files.parent / f"{files.name}.safetensors"
+    assert run("styles", "add", files / "one.png", "--library", library)[0] == 0
+    words = [word.replace("FILES", str(files)) for word in words]
+    status, out, err = run("styles", *words, "--library", library)
+    assert (status, out) == (2, "") and expected in err and err.count("\n") == 1
+
   @pytest.mark.parametrize("words, expected", [
     (["list"], "no such file"),
     (["remove", "one"], "no such file"),
@@ -190,6 +235,7 @@ class TestStyles:
     (["add", "FILES", "--name", "x"], "--name: found one for"),
     (["add", "FILES/one.png", "--name", "a b"], "style name a b"),
     (["add", "FILES/one.png", "--library", "FILES/l.pickle"], "found extension '.pickle'"),
+    (["add", "FILES/one.png", "--library", "FILES/link.safetensors"], "the input"),
     (["nearest"], "found no picture"),
     (["sheet", "--content", "FILES/one.png"], "--output: found nothing"),
     (["sheet", "--content", "FILES/one.png", "--output", "o.png", "--size", "1"], "--size"),
@@ -198,6 +244,7 @@ class TestStyles:
     words = [word.replace("FILES", str(files)) for word in words]
     if "--library" not in words:
       words += ["--library", str(files / "l.safetensors")]
+    (files / "link.safetensors").symlink_to("one.png")
     before = set(files.rglob("*"))
     status, out, err = run("styles", *words)
     assert (status, out) == (2, "")

@@ -40,6 +40,21 @@ def test_a_folder_with_one_picture_goes_to_a_folder():
   assert names(jobs) == [["o.png"]]
 
 
+@pytest.mark.parametrize("contents, expected", [
+  # Camera folders, as a folder, as several folders or as files, give the same paths.
+  (["DCIM/100/IMG_1.jpg", "DCIM/101/IMG_1.jpg"], ["100/IMG_1_s.png", "101/IMG_1_s.png"]),
+  (["a/x.jpg", "a/b/x.jpg", "a/y.jpg"], ["x_s.png", "b/x_s.png", "y_s.png"]),
+  (["a/x.jpg", "x.png"], ["a/x_s.png", "x_s.png"]),
+  (["./a/../a/x.jpg", "b/x.jpg"], ["a/x_s.png", "b/x_s.png"]),
+  # Nothing repeats: the folders are left out, as before.
+  (["a/x.jpg", "a/b/y.jpg"], ["x_s.png", "y_s.png"]),
+])
+def test_repeated_names_lie_in_folders_as_the_contents_do(contents, expected):
+  jobs = plan_outputs([Path(c) for c in contents], ["s"], "there")
+  assert names(jobs) == [[f"there/{path}"] for path in expected]
+  assert os.listdir("there") == []
+
+
 def test_two_names_of_one_file_are_found_out():
   Path("a.png").write_bytes(b"x")
   os.link("a.png", "hard.png")
