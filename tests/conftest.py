@@ -1,5 +1,6 @@
 """Strict switches for every test: several devices on one machine, no silent rank promotion."""
 
+import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -41,6 +42,20 @@ def pytest_collection_modifyitems(items):
     return next((i for i, start in enumerate(LONGEST) if name.startswith(start)), len(LONGEST))
 
   items.sort(key=place)
+  if importlib.util.find_spec("torch") is None:
+    for item in items:
+      if item.get_closest_marker("torch"):
+        item.add_marker(pytest.mark.skip(
+          reason="torch: compares with PyTorch, which is not installed"))
+
+
+def pytest_terminal_summary(terminalreporter):
+  """Says how many tests compared with PyTorch: they are skipped where it isn't installed."""
+  ran = sum("torch" in report.keywords for outcome in ("passed", "failed")
+            for report in terminalreporter.getreports(outcome))
+  missing = importlib.util.find_spec("torch") is None
+  terminalreporter.write_line(f"{ran} tests compared with PyTorch"
+                              + (", which is not installed" if missing else ""))
 
 
 @pytest.fixture(scope="session", autouse=True)

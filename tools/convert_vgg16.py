@@ -18,7 +18,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 import safetensors.numpy
-import torch
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -81,6 +80,8 @@ def vgg_tensors(h5_bytes: bytes) -> dict[str, np.ndarray]:
 
 def head_tensors(pth_bytes: bytes) -> dict[str, np.ndarray]:
   """The five linear heads of LPIPS v0.1 for VGG16, one weight [C] a channel, float32."""
+  import torch  # the tests use the rest without it
+
   state = torch.load(io.BytesIO(pth_bytes), map_location="cpu", weights_only=True)
   return {
     layer: state[f"lin{index}.model.1.weight"].numpy().reshape(-1).astype(np.float32)

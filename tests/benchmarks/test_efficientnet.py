@@ -5,10 +5,14 @@ import types
 
 import numpy as np
 import pytest
-import torch
-from torch import nn
 
-from benchmarks import efficientnet
+torch = pytest.importorskip("torch", reason="torch: compares with PyTorch, which is not installed")
+
+from torch import nn  # noqa: E402
+
+from benchmarks import efficientnet  # noqa: E402
+
+pytestmark = pytest.mark.torch
 
 # As published: expansion, kernel, stride, input and output channels, repeats.
 BLOCKS = ((1, 3, 1, 32, 16, 1), (6, 3, 2, 16, 24, 2), (6, 5, 2, 24, 40, 2), (6, 3, 2, 40, 80, 3),

@@ -5,13 +5,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import stylejax
-from benchmarks import mirror
-from stylejax import transfer
-from stylejax.data.perceptual import load_vgg
-from stylejax.models.vgg import vgg16_features
-from stylejax.training import steps
-from stylejax.training.config import TransferConfig
+pytest.importorskip("torch", reason="torch: compares with PyTorch, which is not installed")
+
+import stylejax  # noqa: E402
+from benchmarks import mirror  # noqa: E402
+from stylejax import transfer  # noqa: E402
+from stylejax.data.perceptual import load_vgg  # noqa: E402
+from stylejax.models.vgg import vgg16_features  # noqa: E402
+from stylejax.training import steps  # noqa: E402
+from stylejax.training.config import TransferConfig  # noqa: E402
+
+pytestmark = pytest.mark.torch
 
 
 def back(tensor):

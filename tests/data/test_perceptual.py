@@ -1,5 +1,6 @@
 """Perceptual weights: the package's files, a user's torchvision file, and files that are wrong."""
 
+import pickle
 import sys
 
 import flax
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import safetensors.numpy
-import torch
+from torch_reference import torch
 
 from stylejax import InputError
 from stylejax.data.perceptual import load_lpips_heads, load_resnet, load_vgg
@@ -54,6 +55,7 @@ def write(path, state):
   return path
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("name", ["vgg.safetensors", "vgg.pth", "vgg.pt"])
 def test_torchvision_weights_give_torchvisions_features(tmp_path, rng, state, name):
   """Borders included: the zero padding stands after the preprocessing in both."""
@@ -123,8 +125,6 @@ class Harmful:
 
 def wrong_files(folder, state):
   """{what: (path, words of the message)}"""
-  import pickle
-
   def without(name):
     return {key: value for key, value in state.items() if key != name}
 
@@ -134,14 +134,6 @@ def wrong_files(folder, state):
   empty.write_bytes(b"")
   cut = write(folder / "cut.safetensors", state)
   cut.write_bytes(cut.read_bytes()[:-100])
-  text_pth = folder / "text.pth"
-  text_pth.write_text("not weights")
-  pickled = folder / "pickled.pth"
-  pickled.write_bytes(pickle.dumps(Harmful()))
-  module = folder / "module.pth"
-  torch.save(Harmful(), module)
-  listed = folder / "list.pth"
-  torch.save([torch.zeros(1)], listed)
   other = folder / "vgg.h5"
   other.write_bytes(b"")
   nan = {**state, "features.2.bias": np.full(64, np.nan, np.float32)}
@@ -154,10 +146,6 @@ def wrong_files(folder, state):
     "text": (text, "expected a safetensors file"),
     "empty": (empty, "expected a safetensors file"),
     "cut": (cut, "expected a safetensors file"),
-    "text.pth": (text_pth, "expected a state dict of tensors"),
-    "pickle": (pickled, "expected a state dict of tensors"),
-    "module": (module, "expected a state dict of tensors"),
-    "list": (listed, "found list, expected a state dict"),
     "names": (write(folder / "n.safetensors", {"a": np.zeros(2)}), "found tensors a, expected"),
     "gap": (write(folder / "g.safetensors", without("features.2.weight")),
             "conv1_2 kernel: found shape none, expected (3, 3, 64, 64)"),
@@ -170,8 +158,26 @@ def wrong_files(folder, state):
   }
 
 
-def test_wrong_files_are_named(tmp_path, state, capfd):
-  for what, (path, words) in wrong_files(tmp_path, state).items():
+def wrong_pickles(folder):
+  """The same for files that PyTorch would read."""
+  text = folder / "text.pth"
+  text.write_text("not weights")
+  pickled = folder / "pickled.pth"
+  pickled.write_bytes(pickle.dumps(Harmful()))
+  module = folder / "module.pth"
+  torch.save(Harmful(), module)
+  listed = folder / "list.pth"
+  torch.save([torch.zeros(1)], listed)
+  return {
+    "text.pth": (text, "expected a state dict of tensors"),
+    "pickle": (pickled, "expected a state dict of tensors"),
+    "module": (module, "expected a state dict of tensors"),
+    "list": (listed, "found list, expected a state dict"),
+  }
+
+
+def assert_named(files, capfd):
+  for what, (path, words) in files.items():
     with pytest.raises(InputError) as error:
       load_vgg(path)
     message = str(error.value)
@@ -180,8 +186,18 @@ def test_wrong_files_are_named(tmp_path, state, capfd):
   assert "executed" not in capfd.readouterr().out
 
 
-def test_pth_without_pytorch(tmp_path, state, monkeypatch):
-  path = write(tmp_path / "vgg.pth", state)
+def test_wrong_files_are_named(tmp_path, state, capfd):
+  assert_named(wrong_files(tmp_path, state), capfd)
+
+
+@pytest.mark.torch
+def test_wrong_pickles_are_named(tmp_path, capfd):
+  assert_named(wrong_pickles(tmp_path), capfd)
+
+
+def test_pth_without_pytorch(tmp_path, monkeypatch):
+  path = tmp_path / "vgg.pth"
+  path.write_bytes(b"never read")
   monkeypatch.setitem(sys.modules, "torch", None)  # makes `import torch` fail
   with pytest.raises(InputError, match="found no PyTorch .* expected `pip install torch`"):
     load_vgg(path)

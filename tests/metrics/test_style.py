@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import torch
+from torch_reference import torch
 
 from stylejax import InputError
 from stylejax.data.perceptual import load_vgg
@@ -109,6 +109,7 @@ class TestColors:
     found = metrics.sliced_color_distance(jnp.asarray(picture), jnp.asarray(other))
     np.testing.assert_allclose(found, 0, atol=1e-6)
 
+  @pytest.mark.torch
   def test_wasserstein_of_torch(self, rng):
     """In one direction, z, the quantiles of the blue channel are compared."""
     a, b = rng.uniform(size=(2, 1, 5, 6, 3)).astype(np.float32)
@@ -131,6 +132,7 @@ class TestColors:
 
 
 class TestResizeArea:
+  @pytest.mark.torch
   def test_whole_factors_are_block_means(self, rng):
     picture = rng.uniform(size=(2, 12, 15, 3)).astype(np.float32)
     want = torch.nn.functional.avg_pool2d(torch.tensor(picture).permute(0, 3, 1, 2), (3, 5))

@@ -5,8 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import torch
-import torch.nn.functional as F
+from torch_reference import F, torch
 
 from stylejax.models import blocks
 
@@ -21,6 +20,7 @@ def from_torch(x):
   return x.numpy().transpose(0, 2, 3, 1)
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("stride", [1, 2])
 def test_reflect_conv_is_a_valid_convolution_of_the_reflected_picture(rng, stride):
   x = rng.normal(size=(2, 10, 14, 5)).astype(np.float32)
@@ -31,12 +31,14 @@ def test_reflect_conv_is_a_valid_convolution_of_the_reflected_picture(rng, strid
   np.testing.assert_allclose(found, from_torch(expected), atol=1e-4)
 
 
+@pytest.mark.torch
 def test_upsample2_is_bilinear_between_pixel_centres(rng):
   x = rng.normal(size=(2, 5, 6, 3)).astype(np.float32)
   expected = F.interpolate(to_torch(x), scale_factor=2, mode="bilinear", align_corners=False)
   np.testing.assert_allclose(blocks.upsample2(x), from_torch(expected), atol=1e-6)
 
 
+@pytest.mark.torch
 def test_upsample_conv_is_upsampling_and_a_convolution_folded(rng):
   x = rng.normal(size=(1, 8, 9, 4)).astype(np.float32)
   module = blocks.UpsampleConv(3)
@@ -58,6 +60,7 @@ def test_upsample_conv_keeps_a_constant_constant_however_sharp(rng):
   assert np.ptp(found, axis=(1, 2)).max() < 1e-5
 
 
+@pytest.mark.torch
 def test_the_sharp_part_paints_what_doubling_cannot(rng):
   """Stripes of one pixel from two channels that hold the even and the odd columns."""
   stripes = rng.normal(size=(1, 6, 8, 2)).astype(np.float32)

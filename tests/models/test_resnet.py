@@ -4,8 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import torch
-import torch.nn.functional as F
+from torch_reference import F, torch
 
 from stylejax import InputError
 from stylejax.data.perceptual import load_resnet
@@ -45,6 +44,7 @@ def torch_features(params, picture: np.ndarray) -> dict[str, np.ndarray]:
   return {name: value.permute(0, 2, 3, 1).numpy() for name, value in found.items()}
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("size", [(48, 32), (53, 39)])
 def test_every_layer_is_pytorchs(params, rng, size):
   picture = rng.uniform(size=(2, *size, 3)).astype(np.float32)
@@ -55,6 +55,7 @@ def test_every_layer_is_pytorchs(params, rng, size):
     np.testing.assert_allclose(found[name], want, atol=1e-4 * want.max(), rtol=0, err_msg=name)
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("size", [(2, 3), (6, 9), (7, 8)])
 def test_max_pool_is_caffes(rng, size):
   features = rng.uniform(size=(2, *size, 3)).astype(np.float32)

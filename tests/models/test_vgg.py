@@ -4,8 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import torch
-import torch.nn.functional as F
+from torch_reference import F, torch
 
 from stylejax import InputError
 from stylejax.data.perceptual import load_vgg
@@ -25,7 +24,7 @@ def shallow(vgg_params):
   return {name: vgg_params[name] for name in ("input", "conv1_1", "conv1_2", "conv2_1", "conv2_2")}
 
 
-def torch_features(vgg_params, picture: torch.Tensor) -> dict[str, torch.Tensor]:
+def torch_features(vgg_params, picture: "torch.Tensor") -> dict[str, "torch.Tensor"]:
   """All thirteen layers in float64 by PyTorch: picture [B, 3, H, W] → {relu: [B, C, h, w]}."""
   array = lambda x: torch.tensor(np.asarray(x), dtype=torch.float64)
   mean, scale = (array(vgg_params["input"][part]).view(1, 3, 1, 1) for part in ("mean", "scale"))
@@ -40,6 +39,7 @@ def torch_features(vgg_params, picture: torch.Tensor) -> dict[str, torch.Tensor]
   return found
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("size", [(16, 16), (37, 51)])
 def test_every_layer_is_pytorchs(vgg_params, rng, size):
   picture = rng.uniform(size=(2, *size, 3)).astype(np.float32)
@@ -53,6 +53,7 @@ def test_every_layer_is_pytorchs(vgg_params, rng, size):
     np.testing.assert_allclose(found[name], want, atol=1e-4 * want.max(), rtol=0, err_msg=name)
 
 
+@pytest.mark.torch
 def test_gradient_is_pytorchs(vgg_params, rng):
   picture = rng.uniform(size=(1, 35, 38, 3)).astype(np.float32)
   gradient = jax.jit(jax.grad(
@@ -119,6 +120,7 @@ def test_bfloat16_is_close(shallow, rng):
   assert error < 0.02 * jnp.linalg.norm(exact.ravel())
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("size", [(2, 2), (5, 4), (4, 7), (9, 9)])
 def test_max_pool_and_its_gradient_are_pytorchs(rng, size):
   features = rng.normal(size=(2, *size, 3)).astype(np.float32)
