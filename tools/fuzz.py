@@ -13,6 +13,7 @@ import argparse
 import io
 import sys
 import tempfile
+from fractions import Fraction
 from pathlib import Path
 
 import atheris
@@ -24,7 +25,8 @@ with atheris.instrument_imports(include=["PIL", "stylejax"]):
 
   import stylejax
   from stylejax.errors import InputError
-  from stylejax.images.decode import read_frames, read_picture
+  from stylejax.images.animation import AnimationReader
+  from stylejax.images.decode import read_picture
   from stylejax.inference.weights import load_weights
 
 MAX_PIXELS = 250_000
@@ -45,6 +47,10 @@ def picture_seeds():
   file = io.BytesIO()
   image.convert("P").save(file, "GIF", save_all=True, append_images=[image.rotate(90).convert("P")])
   yield file.getvalue()
+  for form in ("PNG", "WEBP"):
+    file = io.BytesIO()
+    image.save(file, form, save_all=True, append_images=[image.rotate(90)], duration=[50, 80])
+    yield file.getvalue()
 
 
 def weight_seeds():
@@ -67,8 +73,9 @@ def sound_picture(path: Path) -> None:
 
 
 def sound_frames(path: Path) -> None:
-  for number, (rgb, milliseconds) in enumerate(read_frames(path, max_pixels=MAX_PIXELS)):
-    assert rgb.ndim == 3 and milliseconds > 0
+  reader = AnimationReader(path, Fraction(25), lambda line: None, max_pixels=MAX_PIXELS)
+  for number, frame in enumerate(reader):
+    assert frame.rgb.ndim == 3 and frame.length > 0 and np.isfinite(frame.rgb).all()
     if number == 3:
       break
 

@@ -1,60 +1,158 @@
 """Frames as images: folders of them, and the animations GIF, WebP and APNG.
 
-Videos are in video.py; which of them a path is, frames.py knows.
+Videos are in video.py; which of them a path is, frames.py knows. The files' own structure is in
+gif.py, apng.py and webp.py.
 """
 
-from collections.abc import Callable, Iterator
+import contextlib
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
-from PIL import Image
+import numpy as np
 
-from stylejax.images import encode
-from stylejax.images.decode import read_frames, read_picture
+from stylejax.errors import InputError
+from stylejax.images import apng, decode, encode, formats, gif, timing
+from stylejax.images.apng import ApngFilm
+from stylejax.images.decode import Picture, as_float
 from stylejax.images.find import find_images
 from stylejax.images.frame import Frame
+from stylejax.images.gif import GifFilm
+from stylejax.images.patches import Layout, compose, upright
+from stylejax.images.webp import WebpFilm
+from stylejax.runtime.files import replacing
+
+_STEP = Fraction(8, 100)  # seconds of a frame between two styles
+
+_FILMS = {
+  "GIF": (GifFilm, timing.GIF_CLOCK),
+  "WEBP": (WebpFilm, timing.WEBP_CLOCK),
+  "PNG": (ApngFilm, timing.APNG_CLOCK),
+}
 
 
 class FolderReader:
-  """The images of a folder, sorted by name.
+  """The images of a folder, sorted by name, numbers in names as numbers.
 
   Attributes:
     total: how many there are.
+    plays: how often they are shown; 0 is for ever.
+    has_alpha: whether one of them may be invisible somewhere.
   """
+
+  plays = 0
 
   def __init__(self, folder: Path, rate: Fraction, note: Callable[[str], None]):
     """Shows them `rate` times a second; `note` takes lines for the user.
 
     Raises:
-      InputError: a folder without images.
+      InputError: a folder without images, or with one that can't be read.
     """
-    self._files = find_images([folder], "--content", on_note=note)
-    self._rate, self._note = rate, note
-    self.total = len(self._files)
+    files = find_images([folder], "--content", on_note=note)
+    self._files = sorted(files, key=lambda file: natural_key(file.relative_to(folder)))
+    self._rate, self.total = rate, len(files)
+    pages = [decode.describe_pages(file) for file in self._files]
+    self.has_alpha = any(page.has_alpha for page in pages)
+    kinds = Counter(page.form for page in pages)
+    if len(kinds) > 1:
+      found = ", ".join(f"{count} {form}" for form, count in kinds.most_common())
+      note(f"{folder}: found frames in {len(kinds)} formats ({found}); they follow each other by "
+           "name")
+    several = [file for file, page in zip(self._files, pages) if page.count > 1]
+    if several:
+      note(f"{folder}: found {len(several)} frames with several images each ({several[0].name}"
+           f"{', …' if len(several) > 1 else ''}); the first of them is taken")
 
   def __iter__(self) -> Iterator[Frame]:
     for number, file in enumerate(self._files):
-      yield Frame(encode.on_white(read_picture(file)), number / self._rate, 1 / self._rate)
+      yield _frame(decode.read_picture(file), number / self._rate, 1 / self._rate)
+
+
+def natural_key(path: Path) -> tuple:
+  """A key that sorts names as people count: frame2 before frame10, img007 as img7."""
+  numbers = [[(int(piece), "") if piece.isdecimal() else (-1, piece)
+              for piece in re.split(r"(\d+)", part)] for part in path.parts]
+  return numbers, path.parts
 
 
 class AnimationReader:
-  """The frames of a GIF, WebP or APNG; one frame of any other image.
+  """The frames of a GIF, WebP, APNG or AVIF, the pages of a TIFF; one frame of any other image.
+
+  Frames come as browsers show them: put together from the pieces that the file holds, and those of
+  10 ms or less for 100 ms. Of a file without times each is shown for 1 / rate seconds.
 
   Attributes:
     total: how many there are.
+    plays: how often they are shown; 0 is for ever.
+    has_alpha: whether a pixel may be invisible.
   """
 
-  def __init__(self, path: Path, note: Callable[[str], None]):
-    """Counts the frames; `note` takes lines for the user."""
-    self._path, self._note = path, note
-    self.total = sum(1 for _ in read_frames(path, decode=False))
+  def __init__(self, path: Path, rate: Fraction, note: Callable[[str], None], *,
+               max_pixels: int = formats.MAX_PIXELS):
+    """Counts the frames; `note` takes lines for the user.
+
+    Raises:
+      InputError: not an image, damaged or of more than `max_pixels`.
+    """
+    self._path, self._rate, self._note, self._max_pixels = path, rate, note, max_pixels
+    pages = decode.describe_pages(path, max_pixels=max_pixels)
+    self.total, self.plays, self.has_alpha = pages.count, pages.plays, pages.has_alpha
+    self._layout = _layout(path, pages.form, max_pixels)
+    if self._layout is not None:
+      self.total, self.plays = len(self._layout.patches), self._layout.plays
+      self.has_alpha = self._layout.has_alpha
+      for line in self._layout.notes:
+        note(line)
+    elif pages.form == "PNG":
+      self.total = 1
 
   def __iter__(self) -> Iterator[Frame]:
-    seconds = Fraction(0)
-    for rgb, milliseconds in read_frames(self._path):
-      length = Fraction(milliseconds, 1000)
-      yield Frame(rgb, seconds, length)
+    seconds, hurried = Fraction(0), 0
+    for picture, asked in self._pictures():
+      length = 1 / self._rate
+      if asked and (self.total > 1 or asked > timing.QUICKEST) or asked == 0 and self.total > 1:
+        length = timing.shown_length(asked)
+        hurried += length != asked
+      yield _frame(picture, seconds, length)
       seconds += length
+    if hurried:
+      self._note(f"{self._path}: found {hurried} of {self.total} frames that ask for 10 ms or "
+                 "less; each is shown for 100 ms, as browsers do")
+
+  def _pictures(self) -> Iterator[tuple[Picture, Fraction | None]]:
+    if self._layout is None:
+      for number, page in enumerate(decode.read_pages(self._path, max_pixels=self._max_pixels)):
+        if number < self.total:
+          yield page
+      return
+    frames = compose(self._layout, lambda patch: decode.read_picture(
+      patch, max_pixels=self._max_pixels))
+    for frame, patch in zip(frames, self._layout.patches, strict=True):
+      frame = upright(frame, self._layout.orientation)
+      rgb, alpha = np.ascontiguousarray(frame[..., :3]), np.ascontiguousarray(frame[..., 3])
+      yield Picture(rgb, alpha, "RGBA"), patch.seconds
+
+
+def _layout(path: Path, form: str, max_pixels: int) -> Layout | None:
+  """Where the frames of a GIF or APNG are; None for all else."""
+  if form not in ("GIF", "PNG"):
+    return None
+  read = gif.read_layout if form == "GIF" else apng.read_layout
+  layout = read(path.read_bytes(), str(path))
+  if layout is not None and layout.width * layout.height > max_pixels:
+    raise InputError(f"{path}: found {layout.width}×{layout.height} pixels, expected at most "
+                     f"{max_pixels / 1e6:g} megapixels")
+  return layout
+
+
+def _frame(picture: Picture, seconds: Fraction, length: Fraction) -> Frame:
+  alpha = picture.alpha
+  if alpha is not None and alpha.min() >= 1:
+    alpha = None
+  return Frame(as_float(picture.rgb), seconds, length, alpha)
 
 
 class FolderWriter:
@@ -66,23 +164,76 @@ class FolderWriter:
 
   def write(self, frame: Frame) -> None:
     self._count += 1
-    encode.write_picture(self._folder / f"{self._count:06d}.png", frame.rgb)
+    encode.write_picture(self._folder / f"{self._count:06d}.png", frame.rgb, frame.alpha)
 
   def finish(self) -> None:
     pass
 
 
-class GifWriter:
-  """An animation; frames are kept, one byte a pixel, until all are there."""
+class AnimationWriter:
+  """Frames as a GIF, WebP or APNG, each as long as it should be; memory holds three of them."""
 
-  def __init__(self, file: Path, note: Callable[[str], None]):
-    self._file, self._note, self._frames, self._lengths = file, note, [], []
+  def __init__(self, file: Path, suffix: str, shape: tuple[int, ...], note: Callable[[str], None],
+               *, alpha: bool = False, plays: int = 0):
+    """Writes to `file` in the format of `suffix`.
+
+    Args:
+      file: a temporary name, perhaps without an extension.
+      suffix: one of formats.ANIMATION_SUFFIXES.
+      shape: of every frame, [H, W, ...].
+      note: takes lines for the user.
+      alpha: whether frames may have alpha.
+      plays: how often the film is shown; 0 is for ever.
+    """
+    row = formats.written_as(suffix, formats.ANIMATIONS)
+    film, self._clock = _FILMS[row.codec]
+    self._form, self._note, self._total = row.name, note, 0
+    self._film = film(file, *shape[:2], alpha=alpha, plays=plays)
+    self._timeline = timing.Timeline(self._clock)
 
   def write(self, frame: Frame) -> None:
-    self._frames.append(Image.fromarray(encode.as_bytes(frame.rgb)).quantize(256))
-    self._lengths.append(max(20, round(1000 * frame.length)))
+    pixels = encode.as_bytes(frame.rgb)
+    if frame.alpha is not None:
+      pixels = np.concatenate([pixels, encode.as_bytes(frame.alpha)[..., None]], -1)
+    self._total += 1
+    for item, length in self._timeline.add(pixels, frame.seconds, frame.length):
+      self._film.add(item, length)
 
   def finish(self) -> None:
-    first, *others = self._frames
-    first.save(self._file, "GIF", save_all=True, append_images=others, duration=self._lengths,
-               loop=0)
+    for item, length in self._timeline.close():
+      self._film.add(item, length)
+    self._film.finish()
+    if self._timeline.dropped:
+      self._note(f"left out {self._timeline.dropped} of {self._total} frames: {self._form} shows "
+                 f"at most {int(1 / self._clock.shortest)} a second")
+    if getattr(self._film, "partial", False):
+      self._note("GIF has no partly transparent pixels: those from half on are written as "
+                 "opaque, the others as invisible")
+
+  def close(self) -> None:
+    """Closes what is open; after `finish` it does nothing."""
+    self._film.close()
+
+
+def write_frames(
+    path: str | os.PathLike, frames: Sequence[np.ndarray], alpha: np.ndarray | None = None, *,
+    quality: int = 95
+) -> Path:
+  """Writes images of one size side by side or, to a .gif or .apng, one after the other.
+
+  Arguments and errors as `encode.write_picture`, which this is for one frame. An animation runs for
+  ever, 80 ms a frame.
+  """
+  path = Path(path)
+  if path.suffix.lower() in formats.OUTPUT_FORMATS:
+    alpha = alpha if alpha is None else np.concatenate([alpha] * len(frames), 1)
+    whole = frames[0] if len(frames) == 1 else np.concatenate(frames, 1)
+    return encode.write_picture(path, whole, alpha, quality=quality)
+  for rgb in frames:
+    encode.check_finite(path, rgb)
+  with replacing(path) as temporary, contextlib.closing(AnimationWriter(
+      temporary, path.suffix, frames[0].shape, lambda line: None, alpha=alpha is not None)) as film:
+    for number, rgb in enumerate(frames):
+      film.write(Frame(rgb, number * _STEP, _STEP, alpha))
+    film.finish()
+  return path

@@ -13,6 +13,7 @@ import stat
 import threading
 import warnings
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
@@ -79,7 +80,7 @@ def as_float(rgb: np.ndarray) -> np.ndarray:
   return rgb.astype(np.float32) / 255 if rgb.dtype == np.uint8 else rgb
 
 
-def read_picture(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS,
+def read_picture(path: str | os.PathLike | Record, *, max_pixels: int = MAX_PIXELS,
                  compact: bool = False) -> Picture:
   """Reads one picture file at full precision and size.
 
@@ -88,7 +89,7 @@ def read_picture(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS,
   16-bit colour to 8 bits a channel.
 
   Args:
-    path: the file.
+    path: the file, or a record of a larger one.
     max_pixels: the largest width × height accepted, in pixels.
     compact: leaves 8-bit colours as uint8, a quarter of the memory.
 
@@ -98,20 +99,24 @@ def read_picture(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS,
   Raises:
     InputError: no such file, a folder, an empty file, not a picture, damaged or too large.
   """
-  path = Path(path)
   with warnings.catch_warnings():
     # What Pillow warns of (odd EXIF or TIFF tags) is no help to the one who passed the file.
     warnings.simplefilter("ignore", UserWarning)
     with _opened(path, max_pixels) as image:
-      mode = image.mode
-      image = _upright(image)
-      if _is_wide(image):
-        grey, alpha = _wide_grey(image)
-        return Picture(np.repeat(grey[..., None], 3, axis=-1), alpha, mode)
-      colour, alpha_image = _split_alpha(image)
-      alpha = None if alpha_image is None else np.asarray(alpha_image, np.float32) / 255
-      rgb = np.array(colour)
-      return Picture(rgb if compact else as_float(rgb), alpha, mode)
+      return _picture(image, compact)
+
+
+def _picture(image: Image.Image, compact: bool) -> Picture:
+  """The pixels of an open file, upright."""
+  mode = image.mode
+  image = _upright(image)
+  if _is_wide(image):
+    grey, alpha = _wide_grey(image)
+    return Picture(np.repeat(grey[..., None], 3, axis=-1), alpha, mode)
+  colour, alpha_image = _split_alpha(image)
+  alpha = None if alpha_image is None else np.asarray(alpha_image, np.float32) / 255
+  rgb = np.array(colour)
+  return Picture(rgb if compact else as_float(rgb), alpha, mode)
 
 
 def decode_rgb(
@@ -168,33 +173,61 @@ def picture_size(path: str | os.PathLike) -> tuple[int, int]:
     return image.size[::-1] if _orientation(image) in _LYING else image.size
 
 
-def read_frames(
-  path: str | os.PathLike, *, decode: bool = True, max_pixels: int = MAX_PIXELS
-) -> Iterator[tuple[np.ndarray | None, int]]:
-  """Every frame of an animation (GIF, WebP, PNG), or the one of a still picture.
+def read_pages(
+  path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS
+) -> Iterator[tuple[Picture, Fraction | None]]:
+  """Every image of a file that may hold several, as Pillow finds them.
+
+  GIF and APNG, whose images are pieces of frames, are read by `stylejax.images.animation`.
 
   Args:
     path: the file.
-    decode: whether the pixels are wanted; without them a frame is None.
     max_pixels: the largest width × height accepted, in pixels.
 
   Yields:
-    ([H, W, 3] float32 sRGB in [0, 1] with transparency laid on white, milliseconds it is shown).
+    (Picture as of read_picture, seconds for which the file says it is shown or None).
 
   Raises:
     InputError: as read_picture.
   """
+  with warnings.catch_warnings():
+    warnings.simplefilter("ignore", UserWarning)
+    with _opened(path, max_pixels) as image:
+      for number in range(_page_count(image)):
+        image.seek(number)
+        _check_pixels(image, path, max_pixels)  # a later page may be larger than the first
+        picture = _picture(image, compact=False)  # also reads how long it is shown
+        milliseconds = image.info.get("duration")
+        yield picture, None if milliseconds is None else Fraction(milliseconds) / 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class Pages:
+  """What a file's header says of its images.
+
+  Attributes:
+    form: Pillow's name of the format.
+    count: how many images there are; of a GIF or PNG, pieces of frames and a hidden image too.
+    plays: how often an animation is shown; 0 is for ever.
+    has_alpha: whether they have transparency.
+  """
+
+  form: str
+  count: int
+  plays: int
+  has_alpha: bool
+
+
+def describe_pages(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> Pages:
+  """Opens a file without decoding it; raises as read_picture."""
   with _opened(path, max_pixels) as image:
-    for number in range(getattr(image, "n_frames", 1)):
-      image.seek(number)
-      _check_pixels(image, path, max_pixels)  # a later frame may be larger than the first
-      frame = None
-      if decode:
-        colour, alpha = _split_alpha(image.copy())
-        if alpha is not None:
-          colour = Image.composite(colour, Image.new("RGB", colour.size, (255, 255, 255)), alpha)
-        frame = np.asarray(colour, np.float32) / 255
-      yield frame, int(image.info.get("duration") or 100)
+    return Pages(image.format, _page_count(image), image.info.get("loop", 0),
+                 image.has_transparency_data)
+
+
+def _page_count(image: Image.Image) -> int:
+  # The further images of a JPEG (MPO) are thumbnails, depths and gain maps.
+  return 1 if image.format in ("JPEG", "MPO") else getattr(image, "n_frames", 1)
 
 
 @contextlib.contextmanager

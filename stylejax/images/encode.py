@@ -5,7 +5,6 @@ Decoding one file lives in `stylejax.images.decode`; nothing here touches a devi
 
 import io
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,6 @@ MIN_SIDE = 16
 STYLE_SIZE = 320
 """Shorter side at which a style is read when nothing else is asked for, in pixels."""
 
-_FRAME_MILLISECONDS = 80
 _AROUND = 32  # pixels from the other side that a filter may look at
 _STYLE_STEP = 32
 _STYLE_MAX_ASPECT = 4
@@ -158,7 +156,7 @@ def write_picture(
                      + ", ".join(OUTPUT_FORMATS))
   form = OUTPUT_FORMATS[path.suffix.lower()]
   check_output_size(path, *rgb.shape[:2])
-  _check_finite(path, rgb)
+  check_finite(path, rgb)
   if alpha is not None and form == "JPEG":
     rgb, alpha = on_white(Picture(rgb, alpha, "")), None
   pixels = as_bytes(rgb)
@@ -185,32 +183,8 @@ def as_bytes(values: np.ndarray) -> np.ndarray:
   return np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
 
 
-def write_frames(
-    path: str | os.PathLike, frames: Sequence[np.ndarray], alpha: np.ndarray | None = None, *,
-    quality: int = 95
-) -> Path:
-  """Writes pictures of one size side by side, or, to a .gif, one after the other.
-
-  Arguments and errors as `write_picture`, which this is for one frame; a GIF runs for ever, and
-  has no transparency: it is laid on white.
-  """
-  path = Path(path)
-  if formats.written_as(path.suffix, formats.ANIMATIONS) is None:
-    alpha = alpha if alpha is None else np.concatenate([alpha] * len(frames), 1)
-    whole = frames[0] if len(frames) == 1 else np.concatenate(frames, 1)
-    return write_picture(path, whole, alpha, quality=quality)
-  for rgb in frames:
-    _check_finite(path, rgb)
-  images = [Image.fromarray(as_bytes(on_white(Picture(rgb, alpha, "")))) for rgb in frames]
-  encoded = io.BytesIO()
-  images[0].save(encoded, "GIF", save_all=True, append_images=images[1:], loop=0,
-                 duration=_FRAME_MILLISECONDS)
-  with replacing(path) as temporary:
-    temporary.write_bytes(encoded.getbuffer())
-  return path
-
-
-def _check_finite(path: Path, rgb: np.ndarray) -> None:
+def check_finite(path: Path, rgb: np.ndarray) -> None:
+  """Raises InputError for NaN or infinity in what would be written to `path`."""
   if rgb.dtype != np.uint8 and not np.isfinite(rgb).all():
     raise InputError(f"output {path}: found NaN or infinity in the picture, expected numbers in "
                      "[0, 1]; the weights may be damaged")

@@ -97,18 +97,29 @@ IMAGES = (
     Kept(_SRGB, "8", "kept", "none in the format", rest="the first frame of an animation")),
 )
 
+_SHOWN = "each frame's; 10 ms or less as 100 ms, as browsers do"
+_LOOPS = "how often it is shown"
+_PIECES = f"frames are put together as browsers do; {_LOOPS}"
+
 ANIMATIONS = (
   Format(
     "GIF", "animation", (".gif",), "GIF",
-    Kept(_SRGB, "8", "laid on white", "none in the format", "each frame's"),
-    Kept(_SRGB, "a palette of 256 colors", "laid on white", _UPRIGHT, "each frame's"),
+    Kept(_SRGB, "8", "kept", "none in the format; the shape of pixels is left out", _SHOWN,
+         rest=f"{_PIECES}; the background color is left out"),
+    Kept(_SRGB, "one palette of 255 colors for all frames", "visible or not, from half on",
+         _UPRIGHT, "each frame's to 1/100 s; at most 50 frames a second", rest=_LOOPS),
     max_side=65_535),
   Format(
-    "APNG", "animation", (".png",), "PNG",
-    Kept(_PROFILES, "8", "laid on white", "as stored", "each frame's")),
+    "APNG", "animation", (".png", ".apng"), "PNG",
+    Kept(_PROFILES, "8; 16 of gray", "kept", _EXIF, _SHOWN,
+         rest=f"{_PIECES}; an image that is no frame is left out"),
+    Kept(_SRGB, "8", "kept", _UPRIGHT, "each frame's; at most 90 frames a second", rest=_LOOPS)),
   Format(
     "WebP", "animation", (".webp",), "WEBP",
-    Kept(_PROFILES, "8", "laid on white", "as stored", "each frame's")),
+    Kept(_PROFILES, "8", "kept", _EXIF, _SHOWN, rest=_PIECES),
+    Kept(f"{_SRGB}, lossless", "8", "kept", _UPRIGHT,
+         "each frame's to 1/1000 s; at most 90 frames a second", rest=_LOOPS),
+    max_side=16_383),
 )
 
 _VIDEO_READS = Kept("as FFmpeg converts it to RGB", "8", "none", "turned as the file says",

@@ -11,7 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from stylejax.errors import InputError
-from stylejax.images import animation, formats, video
+from stylejax.images import animation, encode, formats, video
 from stylejax.images.find import find_images
 from stylejax.images.frame import Frame
 from stylejax.runtime.files import check_apart, check_writable, replacing
@@ -37,20 +37,21 @@ class Source:
 
     Args:
       path: a folder of images, a file of formats.READ_SUFFIXES, or a video.
-      rate: frames a second of a folder.
+      rate: frames a second of a folder, and of a file without times.
       on_note: called with each new line of `notes`.
 
     Raises:
       InputError: no such path, or a folder without images.
     """
     self.path, self.notes, self._on_note = path, [], on_note
+    rate = Fraction(rate).limit_denominator(1001)  # 24000/1001 and its like as they are
     if path.is_dir():
-      reader = animation.FolderReader(path, Fraction(rate).limit_denominator(1000), self.note)
+      reader = animation.FolderReader(path, rate, self.note)
     elif not path.is_file():
       raise InputError(f"--content: found no file {path}, expected a folder of frames, a GIF or a "
                        "video")
-    elif path.suffix.lower() in formats.READ_SUFFIXES:
-      reader = animation.AnimationReader(path, self.note)
+    elif path.suffix.lower() in (*formats.READ_SUFFIXES, *formats.ANIMATION_SUFFIXES):
+      reader = animation.AnimationReader(path, rate, self.note)
     else:
       reader = video.VideoReader(path, self.note)
     self._reader, self.total = reader, reader.total
@@ -60,6 +61,16 @@ class Source:
     if line not in self.notes:
       self.notes.append(line)
       self._on_note(line)
+
+  @property
+  def plays(self) -> int:
+    """How often an animation is shown; 0 is for ever."""
+    return getattr(self._reader, "plays", 0)
+
+  @property
+  def has_alpha(self) -> bool:
+    """Whether its frames may have alpha."""
+    return getattr(self._reader, "has_alpha", False)
 
   @property
   def video(self) -> "video.VideoReader | None":
@@ -94,8 +105,10 @@ def writer(output: Path, source: Source, shape: tuple[int, ...]) -> Iterator:
       yield animation.FolderWriter(folder, source.note)
     return
   with replacing(output) as temporary, contextlib.ExitStack() as stack:
-    if suffix == ".gif":
-      target = animation.GifWriter(temporary, source.note)
+    if suffix in formats.ANIMATION_SUFFIXES:
+      encode.check_output_size(output, *shape[:2])
+      target = stack.enter_context(contextlib.closing(animation.AnimationWriter(
+        temporary, suffix, shape, source.note, alpha=source.has_alpha, plays=source.plays)))
     else:
       target = video.VideoWriter(temporary, suffix, shape, source.video, source.note, stack)
     yield target

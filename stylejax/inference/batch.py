@@ -17,7 +17,7 @@ import numpy as np
 
 from stylejax import transfer
 from stylejax.errors import InputError
-from stylejax.images import encode
+from stylejax.images import animation, encode
 from stylejax.images.decode import Picture, picture_size
 from stylejax.images.find import find_images
 from stylejax.inference import buckets, painters, tiles
@@ -312,7 +312,7 @@ class _Writer:
             quality: int) -> None:
     self._finish()
     self._pending = self._pool.submit(
-        encode.write_frames, path, frames, alpha, quality=int(quality))
+        animation.write_frames, path, frames, alpha, quality=int(quality))
     self._path = path
 
   def _finish(self) -> None:

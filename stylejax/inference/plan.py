@@ -122,7 +122,8 @@ def _is_file_name(
 ) -> bool:
   """Whether `output` names the one file to write (True) or a folder (False)."""
   path = Path(output)
-  known = (*OUTPUT_FORMATS, *(formats.ANIMATION_SUFFIXES if animated else ()))
+  known = tuple(dict.fromkeys(
+    (*OUTPUT_FORMATS, *(formats.ANIMATION_SUFFIXES if animated else ()))))
   suffix = path.suffix.lower()
   if path.is_dir() or os.fspath(output).endswith(("/", os.sep)):
     return False

@@ -62,7 +62,7 @@ def stylize_sequence(
     content: a folder of pictures of one size, sorted by name; a GIF, WebP or PNG; or a video.
     style: a picture.
     output: a folder (PNG files), which is new, empty or filled by an earlier run; or a name ending
-      in .gif, .mp4, .mkv, .webm or .mov.
+      in .gif, .webp, .png (APNG), .mp4, .mkv, .webm or .mov.
     strength: 0 to 2.
     memory: 0 (each frame by itself) to 0.99.
     size: shorter side of the output; None keeps the content's own.
@@ -95,14 +95,15 @@ def stylize_sequence(
   on_progress(0, source.total)
   ahead = iter(source)
   first = next(ahead)
-  shape = _resized(first.rgb, size).shape
+  shape = _resized(first, size).rgb.shape
   if min(shape[:2]) < encode.MIN_SIDE:
     raise InputError(f"{content}: found frames of {shape[1]}×{shape[0]} pixels, expected at least "
                      f"{encode.MIN_SIDE}×{encode.MIN_SIDE}")
   with frames.writer(Path(output), source, shape) as target:
     done, frame = 0, first
     while frame is not None:
-      rgb = _resized(frame.rgb, size)
+      resized = _resized(frame, size)
+      rgb = encode.on_white(resized)
       state = sequence.first_state(params, *shape[:2]) if state is None else state
       picture, state = step(params, rgb, style_code, state, strength=np.float32(strength),
                             memory=np.float32(memory))
@@ -111,7 +112,9 @@ def stylize_sequence(
       before = rgb, picture
       # Decoding the next frame while the device paints this one.
       following = next(ahead, None)
-      target.write(dataclasses.replace(frame, rgb=np.asarray(picture)))
+      picture = np.asarray(picture)
+      encode.check_finite(Path(output), picture)
+      target.write(dataclasses.replace(frame, rgb=picture, alpha=resized.alpha))
       done, frame = done + 1, following
       on_progress(done, max(done, source.total))
   change, still = np.array(changes, np.float64).reshape(-1, 2).T
@@ -121,9 +124,10 @@ def stylize_sequence(
                         tuple(source.notes))
 
 
-def _resized(rgb: np.ndarray, size: int | None) -> np.ndarray:
+def _resized(frame: frames.Frame, size: int | None) -> Picture:
+  picture = Picture(frame.rgb, frame.alpha, "RGB")
   if size is None:
-    return rgb
-  height, width = encode.fit_shorter_side(*rgb.shape[:2], int(size))
+    return picture
+  height, width = encode.fit_shorter_side(*frame.rgb.shape[:2], int(size))
   encode.check_pixels("--size", height, width)
-  return encode.resize(Picture(rgb, None, "RGB"), height, width).rgb
+  return encode.resize(picture, height, width)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from stylejax.errors import InputError
-from stylejax.images.decode import _to_srgb, decode_rgb, read_frames, read_picture
+from stylejax.images.decode import _to_srgb, decode_rgb, read_picture
 
 H, W = 6, 9
 
@@ -331,29 +331,3 @@ def test_damaged_bytes_give_a_picture_or_one_line(tmp_path, fmt, edits, kept):
     assert "\n" not in str(error)
   else:
     assert picture.rgb.ndim == 3 and np.isfinite(picture.rgb).all()
-
-
-def test_every_frame_of_an_animation_with_its_time(tmp_path):
-  colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
-  frames = [Image.new("RGB", (20, 16), colour) for colour in colours]
-  frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:],
-                 duration=[30, 40, 50])
-  found = list(read_frames(tmp_path / "a.gif"))
-  assert [milliseconds for _, milliseconds in found] == [30, 40, 50]
-  for (rgb, _), colour in zip(found, colours, strict=True):
-    np.testing.assert_allclose(rgb * 255, np.broadcast_to(colour, (16, 20, 3)), atol=1)
-  assert [rgb for rgb, _ in read_frames(tmp_path / "a.gif", decode=False)] == [None] * 3
-
-
-def test_a_later_frame_may_not_be_a_bomb(tmp_path):
-  """A frame's own size, 2,000 × 2,000, is written over that of the second of two small frames."""
-  frames = [Image.new("RGB", (16, 16), colour) for colour in ("red", "blue")]
-  frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
-  content = bytearray((tmp_path / "a.gif").read_bytes())
-  box = b",\0\0\0\0\x10\0\x10\0"
-  assert content.count(box) == 2
-  second = content.rindex(box)
-  content[second + 5:second + 9] = (2000).to_bytes(2, "little") * 2
-  (tmp_path / "a.gif").write_bytes(content)
-  with pytest.raises(InputError, match="found 2000×2000 pixels"):
-    list(read_frames(tmp_path / "a.gif", max_pixels=10**6))

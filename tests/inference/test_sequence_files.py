@@ -114,7 +114,7 @@ def test_video_reads_the_pixels_and_odd_sides_grow_by_one(sources, weights, pixe
 def test_interrupted_runs_leave_no_half_file(
     sources, weights, tmp_path, monkeypatch, output, where):
   """At the third frame; and when all is on disk but not yet under its name."""
-  kind = animation.GifWriter if output.endswith("gif") else video.VideoWriter
+  kind = animation.AnimationWriter if output.endswith("gif") else video.VideoWriter
   call, calls = getattr(kind, where), []
 
   def stop(self, *frame):

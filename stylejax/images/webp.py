@@ -1,0 +1,84 @@
+"""Animated WebP files: writing one frame after the other, exactly.
+
+Pillow codes the pixels, and reads such files with libwebp. Its own writer of animations is not
+used: with Pillow 13.0.0 and libwebp 1.6.0 frames that are all the same become one image without a
+length, lossy frames twice as unsteady as they were, and all of them are kept in memory.
+"""
+
+import io
+import struct
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from stylejax.errors import InputError
+from stylejax.images.apng import with_channels
+from stylejax.images.gif import changed_box
+
+_ALPHA, _ANIMATED, _NO_BLENDING = 0x10, 0x02, 0x02
+
+
+class WebpFilm:
+  """Writes frames as a WebP, each when it comes: the rectangle that has changed, lossless."""
+
+  def __init__(self, file: Path, height: int, width: int, *, alpha: bool, plays: int = 0):
+    """Frames may have invisible pixels if `alpha`; they are shown `plays` times, 0 is for ever."""
+    self._channels, self._before = 4 if alpha else 3, None
+    self._file = open(file, "w+b")
+    extended = struct.pack("<BxxxHBHB", _ANIMATED | (_ALPHA if alpha else 0),
+                           *_u24(width - 1), *_u24(height - 1))
+    control = struct.pack("<IH", 0, min(plays, 0xFFFF))
+    self._file.write(b"RIFF\0\0\0\0WEBP" + _chunk(b"VP8X", extended) + _chunk(b"ANIM", control))
+
+  def add(self, pixels: np.ndarray, seconds: Fraction) -> None:
+    """One frame: [H, W, 3 or 4] uint8, alpha last, shown for a whole number of milliseconds."""
+    pixels = with_channels(pixels, self._channels)
+    rows, columns = slice(0, pixels.shape[0]), slice(0, pixels.shape[1])
+    if self._before is not None:
+      rows, columns = changed_box((self._before != pixels).any(-1))
+    # Places are written in twos.
+    rows, columns = (slice(span.start // 2 * 2, span.stop) for span in (rows, columns))
+    self._before = pixels
+    encoded = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels[rows, columns])).save(
+      encoded, "WEBP", lossless=True, exact=True)
+    frame = struct.pack("<HBHBHBHBHBB", *_u24(columns.start // 2), *_u24(rows.start // 2),
+                        *_u24(columns.stop - columns.start - 1), *_u24(rows.stop - rows.start - 1),
+                        *_u24(round(seconds * 1000)), _NO_BLENDING)
+    self._file.write(_chunk(b"ANMF", frame + _image_chunks(encoded.getvalue())))
+
+  def finish(self) -> None:
+    """Writes at the file's start how long it is."""
+    size = self._file.tell() - 8
+    if size > 0xFFFFFFFE:
+      raise InputError(f"output: found {size / 2**30:.1f} GiB of frames, expected at most 4 GiB in "
+                       "a WebP; write a video or a .png")
+    self._file.seek(4)
+    self._file.write(struct.pack("<I", size))
+    self.close()
+
+  def close(self) -> None:
+    """Closes the file as it is; after `finish` it does nothing."""
+    self._file.close()
+
+
+def _u24(number: int) -> tuple[int, int]:
+  return number & 0xFFFF, number >> 16
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+  return kind + struct.pack("<I", len(body)) + body + b"\0" * (len(body) % 2)
+
+
+def _image_chunks(file: bytes) -> bytes:
+  """The pixels of a WebP of one image, without its header and what else it may hold."""
+  at, kept = 12, []
+  while at < len(file):
+    kind, length = struct.unpack_from("<4sI", file, at)
+    end = at + 8 + length + length % 2
+    if kind in (b"ALPH", b"VP8 ", b"VP8L"):
+      kept.append(file[at:end])
+    at = end
+  return b"".join(kept)
