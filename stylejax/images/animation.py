@@ -7,6 +7,7 @@ gif.py, apng.py and webp.py.
 import contextlib
 import os
 import re
+import struct
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
@@ -15,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from stylejax.errors import InputError
-from stylejax.images import apng, decode, encode, formats, gif, timing
+from stylejax.images import apng, decode, encode, formats, gif, timing, webp
 from stylejax.images.apng import ApngFilm
 from stylejax.images.decode import Picture, as_float
 from stylejax.images.find import find_images
@@ -39,6 +40,7 @@ class FolderReader:
 
   Attributes:
     total: how many there are.
+    rate: frames a second.
     plays: how often they are shown; 0 is for ever.
     has_alpha: whether one of them may be invisible somewhere.
   """
@@ -53,7 +55,7 @@ class FolderReader:
     """
     files = find_images([folder], "--content", on_note=note)
     self._files = sorted(files, key=lambda file: natural_key(file.relative_to(folder)))
-    self._rate, self.total = rate, len(files)
+    self.rate, self.total = rate, len(files)
     pages = [decode.describe_pages(file) for file in self._files]
     self.has_alpha = any(page.has_alpha for page in pages)
     kinds = Counter(page.form for page in pages)
@@ -68,7 +70,7 @@ class FolderReader:
 
   def __iter__(self) -> Iterator[Frame]:
     for number, file in enumerate(self._files):
-      yield _frame(decode.read_picture(file), number / self._rate, 1 / self._rate)
+      yield _frame(decode.read_picture(file), number / self.rate, 1 / self.rate)
 
 
 def natural_key(path: Path) -> tuple:
@@ -86,6 +88,7 @@ class AnimationReader:
 
   Attributes:
     total: how many there are.
+    rate: frames a second; where they vary, that of the shortest.
     plays: how often they are shown; 0 is for ever.
     has_alpha: whether a pixel may be invisible.
   """
@@ -97,10 +100,11 @@ class AnimationReader:
     Raises:
       InputError: not an image, damaged or of more than `max_pixels`.
     """
-    self._path, self._rate, self._note, self._max_pixels = path, rate, note, max_pixels
+    self._path, self._note, self._max_pixels = path, note, max_pixels
+    self._unset = 1 / rate
     pages = decode.describe_pages(path, max_pixels=max_pixels)
     self.total, self.plays, self.has_alpha = pages.count, pages.plays, pages.has_alpha
-    self._layout = _layout(path, pages.form, max_pixels)
+    self._layout, lengths = _structure(path, pages.form, max_pixels)
     if self._layout is not None:
       self.total, self.plays = len(self._layout.patches), self._layout.plays
       self.has_alpha = self._layout.has_alpha
@@ -108,19 +112,23 @@ class AnimationReader:
         note(line)
     elif pages.form == "PNG":
       self.total = 1
+    self.rate = 1 / min(map(self._shown_length, lengths), default=self._unset)
 
   def __iter__(self) -> Iterator[Frame]:
     seconds, hurried = Fraction(0), 0
     for picture, asked in self._pictures():
-      length = 1 / self._rate
-      if asked and (self.total > 1 or asked > timing.QUICKEST) or asked == 0 and self.total > 1:
-        length = timing.shown_length(asked)
-        hurried += length != asked
+      length = self._shown_length(asked)
+      hurried += self.total > 1 and asked is not None and length != asked
       yield _frame(picture, seconds, length)
       seconds += length
     if hurried:
       self._note(f"{self._path}: found {hurried} of {self.total} frames that ask for 10 ms or "
                  "less; each is shown for 100 ms, as browsers do")
+
+  def _shown_length(self, asked: Fraction | None) -> Fraction:
+    if asked is None or self.total == 1 and asked <= timing.QUICKEST:
+      return self._unset
+    return timing.shown_length(asked)
 
   def _pictures(self) -> Iterator[tuple[Picture, Fraction | None]]:
     if self._layout is None:
@@ -136,16 +144,27 @@ class AnimationReader:
       yield Picture(rgb, alpha, "RGBA"), patch.seconds
 
 
-def _layout(path: Path, form: str, max_pixels: int) -> Layout | None:
-  """Where the frames of a GIF or APNG are; None for all else."""
-  if form not in ("GIF", "PNG"):
-    return None
-  read = gif.read_layout if form == "GIF" else apng.read_layout
-  layout = read(path.read_bytes(), str(path))
-  if layout is not None and layout.width * layout.height > max_pixels:
+def _structure(path: Path, form: str, max_pixels: int) -> tuple[Layout | None, list[Fraction]]:
+  """Where the frames of a GIF or APNG are, None for all else, and lengths that are known so far."""
+  if form not in ("GIF", "PNG", "WEBP"):
+    return None, []
+  data = path.read_bytes()
+  try:
+    if form == "WEBP":
+      return None, webp.read_lengths(data)
+    layout = (gif.read_layout if form == "GIF" else apng.read_layout)(data, str(path))
+  except InputError:
+    raise
+  except (struct.error, ValueError, IndexError, SyntaxError) as error:
+    raise InputError(f"{path}: found a damaged image ({error}), expected a whole "
+                     f"{formats.names([row for row in formats.ANIMATIONS if row.codec == form])}"
+                     ) from error
+  if layout is None:
+    return None, []
+  if layout.width * layout.height > max_pixels:
     raise InputError(f"{path}: found {layout.width}×{layout.height} pixels, expected at most "
                      f"{max_pixels / 1e6:g} megapixels")
-  return layout
+  return layout, [patch.seconds for patch in layout.patches]
 
 
 def _frame(picture: Picture, seconds: Fraction, length: Fraction) -> Frame:

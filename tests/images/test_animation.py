@@ -354,6 +354,7 @@ def test_webp_alpha_and_times_as_libwebp_reads_them(tmp_path):
   source, frames, _ = read(tmp_path / "a.webp")
   np.testing.assert_array_equal([as_rgba(frame) for frame in frames], images)
   assert [frame.length * 1000 for frame in frames] == [70, 30, 2000]
+  assert animation.AnimationReader(tmp_path / "a.webp", Fraction(25), print).rate == Fraction(1000, 30)
   assert source.plays == 3 and source.has_alpha
 
 
@@ -392,6 +393,45 @@ def test_jpeg_of_several_images_is_one_frame(tmp_path):
   images[0].save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=images[1:])
   source, frames, _ = read(tmp_path / "a.jpg")
   assert source.total == len(frames) == 1 and frames[0].rgb.shape == (32, 32, 3)
+
+
+def damage_seeds():
+  """One small animation of each format."""
+  images = [Image.fromarray(pixels) for pixels in moving(3, (12, 14))]
+  for form in ("GIF", "WEBP", "PNG"):
+    file = io.BytesIO()
+    images[0].save(file, form, save_all=True, append_images=images[1:], duration=[50, 80, 90])
+    yield file.getvalue()
+  yield gif((4, 4), GIF_CASES["unspecified after background"][0], loops=3)
+  yield apng_file((4, 4), APNG_CASES["hidden default image"][1], hidden=rgba(BLUE))
+
+
+@given(st.integers(0, 4), st.floats(0.02, 1),
+       st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), max_size=3))
+@settings(max_examples=150, deadline=None)
+def test_damaged_animations_are_refused_in_one_line_or_read(tmp_path_factory, seed, kept, changes):
+  data = bytearray(list(damage_seeds())[seed])
+  for position, value in changes:
+    data[int(position * len(data))] = value
+  path = tmp_path_factory.getbasetemp() / "damaged"
+  path.write_bytes(data[:int(len(data) * kept)])
+  try:
+    for frame in animation.AnimationReader(path, Fraction(25), print, max_pixels=10**6):
+      assert np.isfinite(frame.rgb).all() and frame.length > 0
+  except InputError as error:
+    assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize("kind", [b"acTL", b"fcTL", b"eXIf", b"IHDR"])
+def test_apng_with_a_short_chunk_is_refused(tmp_path, kind):
+  whole = apng_file((4, 4), APNG_CASES["source replaces"][1],
+                    extra=png_chunk(b"eXIf", b"MM\0*\0\0\0\x08\0\0\0\0\0\0"))
+  at = whole.index(kind)
+  length = struct.unpack_from(">I", whole, at - 4)[0]
+  (tmp_path / "a.png").write_bytes(whole[:at - 4] + png_chunk(kind, whole[at + 4:at + 7])
+                                   + whole[at + 8 + length:])
+  with pytest.raises(InputError, match="a.png: found"):
+    read(tmp_path / "a.png")
 
 
 # --- reading: times -------------------------------------------------------------------------------
