@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from stylejax.errors import InputError
-from stylejax.images import apng, decode, encode, formats, gif, timing, webp
+from stylejax.images import apng, decode, encode, ffconcat, formats, gif, timing, webp
 from stylejax.images.apng import ApngFilm
 from stylejax.images.decode import Picture, as_float
 from stylejax.images.find import find_images
@@ -27,6 +27,8 @@ from stylejax.images.webp import WebpFilm
 from stylejax.runtime.files import replacing
 
 _STEP = Fraction(8, 100)  # seconds of a frame between two styles
+# Seconds: a film of one rate may have its times in whole milliseconds.
+_SAME_LENGTH = Fraction(11, 10_000)
 
 _FILMS = {
   "GIF": (GifFilm, timing.GIF_CLOCK),
@@ -40,7 +42,8 @@ class FolderReader:
 
   Attributes:
     total: how many there are.
-    rate: frames a second.
+    rate: frames a second; where they vary, that of the shortest.
+    timed: whether a list in the folder says how long each is shown.
     plays: how often they are shown; 0 is for ever.
     has_alpha: whether one of them may be invisible somewhere.
   """
@@ -51,11 +54,13 @@ class FolderReader:
     """Shows them `rate` times a second; `note` takes lines for the user.
 
     Raises:
-      InputError: a folder without images, or with one that can't be read.
+      InputError: a folder without images, with one that can't be read, or with a damaged list.
     """
     files = find_images([folder], "--content", on_note=note)
     self._files = sorted(files, key=lambda file: natural_key(file.relative_to(folder)))
-    self.rate, self.total = rate, len(files)
+    self.total = len(files)
+    self._lengths, self.timed = self._times(folder, rate, note)
+    self.rate = 1 / min(self._lengths)
     pages = [decode.describe_pages(file) for file in self._files]
     self.has_alpha = any(page.has_alpha for page in pages)
     kinds = Counter(page.form for page in pages)
@@ -68,9 +73,24 @@ class FolderReader:
       note(f"{folder}: found {len(several)} frames with several images each ({several[0].name}"
            f"{', …' if len(several) > 1 else ''}); the first of them is taken")
 
+  def _times(self, folder: Path, rate: Fraction, note: Callable[[str], None]
+             ) -> tuple[list[Fraction], bool]:
+    """(seconds of each file, whether a list says so)."""
+    lengths = ffconcat.read(folder)
+    names = [str(file.relative_to(folder)) for file in self._files]
+    if lengths is None or set(lengths) != set(names):
+      if lengths is not None:
+        note(f"{folder / formats.TIMES_NAME}: found the lengths of other files than are there; "
+             f"each is shown for {float(1 / rate):.3g} s")
+      return [1 / rate] * len(names), False
+    note(f"{folder}: frames are shown as long as {formats.TIMES_NAME} says")
+    return [lengths[name] for name in names], True
+
   def __iter__(self) -> Iterator[Frame]:
-    for number, file in enumerate(self._files):
-      yield _frame(decode.read_picture(file), number / self.rate, 1 / self.rate)
+    seconds = Fraction(0)
+    for file, length in zip(self._files, self._lengths, strict=True):
+      yield _frame(decode.read_picture(file), seconds, length)
+      seconds += length
 
 
 def natural_key(path: Path) -> tuple:
@@ -177,16 +197,29 @@ def _frame(picture: Picture, seconds: Fraction, length: Fraction) -> Frame:
 class FolderWriter:
   """Frames as PNG files in a folder, which is made if it isn't there."""
 
-  def __init__(self, folder: Path, note: Callable[[str], None]):
-    self._folder, self._note, self._count = folder, note, 0
+  def __init__(self, folder: Path, note: Callable[[str], None], *, timed: bool = True):
+    """`timed` says that the frames' lengths are the input's own, which a folder doesn't hold."""
+    self._folder, self._note, self._timed = folder, note, timed
+    self._names, self._lengths = [], []
     folder.mkdir(exist_ok=True)
 
   def write(self, frame: Frame) -> None:
-    self._count += 1
-    encode.write_picture(self._folder / f"{self._count:06d}.png", frame.rgb, frame.alpha)
+    self._names.append(f"{len(self._names) + 1:06d}.png")
+    self._lengths.append(frame.length)
+    encode.write_picture(self._folder / self._names[-1], frame.rgb, frame.alpha)
 
   def finish(self) -> None:
-    pass
+    """Says how long the frames are shown, in a list beside them where they differ."""
+    if not self._timed or not self._lengths:
+      return
+    if max(self._lengths) - min(self._lengths) <= _SAME_LENGTH:
+      rate = len(self._lengths) / sum(self._lengths)
+      self._note(f"a folder holds no times: its {len(self._lengths)} frames are meant to be shown "
+                 f"at {float(rate):.5g} a second")
+      return
+    ffconcat.write(self._folder, self._names, self._lengths)
+    self._note(f"a folder holds no times: {formats.TIMES_NAME} beside the frames says how long "
+               "each is shown")
 
 
 class AnimationWriter:

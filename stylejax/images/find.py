@@ -79,7 +79,8 @@ def list_images(
   wanted = formats.suffixes(rows)
   found, others = [], []
   for path in files_below(folder, flag):
-    (found if path.name.lower().endswith(wanted) else others).append(path)
+    if path.name != formats.TIMES_NAME:  # it belongs to the frames
+      (found if path.name.lower().endswith(wanted) else others).append(path)
   expected = formats.names(rows)
   if not found:
     among = f" among {len(others)} files ({_some(others)})" if others else ""
