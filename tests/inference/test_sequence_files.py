@@ -16,6 +16,7 @@ import stylejax
 from stylejax.images import animation, encode, frames, video
 from stylejax.inference import options, sequence, sequence_command
 from stylejax.runtime import folders
+from stylejax.runtime.extras import install_command
 
 SHAPE = (33, 48)  # An odd height: colour of a video is stored for 2×2 pixels.
 
@@ -163,7 +164,7 @@ def test_mistakes_are_one_line_and_leave_nothing(
 def test_without_pyav_videos_are_refused(sources, weights, monkeypatch, tmp_path, capsys):
   monkeypatch.setitem(sys.modules, "av", None)
   assert run(sources, weights, "a.mp4", tmp_path / "o.mp4") == 2
-  assert "pip install 'stylejax[video]'" in capsys.readouterr().err
+  assert install_command("video") in capsys.readouterr().err
 
 
 def test_the_report_counts(sources, weights, tmp_path):
