@@ -102,7 +102,8 @@ def hlg_to_linear(values: np.ndarray) -> np.ndarray:
   The scene's light E is brought to the display by the OOTF, E · Y^(γ − 1) with γ = 1.2.
   """
   values = np.clip(values, 0, 1)
-  scene = np.where(values <= 0.5, values ** 2 / 3, (np.exp((values - _HLG_C) / _HLG_A) + _HLG_B) / 12)
+  high = (np.exp((values - _HLG_C) / _HLG_A) + _HLG_B) / 12
+  scene = np.where(values <= 0.5, values ** 2 / 3, high)
   luminance = (scene @ _HLG_LUMA)[..., None]
   light = scene * luminance ** (_HLG_GAMMA - 1) * (HLG_PEAK / REFERENCE_WHITE)
   return light.astype(np.float32)
@@ -158,10 +159,19 @@ def to_bt709_matrix(primaries: tuple[tuple[float, float], ...]) -> np.ndarray:
 
   A white that isn't D65 is adapted by Bradford's matrix.
   """
-  source, target = rgb_to_xyz(primaries), rgb_to_xyz(PRIMARIES["bt709"])
-  cones = [_BRADFORD @ matrix.sum(1) for matrix in (target, source)]
-  adapt = np.linalg.solve(_BRADFORD, (cones[0] / cones[1])[:, None] * _BRADFORD)
-  return np.linalg.solve(target, adapt @ source).astype(np.float32)
+  target = rgb_to_xyz(PRIMARIES["bt709"])
+  return np.linalg.solve(target, _adapted(rgb_to_xyz(primaries), target.sum(1))).astype(np.float32)
+
+
+def rgb_to_d50(primaries: tuple[tuple[float, float], ...]) -> np.ndarray:
+  """[3, 3] float64 from linear RGB to XYZ as ICC profiles have it, adapted to D50."""
+  return _adapted(rgb_to_xyz(primaries), np.array([0.9642, 1.0, 0.8249]))
+
+
+def _adapted(to_xyz: np.ndarray, white: np.ndarray) -> np.ndarray:
+  """A matrix to XYZ whose white is brought to another one by Bradford's matrix."""
+  before, after = _BRADFORD @ to_xyz.sum(1), _BRADFORD @ white
+  return np.linalg.solve(_BRADFORD, (after / before)[:, None] * _BRADFORD) @ to_xyz
 
 
 def tone_map(light: np.ndarray, peak: float) -> np.ndarray:

@@ -6,13 +6,11 @@ Lives here: decoding one file, for inference (`read_picture`, nothing lost) and 
 
 import contextlib
 import dataclasses
-import functools
 import io
 import os
 import stat
-import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
@@ -21,12 +19,18 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from stylejax.errors import InputError
-from stylejax.images import formats
+from stylejax.images.alpha import fill_invisible
 from stylejax.images.formats import MAX_PIXELS
-
-# Decoders are named, so that a file's bytes can't reach one that runs other programs (EPS).
-_CODECS = tuple(row.codec for row in formats.READ_IMAGES)
-_EXPECTED = f"expected an image ({formats.names(formats.READ_IMAGES)})"
+from stylejax.images.opening import EXPECTED, Refused, left_out, open_image
+from stylejax.images.profiles import (
+  Coded,
+  color_space,
+  from_coded,
+  from_icc,
+  hdr_note,
+  wide_from_icc,
+)
+from stylejax.images.wide import is_wide, read_wide
 
 # EXIF tag 274 says how the camera was held; each value is undone by one transposition.
 _ORIENTATION_TAG = 274
@@ -42,9 +46,7 @@ _UPRIGHT = {
 
 _LYING = (5, 6, 7, 8)
 
-_GREY_MODES = ("1", "L", "LA", "La")
-_PROFILE_MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
-_open_lock = threading.Lock()
+_GRAY_MODES = ("1", "L", "LA", "La")
 
 
 class Record(Protocol):
@@ -64,15 +66,17 @@ class Picture:
   """A decoded picture, upright and in sRGB.
 
   Attributes:
-    rgb: [H, W, 3] float32 in [0, 1], or uint8 (`read_picture(..., compact=True)`); the colour under
-      transparent pixels is as stored.
+    rgb: [H, W, 3] float32 in [0, 1], or uint8 (`read_picture(..., compact=True)`); what
+      is invisible has the colors of its visible neighbors (alpha.py).
     alpha: [H, W] float32 in [0, 1], 1 is opaque; None when the file has no transparency.
     mode: the file's own Pillow mode, for example "RGB", "I;16", "P", "CMYK".
+    notes: a line, without the file's name, for all that was left out of the file or ignored.
   """
 
   rgb: np.ndarray
   alpha: np.ndarray | None
   mode: str
+  notes: tuple[str, ...] = ()
 
 
 def as_float(rgb: np.ndarray) -> np.ndarray:
@@ -84,9 +88,8 @@ def read_picture(path: str | os.PathLike | Record, *, max_pixels: int = MAX_PIXE
                  compact: bool = False) -> Picture:
   """Reads one picture file at full precision and size.
 
-  EXIF orientation is applied, an ICC profile is converted to sRGB (a broken one is ignored),
-  16-bit grey keeps its 16 bits, of an animation the first frame is taken. Pillow itself reduces
-  16-bit colour to 8 bits a channel.
+  EXIF orientation is applied; an ICC profile, or what PNG and AVIF say instead, is converted to
+  sRGB, and HDR tone-mapped; 16 bits are kept; of an animation the first frame is taken.
 
   Args:
     path: the file, or a record of a larger one.
@@ -102,21 +105,20 @@ def read_picture(path: str | os.PathLike | Record, *, max_pixels: int = MAX_PIXE
   with warnings.catch_warnings():
     # What Pillow warns of (odd EXIF or TIFF tags) is no help to the one who passed the file.
     warnings.simplefilter("ignore", UserWarning)
-    with _opened(path, max_pixels) as image:
-      return _picture(image, compact)
+    with _opened(path, max_pixels) as opened:
+      opened.notes += left_out(opened.image)
+      return _picture(opened, compact)
 
 
-def _picture(image: Image.Image, compact: bool) -> Picture:
-  """The pixels of an open file, upright."""
-  mode = image.mode
-  image = _upright(image)
-  if _is_wide(image):
-    grey, alpha = _wide_grey(image)
-    return Picture(np.repeat(grey[..., None], 3, axis=-1), alpha, mode)
-  colour, alpha_image = _split_alpha(image)
-  alpha = None if alpha_image is None else np.asarray(alpha_image, np.float32) / 255
-  rgb = np.array(colour)
-  return Picture(rgb if compact else as_float(rgb), alpha, mode)
+def _picture(opened: "_Opened", compact: bool) -> Picture:
+  """The pixels of an open file, upright, in sRGB."""
+  mode, (rgb, alpha) = opened.image.mode, _srgb(opened)
+  if isinstance(rgb, Image.Image):
+    rgb = np.array(rgb)
+    rgb = rgb if compact else as_float(rgb)
+  if alpha is not None:
+    rgb = fill_invisible(rgb, alpha)
+  return Picture(rgb, alpha, mode, tuple(opened.notes))
 
 
 def decode_rgb(
@@ -150,27 +152,27 @@ def decode_image(
   For a caller that cuts a crop out of it: copying a whole picture into an array takes as long
   as decoding it.
   """
-  with _opened(picture, max_pixels) as image:
+  with _opened(picture, max_pixels) as opened:
+    image = opened.image
     shorter = min(image.size)
     if min_side is not None and shorter > min_side:
       image.draft(None, tuple(-(-side * min_side // shorter) for side in image.size))
-    image = _upright(image)
-    if _is_wide(image):
-      grey, alpha = _wide_grey(image)
-      if alpha is not None:
-        grey = grey * alpha + (1 - alpha)
-      return Image.fromarray(np.rint(grey * 255).astype(np.uint8)).convert("RGB")
-    colour, alpha_image = _split_alpha(image)
-    if alpha_image is not None:
-      white = Image.new("RGB", colour.size, (255, 255, 255))
-      colour = Image.composite(colour, white, alpha_image)
-    return colour
+    rgb, alpha = _srgb(opened)
+    if isinstance(rgb, np.ndarray):
+      rgb = Image.fromarray(np.rint(rgb * 255).astype(np.uint8))
+    if alpha is not None:
+      white = Image.new("RGB", rgb.size, (255, 255, 255))
+      rgb = Image.composite(rgb, white, Image.fromarray(np.rint(alpha * 255).astype(np.uint8)))
+    return rgb
 
 
 def picture_size(path: str | os.PathLike) -> tuple[int, int]:
   """(width, height) in pixels, upright, from the file's header; raises as read_picture."""
-  with _opened(path, MAX_PIXELS) as image:
-    return image.size[::-1] if _orientation(image) in _LYING else image.size
+  with _opened(path, MAX_PIXELS) as opened:
+    image = opened.image
+    # Of a TIFF Pillow gives the upright size from the start.
+    lying = image.format != "TIFF" and _orientation(image) in _LYING
+    return image.size[::-1] if lying else image.size
 
 
 def read_pages(
@@ -192,11 +194,19 @@ def read_pages(
   """
   with warnings.catch_warnings():
     warnings.simplefilter("ignore", UserWarning)
-    with _opened(path, max_pixels) as image:
+    with _opened(path, max_pixels) as opened:
+      image = opened.image
+
+      def reopen_at_page() -> Image.Image:
+        other = opened.reopen()
+        other.seek(number)
+        return other
+
       for number in range(_page_count(image)):
         image.seek(number)
         _check_pixels(image, path, max_pixels)  # a later page may be larger than the first
-        picture = _picture(image, compact=False)  # also reads how long it is shown
+        # Decoding also reads how long it is shown.
+        picture = _picture(_Opened(image, reopen_at_page, []), compact=False)
         milliseconds = image.info.get("duration")
         yield picture, None if milliseconds is None else Fraction(milliseconds) / 1000
 
@@ -220,7 +230,8 @@ class Pages:
 
 def describe_pages(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> Pages:
   """Opens a file without decoding it; raises as read_picture."""
-  with _opened(path, max_pixels) as image:
+  with _opened(path, max_pixels) as opened:
+    image = opened.image
     return Pages(image.format, _page_count(image), image.info.get("loop", 0),
                  image.has_transparency_data)
 
@@ -230,28 +241,49 @@ def _page_count(image: Image.Image) -> int:
   return 1 if image.format in ("JPEG", "MPO") else getattr(image, "n_frames", 1)
 
 
+@dataclasses.dataclass
+class _Opened:
+  """An image whose header has been read.
+
+  Attributes:
+    image: not decoded yet.
+    reopen: opens the same bytes again.
+    notes: lines for the user, without the file's name.
+  """
+
+  image: Image.Image
+  reopen: Callable[[], Image.Image]
+  notes: list[str]
+
+
 @contextlib.contextmanager
-def _opened(path: str | os.PathLike | Record, max_pixels: int) -> Iterator[Image.Image]:
+def _opened(path: str | os.PathLike | Record, max_pixels: int) -> Iterator[_Opened]:
   """Opens the file lazily; whatever goes wrong inside the block leaves as an InputError."""
   # Outside of the block: bytes that can't be had are no fault of the picture's.
   data = None if isinstance(path, str | os.PathLike) else path.read()
   try:
     if (len(data) if data is not None else _file_size(path)) == 0:
-      raise InputError(f"{path}: found an empty file (0 bytes), {_EXPECTED}")
-    with _open_unlimited(Path(path) if data is None else io.BytesIO(data)) as image:
+      raise InputError(f"{path}: found an empty file (0 bytes), {EXPECTED}")
+
+    def reopen() -> Image.Image:
+      return open_image(Path(path) if data is None else io.BytesIO(data))
+
+    with reopen() as image:
       _check_pixels(image, path, max_pixels)
-      yield image
+      yield _Opened(image, reopen, [])
+  except Refused as error:
+    raise InputError(f"{path}: found {error}, {EXPECTED}") from None
   except InputError:
     raise
   except (FileNotFoundError, NotADirectoryError):
-    raise InputError(f"{path}: found no such file, {_EXPECTED}") from None
+    raise InputError(f"{path}: found no such file, {EXPECTED}") from None
   except PermissionError:
-    raise InputError(f"{path}: found a file that may not be read, {_EXPECTED}") from None
+    raise InputError(f"{path}: found a file that may not be read, {EXPECTED}") from None
   except Image.UnidentifiedImageError:
-    raise InputError(f"{path}: found a file that is not a picture, {_EXPECTED}") from None
+    raise InputError(f"{path}: found a file that is not a picture, {EXPECTED}") from None
   except Exception as error:  # Decoders meet hostile bytes with nearly every exception type.
     reason = " ".join(str(error).split()) or type(error).__name__
-    raise InputError(f"{path}: found a damaged picture ({reason}), {_EXPECTED}") from error
+    raise InputError(f"{path}: found a damaged picture ({reason}), {EXPECTED}") from error
 
 
 def _check_pixels(image: Image.Image, path: object, max_pixels: int) -> None:
@@ -268,21 +300,10 @@ def _file_size(path: str | os.PathLike) -> int:
   """Bytes of an ordinary file; InputError for anything else."""
   status = os.stat(path)
   if stat.S_ISDIR(status.st_mode):
-    raise InputError(f"{path}: found a folder, {_EXPECTED}")
+    raise InputError(f"{path}: found a folder, {EXPECTED}")
   if not stat.S_ISREG(status.st_mode):
-    raise InputError(f"{path}: found a special file, {_EXPECTED}")
+    raise InputError(f"{path}: found a special file, {EXPECTED}")
   return status.st_size
-
-
-def _open_unlimited(file: Path | io.BytesIO) -> Image.Image:
-  """Image.open without Pillow's own size limit, which is lower than ours and warns on stderr."""
-  # The limit is a global of Pillow, so it is put back at once; opening reads the header only.
-  with _open_lock:
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-    try:
-      return Image.open(file, formats=_CODECS)
-    finally:
-      Image.MAX_IMAGE_PIXELS = limit
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -299,32 +320,28 @@ def _orientation(image: Image.Image) -> int:
     return 1
 
 
-def _is_wide(image: Image.Image) -> bool:
-  """Whether the pixels are single numbers of more than 8 bits."""
-  return image.mode.startswith("I") or image.mode == "F"
+def _srgb(opened: _Opened) -> tuple[Image.Image | np.ndarray, np.ndarray | None]:
+  """The decoded colors in sRGB, an 8-bit image or float32 [H, W, 3], and alpha [H, W] or None."""
+  image, notes = opened.image, opened.notes
+  space = color_space(image)
+  notes += hdr_note(space)
+  if is_wide(image):
+    values, alpha, cut = read_wide(image, opened.reopen, _upright)
+    notes += cut
+    if isinstance(space, bytes):
+      values, said = wide_from_icc(values, space)
+      notes += said
+    if values.ndim == 2:
+      values = np.repeat(values[..., None], 3, -1)
+    return (from_coded(values, space) if isinstance(space, Coded) else values), alpha
+  rgb, alpha = _split_alpha(_upright(image), space, notes)
+  return rgb, None if alpha is None else np.asarray(alpha, np.float32) / 255
 
 
-def _wide_grey(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
-  """Grey [H, W] float32 in [0, 1] of a picture of wide numbers, and its alpha or None."""
-  values = np.asarray(image)
-  alpha = None
-  transparent = image.info.get("transparency")
-  if isinstance(transparent, int):
-    alpha = (values != transparent).astype(np.float32)
-  values = values.astype(np.float64)
-  if image.mode == "F":
-    values = np.nan_to_num(values, posinf=0.0, neginf=0.0)
-    full = max(1.0, values.max())
-  else:
-    # Mode I (32 bits) mostly carries 16-bit data; larger numbers mean that all bits are used.
-    full = 65535 if values.max() <= 65535 else 2**31 - 1
-  return np.clip(values / full, 0, 1).astype(np.float32), alpha
-
-
-def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-  """The colour as an 8-bit sRGB image, and alpha as an 8-bit image or None."""
-  grey = image.mode in _GREY_MODES
-  profile = image.info.get("icc_profile")
+def _split_alpha(image: Image.Image, space: bytes | Coded | None, notes: list[str]
+                 ) -> tuple[Image.Image | np.ndarray, Image.Image | None]:
+  """The colors in sRGB, and alpha as an 8-bit image or None; notes grow."""
+  gray = image.mode in _GRAY_MODES
   alpha = None
   if image.has_transparency_data:
     image = image.convert("RGBA")
@@ -333,33 +350,9 @@ def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
   if image.mode == "LAB":
     lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
     return ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB"), alpha
-  if profile:
-    # A profile must fit the kind of numbers: grey data takes a grey or an RGB profile.
-    wanted = "CMYK" if image.mode == "CMYK" else "L" if grey else "RGB"
-    for mode in dict.fromkeys((wanted, "RGB" if grey else wanted)):
-      transform = _to_srgb(bytes(profile), mode)
-      if transform is not None:
-        return transform.apply(image.convert(mode)), alpha
-  return (image if image.mode == "RGB" else image.convert("RGB")), alpha
-
-
-@functools.lru_cache(maxsize=16)
-def _to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-  """The transform from a profile to sRGB; None when there is nothing to do or it can't be done."""
-  try:
-    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-    if _PROFILE_MODES.get(source.profile.xcolor_space.strip()) != mode:
-      return None
-    srgb = ImageCms.createProfile("sRGB")
-    transform = ImageCms.buildTransform(source, srgb, mode, "RGB")
-    if mode == "CMYK":
-      return transform
-    # Most profiles are sRGB under some name: on these the transform would only add rounding.
-    levels = np.linspace(0, 255, 9).round().astype(np.uint8)
-    probe = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(27, 27, 3)
-    image = Image.fromarray(probe).convert(mode)
-    before = np.asarray(image.convert("RGB"), np.int16)
-    after = np.asarray(transform.apply(image), np.int16)
-    return None if np.abs(after - before).max() <= 2 else transform
-  except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-    return None
+  if isinstance(space, bytes):
+    rgb, said = from_icc(image, space, gray)
+    notes += said
+    return rgb, alpha
+  rgb = image if image.mode == "RGB" else image.convert("RGB")
+  return (rgb if space is None else from_coded(np.asarray(rgb), space)), alpha

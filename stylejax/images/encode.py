@@ -5,6 +5,7 @@ Decoding one file lives in `stylejax.images.decode`; nothing here touches a devi
 
 import io
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -27,10 +28,16 @@ _STYLE_STEP = 32
 _STYLE_MAX_ASPECT = 4
 
 
-def read(path: Path, *, compact: bool = False) -> Picture:
-  """A picture that is large enough for the nets, as `read_picture`; raises InputError."""
+def read(path: Path, *, compact: bool = False,
+         on_note: Callable[[str], None] = lambda note: None) -> Picture:
+  """A picture that is large enough for the nets, as `read_picture`; raises InputError.
+
+  What was left out of the file or ignored is told to on_note, a line each.
+  """
   picture = read_picture(path, compact=compact)
   check_side(picture, path)
+  for note in picture.notes:
+    on_note(f"{path}: {note}")
   return picture
 
 
@@ -97,7 +104,8 @@ def resize_around(rgb: np.ndarray, height: int, width: int, axes: str) -> np.nda
 def style_pixels(picture: Picture, shorter: int) -> np.ndarray:
   """The pixels in which a style is read.
 
-  Transparency lies on white. The longer side is cut from the middle to at most 4 times the
+  Transparency plays no part: what is invisible has the colors of its visible neighbors, as
+  `read_picture` gives it. The longer side is cut from the middle to at most 4 times the
   shorter one and, after scaling, to a multiple of 32 pixels: statistics hardly notice, and many
   styles share few compilations.
 
@@ -109,7 +117,7 @@ def style_pixels(picture: Picture, shorter: int) -> np.ndarray:
   Returns:
     [h, w, 3] float32 in [0, 1], min(h, w) = shorter.
   """
-  rgb = on_white(picture)
+  rgb = as_float(picture.rgb)
   limit = _STYLE_MAX_ASPECT * min(rgb.shape[:2])
   rgb = cut_middle(rgb, min(rgb.shape[0], limit), min(rgb.shape[1], limit))
   height, width = fit_shorter_side(*rgb.shape[:2], shorter)

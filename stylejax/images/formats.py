@@ -12,10 +12,6 @@ MAX_PIXELS = 300_000_000
 """Largest width × height of an image that is opened, in pixels."""
 
 
-TIMES_NAME = "frames.ffconcat"
-"""The list in a folder of frames that says how long each is shown."""
-
-
 @dataclasses.dataclass(frozen=True)
 class Kept:
   """What is kept of a file that is read, or held by one that is written; a few words each.
@@ -80,7 +76,7 @@ IMAGES = (
     training=True, max_side=65_500),
   Format(
     "PNG", "image", (".png",), "PNG",
-    Kept(f"{_PROFILES}", "8; 16 of gray", "kept", _EXIF,
+    Kept(f"{_PROFILES}; cICP (P3, BT.2020, PQ, HLG), gAMA and cHRM", "8, 16", "kept", _EXIF,
          rest="the first frame of an animation"),
     Kept(_SRGB, "8", "kept", _UPRIGHT),
     training=True),
@@ -91,8 +87,23 @@ IMAGES = (
     training=True, max_side=16_383),
   Format(
     "TIFF", "image", (".tif", ".tiff"), "TIFF",
-    Kept(f"{_PROFILES}, CMYK and Lab too", "8; 16, 32 and float of gray", "kept", _EXIF,
-         rest="the first page")),
+    Kept(f"{_PROFILES}, CMYK and Lab too", "8, 16; 12, 32 and float of gray", "kept", _EXIF,
+         rest="the first page; colors in float or 32 bits, and raw files, are refused")),
+  Format(
+    "AVIF", "image", (".avif",), "AVIF",
+    Kept(f"{_PROFILES}; P3, BT.2020, PQ and HLG by nclx", "8", "kept", "undone",
+         rest="the first frame of an animation; Pillow 11.3 or later")),
+  Format(
+    "HEIC", "image", (".heic", ".heif", ".hif"), "HEIF",
+    Kept(f"{_PROFILES}; P3, BT.2020, PQ and HLG by nclx", "8", "kept", "undone",
+         rest="the first image of several; a gain map is not applied"),
+    package="pillow-heif"),
+  Format(
+    "JPEG 2000", "image", (".jp2", ".j2k", ".jpx"), "JPEG2000",
+    Kept(_PROFILES, "8; 16 of gray", "kept", "none in the format")),
+  Format(
+    "PNM", "image", (".ppm", ".pgm", ".pbm", ".pnm"), "PPM",
+    Kept(_SRGB, "8; 16 of gray", "none in the format", "none in the format")),
   Format(
     "BMP", "image", (".bmp",), "BMP",
     Kept(_SRGB, "8", "kept", "top-down and bottom-up")),

@@ -14,7 +14,8 @@ class Frame:
   """One frame.
 
   Attributes:
-    rgb: [H, W, 3] float32 in [0, 1], sRGB, upright.
+    rgb: [H, W, 3] float32 in [0, 1], sRGB, upright; what is invisible has the colors of its visible
+      neighbors.
     seconds: when it is shown, from the first frame's time.
     length: seconds for which it is shown, above 0.
     alpha: [H, W] float32 in [0, 1], 0 is invisible; None where everything is visible.

@@ -170,9 +170,10 @@ def stylize_files(
 
   params = load_pretrained(weights)
   _check_parts(params, weights, sampling=any(source.seed is not None for source in sources))
-  codes = Codes(params, style_size, library)
+  codes = Codes(params, style_size, library, on_note=on_note)
   area = [codes.read(region.source) for region in regions]
-  controls = Controls.read(regions, strength, None if strength_map is None else maps[-1])
+  controls = Controls.read(regions, strength, None if strength_map is None else maps[-1],
+                           on_note=on_note)
   paintings = {}
   for index, look in enumerate(looks):
     try:
@@ -193,7 +194,7 @@ def stylize_files(
   done = 0
   places = dict.fromkeys(path.parent for job in jobs for path in job.outputs)
   with making(places, "output"), _Writer() as writer:
-    for group, found in _read_ahead(groups, size, controls, frames):
+    for group, found in _read_ahead(groups, size, controls, frames, on_note):
       for picture in found:
         if isinstance(picture, InputError):
           skip(picture, alone=alone)
@@ -271,13 +272,14 @@ def _painter(params, contents, frame, colours, tile, seamless, shard, on_part):
 
 
 def _read_ahead(
-    groups: Sequence[Group], size: int | None, controls: Controls, frames: int
+    groups: Sequence[Group], size: int | None, controls: Controls, frames: int,
+    on_note: Callable[[str], None],
 ) -> Iterator[tuple[Group, list[Picture | InputError]]]:
   """Contents at the size of their output; the next ones are decoded while some are being used."""
 
   def read(job: Job) -> Picture | InputError:
     try:
-      picture = encode.read(job.content, compact=True)
+      picture = encode.read(job.content, compact=True, on_note=on_note)
       height, width = picture.rgb.shape[:2]
       controls.check_size(job.content, height, width)
       if size is not None:

@@ -1,6 +1,7 @@
 """Style codes for files, seeds and names of the library, each read once."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -37,7 +38,9 @@ class Codes:
   """Reads style codes, and remembers them."""
 
   def __init__(self, params: transfer.Params, style_size: int,
-               library: str | os.PathLike | None = None):
+               library: str | os.PathLike | None = None, *,
+               on_note: Callable[[str], None] = lambda note: None):
+    self._on_note = on_note
     self._params, self._style_size = params, style_size
     self._library = library
     self._codes: dict[Source, transfer.StyleCode] = {}
@@ -55,7 +58,8 @@ class Codes:
 
   def _read(self, source: Source) -> transfer.StyleCode:
     if source.path is not None:
-      pixels = encode.style_pixels(encode.read(source.path), self._style_size)
+      pixels = encode.style_pixels(
+        encode.read(source.path, on_note=self._on_note), self._style_size)
       return compiled_step(transfer.encode_style)(self._params, pixels)
     if source.seed is not None:
       return compiled_step(transfer.sample_style)(self._params, jax.random.key(source.seed))

@@ -25,6 +25,11 @@ def exit_status(work: Callable[[], int]) -> int:
     return process.status(error)
 
 
+def say_note(message: str) -> None:
+  """Prints one line for what is left out or ignored of the inputs."""
+  print(f"note: {printable(message)}", file=sys.stderr)
+
+
 @contextlib.contextmanager
 def progress() -> Iterator[tuple]:
   """Callbacks for progress, skipped files, the share that is done of a large picture, and notes.

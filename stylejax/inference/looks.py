@@ -148,10 +148,11 @@ class Controls:
 
   @classmethod
   def read(cls, regions: Sequence[Region], strength: float,
-           strength_map: Path | None) -> "Controls":
+           strength_map: Path | None, *,
+           on_note: Callable[[str], None] = lambda note: None) -> "Controls":
     """Reads the maps; raises InputError for one that can't be read."""
     files = [region.mask for region in regions] + ([] if strength_map is None else [strength_map])
-    maps = [_lightness(encode.read(path)) for path in files]
+    maps = [_lightness(encode.read(path, on_note=on_note)) for path in files]
     count = len(regions)
     return cls(tuple(maps[:count]), strength, maps[count] if maps[count:] else None, tuple(files))
 

@@ -27,7 +27,8 @@ class Options:
 
   content: Annotated[str, option("The picture to paint.", "PATH", "(required)")]
   style: Annotated[str, option("The picture whose style to take.", "PATH", "(required)")]
-  output: Annotated[str, option(f"The file to write ({formats.WRITTEN_SUFFIXES}).", "PATH", "(required)")]
+  output: Annotated[str, option(
+    f"The file to write ({formats.WRITTEN_SUFFIXES}).", "PATH", "(required)")]
   method: Annotated[Literal["optimise"], tyro.conf.arg(help="What chose this command.")] = (
     "optimise")
   size: Annotated[int, option("Shorter side of the output.", "PIXELS")] = 384
@@ -61,7 +62,7 @@ def _run(options: Options) -> int:
   from stylejax.images import encode
   from stylejax.images.decode import read_picture
   from stylejax.inference.compilation import enable_cache
-  from stylejax.inference.console import progress
+  from stylejax.inference.console import progress, say_note
   from stylejax.inference.optimise import optimize_image, optimize_scales
   from stylejax.inference.plan import check_number, plan_outputs
   from stylejax.runtime.files import printable
@@ -77,6 +78,8 @@ def _run(options: Options) -> int:
   content, style = (read_picture(path) for path in paths)
   for picture, path in zip((content, style), paths, strict=True):
     encode.check_side(picture, path)
+    for note in picture.notes:
+      say_note(f"{path}: {note}")
   sides = encode.fit_shorter_side(*content.rgb.shape[:2], options.size)
   encode.check_output_size(Path(options.output), *sides)
   content = encode.resize(content, *sides)

@@ -87,6 +87,8 @@ def stylize_sequence(
   source = frames.Source(Path(content), rate, on_note=on_note)
   frames.check_output(Path(output), source, [style, *filter(os.path.isfile, [weights])])
   painting = read_picture(style)
+  for note in painting.notes:
+    source.note(f"{style}: {note}")
   encode.check_side(painting, Path(style))
   params = load_pretrained(weights)
   style_code = fast_jit(transfer.encode_style)(params, encode.style_pixels(painting, style_size))
@@ -103,7 +105,7 @@ def stylize_sequence(
     done, frame = 0, first
     while frame is not None:
       resized = _resized(frame, size)
-      rgb = encode.on_white(resized)
+      rgb = resized.rgb  # what is invisible has the colors of its visible neighbors
       state = sequence.first_state(params, *shape[:2]) if state is None else state
       picture, state = step(params, rgb, style_code, state, strength=np.float32(strength),
                             memory=np.float32(memory))

@@ -20,7 +20,7 @@ from stylejax.images.find import find_images
 from stylejax.inference import styles
 from stylejax.inference.codes import Codes, style_scale
 from stylejax.inference.compilation import enable_cache
-from stylejax.inference.console import exit_status
+from stylejax.inference.console import exit_status, say_note
 from stylejax.inference.looks import Source
 from stylejax.inference.options import option
 from stylejax.inference.plan import check_number, plan_outputs
@@ -122,7 +122,7 @@ def add(options: Add) -> int:
   """Reads styles into the library, all of them or none."""
   check_number("--seed", options.seed, 0, 2**32 - 1)
   size = style_scale(options.stroke, None)
-  files = find_images(options.pictures, "styles add")
+  files = find_images(options.pictures, "styles add", on_note=say_note)
   sources = [Source(_name(path.stem), path) for path in files]
   if options.seed is not None:
     sources.append(Source(f"seed{options.seed}", seed=options.seed))
@@ -143,7 +143,7 @@ def add(options: Add) -> int:
   if options.seed is not None and params.noise_generator is None:
     raise InputError(f"weights {options.weights}: found no noise_generator, expected one for "
                      "--seed")
-  codes, added = Codes(params, size), {}
+  codes, added = Codes(params, size, on_note=say_note), {}
   for source in sources:
     origin = f"seed {source.seed}" if source.path is None else source.path.name
     added[source.name] = styles.SavedStyle(codes.read(source), printable(origin))
@@ -188,7 +188,8 @@ def nearest(options: Nearest) -> int:
   if not options.picture:
     raise InputError("styles nearest: found no picture, expected one")
   _, params, saved = _open(options)
-  code = Codes(params, style_scale(None, None)).read(Source("", Path(options.picture)))
+  codes = Codes(params, style_scale(None, None), on_note=say_note)
+  code = codes.read(Source("", Path(options.picture)))
   for name, distance in styles.nearest(code, saved)[:options.count]:
     print(f"{distance:5.2f}  @{name}")
   return 0
@@ -199,7 +200,7 @@ def sheet(options: Sheet) -> int:
   check_number("--size", options.size, encode.MIN_SIDE, _MAX_SHEET_SIDE)
   if not options.output:
     raise InputError("--output: found nothing, expected the name of a picture file")
-  contents = find_images(options.content, "--content")
+  contents = find_images(options.content, "--content", on_note=say_note)
   if not contents:
     raise InputError("--content: found nothing, expected photos")
   path, params, saved = _open(options)
@@ -208,7 +209,8 @@ def sheet(options: Sheet) -> int:
                          folders=filter(os.path.isdir, options.content))
   if not saved:
     raise InputError(f"library {path}: found no style in it, expected one or more")
-  photos = np.stack([_square(encode.read(photo), options.size) for photo in contents])
+  photos = np.stack([_square(encode.read(photo, on_note=say_note), options.size)
+                     for photo in contents])
   codes = styles.stack([style.code for style in saved.values()])
   painted = np.asarray(fast_jit(styles.contact_sheet)(params, photos, codes))
   rows = np.concatenate([photos[None], painted])

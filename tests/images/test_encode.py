@@ -148,6 +148,6 @@ class TestStylePixels:
     np.testing.assert_array_equal(
       encode.style_pixels(Picture(rgb, None, ""), 64), rgb[:, 5:69])
 
-  def test_transparency_lies_on_white(self):
-    picture = Picture(np.zeros((32, 32, 3), np.float32), np.zeros((32, 32), np.float32), "RGBA")
-    assert encode.style_pixels(picture, 32).min() == 1
+  def test_transparency_adds_no_color(self):
+    picture = Picture(np.full((32, 32, 3), 0.3, np.float32), np.eye(32, dtype=np.float32), "RGBA")
+    np.testing.assert_allclose(encode.style_pixels(picture, 32), 0.3)

@@ -1,0 +1,94 @@
+"""Transparency: colors for the pixels that nobody sees, taken from those that everybody sees.
+
+What a file stores under alpha 0 is arbitrary (black, white, the rest of a photo); networks look at
+it all the same, so it is replaced as soon as a file is read.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from PIL import Image
+
+_STRIP = 1_000_000  # pixels that are worked on at once
+
+
+def fill_invisible(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+  """Gives pixels of alpha 0 a smooth continuation of the visible pixels around them.
+
+  A pyramid of alpha-weighted means is pulled up to a single pixel and pushed down again: at each
+  level a pixel is its own mean by the share that is visible, the coarser level's by the rest.
+
+  Args:
+    rgb: [H, W, 3], float32 in [0, 1] or uint8; what stands under alpha 0 has no influence.
+    alpha: [H, W] float32 in [0, 1].
+
+  Returns:
+    [H, W, 3] of rgb's dtype: rgb itself where alpha is above 0. Of an image without a visible
+    pixel it is white. It is rgb itself, not a copy, where nothing is invisible.
+
+  Departs from Gortler et al. 1996 ("The Lumigraph", section 3.4), whose pyramid stays at the
+  finest level too: visible pixels are kept exactly here.
+  """
+  invisible = alpha <= 0
+  if not invisible.any():
+    return rgb
+  white = 255 if rgb.dtype == np.uint8 else 1
+  if invisible.all():
+    return np.full_like(rgb, white)
+  height, width = alpha.shape
+  coarse = _pull(rgb, alpha, white)
+  filled = rgb.copy()
+  for top, bottom in _strips(height, width):
+    hidden = invisible[top:bottom]
+    if hidden.any():
+      near = _enlarge(coarse, bottom - top, width, (0, top / 2, width / 2, bottom / 2)) * white
+      near = np.rint(near) if rgb.dtype == np.uint8 else near
+      np.copyto(filled[top:bottom], near.astype(rgb.dtype), where=hidden[..., None])
+  return filled
+
+
+def _pull(rgb: np.ndarray, alpha: np.ndarray, white: float) -> np.ndarray:
+  """The filled image [⌈H/2⌉, ⌈W/2⌉, 3] of half the size; rgb is divided by white."""
+  height, width = alpha.shape
+  levels = [np.concatenate([
+    _halve(np.concatenate([rgb[top:bottom] / np.float32(white) * alpha[top:bottom, :, None],
+                           alpha[top:bottom, :, None]], -1))
+    for top, bottom in _strips(height, width)])]
+  while max(levels[-1].shape[:2]) > 1:
+    levels.append(_halve(levels[-1]))
+  filled = None
+  for level in reversed(levels):
+    share = level[..., 3:]
+    own = level[..., :3] / np.maximum(share, 1e-12)
+    if filled is None:
+      filled = own
+    else:
+      rows, columns = share.shape[:2]
+      coarser = _enlarge(filled, rows, columns, (0, 0, columns / 2, rows / 2))
+      filled = coarser + (own - coarser) * share
+  return np.clip(filled, 0, 1)
+
+
+def _halve(weighted: np.ndarray) -> np.ndarray:
+  """Means of 2 × 2 pixels of [H, W, C]; at the edges of fewer."""
+  return _planes(weighted, lambda plane: plane.reduce(2))
+
+
+def _enlarge(image: np.ndarray, height: int, width: int,
+             box: tuple[float, float, float, float]) -> np.ndarray:
+  """A box (left, top, right, bottom) of [h, w, 3] float32 as [height, width, 3], bilinear."""
+  right, bottom = min(box[2], image.shape[1]), min(box[3], image.shape[0])
+  return _planes(image, lambda plane: plane.resize(
+    (width, height), Image.Resampling.BILINEAR, box=(box[0], box[1], right, bottom)))
+
+
+def _planes(image: np.ndarray, change: Callable[[Image.Image], Image.Image]) -> np.ndarray:
+  """[H, W, C] float32 after a change that Pillow makes to each channel."""
+  return np.stack([np.asarray(change(Image.fromarray(np.ascontiguousarray(image[..., c]))))
+                   for c in range(image.shape[-1])], -1)
+
+
+def _strips(height: int, width: int) -> Iterator[tuple[int, int]]:
+  """(top, bottom) of strips of an even number of rows, but for the last."""
+  rows = max(2, _STRIP // width // 2 * 2)
+  return ((top, min(top + rows, height)) for top in range(0, height, rows))

@@ -1,0 +1,159 @@
+"""Opening an image file with Pillow: which decoders may see it, and what is refused by name.
+
+Decoding is in decode.py; nothing here reads more than a header, but for a PNG with unreadable
+remarks.
+"""
+
+import contextlib
+import functools
+import importlib.util
+import io
+import struct
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image, PngImagePlugin
+
+from stylejax.errors import InputError
+from stylejax.images import formats
+from stylejax.images.heif import is_heif, open_heif
+from stylejax.images.profiles import nclx
+
+EXPECTED = f"expected an image ({formats.names(formats.READ_IMAGES)})"
+
+# Decoders are named, so that a file's bytes can't reach one that runs other programs (EPS).
+_CODECS = tuple(row.codec for row in formats.READ_IMAGES if row.codec != "HEIF")
+_PNG = b"\x89PNG\r\n\x1a\n"
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_REMARKS = (b"tEXt", b"zTXt", b"iTXt")
+_DNG_VERSION, _SUBFILE_TYPE = 50706, 254  # tags of TIFF
+_open_lock = threading.Lock()
+
+
+class Refused(InputError):
+  """An image that is refused by name; the text says what was found."""
+
+
+def open_image(file: Path | io.BytesIO) -> Image.Image:
+  """Opens an image lazily, by its bytes, without Pillow's own limit of pixels.
+
+  Raises:
+    Refused: a kind of image that would come out wrong, or that takes one more package.
+    PIL.UnidentifiedImageError: not an image.
+    Exception: whatever a decoder meets in a damaged file.
+  """
+  try:
+    image = _open_unlimited(file)
+  except (Image.UnidentifiedImageError, ValueError) as error:
+    image = _open_otherwise(file, error)
+  if image.format == "TIFF":
+    _refuse_raw(image)
+  elif image.format == "AVIF":
+    image.info["nclx"] = nclx(_first_bytes(file, 1 << 16))
+  elif image.format == "PNG":
+    for kind in _REMARKS:  # those after the pixels are met while decoding
+      setattr(image.png, f"chunk_{kind.decode()}", _skip(image.png))
+  return image
+
+
+def _open_otherwise(file: Path | io.BytesIO, error: Exception) -> Image.Image:
+  """Opens what Pillow alone doesn't open; raises `error` if nothing else does."""
+  if is_heif(file):
+    try:
+      return open_heif(file)
+    except ImportError:
+      raise Refused("a HEIC image and no package to decode it (pip install pillow-heif)") from None
+  head = _first_bytes(file, 8)
+  if head[:4] in _TIFF:
+    raise Refused("a damaged TIFF or one of a kind that can't be read (as are colors of 32 bits "
+                  "or in floating point)") from None
+  if head == _PNG:
+    # Pillow 13.0 refuses a PNG for one remark or profile that is too long or broken.
+    data = file.getvalue() if isinstance(file, io.BytesIO) else file.read_bytes()
+    for dropped in (_REMARKS, (*_REMARKS, b"iCCP")):
+      with contextlib.suppress(Image.UnidentifiedImageError, ValueError):
+        image = _open_unlimited(io.BytesIO(_without_chunks(data, dropped)))
+        image.info["profile_ignored"] = b"iCCP" in dropped
+        return image
+  raise error
+
+
+def left_out(image: Image.Image) -> list[str]:
+  """Lines for what of an opened image isn't used."""
+  notes = []
+  if image.info.get("profile_ignored"):
+    notes.append("its ICC profile can't be read and is ignored")
+  try:
+    if image.format == "TIFF" and _has_more_pages(image):
+      notes.append("it has several pages, of which the first is taken")
+    elif image.format == "HEIF" and image.is_animated:
+      notes.append("it has several images, of which the first is taken")
+    elif image.format in ("GIF", "PNG", "WEBP", "AVIF") and image.is_animated:
+      notes.append("it has several frames, of which the first is taken; --sequence takes all")
+  except Exception:  # what stands behind the first one is damaged, and isn't used
+    pass
+  return notes
+
+
+def _has_more_pages(image: Image.Image) -> bool:
+  """Whether a TIFF has a second page that is neither a smaller copy nor a mask."""
+  try:
+    for page in range(1, image.n_frames):
+      image.seek(page)
+      if not image.tag_v2.get(_SUBFILE_TYPE, 0) & 5:
+        return True
+    return False
+  finally:
+    image.seek(0)
+
+
+def _open_unlimited(file: Path | io.BytesIO) -> Image.Image:
+  """Image.open without Pillow's own size limit, which is lower than ours and warns on stderr."""
+  # The limit is a global of Pillow, so it is put back at once; opening reads the header only.
+  with _open_lock:
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+      return Image.open(file, formats=_available())
+    finally:
+      Image.MAX_IMAGE_PIXELS = limit
+
+
+@functools.cache
+def _available() -> Sequence[str]:
+  """The decoders that this Pillow has; AVIF came with 11.3."""
+  has_avif = importlib.util.find_spec("PIL.AvifImagePlugin") is not None
+  return [codec for codec in _CODECS if codec != "AVIF" or has_avif]
+
+
+def _skip(png: PngImagePlugin.PngStream):
+  def skip(pos: int, length: int) -> bytes:
+    png.fp.seek(pos + length)
+    return b""
+
+  return skip
+
+
+def _without_chunks(data: bytes, kinds: Sequence[bytes]) -> bytes:
+  """A PNG file without chunks of some kinds."""
+  kept, at = [_PNG], len(_PNG)
+  while at + 8 <= len(data):
+    length, kind = struct.unpack_from(">I4s", data, at)
+    if kind not in kinds:
+      kept.append(data[at:at + 12 + length])
+    at += 12 + length
+  return b"".join(kept)
+
+
+def _refuse_raw(image: Image.Image) -> None:
+  """Refuses a camera's raw file: what a TIFF reader finds first in it is a small preview."""
+  tags = image.tag_v2
+  if _DNG_VERSION in tags or tags.get(_SUBFILE_TYPE, 0) & 1:
+    raise Refused("a camera's raw file (or a TIFF that starts with a preview)")
+
+
+def _first_bytes(file: Path | io.BytesIO, count: int) -> bytes:
+  if isinstance(file, io.BytesIO):
+    return file.getvalue()[:count]
+  with file.open("rb") as opened:
+    return opened.read(count)

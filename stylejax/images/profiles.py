@@ -1,0 +1,273 @@
+"""What color space a file says its numbers are in, and the way from there to sRGB.
+
+ICC profiles go through LittleCMS at 8 bits; of wider numbers, curves and matrix are evaluated
+here. PNG's cICP, sRGB, gAMA and cHRM chunks and AVIF's and HEIF's nclx are arithmetic (color.py).
+"""
+
+import dataclasses
+import functools
+import io
+import struct
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image, ImageCms
+
+from stylejax.images import color
+
+_LCMS_MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
+_UNSPECIFIED = 2
+# Numbers of BT.709 and its kin are taken as sRGB's, as players and screens do with SDR video.
+_LIKE_SRGB = ("srgb", "bt709")
+_GAMMA_TOLERANCE = 0.05  # as libpng's: a file's 1/2.2 stands for sRGB's curve
+_STRIP = 2_000_000  # pixels that are converted at once
+_NOT_READ = "its ICC profile can't be read and is ignored"
+
+
+@dataclasses.dataclass(frozen=True)
+class Coded:
+  """A color space that is given by numbers.
+
+  Attributes:
+    primaries: a name in color.PRIMARIES, or (x, y) of red, green, blue and white.
+    transfer: a name in color.TO_LINEAR, or the exponent that gives linear light.
+    full_range: whether 0 and 1 are black and white; else 16/255 and 235/255.
+  """
+
+  primaries: str | tuple[tuple[float, float], ...]
+  transfer: str | float
+  full_range: bool = True
+
+  @property
+  def is_srgb(self) -> bool:
+    """Whether there is nothing to convert."""
+    return self.primaries == "bt709" and self.transfer == "srgb" and self.full_range
+
+
+def coded_by_cicp(primaries: int, transfer: int, full_range: bool = True) -> Coded | None:
+  """The color space of ITU-T H.273's code points; None where both are unknown or unspecified."""
+  if primaries not in color.CICP_PRIMARIES and transfer not in color.CICP_TRANSFERS:
+    return None
+  curve = color.CICP_TRANSFERS.get(transfer, "srgb")
+  return Coded(color.CICP_PRIMARIES.get(primaries, "bt709"),
+               "srgb" if curve in _LIKE_SRGB else curve, full_range)
+
+
+def color_space(image: Image.Image) -> bytes | Coded | None:
+  """What an opened image says of its color space: an ICC profile, a Coded, or nothing (sRGB).
+
+  Of several the first counts: cICP, the ICC profile, PNG's sRGB, gAMA with cHRM (PNG, third
+  edition, section 4.3); nclx after an ICC profile (ISO/IEC 23000-22).
+  """
+  info = image.info
+  coded = None
+  if image.format == "PNG":
+    coded = _cicp_chunk(image)
+    if coded is not None:
+      return coded
+    coded = None if "srgb" in info else _gamma_chunks(info)
+  elif image.format in ("AVIF", "HEIF"):
+    coded = info.get("nclx")
+  profile = info.get("icc_profile")
+  if profile:
+    return bytes(profile)
+  return None if coded is None or coded.is_srgb else coded
+
+
+def _cicp_chunk(image: Image.Image) -> Coded | None:
+  """The cICP chunk of a PNG, which Pillow passes over."""
+  file = image.fp
+  if file is None:
+    return None
+  at = file.tell()
+  try:
+    file.seek(8)
+    while len(head := file.read(8)) == 8:
+      length, kind = struct.unpack(">I4s", head)
+      if kind in (b"IDAT", b"IEND"):
+        return None
+      if kind == b"cICP" and length == 4:
+        primaries, transfer, matrix, full = file.read(4)
+        return coded_by_cicp(primaries, transfer, bool(full)) if matrix == 0 else None
+      file.seek(length + 4, io.SEEK_CUR)
+    return None
+  finally:
+    file.seek(at)
+
+
+def _gamma_chunks(info: dict) -> Coded | None:
+  """The color space that gAMA and cHRM describe; without gAMA there is none."""
+  gamma = info.get("gamma")
+  if not gamma or not 0.01 < gamma < 10:
+    return None
+  primaries = "bt709"
+  if chromaticity := info.get("chromaticity"):
+    white, *points = zip(chromaticity[::2], chromaticity[1::2], strict=True)
+    points = (*points, white)
+    if np.abs(np.subtract(points, color.PRIMARIES["bt709"])).max() > 0.002:
+      primaries = points
+      try:
+        color.to_bt709_matrix(points)
+      except ValueError:
+        return None
+  like_srgb = abs(gamma * 2.2 - 1) < _GAMMA_TOLERANCE and primaries == "bt709"
+  return Coded(primaries, "srgb" if like_srgb else 1 / gamma)
+
+
+def nclx(head: bytes) -> Coded | None:
+  """The color space in the first bytes of an AVIF file (its first colr box of type nclx)."""
+  at = head.find(b"colrnclx")
+  if at < 0 or len(head) < at + 15:
+    return None
+  primaries, transfer = struct.unpack(">HH", head[at + 8:at + 12])
+  return coded_by_cicp(primaries, transfer)  # decoders give full range
+
+
+def from_coded(values: np.ndarray, space: Coded) -> np.ndarray:
+  """[H, W, 3] numbers, uint8 or float32 in [0, 1], as sRGB float32; HDR is tone-mapped."""
+  transfer = space.transfer
+  if not isinstance(transfer, str):
+    exponent = transfer
+    transfer = lambda x: np.maximum(x, 0) ** np.float32(exponent)  # noqa: E731
+
+  def numbers(strip: np.ndarray) -> np.ndarray:
+    floats = strip.astype(np.float32) / 255 if strip.dtype == np.uint8 else strip
+    return floats if space.full_range else np.clip((floats * 255 - 16) / 219, 0, 1)
+
+  rows = max(1, _STRIP // values.shape[1])
+  strips = [values[top:top + rows] for top in range(0, values.shape[0], rows)]
+  peak = None
+  if transfer in color.HDR_TRANSFERS:
+    matrix = color.to_bt709_matrix(color.PRIMARIES[space.primaries])
+    peak = max(float((color.TO_LINEAR[transfer](numbers(strip)) @ matrix.T).max())
+               for strip in strips)
+  return np.concatenate([color.to_srgb(numbers(strip), primaries=space.primaries,
+                                       transfer=transfer, peak=peak) for strip in strips])
+
+
+def hdr_note(space: object) -> list[str]:
+  """The line that tells of tone mapping, if there is any."""
+  if isinstance(space, Coded) and space.transfer in color.HDR_TRANSFERS:
+    return [f"HDR ({space.transfer.upper()}) is tone-mapped to sRGB"]
+  return []
+
+
+def from_icc(image: Image.Image, profile: bytes, gray: bool) -> tuple[Image.Image, list[str]]:
+  """An 8-bit image, without alpha, as RGB in sRGB, and what is to be said of its profile."""
+  # A profile must fit the kind of numbers: gray data takes a gray or an RGB profile.
+  wanted = "CMYK" if image.mode == "CMYK" else "L" if gray else "RGB"
+  modes = tuple(dict.fromkeys((wanted, "RGB" if gray else wanted)))
+  mode, transform = _lcms_transform(profile, modes)
+  if transform is not None:
+    return transform.apply(image.convert(mode)), []
+  return image.convert("RGB"), [] if mode else [_NOT_READ]
+
+
+@functools.lru_cache(maxsize=16)
+def _lcms_transform(
+  profile: bytes, modes: tuple[str, ...]
+) -> tuple[str | None, ImageCms.ImageCmsTransform | None]:
+  """(mode, transform to sRGB): no transform for sRGB's own profile, no mode for one of no use."""
+  try:
+    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    mode = _LCMS_MODES.get(source.profile.xcolor_space.strip())
+    if mode not in modes:
+      return None, None
+    srgb = ImageCms.createProfile("sRGB")
+    transform = ImageCms.buildTransform(source, srgb, mode, "RGB")
+    if mode == "CMYK":
+      return mode, transform
+    # Most profiles are sRGB under some name: on these the transform would only add rounding.
+    levels = np.linspace(0, 255, 9).round().astype(np.uint8)
+    probe = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(27, 27, 3)
+    image = Image.fromarray(probe).convert(mode)
+    before = np.asarray(image.convert("RGB"), np.int16)
+    after = np.asarray(transform.apply(image), np.int16)
+    return mode, None if np.abs(after - before).max() <= 2 else transform
+  except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+    return None, None
+
+
+def wide_from_icc(values: np.ndarray, profile: bytes) -> tuple[np.ndarray, list[str]]:
+  """[H, W] gray or [H, W, 3] RGB of more than 8 bits as sRGB, and what is to be said.
+
+  Curves and matrix of the profile are evaluated in floating point; a profile of tables (which
+  screens and cameras seldom have) goes through LittleCMS at 8 bits.
+  """
+  gray = values.ndim == 2
+  try:
+    curves, matrix = _curves_and_matrix(profile)
+  except (ValueError, IndexError, KeyError, struct.error):
+    image = Image.fromarray(np.rint(values * 255).astype(np.uint8))
+    mode, transform = _lcms_transform(profile, ("L", "RGB") if gray else ("RGB",))
+    if transform is None:
+      return values, [] if mode else [_NOT_READ]
+    return np.asarray(transform.apply(image.convert(mode)), np.float32) / 255, []
+  if gray and matrix is None:
+    return np.clip(color.linear_to_srgb(curves[0](values)), 0, 1), []
+  if matrix is None:  # a gray profile on colors
+    return values, [_NOT_READ]
+  if gray:
+    values = np.repeat(values[..., None], 3, -1)
+  light = np.stack([curve(values[..., c]) for c, curve in enumerate(curves)], -1)
+  return np.clip(color.linear_to_srgb(light @ matrix.T), 0, 1), []
+
+
+def _curves_and_matrix(profile: bytes) -> tuple[list[Callable], np.ndarray | None]:
+  """The curves to linear light and the matrix to linear sRGB (None of gray) of an ICC profile.
+
+  Raises:
+    ValueError, KeyError, IndexError, struct.error: another kind of profile, or a damaged one.
+  """
+  kind, space = profile[36:40], profile[16:20]
+  if kind != b"acsp" or space not in (b"RGB ", b"GRAY"):
+    raise ValueError(space)
+  count, = struct.unpack_from(">I", profile, 128)
+  tags = {}
+  for number in range(min(count, 200)):
+    name, start, length = struct.unpack_from(">4sII", profile, 132 + 12 * number)
+    tags[name] = profile[start:start + length]
+  if b"A2B0" in tags:
+    raise ValueError("tables")
+  if space == b"GRAY":
+    return [_curve(tags[b"kTRC"])], None
+  columns = [np.array(struct.unpack_from(">3i", tags[name], 8)) / 65536
+             for name in (b"rXYZ", b"gXYZ", b"bXYZ")]
+  d50 = color.rgb_to_d50(color.PRIMARIES["bt709"])
+  matrix = np.linalg.solve(d50, np.stack(columns, -1)).astype(np.float32)
+  return [_curve(tags[name]) for name in (b"rTRC", b"gTRC", b"bTRC")], matrix
+
+
+def _curve(tag: bytes) -> Callable[[np.ndarray], np.ndarray]:
+  """A curve of an ICC profile (ICC.1:2022, sections 10.6 and 10.18) as a function to light."""
+  if tag[:4] == b"curv":
+    count, = struct.unpack_from(">I", tag, 8)
+    if count == 0:
+      return np.float32
+    points = np.array(struct.unpack_from(f">{count}H", tag, 12))
+    if count == 1:
+      return lambda x: (np.maximum(x, 0) ** (points[0] / 256)).astype(np.float32)
+    grid = np.linspace(0, 1, count)
+    return lambda x: np.interp(x, grid, points / 65535).astype(np.float32)
+  if tag[:4] != b"para":
+    raise ValueError(tag[:4])
+  form, = struct.unpack_from(">H", tag, 8)
+  values = np.array(struct.unpack_from(f">{(1, 3, 4, 5, 7)[form]}i", tag, 12)) / 65536
+  g, a, b, c, d, e, f = _parameters(form, values)
+
+  def function(x: np.ndarray) -> np.ndarray:
+    return np.where(x >= d, np.maximum(a * x + b, 0) ** g + e, c * x + f).astype(np.float32)
+
+  return function
+
+
+def _parameters(form: int, v: np.ndarray) -> tuple[float, ...]:
+  """(g, a, b, c, d, e, f) of Y = (aX + b)^g + e from X = d on and cX + f below, of each form."""
+  if form == 0:
+    return v[0], 1, 0, 0, 0, 0, 0
+  if form in (1, 2):
+    offset = v[3] if form == 2 else 0
+    return v[0], v[1], v[2], 0, -v[2] / v[1], offset, offset
+  if form == 3:
+    return *v, 0, 0
+  return tuple(v)
