@@ -30,6 +30,7 @@ import jax.numpy as jnp
 from benchmarks import chips, hlo, timing
 from stylejax.data.perceptual import load_vgg
 from stylejax.errors import InputError
+from stylejax.runtime.extras import install_command
 from stylejax.training import config as configs
 from stylejax.training import parallel, steps
 from stylejax.training.state import init_state
@@ -105,8 +106,7 @@ def find_slice(name: str) -> Slice:
     raise InputError(f"--topology: found {name!r}, expected one of {', '.join(chips.TPUS)} and its "
                      "sides, such as v5e:16x16 (at most) or v4:4x4x4")
   if importlib.util.find_spec("libtpu") is None:
-    raise InputError("libtpu: found none, expected it for compiling: pip install 'stylejax[tpu]' "
-                     "or '.[tpu]'")
+    raise InputError("libtpu: found none, expected it for compiling: " + install_command("tpu"))
   for key, value in ENVIRONMENT.items():
     os.environ.setdefault(key, value)
   from jax.experimental import topologies

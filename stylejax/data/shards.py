@@ -19,6 +19,7 @@ import numpy as np
 from stylejax.errors import InputError
 from stylejax.images import formats
 from stylejax.images.formats import TRAINING_SUFFIXES
+from stylejax.runtime.extras import install_command
 from stylejax.runtime.files import printable
 
 SHARD_SUFFIXES = (".tar", ".array_record")
@@ -304,8 +305,9 @@ def find_shards(place: str, *, flag: str) -> list[str]:
   try:
     files, inner = url_to_fs(place)
   except ImportError as error:
-    raise InputError(f"{flag}: found no package to read {place} ({error}), expected `pip install "
-                     "'stylejax[gcs]'` for gs://, 'stylejax[s3]' for s3://") from error
+    raise InputError(
+      f"{flag}: found no package to read {place} ({error}), expected one for it: "
+      f"`{install_command('gcs')}` for gs://, `{install_command('s3')}` for s3://") from error
   except ValueError as error:
     raise InputError(f"{flag}: found {place} ({error}), expected a path, gs:// or s3://") from error
   with _reading(place):

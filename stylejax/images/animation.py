@@ -7,6 +7,7 @@ gif.py, apng.py and webp.py.
 import contextlib
 import os
 import re
+import struct
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
@@ -15,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from stylejax.errors import InputError
-from stylejax.images import apng, decode, encode, formats, gif, timing
+from stylejax.images import apng, decode, encode, ffconcat, formats, gif, timing, webp
 from stylejax.images.alpha import fill_invisible
 from stylejax.images.apng import ApngFilm
 from stylejax.images.decode import Picture, as_float
@@ -27,6 +28,8 @@ from stylejax.images.webp import WebpFilm
 from stylejax.runtime.files import replacing
 
 _STEP = Fraction(8, 100)  # seconds of a frame between two styles
+# Seconds: a film of one rate may have its times in whole milliseconds.
+_SAME_LENGTH = Fraction(11, 10_000)
 
 _FILMS = {
   "GIF": (GifFilm, timing.GIF_CLOCK),
@@ -40,6 +43,8 @@ class FolderReader:
 
   Attributes:
     total: how many there are.
+    rate: frames a second; where they vary, that of the shortest.
+    timed: whether a list in the folder says how long each is shown.
     plays: how often they are shown; 0 is for ever.
     has_alpha: whether one of them may be invisible somewhere.
   """
@@ -50,11 +55,13 @@ class FolderReader:
     """Shows them `rate` times a second; `note` takes lines for the user.
 
     Raises:
-      InputError: a folder without images, or with one that can't be read.
+      InputError: a folder without images, with one that can't be read, or with a damaged list.
     """
     files = find_images([folder], "--content", on_note=note)
     self._files = sorted(files, key=lambda file: natural_key(file.relative_to(folder)))
-    self._folder, self._note, self._rate, self.total = folder, note, rate, len(files)
+    self._folder, self._note, self.total = folder, note, len(files)
+    self._lengths, self.timed = self._times(folder, rate, note)
+    self.rate = 1 / min(self._lengths)
     pages = [decode.describe_pages(file) for file in self._files]
     self.has_alpha = any(page.has_alpha for page in pages)
     kinds = Counter(page.form for page in pages)
@@ -67,13 +74,28 @@ class FolderReader:
       note(f"{folder}: found {len(several)} frames with several images each ({several[0].name}"
            f"{', …' if len(several) > 1 else ''}); the first of them is taken")
 
+  def _times(self, folder: Path, rate: Fraction, note: Callable[[str], None]
+             ) -> tuple[list[Fraction], bool]:
+    """(seconds of each file, whether a list says so)."""
+    lengths = ffconcat.read(folder)
+    names = [str(file.relative_to(folder)) for file in self._files]
+    if lengths is None or set(lengths) != set(names):
+      if lengths is not None:
+        note(f"{folder / formats.TIMES_NAME}: found the lengths of other files than are there; "
+             f"each is shown for {float(1 / rate):.3g} s")
+      return [1 / rate] * len(names), False
+    note(f"{folder}: frames are shown as long as {formats.TIMES_NAME} says")
+    return [lengths[name] for name in names], True
+
   def __iter__(self) -> Iterator[Frame]:
-    for number, file in enumerate(self._files):
+    seconds = Fraction(0)
+    for file, length in zip(self._files, self._lengths, strict=True):
       picture = decode.read_picture(file)
-      for note in picture.notes:
-        if "the first is taken" not in note:  # said of all at once
-          self._note(f"{self._folder}: {note}")
-      yield _frame(picture, number / self._rate, 1 / self._rate)
+      for line in picture.notes:
+        if "the first is taken" not in line:  # said of all at once
+          self._note(f"{self._folder}: {line}")
+      yield _frame(picture, seconds, length)
+      seconds += length
 
 
 def natural_key(path: Path) -> tuple:
@@ -91,6 +113,7 @@ class AnimationReader:
 
   Attributes:
     total: how many there are.
+    rate: frames a second; where they vary, that of the shortest.
     plays: how often they are shown; 0 is for ever.
     has_alpha: whether a pixel may be invisible.
   """
@@ -102,10 +125,11 @@ class AnimationReader:
     Raises:
       InputError: not an image, damaged or of more than `max_pixels`.
     """
-    self._path, self._rate, self._note, self._max_pixels = path, rate, note, max_pixels
+    self._path, self._note, self._max_pixels = path, note, max_pixels
+    self._unset = 1 / rate
     pages = decode.describe_pages(path, max_pixels=max_pixels)
     self.total, self.plays, self.has_alpha = pages.count, pages.plays, pages.has_alpha
-    self._layout = _layout(path, pages.form, max_pixels)
+    self._layout, lengths = _structure(path, pages.form, max_pixels)
     if self._layout is not None:
       self.total, self.plays = len(self._layout.patches), self._layout.plays
       self.has_alpha = self._layout.has_alpha
@@ -113,19 +137,23 @@ class AnimationReader:
         note(line)
     elif pages.form == "PNG":
       self.total = 1
+    self.rate = 1 / min(map(self._shown_length, lengths), default=self._unset)
 
   def __iter__(self) -> Iterator[Frame]:
     seconds, hurried = Fraction(0), 0
     for picture, asked in self._pictures():
-      length = 1 / self._rate
-      if asked and (self.total > 1 or asked > timing.QUICKEST) or asked == 0 and self.total > 1:
-        length = timing.shown_length(asked)
-        hurried += length != asked
+      length = self._shown_length(asked)
+      hurried += self.total > 1 and asked is not None and length != asked
       yield _frame(picture, seconds, length)
       seconds += length
     if hurried:
       self._note(f"{self._path}: found {hurried} of {self.total} frames that ask for 10 ms or "
                  "less; each is shown for 100 ms, as browsers do")
+
+  def _shown_length(self, asked: Fraction | None) -> Fraction:
+    if asked is None or self.total == 1 and asked <= timing.QUICKEST:
+      return self._unset
+    return timing.shown_length(asked)
 
   def _pictures(self) -> Iterator[tuple[Picture, Fraction | None]]:
     if self._layout is None:
@@ -143,16 +171,27 @@ class AnimationReader:
       yield Picture(rgb, alpha, "RGBA"), patch.seconds
 
 
-def _layout(path: Path, form: str, max_pixels: int) -> Layout | None:
-  """Where the frames of a GIF or APNG are; None for all else."""
-  if form not in ("GIF", "PNG"):
-    return None
-  read = gif.read_layout if form == "GIF" else apng.read_layout
-  layout = read(path.read_bytes(), str(path))
-  if layout is not None and layout.width * layout.height > max_pixels:
+def _structure(path: Path, form: str, max_pixels: int) -> tuple[Layout | None, list[Fraction]]:
+  """Where the frames of a GIF or APNG are, None for all else, and lengths that are known so far."""
+  if form not in ("GIF", "PNG", "WEBP"):
+    return None, []
+  data = path.read_bytes()
+  try:
+    if form == "WEBP":
+      return None, webp.read_lengths(data)
+    layout = (gif.read_layout if form == "GIF" else apng.read_layout)(data, str(path))
+  except InputError:
+    raise
+  except (struct.error, ValueError, IndexError, SyntaxError) as error:
+    raise InputError(f"{path}: found a damaged image ({error}), expected a whole "
+                     f"{formats.names([row for row in formats.ANIMATIONS if row.codec == form])}"
+                     ) from error
+  if layout is None:
+    return None, []
+  if layout.width * layout.height > max_pixels:
     raise InputError(f"{path}: found {layout.width}×{layout.height} pixels, expected at most "
                      f"{max_pixels / 1e6:g} megapixels")
-  return layout
+  return layout, [patch.seconds for patch in layout.patches]
 
 
 def _frame(picture: Picture, seconds: Fraction, length: Fraction) -> Frame:
@@ -166,16 +205,29 @@ def _frame(picture: Picture, seconds: Fraction, length: Fraction) -> Frame:
 class FolderWriter:
   """Frames as PNG files in a folder, which is made if it isn't there."""
 
-  def __init__(self, folder: Path, note: Callable[[str], None]):
-    self._folder, self._note, self._count = folder, note, 0
+  def __init__(self, folder: Path, note: Callable[[str], None], *, timed: bool = True):
+    """`timed` says that the frames' lengths are the input's own, which a folder doesn't hold."""
+    self._folder, self._note, self._timed = folder, note, timed
+    self._names, self._lengths = [], []
     folder.mkdir(exist_ok=True)
 
   def write(self, frame: Frame) -> None:
-    self._count += 1
-    encode.write_picture(self._folder / f"{self._count:06d}.png", frame.rgb, frame.alpha)
+    self._names.append(f"{len(self._names) + 1:06d}.png")
+    self._lengths.append(frame.length)
+    encode.write_picture(self._folder / self._names[-1], frame.rgb, frame.alpha)
 
   def finish(self) -> None:
-    pass
+    """Says how long the frames are shown, in a list beside them where they differ."""
+    if not self._timed or not self._lengths:
+      return
+    if max(self._lengths) - min(self._lengths) <= _SAME_LENGTH:
+      rate = len(self._lengths) / sum(self._lengths)
+      self._note(f"a folder holds no times: its {len(self._lengths)} frames are meant to be shown "
+                 f"at {float(rate):.5g} a second")
+      return
+    ffconcat.write(self._folder, self._names, self._lengths)
+    self._note(f"a folder holds no times: {formats.TIMES_NAME} beside the frames says how long "
+               "each is shown")
 
 
 class AnimationWriter:

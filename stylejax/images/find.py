@@ -10,7 +10,7 @@ from pathlib import Path
 
 from stylejax.errors import InputError
 from stylejax.images import formats
-from stylejax.runtime.files import printable
+from stylejax.runtime.files import printable, real_paths
 
 _NAMED = 3  # files that a note names; the others are counted
 
@@ -44,8 +44,8 @@ def find_images(
     else:
       raise InputError(f"{flag}: found no file or folder {path}, expected an image or a folder of "
                        "images")
-    for file in files:
-      found.setdefault(os.path.realpath(file), file)
+    for file, real in zip(files, real_paths(files), strict=True):
+      found.setdefault(real, file)
   return list(found.values())
 
 
@@ -79,7 +79,8 @@ def list_images(
   wanted = formats.suffixes(rows)
   found, others = [], []
   for path in files_below(folder, flag):
-    (found if path.name.lower().endswith(wanted) else others).append(path)
+    if path.name != formats.TIMES_NAME:  # it belongs to the frames
+      (found if path.name.lower().endswith(wanted) else others).append(path)
   expected = formats.names(rows)
   if not found:
     among = f" among {len(others)} files ({_some(others)})" if others else ""
@@ -102,28 +103,23 @@ def files_below(folder: Path, flag: str) -> list[Path]:
   Raises:
     InputError: a folder can't be listed.
   """
-  found = []
-  visited = set()
-  for root, folders, names in os.walk(folder, followlinks=True, onerror=_raise(flag)):
-    # Links may lead in circles; which way in comes first must not depend on the disk's order.
-    folders[:] = sorted(name for name in folders if not name.startswith("."))
-    status = os.stat(root)
-    identity = status.st_dev, status.st_ino
-    if identity in visited:
-      folders.clear()
-      continue
-    visited.add(identity)
-    found += [Path(root, name) for name in names if not name.startswith(".")]
+  found, visited, waiting = [], set(), [Path(folder)]
+  while waiting:  # no recursion, which os.walk needs on Python 3.11: folders may lie a thousand deep
+    place = waiting.pop()
+    try:
+      status = os.stat(place)
+      # Links may lead in circles.
+      if (identity := (status.st_dev, status.st_ino)) in visited:
+        continue
+      visited.add(identity)
+      with os.scandir(place) as listing:
+        entries = [(entry.name, entry.is_dir()) for entry in listing if entry.name[0] != "."]
+    except OSError as error:
+      reason = error.strerror or type(error).__name__
+      raise InputError(f"{flag}: found the folder {place} unreadable ({reason}), expected to list "
+                       "it") from error
+    # Sorted, since which way into a circle comes first must not depend on the disk's order.
+    entries.sort()
+    found += [place / name for name, is_folder in entries if not is_folder]
+    waiting += [place / name for name, is_folder in reversed(entries) if is_folder]
   return sorted(found, key=lambda path: path.relative_to(folder).parts)
-
-
-def _raise(flag: str):
-  """An error handler for os.walk, which otherwise passes over folders in silence."""
-
-  def handler(error: OSError) -> None:
-    reason = error.strerror or type(error).__name__
-    raise InputError(
-      f"{flag}: found the folder {error.filename} unreadable ({reason}), expected to list it"
-    ) from error
-
-  return handler

@@ -12,6 +12,10 @@ MAX_PIXELS = 300_000_000
 """Largest width × height of an image that is opened, in pixels."""
 
 
+TIMES_NAME = "frames.ffconcat"
+"""The list in a folder of frames that says how long each is shown."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Kept:
   """What is kept of a file that is read, or held by one that is written; a few words each.

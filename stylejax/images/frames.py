@@ -68,6 +68,11 @@ class Source:
     return getattr(self._reader, "plays", 0)
 
   @property
+  def timed(self) -> bool:
+    """Whether the file itself says how long its frames are shown."""
+    return getattr(self._reader, "timed", True)
+
+  @property
   def has_alpha(self) -> bool:
     """Whether its frames may have alpha."""
     return getattr(self._reader, "has_alpha", False)
@@ -102,7 +107,9 @@ def writer(output: Path, source: Source, shape: tuple[int, ...]) -> Iterator:
   suffix = output.suffix.lower()
   if suffix not in ANIMATIONS:
     with filling(output, "output", replaces=True) as folder:
-      yield animation.FolderWriter(folder, source.note)
+      target = animation.FolderWriter(folder, source.note, timed=source.timed)
+      yield target
+      target.finish()
     return
   with replacing(output) as temporary, contextlib.ExitStack() as stack:
     if suffix in formats.ANIMATION_SUFFIXES:

@@ -15,6 +15,7 @@ from stylejax.images import encode
 from stylejax.images.decode import as_float
 from stylejax.images.formats import VIDEO_FORMATS
 from stylejax.images.frame import Frame
+from stylejax.runtime.extras import install_command
 
 _CLOCK = Fraction(1, 90_000)
 
@@ -135,8 +136,8 @@ def _av():
   try:
     import av
   except ImportError:
-    raise InputError("video: found no PyAV, expected it for videos: pip install 'stylejax[video]'"
-                     ) from None
+    raise InputError(
+      f"video: found no PyAV, expected it for videos: {install_command('video')}") from None
   av.logging.set_level(av.logging.PANIC)  # what it says of a damaged file is in the exception
   return av
 

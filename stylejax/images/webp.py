@@ -1,4 +1,4 @@
-"""Animated WebP files: writing one frame after the other, exactly.
+"""Animated WebP files: lengths of frames, and writing one frame after the other, exactly.
 
 Pillow codes the pixels, and reads such files with libwebp. Its own writer of animations is not
 used: with Pillow 13.0.0 and libwebp 1.6.0 frames that are all the same become one image without a
@@ -7,6 +7,7 @@ length, lossy frames twice as unsteady as they were, and all of them are kept in
 
 import io
 import struct
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -18,6 +19,12 @@ from stylejax.images.apng import with_channels
 from stylejax.images.gif import changed_box
 
 _ALPHA, _ANIMATED, _NO_BLENDING = 0x10, 0x02, 0x02
+
+
+def read_lengths(data: bytes) -> list[Fraction]:
+  """Seconds for which a file says that each of its frames is shown; none for a still image."""
+  return [Fraction(int.from_bytes(body[12:15], "little"), 1000)
+          for kind, body in _chunks(data) if kind == b"ANMF"]
 
 
 class WebpFilm:
@@ -72,13 +79,16 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
   return kind + struct.pack("<I", len(body)) + body + b"\0" * (len(body) % 2)
 
 
+def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
+  """(kind, body) of each chunk."""
+  at, view = 12, memoryview(data)
+  while at + 8 <= len(data):
+    kind, length = struct.unpack_from("<4sI", data, at)
+    yield kind, view[at + 8:at + 8 + length]
+    at += 8 + length + length % 2
+
+
 def _image_chunks(file: bytes) -> bytes:
   """The pixels of a WebP of one image, without its header and what else it may hold."""
-  at, kept = 12, []
-  while at < len(file):
-    kind, length = struct.unpack_from("<4sI", file, at)
-    end = at + 8 + length + length % 2
-    if kind in (b"ALPH", b"VP8 ", b"VP8L"):
-      kept.append(file[at:end])
-    at = end
-  return b"".join(kept)
+  return b"".join(_chunk(kind, bytes(body)) for kind, body in _chunks(file)
+                  if kind in (b"ALPH", b"VP8 ", b"VP8L"))

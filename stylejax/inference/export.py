@@ -18,6 +18,7 @@ from typing import Any
 import jax
 import jax.export
 import jax.numpy as jnp
+import jaxlib
 import numpy as np
 
 from stylejax import transfer
@@ -25,6 +26,8 @@ from stylejax.compiler import fast_jit
 from stylejax.errors import InputError
 from stylejax.images import encode
 from stylejax.images.decode import read_picture
+from stylejax.inference.export_window import reading_window
+from stylejax.runtime.extras import install_command
 from stylejax.runtime.files import check_writable, replacing
 
 FORMAT = 1
@@ -85,8 +88,9 @@ def export(
 
   Returns:
     The manifest, as the file holds it (a model in its metadata, each entry as JSON): what goes in
-    and comes out, SHA-256 of the weights and of a program, versions, platforms or opset, and the
-    largest absolute difference at each size.
+    and comes out, SHA-256 of the weights and of a program, versions, platforms or opset, the
+    releases of JAX that are promised to read a program, and the largest absolute difference at each
+    size.
 
   Raises:
     InputError: another extension, a file that can't be written, an unknown platform, params
@@ -112,7 +116,7 @@ def _export_model(params: transfer.Params, output: Path, platforms: Sequence[str
     import onnxruntime
   except ImportError as error:
     raise InputError(f"export: found no {error.name}, expected it for .onnx files: "
-                     "pip install 'stylejax[onnx]'") from error
+                     f"{install_command('onnx')}") from error
   from stylejax.inference import onnx_graph
 
   model = onnx_graph.stylize_graph(_parts(params), params.config)
@@ -150,6 +154,7 @@ def _export_program(params: transfer.Params, output: Path, platforms: Sequence[s
     "platforms": list(platforms),
     "calling_convention_version": program.calling_convention_version,
     "versions": {name: _version(name) for name in ("jax", "jaxlib", "stylejax")},
+    "readable_by_jax": reading_window(jax.__version__, jaxlib.__version__),
     "bytes": len(content),
     "sha256": hashlib.sha256(content).hexdigest(),
     "max_difference": (differences(loaded(content), params, sizes) if _runs_here(platforms)

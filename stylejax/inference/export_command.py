@@ -7,6 +7,8 @@ from typing import Annotated
 
 import tyro
 
+from stylejax.runtime.extras import install_command
+
 _DESCRIPTION = """Write one file that stylizes pictures of any size wherever JAX or onnxruntime is.
 
 Examples:
@@ -14,7 +16,7 @@ Examples:
   python infer.py export --output stylize.zip --weights mine.safetensors --platforms cpu cuda
   python infer.py export --output stylize.onnx
 
-ONNX takes two more packages: pip install 'stylejax[onnx]'.
+ONNX takes more packages: {install}.
 """
 
 
@@ -34,7 +36,8 @@ class Options:
 
 def main(arguments: Sequence[str]) -> int:
   """Runs the command and returns its exit status."""
-  options = tyro.cli(Options, prog="infer.py export", description=_DESCRIPTION, args=arguments)
+  options = tyro.cli(Options, prog="infer.py export", args=arguments,
+                     description=_DESCRIPTION.format(install=install_command("onnx")))
   from stylejax.inference.compilation import enable_cache
   from stylejax.inference.console import exit_status
   from stylejax.inference.export import export
@@ -52,6 +55,7 @@ def main(arguments: Sequence[str]) -> int:
     else:
       print(f"wrote {printable(options.output)} for {', '.join(manifest['platforms'])}: program of "
             f"{manifest['bytes'] / 1e6:.2f} MB, SHA-256 {manifest['sha256'][:16]}…")
+      print(_readers(manifest["readable_by_jax"]))
     for size, difference in (manifest["max_difference"] or {}).items():
       print(f"  {size}: at most {difference:.1e} from stylejax.stylize")
     if manifest["max_difference"] is None:
@@ -59,3 +63,11 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
   return exit_status(work)
+
+
+def _readers(window: dict[str, str | None]) -> str:
+  """The line that says for how long a program can be read, and from when."""
+  oldest = window["oldest_tried"]
+  return (f"  JAX promises to read it with releases of {window['released_from']} to "
+          f"{window['released_until']}" + (f" (the oldest that did: {oldest})" if oldest else "")
+          + "; later ones may want jax_export_deserialize_expired_versions")

@@ -12,7 +12,7 @@ from pathlib import Path
 from stylejax.errors import InputError
 from stylejax.images import formats
 from stylejax.images.formats import OUTPUT_FORMATS, READ_SUFFIXES
-from stylejax.runtime.files import check_apart, check_creatable, check_writable, identity
+from stylejax.runtime.files import check_apart, check_creatable, check_writable, identities
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,11 +82,12 @@ def plan_outputs(
     ]
     if not folder.is_dir():
       check_writable(folder, "output")
-    for file in (file for job in jobs for file in job.outputs):
-      if file.parent.is_dir():
+    files = [file for job in jobs for file in job.outputs]
+    there = {place: place.is_dir() for place in {file.parent for file in files}}
+    for file in files:
+      if there[file.parent]:
         check_writable(file, "output")
-      else:
-        check_creatable(file, "output")
+    check_creatable([file for file in files if not there[file.parent]], "output")
   _check_distinct(jobs, style_names)
   check_apart([file for job in jobs for file in job.outputs], inputs, folders,
               reads=READ_SUFFIXES)
@@ -144,11 +145,12 @@ def _is_file_name(
 def _check_distinct(jobs: Sequence[Job], style_names: Sequence[str]) -> None:
   """Raises when two outputs are one file."""
   taken: dict[object, tuple[Path, str]] = {}
-  for job in jobs:
-    for file, name in zip(job.outputs, style_names, strict=True):
-      key = identity(file)
-      if key in taken:
-        content, other = taken[key]
-        raise InputError(f"output {file}: found it twice, for {content} in {other} and "
-                         f"{job.content} in {name}, expected different names")
-      taken[key] = job.content, name
+  places = [(job, file, name) for job in jobs
+            for file, name in zip(job.outputs, style_names, strict=True)]
+  keys = identities(file for _, file, _ in places)
+  for (job, file, name), key in zip(places, keys, strict=True):
+    if key in taken:
+      content, other = taken[key]
+      raise InputError(f"output {file}: found it twice, for {content} in {other} and "
+                       f"{job.content} in {name}, expected different names")
+    taken[key] = job.content, name

@@ -8,6 +8,7 @@ import tyro
 
 from stylejax.images import formats
 from stylejax.inference.options import option
+from stylejax.runtime.extras import install_command
 
 _DESCRIPTION = """Paint a sequence of frames steadily: what stands still doesn't flicker.
 
@@ -16,7 +17,7 @@ Examples:
   python infer.py --sequence --content frames/ --style painting.jpg --output painted/
   python infer.py --sequence --content cat.gif --style painting.jpg --output painted.gif
 
-Videos need PyAV: pip install 'stylejax[video]'. A video's sound is kept. A run that is interrupted
+Videos need PyAV: {install}. A video's sound is kept. A run that is interrupted
 leaves no half file and no half folder. A folder to write to is new or empty, or holds only what an
 earlier run wrote, which is replaced.
 """
@@ -52,7 +53,8 @@ class Options:
 
 def main(arguments: Sequence[str]) -> int:
   """Runs the command and returns its exit status."""
-  options = tyro.cli(Options, prog="infer.py", description=_DESCRIPTION, args=arguments)
+  options = tyro.cli(Options, prog="infer.py", args=arguments,
+                     description=_DESCRIPTION.format(install=install_command("video")))
   from stylejax.inference.console import exit_status
 
   return exit_status(lambda: _run(options))

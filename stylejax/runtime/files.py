@@ -59,65 +59,100 @@ def check_apart(
   """
   outputs = [Path(path) for path in outputs]
   inputs = [Path(path) for path in inputs]
-  files = {identity(path): path for path in inputs}
-  for path in outputs:
-    if (found := files.get(identity(path))) is not None:
+  files = dict(zip(identities(inputs), inputs, strict=True))
+  for path, identity in zip(outputs, identities(outputs), strict=True):
+    if (found := files.get(identity)) is not None:
       raise InputError(f"{what} {path}: found the input {found}, expected another name")
-  for path in filter(os.path.isdir, outputs):
-    real = Path(os.path.realpath(path))
-    for found in inputs:
-      if Path(os.path.realpath(found)).is_relative_to(real):
-        raise InputError(f"{what} folder {path}: found the input {found} in it, expected another "
-                         "folder")
+  if folders_out := [path for path in outputs if path.is_dir()]:
+    places = real_paths(inputs)
+    for path, real in zip(folders_out, real_paths(folders_out), strict=True):
+      for found, place in zip(inputs, places, strict=True):
+        if place.startswith(os.path.join(real, "")):
+          raise InputError(f"{what} folder {path}: found the input {found} in it, expected another "
+                           "folder")
   searched = _searched(inputs, folders)
   suffixes = None if reads is None else tuple(reads)
-  for path in outputs:
-    if (folder := _reader(path, searched, suffixes)) is not None:
-      raise InputError(f"{what} {path}: found it inside of the input folder {folder}, where the "
-                       "next run would read it, expected a place outside of it")
-  for folder in {_folder_of(path) for path in outputs}:
-    sweep(folder)
+  if searched:
+    outside: set[str] = set()
+    for path, real in zip(outputs, real_paths(outputs), strict=True):
+      read = suffixes is None or not path.suffix or path.suffix.lower() in suffixes
+      if (read or path.is_dir()) and (folder := _above(real, searched, outside)) is not None:
+        raise InputError(f"{what} {path}: found it inside of the input folder {folder}, where the "
+                         "next run would read it, expected a place outside of it")
+  _sweep_around(outputs)
 
 
-def _searched(inputs: list[Path], folders: Iterable[str | os.PathLike]) -> dict[Path, Path]:
+def real_paths(paths: Iterable[str | os.PathLike]) -> list[str]:
+  """`os.path.realpath` of each path; every folder on the way is asked for once, not for each."""
+  known: dict[str, str] = {}
+
+  def real(path: str) -> str:
+    waiting = []
+    while path not in known:
+      parent, name = os.path.split(path)
+      if name in ("", ".", "..") or not parent:  # not simply a name in a folder
+        known[path] = os.path.realpath(path)
+      else:
+        waiting.append((path, parent, name))
+        path = parent
+    for path, parent, name in reversed(waiting):
+      place = os.path.join(known[parent], name)
+      known[path] = os.path.realpath(place) if os.path.islink(place) else place
+    return known[waiting[0][0] if waiting else path]
+
+  return [real(os.fspath(path)) for path in paths]
+
+
+def _searched(inputs: list[Path], folders: Iterable[str | os.PathLike]) -> dict[str, Path]:
   """Real folders whose files are read, with the names they were given by."""
   searched = {}
   for folder in map(Path, folders):
-    searched.setdefault(Path(os.path.realpath(folder)), folder)
+    searched.setdefault(os.path.realpath(folder), folder)
+    inside = os.path.join(folder, "")
     # A link in the folder may lead to another one.
-    for parent in {path.parent for path in inputs if path.is_relative_to(folder)}:
-      searched.setdefault(Path(os.path.realpath(parent)), parent)
+    parents = list(dict.fromkeys(path.parent for path in inputs if str(path).startswith(inside)))
+    for parent, real in zip(parents, real_paths(parents), strict=True):
+      searched.setdefault(real, parent)
   return searched
 
 
-def _reader(path: Path, searched: dict[Path, Path], suffixes: tuple[str, ...] | None
-            ) -> Path | None:
-  """The folder in which a second run would find the output, or None."""
-  real = Path(os.path.realpath(path))
-  if suffixes is not None and path.suffix and not path.is_dir() \
-      and path.suffix.lower() not in suffixes:
-    return None
-  for folder in (real, *real.parents):
-    if folder in searched:
-      return searched[folder]
-    if folder.name.startswith("."):  # hidden: not searched from above
+def _above(real: str, searched: dict[str, Path], outside: set[str]) -> Path | None:
+  """The folder in which a second run would find the file or folder of that real path, or None.
+
+  `outside` collects the paths that are known to be in none.
+  """
+  passed = []
+  while real not in searched:
+    above, name = os.path.split(real)
+    # What is hidden is not searched from above.
+    if real in outside or above == real or name.startswith("."):
+      outside.update(passed)
       return None
-  return None
+    passed.append(real)
+    real = above
+  return searched[real]
 
 
-def identity(path: Path) -> object:
-  """What two names of one file share, hard links and symbolic links included."""
-  try:
-    status = path.stat()
-  except OSError:
-    return os.path.realpath(path)
-  return status.st_dev, status.st_ino
+def _sweep_around(outputs: list[Path]) -> None:
+  """Removes leftovers where unfinished files lie: beside an output, or in it if it is a folder."""
+  folders = {path if path.is_dir() else path.parent for path in outputs}
+  # A link stays one, so its file is unfinished beside what it leads to.
+  folders |= {Path(os.path.realpath(path)).parent for path in outputs if path.is_symlink()}
+  for folder in folders:
+    sweep(folder)
 
 
-def _folder_of(path: Path) -> Path:
-  """Where the output's unfinished file is: beside it, or in it if it is a folder."""
-  real = Path(os.path.realpath(path))
-  return real if real.is_dir() else real.parent
+def identities(paths: Iterable[str | os.PathLike]) -> list[object]:
+  """What two names of one file share, hard links and symbolic links included, for each path."""
+  paths = list(paths)
+  found: list[object] = []
+  for path, real in zip(paths, real_paths(paths), strict=True):
+    try:
+      status = os.stat(path)
+      found.append((status.st_dev, status.st_ino))
+    except OSError:
+      found.append(real)
+  return found
 
 
 def check_writable(path: Path, what: str) -> None:
@@ -155,40 +190,50 @@ def check_writable(path: Path, what: str) -> None:
     if not folder.is_dir():
       raise InputError(f"{what} {path}: found a link into {folder}, which is no folder, expected a "
                        "link into one that exists")
-  check_name(path, what)
+  _check_length(path, what)
   if not os.access(folder, os.W_OK | os.X_OK):
     raise InputError(f"{what} folder {folder}: found no permission to write, expected a writable "
                      "folder")
 
 
-def check_creatable(path: Path, what: str) -> None:
-  """Raises InputError unless a file can be written at `path` once its missing folders are made."""
-  there = path.parent
-  while not os.path.lexists(there) and there != there.parent:
-    there = there.parent
+def check_creatable(paths: Iterable[Path], what: str) -> None:
+  """Raises InputError unless files can be written there once the folders that are missing are made.
+
+  Args:
+    paths: files to write, whose folders may be missing.
+    what: as of `check_writable`.
+  """
+  known: set[Path] = set()
+  for path in paths:
+    missing = path
+    while missing not in known:
+      known.add(missing)
+      there = missing.parent
+      if os.path.lexists(there):
+        _check_place(path, there, what)
+      _check_length(missing, what)
+      missing = there if not os.path.lexists(there) else missing
+    _check_length(path, what)
+
+
+def _check_place(path: Path, there: Path, what: str) -> None:
   if not os.path.isdir(there):
     found = "a link to nothing" if os.path.islink(there) else "a file"
     raise InputError(f"{what} {path}: found {found} at {there}, expected a folder")
   if not os.access(there, os.W_OK | os.X_OK):
     raise InputError(f"{what} folder {there}: found no permission to write, expected a writable "
                      "folder")
-  check_name(path, what)
 
 
-def check_name(path: Path, what: str) -> None:
-  """Raises InputError if a name of `path` is too long for the disk; its folders may be missing."""
-  missing = [path]
-  while not os.path.isdir(missing[-1].parent) and missing[-1] != missing[-1].parent:
-    missing.append(missing[-1].parent)
-  there = missing[-1].parent
+def _check_length(path: Path, what: str) -> None:
+  """Raises InputError if the last name of the path, or all of it, is too long for the disk."""
+  there = path.parent
   name_limit, path_limit = _limit(there, "PC_NAME_MAX", 255), _limit(there, "PC_PATH_MAX", 4096)
-  for part in missing:
-    length = len(os.fsencode(part.name))
-    if length > name_limit:
-      raise InputError(f"{what} {path}: found a name of {length} bytes, too long, expected at most "
-                       f"{name_limit}")
-  folder = len(os.fsencode(os.path.realpath(path.parent)))
-  longest = folder + max(len(os.fsencode(path.name)), _LONGEST_TEMPORARY) + 2
+  length = len(os.fsencode(path.name))
+  if length > name_limit:
+    raise InputError(f"{what} {path}: found a name of {length} bytes, too long, expected at most "
+                     f"{name_limit}")
+  longest = len(os.fsencode(os.path.abspath(there))) + max(length, _LONGEST_TEMPORARY) + 2
   if longest > path_limit:
     raise InputError(f"{what} {path}: found a path of {longest} bytes, too long, expected at most "
                      f"{path_limit}")

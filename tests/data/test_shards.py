@@ -24,6 +24,7 @@ from stylejax.data.pipeline import make_batches
 from stylejax.data.shards import Joined, LeftOut, TarShard, scan_tar, tar_index
 from stylejax.data.sources import PictureSource, open_pictures, require_readable
 from stylejax.errors import InputError
+from stylejax.runtime.extras import install_command
 
 ROOT = Path(__file__).parents[2]
 
@@ -346,7 +347,7 @@ def test_wrong_places_are_named_in_one_line(places, tmp_path, monkeypatch):
     (labels, "found no picture in 1 shards"),
     (short, "64KB"),
     ("what://a/b", "not known"),
-    ("gs://bucket/shards", "pip install 'stylejax[gcs]'"),
+    ("gs://bucket/shards", install_command("gcs")),
     (tmp_path / "none", "found no folder"),
   ):
     with pytest.raises((InputError, OSError), match=re.escape(words)) as caught:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from PIL import GifImagePlugin, Image, ImageCms
 
 from stylejax.errors import InputError
-from stylejax.images import animation, apng, encode, timing
+from stylejax.images import animation, apng, encode, ffconcat, timing
 from stylejax.images.frame import Frame
 from stylejax.images.frames import Source, writer
 
@@ -354,6 +354,7 @@ def test_webp_alpha_and_times_as_libwebp_reads_them(tmp_path):
   source, frames, _ = read(tmp_path / "a.webp")
   np.testing.assert_array_equal([as_rgba(frame) for frame in frames], images)
   assert [frame.length * 1000 for frame in frames] == [70, 30, 2000]
+  assert animation.AnimationReader(tmp_path / "a.webp", Fraction(25), print).rate == Fraction(1000, 30)
   assert source.plays == 3 and source.has_alpha
 
 
@@ -392,6 +393,45 @@ def test_jpeg_of_several_images_is_one_frame(tmp_path):
   images[0].save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=images[1:])
   source, frames, _ = read(tmp_path / "a.jpg")
   assert source.total == len(frames) == 1 and frames[0].rgb.shape == (32, 32, 3)
+
+
+def damage_seeds():
+  """One small animation of each format."""
+  images = [Image.fromarray(pixels) for pixels in moving(3, (12, 14))]
+  for form in ("GIF", "WEBP", "PNG"):
+    file = io.BytesIO()
+    images[0].save(file, form, save_all=True, append_images=images[1:], duration=[50, 80, 90])
+    yield file.getvalue()
+  yield gif((4, 4), GIF_CASES["unspecified after background"][0], loops=3)
+  yield apng_file((4, 4), APNG_CASES["hidden default image"][1], hidden=rgba(BLUE))
+
+
+@given(st.integers(0, 4), st.floats(0.02, 1),
+       st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), max_size=3))
+@settings(max_examples=80, deadline=None)
+def test_damaged_animations_are_refused_in_one_line_or_read(tmp_path_factory, seed, kept, changes):
+  data = bytearray(list(damage_seeds())[seed])
+  for position, value in changes:
+    data[int(position * len(data))] = value
+  path = tmp_path_factory.getbasetemp() / "damaged"
+  path.write_bytes(data[:int(len(data) * kept)])
+  try:
+    for frame in animation.AnimationReader(path, Fraction(25), print, max_pixels=10**6):
+      assert np.isfinite(frame.rgb).all() and frame.length > 0
+  except InputError as error:
+    assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize("kind", [b"acTL", b"fcTL", b"eXIf", b"IHDR"])
+def test_apng_with_a_short_chunk_is_refused(tmp_path, kind):
+  whole = apng_file((4, 4), APNG_CASES["source replaces"][1],
+                    extra=png_chunk(b"eXIf", b"MM\0*\0\0\0\x08\0\0\0\0\0\0"))
+  at = whole.index(kind)
+  length = struct.unpack_from(">I", whole, at - 4)[0]
+  (tmp_path / "a.png").write_bytes(whole[:at - 4] + png_chunk(kind, whole[at + 4:at + 7])
+                                   + whole[at + 8 + length:])
+  with pytest.raises(InputError, match="a.png: found"):
+    read(tmp_path / "a.png")
 
 
 # --- reading: times -------------------------------------------------------------------------------
@@ -498,8 +538,9 @@ def film(lengths, side=16, seed=0):
 class FakeSource:
   """What `writer` asks of a source."""
 
-  def __init__(self, *, has_alpha=False, plays=0):
-    self.has_alpha, self.plays, self.notes, self.video = has_alpha, plays, [], None
+  def __init__(self, *, has_alpha=False, plays=0, timed=True):
+    self.has_alpha, self.plays, self.timed = has_alpha, plays, timed
+    self.notes, self.video = [], None
 
   def note(self, line):
     self.notes.append(line)
@@ -589,7 +630,7 @@ def test_apng_writes_ntsc_rates_exactly(tmp_path):
 @given(st.lists(st.fractions(Fraction(1, 2000), 3, max_denominator=90_000), min_size=1,
                 max_size=40),
        st.sampled_from([timing.GIF_CLOCK, timing.WEBP_CLOCK, timing.APNG_CLOCK]))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_timelines_add_up(lengths, clock):
   """Whatever the lengths: the sum is the film's, each can be written, frames keep their order."""
   timeline, written, seconds = timing.Timeline(clock), [], Fraction(5)
@@ -607,6 +648,50 @@ def test_timelines_add_up(lengths, clock):
   for number, length in written:
     assert -Fraction(1, 200) <= start - sum(lengths[:number]) <= clock.shortest + Fraction(1, 200)
     start += length
+
+
+def test_folder_of_one_rate_says_which(tmp_path):
+  """Times in whole milliseconds, as Matroska has them, are of one rate all the same."""
+  lengths = [Fraction(n, 1000) for n in (33, 33, 34) * 10]
+  notes = write(tmp_path / "out", film(lengths))
+  assert notes == ["a folder holds no times: its 30 frames are meant to be shown at 30 a second"]
+  assert sorted(path.name for path in (tmp_path / "out").glob("*"))[-1] == "000030.png"
+  assert write(tmp_path / "again", film(lengths), timed=False) == []
+
+
+def test_folder_of_several_rates_keeps_them_in_a_list(tmp_path):
+  """FFmpeg's concat demuxer and a later run read it."""
+  lengths = [Fraction(n, 30_000) for n in (1001, 3003, 900, 60_000)]
+  notes = write(tmp_path / "out", film(lengths))
+  assert len(notes) == 1 and "frames.ffconcat beside the frames" in notes[0]
+  with av.open(str(tmp_path / "out" / "frames.ffconcat"), format="concat") as file:
+    starts = [float(packet.pts * packet.time_base) for packet in file.demux(video=0)
+              if packet.size]
+  expected = [float(sum(lengths[:n])) for n in range(4)]
+  np.testing.assert_allclose(np.array(starts) - starts[0], expected, atol=0.021)  # in 25ths
+  source, frames, notes = read(tmp_path / "out")
+  np.testing.assert_allclose([float(frame.length) for frame in frames],
+                             [float(length) for length in lengths], atol=1e-6)
+  assert abs(sum(frame.length for frame in frames) - sum(lengths)) < Fraction(1, 10**6)
+  assert source.timed and notes == [
+    f"{tmp_path / 'out'}: frames are shown as long as frames.ffconcat says"]
+
+
+def test_folder_with_a_list_of_other_files_says_so(tmp_path):
+  folder = folder_of(tmp_path, ["1.png", "2.png"])
+  ffconcat.write(folder, ["1.png", "3.png"], [Fraction(1), Fraction(2)])
+  source, frames, notes = read(folder, rate=4)
+  assert [frame.length for frame in frames] == [Fraction(1, 4)] * 2 and not source.timed
+  assert len(notes) == 1 and "other files than are there; each is shown for 0.25 s" in notes[0]
+
+
+@pytest.mark.parametrize("line", ["duration x", "duration 0", "duration -1", "duration 1/0",
+                                  "duration nan", "duration 1e999999999", "stream"])
+def test_folder_with_a_damaged_list_is_refused(tmp_path, line):
+  folder = folder_of(tmp_path, ["1.png"])
+  (folder / "frames.ffconcat").write_text(f"ffconcat version 1.0\nfile 1.png\n{line}\n")
+  with pytest.raises(InputError, match="line 3: found .*, expected a file and then its duration"):
+    Source(folder, 25)
 
 
 # --- writing: pixels ------------------------------------------------------------------------------
@@ -747,20 +832,20 @@ def test_gif_colors_are_near(tmp_path):
 
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_memory_doesnt_grow_with_the_film(tmp_path, suffix):
-  """50 frames of 160 × 160 are 3.8 MB; the writer keeps a few of them."""
+  """32 frames of 128 × 128 are 1.6 MB; the writer keeps a few of them."""
   def peak(count):
-    frames = (Frame(np.random.default_rng(n).random((160, 160, 3), np.float32), Fraction(n, 25),
+    frames = (Frame(np.random.default_rng(n).random((128, 128, 3), np.float32), Fraction(n, 25),
                     Fraction(1, 25)) for n in range(count))
     source = FakeSource()
     tracemalloc.start()
-    with writer(tmp_path / f"a{suffix}", source, (160, 160, 3)) as target:
+    with writer(tmp_path / f"a{suffix}", source, (128, 128, 3)) as target:
       for frame in frames:
         target.write(frame)
     found = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return found
 
-  assert peak(60) < peak(10) + 1.5e6
+  assert peak(40) < peak(8) + 0.7e6
 
 
 @pytest.mark.parametrize("suffix, side", [(".gif", 65_536), (".webp", 16_384)])

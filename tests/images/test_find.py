@@ -57,3 +57,24 @@ def test_folder_reached_by_two_links_counts_once(tmp_path):
   os.symlink(tmp_path, tmp_path / "a" / "up")
   assert [path.relative_to(tmp_path) for path in find_images([tmp_path], "--x")] == [
     Path("a/b.png")]
+
+
+def test_folders_a_thousand_deep_are_searched(tmp_path):
+  """os.walk of Python 3.11 needs a level of recursion for each, and ends at its limit of 1,000."""
+  depth, place, names = 1100, tmp_path, []
+  for number in range(depth):
+    place = place / "d"
+    os.mkdir(place)
+    if number % 100 == 0:
+      names.append(place / "a.png")
+      names[-1].touch()
+  try:
+    # By the parts of their paths, and "a.png" comes before "d".
+    assert list_images(tmp_path) == names
+    assert find_images([tmp_path], "--content") == names
+  finally:  # what pytest removes it with is recursive, too
+    for path in names:
+      path.unlink()
+    for _ in range(depth):
+      os.rmdir(place)
+      place = place.parent

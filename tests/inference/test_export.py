@@ -7,13 +7,16 @@ import subprocess
 import sys
 import zipfile
 
+import infer
 import jax
+import jaxlib
 import numpy as np
 import pytest
 
 from stylejax import transfer
 from stylejax.errors import InputError
 from stylejax.inference import export as exporting
+from stylejax.inference.export_window import reading_window
 
 # What a stranger runs; a name that is None in sys.modules can't be imported.
 STRANGER = """
@@ -60,9 +63,22 @@ def test_the_manifest_is_true(exported, tiny_params):
   assert manifest["bytes"] == len(program)
   assert manifest["sha256"] == hashlib.sha256(program).hexdigest()
   assert manifest["platforms"] == ["cpu", "cuda", "tpu"]
+  assert manifest["readable_by_jax"] == reading_window(jax.__version__, jaxlib.__version__)
   assert jax.export.deserialize(bytearray(program)).platforms == ("cpu", "cuda", "tpu")
   assert 0 <= manifest["max_difference"]["1×24×17"] < 1e-5
   assert manifest["config"] == tiny_params.config.to_dict()
+
+
+def test_the_command_says_until_when_it_can_be_read(exported, tmp_path, monkeypatch, capsys):
+  path, manifest = exported
+  window = {"released_from": "2026-05-27", "released_until": "2026-12-17", "oldest_tried": "0.8.2"}
+  monkeypatch.setattr(
+    exporting, "export", lambda params, output, platforms: manifest | {"readable_by_jax": window})
+  assert infer.main(["export", "--output", str(path)]) == 0
+  assert (
+    "  JAX promises to read it with releases of 2026-05-27 to 2026-12-17 (the oldest that did: "
+    "0.8.2); later ones may want jax_export_deserialize_expired_versions\n"
+  ) in capsys.readouterr().out
 
 
 def test_a_wrong_program_is_not_passed_off(exported, tiny_params):

@@ -14,6 +14,7 @@ import infer
 from stylejax import transfer
 from stylejax.errors import InputError
 from stylejax.inference import export as exporting
+from stylejax.runtime.extras import install_command
 
 # What a stranger runs; a name that is None in sys.modules can't be imported.
 STRANGER = """
@@ -90,5 +91,5 @@ def test_mistakes_are_one_line(tmp_path, monkeypatch, capsys):
   assert infer.main(argv) == 2
   assert capsys.readouterr().err == (
     "error: export: found no onnxruntime, expected it for .onnx files: "
-    "pip install 'stylejax[onnx]'\n")
+    f"{install_command('onnx')}\n")
   assert list(tmp_path.iterdir()) == []

@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import shutil
 import sys
 from fractions import Fraction
 
@@ -15,6 +16,7 @@ import stylejax
 from stylejax.images import animation, encode, frames, video
 from stylejax.inference import options, sequence, sequence_command
 from stylejax.runtime import folders
+from stylejax.runtime.extras import install_command
 
 SHAPE = (33, 48)  # An odd height: colour of a video is stored for 2×2 pixels.
 
@@ -162,7 +164,7 @@ def test_mistakes_are_one_line_and_leave_nothing(
 def test_without_pyav_videos_are_refused(sources, weights, monkeypatch, tmp_path, capsys):
   monkeypatch.setitem(sys.modules, "av", None)
   assert run(sources, weights, "a.mp4", tmp_path / "o.mp4") == 2
-  assert "pip install 'stylejax[video]'" in capsys.readouterr().err
+  assert install_command("video") in capsys.readouterr().err
 
 
 def test_the_report_counts(sources, weights, tmp_path):
@@ -178,3 +180,72 @@ def test_the_command_reads_styles_at_the_default_scale():
   """Its options name the number, so that --help needn't load the nets."""
   assert sequence_command.Options.style_size == encode.STYLE_SIZE
   assert f"(default: {encode.STYLE_SIZE})" in inspect.getsource(options)
+
+
+def place(sources, tmp_path):
+  """Frames, an animation and a style that may be destroyed."""
+  for name in ("frames", "a.gif", "style.png"):
+    copy = shutil.copytree if name == "frames" else shutil.copy
+    copy(sources / name, tmp_path / name)
+  (tmp_path / "linked.gif").symlink_to("a.gif")
+  os.link(tmp_path / "a.gif", tmp_path / "hard.gif")
+  (tmp_path / "also").symlink_to("frames")
+
+
+def tree(folder):
+  return {path: path.is_file() and path.read_bytes() for path in folder.rglob("*")}
+
+
+@pytest.mark.parametrize("content, style, output, message", [
+  ("a.gif", "style.png", "a.gif", "found the input"),
+  ("a.gif", "style.png", "linked.gif", "found the input"),
+  ("a.gif", "style.png", "hard.gif", "found the input"),
+  ("frames", "a.gif", "a.gif", "found the input"),
+  ("frames", "a.gif", "hard.gif", "found the input"),
+  ("frames", "style.png", "frames", "in it, expected another folder"),
+  ("frames", "style.png", "also", "in it, expected another folder"),
+  ("a.gif", "frames/0.png", "frames", "in it, expected another folder"),
+  ("frames", "style.png", "frames/out", "inside of the input folder"),
+  ("frames", "style.png", "also/out", "inside of the input folder"),
+  ("frames", "style.png", "frames/out.gif", "inside of the input folder"),
+  ("a.gif", "style.png", "frames", "that no earlier run wrote (0.png, 1.png, 2.png, ...)"),
+])
+def test_inputs_are_never_written_over_nor_outputs_read(
+    sources, weights, tmp_path, capsys, content, style, output, message):
+  place(sources, tmp_path)
+  before = tree(tmp_path)
+  status = infer.main(["--sequence", "--content", str(tmp_path / content), "--style",
+                       str(tmp_path / style), "--output", str(tmp_path / output), "--weights",
+                       str(weights)])
+  error = capsys.readouterr().err
+  assert status == 2 and error.startswith("error: output ") and error.count("\n") == 1
+  assert message in error
+  assert tree(tmp_path) == before
+
+
+def test_a_shorter_run_replaces_the_frames_of_a_longer_one_and_says_so(
+    sources, weights, tmp_path, capsys):
+  place(sources, tmp_path)
+  assert run(sources, weights, "frames", tmp_path / "out") == 0
+  for name in ("3.png", "4.png"):
+    (tmp_path / "frames" / name).unlink()
+  assert run(sources, weights, "style.png", tmp_path / "out") == 0
+  assert "out: the 5 frames of an earlier run are replaced" in capsys.readouterr().err
+  assert sorted(os.listdir(tmp_path / "out")) == [folders.LIST_NAME, "000001.png"]
+
+
+def test_an_interrupted_run_leaves_the_folder_as_it_was(sources, weights, tmp_path, monkeypatch):
+  assert run(sources, weights, "frames", tmp_path / "out") == 0
+  before, count = tree(tmp_path), 0
+
+  def interrupt(self, frame):
+    nonlocal count
+    count += 1
+    if count == 3:
+      raise KeyboardInterrupt
+    write(self, frame)
+
+  write = animation.FolderWriter.write
+  monkeypatch.setattr(animation.FolderWriter, "write", interrupt)
+  assert run(sources, weights, "a.gif", tmp_path / "out") == 130
+  assert tree(tmp_path) == before

@@ -171,7 +171,7 @@ class TestCheckWritable:
   @pytest.mark.parametrize("name", ["o" * 252 + ".png", "ü" * 126 + ".png", "no/" + "o" * 256])
   def test_names_too_long_for_the_disk_also_in_missing_folders(self, name):
     with pytest.raises(InputError, match="too long, expected at most 255"):
-      files.check_creatable(files.Path(name), "output")
+      files.check_creatable([files.Path(name)], "output")
 
   def test_the_longest_name_is_written(self, tmp_path):
     path = tmp_path / ("o" * 251 + ".png")
@@ -182,4 +182,20 @@ class TestCheckWritable:
 
   def test_a_path_too_long(self):
     with pytest.raises(InputError, match="found a path of .* bytes, too long"):
-      files.check_creatable(files.Path("/".join(["o" * 200] * 25)), "output")
+      files.check_creatable([files.Path("/".join(["o" * 200] * 25))], "output")
+
+
+def test_real_paths_are_those_of_the_system(links):
+  os.symlink("loop", "loop")
+  paths = [os.path.join(folder, name) for name in ("f.png", "link/h.png", "missing/x", "..", "")
+           for folder in ("in", "also_in", "./in", "in/deep/..", os.path.abspath("also_in"), "loop",
+                          "in//", "/")]
+  assert files.real_paths(paths) == [os.path.realpath(path) for path in paths]
+
+
+def test_real_paths_asks_for_each_folder_once(monkeypatch, tmp_path):
+  asked, islink = [], os.path.islink
+  monkeypatch.setattr(os.path, "islink", lambda path: asked.append(path) or islink(path))
+  paths = [tmp_path / "/".join(["d"] * depth) / "a.png" for depth in range(1, 50)]
+  assert files.real_paths(paths) == list(map(str, paths))
+  assert len(asked) == len(set(asked)) == 2 * 49 + len(tmp_path.parts) - 1

@@ -1,0 +1,71 @@
+"""Which releases of JAX are promised to read an exported program.
+
+`jax.export` promises that what one release writes is read by releases up to 3 weeks older and up to
+6 months newer. What counts are the days on which the two releases came out, not the day of the
+export: https://docs.jax.dev/en/latest/501/export.html#compatibility-guarantees. Since jax 0.11.1 a
+file that is known to be older is refused, unless `jax_export_deserialize_expired_versions` is set.
+"""
+
+import calendar
+import datetime
+import re
+
+FORWARD = datetime.timedelta(weeks=3)
+"""How much older than the writing release a reading one may be."""
+
+BACKWARD_MONTHS = 6
+"""How many months newer than the writing release a reading one may be."""
+
+RELEASED = {
+  "0.10.0": "2026-04-16",
+  "0.10.1": "2026-05-20",
+  "0.10.2": "2026-06-17",
+  "0.11.0": "2026-07-16",
+  "0.11.1": "2026-08-17",
+  "0.11.2": "2026-09-17",
+  "0.12.0": "2026-10-19",
+  "0.12.0.1": "2026-10-21",
+}
+"""When releases of jax came out, jaxlib's of the same name on the same day: the upload times (UTC)
+that the package index states."""
+
+OLDEST_READER = {"0.10.2": "0.8.2"}
+"""The oldest release that ran a program which a release had written, where that was tried."""
+
+
+def reading_window(jax_version: str, jaxlib_version: str) -> dict[str, str | None]:
+  """Releases of JAX that are promised to read what this one writes.
+
+  Args:
+    jax_version: of the writing jax, as "0.10.2".
+    jaxlib_version: of the writing jaxlib.
+
+  Returns:
+    {"released_from": date, "released_until": date, "oldest_tried": version or None}, dates as
+    YYYY-MM-DD, both included. A release that is not in RELEASED counts as old as the newest one
+    before it, so that no day is promised in vain.
+  """
+  days = [_released(version) for version in (jax_version, jaxlib_version)]
+  return {
+    "released_from": (max(days) - FORWARD).isoformat(),
+    "released_until": _months_later(min(days), BACKWARD_MONTHS).isoformat(),
+    "oldest_tried": OLDEST_READER.get(jax_version) if jax_version == jaxlib_version else None,
+  }
+
+
+def _released(version: str) -> datetime.date:
+  """The day on which a release came out; of one that isn't known, that of the one before it."""
+  earlier = [known for known in RELEASED if _numbers(known) <= _numbers(version)]
+  known = max(earlier, key=_numbers) if earlier else min(RELEASED, key=_numbers)
+  return datetime.date.fromisoformat(RELEASED[known])
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+  """(0, 10, 2) of "0.10.2", ordered as releases are; what follows the digits is left out."""
+  return tuple(map(int, re.match(r"[\d.]*\d", version)[0].split(".")))
+
+
+def _months_later(day: datetime.date, months: int) -> datetime.date:
+  years, month = divmod(day.month - 1 + months, 12)
+  year, month = day.year + years, month + 1
+  return datetime.date(year, month, min(day.day, calendar.monthrange(year, month)[1]))

@@ -1,0 +1,31 @@
+"""The optional packages: what to install when one of them is missing.
+
+They are declared once, in pyproject.toml. stylejax itself is not on a package index, so messages
+name the packages and never `stylejax[extra]`.
+"""
+
+import functools
+import importlib.metadata
+import re
+
+_REQUIREMENT = re.compile(r"""(?P<package>[^;]+?)\s*;.*\bextra\s*==\s*['"](?P<extra>[\w-]+)['"]""")
+
+
+@functools.cache
+def install_command(extra: str) -> str:
+  """The command that installs the packages of an extra, as "pip install 'onnx>=1.17' …".
+
+  Args:
+    extra: its name in pyproject.toml.
+
+  Returns:
+    The command with the packages and their bounds as the installed stylejax declares them; for a
+    checkout that is not installed, the one to run in it.
+  """
+  try:
+    declared = importlib.metadata.requires("stylejax") or []
+  except importlib.metadata.PackageNotFoundError:
+    declared = []
+  matches = filter(None, map(_REQUIREMENT.fullmatch, declared))
+  packages = [match["package"].replace(" ", "") for match in matches if match["extra"] == extra]
+  return "pip install " + " ".join(f"'{package}'" for package in packages or [f".[{extra}]"])
