@@ -13,6 +13,7 @@ package's few sample pictures, to see it work: add --preset tiny --steps 20.
 import dataclasses
 import sys
 import traceback
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -38,7 +39,10 @@ def _parse(argv: list[str] | None):
   import tyro
 
   from stylejax.data.convert import ShardsConfig
-  from stylejax.training.config import AutoencoderConfig, GanConfig, TransferConfig
+  from stylejax.training.config import RENAMED
+  from stylejax.training.tasks import AutoencoderConfig, GanConfig, TransferConfig
+
+  _refuse_old_flags(sys.argv[1:] if argv is None else argv, RENAMED)
 
   command = (
     Annotated[AutoencoderConfig, tyro.conf.subcommand("autoencoder")]
@@ -64,6 +68,16 @@ def export(options: Export) -> None:
                dtype="float32" if options.float32 else "float16")
   print(f"{printable(options.output)}: {options.output.stat().st_size / 1e6:.2f} MB, "
         f"{config['command']} at step {int(state.step)}")
+
+
+def _refuse_old_flags(argv: Sequence[str], renamed: Mapping[str, str]) -> None:
+  """Names the new flag where one is given by its name of version 0.1."""
+  flags = {f"--{old}".replace("_", "-"): f"--{new}".replace("_", "-")
+           for old, new in renamed.items()}
+  for argument in argv:
+    flag = argument.split("=")[0].replace("_", "-")
+    if flag in flags:
+      raise InputError(f"{flag}: found a name of version 0.1, expected {flags[flag]}")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -17,7 +17,7 @@ import jax
 
 from benchmarks import timing, train
 from stylejax.training import checkpoint
-from stylejax.training import config as configs
+from stylejax.training.tasks import TransferConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +59,7 @@ def window(case: timing.Case, steps: int, checkpoints: checkpoint.Checkpoints | 
 
 def main(options: Options) -> dict:
   """Prints the table and returns the result."""
-  config = configs.TransferConfig(preset=options.preset, batch=options.batch, size=options.size)
+  config = TransferConfig(preset=options.preset, batch=options.batch, size=options.size)
   case = train.step_case("transfer", config)
   text = config.to_json()
   seconds = {"no checkpoint": [], "a checkpoint": []}

@@ -26,7 +26,7 @@ import numpy as np
 
 from benchmarks import timing
 from stylejax.training import checkpoint
-from stylejax.training import config as configs
+from stylejax.training.saved import from_saved, saved_config
 from stylejax.training.state import init_state
 
 ROOT = Path(__file__).parent.parent
@@ -121,8 +121,8 @@ def _stepped(workdir: Path, resumed: int, born: float) -> bool:
 
 def state_at(workdir: Path, step: int) -> list[np.ndarray]:
   """All arrays of a run's checkpoint."""
-  found = configs.saved_config(workdir)
-  like = jax.eval_shape(lambda: init_state(configs.from_saved(found), found["command"]))
+  found = saved_config(workdir)
+  like = jax.eval_shape(lambda: init_state(from_saved(found)))
   with checkpoint.Checkpoints(workdir, read_only=True) as checkpoints:
     return [np.asarray(x) for x in jax.tree.leaves(checkpoints.restore(like, step)[0])]
 

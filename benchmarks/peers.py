@@ -23,8 +23,8 @@ from stylejax.data.perceptual import load_vgg
 from stylejax.errors import InputError
 from stylejax.models import vgg
 from stylejax.models.config import PRESETS
-from stylejax.training.config import TransferConfig
 from stylejax.training.state import init_state
+from stylejax.training.tasks import TransferConfig
 
 STYLE_SIZE = 256
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
@@ -148,7 +148,7 @@ def perceptual_cases(torch, mirror, batch: int) -> list[timing.Case]:
 def train_cases(mirror, batch: int) -> list[timing.Case]:
   """The whole transfer step of `base` at 128 px: losses, both players, optimisers and average."""
   config = TransferConfig(batch=batch, size=128)
-  params = jax.jit(lambda: init_state(config, "transfer"))().params
+  params = jax.jit(lambda: init_state(config))().params
   step = mirror.TransferStep(params, load_vgg(), config)
   rng = np.random.default_rng(0)
   content, style = (mirror.tensor(rng.random((batch, 128, 128, 3), np.float32)) for _ in range(2))

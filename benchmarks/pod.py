@@ -28,12 +28,13 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks import chips, hlo, timing
-from stylejax.data.perceptual import load_vgg
 from stylejax.errors import InputError
 from stylejax.runtime.extras import install_command
-from stylejax.training import config as configs
-from stylejax.training import parallel, steps
+from stylejax.training import parallel
+from stylejax.training.config import TrainConfig
+from stylejax.training.loop import load_frozen
 from stylejax.training.state import init_state
+from stylejax.training.tasks import TASKS, task_of
 
 PER_CHIP = 8
 # Without these libtpu asks a metadata server what it runs on, and locks others out.
@@ -76,7 +77,7 @@ class Options(StepOptions):
   def check(self) -> None:
     """Raises InputError on a batch that no slice could take."""
     timing.at_least("--batch", 1 if self.batch is None else self.batch, 1)
-    timing.at_least("--per-chip", self.per_chip, configs.COMMANDS[self.command]().group)
+    timing.at_least("--per-chip", self.per_chip, TASKS[self.command].config().group)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,17 +122,15 @@ def find_slice(name: str) -> Slice:
   return Slice(name, chip, sides, list(found.devices))
 
 
-def lower_step(command: str, config: configs.TrainConfig, devices: list) -> jax.stages.Lowered:
+def lower_step(config: TrainConfig, devices: list) -> jax.stages.Lowered:
   """The trainer's step for these devices; neither weights nor pictures are made."""
-  state = jax.eval_shape(lambda: init_state(config, command))
-  if command == "transfer":
-    state = state.replace(frozen={"vgg16": jax.eval_shape(load_vgg)})
-  side = config.model.swatch_size if command == "gan" else config.size
-  pictures = jax.ShapeDtypeStruct((config.batch, side, side, 3), jnp.uint8)
-  kinds = {"autoencoder": ("content",), "gan": ("style",), "transfer": ("content", "style")}
-  batch = dict.fromkeys(kinds[command], pictures)
+  state = jax.eval_shape(lambda: init_state(config))
+  state = state.replace(frozen=jax.eval_shape(lambda: load_frozen(config)))
+  side = config.crop_size
+  crops = jax.ShapeDtypeStruct((config.batch, side, side, 3), jnp.uint8)
+  batch = dict.fromkeys(config.streams, crops)
   batch["index"] = jax.ShapeDtypeStruct((config.batch,), jnp.int32)
-  replicas = parallel.make_replicas("shard_map", steps.make_step(config), devices)
+  replicas = parallel.make_replicas("shard_map", task_of(config).make_train_step(config), devices)
   return replicas.lower(state, batch)
 
 
@@ -179,7 +178,7 @@ def memory_needed(message: str) -> float | None:
   return float(found[1] or found[3]) * UNITS[found[2] or found[4]] if found else None
 
 
-def row(options: StepOptions, config: configs.TrainConfig, place: Slice, facts: dict) -> dict:
+def row(options: StepOptions, config: TrainConfig, place: Slice, facts: dict) -> dict:
   """What a compiled step costs, per chip and in all."""
   module = hlo.instructions(facts["text"])
   count, memory = len(place.devices), dict(facts["memory"])
@@ -215,21 +214,21 @@ def roofline(chip: chips.Tpu, sides: tuple[int, ...], flops: float, moved: float
           "step_seconds": max(compute, memory) + communication}
 
 
-def step_config(options: StepOptions, place: Slice, batch: int) -> configs.TrainConfig:
+def step_config(options: StepOptions, place: Slice, batch: int) -> TrainConfig:
   """The trainer's config; InputError if its batch doesn't suit the slice."""
   remat = {"remat": True} if options.remat else {}
   if remat and options.command != "transfer":
     raise InputError(f"--remat: found it with {options.command}, expected transfer")
-  config = configs.COMMANDS[options.command](
+  config = TASKS[options.command].config(
     preset=options.preset, dtype=options.dtype, size=options.size, batch=batch, **remat)
   config.check()
   parallel.check_batch(batch, config.group, place.devices)
   return config
 
 
-def step_facts(options: StepOptions, config: configs.TrainConfig, place: Slice) -> dict[str, Any]:
+def step_facts(options: StepOptions, config: TrainConfig, place: Slice) -> dict[str, Any]:
   """What the compiler says of the step; raises DoesNotFit if it doesn't fit."""
-  lowered = lower_step(options.command, config, place.devices)
+  lowered = lower_step(config, place.devices)
   return compiled_facts(lowered, place, options.cache)
 
 
@@ -277,7 +276,7 @@ def fitting_batch(options: StepOptions, place: Slice, batch: int, used: float | 
     except DoesNotFit as error:
       return False, error.needed
 
-  unit = len(place.devices) * configs.COMMANDS[options.command]().group
+  unit = len(place.devices) * TASKS[options.command].config().group
   return largest_batch(needed, batch, used, unit, place.chip.memory)
 
 
@@ -287,7 +286,7 @@ def main(options: Options) -> int:
   rows = []
   for name in options.topology:
     place = find_slice(name)
-    group = configs.COMMANDS[options.command]().group
+    group = TASKS[options.command].config().group
     batch = options.batch or options.per_chip // group * group * len(place.devices)
     try:
       rows.append(step_row(options, place, batch))

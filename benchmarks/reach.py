@@ -20,9 +20,9 @@ from stylejax import transfer
 from stylejax.compiler import fast_jit
 from stylejax.data.perceptual import load_vgg
 from stylejax.inference.weights import load_pretrained
-from stylejax.losses import perceptual
+from stylejax.losses import features
 from stylejax.models.vgg import vgg16_features
-from stylejax.training.steps import CONTENT_LAYERS, DETAIL_LAYERS, STYLE_LAYERS
+from stylejax.training.terms import CONTENT_LAYERS, DETAIL_LAYERS, STYLE_LAYERS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,9 +64,9 @@ def optimised(params: transfer.Params, vgg_params, content: jax.Array, style: ja
 
   def losses(vector):
     found = look(transfer.generate(params, code, transfer.StyleCode((), vector)))
-    terms = {"content": perceptual.content_loss(found, target, CONTENT_LAYERS),
-             "detail": perceptual.content_loss(found, target, DETAIL_LAYERS),
-             "style": perceptual.moment_style_loss(found, wanted)}
+    terms = {"content": features.content_loss(found, target, CONTENT_LAYERS).mean(),
+             "detail": features.content_loss(found, target, DETAIL_LAYERS).mean(),
+             "style": features.moment_style_loss(found, wanted).mean()}
     return (terms["content"] + 0.5 * terms["detail"]
             + options.style_weight * terms["style"]), terms
 

@@ -14,7 +14,8 @@ import jax
 
 from benchmarks import timing, train
 from stylejax.errors import InputError
-from stylejax.training import config as configs
+from stylejax.training.config import TrainConfig
+from stylejax.training.tasks import TASKS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,9 +48,9 @@ class Options:
                          f"{count} devices")
 
   @property
-  def config(self) -> configs.TrainConfig:
+  def config(self) -> TrainConfig:
     """The training's."""
-    return configs.COMMANDS[self.command](preset=self.preset, batch=self.batch, size=self.size)
+    return TASKS[self.command].config(preset=self.preset, batch=self.batch, size=self.size)
 
 
 def main(options: Options) -> dict:

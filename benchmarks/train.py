@@ -17,14 +17,17 @@ import numpy as np
 
 from benchmarks import timing
 from stylejax import transfer
-from stylejax.data.perceptual import load_vgg
+from stylejax.data.perceptual import load_resnet, load_vgg
 from stylejax.errors import InputError
-from stylejax.losses import adversarial, perceptual, reconstruction
-from stylejax.models import vgg
+from stylejax.losses import adversarial
+from stylejax.models import resnet, vgg
 from stylejax.models.config import ModelConfig
-from stylejax.training import config as configs
-from stylejax.training import parallel, steps
-from stylejax.training.state import TRAINED, init_state, select
+from stylejax.training import parallel, terms
+from stylejax.training.config import TrainConfig
+from stylejax.training.loop import load_frozen
+from stylejax.training.state import init_state, select
+from stylejax.training.tasks import TASKS, TransferConfig, task_of
+from stylejax.training.tasks.transfer import stylize_partially
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,21 +62,19 @@ class Options:
     timing.at_least("--batch", 1 if self.batch is None else self.batch, 1)
 
 
-def step_case(command: str, config: configs.TrainConfig,
+def step_case(config: TrainConfig,
               devices: Sequence[jax.Device] | None = None) -> timing.Case:
-  """The whole step of a command, its state donated from call to call; on all devices by default."""
+  """The whole step of a task, its state donated from call to call; on all devices by default."""
   devices = jax.local_devices() if devices is None else devices
   config.check()
   parallel.check_batch(config.batch, config.group, devices)
-  state = jax.jit(lambda: init_state(config, command))()
-  if command == "transfer":
-    state = state.replace(frozen={"vgg16": load_vgg()})
-  side = config.model.swatch_size if command == "gan" else config.size
+  state = jax.jit(lambda: init_state(config))().replace(frozen=load_frozen(config))
+  side = config.crop_size
   rng = np.random.default_rng(0)
   host = {key: rng.integers(0, 256, (config.batch, side, side, 3)).astype(np.uint8)
           for key in ("content", "style")}
   host["index"] = np.arange(config.batch, dtype=np.int32)
-  step = steps.make_step(config)
+  step = task_of(config).make_train_step(config)
   flops = timing.direct_flops(step, (state, host))
   replicas = parallel.make_replicas(config.parallel, step, devices)
   batch, held = replicas.put_batch(host), [replicas.put_state(state)]
@@ -87,87 +88,82 @@ def step_case(command: str, config: configs.TrainConfig,
 
   about = {"preset": config.preset, "size": side, "batch": config.batch,
            "dtype": config.model.dtype, "devices": len(devices)}
-  return timing.Case(f"{command} step", call, config.batch, about, compiled, flops, seconds)
+  return timing.Case(f"{config.task} step", call, config.batch, about, compiled, flops, seconds)
 
 
 def transfer_case(model: ModelConfig, *, batch: int, size: int) -> timing.Case:
   """The transfer step of a preset, for other files of this folder."""
-  return step_case("transfer", configs.TransferConfig(
+  return step_case(TransferConfig(
     preset=model.name, dtype=model.dtype, batch=batch, size=size))
 
 
-def loss_cases(config: configs.TransferConfig) -> list[timing.Case]:
-  """Each loss of the transfer step on the pictures that the step gives it, with its gradient.
+def loss_cases(config: TransferConfig) -> list[timing.Case]:
+  """Every term of the loss, with its gradient, on images as large as the step's.
 
-  By the stylized picture; the identity by the trained parts, through its own stylization; the
-  penalty by the discriminator. Features of the targets are computed before, as in the step.
+  By the stylized image and the trained parts, whichever the term depends on. Features of the
+  targets are computed before, as in the step; two more cases are these features and the penalty.
   """
-  state = jax.jit(lambda: init_state(config, "transfer"))()
-  params, frozen = state.params, load_vgg()
+  state = jax.jit(lambda: init_state(config))()
+  params, nets = state.params, {"vgg16": load_vgg(), "resnet50": load_resnet()}
   rng = np.random.default_rng(0)
-  shape = (config.batch, config.size, config.size, 3)
-  picture, other = (rng.random(shape, np.float32) for _ in range(2))
+  stylized, content, style = rng.random((3, config.batch, config.size, config.size, 3), np.float32)
   half = config.size // 2
-  own, quarters = picture[:, :half, :half], other[::config.style_repeat, :half, :half]
-  layers = tuple(sorted({*steps.CONTENT_LAYERS, *steps.STYLE_LAYERS}))
+  original, quarters = content[:, :half, :half], style[::config.style_repeat, :half, :half]
+  layers = tuple(sorted({*terms.STYLE_LAYERS, *terms.CONTENT_LAYERS}))
+  amount = np.full(config.batch, 0.5, np.float32)
 
-  def features(frozen, picture, layers):
-    return vgg.vgg16_features(frozen, picture, layers, dtype=config.model.dtype)
+  def features(nets, image):
+    dtype = config.model.dtype
+    return {"vgg16": vgg.vgg16_features(nets["vgg16"], image, layers, dtype=dtype),
+            "resnet50": resnet.resnet_features(nets["resnet50"], image, dtype=dtype)}
 
-  target = jax.jit(lambda: features(frozen, other, layers))()
+  def views(trained, stylized, nets, targets):
+    new = params.replace(**trained)
+    vgg_features, resnet_features = (
+      terms.NetFeatures(features(nets, stylized)[name], *(target[name] for target in targets))
+      for name in ("vgg16", "resnet50"))
+    return terms.Views(
+      stylized=stylized, content=content, style=style, strength=np.ones_like(amount),
+      restyled=stylize_partially(new, original, original, amount), original=original,
+      vgg=vgg_features, resnet=resnet_features,
+      scores=lambda: transfer.discriminator_scores(params, stylized))
 
-  def perceptual_case(name, loss, layers):
-    def gradient(frozen, target, picture):
-      wanted = {layer: target[layer] for layer in layers}
-      return jax.grad(lambda x: loss(features(frozen, x, layers), wanted))(picture)
-    return name, gradient, (frozen, target, picture)
-
-  def content(found, wanted):
-    return perceptual.content_loss(found, wanted, steps.CONTENT_LAYERS)
-
-  def judged(params, x):
-    return jax.grad(lambda x: adversarial.wasserstein_generator_loss(
-      transfer.discriminator_scores(params, x)))(x)
-
-  def identity(params, own):
-    def loss(trained):
-      again = steps.painted(params.replace(**trained), own, own, np.full(len(own), 0.5, np.float32))
-      return reconstruction.l1_loss(again, own)
-    return jax.grad(loss)(select(params, TRAINED["transfer"]))
+  def term_case(term):
+    def gradient(trained, stylized, nets, targets):
+      def loss(trained, stylized):
+        return term.loss(views(trained, stylized, nets, targets),
+                         adversarial.wasserstein_generator_loss).mean()
+      return jax.grad(loss, argnums=(0, 1))(trained, stylized)
+    return term.name, gradient, (select(params, config.trained), stylized, nets, targets)
 
   def penalty(disc, x):
     def loss(disc):
       judge = params.replace(discriminator=disc)
       return adversarial.r1_penalty(
-        lambda p: transfer.mean_score(transfer.discriminator_scores(judge, p)), x)
+        lambda p: transfer.mean_score(transfer.discriminator_scores(judge, p)), x).mean()
     return jax.grad(loss)(disc)
 
+  targets = [jax.jit(features)(nets, image) for image in (content, style)]
   about = {"preset": config.preset, "size": config.size, "batch": config.batch,
            "dtype": config.model.dtype, "devices": 1}
-  wanted = [
-    perceptual_case("content", content, tuple(steps.CONTENT_LAYERS)),
-    perceptual_case("style", perceptual.moment_style_loss, steps.STYLE_LAYERS),
-    perceptual_case("gram", perceptual.gram_style_loss, steps.STYLE_LAYERS),
-    ("target features", lambda frozen, x: features(frozen, x, layers), (frozen, other)),
-    ("adversarial", judged, (params, picture)), ("identity", identity, (params, own)),
-    ("tv", jax.grad(reconstruction.total_variation), (picture,)),
-    ("penalty", penalty, (params.discriminator, quarters))]
+  cases = [*map(term_case, terms.TERMS), ("target features", features, (nets, style)),
+           ("penalty", penalty, (params.discriminator, quarters))]
   return [timing.jit_case(f"loss: {name}", function, arguments, config.batch, about)
-          for name, function, arguments in wanted]
+          for name, function, arguments in cases]
 
 
 def main(options: Options) -> dict:
   """Prints the table and returns the result."""
   cases = []
   for command in options.commands:
-    kind = configs.COMMANDS[command]
-    cases.append(step_case(command, kind(
+    kind = TASKS[command].config
+    cases.append(step_case(kind(
       preset=options.preset, dtype=options.dtype, size=options.size,
       batch=kind.batch if options.batch is None else options.batch)))
   if options.losses:
-    cases += loss_cases(configs.TransferConfig(
+    cases += loss_cases(TransferConfig(
       preset=options.preset, dtype=options.dtype, size=options.size,
-      batch=configs.TransferConfig.batch if options.batch is None else options.batch))
+      batch=TransferConfig.batch if options.batch is None else options.batch))
   found = timing.measure(cases, options.repeats, trace=options.trace)
   found["peak_resident_mib"] = timing.peak_resident_mib()
   return timing.report("train", options, found)

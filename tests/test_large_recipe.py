@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import tyro
 
-from stylejax.training.config import COMMANDS
+from stylejax.training.tasks import TASKS
 
 ROOT = Path(__file__).parents[1]
 spec = importlib.util.spec_from_file_location("large_recipe", ROOT / "tools/large_recipe.py")
@@ -22,7 +22,7 @@ def configs(batch):
   for line in recipe.commands(recipe.Options(batch=batch)):
     python, script, command, *flags = shlex.split(line)
     assert (python, script) == ("python", "train.py")
-    found.append(tyro.cli(COMMANDS[command], args=flags))
+    found.append(tyro.cli(TASKS[command].config, args=flags))
   return found
 
 

@@ -17,7 +17,7 @@ _KNOWN_BATCH, _KNOWN_RATE, _LARGEST_RATE = 4, 1e-3, 4e-3
 
 # Of the last part that `base` was trained in (the model card).
 _LOSSES = ("--content-weight 1.8 --detail-weight 1.5 --structure-weight 3.8 --style-weight 48 "
-           "--band-weight 45 --colour-weight 1 --calm-weight 5 --resnet-weight 420 "
+           "--pyramid-weight 45 --color-weight 1 --spurious-edge-weight 5 --resnet-weight 420 "
            "--resnet-content-weight 8 --identity-weight 15 --adversarial-weight 0.3")
 
 
@@ -43,7 +43,7 @@ PARTS = (
   Part("autoencoder", "autoencoder", 1_000_000, 1.0, "--size 128"),
   Part("transfer", "small", 4_000_000, 1.0, "--size 128 --style-repeat 1 --style-weight 60"),
   Part("transfer", "full", 12_000_000, 0.5,
-       "--size 256 --seen-size 192 --style-repeat 1 --content-scale 1 1.25 --style-scale 1 1.25 "
+       "--size 256 --perceptual-size 192 --style-repeat 1 --content-scale 1 1.25 --style-scale 1 1.25 "
        + _LOSSES),
 )
 

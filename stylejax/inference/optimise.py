@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import optax
 
 from stylejax.errors import InputError
-from stylejax.losses.perceptual import gram_style_loss
+from stylejax.losses.features import gram_style_loss
 from stylejax.models.vgg import STYLE_LAYERS, vgg16_features
 
 CONTENT_LAYER = "relu4_2"
@@ -69,7 +69,7 @@ def optimize_image(
   def loss(picture: jax.Array) -> jax.Array:
     features = vgg16_features(vgg_params, picture, (*STYLE_LAYERS, CONTENT_LAYER))
     moved = jnp.square(features.pop(CONTENT_LAYER) - content_target).sum() / power
-    return moved + style_weight * gram_style_loss(features, style_target)
+    return moved + style_weight * gram_style_loss(features, style_target).mean()
 
   if method == "lbfgs":
     search = optax.scale_by_zoom_linesearch(max_linesearch_steps=8, initial_guess_strategy="one")

@@ -1,1 +1,1 @@
-"""What training minimises: pure functions of arrays, scalars out."""
+"""What training and optimization minimize: pure functions of arrays, one number an image, [B]."""

@@ -7,7 +7,7 @@ import dataclasses
 import json
 import math
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import ClassVar, Literal
 
 from stylejax import distributed
 from stylejax.errors import InputError
@@ -16,7 +16,19 @@ from stylejax.models.config import PRESETS, ModelConfig
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
-  """Settings that every training shares."""
+  """Settings that every task shares.
+
+  Attributes:
+    task: the task's name, as of `train.py`'s subcommand and of config.json's "command".
+    trained: the parts of `transfer.Params` that it trains.
+    uses_discriminator: whether it also trains the discriminator, with an optimizer of its own.
+    streams: the image streams that its batches hold.
+  """
+
+  task: ClassVar[str]
+  trained: ClassVar[tuple[str, ...]]
+  uses_discriminator: ClassVar[bool] = False
+  streams: ClassVar[tuple[str, ...]]
 
   preset: Literal["tiny", "base", "large"] = "base"
   """Sizes of the nets: tiny (tests, seconds), base (the shipped weights), large (accelerators)."""
@@ -112,7 +124,6 @@ class TrainConfig:
       "--warmup-steps": (self.warmup_steps, 0, None), "--seed": (self.seed, 0, 2**31 - 1),
       "--decay-fraction": (self.decay_fraction, 0, 1), "--ema-decay": (self.ema_decay, 0, 1),
       "--final-rate": (self.final_rate, 0, 1), "--clip-norm": (self.clip_norm, 1e-9, None),
-      "--between-share": (getattr(self, "between_share", 0), 0, 1),
       "--adam-b1": (self.adam_b1, 0, 0.9999), "--adam-b2": (self.adam_b2, 0, 0.999999),
     }
     for flag, (value, low, high) in checks.items():
@@ -127,17 +138,38 @@ class TrainConfig:
     self.model  # raises what is wrong with the sizes
     if self.size % 16:
       raise InputError(f"--size: found {self.size}, expected a multiple of 16")
-    seen = getattr(self, "seen_size", None)
-    if seen is not None and (seen % 16 or not 32 <= seen <= self.size):
-      raise InputError(f"--seen-size: found {seen}, expected a multiple of 16 from 32 to --size")
 
   def _check_processes(self) -> None:
     distributed.check(self.coordinator, self.processes, self.process)
 
   @property
   def group(self) -> int:
-    """Examples that must be on one device: the batch of each is a multiple of this."""
-    return getattr(self, "style_repeat", getattr(self, "critic_steps", 1))
+    """Examples that must be on one device: the batch of each device is a multiple of this."""
+    return 1
+
+  @property
+  def discriminator_updates(self) -> int:
+    """Updates of the discriminator in a step."""
+    return 1
+
+  @property
+  def crop_size(self) -> int:
+    """Side of the crops that batches hold, in pixels."""
+    return self.size
+
+  @property
+  def perceptual_nets(self) -> tuple[str, ...]:
+    """Names of the frozen nets through which the losses look."""
+    return ()
+
+  # Settings of some tasks only, at the values that change nothing for the others.
+  init_from: ClassVar[Path | None] = None
+  backbone_lr_scale: ClassVar[float] = 1.0
+
+  @property
+  def disc_learning_rate(self) -> float:
+    """Peak step size of Adam for the discriminator."""
+    return self.learning_rate
 
   @property
   def model(self) -> ModelConfig:
@@ -164,151 +196,13 @@ class TrainConfig:
   def to_json(self) -> str:
     """All fields and the nets' sizes, for config.json."""
     fields = {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(self).items()}
-    return json.dumps({"command": COMMANDS_BY_CONFIG[type(self)], **fields,
+    return json.dumps({"command": self.task, **fields,
                        "model": self.model.to_dict()}, indent=2)
 
 
-@dataclasses.dataclass(frozen=True)
-class AutoencoderConfig(TrainConfig):
-  """Train the content encoder and the decoder to give pictures back, photos and artworks alike."""
-
-  workdir: Path = Path("runs/autoencoder")
-  """Folder of the run."""
-  steps: int = 2_000
-  """Steps to train in all."""
-  learning_rate: float = 2e-3
-  """Peak step size of Adam."""
-  l1_weight: float = 1.0
-  """Weight of the mean absolute difference of pixels."""
-  multiscale_weight: float = 1.0
-  """Weight of the same at full, half and quarter size."""
-
-
-@dataclasses.dataclass(frozen=True)
-class GanConfig(TrainConfig):
-  """Train the noise generator against the discriminator to invent swatches of paint."""
-
-  workdir: Path = Path("runs/gan")
-  """Folder of the run."""
-  steps: int = 5_000
-  """Updates of the noise generator in all."""
-  batch: int = 24
-  """Artwork crops per step, over all devices, shared out among the discriminator's updates; their
-  side is the noise generator's, not --size."""
-  learning_rate: float = 2e-4
-  """Step size of Adam for both players."""
-  adam_b1: float = 0.0
-  """Adam's decay of the mean gradient."""
-  decay_fraction: float = 0.5
-  """Last share of the steps over which the learning rate falls to final_rate."""
-  game: Literal["wasserstein", "hinge"] = "wasserstein"
-  """Wasserstein with gradient penalty, or hinge with R1."""
-  critic_steps: int = 3
-  """Discriminator updates in a step, before the generator's; divides the batch of each device."""
-  penalty_weight: float = 10.0
-  """Weight of the gradient penalty (Wasserstein) or R1 (hinge)."""
-
-
-@dataclasses.dataclass(frozen=True)
-class TransferConfig(TrainConfig):
-  """Train the whole system: any photo in any artwork's style."""
-
-  workdir: Path = Path("runs/transfer")
-  """Folder of the run."""
-  init_from: Path | None = None
-  """Weights to start from: the workdir of an autoencoder or transfer run (its newest), a file of
-  `train.py export`, or base, the shipped ones."""
-  vgg: Path | None = None
-  """A torchvision VGG16 state dict (.safetensors, or .pth) instead of the packaged VGG16."""
-  seen_size: int | None = None
-  """Side of what the perceptual net sees of the crops, in pixels, at most size: for each example a
-  window of a random side between the two, anywhere, resized to this. None: all of the crop."""
-  style_repeat: int = 2
-  """Photos in a row that share one artwork, so that its features are computed once for them."""
-  body_rate: float = 1.0
-  """Step size of the content encoder and the decoder, as a share of that of the style's layers:
-  below 1 where good weights are trained on, since those two are what small batches unsettle."""
-  between_share: float = 0.0
-  """Share of the pictures that are stylized with moments moved less far than at strength 1, evenly
-  from not at all on: for nets that are used so, which `generate` doesn't."""
-  content_weight: float = 1.0
-  """Weight of the content loss: instance-normalised features at relu4_1, half of it at relu3_1."""
-  detail_weight: float = 0.0
-  """Weight of the same loss at relu1_1 and relu2_1: edges and light stay the photo's."""
-  style_weight: float = 25.0
-  """Weight of the style loss by channel moments at relu1_1, relu2_1, relu3_1 and relu4_1."""
-  gram_weight: float = 0.0
-  """Weight of the style loss by Gram matrices at the same layers."""
-  colour_weight: float = 0.0
-  """Weight of the style loss by moments of colours."""
-  band_weight: float = 0.0
-  """Weight of the style loss by oriented band-pass filters: how strong and how sparse detail of 1
-  to 32 pixels is."""
-  resnet_weight: float = 0.0
-  """Weight of the style loss by channel moments of a second net, a ResNet-50 of half width, at
-  conv1 and the ends of conv2_x, conv3_x and conv4_x."""
-  resnet_content_weight: float = 0.0
-  """Weight of the content loss by that net, at the end of conv3_x, half of it at conv2_x."""
-  identity_weight: float = 4.0
-  """Weight of the L1 to a picture painted in its own style, moments moved 0 to 1 of the way."""
-  calm_weight: float = 0.0
-  """Weight of the share of broad edges that the photo doesn't have: clouds and halos on walls."""
-  structure_weight: float = 0.0
-  """Weight of how little the light goes up and down where the photo's does, in small windows."""
-  tv_weight: float = 0.5
-  """Weight of the total variation."""
-  adversarial_weight: float = 0.02
-  """Weight of the discriminator's judgement; 0 trains without a discriminator."""
-  game: Literal["hinge", "wasserstein"] = "hinge"
-  """Hinge with R1, or Wasserstein with gradient penalty."""
-  penalty_weight: float = 10.0
-  """Weight of R1 (hinge) or of the gradient penalty (Wasserstein)."""
-  disc_learning_rate: float = 2e-4
-  """Step size of Adam for the discriminator."""
-  remat: bool = False
-  """Compute the perceptual nets' features between their losses twice instead of keeping them."""
-
-  @property
-  def uses_resnet(self) -> bool:
-    """Whether a loss looks through the second net."""
-    return self.resnet_weight > 0 or self.resnet_content_weight > 0
-
-
-COMMANDS: dict[str, type[TrainConfig]] = {
-  "autoencoder": AutoencoderConfig, "gan": GanConfig, "transfer": TransferConfig}
-COMMANDS_BY_CONFIG: dict[type, str] = {config: name for name, config in COMMANDS.items()}
-
-
-def saved_config(workdir: Path) -> dict[str, Any]:
-  """The config.json of a run; InputError if there is none."""
-  path = workdir / "config.json"
-  try:
-    found = json.loads(path.read_text())
-    ModelConfig.from_dict(found["model"])
-    if found["command"] not in COMMANDS:
-      raise ValueError(f"command {found['command']!r}")
-    return found
-  except FileNotFoundError:
-    raise InputError(f"workdir: found no config.json in {workdir}, expected a run's folder"
-                     ) from None
-  except (ValueError, KeyError, TypeError) as e:
-    raise InputError(f"{path}: found {e}, expected a run's config") from None
-
-
-def from_saved(found: dict[str, Any]) -> TrainConfig:
-  """The config that `saved_config` read; fields that this version lacks are left out."""
-  kind = COMMANDS[found["command"]]
-  fields = {}
-  for field in dataclasses.fields(kind):
-    if field.name in found:
-      value = found[field.name]
-      if isinstance(value, list):
-        value = tuple(value)
-      elif value is not None and Path in (field.type, *get_args(field.type)):
-        value = Path(value)
-      fields[field.name] = value
-  config = kind(**fields)
-  if config.model.to_dict() != found["model"]:
-    raise InputError(f"{found['command']} run: found sizes that preset {config.preset} no longer "
-                     "has, expected those of this version")
-  return config
+RENAMED = {
+  "band_weight": "pyramid_weight", "between_share": "partial_strength_fraction",
+  "body_rate": "backbone_lr_scale", "calm_weight": "spurious_edge_weight",
+  "colour_weight": "color_weight", "seen_size": "perceptual_size",
+}
+"""Fields by the names that version 0.1 gave them in config.json and as flags."""

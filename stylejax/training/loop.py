@@ -20,11 +20,15 @@ from stylejax.data.sources import open_pictures, require_readable
 from stylejax.data.transforms import random_resized_crop
 from stylejax.errors import InputError
 from stylejax.images.decode import decode_rgb
-from stylejax.training import checkpoint, monitor, parallel, preview, steps
-from stylejax.training import config as configs
+from stylejax.training import checkpoint, monitor, parallel
 from stylejax.training.config import TrainConfig
-from stylejax.training.state import JUDGED, TRAINED, TrainState, init_state
+from stylejax.training.saved import from_saved, saved_config
+from stylejax.training.state import TrainState, init_state
+from stylejax.training.tasks import TransferConfig, task_of
 from stylejax.transfer import Params
+
+PREVIEW_ROWS = 4
+"""Images of each stream that grids show."""
 
 SAMPLES = Path(__file__).parent.parent / "assets" / "samples"
 _logger = logging.getLogger("stylejax")
@@ -45,22 +49,21 @@ def train(config: TrainConfig, read_weights: Callable[[Path], Params] | None = N
   if config.deterministic:
     parallel.require_determinism()
   distributed.join(config.distributed, config.coordinator, config.processes, config.process)
-  command = configs.COMMANDS_BY_CONFIG[type(config)]
   parallel.check_batch(config.batch, config.group * config.accumulate)
-  content, style = _streams(config, command)
-  replicas = parallel.make_replicas(config.parallel, steps.make_step(config))
+  content, style = _streams(config)
+  replicas = parallel.make_replicas(config.parallel, task_of(config).make_train_step(config))
   if config.dry_run:
-    dry_run(config, command, replicas)
+    dry_run(config, replicas)
     return
-  frozen = _load_frozen(config) if command == "transfer" else None
+  frozen = load_frozen(config)
   reached = checkpoint.newest_step(config.workdir)
   if reached is not None and not config.resume:
     raise InputError(f"--workdir: found a run at step {reached} in {config.workdir}, expected a "
                      "new folder, or --resume to go on")
-  from_other = reached is None and getattr(config, "init_from", None)
+  from_other = reached is None and config.init_from is not None
   other = _load_weights(config.init_from, read_weights) if from_other else None
   with checkpoint.Checkpoints(_workdir(config), keep=config.keep) as checkpoints:
-    state, position = _start(config, command, checkpoints, other)
+    state, position = _start(config, checkpoints, other)
     state = state.replace(frozen=frozen)
     start = int(state.step)
     if start >= config.steps:
@@ -69,7 +72,7 @@ def train(config: TrainConfig, read_weights: Callable[[Path], Params] | None = N
     if distributed.leads():
       _write_config(config)
     batches = make_batches(
-      content, style, batch=config.batch, size=_crop_size(config, command), seed=config.seed,
+      content, style, batch=config.batch, size=config.crop_size, seed=config.seed,
       start_step=start, content_scale=config.content_scale, style_scale=config.style_scale,
       workers=config.workers, process_index=jax.process_index(),
       process_count=jax.process_count())
@@ -79,11 +82,11 @@ def train(config: TrainConfig, read_weights: Callable[[Path], Params] | None = N
     monitors = monitor.Monitor if distributed.leads() else monitor.Silent
     with (contextlib.closing(batches),
           monitors(config.workdir, steps=config.steps, start=start, batch=config.batch,
-                   description=command) as shown,
+                   description=config.task) as shown,
           _logged_to(shown), prefetch_to_device(batches, replicas.put_batch) as ready,
           distributed.Interrupt(config.log_every) as interrupt):
       state = replicas.put_state(state)
-      run = _Run(config, command, replicas, checkpoints, shown, pictures, batches)
+      run = _Run(config, replicas, checkpoints, shown, pictures, batches)
       step = run.to_end(state, ready, start, interrupt)
   if batches.skipped:
     _say(f"skipped {len(batches.skipped)} unreadable files")
@@ -94,12 +97,11 @@ def train(config: TrainConfig, read_weights: Callable[[Path], Params] | None = N
 class _Run:
   """What the loop needs at hand; one per run."""
 
-  def __init__(self, config, command, replicas, checkpoints, shown, pictures, batches):
-    self._config, self._command, self._replicas = config, command, replicas
+  def __init__(self, config, replicas, checkpoints, shown, pictures, batches):
+    self._config, self._replicas = config, replicas
     self._checkpoints, self._shown, self._batches = checkpoints, shown, batches
     self._pictures = pictures
-    self._preview = jax.jit(lambda params, c, s: preview.preview(command, params, c, s),
-                            compiler_options=compiler_options())
+    self._preview = jax.jit(task_of(config).preview, compiler_options=compiler_options())
 
   def to_end(self, state: TrainState, ready, step: int, interrupt: distributed.Interrupt) -> int:
     """Steps until done or interrupted, saves, and returns the step reached."""
@@ -154,26 +156,25 @@ class _Run:
     self._shown.grid(step, np.asarray(self._preview(params, *self._pictures)))
 
 
-def _load_frozen(config: configs.TransferConfig) -> dict:
-  """Parameters of the perceptual nets that the losses of a config look through."""
-  nets = {"vgg16": load_vgg(config.vgg)}
-  return nets | {"resnet50": load_resnet()} if config.uses_resnet else nets
+def load_frozen(config: TrainConfig) -> dict | None:
+  """Parameters of the perceptual nets that the losses of a config look through, by name."""
+  loaders = {"vgg16": lambda: load_vgg(config.vgg), "resnet50": load_resnet}
+  return {name: loaders[name]() for name in config.perceptual_nets} or None
 
 
-def dry_run(config: TrainConfig, command: str, replicas) -> None:
+def dry_run(config: TrainConfig, replicas) -> None:
   """Compiles the step and prints its parameters, FLOPs and memory; trains nothing."""
-  state = jax.eval_shape(lambda: init_state(config, command))
-  if command == "transfer":
-    state = state.replace(frozen=jax.eval_shape(lambda: _load_frozen(config)))
-  size = _crop_size(config, command)
+  state = jax.eval_shape(lambda: init_state(config))
+  state = state.replace(frozen=jax.eval_shape(lambda: load_frozen(config)))
+  size = config.crop_size
   share = config.batch // jax.process_count()
   crops = np.zeros((share, size, size, 3), np.uint8)
-  batch = {name: crops for name in ("content", "style") if name in _streams_of(command)}
+  batch = {name: crops for name in config.streams}
   batch = replicas.put_batch(batch | {"index": np.arange(share, dtype=np.int32)})
   compiled = replicas.lower(state, batch).compile()
   cost, memory = compiled.cost_analysis(), compiled.memory_analysis()
-  parts = TRAINED[command] + (("discriminator",) if command in JUDGED else ())
-  _say(f"{command}, preset {config.preset}, batch {config.batch}, {size} px, "
+  parts = config.trained + (("discriminator",) if config.uses_discriminator else ())
+  _say(f"{config.task}, preset {config.preset}, batch {config.batch}, {size} px, "
        f"{len(jax.devices())} device(s)")
   for part in parts:
     count = sum(x.size for x in jax.tree.leaves(getattr(state.params, part)))
@@ -185,9 +186,9 @@ def dry_run(config: TrainConfig, command: str, replicas) -> None:
        f"{memory.argument_size_in_bytes / 2**20:,.1f} MiB")
 
 
-def _start(config: TrainConfig, command: str, checkpoints, other):
+def _start(config: TrainConfig, checkpoints, other):
   """(state, data position or None): a checkpoint's, or fresh with another run's weights if any."""
-  make = jax.jit(lambda: init_state(config, command))
+  make = jax.jit(lambda: init_state(config))
   if checkpoints.latest_step() is not None:
     return checkpoints.restore(jax.eval_shape(make))
   return (_with_weights_of(other, make()) if other else make()), None
@@ -199,9 +200,9 @@ def load_run(workdir: Path) -> tuple[dict, TrainState]:
   Raises:
     InputError: not a run's folder, or it has no checkpoint.
   """
-  found = configs.saved_config(workdir)
-  config = configs.from_saved(found)
-  like = jax.eval_shape(lambda: init_state(config, found["command"]))
+  found = saved_config(workdir)
+  config = from_saved(found)
+  like = jax.eval_shape(lambda: init_state(config))
   if checkpoint.newest_step(workdir) is None:
     raise InputError(f"workdir: found no checkpoint in {workdir}, expected a run's folder")
   with checkpoint.Checkpoints(workdir, read_only=True) as checkpoints:
@@ -220,7 +221,7 @@ def _with_weights_of(other: tuple[str, Params], state: TrainState) -> TrainState
   """Takes over the averaged weights that are there; keeps the rest as initialised."""
   command, weights = other
   taken = {}
-  for part in TRAINED["transfer"] + ("discriminator",):
+  for part in TransferConfig.trained + ("discriminator",):
     theirs, ours = getattr(weights, part), getattr(state.params, part)
     if theirs is None or (part == "discriminator" and command != "transfer"):
       continue
@@ -236,16 +237,12 @@ def _with_weights_of(other: tuple[str, Params], state: TrainState) -> TrainState
                        ema_params=jax.tree.map(np.copy, state.ema_params.replace(**taken)))
 
 
-def _streams_of(command: str) -> tuple[str, ...]:
-  return {"autoencoder": ("content",), "gan": ("style",), "transfer": ("content", "style")}[command]
-
-
-def _streams(config: TrainConfig, command: str):
-  """Pictures of the content and the style stream; an autoencoder sees both in one stream."""
+def _streams(config: TrainConfig):
+  """Images of the content and the style stream; a task without a style stream sees both in one."""
   content = (_pictures(config, config.content_dir, "--content-dir", "content")
-             if command != "gan" else None)
+             if "content" in config.streams else None)
   style = _pictures(config, config.style_dir, "--style-dir", "style")
-  return (Joined([content, style]), None) if command == "autoencoder" else (content, style)
+  return (content, style) if "style" in config.streams else (Joined([content, style]), None)
 
 
 def _pictures(config: TrainConfig, place: str | None, flag: str, sample: str) -> Sequence:
@@ -262,10 +259,6 @@ def _say(message: str) -> None:
     print(message)
 
 
-def _crop_size(config: TrainConfig, command: str) -> int:
-  return config.model.swatch_size if command == "gan" else config.size
-
-
 def _preview_pictures(content, style, size: int):
   def crops(paths):
     if paths is None:
@@ -278,9 +271,9 @@ def _preview_pictures(content, style, size: int):
         continue
       found.append(random_resized_crop(
         picture, np.random.default_rng(place), size=2 * size, scale=(1.0, 1.0)))
-      if len(found) == preview.ROWS:
+      if len(found) == PREVIEW_ROWS:
         break
-    return np.stack([found[i % len(found)] for i in range(preview.ROWS)])
+    return np.stack([found[i % len(found)] for i in range(PREVIEW_ROWS)])
 
   return crops(content), crops(style)
 

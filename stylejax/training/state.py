@@ -8,14 +8,6 @@ import optax
 from stylejax import transfer
 from stylejax.training.config import TrainConfig
 
-# What each command trains; the discriminator of a game is apart, with an optimizer of its own.
-TRAINED = {
-  "autoencoder": ("content_encoder", "generator"),
-  "gan": ("noise_generator",),
-  "transfer": ("content_encoder", "style_encoder", "generator"),
-}
-JUDGED = ("gan", "transfer")
-
 
 @flax.struct.dataclass
 class TrainState:
@@ -23,7 +15,7 @@ class TrainState:
 
   Attributes:
     step: scalar int32, number of updates done.
-    params: the parts that the command trains, others None.
+    params: the parts that the task trains, others None.
     ema_params: moving average of the trained parts; the discriminator is as in params.
     opt_state: optimizer of the trained parts.
     disc_opt_state: optimizer of the discriminator, or None.
@@ -42,7 +34,7 @@ class TrainState:
 
 
 def select(params: transfer.Params, names: tuple[str, ...]) -> dict:
-  """The named parts as a dict, to differentiate or optimise."""
+  """The named parts as a dict, to differentiate or optimize."""
   return {name: getattr(params, name) for name in names}
 
 
@@ -66,39 +58,35 @@ def make_optimizers(config: TrainConfig) -> tuple[optax.GradientTransformation, 
       optax.adam(lambda count: schedule(count // updates), b1, config.adam_b2))
 
   tx = adam(config.learning_rate, config.adam_b1)
-  body_rate = getattr(config, "body_rate", 1.0)
-  if body_rate != 1:
-    tx = optax.chain(tx, optax.masked(optax.scale(body_rate), _body))
-  disc_rate = getattr(config, "disc_learning_rate", config.learning_rate)
-  # The schedule is in train steps, and the critic of a gan is updated several times in each.
-  disc_updates = getattr(config, "critic_steps", 1)
-  return tx, adam(disc_rate, 0.0, disc_updates)
+  if config.backbone_lr_scale != 1:
+    tx = optax.chain(tx, optax.masked(optax.scale(config.backbone_lr_scale), _backbone))
+  # The schedule is in train steps, and some tasks update the discriminator several times in each.
+  return tx, adam(config.disc_learning_rate, 0.0, config.discriminator_updates)
 
 
-def _body(trained: dict) -> dict:
-  """Of the trained parts, True for what knows no style: the content encoder and the decoder."""
+def _backbone(trained: dict) -> dict:
+  """True for the trained parts that know no style: the content encoder and the decoder."""
   return jax.tree_util.tree_map_with_path(
     lambda path, _: path[0].key == "content_encoder" or path[1].key == "decoder", trained)
 
 
-def init_state(config: TrainConfig, command: str) -> TrainState:
+def init_state(config: TrainConfig) -> TrainState:
   """The state at step 0; a pure function of the config, so `jax.eval_shape` gives its shapes."""
   key = jax.random.key(config.seed)
   init_key, run_key = jax.random.split(key)
   params = transfer.init_params(init_key, config.model)
-  kept = TRAINED[command] + (("discriminator",) if command in JUDGED else ())
-  params = params.replace(**{name: None for name in transfer.PARTS if name not in kept})
-  return with_optimizers(config, command, params, jax.random.key_data(run_key))
+  parts = config.trained + (("discriminator",) if config.uses_discriminator else ())
+  params = params.replace(**{name: None for name in transfer.PARTS if name not in parts})
+  return with_optimizers(config, params, jax.random.key_data(run_key))
 
 
-def with_optimizers(config: TrainConfig, command: str, params: transfer.Params,
-                    key: jax.Array) -> TrainState:
-  """A state at step 0 around given parameters."""
+def with_optimizers(config: TrainConfig, params: transfer.Params, key: jax.Array) -> TrainState:
+  """A state at step 0 around given parameters; key is the run's key data."""
   tx, disc_tx = make_optimizers(config)
   return TrainState(
     step=jnp.zeros((), jnp.int32),
     params=params,
     ema_params=jax.tree.map(jnp.copy, params),
-    opt_state=tx.init(select(params, TRAINED[command])),
-    disc_opt_state=disc_tx.init(params.discriminator) if command in JUDGED else None,
+    opt_state=tx.init(select(params, config.trained)),
+    disc_opt_state=disc_tx.init(params.discriminator) if config.uses_discriminator else None,
     key=key)

@@ -12,8 +12,8 @@ from benchmarks import mirror  # noqa: E402
 from stylejax import transfer  # noqa: E402
 from stylejax.data.perceptual import load_vgg  # noqa: E402
 from stylejax.models.vgg import vgg16_features  # noqa: E402
-from stylejax.training import steps  # noqa: E402
-from stylejax.training.config import TransferConfig  # noqa: E402
+from stylejax.training.tasks import TransferConfig  # noqa: E402
+from stylejax.training.tasks.transfer import stylize_partially  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -39,8 +39,9 @@ def test_stylized_pictures_agree(params, rng, strength):
 
 def test_paintings_with_moments_moved_less_far_agree(params, rng):
   content, style = rng.random((2, 1, 64, 64, 3), np.float32)
-  expected = jax.jit(steps.painted)(params, content, style, np.float32([0.4]))
-  found = mirror.paint(mirror.read_params(params), mirror.tensor(content), mirror.tensor(style), 0.4)
+  expected = jax.jit(stylize_partially)(params, content, style, np.float32([0.4]))
+  found = mirror.paint(
+    mirror.read_params(params), mirror.tensor(content), mirror.tensor(style), 0.4)
   np.testing.assert_allclose(back(found), expected, atol=1e-4)
 
 

@@ -17,8 +17,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from benchmarks import chips, hlo, pod, pod_scaling, timing
 from stylejax import PRESETS, transfer
-from stylejax.training.config import AutoencoderConfig
 from stylejax.training.state import init_state
+from stylejax.training.tasks import AutoencoderConfig
 
 ROOT = Path(__file__).parents[2]
 MODULE = """HloModule jit_step, is_scheduled=true
@@ -228,7 +228,7 @@ def test_report_of_a_slice_is_that_of_its_compilation(tmp_path):
   assert done.returncode == 0, done.stderr
   row, = json.loads(output.read_text())["rows"]
   assert (row["chips"], row["batch"], row["batch_per_chip"]) == (16, 128, 8)
-  state = jax.eval_shape(lambda: init_state(AutoencoderConfig(preset="tiny"), "autoencoder"))
+  state = jax.eval_shape(lambda: init_state(AutoencoderConfig(preset="tiny")))
   held = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state)) / 2**20
   assert held < row["memory_mib"]["argument"] < 3 * held + 1
   # Of the generator an autoencoder reaches the decoder; zeros need not travel.

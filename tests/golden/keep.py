@@ -35,7 +35,8 @@ def stylize(infer, name: str, folder: Path) -> dict[str, np.ndarray]:
   """Runs one case; returns the pixels of each image it wrote, by the name it is kept under."""
   output = folder / (name if name in FOLDERS else f"{name}.png")
   with contextlib.chdir(HERE / "inputs"):
-    status = infer.main([*CASES[name], "--output", f"{output}/" if name in FOLDERS else str(output)])
+    place = f"{output}/" if name in FOLDERS else str(output)
+    status = infer.main([*CASES[name], "--output", place])
   assert status == 0, (name, status)
   files = sorted(output.iterdir()) if name in FOLDERS else [output]
   return {f"{name}_{file.stem}" if name in FOLDERS else name: np.asarray(Image.open(file))

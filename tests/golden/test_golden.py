@@ -4,9 +4,9 @@ They are the shipped weights' by the commands in cases.py. A change that is mean
 makes them anew (keep.py), and says so.
 """
 
+import keep
 import numpy as np
 import pytest
-import keep
 from cases import CASES, DESCENTS
 from PIL import Image
 

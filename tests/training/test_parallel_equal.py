@@ -18,7 +18,7 @@ import train
 from stylejax import distributed
 from stylejax.errors import InputError
 from stylejax.training import checkpoint, loop
-from stylejax.training import config as configs
+from stylejax.training.saved import from_saved, saved_config
 
 pytestmark = pytest.mark.processes
 ROOT = Path(__file__).parent.parent.parent
@@ -96,9 +96,8 @@ def assert_same_run(expected, found):
   np.testing.assert_allclose(losses(found), losses(expected), rtol=1e-4)
   state, other = (loop.load_run(workdir)[1] for workdir in (expected, found))
   assert int(state.step) == int(other.step) == STEPS
-  config = configs.from_saved(configs.saved_config(expected))
-  kind = configs.COMMANDS_BY_CONFIG[type(config)]
-  fresh = parts(jax.jit(lambda: loop.init_state(config, kind))().params)
+  config = from_saved(saved_config(expected))
+  fresh = parts(jax.jit(lambda: loop.init_state(config))().params)
   for (name, a), b in zip(parts(state.params).items(), parts(other.params).values(), strict=True):
     apart, moved = np.linalg.norm(a - b), np.linalg.norm(a - fresh[name])
     assert apart <= 1e-3 * np.linalg.norm(a), name

@@ -18,7 +18,8 @@ import train
 from stylejax.errors import InputError
 from stylejax.inference.weights import load_pretrained, load_weights, save_weights
 from stylejax.training import checkpoint, loop
-from stylejax.training import config as configs
+from stylejax.training.saved import from_saved, saved_config
+from stylejax.training.tasks import TASKS, TransferConfig
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -177,8 +178,8 @@ def test_resuming_with_another_batch_is_refused(folders, tmp_path, one_device, c
 def test_init_from_an_autoencoder_takes_its_weights(folders, tmp_path, one_device):
   train.main(command(folders, tmp_path / "ae", "autoencoder"))
   learnt = loop.load_run(tmp_path / "ae")[1].ema_params
-  config = configs.TransferConfig(preset="tiny", init_from=tmp_path / "ae")
-  fresh = jax.jit(lambda: loop.init_state(config, "transfer"))()
+  config = TransferConfig(preset="tiny", init_from=tmp_path / "ae")
+  fresh = jax.jit(lambda: loop.init_state(config))()
   state = loop._with_weights_of(loop._load_weights(tmp_path / "ae", None), fresh)
   for a, b in ((learnt.content_encoder, state.params.content_encoder),
                (learnt.generator["decoder"], state.params.generator["decoder"])):
@@ -188,8 +189,8 @@ def test_init_from_an_autoencoder_takes_its_weights(folders, tmp_path, one_devic
 def test_init_from_a_weights_file_takes_all_it_has(tmp_path, tiny_params):
   weights = tmp_path / "mine.safetensors"
   save_weights(weights, tiny_params.replace(noise_generator=None), dtype="float32")
-  config = configs.TransferConfig(preset="tiny", seed=1)
-  fresh = jax.jit(lambda: loop.init_state(config, "transfer"))()
+  config = TransferConfig(preset="tiny", seed=1)
+  fresh = jax.jit(lambda: loop.init_state(config))()
   state = loop._with_weights_of(loop._load_weights(weights, load_weights), fresh)
   for params in (state.params, state.ema_params):
     for part in ("content_encoder", "style_encoder", "generator", "discriminator"):
@@ -231,8 +232,8 @@ def test_dry_run_prints_and_writes_nothing(folders, tmp_path, one_device, capsys
   (["transfer", "--content-dir", "{tmp}"], "--content-dir: found no image"),
   (["gan", "--style-dir", "{tmp}/file.txt"], "--style-dir"),
   (["transfer", "--size", "100"], "--size: found 100, expected a multiple of 16"),
-  (["transfer", "--size", "64", "--seen-size", "80"],
-   "--seen-size: found 80, expected a multiple of 16 from 32 to --size"),
+  (["transfer", "--size", "64", "--perceptual-size", "80"],
+   "--perceptual-size: found 80, expected a multiple of 16 from 32 to --size"),
   (["transfer", "--batch", "0"], "--batch: found 0, expected 1 or more"),
   (["transfer", "--batch", "5"], "--batch: found 5, expected a multiple of 2"),
   (["transfer", "--style-weight", "nan"], "--style-weight: found nan, expected a finite number"),
@@ -269,9 +270,9 @@ def test_mistakes_exit_2_in_one_line(argv, message, tmp_path, one_device, capsys
 
 
 def test_saved_configs_come_back(tmp_path):
-  for kind in configs.COMMANDS.values():
-    config = kind(workdir=tmp_path, seed=3, content_dir="photos", size=64,
+  for task in TASKS.values():
+    config = task.config(workdir=tmp_path, seed=3, content_dir="photos", size=64,
                   model_sizes=("style_dim=24", "style_widths=8,8,16"))
     assert config.model.style_dim == 24 and config.model.style_widths == (8, 8, 16)
     (tmp_path / "config.json").write_text(config.to_json())
-    assert configs.from_saved(configs.saved_config(tmp_path)) == config
+    assert from_saved(saved_config(tmp_path)) == config

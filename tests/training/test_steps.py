@@ -10,16 +10,16 @@ from small_runs import EXTRA_WEIGHTS, SETTINGS
 
 from stylejax.data.perceptual import load_resnet, load_vgg
 from stylejax.models.vgg import vgg16_features
-from stylejax.training import config as configs
-from stylejax.training import parallel, steps
+from stylejax.training import parallel
 from stylejax.training.state import init_state, learning_rate_schedule, make_optimizers
+from stylejax.training.tasks import AutoencoderConfig, GanConfig, TransferConfig, task_of, transfer
 
 CONFIGS = {
-  "autoencoder": configs.AutoencoderConfig(**SETTINGS),
-  "gan": configs.GanConfig(**SETTINGS, critic_steps=2),
-  "transfer": configs.TransferConfig(**SETTINGS, **EXTRA_WEIGHTS),
-  "transfer-wasserstein": configs.TransferConfig(**SETTINGS, game="wasserstein"),
-  "gan-hinge": configs.GanConfig(**SETTINGS, game="hinge", critic_steps=2),
+  "autoencoder": AutoencoderConfig(**SETTINGS),
+  "gan": GanConfig(**SETTINGS, critic_steps=2),
+  "transfer": TransferConfig(**SETTINGS, **EXTRA_WEIGHTS),
+  "transfer-wasserstein": TransferConfig(**SETTINGS, game="wasserstein"),
+  "gan-hinge": GanConfig(**SETTINGS, game="hinge", critic_steps=2),
 }
 SLOW = ("transfer-wasserstein", "gan-hinge", "gan")
 
@@ -31,13 +31,13 @@ def frozen():
 
 def some_batch(config, step):
   rng = np.random.default_rng(step)
-  side = config.model.swatch_size if isinstance(config, configs.GanConfig) else config.size
+  side = config.crop_size
   # Smooth pictures, which a net can learn; noise would hide a loss that falls.
   small = rng.integers(0, 256, (2, config.batch, 4, 4, 3)).astype(np.float32)
   large = small.repeat(side // 4, axis=2).repeat(side // 4, axis=3).astype(np.uint8)
   index = step * config.batch + np.arange(config.batch, dtype=np.int32)
   batch = {"content": large[0], "style": large[1], "index": index}
-  if isinstance(config, configs.GanConfig):
+  if isinstance(config, GanConfig):
     del batch["content"]
   return batch
 
@@ -45,20 +45,20 @@ def some_batch(config, step):
 @functools.cache
 def fresh_state(config):
   """The state at step 0, on the host."""
-  command = configs.COMMANDS_BY_CONFIG[type(config)]
-  return jax.device_get(jax.jit(lambda: init_state(config, command))())
+  return jax.device_get(jax.jit(lambda: init_state(config))())
 
 
 @functools.cache
 def replicas_of(config):
   """The step on one device: traced and compiled once for all tests."""
-  return parallel.make_replicas("shard_map", steps.make_step(config), jax.devices()[:1])
+  step = task_of(config).make_train_step(config)
+  return parallel.make_replicas("shard_map", step, jax.devices()[:1])
 
 
 def run(config, frozen, count, replicas_of=replicas_of):
   """(metrics of each step, final state) of a few steps."""
   state, replicas = fresh_state(config), replicas_of(config)
-  if isinstance(config, configs.TransferConfig):
+  if isinstance(config, TransferConfig):
     state = state.replace(frozen=frozen)
   # A copy, since the step donates its state, and on one device nothing else would copy it.
   state, seen = replicas.put_state(jax.tree.map(np.array, state)), []
@@ -114,25 +114,27 @@ def test_the_perceptual_net_sees_crops_at_the_size_asked_for(frozen, monkeypatch
     seen.append(picture.shape)
     return vgg16_features(params, picture, names, **settings)
 
-  monkeypatch.setattr(steps.vgg, "vgg16_features", record)
-  for seen_size, side in ((None, 64), (32, 32)):
-    config = dataclasses.replace(CONFIGS["transfer"], size=64, seen_size=seen_size)
+  monkeypatch.setattr(transfer.vgg, "vgg16_features", record)
+  for perceptual_size, side in ((None, 64), (32, 32)):
+    config = dataclasses.replace(CONFIGS["transfer"], size=64, perceptual_size=perceptual_size)
     state = fresh_state(config).replace(frozen=frozen)
     seen.clear()
-    jax.eval_shape(steps.make_step(config), state, some_batch(config, 0))
+    jax.eval_shape(task_of(config).make_train_step(config), state, some_batch(config, 0))
     assert seen and all(shape[1:3] == (side, side) for shape in seen)
 
 
 def test_windows_of_the_perceptual_net(rng):
   picture = rng.random((64, 64, 3), np.float32)
-  whole = steps._seen(picture, np.float32(0), np.array([0.3, 0.9], np.float32), side=48)
+  whole = transfer._resized_window(
+    picture, np.float32(0), np.array([0.3, 0.9], np.float32), side=48)
   np.testing.assert_allclose(whole, jax.image.resize(picture, (48, 48, 3), "linear"), atol=1e-5)
-  near = steps._seen(picture, np.float32(1), np.array([0.5, 1], np.float32), side=48)
+  near = transfer._resized_window(
+    picture, np.float32(1), np.array([0.5, 1], np.float32), side=48)
   np.testing.assert_allclose(near, picture[8:56, 16:], atol=1e-5)
 
 
-def test_the_body_takes_smaller_steps(frozen):
-  config = configs.TransferConfig(**SETTINGS | {"warmup_steps": 0}, body_rate=0.1)
+def test_the_backbone_takes_smaller_steps(frozen):
+  config = TransferConfig(**SETTINGS | {"warmup_steps": 0}, backbone_lr_scale=0.1)
   start = jax.device_get(fresh_state(config).params)
   _, state = run(config, frozen, 1)
 
@@ -143,8 +145,8 @@ def test_the_body_takes_smaller_steps(frozen):
 
   # Adam's first step is the rate itself, for any gradient but the smallest.
   style = step("generator", "modulation_0")
-  for body in (step("content_encoder"), step("generator", "decoder")):
-    assert body == pytest.approx(0.1 * style, rel=0.05)
+  for backbone in (step("content_encoder"), step("generator", "decoder")):
+    assert backbone == pytest.approx(0.1 * style, rel=0.05)
   assert step("style_encoder") == pytest.approx(style, rel=0.05)
 
 
@@ -156,7 +158,7 @@ def test_frozen_parameters_and_seed_stay(frozen):
 
 @pytest.mark.slow
 def test_transfer_without_adversary_leaves_the_discriminator(frozen):
-  config = configs.TransferConfig(**SETTINGS, adversarial_weight=0.0)
+  config = TransferConfig(**SETTINGS, adversarial_weight=0.0)
   metrics, state = run(config, frozen, 1)
   assert "disc" not in metrics[0] and "adversarial" not in metrics[0]
   for a, b in zip(jax.tree.leaves(state.params.discriminator),
@@ -165,7 +167,7 @@ def test_transfer_without_adversary_leaves_the_discriminator(frozen):
 
 
 def test_learning_rate_rises_stays_and_falls():
-  config = configs.TransferConfig(steps=100, warmup_steps=10, decay_fraction=0.3, final_rate=0.1)
+  config = TransferConfig(steps=100, warmup_steps=10, decay_fraction=0.3, final_rate=0.1)
   rate = learning_rate_schedule(config, 1e-3)
   assert rate(0) == 0
   np.testing.assert_allclose([rate(10), rate(40), rate(70)], 1e-3, rtol=1e-5)
@@ -174,7 +176,7 @@ def test_learning_rate_rises_stays_and_falls():
 
 
 def test_both_players_of_a_gan_slow_down_together():
-  config = configs.GanConfig(steps=10, warmup_steps=0, critic_steps=3, batch=6, preset="tiny")
+  config = GanConfig(steps=10, warmup_steps=0, critic_steps=3, batch=6, preset="tiny")
   tx, disc_tx = make_optimizers(config)
   one = {"w": np.ones(1, np.float32)}
 

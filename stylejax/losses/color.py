@@ -1,0 +1,39 @@
+"""The style loss on colors: moments on opponent axes. Features of a net are in features.py."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from stylejax.losses.features import target_moments
+from stylejax.models import blocks
+
+OPPONENT_AXES = np.array(
+  [[3**-0.5, 3**-0.5, 3**-0.5], [2**-0.5, 0.0, -2**-0.5], [6**-0.5, -2 * 6**-0.5, 6**-0.5]],
+  np.float32)
+"""Orthonormal axes of RGB, one a row: light, red against blue, green against both."""
+
+
+def color_loss(image: jax.Array, target: jax.Array, *, content: jax.Array | None = None,
+               strength: jax.Array | float = 1.0) -> jax.Array:
+  """Distance of the moments of colors on OPPONENT_AXES.
+
+  For an axis: [(μ − μ*)² + (σ − σ*)²] / (σ*² + 0.003), averaged over axes. Faint colors count as
+  much as strong light, which outweighs them in the features of a net.
+
+  Args:
+    image: [B, H, W, 3] in [0, 1].
+    target: the same of the style image, of any H and W.
+    content, strength: as `features.moment_style_loss` takes them, of images.
+
+  Returns:
+    [B] float32, dimensionless.
+
+  Source: the axes are about those of Reinhard et al. 2001, "Color Transfer between Images",
+  section 2, in linear form; so are the moments.
+  """
+  image, target, content = (None if x is None else jnp.einsum("bhwc,ac->bhwa", x, OPPONENT_AXES)
+                            for x in (image, target, content))
+  mean, std = blocks.channel_moments(image)
+  target_mean, target_std = target_moments(target, content=content, strength=strength)
+  squared = jnp.square(mean - target_mean) + jnp.square(std - target_std)
+  return (squared / (jnp.square(target_std) + 0.003)).mean((1, 2, 3))

@@ -1,0 +1,114 @@
+"""Distances between images pixel by pixel or cell by cell, and total variation.
+
+Each returns one number for each image, [B]. No net runs here.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from stylejax.models import blocks
+
+
+def l1_loss(image: jax.Array, target: jax.Array) -> jax.Array:
+  """Mean absolute difference, in the unit of the images: [B, H, W, C], twice → [B] float32."""
+  return jnp.abs(image.astype(jnp.float32) - target.astype(jnp.float32)).mean((1, 2, 3))
+
+
+def multiscale_l1_loss(image: jax.Array, target: jax.Array, *, scales: int = 3) -> jax.Array:
+  """Mean over scales of the L1 loss of images halved 0, 1, ... scales − 1 times by averaging.
+
+  The coarse scales weigh color and tone more than plain L1 does.
+
+  Args:
+    image, target: [B, H, W, 3]; H and W multiples of 2^(scales − 1).
+    scales: number of scales.
+
+  Returns:
+    [B] float32, in the unit of the images.
+  """
+  losses = []
+  for scale in range(scales):
+    if scale:
+      image, target = blocks.downsample2(image), blocks.downsample2(target)
+    losses.append(l1_loss(image, target))
+  return jnp.stack(losses).mean(0)
+
+
+def total_variation(image: jax.Array) -> jax.Array:
+  """Mean squared difference of neighbors: (mean over rows) + (mean over columns).
+
+  Args:
+    image: [B, H, W, C], any range.
+
+  Returns:
+    [B] float32, in squared units of the image.
+
+  Departs from Mahendran & Vedaldi 2015, arXiv:1412.0035, equation 3, in taking means (so that it
+  does not grow with the image) and β = 2 along each axis apart.
+  """
+  image = image.astype(jnp.float32)
+  down = jnp.square(image[:, 1:] - image[:, :-1]).mean((1, 2, 3))
+  right = jnp.square(image[:, :, 1:] - image[:, :, :-1]).mean((1, 2, 3))
+  return down + right
+
+
+def spurious_edge_loss(image: jax.Array, content: jax.Array) -> jax.Array:
+  """Share of an image's broad edges that lie where the content has none.
+
+  Both are averaged over cells of 8 and of 16 pixels, so that strokes vanish. Then, with ∇ the
+  differences of neighboring cells and r the root mean square of the content's:
+  Σ exp(−|∇c|²/r²) |∇p|² / Σ |∇p|², averaged over scales and directions. Clouds and halos on plain
+  skies and walls make it large; contrast by itself doesn't.
+
+  Args:
+    image: [B, H, W, 3] in [0, 1], H and W multiples of 16, at least 32.
+    content: likewise.
+
+  Returns:
+    [B] float32 in [0, 1].
+  """
+  losses, cells = [], [image.astype(jnp.float32), content.astype(jnp.float32)]
+  for halvings in (3, 1):  # to cells of 8 pixels, then of 16
+    for _ in range(halvings):
+      cells = [blocks.downsample2(x) for x in cells]
+    for axis in (1, 2):
+      edges, content_edges = (jnp.square(jnp.diff(x, axis=axis)).sum(-1) for x in cells)
+      flatness = jnp.exp(-content_edges / (content_edges.mean((1, 2), keepdims=True) + 1e-6))
+      losses.append((flatness * edges).sum((1, 2)) / (edges.sum((1, 2)) + 1e-6))
+  return jnp.stack(losses).mean(0)
+
+
+def structure_loss(image: jax.Array, content: jax.Array, *, scales: int = 3) -> jax.Array:
+  """How little the light of an image goes up and down where its content's does.
+
+  1 − (σ_pc + C)/(σ_p σ_c + C) of luminance in windows of 8×8 pixels, every 4 pixels, at full, half
+  and quarter size; means over windows and scales. Contrast is free, and so is everything where
+  either is plain; strokes across the content's own, blur, and light turned to dark cost.
+
+  Args:
+    image: [B, H, W, 3] in [0, 1], H and W multiples of 2^(scales − 1), at least 8 · that.
+    content: likewise.
+    scales: number of sizes.
+
+  Returns:
+    [B] float32 in [0, 2].
+
+  Source: the structure term of Wang et al. 2004, "Image Quality Assessment: From Error Visibility
+  to Structural Similarity", equation 10, with its C = (0.03)²/2.
+  """
+  light, content_light = (x.astype(jnp.float32).mean(-1, keepdims=True) for x in (image, content))
+  losses = []
+  for scale in range(scales):
+    if scale:
+      light, content_light = blocks.downsample2(light), blocks.downsample2(content_light)
+    terms = jnp.concatenate([light, content_light, light * light, content_light * content_light,
+                             light * content_light], -1)
+    mean, content_mean, square, content_square, product = jnp.split(
+      nn.avg_pool(terms, (8, 8), strides=(4, 4)), 5, -1)
+    variance, content_variance = (jnp.maximum(s - m * m, 0.0) for s, m in (
+      (square, mean), (content_square, content_mean)))
+    spread = jnp.sqrt(variance * content_variance + 1e-10)
+    covariance = product - mean * content_mean
+    losses.append(1.0 - ((covariance + 4.5e-4) / (spread + 4.5e-4)).mean((1, 2, 3)))
+  return jnp.stack(losses).mean(0)

@@ -1,0 +1,115 @@
+"""What the train steps of all tasks share: random keys, averages over replicas, updates, games.
+
+A step is a pure function `step(state, batch, *, axis_name=None) -> (state, metrics)`. It runs on one
+replica's share of the batch and averages over `axis_name` when that is given; it touches no file,
+clock or device. Batches are dicts of arrays: content and style uint8 [B, S, S, 3], and index int32
+[B], the place of each example in the run's order, which keys every random draw.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from stylejax import transfer
+from stylejax.losses import adversarial
+from stylejax.training.config import TrainConfig
+from stylejax.training.state import TrainState, select
+
+Metrics = dict[str, jax.Array]
+Step = Callable[..., tuple[TrainState, Metrics]]
+
+
+def images(batch: jax.Array) -> jax.Array:
+  """uint8 [B, S, S, 3] → float32 in [0, 1]."""
+  return batch.astype(jnp.float32) / 255.0
+
+
+def example_keys(key_data: jax.Array, index: jax.Array) -> jax.Array:
+  """A key for each example of the run's order: key data of the run, index [B] → keys [B]."""
+  key = jax.random.wrap_key_data(key_data)
+  return jax.vmap(lambda i: jax.random.fold_in(key, i))(index)
+
+
+def fold(keys: jax.Array, purpose: int) -> jax.Array:
+  """Keys [B] for one purpose among several."""
+  return jax.vmap(lambda key: jax.random.fold_in(key, purpose))(keys)
+
+
+def average(function: Callable, batch: dict, parts: int, axis_name: str | None):
+  """Mean of function(part) over equal parts of the batch, and over the replicas.
+
+  The parts come one after another in a loop, so that memory holds the activations of one of them.
+
+  Args:
+    function: part of the batch → tree of arrays.
+    batch: arrays with the same first axis, a multiple of parts.
+    parts: number of parts.
+    axis_name: of the replicas, or None.
+
+  Returns:
+    A tree as the function's.
+  """
+  if parts == 1:
+    mean = function(batch)
+  else:
+    split = jax.tree.map(lambda x: x.reshape(parts, x.shape[0] // parts, *x.shape[1:]), batch)
+    zeros = jax.tree.map(
+      lambda x: jnp.zeros(x.shape, x.dtype),
+      jax.eval_shape(function, jax.tree.map(lambda x: x[0], split)))
+    total, _ = jax.lax.scan(
+      lambda total, part: (jax.tree.map(jnp.add, total, function(part)), None), zeros, split)
+    mean = jax.tree.map(lambda x: x / parts, total)
+  return mean if axis_name is None else jax.lax.pmean(mean, axis_name)
+
+
+def update(state: TrainState, config: TrainConfig, tx: optax.GradientTransformation, grads: dict,
+           metrics: Metrics) -> tuple[TrainState, Metrics]:
+  """One optimizer update of the trained parts and of their moving average.
+
+  Returns:
+    The state, and the metrics with the norms of gradients, updates and parameters.
+  """
+  trained = select(state.params, config.trained)
+  updates, opt_state = tx.update(grads, state.opt_state, trained)
+  trained = optax.apply_updates(trained, updates)
+  # Early on the average follows closely, so that it holds nothing of the random start.
+  decay = jnp.minimum(config.ema_decay, (1.0 + state.step) / (10.0 + state.step))
+  ema = optax.incremental_update(trained, select(state.ema_params, config.trained), 1.0 - decay)
+  metrics = metrics | {
+    "grad_norm": optax.tree.norm(grads), "update_norm": optax.tree.norm(updates),
+    "param_norm": optax.tree.norm(trained)}
+  return state.replace(
+    step=state.step + 1, params=state.params.replace(**trained),
+    ema_params=state.ema_params.replace(**ema), opt_state=opt_state), metrics
+
+
+def update_discriminator(state: TrainState, tx: optax.GradientTransformation, grads: dict
+                         ) -> TrainState:
+  """One optimizer update of the discriminator, which has no moving average."""
+  disc = state.params.discriminator
+  updates, disc_opt_state = tx.update(grads, state.disc_opt_state, disc)
+  disc = optax.apply_updates(disc, updates)
+  return state.replace(
+    params=state.params.replace(discriminator=disc),
+    ema_params=state.ema_params.replace(discriminator=disc), disc_opt_state=disc_opt_state)
+
+
+def game(name: str) -> tuple[Callable, Callable, Callable]:
+  """(discriminator loss, generator loss, penalty(params, real, fake, keys)) of a game, each [B]."""
+  def score(params):
+    return lambda x: transfer.mean_score(transfer.discriminator_scores(params, x))
+
+  def gradient_penalty(params, real, fake, keys):
+    mix = jax.vmap(jax.random.uniform)(keys)
+    return adversarial.gradient_penalty(score(params), real, fake, mix)
+
+  def r1_penalty(params, real, fake, keys):
+    del fake, keys
+    return adversarial.r1_penalty(score(params), real)
+
+  if name == "wasserstein":
+    return (adversarial.wasserstein_discriminator_loss, adversarial.wasserstein_generator_loss,
+            gradient_penalty)
+  return (adversarial.hinge_discriminator_loss, adversarial.wasserstein_generator_loss, r1_penalty)

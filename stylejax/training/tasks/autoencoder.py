@@ -1,0 +1,65 @@
+"""The task "autoencoder": the content encoder and the decoder learn to give images back."""
+
+import dataclasses
+from pathlib import Path
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from stylejax import transfer
+from stylejax.losses import pixels
+from stylejax.training.config import TrainConfig
+from stylejax.training.state import TrainState, make_optimizers, select
+from stylejax.training.step_utils import Step, average, images, update
+
+
+@dataclasses.dataclass(frozen=True)
+class AutoencoderConfig(TrainConfig):
+  """Train the content encoder and the decoder to give images back, photos and artworks alike."""
+
+  task: ClassVar[str] = "autoencoder"
+  trained: ClassVar[tuple[str, ...]] = ("content_encoder", "generator")
+  streams: ClassVar[tuple[str, ...]] = ("content",)
+
+  workdir: Path = Path("runs/autoencoder")
+  """Folder of the run."""
+  steps: int = 2_000
+  """Steps to train in all."""
+  learning_rate: float = 2e-3
+  """Peak step size of Adam."""
+  l1_weight: float = 1.0
+  """Weight of the mean absolute difference of pixels."""
+  multiscale_weight: float = 1.0
+  """Weight of the same at full, half and quarter size."""
+
+
+def make_train_step(config: AutoencoderConfig) -> Step:
+  """The train step; it closes over the config and the optimizer."""
+  tx, _ = make_optimizers(config)
+
+  def train_step(state: TrainState, batch: dict, *, axis_name: str | None = None):
+    def loss_fn(trained, part):
+      image = images(part["content"])
+      reconstruction = transfer.reconstruct(state.params.replace(**trained), image)
+      terms = {
+        "l1": pixels.l1_loss(reconstruction, image).mean(),
+        "multiscale": pixels.multiscale_l1_loss(reconstruction, image).mean(),
+      }
+      loss = config.l1_weight * terms["l1"] + config.multiscale_weight * terms["multiscale"]
+      return loss, {"loss": loss, **terms}
+
+    def grads_of(part):
+      return jax.grad(loss_fn, has_aux=True)(select(state.params, config.trained), part)
+
+    grads, metrics = average(grads_of, batch, config.accumulate, axis_name)
+    return update(state, config, tx, grads, metrics)
+
+  return train_step
+
+
+def preview(params: transfer.Params, content: jax.Array, style: jax.Array | None) -> jax.Array:
+  """Rows of (image, reconstruction): content uint8 [R, S, S, 3] → float32 [R, 2, S, S, 3]."""
+  del style
+  content = images(content)
+  return jnp.stack([content, transfer.reconstruct(params, content)], 1)

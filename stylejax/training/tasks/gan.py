@@ -1,0 +1,124 @@
+"""The task "gan": the noise generator learns to invent texture samples that pass for artworks."""
+
+import dataclasses
+import functools
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import jax
+import optax
+
+from stylejax import transfer
+from stylejax.training.config import TrainConfig
+from stylejax.training.state import TrainState, make_optimizers, select
+from stylejax.training.step_utils import (
+  Step,
+  average,
+  example_keys,
+  fold,
+  game,
+  images,
+  update,
+  update_discriminator,
+)
+
+PREVIEW_SIDE = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class GanConfig(TrainConfig):
+  """Train the noise generator against the discriminator to invent texture samples."""
+
+  task: ClassVar[str] = "gan"
+  trained: ClassVar[tuple[str, ...]] = ("noise_generator",)
+  uses_discriminator: ClassVar[bool] = True
+  streams: ClassVar[tuple[str, ...]] = ("style",)
+
+  workdir: Path = Path("runs/gan")
+  """Folder of the run."""
+  steps: int = 5_000
+  """Updates of the noise generator in all."""
+  batch: int = 24
+  """Artwork crops per step, over all devices, shared out among the discriminator's updates; their
+  side is the noise generator's, not --size."""
+  learning_rate: float = 2e-4
+  """Step size of Adam for both players."""
+  adam_b1: float = 0.0
+  """Adam's decay of the mean gradient."""
+  decay_fraction: float = 0.5
+  """Last share of the steps over which the learning rate falls to final_rate."""
+  game: Literal["wasserstein", "hinge"] = "wasserstein"
+  """Wasserstein with gradient penalty, or hinge with R1."""
+  critic_steps: int = 3
+  """Discriminator updates in a step, before the generator's; divides the batch of each device."""
+  penalty_weight: float = 10.0
+  """Weight of the gradient penalty (Wasserstein) or R1 (hinge)."""
+
+  @property
+  def group(self) -> int:
+    return self.critic_steps
+
+  @property
+  def discriminator_updates(self) -> int:
+    return self.critic_steps
+
+  @property
+  def crop_size(self) -> int:
+    return self.model.swatch_size
+
+
+def make_train_step(config: GanConfig) -> Step:
+  """critic_steps updates of the discriminator, then one of the noise generator.
+
+  Each discriminator update takes every critic_steps-th example, and the generator's update the
+  first of these shares; so a step is the same whichever way its examples lie on devices. Unrolled,
+  because XLA's CPU backend runs the weight gradients inside a branch or a loop on one thread.
+  """
+  tx, disc_tx = make_optimizers(config)
+  disc_loss, gen_loss, penalty = game(config.game)
+
+  def noise(keys):
+    return jax.vmap(lambda k: jax.random.normal(k, (config.model.noise_dim,)))(fold(keys, 0))
+
+  def train_step(state: TrainState, batch: dict, *, axis_name: str | None = None):
+    shares = [jax.tree.map(lambda x, i=i: x[i::config.critic_steps], batch)
+              for i in range(config.critic_steps)]
+    for share in shares:
+      def disc_loss_fn(disc, part, params=state.params):
+        real, keys = images(part["style"]), example_keys(state.key, part["index"])
+        fake = jax.lax.stop_gradient(transfer.swatches(params, noise(keys)))
+        params = params.replace(discriminator=disc)
+        real_scores = transfer.discriminator_scores(params, real)
+        fake_scores = transfer.discriminator_scores(params, fake)
+        loss = disc_loss(real_scores, fake_scores).mean()
+        penalty_term = penalty(params, real, fake, fold(keys, 1)).mean()
+        return loss + config.penalty_weight * penalty_term, {
+          "disc": loss, "penalty": penalty_term,
+          "score_real": transfer.mean_score(real_scores).mean(),
+          "score_fake": transfer.mean_score(fake_scores).mean()}
+
+      grads, metrics = average(
+        functools.partial(jax.grad(disc_loss_fn, has_aux=True), state.params.discriminator),
+        share, config.accumulate, axis_name)
+      state = update_discriminator(state, disc_tx, grads)
+      metrics = metrics | {"disc_grad_norm": optax.tree.norm(grads)}
+
+    def loss_fn(trained, part):
+      params = state.params.replace(**trained)
+      z = noise(example_keys(state.key, part["index"]))
+      return gen_loss(transfer.discriminator_scores(params, transfer.swatches(params, z))).mean()
+
+    loss, grads = average(
+      functools.partial(jax.value_and_grad(loss_fn), select(state.params, config.trained)),
+      shares[0], config.accumulate, axis_name)
+    return update(state, config, tx, grads, {"loss": loss, **metrics})
+
+  return train_step
+
+
+def preview(params: transfer.Params, content: jax.Array | None, style: jax.Array) -> jax.Array:
+  """Texture samples of noise that is the same each time, float32 [4, 4, S, S, 3]."""
+  del content, style
+  z = jax.random.normal(jax.random.key(0), (PREVIEW_SIDE**2, params.config.noise_dim))
+  samples = transfer.swatches(params, z)
+  return samples.reshape(PREVIEW_SIDE, PREVIEW_SIDE, *samples.shape[1:])

@@ -1,0 +1,258 @@
+"""The task "transfer": the whole system learns to stylize any photo in the style of any artwork."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from stylejax import transfer
+from stylejax.errors import InputError
+from stylejax.models import gan, resnet, vgg
+from stylejax.training import terms
+from stylejax.training.config import TrainConfig
+from stylejax.training.state import TrainState, make_optimizers, select
+from stylejax.training.step_utils import (
+  Step,
+  average,
+  example_keys,
+  fold,
+  game,
+  images,
+  update,
+  update_discriminator,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class TransferConfig(TrainConfig):
+  """Train the whole system: any photo in any artwork's style."""
+
+  task: ClassVar[str] = "transfer"
+  trained: ClassVar[tuple[str, ...]] = ("content_encoder", "style_encoder", "generator")
+  uses_discriminator: ClassVar[bool] = True
+  streams: ClassVar[tuple[str, ...]] = ("content", "style")
+
+  workdir: Path = Path("runs/transfer")
+  """Folder of the run."""
+  init_from: Path | None = None
+  """Weights to start from: the workdir of an autoencoder or transfer run (its newest), a file of
+  `train.py export`, or base, the shipped ones."""
+  vgg: Path | None = None
+  """A torchvision VGG16 state dict (.safetensors, or .pth) instead of the packaged VGG16."""
+  perceptual_size: int | None = None
+  """Side of what the perceptual nets see of the crops, in pixels, at most size: for each example a
+  window of a random side between the two, anywhere, resized to this. None: all of the crop."""
+  style_repeat: int = 2
+  """Photos in a row that share one artwork, so that its features are computed once for them."""
+  backbone_lr_scale: float = 1.0
+  """Step size of the content encoder and the decoder, as a share of that of the style's layers:
+  below 1 when good weights are trained further, since small batches unsettle those two."""
+  partial_strength_fraction: float = 0.0
+  """Share of the images that are stylized with moments moved less far than at strength 1, evenly
+  from not at all on: for nets that are used so, which `generate` doesn't."""
+  content_weight: float = 1.0
+  """Weight of the content loss: instance-normalized features at relu4_1, half of it at relu3_1."""
+  detail_weight: float = 0.0
+  """Weight of the same loss at relu1_1 and relu2_1: edges and light stay the photo's."""
+  style_weight: float = 25.0
+  """Weight of the style loss by channel moments at relu1_1, relu2_1, relu3_1 and relu4_1."""
+  gram_weight: float = 0.0
+  """Weight of the style loss by Gram matrices at the same layers."""
+  color_weight: float = 0.0
+  """Weight of the style loss by moments of colors."""
+  pyramid_weight: float = 0.0
+  """Weight of the style loss by oriented band-pass filters: how strong and how sparse detail of 1
+  to 32 pixels is."""
+  resnet_weight: float = 0.0
+  """Weight of the style loss by channel moments of a second net, a ResNet-50 of half width, at
+  conv1 and the ends of conv2_x, conv3_x and conv4_x."""
+  resnet_content_weight: float = 0.0
+  """Weight of the content loss by that net, at the end of conv3_x, half of it at conv2_x."""
+  identity_weight: float = 4.0
+  """Weight of the L1 to an image stylized in its own style, moments moved 0 to 1 of the way."""
+  spurious_edge_weight: float = 0.0
+  """Weight of the share of broad edges that the photo doesn't have: clouds and halos on walls."""
+  structure_weight: float = 0.0
+  """Weight of how little the light goes up and down where the photo's does, in small windows."""
+  tv_weight: float = 0.5
+  """Weight of the total variation."""
+  adversarial_weight: float = 0.02
+  """Weight of the discriminator's judgment; 0 trains without a discriminator."""
+  game: Literal["hinge", "wasserstein"] = "hinge"
+  """Hinge with R1, or Wasserstein with gradient penalty."""
+  penalty_weight: float = 10.0
+  """Weight of R1 (hinge) or of the gradient penalty (Wasserstein)."""
+  disc_learning_rate: float = 2e-4
+  """Step size of Adam for the discriminator."""
+  remat: bool = False
+  """Compute the perceptual nets' features between their losses twice instead of keeping them."""
+
+  @property
+  def group(self) -> int:
+    return self.style_repeat
+
+  @property
+  def perceptual_nets(self) -> tuple[str, ...]:
+    return ("vgg16", *dict.fromkeys(term.net for term in terms.active_terms(self) if term.net))
+
+  def check(self) -> None:
+    super().check()
+    if not 0 <= self.partial_strength_fraction <= 1:
+      raise InputError(f"--partial-strength-fraction: found {self.partial_strength_fraction}, "
+                       "expected 0 to 1")
+    side = self.perceptual_size
+    if side is not None and (side % 16 or not 32 <= side <= self.size):
+      raise InputError(f"--perceptual-size: found {side}, expected a multiple of 16 from 32 to "
+                       "--size")
+
+
+def make_train_step(config: TransferConfig) -> Step:
+  """The train step: all active loss terms, and the discriminator's update if it judges.
+
+  The identity term asks that an image stylized with its own style stays as it is, however far
+  moments are moved: not at all for two fifths of the examples, all the way for a fifth, uniformly
+  between for the rest. Images are stylized at strength 1, or for a share of them with moments moved
+  less far, and then held to moments as far between the photo's and the artwork's.
+  The identity's images are the top left quarters of the batch's photos and artworks in turn: the
+  crops are random already, and a quarter of the pixels teaches as much at a quarter of the cost.
+  """
+  tx, disc_tx = make_optimizers(config)
+  disc_loss, gen_loss, penalty = game(config.game)
+  active = terms.active_terms(config)
+  adversarial, repeat = config.adversarial_weight > 0, config.style_repeat
+  features, features_of_stylized = _feature_functions(config)
+
+  def grads_of(state: TrainState, batch: dict):
+    """(gradients of the trained parts, those of the discriminator or None, metrics)."""
+    content, style = images(batch["content"]), images(batch["style"])
+    style = jnp.repeat(style[::repeat], repeat, 0)
+    keys = example_keys(state.key, batch["index"])
+    original, identity_strength = _identity_images(content, style, batch["index"], keys)
+    strength = _strengths(keys, config.partial_strength_fraction)
+    window = jax.vmap(_draw_window)(fold(keys, 2))
+    windows = [jnp.concatenate([x, x[::repeat]]) for x in window]
+    targets = features(state.frozen, jnp.concatenate([content, style[::repeat]]), windows)
+    content_features = jax.tree.map(lambda x: x[:len(content)], targets)
+    style_features = jax.tree.map(lambda x: jnp.repeat(x[len(content):], repeat, 0), targets)
+
+    def loss_fn(trained):
+      params = state.params.replace(**trained)
+      stylized = stylize_partially(params, content, style, strength)
+      nets = {
+        name: terms.NetFeatures(found, content_features[name], style_features[name])
+        for name, found in features_of_stylized(state.frozen, stylized, window).items()}
+      views = terms.Views(
+        stylized=stylized, content=content, style=style, strength=strength,
+        restyled=stylize_partially(params, original, original, identity_strength),
+        original=original, vgg=nets["vgg16"], resnet=nets.get("resnet50"),
+        scores=lambda: transfer.discriminator_scores(params, stylized))
+      metrics = {term.name: term.loss(views, gen_loss).mean() for term in active}
+      loss = sum(terms.weight(config, term) * metrics[term.name] for term in active)
+      return loss, ({"loss": loss, **metrics}, stylized)
+
+    grads, (metrics, stylized) = jax.grad(loss_fn, has_aux=True)(
+      select(state.params, config.trained))
+    if not adversarial:
+      return grads, None, metrics
+    fake = jax.lax.stop_gradient(stylized)
+
+    def disc_loss_fn(disc):
+      params = state.params.replace(discriminator=disc)
+      scores = [transfer.discriminator_scores(params, x) for x in (style, fake)]
+      loss = disc_loss(*scores).mean()
+      # Quarters of the distinct artworks: a penalty is a statistic, and its gradient is expensive.
+      quarters = [x[::repeat, :config.size // 2, :config.size // 2] for x in (style, fake)]
+      penalty_term = penalty(params, *quarters, fold(keys[::repeat], 1)).mean()
+      return loss + config.penalty_weight * penalty_term, {
+        "disc": loss, "penalty": penalty_term,
+        "score_real": transfer.mean_score(scores[0]).mean(),
+        "score_fake": transfer.mean_score(scores[1]).mean()}
+
+    disc_grads, disc_metrics = jax.grad(disc_loss_fn, has_aux=True)(state.params.discriminator)
+    return grads, disc_grads, metrics | disc_metrics
+
+  def train_step(state: TrainState, batch: dict, *, axis_name: str | None = None):
+    grads, disc_grads, metrics = average(
+      functools.partial(grads_of, state), batch, config.accumulate, axis_name)
+    if adversarial:
+      state = update_discriminator(state, disc_tx, disc_grads)
+      metrics = metrics | {"disc_grad_norm": optax.tree.norm(disc_grads)}
+    return update(state, config, tx, grads, metrics)
+
+  return train_step
+
+
+def _feature_functions(config: TransferConfig) -> tuple[Callable, Callable]:
+  """`features(frozen, images, window)` → {net: {layer: [B, H, W, C]}}, and the one to descend by.
+
+  The second keeps only the layers that losses hold anyway, if the config asks for that, and
+  computes the rest again for the gradient.
+  """
+  layers = tuple(sorted({*terms.STYLE_LAYERS, *terms.CONTENT_LAYERS}))
+  dtype, size, nets = config.model.dtype, config.perceptual_size, config.perceptual_nets
+
+  def features(frozen, image, window):
+    if size is not None:
+      image = jax.vmap(functools.partial(_resized_window, side=size))(image, *window)
+    outputs = {"vgg16": vgg.vgg16_features(frozen["vgg16"], image, layers, dtype=dtype)}
+    if "resnet50" in nets:
+      outputs["resnet50"] = resnet.resnet_features(frozen["resnet50"], image, dtype=dtype)
+    return outputs
+
+  policy = jax.checkpoint_policies.save_only_these_names(*layers, *resnet.RESNET_LAYERS)
+  return features, jax.checkpoint(features, policy=policy) if config.remat else features
+
+
+def _identity_images(content: jax.Array, style: jax.Array, index: jax.Array, keys: jax.Array
+                     ) -> tuple[jax.Array, jax.Array]:
+  """(quarters of photos and artworks in turn, how far their moments are moved [B])."""
+  drawn = jax.vmap(lambda k: jax.random.uniform(k, minval=-1.0, maxval=1.5))(fold(keys, 0))
+  image = jnp.where((index % 2 == 0)[:, None, None, None], content, style)
+  half = image.shape[1] // 2
+  return image[:, :half, :half], jnp.clip(drawn, 0.0, 1.0)
+
+
+def _strengths(keys: jax.Array, partial_fraction: float) -> jax.Array:
+  """[B]: 1, but for a share of the examples uniform between 0 and 1."""
+  drawn = jax.vmap(jax.random.uniform)(fold(keys, 3))
+  return jnp.where(drawn < partial_fraction, drawn / max(partial_fraction, 1e-9), 1.0)
+
+
+def _draw_window(key: jax.Array) -> tuple[jax.Array, jax.Array]:
+  """(zoom, position [2]) of a window on a crop, all in [0, 1]."""
+  zoom, position = jax.random.split(key)
+  return jax.random.uniform(zoom), jax.random.uniform(position, (2,))
+
+
+def _resized_window(image: jax.Array, zoom: jax.Array, position: jax.Array, *, side: int
+                    ) -> jax.Array:
+  """A window of an image [S, S, 3] at [side, side, 3]: all of it (zoom 0) to as many pixels (1).
+
+  Textures that are compared at one scale only come out right at that scale only.
+  """
+  whole = image.shape[0]
+  window = whole + zoom * (side - whole)
+  scale = side / window
+  return jax.image.scale_and_translate(
+    image, (side, side, 3), (0, 1), jnp.stack([scale, scale]),
+    -position * (whole - window) * scale, "linear")  # antialiased
+
+
+def stylize_partially(params: transfer.Params, content: jax.Array, style: jax.Array,
+                      amount: jax.Array) -> jax.Array:
+  """Stylized images [B, H, W, 3], moments moved by amount [B]; 1 is what `generate` does."""
+  return gan.Generator(params.config).apply(
+    {"params": params.generator}, transfer.encode_content(params, content),
+    transfer.encode_style(params, style).vector, amount[:, None, None, None])
+
+
+def preview(params: transfer.Params, content: jax.Array, style: jax.Array) -> jax.Array:
+  """Rows of (content, style, stylized, reconstruction): uint8 [R, S, S, 3] → [R, 4, S, S, 3]."""
+  content, style = images(content), images(style)
+  return jnp.stack([content, style, transfer.stylize(params, content, style),
+                    transfer.reconstruct(params, content)], 1)
