@@ -1,9 +1,9 @@
 """What the train steps of all tasks share: random keys, averages over replicas, updates, games.
 
-A step is a pure function `step(state, batch, *, axis_name=None) -> (state, metrics)`. It runs on one
-replica's share of the batch and averages over `axis_name` when that is given; it touches no file,
-clock or device. Batches are dicts of arrays: content and style uint8 [B, S, S, 3], and index int32
-[B], the place of each example in the run's order, which keys every random draw.
+A step is a pure function `step(state, batch, *, axis_name=None) -> (state, metrics)`. It runs on
+one replica's share of the batch and averages over `axis_name` when that is given; it touches no
+file, clock or device. Batches are dicts of arrays: content and style uint8 [B, S, S, 3], and index
+int32 [B], the place of each example in the run's order, which keys every random draw.
 """
 
 from collections.abc import Callable

@@ -1,0 +1,35 @@
+"""The tables of tasks and loss terms: complete, and old names read through an alias."""
+
+import dataclasses
+
+import pytest
+
+import train
+from stylejax.training import terms
+from stylejax.training.config import RENAMED
+from stylejax.training.tasks import TASKS, TransferConfig
+
+
+def test_every_term_has_a_weight_and_every_weight_a_term():
+  weights = {field.name for field in dataclasses.fields(TransferConfig)
+             if field.name.endswith("_weight")}
+  assert weights - {"penalty_weight"} == {f"{term.name}_weight" for term in terms.TERMS}
+
+
+def test_terms_of_weight_0_are_left_out():
+  config = TransferConfig(style_weight=0.0, pyramid_weight=1.0)
+  names = {term.name for term in terms.active_terms(config)}
+  assert "style" not in names and "pyramid" in names and "gram" not in names
+
+
+def test_the_second_net_is_there_when_a_term_looks_through_it():
+  assert TransferConfig().perceptual_nets == ("vgg16",)
+  assert TransferConfig(resnet_content_weight=1.0).perceptual_nets == ("vgg16", "resnet50")
+
+
+@pytest.mark.parametrize("old, new", RENAMED.items())
+def test_flags_of_version_0_1_name_the_new_one(old, new, capsys):
+  assert new in {field.name for task in TASKS.values() for field in dataclasses.fields(task.config)}
+  flag = f"--{old}".replace("_", "-")
+  assert train.main(["transfer", f"{flag}=1"]) == 2
+  assert f"expected --{new.replace('_', '-')}" in capsys.readouterr().err
