@@ -354,7 +354,8 @@ def test_webp_alpha_and_times_as_libwebp_reads_them(tmp_path):
   source, frames, _ = read(tmp_path / "a.webp")
   np.testing.assert_array_equal([as_rgba(frame) for frame in frames], images)
   assert [frame.length * 1000 for frame in frames] == [70, 30, 2000]
-  assert animation.AnimationReader(tmp_path / "a.webp", Fraction(25), print).rate == Fraction(1000, 30)
+  reader = animation.AnimationReader(tmp_path / "a.webp", Fraction(25), print)
+  assert reader.rate == Fraction(1000, 30)
   assert source.plays == 3 and source.has_alpha
 
 
