@@ -23,7 +23,7 @@ from stylejax.images.decode import Picture, as_float
 from stylejax.images.find import find_images
 from stylejax.images.frame import Frame
 from stylejax.images.gif import GifFilm
-from stylejax.images.patches import Layout, compose, upright
+from stylejax.images.patches import Layout, Patch, compose, upright
 from stylejax.images.webp import WebpFilm
 from stylejax.runtime.files import replacing
 
@@ -163,12 +163,17 @@ class AnimationReader:
             self._note(f"{self._path}: {note}")
           yield page
       return
-    frames = compose(self._layout, lambda patch: decode.read_picture(
-      patch, max_pixels=self._max_pixels))
+    frames = compose(self._layout, self._decode)
     for frame, patch in zip(frames, self._layout.patches, strict=True):
       frame = upright(frame, self._layout.orientation)
       rgb, alpha = np.ascontiguousarray(frame[..., :3]), np.ascontiguousarray(frame[..., 3])
       yield Picture(rgb, alpha, "RGBA"), patch.seconds
+
+  def _decode(self, patch: Patch) -> Picture:
+    picture = decode.read_picture(patch, max_pixels=self._max_pixels)
+    for note in picture.notes:
+      self._note(f"{self._path}: {note}")
+    return picture
 
 
 def _structure(path: Path, form: str, max_pixels: int) -> tuple[Layout | None, list[Fraction]]:
