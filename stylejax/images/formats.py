@@ -52,7 +52,7 @@ class Format:
     writes: what is held by a file that is written; None if none is.
     training: whether the training pipeline takes such files from folders and shards.
     max_side: most pixels of a side that the format holds; None is no limit that matters.
-    package: the package to install for it; None if stylejax brings all there is to bring.
+    extra: the extra of pyproject.toml that it takes; None if a plain install has all it takes.
   """
 
   name: str
@@ -63,7 +63,7 @@ class Format:
   writes: Kept | None = None
   training: bool = False
   max_side: int | None = None
-  package: str | None = None
+  extra: str | None = None
 
 
 _SRGB = "sRGB"
@@ -96,12 +96,12 @@ IMAGES = (
   Format(
     "AVIF", "image", (".avif",), "AVIF",
     Kept(f"{_PROFILES}; P3, BT.2020, PQ and HLG by nclx", "8", "kept", "undone",
-         rest="the first frame of an animation; Pillow 11.3 or later")),
+         rest="the first frame of an animation; takes Pillow 11.3 or later")),
   Format(
     "HEIC", "image", (".heic", ".heif", ".hif"), "HEIF",
     Kept(f"{_PROFILES}; P3, BT.2020, PQ and HLG by nclx", "8", "kept", "undone",
          rest="the first image of several; a gain map is not applied"),
-    package="pillow-heif"),
+    extra="heif"),
   Format(
     "JPEG 2000", "image", (".jp2", ".j2k", ".jpx"), "JPEG2000",
     Kept(_PROFILES, "8; 16 of gray", "kept", "none in the format")),
@@ -147,7 +147,7 @@ _VIDEO_WRITES = Kept("as FFmpeg converts it from RGB", "8", "none", "upright fra
                      "each frame's", "first track, as it is")
 
 VIDEOS = tuple(
-  Format(name, "video", (suffix,), codec, _VIDEO_READS, _VIDEO_WRITES, package="av")
+  Format(name, "video", (suffix,), codec, _VIDEO_READS, _VIDEO_WRITES, extra="video")
   for name, suffix, codec in (
     ("MP4", ".mp4", "mp4"), ("Matroska", ".mkv", "matroska"), ("WebM", ".webm", "webm"),
     ("QuickTime", ".mov", "mov")))

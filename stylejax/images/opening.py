@@ -19,6 +19,7 @@ from stylejax.errors import InputError
 from stylejax.images import formats
 from stylejax.images.heif import is_heif, open_heif
 from stylejax.images.profiles import nclx
+from stylejax.runtime.extras import install_command
 
 EXPECTED = f"expected an image ({formats.names(formats.READ_IMAGES)})"
 
@@ -63,7 +64,8 @@ def _open_otherwise(file: Path | io.BytesIO, error: Exception) -> Image.Image:
     try:
       return open_heif(file)
     except ImportError:
-      raise Refused("a HEIC image and no package to decode it (pip install pillow-heif)") from None
+      raise Refused("a HEIC image and no package to decode it "
+                    f"({install_command('heif')})") from None
   head = _first_bytes(file, 8)
   if head[:4] in _TIFF:
     raise Refused("a damaged TIFF or one of a kind that can't be read (as are colors of 32 bits "
