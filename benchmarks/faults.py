@@ -1,12 +1,18 @@
-"""Does a training that is killed at any moment end with the parameters of one that never was?
+"""Is anything lost or left when commands are killed, run two at once, or held to little memory?
 
     python -m benchmarks faults --kills 10 --output faults.json
+    python -m benchmarks faults --short                            # some minutes
 
-One run goes through; another is killed with SIGKILL at random moments, also while it starts and
+Training: one run goes through; another is killed with SIGKILL at random moments, also while it starts and
 while it writes a checkpoint, and goes on each time. After each kill its newest checkpoint is
 compared bit for bit with that of the first run at the same step, and at the end the whole state and
-every step's losses, to which each example contributes: none was skipped or seen twice. Exits with 1
-if anything differs.
+every step's losses, to which each example contributes: none was skipped or seen twice.
+
+Every other command (command_faults.py) is killed with SIGKILL, SIGTERM and SIGINT at random moments
+and while it writes: inputs are unchanged, each output is the old or the new one, whole, and the next
+run leaves nothing beside it. Two of each are run at once: nothing of either is lost. With too little
+memory an image comes out in tiles, or one line refuses it. Each verdict is printed; exits with 1 if
+one is a fault.
 """
 
 import dataclasses
@@ -18,13 +24,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import jax
 import numpy as np
 
-from benchmarks import timing
+from benchmarks import command_faults, timing
 from stylejax.training import checkpoint
 from stylejax.training.saved import from_saved, saved_config
 from stylejax.training.state import init_state
@@ -40,6 +47,19 @@ class Options:
 
   command: Literal["autoencoder", "gan", "transfer"] = "transfer"
   """Whose training."""
+  parts: tuple[Literal["training", "kills", "twice", "memory"], ...] = (
+    "training", "kills", "twice", "memory")
+  """Which of the attacks: kills and twice are those of the other commands."""
+  cases: tuple[str, ...] = ()
+  """Of the other commands only those whose name begins so, as "sequence"; all if none is named."""
+  short: bool = False
+  """Three kills of a training of 30 steps, two of each other command, one size of memory."""
+  command_kills: int = 6
+  """How often each of the other commands is killed."""
+  memory: tuple[float, ...] = (1.0, 2.0, 4.0)
+  """GiB in which an image is stylized."""
+  image_side: int = 4000
+  """Width of that image; its height is 3/4 of it."""
   kills: int = 10
   """How often the run is killed; two in ten while the process starts, the rest among the steps."""
   steps: int = 120
@@ -51,10 +71,17 @@ class Options:
   output: Path | None = None
   """JSON file for the result; it is printed either way."""
 
+  @property
+  def as_run(self) -> "Options":
+    """With the numbers of a short run, if it is one."""
+    return dataclasses.replace(self, kills=3, steps=30, command_kills=2, memory=self.memory[:1],
+                               image_side=2000) if self.short else self
+
   def check(self) -> None:
     """Raises InputError on the first setting that can't be run."""
     for flag, value in (("--kills", self.kills), ("--steps", self.steps),
-                        ("--save-every", self.save_every)):
+                        ("--save-every", self.save_every), ("--image-side", self.image_side),
+                        ("--command-kills", self.command_kills)):
       timing.at_least(flag, value, 1)
 
 
@@ -134,7 +161,41 @@ def same(left: list[np.ndarray], right: list[np.ndarray]) -> bool:
 
 
 def main(options: Options) -> int:
-  """Runs, kills, resumes, compares; 1 if anything differs."""
+  """Runs the attacks, prints a verdict for each; 1 if one found a fault."""
+  asked, options = options, options.as_run
+  found = train(options) if "training" in options.parts else {"rows": [], "training_holds": True}
+  if found is None:
+    return 2
+  rows = []
+  for row in attacks(options):
+    command_faults.show(row)
+    rows.append(row)
+  wrong = [row["case"] for row in rows if row["faults"]]
+  good = found.pop("training_holds") and not wrong
+  print(f"{len(rows)} attacks on commands: " + (f"{len(wrong)} FAULTS" if wrong else "all hold"))
+  timing.save("faults", asked, found | {"commands": rows})
+  return int(not good)
+
+
+def attacks(options: Options) -> Iterator[dict]:
+  """The rows of all attacks on commands other than training."""
+  moments = random.Random(options.seed)
+  with tempfile.TemporaryDirectory() as folder:
+    arena = command_faults.Arena(Path(folder) / "arena")
+    for case in command_faults.CASES:
+      if options.cases and not case.name.startswith(options.cases):
+        continue
+      if "kills" in options.parts:
+        yield from command_faults.kill(arena, case, options.command_kills, moments)
+      if "twice" in options.parts:
+        yield command_faults.run_two(arena, case)
+    for gib in options.memory if "memory" in options.parts else ():
+      for group in (False, True):
+        yield command_faults.limit_memory(arena, gib, options.image_side, group=group)
+
+
+def train(options: Options) -> dict | None:
+  """Runs, kills, resumes, compares; what was found, or None if the settings don't fit."""
   moments, kills = random.Random(options.seed), []
   with tempfile.TemporaryDirectory() as folder:
     whole, killed = Path(folder) / "whole", Path(folder) / "killed"
@@ -145,7 +206,7 @@ def main(options: Options) -> int:
       if not kill.pop("alive"):
         print("error: --steps: found a run at its end before the last kill, expected more steps",
               file=sys.stderr)
-        return 2
+        return None
       step = kill["checkpoint"]
       kill["equal"] = step is None or same(state_at(whole, step), state_at(killed, step))
       kills.append({"case": f"kill {len(kills) + 1}", **kill})
@@ -159,9 +220,8 @@ def main(options: Options) -> int:
   good = losses and final and all(kill["equal"] for kill in kills)
   print(f"resumed to step {options.steps}: parameters {'equal' if final else 'DIFFER'}, losses of "
         f"every step {'equal' if losses else 'DIFFER'}")
-  timing.save("faults", options, {"rows": kills, "final_state_equal": final,
-                                  "losses_equal": losses})
-  return int(not good)
+  return {"rows": kills, "final_state_equal": final, "losses_equal": losses,
+          "training_holds": good}
 
 
 if __name__ == "__main__":
