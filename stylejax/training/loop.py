@@ -20,6 +20,7 @@ from stylejax.data.sources import open_pictures, require_readable
 from stylejax.data.transforms import random_resized_crop
 from stylejax.errors import InputError
 from stylejax.images.decode import decode_rgb
+from stylejax.runtime.files import printable
 from stylejax.training import checkpoint, monitor, parallel
 from stylejax.training.config import TrainConfig
 from stylejax.training.saved import from_saved, saved_config
@@ -256,7 +257,7 @@ def _pictures(config: TrainConfig, place: str | None, flag: str, sample: str) ->
 
 def _say(message: str) -> None:
   if distributed.leads():
-    print(message)
+    print(printable(message))
 
 
 def _preview_pictures(content, style, size: int):

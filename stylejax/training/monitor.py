@@ -12,6 +12,8 @@ import rich.progress
 import tensorboardX
 from PIL import Image
 
+from stylejax.runtime.files import printable
+
 # The losses that have room on the progress bar, the most telling first.
 SHOWN = ("loss", "l1", "content", "style", "identity", "disc", "penalty")
 
@@ -86,7 +88,7 @@ class Monitor:
 
   def say(self, message: str) -> None:
     """A line above the progress bar."""
-    self._progress.console.print(message, soft_wrap=True, highlight=False, markup=False)
+    self._progress.console.print(printable(message), soft_wrap=True, highlight=False, markup=False)
 
   def grid(self, step: int, rows: np.ndarray) -> None:
     """Saves pictures [R, C, H, W, 3] in [0, 1] as one PNG and to TensorBoard."""
@@ -122,7 +124,7 @@ class Silent:
 
   def say(self, message: str) -> None:
     """To stderr, since only this process knows which of its files can't be read."""
-    print(message, file=sys.stderr, flush=True)
+    print(printable(message), file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
