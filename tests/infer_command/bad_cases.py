@@ -173,10 +173,10 @@ WEIGHTS = {
   "config nested 100,000 deep": (lambda d: with_config(d, "[" * 100_000), "can't be read"),
   "config is a number": (lambda d: with_config(d, "7"), "can't be read"),
   "config of other fields": (lambda d: ours(d, heads=8), "unknown field 'heads'"),
-  "config of 2^40 channels": (lambda d: ours(d, content_widths=[2**40, 2**40]), "found no array"),
-  "config of a million layers": (lambda d: ours(d, disc_scales=10**6), "layers, expected"),
+  "config of 2^40 channels": (lambda d: ours(d, content_widths=[2**40, 2**40]), "found a number above"),
+  "config of a million layers": (lambda d: ours(d, disc_scales=10**6), "halvings, expected"),
   "config of a million levels": (
-    lambda d: ours(d, content_widths=[1] * 10**6, content_blocks=[0] * 10**6), "layers"),
+    lambda d: ours(d, content_widths=[1] * 10**6, content_blocks=[0] * 10**6), "halvings"),
   "negative width": (lambda d: ours(d, style_widths=[-8, 8]), "style_widths"),
   "another format": (lambda d: with_config(d, "{}", "99"), "format version '99'"),
   "whole numbers": (lambda d: ours(d, {"generator/x": np.zeros(3, np.int64)}), "found I64"),
