@@ -1,6 +1,6 @@
 """Sequences on disk: which reader and which writer a path has.
 
-Folders, GIF, WebP and APNG are in animation.py, videos in video.py. What is painted on the frames
+Folders, GIF, WebP and APNG are in animation.py, videos in video/. What is painted on the frames
 lives in inference/sequence.py.
 """
 
@@ -31,13 +31,14 @@ class Source:
       readers and writers add to it with `note`.
   """
 
-  def __init__(self, path: Path, rate: float, *,
+  def __init__(self, path: Path, rate: float, *, output: Path | None = None,
                on_note: Callable[[str], None] = lambda line: None):
     """A folder's frames are shown `rate` times a second.
 
     Args:
       path: a folder of images, a file of formats.READ_SUFFIXES, or a video.
       rate: frames a second of a folder, and of a file without times.
+      output: where the frames go, which decides on what of a video is kept; None is to images.
       on_note: called with each new line of `notes`.
 
     Raises:
@@ -53,7 +54,7 @@ class Source:
     elif path.suffix.lower() in (*formats.READ_SUFFIXES, *formats.ANIMATION_SUFFIXES):
       reader = animation.AnimationReader(path, rate, self.note)
     else:
-      reader = video.VideoReader(path, self.note)
+      reader = video.VideoReader(path, self.note, output.suffix.lower() if output else "")
     self._reader, self.total = reader, reader.total
 
   def note(self, line: str) -> None:
@@ -61,6 +62,11 @@ class Source:
     if line not in self.notes:
       self.notes.append(line)
       self._on_note(line)
+
+  @property
+  def rate(self) -> Fraction:
+    """Frames a second; where they vary, that of the shortest."""
+    return self._reader.rate
 
   @property
   def plays(self) -> int:
@@ -117,7 +123,8 @@ def writer(output: Path, source: Source, shape: tuple[int, ...]) -> Iterator:
       target = stack.enter_context(contextlib.closing(animation.AnimationWriter(
         temporary, suffix, shape, source.note, alpha=source.has_alpha, plays=source.plays)))
     else:
-      target = video.VideoWriter(temporary, suffix, shape, source.video, source.note, stack)
+      target = video.VideoWriter(temporary, suffix, shape, source.rate, source.video, source.note,
+                                 stack)
     yield target
     target.finish()
 

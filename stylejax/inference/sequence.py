@@ -84,7 +84,7 @@ def stylize_sequence(
   check_number("--rate", rate, 0.1, 1000, whole=False)
   check_number("--size", size, encode.MIN_SIDE, 16_384)
   check_number("--style-size", style_size, encode.MIN_SIDE, 4_096)
-  source = frames.Source(Path(content), rate, on_note=on_note)
+  source = frames.Source(Path(content), rate, output=Path(output), on_note=on_note)
   frames.check_output(Path(output), source, [style, *filter(os.path.isfile, [weights])])
   painting = read_picture(style)
   for note in painting.notes:

@@ -1,0 +1,167 @@
+"""Opening video files, and what can be known of one without decoding it.
+
+Pixels are in reader.py. No other module imports PyAV.
+"""
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+from stylejax.errors import InputError
+from stylejax.runtime.extras import install_command
+
+MAX_PIXELS = 16_384 * 16_384
+"""The largest width × height of a frame that is read."""
+
+_DEMUXERS = (
+  "mov", "matroska", "mpegts", "mpeg", "avi", "flv", "asf", "ogg", "mxf", "ivf", "h264", "hevc",
+  "mpegvideo", "m4v", "mjpeg", "dv", "nut", "obu", "wtv", "rm", "gxf", "y4m", "yuv4mpegpipe")
+# Formats are named, so that a file's bytes can't reach one that opens other files (playlists,
+# FFmpeg's lists), and no protocol but "file" is open to them.
+_OPTIONS = {"format_whitelist": ",".join(_DEMUXERS), "protocol_whitelist": "file"}
+
+_ATTACHED_PIC = 0x400  # FFmpeg's AV_DISPOSITION_ATTACHED_PIC
+_MAX_RATE = 240
+_RATE_WITHOUT_ANY = Fraction(25)
+
+
+@dataclasses.dataclass(frozen=True)
+class Survey:
+  """What the packets of a video say.
+
+  Attributes:
+    frames: how many frames are shown.
+    start: seconds on the file's clock at which it begins, the earlier of image and sound.
+    rate: frames a second; where they vary, that of the closest two.
+    last_length: seconds for which the last frame is shown; None where nothing says it.
+    times: seconds on the file's clock at which frames are shown, sorted; empty where packets
+      carry no times.
+    promised: how many frames the header names, without those that its edit list cuts away; 0
+      where it names none.
+  """
+
+  frames: int
+  start: Fraction
+  rate: Fraction
+  last_length: Fraction | None
+  times: list[Fraction]
+  promised: int
+
+
+def import_av():
+  """The module PyAV; raises InputError where it isn't installed."""
+  try:
+    import av
+  except ImportError:
+    raise InputError(
+      f"video: found no PyAV, expected it for videos: {install_command('video')}") from None
+  av.logging.set_level(av.logging.PANIC)  # what it says of a damaged file is in the exception
+  return av
+
+
+def check_available() -> None:
+  """Raises InputError where PyAV isn't installed."""
+  import_av()
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[tuple]:
+  """A video file: (its container, the stream of its images).
+
+  Raises:
+    InputError: from the block too, where the file can't be read as a video.
+  """
+  av = import_av()
+  try:
+    # "file:", since FFmpeg takes what stands before a colon in a name for a protocol.
+    with av.open(f"file:{path}", options=_OPTIONS) as container:
+      stream = _film(container)
+      if stream is None:
+        raise InputError(f"{path}: found no moving images, expected a video")
+      if stream.codec_context.codec is None or not stream.codec_context.name:
+        raise InputError(f"{path}: found a video codec that FFmpeg doesn't know, expected another")
+      width, height = stream.codec_context.width, stream.codec_context.height
+      if width * height > MAX_PIXELS:
+        raise InputError(f"{path}: found frames of {width}×{height} pixels, expected at most "
+                         f"{MAX_PIXELS:,}")
+      stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+      yield container, stream
+  except av.FFmpegError as error:
+    raise InputError(f"{path}: found a file that can't be read as a video ({error.strerror}), "
+                     "expected a folder of frames, a GIF or a video") from error
+
+
+def _film(container):
+  """The first video stream that is no cover image; None where there is none."""
+  streams = [stream for stream in container.streams.video if not is_cover(stream)]
+  return streams[0] if streams else None
+
+
+def is_cover(stream) -> bool:
+  """Whether a video stream is one still image that stands for the file."""
+  return bool(int(getattr(stream, "disposition", 0)) & _ATTACHED_PIC)
+
+
+def survey(container, stream) -> Survey:
+  """Reads all packets of an opened file once, without decoding any."""
+  film, cut, first_sound, clock = [], 0, None, stream.time_base
+  streams = [stream, *container.streams.audio]
+  for packet in container.demux(streams):
+    if packet.size == 0 or packet.is_discard:  # discarded: outside of the file's own edit list
+      cut += packet.size > 0 and packet.stream_index == stream.index
+      continue
+    if packet.stream_index == stream.index:
+      film.append((packet.pts, packet.duration or 0))
+    elif first_sound is None and packet.pts is not None:
+      first_sound = packet.pts * packet.time_base
+  times = sorted((pts * clock, length * clock) for pts, length in film if pts is not None)
+  shown = [time for time, _ in times]
+  earliest = min([time for time in (first_sound, *shown[:1]) if time is not None],
+                 default=Fraction(0))
+  # What lies before zero is the decoder's run-up, except for images.
+  start = max(earliest, Fraction(0)) if not shown else min(max(earliest, Fraction(0)), shown[0])
+  return Survey(
+    len(film), start, _rate(stream, shown), _last_length(container, stream, times), shown,
+    max(stream.frames - cut, 0))
+
+
+def _rate(stream, times: list[Fraction]) -> Fraction:
+  claims = [Fraction(rate) for rate in (stream.guessed_rate, stream.average_rate)
+            if rate and 0 < rate <= _MAX_RATE]
+  steps = [later - time for time, later in zip(times, times[1:]) if later > time]
+  if not steps:
+    return claims[0] if claims else _RATE_WITHOUT_ANY
+  tick = stream.time_base * Fraction(11, 10)
+  for rate in claims:
+    if all(abs(step - 1 / rate) <= tick for step in steps):
+      return rate
+  closest = 1 / min(steps)
+  if closest <= _MAX_RATE:
+    return closest
+  return claims[0] if claims else _RATE_WITHOUT_ANY
+
+
+def _last_length(container, stream, times: list[tuple[Fraction, Fraction]]) -> Fraction | None:
+  if not times:
+    return None
+  last, length = times[-1]
+  end = last + length
+  if "matroska" in container.format.name:
+    end = _duration_tag(stream) or end
+  elif "mov" in container.format.name:
+    # Lengths belong to the packets in the order of decoding: only their sum is that of the film.
+    end = times[0][0] + sum(length for _, length in times)
+  if end > last:
+    return end - last
+  return length or None
+
+
+def _duration_tag(stream) -> Fraction | None:
+  """Seconds at which a Matroska track ends, as muxers write it into a tag: 00:00:03.021000000."""
+  try:
+    hours, minutes, seconds = stream.metadata["DURATION"].split("\x00")[0].split(":")
+    return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds)
+  except (KeyError, ValueError, ZeroDivisionError):
+    return None

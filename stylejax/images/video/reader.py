@@ -1,0 +1,212 @@
+"""The frames of a video file: upright, sRGB, each with the time and length that it is shown."""
+
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from stylejax.errors import InputError
+from stylejax.images.formats import VIDEO_FORMATS
+from stylejax.images.frame import Frame
+from stylejax.images.video import container as files
+from stylejax.images.video.srgb import Tags, ToSrgb
+
+# WebM has no place for it that PyAV reaches.
+_WITH_PIXEL_SHAPE = (".mp4", ".mkv", ".mov")
+_MAX_PIXEL_ASPECT = 10
+
+_PEAK_SAMPLES = 12
+_SDR_PEAK = 1.25
+
+
+class VideoReader:
+  """The frames of a video file.
+
+  Attributes:
+    path: the file.
+    total: how many frames there are, counted; a few more than are shown where codecs have hidden
+      ones.
+    rate: frames a second; where they vary, that of the closest two.
+    start: seconds on the file's own clock at which frames and sound begin.
+    pixel_aspect: width over height of a pixel, after turning; 1 where the reader makes it so.
+    tags: what the file says of its colors.
+    has_alpha: whether its frames may have alpha.
+  """
+
+  def __init__(self, path: Path, note: Callable[[str], None], output: str = ""):
+    """Looks into the file.
+
+    Args:
+      path: the file.
+      note: takes lines for the user.
+      output: extension of the video that the frames go into, or "". Where it can't hold the shape
+        of pixels, they are made square.
+
+    Raises:
+      InputError: not a video, or no PyAV.
+    """
+    self.path, self._note = path, note
+    self._keep_shape, self._to_video = output in _WITH_PIXEL_SHAPE, output in VIDEO_FORMATS
+    with files.opened(path) as (container, stream):
+      self._survey = files.survey(container, stream)
+      aspect = Fraction(stream.sample_aspect_ratio or 1)
+      self._by_order = "avi" in container.format.name
+      self._codec = stream.codec_context.name
+    self.total, self.rate, self.start = self._survey.frames, self._survey.rate, self._survey.start
+    if not 1 / _MAX_PIXEL_ASPECT <= aspect <= _MAX_PIXEL_ASPECT:
+      note(f"pixels of {aspect.numerator}:{aspect.denominator} are taken for square ones")
+      aspect = Fraction(1)
+    self._aspect, self._peak = aspect, 1.0
+    first = next(self._decoded(tell=False), None)
+    if first is None:
+      raise InputError(f"{path}: found no frame that can be read, expected one or more")
+    swapped = _turn(first)[0]
+    self.pixel_aspect = 1 / aspect if swapped else aspect
+    if not self._keep_shape:
+      self.pixel_aspect = Fraction(1)
+    convert = self._converter(first)
+    self.tags: Tags = convert.tags
+    self.has_alpha = convert.has_alpha
+    if self.tags.is_hdr:
+      self._peak = self._film_peak(convert)
+    self._tell(first)
+
+  def __iter__(self) -> Iterator[Frame]:
+    waiting, length = None, 1 / self.rate
+    convert, kind = None, None
+    for number, picture in enumerate(self._decoded()):
+      seconds = self._seconds(picture, number)
+      if waiting is not None:
+        before = waiting.seconds
+        if seconds is None or seconds <= before:
+          seconds = before + length
+        yield Frame(waiting.rgb, before, seconds - before, waiting.alpha)
+      properties = (picture.format.name, picture.height, picture.width, picture.colorspace,
+                    picture.color_range, picture.color_primaries, picture.color_trc)
+      if properties != kind:
+        convert, kind = self._converter(picture), properties
+      rgb, alpha = convert(picture)
+      turn = _turn(picture)
+      waiting = Frame(turned(rgb, turn), seconds if seconds is not None else Fraction(0), length,
+                      alpha if alpha is None else turned(alpha, turn))
+    if waiting is not None:
+      yield Frame(waiting.rgb, waiting.seconds, self._survey.last_length or length, waiting.alpha)
+
+  def _seconds(self, picture, number: int) -> Fraction | None:
+    """When a frame is shown, from the start; None where nothing says it."""
+    times = self._survey.times
+    if self._by_order and times:
+      # AVI has no times of its own: FFmpeg's are those of the order in which frames are decoded.
+      if number < len(times):
+        return times[number] - self.start
+      return None
+    if picture.pts is None or picture.time_base is None:
+      return None
+    return picture.pts * picture.time_base - self.start
+
+  def _decoded(self, tell: bool = True) -> Iterator:
+    """PyAV's frames in the order in which they are shown."""
+    damaged, frames = 0, 0
+    with files.opened(self.path) as (container, stream):
+      av = files.import_av()
+      packets = container.demux(stream)
+      while True:
+        try:
+          packet = next(packets, None)
+          pictures = () if packet is None else packet.decode()
+        except av.InvalidDataError:
+          damaged += 1
+          continue
+        if packet is None:
+          break
+        for picture in pictures:
+          frames += 1
+          yield picture
+    if tell and damaged and frames:
+      self._note(f"{damaged} damaged packets of {self.path.name} hold no frame that can be read: "
+                 "they are left out")
+
+  def _film_peak(self, convert: ToSrgb) -> float:
+    """The brightest light of a few frames of the film: one curve for all, which can't flicker."""
+    peaks = []
+    with files.opened(self.path) as (container, stream):
+      times = self._survey.times
+      span = times[-1] - times[0] if times else 0
+      for part in range(_PEAK_SAMPLES if span else 1):
+        if span:
+          container.seek(int((times[0] + span * part / _PEAK_SAMPLES) / stream.time_base),
+                         stream=stream)
+        picture = next(container.decode(stream), None)
+        if picture is not None:
+          peaks.append(convert.brightest(picture))
+    peak = max(peaks, default=1.0)
+    return 1.0 if peak <= _SDR_PEAK else peak  # the overshoot of a codec is no highlight
+
+  def _converter(self, picture) -> ToSrgb:
+    height, width = picture.height, picture.width
+    if not self._keep_shape:
+      if self._aspect > 1:
+        width = round(width * self._aspect)
+      else:
+        height = round(height / self._aspect)
+    if height * width > files.MAX_PIXELS:
+      raise InputError(f"{self.path}: found frames of {width}×{height} square pixels, expected at "
+                       f"most {files.MAX_PIXELS:,}")
+    try:
+      return ToSrgb(picture, (height, width), self._note, self._peak)
+    except InputError as error:
+      raise InputError(f"{self.path}: {error}") from error
+
+  def _tell(self, picture) -> None:
+    found = self._survey
+    if not self._keep_shape and self._aspect != 1:
+      self._note(f"pixels of {self._aspect.numerator}:{self._aspect.denominator} are made square")
+    if found.promised > found.frames and not self._by_order and self._codec not in ("vp8", "vp9"):
+      self._note(f"{self.path.name} names {found.promised} frames and holds {found.frames}")
+    if not self._to_video and self.tags.gamut in ("bt470bg", "smpte170m"):
+      self._note(f"the primaries of {self.tags.gamut} are taken for sRGB's, as players do")
+    if picture.interlaced_frame:
+      self._note(f"{self.path.name} is interlaced: both fields of a frame are stylized together")
+    if _skewed(picture):
+      self._note("the angle at which the video was filmed is rounded to a quarter turn")
+
+
+def _matrix(picture) -> np.ndarray | None:
+  """[2, 2]: where the file wants pixels: x' = m00 x + m10 y, y' = m01 x + m11 y."""
+  for data in picture.side_data:
+    if data.type.name == "DISPLAYMATRIX":
+      return np.frombuffer(bytes(data), np.int32, 9).reshape(3, 3)[:2, :2] / 65_536
+  return None
+
+
+def _turn(picture) -> tuple[bool, bool, bool]:
+  """(whether rows become columns, then left and right change, then top and bottom)."""
+  matrix = _matrix(picture)
+  if matrix is None or not matrix.any():
+    return False, False, False
+  (a, b), (c, d) = matrix
+  if abs(a) + abs(d) >= abs(b) + abs(c):
+    return False, bool(a < 0), bool(d < 0)
+  return True, bool(c < 0), bool(b < 0)
+
+
+def _skewed(picture) -> bool:
+  matrix = _matrix(picture)
+  if matrix is None or not matrix.any():
+    return False
+  (a, b), (c, d) = np.abs(matrix)
+  straight, crossed = a + d, b + c
+  return bool(min(straight, crossed) > 0.02 * max(straight, crossed))
+
+
+def turned(array: np.ndarray, turn: tuple[bool, bool, bool]) -> np.ndarray:
+  """[H, W, ...] as the display matrix wants it."""
+  swapped, mirrored, upside_down = turn
+  if swapped:
+    array = array.swapaxes(0, 1)
+  if mirrored:
+    array = array[:, ::-1]
+  if upside_down:
+    array = array[::-1]
+  return np.ascontiguousarray(array)

@@ -1,0 +1,272 @@
+"""Frames as PyAV decodes them to sRGB, and back to what an encoder takes.
+
+Every conversion names its matrix and range; which they are, the frame's tags say, or, where they
+are silent, its size. What HDR and wide gamuts are in numbers is in images/color.py.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from fractions import Fraction
+
+import numpy as np
+
+from stylejax.errors import InputError
+from stylejax.images import color
+from stylejax.images.encode import as_bytes
+from stylejax.images.video.container import import_av
+
+# Numbers as in H.273, which FFmpeg shares: 2 is "not said".
+BT709, UNSAID, BT2020 = 1, 2, 9
+_BT601 = 6
+_FULL_RANGE = 2
+
+_HD_ROWS, _HD_COLUMNS = 720, 1280
+
+# Kr and Kb: how much red and blue count in luma.
+_MATRICES = {
+  1: (0.2126, 0.0722), 4: (0.30, 0.11), 5: (0.299, 0.114), 6: (0.299, 0.114),
+  7: (0.212, 0.087), 9: (0.2627, 0.0593)}
+_SCALE_NAMES = {1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020"}
+
+# Primaries and transfers of standard dynamic range that players show as they should: a video keeps
+# them, and their tags.
+_KEPT_PRIMARIES = ("bt709", "bt470bg", "smpte170m")
+_KEPT_TRANSFERS = ("bt709", "gamma22", "gamma28", "srgb")
+
+_BLOCK = 8
+
+_FLAGS = "flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp:sws_dither=none"
+
+
+@dataclasses.dataclass(frozen=True)
+class Tags:
+  """What a frame says of its colors, gaps filled; numbers are those of H.273.
+
+  Attributes:
+    matrix: of luma and chroma; 0 where the frame is coded as RGB.
+    primaries: of the red, green and blue.
+    transfer: from light to signal.
+    full: whether values fill their range, 0 to 255; else luma is 16 to 235.
+  """
+
+  matrix: int
+  primaries: int
+  transfer: int
+  full: bool
+
+  @property
+  def gamut(self) -> str:
+    """The name of the primaries in images/color.py; BT.709 where nothing is known."""
+    silent = "bt2020" if self.is_hdr else "bt709"
+    return color.CICP_PRIMARIES.get(self.primaries, silent)
+
+  @property
+  def curve(self) -> str:
+    """The name of the transfer function in images/color.py; BT.709 where nothing is known."""
+    return color.CICP_TRANSFERS.get(self.transfer, "bt709")
+
+  @property
+  def is_hdr(self) -> bool:
+    """Whether it is PQ or HLG."""
+    return self.curve in color.HDR_TRANSFERS
+
+
+def read_tags(frame) -> Tags:
+  """The Tags of a PyAV frame.
+
+  Where no matrix is tagged, 720 rows or 1,280 columns and more are BT.709, less is BT.601, as
+  players have it; BT.2020 where the primaries say so.
+
+  Raises:
+    InputError: a matrix that can't be converted.
+  """
+  matrix, primaries = int(frame.colorspace), int(frame.color_primaries)
+  name, coded_as_rgb = frame.format.name, frame.format.is_rgb or frame.format.has_palette
+  gray = name.startswith("gray")
+  if coded_as_rgb:
+    matrix = 0
+  elif matrix in (0, UNSAID, 3):
+    large = frame.height >= _HD_ROWS or frame.width >= _HD_COLUMNS
+    matrix = BT2020 if primaries == BT2020 else BT709 if large else _BT601
+  elif matrix not in _MATRICES:
+    raise InputError(f"found colors coded with matrix {matrix} of H.273, expected RGB, BT.601, "
+                     "BT.709 or BT.2020")
+  said = int(frame.color_range)
+  full = coded_as_rgb or name.startswith("yuvj") or said == _FULL_RANGE or (gray and said == 0)
+  return Tags(matrix, primaries, int(frame.color_trc), full)
+
+
+def written_tags(tags: Tags | None) -> tuple[int, int]:
+  """(primaries, transfer) for a video made of frames that came with `tags`.
+
+  Those of the input where `to_srgb` leaves them as they are; BT.709 otherwise.
+  """
+  if tags is None or tags.is_hdr:
+    return BT709, BT709
+  return (tags.primaries if tags.primaries != UNSAID and tags.gamut in _KEPT_PRIMARIES else BT709,
+          tags.transfer if tags.transfer != UNSAID and tags.curve in _KEPT_TRANSFERS else BT709)
+
+
+class Reformatter:
+  """Frames of one kind through FFmpeg's scaler; what they become is fixed."""
+
+  def __init__(self, frame, scale: str, pixel_format: str):
+    """Made for frames like this one.
+
+    Args:
+      frame: a PyAV frame.
+      scale: options of FFmpeg's filter "scale".
+      pixel_format: what comes out.
+    """
+    av = import_av()
+    self._graph = av.filter.Graph()
+    # Tags of later frames are ours to know, `scale` names them: none go into the graph.
+    last = self._graph.add_buffer(width=frame.width, height=frame.height, format=frame.format,
+                                  time_base=Fraction(1, 90_000))
+    for name, arguments in (("scale", f"{scale}:{_FLAGS}"), ("format", f"pix_fmts={pixel_format}"),
+                            ("buffersink", None)):
+      step = self._graph.add(name, arguments)
+      last.link_to(step)
+      last = step
+    self._graph.configure()
+
+  def __call__(self, frame):
+    """The frame in the other format; its time may differ."""
+    self._graph.push(frame)
+    return self._graph.pull()
+
+
+class ToSrgb:
+  """Frames of one kind and tags as sRGB arrays.
+
+  Attributes:
+    tags: theirs.
+    has_alpha: whether they have alpha.
+  """
+
+  def __init__(self, frame, size: tuple[int, int], note: Callable[[str], None],
+               peak: float = 1.0):
+    """Made for frames like this one.
+
+    Args:
+      frame: a PyAV frame.
+      size: height and width of the arrays; others than the frame's stretch it.
+      note: takes lines for the user.
+      peak: of HDR, the brightest light that is to be told from white, as color.tone_map takes it.
+    """
+    self._peak = peak
+    self.tags = tags = read_tags(frame)
+    components = frame.format.components
+    self.has_alpha = any(part.is_alpha for part in components) or frame.format.has_palette
+    bits = max(part.bits for part in components)
+    deep = bits > 8
+    # Bits are shifted up to 16, not repeated.
+    self._top = ((1 << bits) - 1) * 2.0 ** (16 - bits)
+    self._converted = tags.gamut not in _KEPT_PRIMARIES
+    size_options = f"w={size[1]}:h={size[0]}"
+    # FFmpeg's 8-bit RGB is right within half a level; its 16-bit RGB is 0.4 % too dark, so that
+    # deeper video goes through 4:4:4 and the matrix below.
+    self._exact = deep and tags.matrix != 0
+    span, matrix = "full" if tags.full else "limited", _SCALE_NAMES.get(tags.matrix)
+    if self._exact:
+      target = "yuva444p16le" if self.has_alpha else "yuv444p16le"
+      scale = (f"{size_options}:in_range={span}:out_range={span}:in_color_matrix={matrix}"
+               f":out_color_matrix={matrix}")
+    elif tags.matrix == 0:
+      target = ("rgba64le" if self.has_alpha else "rgb48le") if deep else (
+        "rgba" if self.has_alpha else "rgb24")
+      scale = size_options
+    else:
+      target = "rgba" if self.has_alpha else "rgb24"
+      scale = (f"{size_options}:in_range={span}:in_color_matrix={matrix}:out_range=full")
+    self._reformat = Reformatter(frame, scale, target)
+    self._tell(note, deep)
+
+  def __call__(self, frame) -> tuple[np.ndarray, np.ndarray | None]:
+    """([H, W, 3] float32 sRGB in [0, 1], its alpha [H, W] or None) of a PyAV frame."""
+    rgb, alpha = self._signal(frame)
+    tags = self.tags
+    if tags.is_hdr:
+      rgb = color.to_srgb(rgb, primaries=tags.gamut, transfer=tags.curve, peak=self._peak)
+    elif self._converted or tags.curve == "linear":
+      # Of standard dynamic range, numbers are shown as sRGB's are: only light itself is coded.
+      rgb = color.to_srgb(rgb, primaries=tags.gamut,
+                          transfer="linear" if tags.curve == "linear" else "srgb")
+    return rgb, alpha
+
+  def brightest(self, frame) -> float:
+    """The light of an HDR frame's brightest 8×8 pixels; 1 is reference white.
+
+    Not that of a single pixel: where colors meet, half as many chroma samples overshoot.
+    """
+    light = color.TO_LINEAR[self.tags.curve](self._signal(frame)[0])
+    light = light @ color.to_bt709_matrix(color.PRIMARIES[self.tags.gamut]).T
+    largest = light.max(-1)
+    height, width = (max(side // _BLOCK, 1) * _BLOCK for side in largest.shape)
+    blocks = np.pad(largest, ((0, max(height - largest.shape[0], 0)),
+                              (0, max(width - largest.shape[1], 0))), mode="edge")
+    blocks = blocks[:height, :width].reshape(height // _BLOCK, _BLOCK, width // _BLOCK, _BLOCK)
+    return float(blocks.mean((1, 3)).max())
+
+  def _signal(self, frame) -> tuple[np.ndarray, np.ndarray | None]:
+    """R'G'B' in the frame's own primaries and transfer, and alpha."""
+    reformatted = self._reformat(frame)
+    if self._exact:
+      return self._of_planes([_plane(plane) for plane in reformatted.planes])
+    values = _packed(reformatted, 4 if self.has_alpha else 3)
+    return values[..., :3], values[..., 3] if self.has_alpha else None
+
+  def _of_planes(self, planes: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray | None]:
+    """Y'CbCr in [H, W] uint16, of which the upper bits count, as R'G'B' and alpha."""
+    red, blue = _MATRICES[self.tags.matrix]
+    luma, cb, cr = (plane.astype(np.float32) / 256 for plane in planes[:3])
+    if self.tags.full:
+      top = self._top / 256
+      luma, cb, cr = luma / top, (cb - 128) / top, (cr - 128) / top
+    else:
+      luma, cb, cr = (luma - 16) / 219, (cb - 128) / 224, (cr - 128) / 224
+    r = luma + (2 - 2 * red) * cr
+    b = luma + (2 - 2 * blue) * cb
+    g = (luma - red * r - blue * b) / (1 - red - blue)
+    rgb = np.clip(np.stack([r, g, b], -1), 0, 1)
+    return rgb, planes[3].astype(np.float32) / self._top if self.has_alpha else None
+
+  def _tell(self, note: Callable[[str], None], deep: bool) -> None:
+    if self.tags.is_hdr:
+      note(f"HDR ({self.tags.curve.upper()}) becomes SDR: light is rolled off to "
+           "reference white (203 cd/m²) with the curve of ITU-R BT.2390")
+    elif deep:
+      note("more than 8 bits a channel become 8")
+    if self._converted and not self.tags.is_hdr:
+      note(f"the colors of {self.tags.gamut} become those of BT.709; what it lacks is cut off")
+
+
+class FromSrgb:
+  """sRGB arrays as frames for an encoder: 4:2:0, BT.709, limited range."""
+
+  def __init__(self):
+    self._reformat = None
+
+  def __call__(self, rgb: np.ndarray):
+    """A PyAV frame of [H, W, 3] values in [0, 1]; H and W are even."""
+    frame = import_av().VideoFrame.from_ndarray(as_bytes(rgb), format="rgb24")
+    if self._reformat is None:
+      self._reformat = Reformatter(
+        frame, "in_range=full:out_range=limited:out_color_matrix=bt709", "yuv420p")
+    return self._reformat(frame)
+
+
+def _plane(plane) -> np.ndarray:
+  """A plane of 16-bit values, without the padding of its lines."""
+  lines = np.frombuffer(plane, np.uint16).reshape(plane.height, plane.line_size // 2)
+  return lines[:, :plane.width]
+
+
+def _packed(frame, channels: int) -> np.ndarray:
+  """[H, W, channels] float32 in [0, 1] of a frame whose channels lie side by side."""
+  deep = frame.format.name.endswith("le")
+  kind, size = (np.uint16, 2) if deep else (np.uint8, 1)
+  plane = frame.planes[0]
+  lines = np.frombuffer(plane, kind).reshape(plane.height, plane.line_size // size)
+  values = lines[:, :frame.width * channels].reshape(frame.height, frame.width, channels)
+  return values.astype(np.float32) / (65535 if deep else 255)

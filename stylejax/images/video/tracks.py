@@ -1,0 +1,125 @@
+"""Sound, subtitles and chapters of a video, carried over packet by packet as they are.
+
+What the output's format can't hold is named. Images are in writer.py.
+"""
+
+import contextlib
+import io
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+from stylejax.images.video import container as files
+
+_KINDS = {"audio": "sound track", "subtitle": "subtitles", "video": "video track",
+          "data": "data track", "attachment": "attachment"}
+
+
+class Tracks:
+  """The tracks of a source beside its images, on their way into an output."""
+
+  def __init__(self, output, suffix: str, form: str, path: Path, start: Fraction,
+               note: Callable[[str], None], stack: contextlib.ExitStack):
+    """Adds the tracks that the output can hold to it, before anything is written.
+
+    Args:
+      output: PyAV's container to write to.
+      suffix: its extension, for messages.
+      form: FFmpeg's name of its format.
+      path: the source.
+      start: seconds on the source's clock that become zero.
+      note: takes one line for each track that is left out.
+      stack: keeps the source open.
+    """
+    self._output, self._suffix, self._form = output, suffix, form
+    self._start, self._note = start, note
+    self._source, film = stack.enter_context(files.opened(path))
+    self._copies = {}
+    counts = {}
+    for stream in self._source.streams:
+      if stream.index == film.index:
+        continue
+      number = counts[stream.type] = counts.get(stream.type, 0) + 1
+      copy = self._add(stream, number)
+      if copy is not None:
+        self._copies[stream.index] = copy
+    self._chapters()
+    self._packets = self._audible() if self._copies else iter(())
+    self._waiting = next(self._packets, None)
+
+  def mux(self, until: Fraction | None) -> None:
+    """Writes what begins up to a time of the output, in seconds; all of it with None."""
+    while self._waiting is not None:
+      packet = self._waiting
+      if until is not None and packet.dts * packet.time_base > until:
+        return
+      self._output.mux(packet)
+      self._waiting = next(self._packets, None)
+
+  def _add(self, stream, number: int):
+    """A stream of the output like this one; None, and a note, where it can hold none."""
+    kind = _KINDS.get(stream.type, stream.type)
+    if stream.type == "video":
+      kind = "cover image" if files.is_cover(stream) else kind
+      number += 0 if files.is_cover(stream) else 1
+    codec = getattr(stream.codec_context, "name", None) or "unknown"
+    if stream.type not in ("audio", "subtitle") or not _holds(self._form, stream):
+      self._note(f"{kind} {number} ({codec}) is left out: {self._suffix} can't hold it")
+      return None
+    copy = self._output.add_stream_from_template(stream)
+    for key in ("language", "title"):
+      if key in stream.metadata:
+        copy.metadata[key] = stream.metadata[key]
+    with contextlib.suppress(AttributeError):  # older PyAV's can't be set
+      copy.disposition = stream.disposition
+    return copy
+
+  def _chapters(self) -> None:
+    read = getattr(self._source, "chapters", None)
+    chapters = read() if read is not None else []
+    if not chapters:
+      return
+    moved = []
+    for chapter in chapters:
+      shift = round(self._start / chapter["time_base"])
+      moved.append({**chapter, "start": max(chapter["start"] - shift, 0),
+                    "end": max(chapter["end"] - shift, 0)})
+    self._output.set_chapters(moved)
+
+  def _audible(self) -> Iterator:
+    """Packets to write, timed from the start; those that are cut away before it are not among them.
+
+    A decoder needs the packet before the first that is heard. MP4 and MOV hold it and say where
+    sound begins (an edit list). Matroska has that for Opus alone; of others a packet that begins
+    before the start, 0.03 s of sound at most, goes.
+    """
+    before = {}
+    streams = [self._source.streams[index] for index in self._copies]
+    for packet in self._source.demux(streams):
+      if packet.pts is None:
+        packet.pts = packet.dts
+      if packet.pts is None:  # nothing, at the end
+        continue
+      packet.dts = packet.pts if packet.dts is None else packet.dts
+      number, copy = packet.stream_index, self._copies[packet.stream_index]
+      shift = round(self._start / packet.time_base)
+      packet.pts, packet.dts, packet.stream = packet.pts - shift, packet.dts - shift, copy
+      if packet.pts < 0 and packet.pts + (packet.duration or 0) <= 0:
+        before[number] = packet
+        continue
+      cuts = self._form in ("mp4", "mov")
+      if cuts and number in before:
+        yield before.pop(number)
+      if packet.pts >= 0 or cuts or copy.codec_context.name in ("opus", "libopus"):
+        yield packet
+
+
+def _holds(form: str, stream) -> bool:
+  """Whether a format can hold a copy of a stream: tried, since codecs have conditions."""
+  av = files.import_av()
+  with contextlib.suppress(ValueError, av.FFmpegError):
+    with av.open(io.BytesIO(), "w", format=form) as trial:
+      trial.add_stream_from_template(stream)
+      trial.start_encoding()
+      return True
+  return False
