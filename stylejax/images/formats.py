@@ -141,16 +141,37 @@ ANIMATIONS = (
     max_side=16_383),
 )
 
-_VIDEO_READS = Kept("as FFmpeg converts it to RGB", "8", "none", "turned as the file says",
-                    "each frame's", "first track, as it is")
-_VIDEO_WRITES = Kept("as FFmpeg converts it from RGB", "8", "none", "upright frames",
-                     "each frame's", "first track, as it is")
+_VIDEO_COLOR = ("matrix and range as tagged; untagged BT.709 from 720 rows or 1,280 columns on, else "
+                "BT.601; PQ, HLG, P3 and BT.2020 to BT.709")
+_TRACKS = "all tracks, as they are"
+_VIDEO_READS = Kept(
+  _VIDEO_COLOR, "8 to 16", "kept where FFmpeg reads it (not VP9's)",
+  "turned and mirrored as the file says; shape of pixels", "each frame's, from the file's start",
+  _TRACKS, "interlaced frames as they are; data tracks and cover images are left out")
 
-VIDEOS = tuple(
-  Format(name, "video", (suffix,), codec, _VIDEO_READS, _VIDEO_WRITES, extra="video")
-  for name, suffix, codec in (
-    ("MP4", ".mp4", "mp4"), ("Matroska", ".mkv", "matroska"), ("WebM", ".webm", "webm"),
-    ("QuickTime", ".mov", "mov")))
+
+def _video_writes(codec: str, sound: str, *, square: bool = False) -> Kept:
+  return Kept(
+    f"BT.709, limited range, tagged; {codec}", "8, color for 2×2 pixels", "laid on white",
+    "upright frames, square pixels" if square else "upright frames; shape of pixels",
+    "each frame's, the last one's too", sound,
+    "chapters; an odd side grows by one pixel")
+
+
+VIDEOS = (
+  Format("MP4", "video", (".mp4",), "mp4", _VIDEO_READS,
+         _video_writes("H.264", "all tracks that MP4 takes; others are named"), extra="video"),
+  Format("Matroska", "video", (".mkv",), "matroska", _VIDEO_READS,
+         _video_writes("H.264", _TRACKS), extra="video"),
+  Format("WebM", "video", (".webm",), "webm", _VIDEO_READS,
+         _video_writes("VP9", "Opus, Vorbis and WebVTT; others are named", square=True),
+         extra="video"),
+  Format("QuickTime", "video", (".mov",), "mov", _VIDEO_READS,
+         _video_writes("H.264", "all tracks that MOV takes; others are named"), extra="video"),
+  Format("MPEG-TS", "video", (".ts", ".m2ts", ".mts"), "mpegts", _VIDEO_READS, extra="video"),
+  Format("AVI", "video", (".avi",), "avi", _VIDEO_READS, extra="video"),
+  Format("MPEG-PS", "video", (".mpg", ".vob"), "mpeg", _VIDEO_READS, extra="video"),
+)
 
 FORMATS = (*IMAGES, *ANIMATIONS, *VIDEOS)
 """All rows, in the order in which messages and documents name them."""
