@@ -51,6 +51,26 @@ def picture_seeds():
     file = io.BytesIO()
     image.save(file, form, save_all=True, append_images=[image.rotate(90)], duration=[50, 80])
     yield file.getvalue()
+  for form in ("AVIF", "JPEG2000", "PPM"):
+    file = io.BytesIO()
+    image.save(file, form)
+    yield file.getvalue()
+  yield from bytes_by_hand()
+
+
+def bytes_by_hand():
+  """What Pillow doesn't write: 16-bit colors, color chunks, profiles, planes, pages."""
+  sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "images"))
+  import image_bytes as files
+
+  rgb = np.random.default_rng(0).integers(0, 65536, (6, 9, 3)).astype(np.uint16)
+  yield files.png(rgb, files.cicp(9, 16))
+  yield files.png(rgb, files.iccp(files.GAMMA_18_RGB))
+  yield files.png(rgb[..., :2], files.gamma(1.0))
+  yield files.tiff(rgb, planar=True, rows=2)
+  yield files.tiff(rgb, {34675: (7, list(files.LINEAR_RGB))}, pages=2)
+  yield files.tiff(rgb[..., 0], {262: (3, [0]), 281: (3, [4095])})
+  yield files.tiff(np.float32(rgb[..., 0]))
 
 
 def weight_seeds():

@@ -204,13 +204,18 @@ def wide_from_icc(values: np.ndarray, profile: bytes) -> tuple[np.ndarray, list[
       return values, [] if mode else [_NOT_READ]
     return np.asarray(transform.apply(image.convert(mode)), np.float32) / 255, []
   if gray and matrix is None:
-    return np.clip(color.linear_to_srgb(curves[0](values)), 0, 1), []
+    return _numbers(curves[0](values)), []
   if matrix is None:  # a gray profile on colors
     return values, [_NOT_READ]
   if gray:
     values = np.repeat(values[..., None], 3, -1)
   light = np.stack([curve(values[..., c]) for c, curve in enumerate(curves)], -1)
-  return np.clip(color.linear_to_srgb(light @ matrix.T), 0, 1), []
+  return _numbers(light @ matrix.T), []
+
+
+def _numbers(light: np.ndarray) -> np.ndarray:
+  """Linear light of a profile's curves, which may be any numbers, as sRGB numbers."""
+  return color.linear_to_srgb(np.clip(np.nan_to_num(light), 0, 1))
 
 
 def _curves_and_matrix(profile: bytes) -> tuple[list[Callable], np.ndarray | None]:
@@ -266,6 +271,8 @@ def _parameters(form: int, v: np.ndarray) -> tuple[float, ...]:
   if form == 0:
     return v[0], 1, 0, 0, 0, 0, 0
   if form in (1, 2):
+    if v[1] == 0:
+      raise ValueError("a curve without a slope")
     offset = v[3] if form == 2 else 0
     return v[0], v[1], v[2], 0, -v[2] / v[1], offset, offset
   if form == 3:

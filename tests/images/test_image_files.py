@@ -9,6 +9,8 @@ import io
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image, features
 
 from stylejax.errors import InputError
@@ -376,3 +378,41 @@ def test_frames_have_the_colors_of_their_chunks(tmp_path):
   (tmp_path / "a.png").write_bytes(files.png(RGB8, files.gamma(1.0)))
   (frame, _), = read_pages(tmp_path / "a.png")
   np.testing.assert_allclose(frame.rgb, srgb(RGB8 / 255), atol=HALF)
+
+
+def seeds():
+  """Every case above, and what Pillow writes with a codec."""
+  found = [case[0] for case in CASES.values() if len(case[0]) < 20_000]
+  for fmt in ("AVIF", "JPEG2000", "PPM", "TIFF"):
+    try:
+      found.append(saved(smooth(20, 30), fmt))
+    except (KeyError, OSError):  # this Pillow doesn't write it
+      continue
+  return found
+
+
+SEEDS = seeds()
+
+
+@pytest.mark.filterwarnings("error")
+@settings(max_examples=200, deadline=None,
+          suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+  seed=st.integers(0, len(SEEDS) - 1),
+  edits=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=6),
+  kept=st.sampled_from([1, 1, 1, 0.9, 0.5]))
+def test_damaged_bytes_give_an_image_or_one_line(tmp_path, seed, edits, kept):
+  data = bytearray(SEEDS[seed])
+  for position, value in edits:
+    data[int(position * len(data))] = value
+  path = tmp_path / "damaged"
+  path.write_bytes(data[:int(len(data) * kept)])
+  try:
+    picture = read_picture(path, max_pixels=10**6)
+  except InputError as error:
+    assert "\n" not in str(error)
+  else:
+    assert picture.rgb.ndim == 3 and np.isfinite(picture.rgb).all()
+    assert 0 <= picture.rgb.min() and picture.rgb.max() <= 1
+    if picture.alpha is not None:
+      assert picture.alpha.shape == picture.rgb.shape[:2] and np.isfinite(picture.alpha).all()
