@@ -116,6 +116,8 @@ def _picture(opened: "_Opened", compact: bool) -> Picture:
   if isinstance(rgb, Image.Image):
     rgb = np.array(rgb)
     rgb = rgb if compact else as_float(rgb)
+  if isinstance(alpha, Image.Image):
+    alpha = np.asarray(alpha, np.float32) / 255
   if alpha is not None:
     rgb = fill_invisible(rgb, alpha)
   return Picture(rgb, alpha, mode, tuple(opened.notes))
@@ -158,11 +160,10 @@ def decode_image(
     if min_side is not None and shorter > min_side:
       image.draft(None, tuple(-(-side * min_side // shorter) for side in image.size))
     rgb, alpha = _srgb(opened)
-    if isinstance(rgb, np.ndarray):
-      rgb = Image.fromarray(np.rint(rgb * 255).astype(np.uint8))
+    rgb, alpha = (Image.fromarray(np.rint(part * 255).astype(np.uint8))
+                  if isinstance(part, np.ndarray) else part for part in (rgb, alpha))
     if alpha is not None:
-      white = Image.new("RGB", rgb.size, (255, 255, 255))
-      rgb = Image.composite(rgb, white, Image.fromarray(np.rint(alpha * 255).astype(np.uint8)))
+      rgb = Image.composite(rgb, Image.new("RGB", rgb.size, (255, 255, 255)), alpha)
     return rgb
 
 
@@ -320,8 +321,8 @@ def _orientation(image: Image.Image) -> int:
     return 1
 
 
-def _srgb(opened: _Opened) -> tuple[Image.Image | np.ndarray, np.ndarray | None]:
-  """The decoded colors in sRGB, an 8-bit image or float32 [H, W, 3], and alpha [H, W] or None."""
+def _srgb(opened: _Opened) -> tuple[Image.Image | np.ndarray, Image.Image | np.ndarray | None]:
+  """The decoded colors in sRGB and alpha or None, as 8-bit images or float32 arrays."""
   image, notes = opened.image, opened.notes
   space = color_space(image)
   notes += hdr_note(space)
@@ -334,8 +335,7 @@ def _srgb(opened: _Opened) -> tuple[Image.Image | np.ndarray, np.ndarray | None]
     if values.ndim == 2:
       values = np.repeat(values[..., None], 3, -1)
     return (from_coded(values, space) if isinstance(space, Coded) else values), alpha
-  rgb, alpha = _split_alpha(_upright(image), space, notes)
-  return rgb, None if alpha is None else np.asarray(alpha, np.float32) / 255
+  return _split_alpha(_upright(image), space, notes)
 
 
 def _split_alpha(image: Image.Image, space: bytes | Coded | None, notes: list[str]

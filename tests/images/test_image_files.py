@@ -341,6 +341,30 @@ class TestHeic:
     assert "heif" in str(caught.value).split("pip install ")[1]
 
 
+def test_jpeg_of_several_images_gives_the_first(tmp_path):
+  # Telephones append depths, gain maps and previews (CIPA DC-007, "MPO"): no animation.
+  images = [Image.fromarray(np.full((32, 40, 3), level, np.uint8)) for level in (200, 20)]
+  images[0].save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=images[1:], quality=95)
+  found = read_picture(tmp_path / "a.jpg")
+  np.testing.assert_allclose(found.rgb, 200 / 255, atol=2 / 255)
+  assert not found.notes
+
+
+@pytest.mark.parametrize("fmt", ["JPEG", "WEBP", "TIFF"])
+def test_profiles_of_8_bits(tmp_path, fmt):
+  colors = np.rint(60 + 0.6 * smooth(48, 64)).astype(np.uint8)
+  options = {"JPEG": {"quality": 98, "subsampling": 0}, "WEBP": {"lossless": True}, "TIFF": {}}
+  data = saved(colors, fmt, icc_profile=files.GAMMA_18_RGB, **options[fmt])
+  (tmp_path / "a").write_bytes(data)
+  found = read_picture(tmp_path / "a")
+  np.testing.assert_allclose(found.rgb, srgb((colors / 255) ** 1.8), atol=6 / 255)
+  assert not found.notes
+  (tmp_path / "a").write_bytes(saved(colors, fmt, icc_profile=b"broken", **options[fmt]))
+  found = read_picture(tmp_path / "a")
+  np.testing.assert_allclose(found.rgb, colors / 255, atol=4 / 255)
+  assert found.notes == ("its ICC profile can't be read and is ignored",)
+
+
 def test_tiff_size_of_a_turned_image(tmp_path):
   exif = Image.Exif()
   exif[274] = 6
