@@ -3,6 +3,7 @@
 A mistake is found here, before anything is computed or written.
 """
 
+import collections
 import dataclasses
 import math
 import os
@@ -77,8 +78,8 @@ def plan_outputs(
     folder = Path(output)
     places = _places(contents)
     jobs = [
-        Job(path, tuple(folder / place / f"{path.stem}_{name}.{extension}" for name in style_names))
-        for path, place in zip(contents, places, strict=True)
+        Job(path, tuple(folder / place / f"{stem}_{name}.{extension}" for name in style_names))
+        for path, place, stem in zip(contents, places, _stems(contents), strict=True)
     ]
     if not folder.is_dir():
       check_writable(folder, "output")
@@ -95,15 +96,20 @@ def plan_outputs(
 
 
 def _places(contents: Sequence[Path]) -> list[Path]:
-  """In which folder of the outputs' folder each content's outputs lie: "." unless names repeat.
-
-  Two contents of one name in one folder, as a.png and a.jpg, are not told apart.
-  """
+  """In which folder of the outputs' folder each content's outputs lie: "." unless names repeat."""
   whole = [Path(os.path.abspath(path)) for path in contents]
   if len({path.stem for path in whole}) == len({(path.parent, path.stem) for path in whole}):
     return [Path()] * len(whole)
   above = os.path.commonpath([path.parent for path in whole])
   return [path.parent.relative_to(above) for path in whole]
+
+
+def _stems(contents: Sequence[Path]) -> list[str]:
+  """Names of the contents without extension; of a.heic and a.jpg in one folder a_heic and a_jpg."""
+  keys = [(os.path.abspath(path.parent), path.stem) for path in contents]
+  times = collections.Counter(keys)
+  return [path.stem if times[key] == 1 else f"{path.stem}_{path.suffix[1:].lower()}"
+          for path, key in zip(contents, keys, strict=True)]
 
 
 def check_number(

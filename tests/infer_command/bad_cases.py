@@ -277,8 +277,8 @@ BAD |= {
     lambda d: {"content": nested(d, "1/a.png", "2/a.png"), "output": with_file(d / "o", "2")},
     ["found a file at", "expected a folder"]),
   "repeated names in one folder of several": (
-    lambda d: {"content": nested(d, "1/a.png", "1/a.webp", "2/a.png"), "output": d / "o"},
-    ["1/a_style.png", "twice"]),
+    lambda d: {"content": nested(d, "1/a.png", "1/a.webp", "1/a_png.png", "2/a.png"), "output": d / "o"},
+    ["1/a_png_style.png", "twice"]),
 }
 
 

@@ -88,8 +88,8 @@ BAD = {
     lambda d: {"content": folder_with(d, "a.png", "b.png"), "output": made(d / "o", b"x")},
     ["found a file, expected a folder"]),
   "duplicate outputs": (
-    lambda d: {"content": folder_with(d, "a.png", "a.webp"), "output": d / "o"},
-    ["a_style.png", "twice"]),
+    lambda d: {"content": folder_with(d, "a.png", "a.webp", "a_png.png"), "output": d / "o"},
+    ["a_png_style.png", "twice"]),
   "output in folder is content": (
     lambda d: {"content": folder_with(d, "a.png", "a_style.png"), "output": d / "many"},
     ["a_style.png", "the input"]),

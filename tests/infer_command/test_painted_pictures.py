@@ -209,3 +209,24 @@ class TestManyPictures:
     assert status == 1
     assert "bad.png: found" in err
     assert set(os.listdir(tmp_path / "out")) == {f"p{i}_style.png" for i in range(3)}
+
+
+def test_a_folder_gives_every_format_and_names_the_rest(run, style, tmp_path):
+  for name in ("a.jpg", "b.tif", "c.bmp", "d.gif", "e.png", "f.ppm"):
+    (tmp_path / "in").mkdir(exist_ok=True)
+    save(tmp_path / "in" / name)
+  (tmp_path / "in" / "notes.txt").write_text("no image")
+  (tmp_path / "in" / "g.heic").write_bytes(b"\0\0\0\x1cftypheic" + bytes(40))
+  status, _, err = run("--content", tmp_path / "in", "--style", style, "--output", tmp_path / "o")
+  assert status == 1
+  assert sorted(os.listdir(tmp_path / "o")) == [f"{name}_style.png" for name in "abcdef"]
+  assert "note: --content: 1 of 8 files left out, which are no JPEG" in err
+  assert f"({tmp_path}/in/notes.txt)" in err
+  assert "skipped: " in err and "g.heic: found" in err
+
+
+def test_what_is_ignored_of_an_input_is_said_once(run, style, tmp_path):
+  content = save(tmp_path / "content.png", icc_profile=b"no profile")
+  status, _, err = run("--content", content, "--style", style, "--output", tmp_path / "o.png")
+  assert status == 0
+  assert err == f"note: {content}: its ICC profile can't be read and is ignored\n"

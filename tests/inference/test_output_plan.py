@@ -55,6 +55,14 @@ def test_repeated_names_lie_in_folders_as_the_contents_do(contents, expected):
   assert os.listdir("there") == []
 
 
+def test_two_formats_of_one_name_keep_their_extensions(tmp_path):
+  # Telephones leave IMG_1.HEIC beside IMG_1.JPG.
+  contents = [tmp_path / name for name in ("IMG_1.HEIC", "IMG_1.JPG", "IMG_2.JPG")]
+  jobs = plan_outputs(contents, ["s"], tmp_path / "o")
+  assert [job.outputs[0].name for job in jobs] == [
+    "IMG_1_heic_s.png", "IMG_1_jpg_s.png", "IMG_2_s.png"]
+
+
 def test_two_names_of_one_file_are_found_out():
   Path("a.png").write_bytes(b"x")
   os.link("a.png", "hard.png")
