@@ -29,8 +29,10 @@ RELEASED = {
 """When releases of jax came out, jaxlib's of the same name on the same day: the upload times (UTC)
 that the package index states."""
 
-OLDEST_READER = {"0.10.2": "0.8.2"}
-"""The oldest release that ran a program which a release had written, where that was tried."""
+OLDEST_READER = {"0.10.2": "0.8.2", "0.12.0.1": "0.11.0"}
+"""The oldest release that ran a program of `export` which a release had written, where that was
+tried: jax 0.8.1 calls one of 0.10.2 a program for 0 devices, 0.10.2 can't deserialize one of
+0.12.0.1 (StableHLO's vhlo.custom_call_v2)."""
 
 
 def reading_window(jax_version: str, jaxlib_version: str) -> dict[str, str | None]:
