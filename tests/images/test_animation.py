@@ -709,12 +709,12 @@ def decoded(path):
 
 
 def moving(count=6, side=(24, 31)):
-  """Noise in which only a square and a row move; the fourth frame is the third again."""
+  """Noise in which only a square moves, back and forth; the fourth frame is the third again."""
   rng = np.random.default_rng(1)
   base, frames = rng.integers(0, 256, (*side, 3)).astype(np.uint8), []
   for number in range(count):
     pixels = base.copy()
-    at = number if number != 3 else 2
+    at = (0, 3, 1, 1, 5, 2)[number]
     pixels[3 + at:8 + at, 2 * at:2 * at + 5] = (250, 20 * at, 5)
     frames.append(pixels)
   return frames
@@ -818,7 +818,7 @@ def test_gif_is_as_steady_as_its_frames(tmp_path):
   change_before, _ = unsteadiness(pixels)
   alone, share_alone = unsteadiness(
     [np.asarray(Image.fromarray(frame).quantize(256).convert("RGB")) for frame in pixels])
-  assert change < change_before and share < 0.3
+  assert change < change_before / 2 and share < 0.1
   assert alone > 2 * change_before and share_alone > 0.5
 
 

@@ -102,6 +102,15 @@ def test_folders_keep_alpha_and_order(inputs, weights, pixels, tmp_path, capsys,
     assert sum(frame.length for frame in Source(output, 25)) == 3
 
 
+def test_alpha_that_a_video_cant_hold_is_laid_on_white_and_said(
+    inputs, weights, pixels, tmp_path, capsys):
+  status, notes = run(inputs, weights, "a.gif", tmp_path / "o.mp4", capsys)
+  assert status == 0 and len(notes) == 1 and "white" in notes[0]
+  frames = decoded(tmp_path / "o.mp4")
+  assert frames[0][:, :, :3][13, 20].min() > 245  # nothing is there
+  np.testing.assert_allclose(frames[0][18, 12, :3], (40, 180, 60), atol=6)
+
+
 def test_a_gif_is_as_steady_as_its_frames_as_png(inputs, weights, tmp_path, capsys):
   """What the command says of its flicker is true of the file: still pixels change no more in the
   GIF than in the same frames as PNG."""
