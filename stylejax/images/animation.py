@@ -252,13 +252,16 @@ class AnimationWriter:
     """
     row = formats.written_as(suffix, formats.ANIMATIONS)
     film, self._clock = _FILMS[row.codec]
-    self._form, self._note, self._total = row.name, note, 0
+    self._form, self._note, self._alpha, self._total = row.name, note, alpha, 0
     self._film = film(file, *shape[:2], alpha=alpha, plays=plays)
     self._timeline = timing.Timeline(self._clock)
 
   def write(self, frame: Frame) -> None:
     pixels = encode.as_bytes(frame.rgb)
-    if frame.alpha is not None:
+    if frame.alpha is not None and not self._alpha:  # a video may change on its way
+      self._note("a later frame is partly invisible, unlike the first: it is laid on white")
+      pixels = encode.as_bytes(encode.on_white(Picture(frame.rgb, frame.alpha, "RGBA")))
+    elif frame.alpha is not None:
       pixels = np.concatenate([pixels, encode.as_bytes(frame.alpha)[..., None]], -1)
     self._total += 1
     for item, length in self._timeline.add(pixels, frame.seconds, frame.length):

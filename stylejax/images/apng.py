@@ -216,9 +216,7 @@ class ApngFilm:
 
 
 def with_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
-  """Pixels [H, W, 3 or 4] uint8 with an alpha that is visible everywhere added, or as they are."""
+  """Pixels [H, W, 3 or 4] uint8, as they are or with an alpha that is visible everywhere."""
   if pixels.shape[-1] == channels:
     return pixels
-  if channels == 3:
-    raise ValueError("expected frames without alpha")
   return np.concatenate([pixels, np.full_like(pixels[..., :1], 255)], -1)

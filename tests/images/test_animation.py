@@ -744,6 +744,16 @@ def test_pixels_are_kept_exactly(tmp_path, suffix, alpha):
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
+def test_alpha_that_nobody_announced_is_laid_on_white_and_said(tmp_path, suffix):
+  frames = film([1, 1])
+  frames[1] = Frame(np.zeros((16, 16, 3), np.float32), frames[1].seconds, frames[1].length,
+                    np.zeros((16, 16), np.float32))
+  notes = write(tmp_path / f"a{suffix}", frames)
+  assert len(notes) == 1 and "laid on white" in notes[0]
+  assert decoded(tmp_path / f"a{suffix}")[1].min() == 255
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
 def test_frames_that_are_all_the_same_stay_a_film(tmp_path, suffix):
   """libwebp 1.6.0's encoder of animations makes one image without a length of them."""
   frame = film([1])[0]
