@@ -311,7 +311,8 @@ def _pass_on(before: os.stat_result, target: Path, temporary: Path) -> None:
   with contextlib.suppress(OSError, AttributeError):  # a list of more permissions, on Linux
     access = os.getxattr(target, "system.posix_acl_access")
     os.setxattr(temporary, "system.posix_acl_access", access)
-  os.chmod(temporary, mode)
+  with contextlib.suppress(OSError):  # a disk that keeps no permissions
+    os.chmod(temporary, mode)
 
 
 @contextlib.contextmanager

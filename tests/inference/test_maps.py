@@ -1,0 +1,30 @@
+"""Maps in files: a full disk is named, since nobody chose it by a flag."""
+
+import errno
+import os
+
+import numpy as np
+import pytest
+
+from stylejax.inference.maps import Map
+
+
+def test_a_full_temporary_folder_is_named(tmp_path, monkeypatch):
+  held = Map((8, 8, 2), tmp_path)
+
+  def full(*_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as the system says it: without a name
+
+  monkeypatch.setattr(os, "pwrite", full)
+  with pytest.raises(OSError) as error:
+    held[0:4, 0:4] = np.ones((4, 4, 2), np.float16)
+  assert error.value.errno == errno.ENOSPC
+  assert str(tmp_path) in error.value.filename and "$TMPDIR" in error.value.filename
+
+
+def test_what_is_written_is_read(tmp_path, rng):
+  values = rng.random((8, 8, 2)).astype(np.float16)
+  held = Map(values.shape, tmp_path)
+  held[0:8, 0:8] = values
+  np.testing.assert_array_equal(held[2:5, 1:8], values[2:5, 1:8])
+  assert os.listdir(tmp_path) == []
