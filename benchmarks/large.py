@@ -25,7 +25,7 @@ from PIL import Image
 from benchmarks import timing
 from stylejax import transfer
 from stylejax.compiler import fast_jit
-from stylejax.inference import buckets, painters, tiles
+from stylejax.inference import buckets, budget, painters, tiles
 from stylejax.inference.batch import stylize_files
 from stylejax.inference.weights import load_pretrained
 
@@ -43,7 +43,7 @@ class Options:
   """Of the huge picture, in pixels."""
   height: int = 8_000
   """Of the huge picture, in pixels."""
-  tile: float = tiles.TILE_PIXELS / 1e6
+  tile: float = budget.TILE_PIXELS / 1e6
   """Megapixels of a tile, as of `infer.py --tile`."""
   pictures: int = 100
   """In the folder."""

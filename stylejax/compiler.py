@@ -11,6 +11,8 @@ from collections.abc import Callable
 
 import jax
 
+from stylejax.runtime.memory import available_bytes
+
 # XLA's CPU backend hands convolutions and matrix products to YNNPACK by default; its older kernels
 # run these nets faster: `python -m benchmarks choices`. Reductions are better off with YNNPACK.
 FLAG = "xla_cpu_experimental_ynn_fusion_type"
@@ -58,13 +60,18 @@ def fast_jit(function: Callable, **settings) -> Callable:
   return call
 
 
+M_ARENA_MAX = -8
 # What glibc's mallopt sets, by its numbers in malloc.h, and to what.
 MALLOC_SETTINGS = {
   -3: 2**31 - 1,  # M_MMAP_THRESHOLD
   -1: 2**31 - 1,  # M_TRIM_THRESHOLD
   -2: 2**26,  # M_TOP_PAD: the heap grows in such pieces
-  -8: 1,  # M_ARENA_MAX: that of a thread ends at 64 MB, and what is larger is given back
+  M_ARENA_MAX: 1,  # that of a thread ends at 64 MB, and what is larger is given back
 }
+
+
+SCARCE = 4 * 2**30
+"""Bytes below which freed memory is rather given back than kept."""
 
 
 def reuse_memory() -> bool:
@@ -73,7 +80,8 @@ def reuse_memory() -> bool:
   XLA asks malloc for the temporary arrays of every call. glibc takes blocks of that size from the
   system and gives them back after the call, so that every page is zeroed and mapped anew. It
   concerns the whole process, hence it is left to the program; train.py and infer.py do it, before
-  they compute anything: threads that have an arena of their own by then keep it.
+  they compute anything: threads that have an arena of their own by then keep it. Where memory is
+  scarce only the arenas are limited, for what is kept may not be what the next call can use.
 
   Returns:
     Whether there is a glibc that took it.
@@ -82,4 +90,7 @@ def reuse_memory() -> bool:
     mallopt = ctypes.CDLL(None).mallopt if sys.platform == "linux" else None
   except (OSError, AttributeError):
     return False
-  return mallopt is not None and all(mallopt(*setting) for setting in MALLOC_SETTINGS.items())
+  settings = MALLOC_SETTINGS
+  if available_bytes() < SCARCE:
+    settings = {M_ARENA_MAX: MALLOC_SETTINGS[M_ARENA_MAX]}
+  return mallopt is not None and all(mallopt(*setting) for setting in settings.items())

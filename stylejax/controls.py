@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from stylejax.models.edges import Edges
+from stylejax.models.meshes import on_any_mesh
 
 MIN_STROKE, MAX_STROKE = 0.25, 4.0
 
@@ -86,7 +87,7 @@ def paintings(vector: jax.Array, weights: jax.Array | None, strength: jax.Array,
     weights = mixing_weights(weights, vector.shape[0], size)
     if weights.ndim == 1 or len(weights) == 1:
       # One mixed vector stands for a style between them.
-      weights = weights if weights.ndim == 1 else jnp.ones(1)
+      weights = weights if weights.ndim == 1 else jnp.ones(1, jnp.float32)
       vector, weights = (weights[:, None] * vector).sum(0, keepdims=True), None
   strength = jnp.maximum(strength, 1.0)
   if weights is None and strength.shape[1:3] == (1, 1):
@@ -113,7 +114,7 @@ def uniform_paintings(vector: jax.Array, weights: jax.Array | None, strength: ja
     over N.
   """
   if weights is None:
-    vectors, parts = vector[None], jnp.ones((1, 1, 1))
+    vectors, parts = vector[None], jnp.ones((1, 1, 1), jnp.float32)
   else:
     mean = weights.mean((1, 2))
     ratio = weights / jnp.where(mean > 0, mean, 1.0)[:, None, None]
@@ -124,7 +125,8 @@ def uniform_paintings(vector: jax.Array, weights: jax.Array | None, strength: ja
     return vectors, jnp.broadcast_to(strength, (len(vectors), *strength.shape)), parts
   most = strength.max(keepdims=True)
   above = ((strength - 1.0) / jnp.maximum(most - 1.0, 1e-6))[..., 0]
-  strengths = [jnp.broadcast_to(value, (len(vectors), *most.shape)) for value in (1.0, most)]
+  strengths = [jnp.broadcast_to(value, (len(vectors), *most.shape))
+               for value in (jnp.ones_like(most), most)]
   return (jnp.concatenate([vectors, vectors]), jnp.concatenate(strengths),
           jnp.concatenate([parts * (1.0 - above), parts * above]))
 
@@ -169,6 +171,7 @@ def _power(x: jax.Array, exponent: float) -> jax.Array:
   return jnp.exp(exponent * jnp.log(x))
 
 
+@on_any_mesh
 def preserve_colour(stylized: jax.Array, content: jax.Array, colour: jax.Array | float = 1.0, *,
                     mode: jax.Array | float | None = None, edges: Edges | None = None,
                     moments: tuple | None = None) -> jax.Array:
@@ -202,6 +205,8 @@ def preserve_colour(stylized: jax.Array, content: jax.Array, colour: jax.Array |
   if jnp.shape(stylized) != jnp.shape(content):
     raise ValueError(f"content: found shape {jnp.shape(content)}, expected that of the stylized "
                      f"picture, {jnp.shape(stylized)}")
+  if 0 in jnp.shape(stylized):
+    raise ValueError(f"stylized: found shape {jnp.shape(stylized)}, expected at least one pixel")
   single = jnp.ndim(stylized) == 3
   stylized, content = (jnp.asarray(x)[None] if single else jnp.asarray(x)
                        for x in (stylized, content))
@@ -244,9 +249,9 @@ def zoom(picture: jax.Array, scale: jax.Array | float) -> jax.Array:
 
 def _zoom_matrix(size: int, scale: jax.Array) -> jax.Array:
   """[size, size]: how each pixel of a zoomed line reads the line, its mirror images included."""
-  at = (jnp.arange(size) + 0.5 - size / 2) / scale + size / 2 - 0.5
+  pixel = jnp.arange(size, dtype=jnp.float32)
+  at = (pixel + 0.5 - size / 2) / scale + size / 2 - 0.5
   reach = jnp.maximum(1.0, 1.0 / scale)
-  pixel = jnp.arange(size)
 
   def read(image):
     return jnp.maximum(0.0, 1.0 - jnp.abs(at[:, None] - image[None]) / reach)
@@ -260,7 +265,7 @@ def _zoom_matrix(size: int, scale: jax.Array) -> jax.Array:
 def _with_luminance(stylized: jax.Array, content: jax.Array) -> jax.Array:
   """The luminance of `stylized` with the hues of `content`, inside [0, 1]."""
   def luma(x):
-    return (x * jnp.array(_LUMA)[None, None, None]).sum(-1, keepdims=True)
+    return (x * jnp.array(_LUMA, x.dtype)[None, None, None]).sum(-1, keepdims=True)
 
   hue, light = content - luma(content), luma(stylized)
   room = jnp.where(hue > 0, 1.0 - light, light) / jnp.maximum(jnp.abs(hue), 1e-6)
@@ -270,7 +275,7 @@ def _with_luminance(stylized: jax.Array, content: jax.Array) -> jax.Array:
 def colour_moments(picture: jax.Array, edges: Edges | None = None) -> tuple[jax.Array, jax.Array]:
   """Mean [B, 1, 1, 3] and covariance [B, 3, 3] of the colours of [B, H, W, 3], in YIQ."""
   x = _turned(picture, _OPPONENT)
-  own = jnp.ones((1, 1, 1, 1)) if edges is None else edges.own(x)
+  own = jnp.ones((1, 1, 1, 1), x.dtype) if edges is None else edges.own(x)
   own = own / jnp.broadcast_to(own, (1, *x.shape[1:3], 1)).sum()
   mean = (own * x).sum((1, 2), keepdims=True)
   return mean, jnp.einsum("bhwi,bhwj->bij", own * (x - mean), x - mean, precision="highest")
@@ -280,10 +285,10 @@ def with_moments(picture: jax.Array, own: tuple[jax.Array, jax.Array],
                  target: tuple[jax.Array, jax.Array]) -> jax.Array:
   """[B, H, W, 3] after the map of colours that takes moments `own` to `target`, in [0, 1]."""
   spread, target_spread = (
-    jnp.linalg.cholesky(covariance + _MATCH_EPS * jnp.eye(3)[None]) for _, covariance in (
+    jnp.linalg.cholesky(covariance + _MATCH_EPS * jnp.eye(3, dtype=covariance.dtype)[None]) for _, covariance in (
       own, target))
   turn = target_spread @ jax.scipy.linalg.solve_triangular(
-    spread, jnp.broadcast_to(jnp.eye(3), spread.shape), lower=True)
+    spread, jnp.broadcast_to(jnp.eye(3, dtype=spread.dtype), spread.shape), lower=True)
   x = _turned(picture, _OPPONENT)
   x = jnp.einsum("bhwi,bji->bhwj", x - own[0], turn, precision="highest") + target[0]
   return jnp.clip(_turned(x, np.linalg.inv(_OPPONENT)), 0.0, 1.0)

@@ -7,13 +7,13 @@ a FrameState. Reading and writing videos lives in `stylejax.inference`.
 from functools import partial
 
 import flax
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from stylejax import controls, transfer
 from stylejax.models import autoencoder, blocks, gan
 from stylejax.models.encoder import StyleCode
+from stylejax.models.meshes import on_any_mesh
 
 MEMORY = 0.8
 """Share of the past in what stands still: it is averaged over about five frames."""
@@ -46,11 +46,13 @@ def first_state(params: transfer.Params, height: int, width: int) -> FrameState:
   """The state before the first frame of [height, width, 3]."""
   config = params.config
   widths = [config.content_widths[level] for level in autoencoder.modulated_levels(config)]
-  moments = tuple((jnp.zeros((1, 1, 1, c)), jnp.ones((1, 1, 1, c))) for c in widths)
-  nothing = jnp.zeros((height, width, 3))
-  return FrameState(nothing, nothing, moments, jnp.zeros(()))
+  moments = tuple((jnp.zeros((1, 1, 1, c), jnp.float32), jnp.ones((1, 1, 1, c), jnp.float32))
+                  for c in widths)
+  nothing = jnp.zeros((height, width, 3), jnp.float32)
+  return FrameState(nothing, nothing, moments, jnp.zeros((), jnp.float32))
 
 
+@on_any_mesh
 def next_frame(
   params: transfer.Params,
   frame: jax.Array,
@@ -82,13 +84,13 @@ def next_frame(
   departs from it in needing neither motion nor training.
   """
   change = _change(state.content, frame)
-  keep = memory * state.started * (change.mean() < _CUT)
+  keep = memory * state.started * (change.mean() < _CUT).astype(jnp.float32)
   code = transfer.encode_content(params, frame[None])
   picture, moments = gan.Generator(params.config).apply(
     {"params": params.generator}, code, style_code.vector[None], jnp.maximum(strength, 1.0),
     state.moments, keep ** (1 / _SLOWER), method=_steadied)
   painted = picture[0] + keep * _stillness(change) * (state.painted - picture[0])
-  state = FrameState(frame, painted, moments, jnp.ones(()))
+  state = FrameState(frame, painted, moments, jnp.ones((), jnp.float32))
   return controls.faded(painted, frame, strength), state
 
 
@@ -119,7 +121,8 @@ def _stillness(change: jax.Array) -> jax.Array:
   """From 1, nothing but noise, to 0, moved, of changes [H, W, 1]; of their shape."""
   edge = _REACH // 2
   near = jnp.pad(change, ((edge, edge), (edge, edge), (0, 0)), mode="edge")
-  near = nn.avg_pool(near[None], (_REACH, _REACH))[0]
+  near = jax.lax.reduce_window(
+    near, 0.0, jax.lax.add, (_REACH, _REACH, 1), (1, 1, 1), "VALID") / float(_REACH**2)
   floor = jnp.percentile(near[::_REACH, ::_REACH], 10)
   noise = jnp.minimum(1.5 * floor + _ROUNDING, _LOUDEST)
   return jnp.clip(2 - near / noise, 0, 1)

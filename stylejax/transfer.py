@@ -22,6 +22,7 @@ from stylejax.models.autoencoder import ContentCode
 from stylejax.models.config import ModelConfig
 from stylejax.models.edges import Edges
 from stylejax.models.encoder import StyleCode
+from stylejax.models.meshes import on_any_mesh
 
 MIN_SIDE = 16
 MAX_STRENGTH = 2.0
@@ -59,16 +60,16 @@ def init_params(key: jax.Array, config: ModelConfig) -> Params:
   Returns:
     Params with every part, float32.
   """
-  picture = jnp.zeros((1, 2 * MIN_SIDE, 2 * MIN_SIDE, 3))
+  picture = jnp.zeros((1, 2 * MIN_SIDE, 2 * MIN_SIDE, 3), jnp.float32)
   keys = jax.random.split(key, len(PARTS))
   content_encoder = autoencoder.ContentEncoder(config)
   code, content_vars = content_encoder.init_with_output(keys[0], picture)
   inits = (
     content_vars,
     encoder.StyleEncoder(config).init(keys[1], picture),
-    gan.Generator(config).init(keys[2], code, jnp.zeros((1, config.style_dim))),
+    gan.Generator(config).init(keys[2], code, jnp.zeros((1, config.style_dim), jnp.float32)),
     gan.Discriminator(config).init(keys[3], picture),
-    noise_generator(config).init(keys[4], jnp.zeros((1, config.noise_dim))),
+    noise_generator(config).init(keys[4], jnp.zeros((1, config.noise_dim), jnp.float32)),
   )
   return Params(*(variables["params"] for variables in inits), config=config)
 
@@ -79,6 +80,7 @@ def noise_generator(config: ModelConfig) -> gan.NoiseGenerator:
     config.noise_base, config.noise_width, config.noise_stages, config.dtype)
 
 
+@on_any_mesh
 def encode_style(params: Params, picture: jax.Array, *,
                  stroke: jax.Array | float | None = None) -> StyleCode:
   """Step 1: what the style of a picture is.
@@ -108,6 +110,7 @@ def encode_style(params: Params, picture: jax.Array, *,
   return _first(code) if single else code
 
 
+@on_any_mesh
 def encode_content(params: Params, picture: jax.Array, *,
                    edges: Edges | None = None) -> ContentCode:
   """Step 2: what is to be seen on a picture.
@@ -137,6 +140,7 @@ def encode_content(params: Params, picture: jax.Array, *,
   return code.replace(**_first(_maps(code))) if single else code
 
 
+@on_any_mesh
 def reconstruct(params: Params, picture: jax.Array) -> jax.Array:
   """The autoencoder: decode(encode(picture)), of the picture's shape, in [0, 1].
 
@@ -150,6 +154,7 @@ def reconstruct(params: Params, picture: jax.Array) -> jax.Array:
   return output[0] if single else output
 
 
+@on_any_mesh
 def generate(params: Params, content_code: ContentCode, style_code: StyleCode, *,
              strength: jax.Array | float = 1.0, weights: jax.Array | None = None) -> jax.Array:
   """Step 3: a picture of that content in that style, or in a mixture of styles.
@@ -194,8 +199,8 @@ def generate(params: Params, content_code: ContentCode, style_code: StyleCode, *
              "style": vectors.shape[1]}
   batch = max(batches.values())
   for name, found in batches.items():
-    if found not in (1, batch):
-      raise ValueError(f"{name}: found a batch of {found}, expected 1 or {batch}")
+    if found not in (1, batch) or found == 0:
+      raise ValueError(f"{name}: found a batch of {found}, expected 1 or {batch or 'more'}")
   picture = content_code.picture
   levels = tuple(_broadcast(level, batch) for level in content_code.levels)
   content_code = content_code.replace(levels=levels)
@@ -215,6 +220,7 @@ def generate(params: Params, content_code: ContentCode, style_code: StyleCode, *
   return output[0] if single else output
 
 
+@on_any_mesh
 def discriminate(params: Params, picture: jax.Array) -> jax.Array:
   """Step 4: how much a picture looks like a real artwork to the discriminator.
 
@@ -244,13 +250,14 @@ def mean_score(scores: tuple[jax.Array, ...]) -> jax.Array:
   return jnp.stack([s.mean((1, 2, 3)) for s in scores]).mean(0)
 
 
+@on_any_mesh
 def sample_swatch(params: Params, key: jax.Array) -> jax.Array:
   """A swatch of paint that the noise generator invents for `key`: [S, S, 3] in [0, 1].
 
   Raises:
     ValueError: params without noise_generator.
   """
-  z = jax.random.normal(key, (1, params.config.noise_dim))
+  z = jax.random.normal(key, (1, params.config.noise_dim), jnp.float32)
   return swatches(params, z)[0]
 
 
@@ -261,6 +268,7 @@ def swatches(params: Params, z: jax.Array) -> jax.Array:
     return noise_generator(params.config).apply({"params": part}, z)
 
 
+@on_any_mesh
 def sample_style(params: Params, key: jax.Array) -> StyleCode:
   """A style nobody painted: the style code of `sample_swatch(params, key)`, unbatched.
 
@@ -270,6 +278,7 @@ def sample_style(params: Params, key: jax.Array) -> StyleCode:
   return encode_style(params, sample_swatch(params, key))
 
 
+@on_any_mesh
 def stylize(params: Params, content: jax.Array, styles: jax.Array | Sequence[jax.Array], *,
             weights: jax.Array | None = None, strength: jax.Array | float = 1.0,
             colour: jax.Array | float | None = None, colour_mode: jax.Array | float | None = None,
@@ -351,6 +360,8 @@ def _as_batch(picture: jax.Array, name: str) -> tuple[jax.Array, bool]:
   shape = jnp.shape(picture)
   if len(shape) not in (3, 4) or shape[-1] != 3:
     raise ValueError(f"{name}: found shape {shape}, expected [H, W, 3] or [B, H, W, 3]")
+  if len(shape) == 4 and shape[0] == 0:
+    raise ValueError(f"{name}: found a batch of 0 images, expected at least 1")
   if any(side < MIN_SIDE for side in shape[-3:-1]):
     raise ValueError(
       f"{name}: found {shape[-2]}×{shape[-3]} pixels, expected at least {MIN_SIDE}×{MIN_SIDE}")

@@ -6,6 +6,7 @@ This is what infer.py calls. What the outputs are called is decided in plan.py; 
 
 import contextlib
 import dataclasses
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +21,7 @@ from stylejax.errors import InputError
 from stylejax.images import animation, encode
 from stylejax.images.decode import Picture, picture_size
 from stylejax.images.find import find_images
-from stylejax.inference import buckets, painters, tiles
+from stylejax.inference import buckets, budget, painters
 from stylejax.inference.codes import Codes, style_scale
 from stylejax.inference.looks import Controls, plan_looks, plan_regions
 from stylejax.inference.plan import Job, check_number, plan_outputs
@@ -242,10 +243,12 @@ def _groups(jobs: Sequence[Job], size: int | None, config: ModelConfig) -> list[
       with contextlib.suppress(InputError):  # told when the picture itself is read
         side = picture_size(job.content)[::-1]
         side = side if size is None else encode.fit_shorter_side(*side, int(size))
-        if tiles.fits(side, config) and min(side) >= transfer.MIN_SIDE:
+        if budget.fits(side, config) and min(side) >= transfer.MIN_SIDE:
           sizes[job] = side
-  frames = buckets.plan(sizes.values(), stride=config.stride)
   at_once = jax.local_device_count()
+  frames = buckets.plan(sizes.values(), stride=config.stride)
+  sizes = {job: side for job, side in sizes.items()
+           if budget.fits(frames[side], config, images=at_once)}
   groups, alike = [Group((job,)) for job in jobs if job not in sizes], {}
   for job, side in sizes.items():
     alike.setdefault(frames[side], []).append(job)
@@ -261,13 +264,17 @@ def _painter(params, contents, frame, colours, tile, seamless, shard, on_part):
   content = contents[0]
   if frame is not None and all(c.shape[0] <= frame[0] and c.shape[1] <= frame[1] for c in contents):
     return painters.Framed(params, contents, frame, colours, jax.local_device_count())
+  if seamless or shard:
+    budget.check_fits("--seamless" if seamless else "--shard", content.shape,
+                      budget.whole_bytes(params.config), "--size scales it")
   if seamless:
     return painters.Whole(params, content, colours, seamless)
   if shard:
     return painters.Shared(params, content, colours)
-  if tile is None and tiles.fits(content.shape, params.config):
+  if tile is None and budget.fits(content.shape, params.config):
     return painters.Whole(params, content, colours)
-  pixels = tiles.TILE_PIXELS if tile is None else int(tile * 1_000_000)
+  pixels = (budget.tile_pixels(content.shape, params.config) if tile is None
+            else int(tile * 1_000_000))
   return painters.Tiled(params, content, colours, pixels, on_part)
 
 
@@ -279,6 +286,7 @@ def _read_ahead(
 
   def read(job: Job) -> Picture | InputError:
     try:
+      budget.check_file(job.content, *picture_size(job.content))
       picture = encode.read(job.content, compact=True, on_note=on_note)
       height, width = picture.rgb.shape[:2]
       controls.check_size(job.content, height, width)
@@ -294,12 +302,22 @@ def _read_ahead(
     return [read(job) for job in group.jobs]
 
   with ThreadPoolExecutor(1) as pool:
-    ahead = pool.submit(read_all, groups[0])
+    ahead = None
     for group, following in zip(groups, [*groups[1:], None], strict=True):
-      found = ahead.result()
-      if following is not None:
-        ahead = pool.submit(read_all, following)
+      found = read_all(group) if ahead is None else ahead.result()
+      # Where memory is scarce a large image waits until the one before is done.
+      ahead = (pool.submit(read_all, following)
+               if following is not None and budget.leaves_room(_pixels(following)) else None)
       yield group, found
+
+
+def _pixels(group: Group) -> int:
+  """Of the files of a group, in all; what can't be read counts nothing."""
+  total = 0
+  for job in group.jobs:
+    with contextlib.suppress(InputError):  # told when the image itself is read
+      total += math.prod(picture_size(job.content))
+  return total
 
 
 class _Writer:

@@ -9,14 +9,19 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from stylejax.errors import InputError
-from stylejax.runtime import process
+from stylejax.runtime import memory, process
 from stylejax.runtime.files import describe, printable
 
 
 def exit_status(work: Callable[[], int]) -> int:
   """Runs a command's work and returns its exit status: a mistake is one line and 2."""
   try:
+    memory.check_start()
     return work()
+  except MemoryError:
+    print("error: memory: found too little to go on, expected more, or a smaller image; --size "
+          "scales it", file=sys.stderr)
+    return 2
   except (InputError, OSError) as error:
     print(f"error: {describe(error)}", file=sys.stderr)
     return 2

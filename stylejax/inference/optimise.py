@@ -13,6 +13,7 @@ import optax
 
 from stylejax.errors import InputError
 from stylejax.losses.features import gram_style_loss
+from stylejax.models.meshes import on_any_mesh
 from stylejax.models.vgg import STYLE_LAYERS, vgg16_features
 
 CONTENT_LAYER = "relu4_2"
@@ -22,6 +23,7 @@ MIN_SIDE = 16
 _ADAM_RATE = 0.02  # of a pixel's range, falling to 0 with the cosine over the steps
 
 
+@on_any_mesh
 def optimize_image(
   vgg_params: Mapping[str, Any],
   content: jax.Array,
@@ -77,7 +79,8 @@ def optimize_image(
     evaluate = optax.value_and_grad_from_state(loss)
   else:
     def rate(count):
-      return _ADAM_RATE * 0.5 * (1 + jnp.cos(jnp.pi * count / jnp.maximum(steps, 1)))
+      part = jnp.float32(count) / jnp.maximum(jnp.float32(steps), 1)
+      return _ADAM_RATE * 0.5 * (1 + jnp.cos(jnp.pi * part))
 
     tx = optax.with_extra_args_support(optax.adam(rate))
 
@@ -90,8 +93,10 @@ def optimize_image(
     value, gradient = evaluate(picture, state=state)
     if report is not None:
       jax.debug.callback(report, number + 1, value)
-    updates, state = tx.update(
-      gradient, state, picture, value=value, grad=gradient, value_fn=loss)
+    # Optax's own arithmetic mixes integers and floats.
+    with jax.numpy_dtype_promotion("standard"):
+      updates, state = tx.update(
+        gradient, state, picture, value=value, grad=gradient, value_fn=loss)
     return optax.apply_updates(picture, updates), state
 
   picture = jnp.asarray(content if start is None else start, jnp.float32)

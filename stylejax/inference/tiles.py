@@ -11,8 +11,6 @@ much of later, keeps its digits.
 
 import functools
 import math
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -23,41 +21,13 @@ import numpy as np
 from stylejax import controls, transfer
 from stylejax.compiler import fast_jit
 from stylejax.images.decode import as_float
+from stylejax.inference.budget import TILE_PIXELS
 from stylejax.inference.maps import Behind, Map, Moments, Window, windows
 from stylejax.models import autoencoder, blocks, gan
 from stylejax.models.config import ModelConfig
-
-TILE_PIXELS = 1_000_000
-"""Pixels of the picture in a tile, about: what is computed at once. Of smaller tiles more pixels
-are painted twice, larger ones take more memory."""
+from stylejax.runtime.memory import available_bytes, scratch_folder
 
 _FLOAT16_MAX = float(np.finfo(np.float16).max)
-
-
-def memory_available() -> int:
-  """Bytes of memory that are free for this process, about; half of all where nobody says."""
-  try:
-    for line in Path("/proc/meminfo").read_text().splitlines():
-      if line.startswith("MemAvailable:"):
-        return int(line.split()[1]) * 1024
-  except OSError:
-    pass
-  try:
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-  except (AttributeError, ValueError, OSError):
-    return 4 * 2**30
-
-
-def fits(shape: tuple[int, ...], config: ModelConfig) -> bool:
-  """Whether a picture [H, W, 3] may be painted whole: on an accelerator, the device will say.
-
-  A whole picture takes about 10 maps of the finest level and 12 of its own at once
-  (`python -m benchmarks memory`).
-  """
-  if jax.default_backend() != "cpu":
-    return True
-  pixels = shape[0] * shape[1]
-  return pixels * 4 * (10 * config.content_widths[0] // 4 + 12 * 3) < memory_available() // 2
 
 
 def _map_bytes(config: ModelConfig, pixels: int) -> float:
@@ -101,8 +71,8 @@ def generate_tiled(
   config = params.config
   height, width = content.shape[:2]
   # An eighth: the picture is there twice, and is worked on besides.
-  if folder is None and _map_bytes(config, height * width) > memory_available() // 8:
-    folder = Path(tempfile.gettempdir())
+  if folder is None and _map_bytes(config, height * width) > available_bytes() // 8:
+    folder = scratch_folder()
   if min(height, width) < transfer.MIN_SIDE:
     raise ValueError(f"content: found {width}×{height} pixels, expected at least "
                      f"{transfer.MIN_SIDE} a side")

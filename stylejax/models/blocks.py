@@ -225,8 +225,8 @@ class Conv(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, edges: Edges | None = None) -> jax.Array:
-    kernel = self.param("kernel", he_normal, (3, 3, x.shape[-1], self.features))
-    bias = self.param("bias", nn.initializers.zeros, (self.features,))
+    kernel = self.param("kernel", he_normal, (3, 3, x.shape[-1], self.features), jnp.float32)
+    bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
     x, kernel, bias = (a.astype(self.dtype) for a in (x, kernel, bias))
     if self.is_initializing():
       return _blank(x, 1 / self.stride, self.features)
@@ -251,7 +251,7 @@ def doubling_kernel(kernel: jax.Array, sharp: jax.Array) -> jax.Array:
     sharp: [3, 3, Cin, 4·Cout], what each phase reads besides; of it, only what a constant can't
       tell apart is taken: the phases' sums over the taps are brought to their mean.
   """
-  taps = jnp.array(DOUBLED_TAPS)
+  taps = jnp.array(DOUBLED_TAPS, jnp.float32)
   kernel, sharp = (jnp.asarray(x, jnp.float32) for x in (kernel, sharp))
   smooth = jnp.einsum("apu,bqv,pqio->uviabo", taps, taps, kernel)
   sharp = sharp.reshape(smooth.shape)
@@ -280,9 +280,10 @@ class UpsampleConv(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, edges: Edges | None = None) -> jax.Array:
-    kernel = self.param("kernel", he_normal, (3, 3, x.shape[-1], self.features))
-    sharp = self.param("sharp", nn.initializers.zeros, (3, 3, x.shape[-1], 4 * self.features))
-    bias = self.param("bias", nn.initializers.zeros, (self.features,))
+    kernel = self.param("kernel", he_normal, (3, 3, x.shape[-1], self.features), jnp.float32)
+    sharp = self.param("sharp", nn.initializers.zeros, (3, 3, x.shape[-1], 4 * self.features),
+                       jnp.float32)
+    bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
     if self.is_initializing():
       return _blank(x, 2, self.features)
     phases = doubling_kernel(kernel, sharp).astype(self.dtype)
@@ -312,8 +313,8 @@ class ConvTranspose(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
-    kernel = self.param("kernel", he_normal, (4, 4, x.shape[-1], self.features))
-    bias = self.param("bias", nn.initializers.zeros, (self.features,))
+    kernel = self.param("kernel", he_normal, (4, 4, x.shape[-1], self.features), jnp.float32)
+    bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
     if self.is_initializing():
       return _blank(x, 2, self.features)
     taps = jnp.array(TRANSPOSED_TAPS, kernel.dtype)

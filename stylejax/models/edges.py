@@ -77,7 +77,7 @@ class Edges:
     height, width = x.shape[1:3]
     rows, columns = self._limits(x)
     if rows is None:
-      return jnp.ones((1, height, width, 1))
+      return jnp.ones((1, height, width, 1), jnp.float32)
     own = (jnp.arange(height) < rows)[:, None] & (jnp.arange(width) < columns)[None]
     return own[None, :, :, None].astype(jnp.float32)
 

@@ -9,6 +9,8 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
 
 TILE = 4
 SPAN = TILE + 2
@@ -49,9 +51,8 @@ def conv3x3(x: jax.Array, kernel: jax.Array, *, padding: str = "zeros") -> jax.A
   """3×3 cross-correlation of stride 1: f(x, y) = Σ_i Σ_j w_ij · I(x+i, y+j).
 
   On a CPU, in float32 and where `is_faster` says so, by F(4×4, 3×3), whose rounding error is about
-  ten times the direct one's (1e-5 of the largest output); elsewhere direct. Reverse-mode
-  derivatives of any order; no forward mode. Inside shard_map a kernel that varies over an axis
-  needs an x that does too (`jax.lax.pcast`), if gradients by x are taken.
+  ten times the direct one's (1e-5 of the largest output); elsewhere direct. Derivatives of any
+  order, forward and reverse, are such convolutions again.
 
   Args:
     x: [B, H, W, Cin]; H and W at least 2.
@@ -63,43 +64,81 @@ def conv3x3(x: jax.Array, kernel: jax.Array, *, padding: str = "zeros") -> jax.A
 
   Source: Lavin & Gray 2015, arXiv:1509.09308, section 4 (F(4×4, 3×3): section 4.3).
   """
+  if jax.typeof(x).sharding.mesh.explicit_axes or jax.typeof(kernel).sharding.mesh.explicit_axes:
+    return direct_conv3x3(x, kernel, padding)  # whose shardings JAX knows how to follow
   return _conv3x3(x, kernel, padding, False)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+# A primitive, since it is bilinear and knows its transposes: `jax.custom_vjp` has no forward mode,
+# and what `jax.custom_jvp` gives is transposed operation by operation, which is slow here.
+_conv3x3_p = Primitive("stylejax_conv3x3")
+
+
 def _conv3x3(x, kernel, padding, turned):
   """`conv3x3`; with the kernel turned by 180° and its channels swapped where turned."""
+  # Inside of shard_map both vary over the same axes; gradients are summed by the cast's transpose.
+  axes = _varying(x) | _varying(kernel)
+  x, kernel = (jax.lax.pcast(array, tuple(sorted(axes - _varying(array))), to="varying")
+               if axes - _varying(array) else array for array in (x, kernel))
+  return _conv3x3_p.bind(x, kernel, padding=padding, turned=turned)
+
+
+def _varying(array) -> frozenset[str]:
+  """Axes of a mesh over which an array varies inside of `jax.shard_map`."""
+  kind = jax.typeof(array)
+  return kind.vma if hasattr(kind, "vma") else kind.mat.varying  # called so since jax 0.10
+
+
+def _chosen(x, kernel, *, padding, turned):
+  """What the primitive computes: on each platform by what is fastest there."""
   quick = x.dtype == jnp.float32 and is_faster(x.shape, kernel.shape)
   direct = partial(direct_conv3x3, padding=padding, turned=turned)
   if quick:
     on_cpu = partial(winograd_conv3x3, padding=padding, turned=turned)
-  elif padding == "reflect":
+  elif padding == "reflect" and not turned:
     on_cpu = edged_conv3x3
   else:
     return direct(x, kernel)
   return jax.lax.platform_dependent(x, kernel, cpu=on_cpu, default=direct)
 
 
-def _forward(x, kernel, padding, turned):
-  return _conv3x3(x, kernel, padding, turned), (x, kernel)
-
-
-def _backward(padding, turned, residuals, cotangent):
-  x, kernel = residuals
+def _by_pixels(cotangent, x, kernel, *, padding, turned):
+  """The transpose with respect to x: the convolution with the kernel turned."""
   if padding == "zeros":
-    back = _conv3x3(cotangent, kernel, "zeros", not turned)
-  else:
-    # As from the padded picture, whose border folds back on what it mirrored.
-    back = _conv3x3(_pad(cotangent, 1, "zeros"), kernel, "zeros", not turned)
-    back, = jax.linear_transpose(lambda x: _pad(x, 1, padding), x)(back)
+    return _conv3x3(cotangent, kernel, "zeros", not turned)
+  # As from the padded image, whose border folds back on what it mirrored.
+  back = _conv3x3(_pad(cotangent, 1, "zeros"), kernel, "zeros", not turned)
+  return jax.linear_transpose(lambda x: _pad(x, 1, padding), x.aval)(back)[0]
 
+
+def _by_kernel(cotangent, x, kernel, *, padding, turned):
+  """The transpose with respect to the kernel."""
   def of_kernel(kernel):
     return direct_conv3x3(x, kernel, padding, turned)
 
-  return back, jax.vjp(of_kernel, kernel)[1](cotangent)[0]
+  return jax.linear_transpose(of_kernel, kernel.aval)(cotangent)[0]
 
 
-_conv3x3.defvjp(_forward, _backward)
+def _batched(arrays, axes, *, padding, turned):
+  """Under `vmap`: images of all examples are one batch, unless each has a kernel of its own."""
+  (x, kernel), (of_x, of_kernel) = arrays, axes
+  if of_kernel is not None:
+    return jax.vmap(partial(_chosen, padding=padding, turned=turned), axes)(x, kernel), 0
+  x = jnp.moveaxis(x, of_x, 0)
+  y = _conv3x3(x.reshape(-1, *x.shape[2:]), kernel, padding, turned)
+  return y.reshape(*x.shape[:2], *y.shape[1:]), 0
+
+
+def _output(x, kernel, *, padding, turned):
+  del padding
+  return x.update(shape=(*x.shape[:3], kernel.shape[2 if turned else 3]), weak_type=False)
+
+
+_conv3x3_p.def_impl(jax.jit(_chosen, static_argnames=("padding", "turned")))
+_conv3x3_p.def_abstract_eval(_output)
+mlir.register_lowering(_conv3x3_p, mlir.lower_fun(_chosen, multiple_results=False))
+ad.defbilinear(_conv3x3_p, _by_pixels, _by_kernel)
+batching.primitive_batchers[_conv3x3_p] = _batched
 
 
 def _pad(x: jax.Array, pad: int, padding: str) -> jax.Array:

@@ -126,10 +126,3 @@ def test_moments_of_parts_are_those_of_the_whole(rng):
   mean, std = moments.mean_and_std(eps=0)
   np.testing.assert_allclose(mean[0, 0, 0], x.mean(0), rtol=1e-6)
   np.testing.assert_allclose(std[0, 0, 0], x.std(0), rtol=1e-6)
-
-
-def test_memory_decides(monkeypatch, tiny_params):
-  monkeypatch.setattr(tiles, "memory_available", lambda: 2**30)
-  assert tiles.fits((512, 512, 3), tiny_params.config)
-  assert not tiles.fits((8_000, 12_000, 3), tiny_params.config)
-  assert tiles.memory_available() == 2**30
