@@ -1,0 +1,219 @@
+"""Colors of an optimized image: its own luminance, the content's hues in the style's palette.
+
+Oklab, the affine map of chroma, and a bilateral filter that luminance guides; pure functions. How
+`stylize` keeps colors is in `stylejax.controls`.
+"""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from stylejax import controls
+from stylejax.errors import InputError
+from stylejax.optimization.matching import on_grid
+
+# Linear sRGB → cone responses, and their cube roots → L, a, b.
+_RGB_TO_LMS = ((0.4122214708, 0.5363325363, 0.0514459929),
+               (0.2119034982, 0.6806995451, 0.1073969566),
+               (0.0883024619, 0.2817188376, 0.6299787005))
+_LMS_TO_LAB = ((0.2104542553, 0.7936177850, -0.0040720468),
+               (1.9779984951, -2.4285922050, 0.4505937099),
+               (0.0259040371, 0.7827717662, -0.8086757660))
+
+# Variance of a or b below which a palette has no colors to speak of.
+_EPS = 1e-5
+RADIUS = 4
+SIGMA_SPACE, SIGMA_LIGHT = 2.0, 0.08
+
+
+def srgb_to_oklab(image: jax.Array) -> jax.Array:
+  """[..., 3] sRGB in [0, 1] → L in [0, 1], a and b in about [−0.4, 0.4].
+
+  Source: Ottosson 2020, "A perceptual color space for image processing".
+  """
+  lms = _product(controls._to_light(image), _RGB_TO_LMS)
+  # The slope of the root is infinite at 0.
+  return _product(jnp.cbrt(jnp.maximum(lms, 1e-9)), _LMS_TO_LAB)
+
+
+def oklab_to_srgb(lab: jax.Array) -> jax.Array:
+  """The inverse of `srgb_to_oklab`; not clipped to [0, 1]."""
+  lms = _product(lab, np.linalg.inv(_LMS_TO_LAB))
+  return controls._from_light(_product(lms**3, np.linalg.inv(_RGB_TO_LMS)))
+
+
+def transfer_colors(
+  stylized: jax.Array,
+  content: jax.Array,
+  styles: Sequence[jax.Array],
+  *,
+  weights: jax.Array | None = None,
+  keep_color: jax.Array | float = 0.0,
+  own_color: jax.Array | float = 0.0,
+  sigma_light: jax.Array | float = SIGMA_LIGHT,
+) -> jax.Array:
+  """Gives an image the chroma of its content in the palette of the styles; L stays as it is.
+
+  Args:
+    stylized: [B, H, W, 3], any range; clipped to [0, 1] first.
+    content: of the same shape, in [0, 1].
+    styles: images [1, h, w, 3] in [0, 1].
+    weights: [S], or maps [S, H, W]: how much of each style's palette, as
+      `controls.mixing_weights` returns them; None: equal parts.
+    keep_color: 0 for the content's chroma mapped to the style's mean and covariance, 1 for the
+      content's chroma as it is. Scalar, [B] or a map [H, W]; traced.
+    own_color: how much of the chroma is that of `stylized` instead, 0 to 1. Likewise.
+    sigma_light: of the bilateral filter, in units of L.
+
+  Returns:
+    [B, H, W, 3] float32 in [0, 1].
+
+  Raises:
+    InputError: two shapes. ValueError: an amount out of range.
+
+  Source: Kolkin et al. 2022, arXiv:2203.13215, section 3.5.
+  """
+  if jnp.shape(stylized) != jnp.shape(content):
+    raise InputError(f"stylized: found shape {jnp.shape(stylized)}, expected that of the content, "
+                     f"{jnp.shape(content)}")
+  size = content.shape[1:3]
+  keep_color = controls.amount(keep_color, "keep_color", 1, size)
+  own_color = controls.amount(own_color, "own_color", 1, size)
+  own, source = (srgb_to_oklab(jnp.clip(x, 0.0, 1.0)) for x in (stylized, content))
+  share = jnp.full(len(styles), 1.0 / len(styles)) if weights is None else jnp.asarray(weights)
+  share = on_grid(share, size)[:, None, :, :, None]
+  mapped = sum(part * match_chroma(source[..., 1:], srgb_to_oklab(style)[..., 1:], weights=part)
+               for part, style in zip(share, styles, strict=True))
+  chroma = mapped + keep_color * (source[..., 1:] - mapped)
+  chroma = chroma + own_color * (own[..., 1:] - chroma)
+  chroma = smooth_chroma(chroma, own[..., :1], sigma_light=sigma_light)
+  return into_gamut(jnp.concatenate([own[..., :1], chroma], -1))
+
+
+def match_chroma(chroma: jax.Array, style: jax.Array, *, weights: jax.Array | None = None
+                 ) -> jax.Array:
+  """The affine map that takes mean and covariance of a and b to the style's, and moves least.
+
+  y = T (x − μ) + μ*,   T = Σ^(−1/2) (Σ^(1/2) Σ* Σ^(1/2))^(1/2) Σ^(−1/2)
+
+  Args:
+    chroma: [B, H, W, 2].
+    style: [1, h, w, 2].
+    weights: [1 or B, H, W, 1], how much each pixel counts for μ and Σ; None: equally.
+
+  Returns:
+    As chroma.
+
+  Source: the optimal map between Gaussians, Olkin & Pukelsheim 1982; for colors Pitié & Kokaram
+  2007, "The linear Monge-Kantorovitch linear colour mapping".
+  """
+  mean, covariance = _moments(chroma, weights)
+  style_mean, style_covariance = _moments(style, None)
+  root = _root(covariance)
+  inverse = jnp.linalg.inv(root)
+  middle = _root(_sandwich(root, style_covariance))
+  return jnp.einsum("bhwi,bji->bhwj", chroma - mean, _sandwich(inverse, middle),
+                    precision="highest") + style_mean
+
+
+def smooth_chroma(
+  chroma: jax.Array,
+  light: jax.Array,
+  *,
+  radius: int = RADIUS,
+  sigma_space: jax.Array | float = SIGMA_SPACE,
+  sigma_light: jax.Array | float = SIGMA_LIGHT,
+) -> jax.Array:
+  """Bilateral filter of a and b, whose edges are those of L.
+
+  y_p = Σ_q g(p − q) h(L_p − L_q) x_q / Σ_q g(p − q) h(L_p − L_q), Gaussians g and h, q at most
+  `radius` rows and columns away; beyond the border lie mirror images.
+
+  Args:
+    chroma: [B, H, W, 2].
+    light: [B, H, W, 1], the guide.
+    radius: pixels, static; less than H and W.
+    sigma_space: pixels.
+    sigma_light: in units of L.
+
+  Returns:
+    As chroma.
+
+  Source: Tomasi & Manduchi 1998, "Bilateral filtering for gray and color images"; with another
+  image as guide Petschnigg et al. 2004.
+  """
+  padded = jnp.pad(jnp.concatenate([light, chroma], -1),
+                   ((0, 0), (radius, radius), (radius, radius), (0, 0)), mode="reflect")
+  reach = 2 * radius + 1
+
+  def add(number, sums):
+    row, column = number // reach, number % reach
+    there = jax.lax.dynamic_slice(padded, (0, row, column, 0), (*light.shape[:3], 3))
+    away = jnp.square(row - radius) + jnp.square(column - radius)
+    weight = jnp.exp(-0.5 * (away / jnp.square(sigma_space)
+                             + jnp.square((there[..., :1] - light) / sigma_light)))
+    return sums[0] + weight * there[..., 1:], sums[1] + weight
+
+  total, weight = jax.lax.fori_loop(
+    0, reach * reach, add, (jnp.zeros_like(chroma), jnp.zeros_like(light)))
+  return total / weight
+
+
+def into_gamut(lab: jax.Array, *, halvings: int = 10) -> jax.Array:
+  """Oklab [..., 3] as sRGB in [0, 1]: where a color is out of range, of less chroma, L and hue kept.
+
+  Args:
+    lab: L in [0, 1].
+    halvings: of the interval in which the largest chroma is looked for, static.
+
+  Returns:
+    [..., 3] in [0, 1].
+  """
+  def rgb(chroma_scale):
+    return oklab_to_srgb(lab * jnp.concatenate(
+      [jnp.ones_like(chroma_scale), chroma_scale, chroma_scale], -1))
+
+  def halve(_, bounds):
+    low, high = bounds
+    middle = 0.5 * (low + high)
+    color = jax.lax.stop_gradient(rgb(middle))
+    fits = ((color >= -1e-4) & (color <= 1.0 + 1e-4)).all(-1, keepdims=True)
+    return jnp.where(fits, middle, low), jnp.where(fits, high, middle)
+
+  one = jnp.ones_like(lab[..., :1])
+  low, _ = jax.lax.fori_loop(0, halvings, halve, (0.0 * one, one))
+  whole = rgb(one)
+  fits = ((whole >= 0.0) & (whole <= 1.0)).all(-1, keepdims=True)
+  return jnp.clip(rgb(jnp.where(fits, one, low)), 0.0, 1.0)
+
+
+def _moments(chroma, weights):
+  """Mean [B, 1, 1, 2] and covariance [B, 2, 2] over the pixels."""
+  if weights is None:
+    weights = jnp.ones((1, 1, 1, 1))
+  weights = jnp.broadcast_to(weights, (*weights.shape[:1], *chroma.shape[1:3], 1))
+  weights = weights / jnp.maximum(weights.sum((1, 2), keepdims=True), 1e-6)
+  mean = (weights * chroma).sum((1, 2), keepdims=True)
+  covariance = jnp.einsum("bhwi,bhwj->bij", weights * (chroma - mean), chroma - mean,
+                          precision="highest")
+  return mean, covariance + _EPS * jnp.eye(2)[None]
+
+
+def _root(matrix: jax.Array) -> jax.Array:
+  """Square root of positive definite matrices [B, 2, 2]: (M + √det M · 1) / √(tr M + 2 √det M)."""
+  det = matrix[..., 0, 0] * matrix[..., 1, 1] - matrix[..., 0, 1] * matrix[..., 1, 0]
+  root = jnp.sqrt(jnp.maximum(det, 1e-20))[..., None, None]
+  trace = jnp.trace(matrix, axis1=-2, axis2=-1)[..., None, None]
+  return (matrix + root * jnp.eye(2)[None]) / jnp.sqrt(trace + 2 * root)
+
+
+def _sandwich(outer: jax.Array, inner: jax.Array) -> jax.Array:
+  return jnp.einsum("bij,bjk,bkl->bil", outer, jnp.broadcast_to(inner, outer.shape), outer,
+                    precision="highest")
+
+
+def _product(x: jax.Array, matrix) -> jax.Array:
+  """Each vector of [..., 3] times a 3×3 matrix."""
+  return jnp.einsum("...i,ji->...j", x, jnp.asarray(matrix, x.dtype), precision="highest")

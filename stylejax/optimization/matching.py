@@ -1,0 +1,161 @@
+"""Nearest neighbors among feature vectors, in bounded memory and on any number of devices.
+
+Pure functions on arrays: which features are compared is the caller's matter.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+from stylejax.errors import InputError
+
+BLOCK_SIZE = 2**24
+"""Similarities that are held at a time."""
+
+PREFERENCE = 0.1
+"""How much of a cosine one e-fold of a style's weight outweighs."""
+
+# Weight 0 excludes a style: no cosine makes up for this.
+_EXCLUDED = -1e4
+
+
+def unit(x: jax.Array, mean: jax.Array | float = 0.0, *, eps: float = 1e-8) -> jax.Array:
+  """Vectors [..., D] less `mean`, of length 1, float32."""
+  x = x.astype(jnp.float32) - mean
+  return x * jax.lax.rsqrt(jnp.square(x).sum(-1, keepdims=True) + eps)
+
+
+def nearest(
+  query: jax.Array,
+  bank: jax.Array,
+  *,
+  preference: jax.Array | None = None,
+  source: jax.Array | None = None,
+  block: int | None = None,
+  mesh: jax.sharding.Mesh | None = None,
+) -> jax.Array:
+  """For each query the vector of the bank with the largest inner product.
+
+  argmax_n ⟨q_p, b_n⟩ + preference_{p, source_n}. The product runs in float32 on CPUs, elsewhere in
+  bfloat16 with sums in float32. Queries are taken block by block.
+
+  Args:
+    query: [Q, D], of length 1 for the cosine.
+    bank: [N, D], likewise.
+    preference: [Q, S], added for vectors of a style; None: none.
+    source: [N] integers below S, each vector's style; needed with preference.
+    block: queries at a time, static; None: as many as make BLOCK_SIZE similarities.
+    mesh: the queries of a block are divided over all of its devices; None: over none.
+
+  Returns:
+    [Q] int32; of equal ones the first.
+
+  Raises:
+    InputError: shapes that don't fit together.
+  """
+  if query.ndim != 2 or bank.ndim != 2 or query.shape[1] != bank.shape[1]:
+    raise InputError(f"bank: found shape {bank.shape}, expected [N, D] with the query's D, "
+                     f"{query.shape}")
+  if preference is not None and (source is None or source.shape != bank.shape[:1]
+                                 or preference.shape[:1] != query.shape[:1]):
+    raise InputError(f"preference: found shape {preference.shape}, expected "
+                     f"[{len(query)}, S] and a source of each of the {len(bank)} vectors")
+  count, devices = len(query), 1 if mesh is None else mesh.size
+  if block is None:
+    block = max(BLOCK_SIZE // len(bank), 64)
+  block = -(-min(block, count) // devices) * devices
+  blocks = -(-count // block)
+
+  def split(x):
+    x = jnp.pad(x, ((0, blocks * block - count), (0, 0)))
+    return divided(x.reshape(blocks, block, x.shape[1]), mesh, axis=1)
+
+  def match(part):
+    scores = jax.lax.platform_dependent(
+      part[0], bank, cpu=partial(_product, dtype=jnp.float32),
+      default=partial(_product, dtype=jnp.bfloat16))
+    if preference is not None:
+      scores = scores + jnp.take(part[1], source, axis=1)
+    return jnp.argmax(scores, -1).astype(jnp.int32)
+
+  parts = (split(query),) if preference is None else (split(query), split(preference))
+  found = match(tuple(part[0] for part in parts)) if blocks == 1 else jax.lax.map(match, parts)
+  return found.reshape(-1)[:count]
+
+
+def style_preference(weights: jax.Array, size: tuple[int, int]) -> jax.Array:
+  """What `nearest` adds to the cosines for each place of a grid and each style.
+
+  PREFERENCE · log(w_s(p) / max_s w_s(p)): a place takes from a style of less weight what fits so
+  much better, and nothing from a style of weight 0.
+
+  Args:
+    weights: [S], or maps [S, H, W] that sum to 1 over S.
+    size: (rows, columns) of the grid.
+
+  Returns:
+    [rows · columns, S] float32.
+  """
+  weights = jax.lax.stop_gradient(on_grid(weights, size)).reshape(weights.shape[0], -1).T
+  relative = weights / weights.max(-1, keepdims=True)
+  allowed = relative > 1e-3
+  return jnp.where(allowed, PREFERENCE * jnp.log(jnp.where(allowed, relative, 1.0)), _EXCLUDED)
+
+
+def on_grid(weights: jax.Array, size: tuple[int, int]) -> jax.Array:
+  """Weights [S] or maps [S, H, W] as maps [S, rows, columns] that sum to 1 over S."""
+  if weights.ndim == 1:
+    weights = jnp.broadcast_to(weights[:, None, None], (len(weights), *size))
+  weights = jax.image.resize(weights, (len(weights), *size), "linear", antialias=True)
+  return weights / weights.sum(0, keepdims=True)
+
+
+def centers(x: jax.Array, weights: jax.Array | None = None) -> jax.Array:
+  """The mean of an image's vectors, or at each place the mean of its region's.
+
+  Args:
+    x: [B, P, D].
+    weights: [S, P] that sum to 1 over S, how far a place belongs to a region; None: one region.
+
+  Returns:
+    [B, 1, D], or [B, P, D].
+  """
+  if weights is None:
+    return x.mean(1, keepdims=True)
+  sums = jnp.einsum("sp,bpd->bsd", weights, x, precision="highest")
+  means = sums / jnp.maximum(weights.sum(1), 1e-6)[None, :, None]
+  return jnp.einsum("sp,bsd->bpd", weights, means, precision="highest")
+
+
+def source_means(bank: jax.Array, source: jax.Array, count: int) -> jax.Array:
+  """For each vector of a bank the mean of those of its style.
+
+  Args:
+    bank: [N, D].
+    source: [N], each vector's style.
+    count: of the styles.
+
+  Returns:
+    [N, D], or [1, D] of one style.
+  """
+  if count == 1:
+    return bank.mean(0, keepdims=True)
+  number = jax.ops.segment_sum(jnp.ones(len(bank)), source, count)
+  sums = jax.ops.segment_sum(bank, source, count)
+  return jnp.take(sums / jnp.maximum(number, 1.0)[:, None], source, axis=0)
+
+
+def divided(x: jax.Array, mesh: jax.sharding.Mesh | None, *, axis: int) -> jax.Array:
+  """x with an axis divided over all devices of a mesh, if its size is a multiple of their number."""
+  if mesh is None or x.shape[axis] % mesh.size:
+    return x
+  spec = [None] * x.ndim
+  spec[axis] = mesh.axis_names
+  return jax.lax.with_sharding_constraint(
+    x, jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*spec)))
+
+
+def _product(query: jax.Array, bank: jax.Array, *, dtype) -> jax.Array:
+  return jnp.einsum("qd,nd->qn", query.astype(dtype), bank.astype(dtype),
+                    preferred_element_type=jnp.float32)

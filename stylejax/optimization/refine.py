@@ -1,0 +1,131 @@
+"""A few steps of an optimization from the network's output instead of from the content.
+
+The output of `stylize` has the colors and the composition already; what is left to do is at the
+finest scales. Pure functions.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from stylejax import controls
+from stylejax.errors import InputError
+from stylejax.optimization import colors, neighbors
+from stylejax.optimization.hypercolumns import check_image
+from stylejax.optimization.pyramid import halved, laplacian_pyramid, reconstruct
+
+SCALES = 2
+CONTENT_SHARE = 0.5
+OWN_COLOR = 1.0
+
+
+def refine_stages(content_size: tuple[int, int], style_sizes: Sequence[tuple[int, int]], *,
+                  scales: int = SCALES) -> tuple[neighbors.Stage, ...]:
+  """The stages of `neighbors.stages` at the last `scales` scales, with the last pass."""
+  if scales < 1:
+    raise InputError(f"scales: found {scales}, expected at least 1")
+  plan = neighbors.stages(content_size, style_sizes)
+  return tuple(stage for stage in plan if stage.level < scales)
+
+
+def default_steps(plan: Sequence[neighbors.Stage]) -> tuple[int, ...]:
+  """How many steps each stage has by default: 30 at the finest scale, twice that below."""
+  return tuple(20 if stage.split else 10 if stage.level == 0 else 60 for stage in plan)
+
+
+def refine_neighbors(
+  vgg_params: Mapping[str, Any],
+  stylized: jax.Array,
+  content: jax.Array,
+  styles: Sequence[jax.Array],
+  *,
+  scales: int = SCALES,
+  steps: Sequence[jax.Array | int] | None = None,
+  weights: jax.Array | None = None,
+  content_share: jax.Array | float = CONTENT_SHARE,
+  keep_color: jax.Array | float = 0.0,
+  own_color: jax.Array | float = OWN_COLOR,
+  **settings,
+) -> jax.Array:
+  """Neural neighbors at the last scales, from an image that is stylized already.
+
+  Args:
+    vgg_params: as `neighbors.optimize_neighbors` takes them.
+    stylized: [B, H, W, 3] in [0, 1], where it begins.
+    content: of the same shape.
+    styles, weights, keep_color, own_color: as `neighbors.optimize_neighbors` takes them.
+    scales: how many, from the finest up; static.
+    steps: of each of the `refine_stages`; traced. None: `default_steps`.
+    content_share: of the content in what is looked up in the styles, at all of these scales; the
+      rest is `stylized`. Traced.
+    **settings: rate, layer_weights, dtype, mesh of `neighbors.optimize_stage`.
+
+  Returns:
+    [B, H, W, 3] float32 in [0, 1].
+
+  Raises:
+    InputError: shapes or a number of steps that don't fit.
+    ValueError: weights, shares out of range.
+  """
+  check_image(content, "content")
+  if jnp.shape(stylized) != jnp.shape(content):
+    raise InputError(f"stylized: found shape {jnp.shape(stylized)}, expected that of the content, "
+                     f"{jnp.shape(content)}")
+  styles = neighbors.check_styles(styles)
+  plan = refine_stages(content.shape[1:3], [style.shape[1:3] for style in styles], scales=scales)
+  steps = default_steps(plan) if steps is None else steps
+  if len(steps) != len(plan):
+    raise InputError(f"steps: found {len(steps)} numbers, expected {len(plan)}, one for each stage")
+  if weights is not None:
+    weights = controls.mixing_weights(weights, len(styles), content.shape[1:3])
+  content = jnp.asarray(content, jnp.float32)
+  pyramid, current = (laplacian_pyramid(jnp.asarray(x, jnp.float32)) for x in (content, stylized))
+  for stage, count in zip(plan, steps, strict=True):
+    current = neighbors.optimize_stage(
+      vgg_params, pyramid, current, styles, stage, count, weights=weights,
+      content_share=content_share, **settings)
+  return colors.transfer_colors(reconstruct(current), content, styles, weights=weights,
+                                keep_color=keep_color, own_color=own_color)
+
+
+def refine_gram(
+  vgg_params: Mapping[str, Any],
+  stylized: jax.Array,
+  content: jax.Array,
+  style: jax.Array,
+  *,
+  optimize: Callable[..., jax.Array],
+  steps: Sequence[jax.Array | int] = (20, 10),
+  **settings,
+) -> jax.Array:
+  """Gram matrices at the last scales, from an image that is stylized already.
+
+  Args:
+    vgg_params, content, style: as `stylejax.optimize_image` takes them.
+    stylized: [1, H, W, 3] in [0, 1], where it begins.
+    optimize: `stylejax.optimize_image`, or the same compiled.
+    steps: at the last scales, from coarse to fine, each of twice the size; traced. What a coarse
+      scale changes is added to the image, whose detail stays.
+    **settings: further arguments of `optimize`.
+
+  Returns:
+    [1, H, W, 3] float32 in [0, 1].
+
+  Raises:
+    InputError: two shapes, no steps, or what `optimize` raises.
+  """
+  check_image(content, "content")
+  if jnp.shape(stylized) != jnp.shape(content):
+    raise InputError(f"stylized: found shape {jnp.shape(stylized)}, expected that of the content, "
+                     f"{jnp.shape(content)}")
+  if not len(steps):
+    raise InputError("steps: found none, expected a number for each scale")
+  current = laplacian_pyramid(jnp.asarray(stylized, jnp.float32))
+  for level, count in zip(reversed(range(len(steps))), steps, strict=True):
+    start = jnp.clip(reconstruct(current[level:]), 0.0, 1.0)
+    image = optimize(vgg_params, halved(content, level), halved(style, level), start=start,
+                     steps=count, **settings)
+    current = (*current[:level], *laplacian_pyramid(image, levels=len(current) - 1 - level))
+  return jnp.clip(reconstruct(current), 0.0, 1.0)

@@ -1,0 +1,109 @@
+"""Nearest neighbors against NumPy, block by block and on several devices."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from stylejax.errors import InputError
+from stylejax.optimization.matching import centers, nearest, source_means, style_preference, unit
+
+
+@pytest.fixture
+def vectors(rng):
+  """(query [50, 12], bank [37, 12]), of length 1, and sources [37] of 3 styles."""
+  query, bank = (rng.normal(size=(count, 12)) for count in (50, 37))
+  query, bank = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (query, bank))
+  return (jnp.asarray(query, jnp.float32), jnp.asarray(bank, jnp.float32),
+          jnp.asarray(rng.integers(0, 3, 37)))
+
+
+@pytest.mark.parametrize("block", [None, 1, 7, 50, 64])
+def test_it_is_the_largest_product(vectors, block):
+  query, bank, _ = vectors
+  expected = np.argmax(np.asarray(query, np.float64) @ np.asarray(bank, np.float64).T, 1)
+  for run in (nearest, jax.jit(nearest, static_argnames="block")):
+    np.testing.assert_array_equal(run(query, bank, block=block), expected)
+
+
+def test_a_preference_is_added_for_each_style(vectors, rng):
+  query, bank, source = vectors
+  preference = rng.normal(size=(50, 3)).astype(np.float32)
+  scores = np.asarray(query) @ np.asarray(bank).T + preference[:, np.asarray(source)]
+  found = nearest(query, bank, preference=jnp.asarray(preference), source=source, block=8)
+  np.testing.assert_array_equal(found, scores.argmax(1))
+
+
+def test_vmap_is_a_loop(vectors):
+  query, bank, _ = vectors
+  queries = jnp.stack([query, -query])
+  found = jax.vmap(lambda q: nearest(q, bank, block=16))(queries)
+  for number in range(2):
+    np.testing.assert_array_equal(found[number], nearest(queries[number], bank))
+
+
+def test_places_are_divided_over_devices(vectors):
+  """Equal results, and each of 8 devices multiplies an eighth of the queries of a block."""
+  query, bank, source = vectors
+  mesh = jax.make_mesh((8,), ("places",), axis_types=(jax.sharding.AxisType.Auto,))
+  preference = jnp.zeros((50, 3)).at[:, 1].set(0.3)
+  expected = nearest(query, bank, preference=preference, source=source)
+
+  def run(query, bank, preference, source):
+    return nearest(query, bank, preference=preference, source=source, block=24, mesh=mesh)
+
+  compiled = jax.jit(run).lower(query, bank, preference, source).compile()
+  np.testing.assert_array_equal(compiled(query, bank, preference, source), expected)
+  products = re.findall(r"f32\[(\d+),37\]\S* dot\(", compiled.as_text())
+  assert products and set(products) == {"3"}
+
+
+def test_accelerators_multiply_bfloat16(vectors):
+  """Lowered for a GPU the product is of bfloat16 with float32 sums, for a CPU of float32."""
+  query, bank, _ = vectors
+  for platform, dtype in (("cuda", "bf16"), ("tpu", "bf16"), ("cpu", "f32")):
+    text = jax.jit(nearest).trace(query, bank).lower(lowering_platforms=(platform,)).as_text()
+    product = re.findall(r"dot_general.*tensor<\d+x12x(\w+)>.*-> tensor<\d+x37x(\w+)>", text)
+    assert set(product) == {(dtype, "f32")}, platform
+
+
+def test_weight_0_excludes_a_style_and_the_heaviest_has_no_handicap():
+  weights = jnp.asarray([0.5, 0.25, 0.0, 0.25])
+  preference = style_preference(weights, (2, 3))
+  assert preference.shape == (6, 4)
+  np.testing.assert_allclose(preference[:, 0], 0.0, atol=1e-6)
+  np.testing.assert_allclose(preference[:, 1], 0.1 * np.log(0.5), rtol=1e-5)
+  assert (preference[:, 2] < -100).all()
+  halves = jnp.zeros((2, 4, 4)).at[0, :, :2].set(1).at[1, :, 2:].set(1)
+  preference = style_preference(halves, (2, 2)).reshape(2, 2, 2)
+  assert (preference[:, 0, 1] < preference[:, 0, 0]).all()
+  assert (preference[:, 1, 0] < preference[:, 1, 1]).all()
+
+
+def test_centers_are_means_of_regions(rng):
+  x = rng.normal(size=(2, 6, 3)).astype(np.float32)
+  np.testing.assert_allclose(centers(jnp.asarray(x))[:, 0], x.mean(1), atol=1e-6)
+  regions = jnp.asarray([[1, 1, 0, 0, 0, 0.5], [0, 0, 1, 1, 1, 0.5]])
+  found = centers(jnp.asarray(x), regions)
+  first = (x[:, 0] + x[:, 1] + 0.5 * x[:, 5]) / 2.5
+  second = (x[:, 2] + x[:, 3] + x[:, 4] + 0.5 * x[:, 5]) / 3.5
+  np.testing.assert_allclose(found[:, 1], first, atol=1e-6)
+  np.testing.assert_allclose(found[:, 5], 0.5 * (first + second), atol=1e-6)
+  bank, source = jnp.asarray(x[0]), jnp.asarray([0, 1, 0, 1, 1, 1])
+  expected = np.stack([x[0][np.asarray(source) == s].mean(0) for s in np.asarray(source)])
+  np.testing.assert_allclose(source_means(bank, source, 2), expected, atol=1e-6)
+  np.testing.assert_allclose(jnp.linalg.norm(unit(bank), axis=-1), 1.0, atol=1e-5)
+
+
+def test_wrong_shapes_are_one_line(vectors):
+  query, bank, source = vectors
+  for arguments, message in (((query, bank[:, :5]), "bank: found shape"),
+                             ((query[0], bank), "bank: found shape")):
+    with pytest.raises(InputError, match=message):
+      nearest(*arguments)
+  with pytest.raises(InputError, match="preference: found shape"):
+    nearest(query, bank, preference=jnp.zeros((4, 3)), source=source)
+  with pytest.raises(InputError, match="preference: found shape"):
+    nearest(query, bank, preference=jnp.zeros((50, 3)))
