@@ -15,6 +15,7 @@ ABOVE = {
   "losses": ("transfer", "metrics", "training", "inference"),
   "data": ("losses", "metrics", "transfer", "training", "inference"),
   "metrics": ("training", "inference"),
+  "optimization": ("data", "images", "runtime", "training", "inference"),
   "training": ("inference",),
   "inference": ("training",),
 }

@@ -1,1 +1,1 @@
-"""Style transfer without training: the pixels of the image themselves are optimized. Pure functions."""
+"""Style transfer without training: the image itself is optimized. Pure functions."""

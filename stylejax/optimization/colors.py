@@ -162,7 +162,7 @@ def smooth_chroma(
 
 
 def into_gamut(lab: jax.Array, *, halvings: int = 10) -> jax.Array:
-  """Oklab [..., 3] as sRGB in [0, 1]: where a color is out of range, of less chroma, L and hue kept.
+  """Oklab [..., 3] as sRGB in [0, 1]; colors out of range lose chroma, not luminance or hue.
 
   Args:
     lab: L in [0, 1].

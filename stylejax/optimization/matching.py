@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from stylejax.errors import InputError
+from stylejax.optimization.tiles import divided
 
 BLOCK_SIZE = 2**24
 """Similarities that are held at a time."""
@@ -144,16 +145,6 @@ def source_means(bank: jax.Array, source: jax.Array, count: int) -> jax.Array:
   number = jax.ops.segment_sum(jnp.ones(len(bank)), source, count)
   sums = jax.ops.segment_sum(bank, source, count)
   return jnp.take(sums / jnp.maximum(number, 1.0)[:, None], source, axis=0)
-
-
-def divided(x: jax.Array, mesh: jax.sharding.Mesh | None, *, axis: int) -> jax.Array:
-  """x with an axis divided over all devices of a mesh, if its size is a multiple of their number."""
-  if mesh is None or x.shape[axis] % mesh.size:
-    return x
-  spec = [None] * x.ndim
-  spec[axis] = mesh.axis_names
-  return jax.lax.with_sharding_constraint(
-    x, jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*spec)))
 
 
 def _product(query: jax.Array, bank: jax.Array, *, dtype) -> jax.Array:

@@ -5,7 +5,7 @@ state may be shown, saved and read again. `optimize_neighbors` is all of them in
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import flax
 import jax
@@ -14,72 +14,29 @@ import optax
 
 from stylejax import controls
 from stylejax.errors import InputError
-from stylejax.models.vgg import vgg16_features
 from stylejax.optimization import colors
-from stylejax.optimization.hypercolumns import (
-  LAYERS,
-  MIN_SIDE,
-  check_image,
-  feature_maps,
-  grid_size,
-  layer_scales,
+from stylejax.optimization.hypercolumns import MIN_SIDE, check_image
+from stylejax.optimization.pyramid import Pyramid, laplacian_pyramid, reconstruct
+from stylejax.optimization.targets import (
+  Stage,
+  Targets,
+  check_styles,
+  column_loss,
+  matched_columns,
+  split_loss,
+  style_targets,
 )
-from stylejax.optimization.matching import (
-  centers,
-  divided,
-  nearest,
-  on_grid,
-  source_means,
-  style_preference,
-  unit,
-)
-from stylejax.optimization.pyramid import Pyramid, halved, laplacian_pyramid, reconstruct
 
 COARSEST = 64
 """Pixels of the longer side of the coarsest scale, or up to twice as many."""
 
 CONTENT_SHARE = 0.75
 RATE = 2e-3  # of the range of a pixel, in each level of the pyramid
-# Over the last part of a stage the rate falls to a tenth: what is left of the noise of Adam's steps.
+# Over the second half of a stage the rate falls to a tenth: Adam's steps are noise by then.
 _DECAY_FROM, _LAST_RATE = 0.5, 0.1
-# Places a side that one step of the last pass looks at, of the image and of the styles.
-QUERY_SIDE, BANK_SIDE = 32, 64
 
 # A root of 0 has no slope, and one may want to differentiate through the steps.
 _adam = optax.scale_by_adam(eps_root=1e-14)
-
-
-class Stage(NamedTuple):
-  """A part of the method.
-
-  Attributes:
-    level: how often the image is halved.
-    split: whether each layer is matched for itself and anew at every step (the last pass), instead
-      of hypercolumns once.
-  """
-
-  level: int
-  split: bool
-
-
-@flax.struct.dataclass
-class Targets:
-  """What the styles offer at one stage.
-
-  Attributes:
-    features: vectors [N, D] of all styles, one after the other: one array of scaled hypercolumns,
-      or one for each layer.
-    sources: for each of these [N] int32, each vector's style.
-    scales: [10], by which the layers are multiplied in hypercolumns.
-    count: of the styles, static.
-    split: as in `Stage`, static.
-  """
-
-  features: tuple[jax.Array, ...]
-  sources: tuple[jax.Array, ...]
-  scales: jax.Array
-  count: int = flax.struct.field(pytree_node=False)
-  split: bool = flax.struct.field(pytree_node=False)
 
 
 @flax.struct.dataclass
@@ -130,50 +87,6 @@ def content_start(content: Pyramid) -> Pyramid:
   return (*(jnp.zeros_like(band) for band in content[:fine]), *content[fine:])
 
 
-def style_targets(
-  vgg_params: Mapping[str, Any],
-  styles: Sequence[jax.Array],
-  stage: Stage,
-  *,
-  layer_weights: jax.Array | None = None,
-  dtype: Any = jnp.float32,
-) -> Targets:
-  """The features of the styles at a stage.
-
-  Args:
-    vgg_params: as `vgg16_features` takes them, down to conv4_3.
-    styles: images [1, h, w, 3] in [0, 1] of any sizes, at full size: they are halved as the stage
-      is. Their strokes come out as large as they are in these.
-    stage: static.
-    layer_weights: [10], what the layers relu1_1 … relu4_3 count in hypercolumns; None: the same.
-    dtype: of VGG16's activations, float32 or bfloat16.
-
-  Raises:
-    InputError: a style of another shape or too small, layer_weights of another shape.
-  """
-  styles = [halved(style, stage.level) for style in check_styles(styles)]
-  if stage.split:
-    maps = [vgg16_features(vgg_params, style, LAYERS, dtype=dtype) for style in styles]
-    maps = [[_strided(m[layer].astype(jnp.float32), BANK_SIDE) for layer in LAYERS] for m in maps]
-    scales = jnp.ones(len(LAYERS))
-  else:
-    maps = [feature_maps(vgg_params, style, dtype=dtype) for style in styles]
-    joined = [jnp.concatenate([_flat(m[i])[0] for m in maps]) for i in range(len(LAYERS))]
-    scales = layer_scales(joined)
-  if layer_weights is not None:
-    if jnp.shape(layer_weights) != (len(LAYERS),):
-      raise InputError(f"layer_weights: found shape {jnp.shape(layer_weights)}, expected "
-                       f"[{len(LAYERS)}]")
-    scales = scales * layer_weights
-  if not stage.split:
-    maps = [[_scaled(m, scales)] for m in maps]
-  features = tuple(jnp.concatenate([_flat(m[i])[0] for m in maps]) for i in range(len(maps[0])))
-  sources = tuple(
-    jnp.concatenate([jnp.full(m[i].shape[1] * m[i].shape[2], s, jnp.int32)
-                     for s, m in enumerate(maps)]) for i in range(len(maps[0])))
-  return Targets(features, sources, scales, len(styles), stage.split)
-
-
 def init(
   vgg_params: Mapping[str, Any],
   content: Pyramid,
@@ -184,6 +97,7 @@ def init(
   weights: jax.Array | None = None,
   content_share: jax.Array | float = CONTENT_SHARE,
   dtype: Any = jnp.float32,
+  tiles: int | None = None,
   mesh: jax.sharding.Mesh | None = None,
 ) -> State:
   """The state before the first step of a stage, with every place matched.
@@ -202,7 +116,9 @@ def init(
       preferred.
     content_share: s, 0 to 1; traced. 1 at the coarsest scale.
     dtype: of VGG16's activations.
-    mesh: devices over which rows of the image and places are divided.
+    tiles: how many bands of rows VGG16 sees one after the other, static, see `over_tiles`: more
+      take less memory and more time. None: one, or with a mesh as many as it has devices.
+    mesh: devices over which the bands and the places to be matched are divided.
 
   Returns:
     The state.
@@ -213,15 +129,14 @@ def init(
   if [x.shape for x in content] != [x.shape for x in start]:
     raise InputError(f"start: found shapes {[x.shape for x in start]}, expected the content's, "
                      f"{[x.shape for x in content]}")
-  batch = content[0].shape[0]
+  batch, tiles = content[0].shape[0], _tiles(tiles, mesh)
   if targets.split:
     matched = jnp.zeros((batch, 0), jnp.int32)
   else:
     seen = (content_share * reconstruct(content)
             + (1.0 - content_share) * reconstruct((content[0], *start[1:])))
-    query = _scaled(feature_maps(vgg_params, divided(seen, mesh, axis=1), dtype=dtype),
-                    targets.scales)
-    matched = _matched(_flat(query), targets, 0, _region(weights, query.shape[1:3]), mesh)
+    matched = matched_columns(vgg_params, seen, targets, weights=weights, dtype=dtype,
+                              tiles=tiles, mesh=mesh)
   start = tuple(jnp.asarray(x, jnp.float32) for x in start)
   return State(start, _adam.init(start), matched, jnp.int32(0), jnp.asarray(length, jnp.int32),
                jnp.full(batch, jnp.inf, jnp.float32))
@@ -236,6 +151,7 @@ def run(
   weights: jax.Array | None = None,
   rate: jax.Array | float = RATE,
   dtype: Any = jnp.float32,
+  tiles: int | None = None,
   mesh: jax.sharding.Mesh | None = None,
 ) -> State:
   """Some steps of a stage: Adam on the coefficients of the pyramid.
@@ -252,13 +168,17 @@ def run(
       is needed where one differentiates through the steps.
     weights: as `init` takes them; of use in the last pass.
     rate: of Adam; over the second half of the stage it falls to a tenth. Traced.
-    dtype, mesh: as `init` takes them.
+    dtype, tiles, mesh: as `init` takes them.
 
   Returns:
     The state after these steps.
   """
-  loss = (_split_loss if targets.split else _column_loss)(
-    vgg_params, state, targets, weights, dtype, mesh)
+  size, tiles = state.pyramid[0].shape[1:3], _tiles(tiles, mesh)
+  settings = {"dtype": dtype, "tiles": tiles, "mesh": mesh}
+  if targets.split:
+    loss = split_loss(vgg_params, targets, size, weights=weights, **settings)
+  else:
+    loss = column_loss(vgg_params, targets, state.matched, size, **settings)
 
   def total(pyramid, step):
     values = loss(reconstruct(pyramid), step)
@@ -293,6 +213,7 @@ def optimize_neighbors(
   rate: jax.Array | float = RATE,
   layer_weights: jax.Array | None = None,
   dtype: Any = jnp.float32,
+  tiles: int | None = None,
   mesh: jax.sharding.Mesh | None = None,
 ) -> jax.Array:
   """All stages, and the colors.
@@ -307,7 +228,7 @@ def optimize_neighbors(
     content_share: of the content in what is looked up in the styles, 0 to 1; at the coarsest scale
       it is 1. Traced.
     keep_color, own_color: as `colors.transfer_colors` takes them. Traced.
-    rate, layer_weights, dtype, mesh: as `run` and `style_targets` take them.
+    rate, layer_weights, dtype, tiles, mesh: as `run` and `style_targets` take them.
 
   Returns:
     [B, H, W, 3] float32 in [0, 1].
@@ -335,7 +256,7 @@ def optimize_neighbors(
     current = optimize_stage(
       vgg_params, pyramid, current, styles, stage, count, weights=weights, rate=rate,
       content_share=1.0 if stage == plan[0] else content_share, layer_weights=layer_weights,
-      dtype=dtype, mesh=mesh)
+      dtype=dtype, tiles=tiles, mesh=mesh)
   return colors.transfer_colors(reconstruct(current), content, styles, weights=weights,
                                 keep_color=keep_color, own_color=own_color)
 
@@ -353,11 +274,12 @@ def optimize_stage(
   rate: jax.Array | float = RATE,
   layer_weights: jax.Array | None = None,
   dtype: Any = jnp.float32,
+  tiles: int | None = None,
   mesh: jax.sharding.Mesh | None = None,
 ) -> Pyramid:
   """`style_targets`, `init` and `run` of a stage, for pyramids from level 0 on."""
   targets = style_targets(vgg_params, styles, stage, layer_weights=layer_weights, dtype=dtype)
-  settings = {"weights": weights, "dtype": dtype, "mesh": mesh}
+  settings = {"weights": weights, "dtype": dtype, "tiles": tiles, "mesh": mesh}
   state = init(vgg_params, content[stage.level:], current[stage.level:], targets, length,
                content_share=content_share, **settings)
   state = run(vgg_params, state, targets, length if isinstance(length, int) else None, rate=rate,
@@ -389,103 +311,12 @@ def has_settled(losses: jax.Array, *, window: int = 10, tolerance: jax.Array | f
   return before - now < tolerance * jnp.abs(before)
 
 
-def check_styles(styles: Sequence[jax.Array]) -> list[jax.Array]:
-  """The styles as a list; InputError where one isn't an image [1, h, w, 3] of 16 pixels or more."""
-  styles = list(styles)
-  if not styles:
-    raise InputError("styles: found none, expected at least one image [1, h, w, 3]")
-  for number, style in enumerate(styles):
-    check_image(style, f"style {number}")
-    if style.shape[0] != 1:
-      raise InputError(f"style {number}: found shape {style.shape}, expected [1, h, w, 3]")
-  return styles
-
-
-def _column_loss(vgg_params, state, targets, weights, dtype, mesh):
-  """(image, step) → [B]: hypercolumns against those they were matched with."""
-  del weights
-  target = unit(jnp.take(targets.features[0], state.matched, axis=0))
-
-  def loss(image, step):
-    del step
-    maps = feature_maps(vgg_params, divided(image, mesh, axis=1), dtype=dtype)
-    return _distance(_flat(_scaled(maps, targets.scales)), target)
-
-  return loss
-
-
-def _split_loss(vgg_params, state, targets, weights, dtype, mesh):
-  """(image, step) → [B]: each layer against the nearest of the styles, on a grid that moves."""
-  layer_size = jax.eval_shape(
-    lambda v, x: vgg16_features(v, x, LAYERS), vgg_params, state.pyramid[0])
-  regions = [_region(weights, x.shape[1:3]) for x in layer_size.values()]
-
-  def loss(image, step):
-    features = vgg16_features(vgg_params, divided(image, mesh, axis=1), LAYERS, dtype=dtype)
-    values = []
-    for number, layer in enumerate(LAYERS):
-      grid = _strided(features[layer].astype(jnp.float32), QUERY_SIDE, step)
-      region = regions[number]
-      if region is not None:
-        region = _strided(region[..., None], QUERY_SIDE, step)[..., 0]
-      x = _flat(grid)
-      matched = _matched(jax.lax.stop_gradient(x), targets, number, region, mesh)
-      target = unit(jnp.take(targets.features[number], matched, axis=0))
-      values.append(targets.scales[number] * _distance(x, target))
-    return sum(values) / len(values)
-
-  return loss
-
-
-def _matched(query: jax.Array, targets: Targets, number: int, region: jax.Array | None,
-             mesh: jax.sharding.Mesh | None) -> jax.Array:
-  """[B, P] int32: the nearest of features `number` for [B, P, D], each less its image's mean."""
-  batch, count, depth = query.shape
-  bank, source = targets.features[number], targets.sources[number]
-  preference = part = None
-  if region is not None:
-    part = region.reshape(len(region), -1)
-    preference = jnp.tile(style_preference(region, region.shape[1:]), (batch, 1))
-  query = unit(query, centers(query, part))
-  bank = unit(bank, source_means(bank, source, targets.count))
-  return nearest(query.reshape(-1, depth), bank, preference=preference, source=source,
-                 mesh=mesh).reshape(batch, count)
-
-
-def _region(weights: jax.Array | None, size: tuple[int, int]) -> jax.Array | None:
-  return None if weights is None else on_grid(jnp.asarray(weights, jnp.float32), size)
-
-
-def _distance(x: jax.Array, target: jax.Array) -> jax.Array:
-  """[B]: the mean of 1 − cos between [B, P, D] and vectors of length 1."""
-  return 1.0 - (unit(x) * target).sum(-1).mean(-1)
-
-
-def _scaled(maps: Sequence[jax.Array], scales: jax.Array) -> jax.Array:
-  return jnp.concatenate([x * scale for x, scale in zip(maps, scales, strict=True)], -1)
-
-
-def _flat(x: jax.Array) -> jax.Array:
-  """[B, h, w, D] → [B, h · w, D]."""
-  return x.reshape(x.shape[0], -1, x.shape[-1])
-
-
-def _strided(x: jax.Array, side: int, step: jax.Array | int = 0) -> jax.Array:
-  """A regular grid of at most side × side of the places of [B, h, w, C], another at each step.
-
-  The grids of a few dozen steps look at every place.
-  """
-  for axis, ratio in ((1, 0.7548776662), (2, 0.5698402910)):
-    size = x.shape[axis]
-    stride = -(-size // side)
-    if stride == 1:
-      continue
-    # The fractional parts of these multiples fill the square evenly (Roberts 2018, "R2").
-    phase = jnp.float32(step) * ratio % 1.0
-    first = jnp.floor(phase * (stride + size % stride)).astype(jnp.int32)
-    x = jax.lax.dynamic_slice_in_dim(x, first, size // stride * stride - stride + 1, axis)
-    x = jax.lax.slice_in_dim(x, 0, x.shape[axis], stride, axis)
-  return x
+def _tiles(tiles: int | None, mesh: jax.sharding.Mesh | None) -> int:
+  if tiles is None:
+    return 1 if mesh is None else mesh.size
+  if tiles < 1:
+    raise InputError(f"tiles: found {tiles}, expected at least 1")
+  return tiles
 
 
 def _decay(step: jax.Array, length: jax.Array) -> jax.Array:

@@ -18,7 +18,7 @@ from stylejax.optimization.colors import (
 
 
 def test_oklab_has_the_published_values():
-  """Of sRGB's primaries, white and gray 50 %, by the tables of CSS Color 4 and the package culori."""
+  """Of sRGB's primaries, white, gray and black, as CSS Color 4 and the package culori have them."""
   rgb = jnp.asarray([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1], [0.5, 0.5, 0.5], [0, 0, 0]],
                     jnp.float32)
   expected = [[0.62796, 0.22486, 0.12585], [0.86644, -0.23389, 0.17950],

@@ -1,0 +1,282 @@
+"""What neural neighbors compares: the styles' features at a stage, and the losses of an image.
+
+Pure functions; how the stages follow each other, and the steps, are in `neighbors.py`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import flax
+import jax
+import jax.numpy as jnp
+
+from stylejax.errors import InputError
+from stylejax.models.vgg import vgg16_features
+from stylejax.optimization.hypercolumns import (
+  LAYERS,
+  STRIDE,
+  check_image,
+  feature_maps,
+  grid_size,
+  layer_scales,
+)
+from stylejax.optimization.matching import (
+  centers,
+  nearest,
+  on_grid,
+  source_means,
+  style_preference,
+  unit,
+)
+from stylejax.optimization.pyramid import halved
+from stylejax.optimization.tiles import over_tiles
+
+# Places a side that one step of the last pass looks at, of the image and of the styles.
+QUERY_SIDE, BANK_SIDE = 32, 64
+# Fractional parts of their multiples fill a square evenly (Roberts 2018, the sequence R2).
+_RATIOS = (0.7548776662, 0.5698402910)
+
+# (image [B, H, W, 3], step) → [B].
+Loss = Callable[[jax.Array, jax.Array], jax.Array]
+
+
+class Stage(NamedTuple):
+  """A part of the method.
+
+  Attributes:
+    level: how often the image is halved.
+    split: whether each layer is matched for itself and anew at every step (the last pass), instead
+      of hypercolumns once.
+  """
+
+  level: int
+  split: bool
+
+
+@flax.struct.dataclass
+class Targets:
+  """What the styles offer at one stage.
+
+  Attributes:
+    features: vectors [N, D] of all styles, one after the other: one array of scaled hypercolumns,
+      or one for each layer.
+    sources: for each of these [N] int32, each vector's style.
+    scales: [10], by which the layers are multiplied in hypercolumns.
+    count: of the styles, static.
+    split: as in `Stage`, static.
+  """
+
+  features: tuple[jax.Array, ...]
+  sources: tuple[jax.Array, ...]
+  scales: jax.Array
+  count: int = flax.struct.field(pytree_node=False)
+  split: bool = flax.struct.field(pytree_node=False)
+
+
+def style_targets(
+  vgg_params: Mapping[str, Any],
+  styles: Sequence[jax.Array],
+  stage: Stage,
+  *,
+  layer_weights: jax.Array | None = None,
+  dtype: Any = jnp.float32,
+) -> Targets:
+  """The features of the styles at a stage.
+
+  Args:
+    vgg_params: as `vgg16_features` takes them, down to conv4_3.
+    styles: images [1, h, w, 3] in [0, 1] of any sizes, at full size: they are halved as the stage
+      is. Their strokes come out as large as they are in these.
+    stage: static.
+    layer_weights: [10], what the layers relu1_1 … relu4_3 count in hypercolumns; None: the same.
+    dtype: of VGG16's activations, float32 or bfloat16.
+
+  Raises:
+    InputError: a style of another shape or too small, layer_weights of another shape.
+  """
+  styles = [halved(style, stage.level) for style in check_styles(styles)]
+  if stage.split:
+    maps = [vgg16_features(vgg_params, style, LAYERS, dtype=dtype) for style in styles]
+    maps = [[_bank_grid(m[layer].astype(jnp.float32)) for layer in LAYERS] for m in maps]
+    scales = jnp.ones(len(LAYERS))
+  else:
+    maps = [feature_maps(vgg_params, style, dtype=dtype) for style in styles]
+    joined = [jnp.concatenate([_flat(m[i])[0] for m in maps]) for i in range(len(LAYERS))]
+    scales = layer_scales(joined)
+  if layer_weights is not None:
+    if jnp.shape(layer_weights) != (len(LAYERS),):
+      raise InputError(f"layer_weights: found shape {jnp.shape(layer_weights)}, expected "
+                       f"[{len(LAYERS)}]")
+    scales = scales * layer_weights
+  if not stage.split:
+    maps = [[_scaled(m, scales)] for m in maps]
+  features = tuple(jnp.concatenate([_flat(m[i])[0] for m in maps]) for i in range(len(maps[0])))
+  sources = tuple(
+    jnp.concatenate([jnp.full(m[i].shape[1] * m[i].shape[2], s, jnp.int32)
+                     for s, m in enumerate(maps)]) for i in range(len(maps[0])))
+  return Targets(features, sources, scales, len(styles), stage.split)
+
+
+def check_styles(styles: Sequence[jax.Array]) -> list[jax.Array]:
+  """The styles as a list; InputError where one isn't an image [1, h, w, 3] of 16 pixels or more."""
+  styles = list(styles)
+  if not styles:
+    raise InputError("styles: found none, expected at least one image [1, h, w, 3]")
+  for number, style in enumerate(styles):
+    check_image(style, f"style {number}")
+    if style.shape[0] != 1:
+      raise InputError(f"style {number}: found shape {style.shape}, expected [1, h, w, 3]")
+  return styles
+
+
+def matched_columns(
+  vgg_params: Mapping[str, Any], image: jax.Array, targets: Targets, *, weights: jax.Array | None,
+  dtype: Any, tiles: int, mesh: jax.sharding.Mesh | None,
+) -> jax.Array:
+  """[B, P] int32: for each place of an image the nearest hypercolumn of the targets."""
+  rows = grid_size(image.shape[1:3])[0]
+
+  def describe(band, tile=None):
+    columns = _scaled(feature_maps(vgg_params, band, dtype=dtype), targets.scales)
+    return columns if tile is None else tile.own(columns, STRIDE)
+
+  if tiles == 1:
+    columns = describe(image)
+  else:
+    parts, first, _ = over_tiles(describe, image, tiles, mesh)
+    # A last band that is short begins with rows which the one before has already.
+    count, first = parts.shape[2], first[-1]
+    columns = jnp.concatenate(list(parts), 1)
+    at = jnp.arange(rows)
+    at = jnp.where(at < first, jnp.minimum(at, count * tiles - 1), at - first + count * (tiles - 1))
+    columns = jnp.take(columns, at, axis=1)
+  return _matched(_flat(columns), targets, 0, _region(weights, columns.shape[1:3]), mesh)
+
+
+def column_loss(vgg_params: Mapping[str, Any], targets: Targets, matched: jax.Array,
+                size: tuple[int, int], *, dtype: Any, tiles: int,
+                mesh: jax.sharding.Mesh | None) -> Loss:
+  """Mean of 1 − cos between hypercolumns and those which the places of an image of (H, W) match."""
+  places = grid_size(size)
+  target = None if tiles > 1 else unit(jnp.take(targets.features[0], matched, axis=0))
+
+  def distances(band, tile=None):
+    columns = _scaled(feature_maps(vgg_params, band, dtype=dtype), targets.scales)
+    if tile is None:
+      return _distances(_flat(columns), target).mean(-1)
+    columns, first, counts = tile.own(columns, STRIDE)
+    there = jax.lax.dynamic_slice_in_dim(
+      matched.reshape(len(matched), *places), first, columns.shape[1], 1)
+    found = _distances(columns, unit(jnp.take(targets.features[0], there, axis=0)))
+    return (found * counts[None, :, None]).sum((1, 2)) / (places[0] * places[1])
+
+  def loss(image, step):
+    del step
+    if tiles == 1:
+      return distances(image)
+    return over_tiles(distances, image, tiles, mesh).sum(0)
+
+  return loss
+
+
+def split_loss(vgg_params: Mapping[str, Any], targets: Targets, size: tuple[int, int], *,
+               weights: jax.Array | None, dtype: Any, tiles: int,
+               mesh: jax.sharding.Mesh | None) -> Loss:
+  """Mean over the layers of 1 − cos between features and the nearest of the styles, now.
+
+  A step looks at a regular grid of at most QUERY_SIDE × QUERY_SIDE places of each layer, the next
+  one at other places.
+  """
+  strides = [2 ** (int(layer[len("relu")]) - 1) for layer in LAYERS]
+  sizes = [(size[0] // stride, size[1] // stride) for stride in strides]
+  regions = [_region(weights, size) for size in sizes]
+
+  def look(band, step, tile=None):
+    features = vgg16_features(vgg_params, band, LAYERS, dtype=dtype)
+    grids = []
+    for layer, stride, whole in zip(LAYERS, strides, sizes, strict=True):
+      x = _every(features[layer].astype(jnp.float32), 2, whole[1], step)
+      if tile is None:
+        grids.append(_every(x, 1, whole[0], step))
+      else:
+        first, apart, count = _lines(1, whole[0], QUERY_SIDE, step)
+        grids.append(tile.pick(x, stride, first + apart * jnp.arange(count)))
+    return grids
+
+  def loss(image, step):
+    if tiles == 1:
+      grids = look(image, step)
+    else:
+      # Of each place one band knows something, the others zeros.
+      grids = [x.sum(0) for x in over_tiles(
+        lambda band, tile: look(band, step, tile), image, tiles, mesh)]
+    total = 0.0
+    for number, (grid, region) in enumerate(zip(grids, regions, strict=True)):
+      if region is not None:
+        region = _every(_every(region[..., None], 2, sizes[number][1], step), 1,
+                        sizes[number][0], step)[..., 0]
+      x = _flat(grid)
+      matched = _matched(jax.lax.stop_gradient(x), targets, number, region, mesh)
+      target = unit(jnp.take(targets.features[number], matched, axis=0))
+      total = total + targets.scales[number] * _distances(x, target).mean(-1)
+    return total / len(grids)
+
+  return loss
+
+
+def _matched(query: jax.Array, targets: Targets, number: int, region: jax.Array | None,
+             mesh: jax.sharding.Mesh | None) -> jax.Array:
+  """[B, P] int32: the nearest of features `number` for [B, P, D], each less its image's mean."""
+  batch, count, depth = query.shape
+  bank, source = targets.features[number], targets.sources[number]
+  preference = part = None
+  if region is not None:
+    part = region.reshape(len(region), -1)
+    preference = jnp.tile(style_preference(region, region.shape[1:]), (batch, 1))
+  query = unit(query, centers(query, part))
+  bank = unit(bank, source_means(bank, source, targets.count))
+  return nearest(query.reshape(-1, depth), bank, preference=preference, source=source,
+                 mesh=mesh).reshape(batch, count)
+
+
+def _region(weights: jax.Array | None, size: tuple[int, int]) -> jax.Array | None:
+  return None if weights is None else on_grid(jnp.asarray(weights, jnp.float32), size)
+
+
+def _distances(x: jax.Array, target: jax.Array) -> jax.Array:
+  """1 − cos between vectors [..., D] and others of length 1."""
+  return 1.0 - (unit(x) * target).sum(-1)
+
+
+def _scaled(maps: Sequence[jax.Array], scales: jax.Array) -> jax.Array:
+  return jnp.concatenate([x * scale for x, scale in zip(maps, scales, strict=True)], -1)
+
+
+def _flat(x: jax.Array) -> jax.Array:
+  """[B, h, w, D] → [B, h · w, D]."""
+  return x.reshape(x.shape[0], -1, x.shape[-1])
+
+
+def _bank_grid(x: jax.Array) -> jax.Array:
+  """A regular grid of at most BANK_SIDE × BANK_SIDE places of a style's map [1, h, w, C]."""
+  for axis in (1, 2):
+    x = _every(x, axis, x.shape[axis], 0, BANK_SIDE)
+  return x
+
+
+def _lines(axis: int, size: int, side: int, step: jax.Array | int
+           ) -> tuple[jax.Array, int, int]:
+  """(first, distance, number) of at most `side` lines of `size`, of which steps see all in turn."""
+  apart = -(-size // side)
+  phase = jnp.float32(step) * _RATIOS[axis - 1] % 1.0
+  return jnp.floor(phase * (apart + size % apart)).astype(jnp.int32), apart, size // apart
+
+
+def _every(x: jax.Array, axis: int, size: int, step: jax.Array | int, side: int = QUERY_SIDE
+           ) -> jax.Array:
+  """The `_lines` of an axis of [B, h, w, C]."""
+  first, apart, count = _lines(axis, size, side, step)
+  if apart == 1:
+    return x
+  x = jax.lax.dynamic_slice_in_dim(x, first, apart * (count - 1) + 1, axis)
+  return jax.lax.slice_in_dim(x, 0, x.shape[axis], apart, axis)
