@@ -99,10 +99,17 @@ class Arena:
       "JAX_NUM_CPU_DEVICES": "1", "TMPDIR": str(self.folder / "tmp"),
       "XDG_DATA_HOME": str(self.folder / "data")}
     (self.folder / "tmp").mkdir(exist_ok=True)
+
+    def prepare() -> None:
+      # A shell lets what runs in its background ignore Ctrl-C, and children inherit that.
+      signal.signal(signal.SIGINT, signal.SIG_DFL)
+      if before is not None:
+        before()
+
     return subprocess.Popen(
       [sys.executable, str(ROOT / script), *arguments], cwd=self.folder, env=environment, text=True,
       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-      preexec_fn=before)
+      preexec_fn=prepare)
 
   def reset(self, case: Case, old: dict[str, bytes] | None = None) -> None:
     """Empties the output folder, and puts into it what an earlier run wrote."""

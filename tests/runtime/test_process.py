@@ -29,12 +29,18 @@ sys.exit(process.run(work))
 """
 
 
+def heeds_ctrl_c():
+  """A shell lets what runs in its background ignore Ctrl-C, and children inherit that."""
+  signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("name, status, words", [
   ("SIGTERM", 143, "stopped by SIGTERM"), ("SIGHUP", 129, "stopped by SIGHUP"),
   ("SIGINT", 130, "interrupted")])
 def test_a_signal_removes_what_is_unfinished(tmp_path, name, status, words):
   started = subprocess.Popen([sys.executable, "-c", WORK, str(tmp_path)], text=True,
-                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                             preexec_fn=heeds_ctrl_c)
   assert started.stdout.readline() == "writing\n"
   started.send_signal(getattr(signal, name))
   _, error = started.communicate(timeout=30)
@@ -66,7 +72,8 @@ def test_ctrl_c_while_it_imports_is_one_line(tmp_path, script):
   (tmp_path / "tyro.py").write_text("print('importing', flush=True)\nimport time\ntime.sleep(60)\n")
   started = subprocess.Popen(
     [sys.executable, str(ROOT / script), "--help"], text=True, stdout=subprocess.PIPE,
-    stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": f"{tmp_path}:{ROOT}"})
+    stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": f"{tmp_path}:{ROOT}"},
+    preexec_fn=heeds_ctrl_c)
   assert started.stdout.readline() == "importing\n"
   time.sleep(0.1)
   started.send_signal(signal.SIGINT)
