@@ -179,6 +179,10 @@ def _finish(process: subprocess.Popen) -> tuple[int, list[str]]:
     process.kill()
     process.communicate()
     return -signal.SIGKILL, [f"hung for {_SECONDS:.0f} s"]
+  except BaseException:
+    process.kill()
+    process.communicate()
+    raise
   lines = [line for line in error.splitlines() if line.strip() and "━" not in line]
   return process.returncode, lines
 

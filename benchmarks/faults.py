@@ -32,6 +32,7 @@ import jax
 import numpy as np
 
 from benchmarks import command_faults, timing
+from stylejax.runtime import process
 from stylejax.training import checkpoint
 from stylejax.training.saved import from_saved, saved_config
 from stylejax.training.state import init_state
@@ -97,10 +98,10 @@ def start(options: Options, workdir: Path) -> subprocess.Popen:
     stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
-def finish(process: subprocess.Popen) -> None:
+def finish(run: subprocess.Popen) -> None:
   """Waits for a training that nobody kills; RuntimeError with its last line if it fails."""
-  _, error = process.communicate()
-  if process.returncode:
+  _, error = run.communicate()
+  if run.returncode:
     raise RuntimeError(f"training failed: {error.strip().splitlines()[-1:]}")
 
 
@@ -225,4 +226,4 @@ def train(options: Options) -> dict | None:
 
 
 if __name__ == "__main__":
-  timing.command(main, Options, __doc__)
+  timing.command(lambda options: process.run(lambda: main(options)), Options, __doc__)
