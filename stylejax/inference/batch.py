@@ -140,9 +140,10 @@ def stylize_files(
   check_number("--interpolate", interpolate, 2, MAX_FRAMES)
   check_number("--quality", quality, 1, 100)
   style_size = style_scale(stroke, style_size)
-  contents = find_images(content, "--content", on_note=on_note)
+  notes: list[str] = []  # told when all settings are known to be right: a mistake is one line
+  contents = find_images(content, "--content", on_note=notes.append)
   regions = plan_regions(mask)
-  looks = plan_looks(style, seed=seed, regions=regions, frames=interpolate, on_note=on_note)
+  looks = plan_looks(style, seed=seed, regions=regions, frames=interpolate, on_note=notes.append)
   if not contents:
     raise InputError("--content: found nothing, expected a picture or a folder of pictures")
   sources = [source for look in looks for source in look.sources]
@@ -155,6 +156,8 @@ def stylize_files(
               *filter(os.path.isfile, [weights, library or ""])],
       folders=filter(os.path.isdir, [*content, *style]),
       prefer_folder=any(map(os.path.isdir, [*content, *style])), animated=interpolate is not None)
+  for note in notes:
+    on_note(note)
   alone = len(jobs) == 1
   jobs = [job for job in jobs[share[0]::share[1]] if not (resume and job.is_done())]
   if not jobs:

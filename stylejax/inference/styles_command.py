@@ -122,7 +122,8 @@ def add(options: Add) -> int:
   """Reads styles into the library, all of them or none."""
   check_number("--seed", options.seed, 0, 2**32 - 1)
   size = style_scale(options.stroke, None)
-  files = find_images(options.pictures, "styles add", on_note=say_note)
+  notes: list[str] = []
+  files = find_images(options.pictures, "styles add", on_note=notes.append)
   sources = [Source(_name(path.stem), path) for path in files]
   if options.seed is not None:
     sources.append(Source(f"seed{options.seed}", seed=options.seed))
@@ -143,6 +144,8 @@ def add(options: Add) -> int:
   if options.seed is not None and params.noise_generator is None:
     raise InputError(f"weights {options.weights}: found no noise_generator, expected one for "
                      "--seed")
+  for note in notes:
+    say_note(note)
   codes, added = Codes(params, size, on_note=say_note), {}
   for source in sources:
     origin = f"seed {source.seed}" if source.path is None else source.path.name

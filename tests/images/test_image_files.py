@@ -337,8 +337,9 @@ class TestHeic:
     (tmp_path / "a.heic").write_bytes(b"\0\0\0\x1cftypheic" + bytes(40))
     with pytest.raises(InputError) as caught:
       read_picture(tmp_path / "a.heic")
-    assert "a.heic: found a HEIC image and no package to decode it (pip install " in str(caught.value)
-    assert "heif" in str(caught.value).split("pip install ")[1]
+    said = str(caught.value)
+    assert "a.heic: found a HEIC image and no package to decode it (pip install " in said
+    assert "heif" in said.split("pip install ")[1]
 
 
 def test_jpeg_of_several_images_gives_the_first(tmp_path):

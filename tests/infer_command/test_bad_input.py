@@ -140,7 +140,8 @@ class TestBadInput:
     name, mode, settings = bad_cases.ODD_BUT_GOOD[case]
     content = save(tmp_path / name, mode, **settings)
     status, out, err = run("--content", content, "--style", style, "--output", tmp_path / "o.png")
-    assert (status, err) == (0, "") and out.startswith("wrote ")
+    assert status == 0 and out.startswith("wrote ")
+    assert all(line.startswith(f"note: {content}: ") for line in err.splitlines())
     assert Image.open(tmp_path / "o.png").size == (37, 29)
 
   @pytest.mark.parametrize("flag", ["content", "style"])
