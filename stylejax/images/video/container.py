@@ -101,7 +101,7 @@ def _film(container):
 
 def is_cover(stream) -> bool:
   """Whether a video stream is one still image that stands for the file."""
-  return bool(int(getattr(stream, "disposition", 0)) & _ATTACHED_PIC)
+  return bool(stream.disposition.value & _ATTACHED_PIC)
 
 
 def survey(container, stream) -> Survey:

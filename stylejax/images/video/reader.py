@@ -25,8 +25,8 @@ class VideoReader:
 
   Attributes:
     path: the file.
-    total: how many frames there are, counted; a few more than are shown where codecs have hidden
-      ones.
+    total: how many packets hold frames, counted; a few more than are shown where a codec hides
+      some.
     rate: frames a second; where they vary, that of the closest two.
     start: seconds on the file's own clock at which frames and sound begin.
     pixel_aspect: width over height of a pixel, after turning; 1 where the reader makes it so.
@@ -174,10 +174,11 @@ class VideoReader:
 
 def _matrix(picture) -> np.ndarray | None:
   """[2, 2]: where the file wants pixels: x' = m00 x + m10 y, y' = m01 x + m11 y."""
-  for data in picture.side_data:
-    if data.type.name == "DISPLAYMATRIX":
-      return np.frombuffer(bytes(data), np.int32, 9).reshape(3, 3)[:2, :2] / 65_536
-  return None
+  try:  # PyAV 18 goes through values, 19 through keys: neither `in` nor `get` is good for both
+    data = picture.side_data["DISPLAYMATRIX"]
+  except KeyError:
+    return None
+  return np.frombuffer(bytes(data), np.int32, 9).reshape(3, 3)[:2, :2] / 65_536
 
 
 def _turn(picture) -> tuple[bool, bool, bool]:

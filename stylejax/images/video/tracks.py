@@ -70,8 +70,7 @@ class Tracks:
     for key in ("language", "title"):
       if key in stream.metadata:
         copy.metadata[key] = stream.metadata[key]
-    with contextlib.suppress(AttributeError):  # older PyAV's can't be set
-      copy.disposition = stream.disposition
+    copy.disposition = stream.disposition.value
     return copy
 
   def _chapters(self) -> None:

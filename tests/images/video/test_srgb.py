@@ -40,7 +40,7 @@ SDR = {
   "mov-prores-bt709-10bit": ("a.mov", 1, BT709, dict(bits=10, codec="prores_ks",
                                                      pixel_format="yuv422p10le")),
   "mp4-hevc-bt709-10bit": ("a.mp4", 1, BT709, dict(
-    bits=10, codec="libx265", options={"crf": "4", "x265-params": "log-level=none"})),
+    bits=10, codec="libx265", options={"crf": "4", "x265-params": "log-level=none:info=0:pools=none"})),
   "webm-vp9-bt709": ("a.webm", 1, BT709, dict(codec="libvpx-vp9", options={"crf": "4"})),
   "ts-h264-bt709": ("a.ts", 1, BT709, dict(codec="libx264", options={"crf": "4"})),
 }
@@ -108,9 +108,9 @@ HDR = {
   "mkv-ffv1-pq": ("a.mkv", pq, 16, {}),
   "mkv-ffv1-hlg": ("a.mkv", hlg, 18, {}),
   "mp4-hevc-pq": ("a.mp4", pq, 16, dict(
-    codec="libx265", options={"crf": "4", "x265-params": "log-level=none"})),
+    codec="libx265", options={"crf": "4", "x265-params": "log-level=none:info=0:pools=none"})),
   "mov-hevc-hlg": ("a.mov", hlg, 18, dict(
-    codec="libx265", options={"crf": "4", "x265-params": "log-level=none"})),
+    codec="libx265", options={"crf": "4", "x265-params": "log-level=none:info=0:pools=none"})),
 }
 
 

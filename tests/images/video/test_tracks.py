@@ -178,7 +178,7 @@ def test_mp4_cover_image_is_no_frame_and_is_named(video_tools, tmp_path):
     stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
     cover = file.add_stream("mjpeg", rate=1)
     cover.width, cover.height, cover.pix_fmt = 32, 32, "yuvj420p"
-    cover.disposition = av.stream.Disposition.attached_pic
+    cover.disposition = av.stream.Disposition.attached_pic.value
     small = av.VideoFrame.from_ndarray(np.full((32, 32, 3), 200, np.uint8), format="rgb24")
     small.pts = 0
     found = [*cover.encode(small), *cover.encode(None)]
