@@ -119,7 +119,8 @@ def stylize_sequence(
       target.write(dataclasses.replace(frame, rgb=picture, alpha=resized.alpha))
       done, frame = done + 1, following
       on_progress(done, max(done, source.total))
-  on_progress(done, done)  # a codec's hidden frames were counted too
+  if source.total > done:  # a codec's hidden frames were counted too
+    on_progress(done, done)
   change, still = np.array(changes, np.float64).reshape(-1, 2).T
   weight = still.sum()
   return SequenceReport(done, float((change * still).sum() / weight) if weight else None,

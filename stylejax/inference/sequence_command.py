@@ -17,7 +17,8 @@ Examples:
   python infer.py --sequence --content frames/ --style painting.jpg --output painted/
   python infer.py --sequence --content cat.gif --style painting.jpg --output painted.gif
 
-Videos need PyAV: {install}. A video's sound is kept. A run that is interrupted
+Videos need PyAV: {install}. A video's sound and subtitles are kept where the
+output can hold them; HDR becomes SDR; what is left out is said. A run that is interrupted
 leaves no half file and no half folder. A folder to write to is new or empty, or holds only what an
 earlier run wrote, which is replaced.
 """

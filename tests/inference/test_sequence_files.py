@@ -249,3 +249,39 @@ def test_an_interrupted_run_leaves_the_folder_as_it_was(sources, weights, tmp_pa
   monkeypatch.setattr(animation.FolderWriter, "write", interrupt)
   assert run(sources, weights, "a.gif", tmp_path / "out") == 130
   assert tree(tmp_path) == before
+
+
+def test_a_video_keeps_its_colors_at_strength_0_and_notes_are_printed(
+    sources, weights, tmp_path, capsys):
+  """BT.709 by its definition (Kr 0.2126, Kb 0.0722), on the planes as they are decoded."""
+  color, luma = np.array([40, 180, 60]), np.array([0.2126, 0.7152, 0.0722])
+  y = color @ luma
+  cb, cr = (60 - y) / 1.8556, (40 - y) / 1.5748
+  planes = np.rint([16 + 219 / 255 * y, 128 + 224 / 255 * cb, 128 + 224 / 255 * cr])
+  with av.open(str(tmp_path / "a.mkv"), "w") as file:
+    stream = file.add_stream("ffv1", rate=10)
+    stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
+    context = stream.codec_context
+    context.colorspace = context.color_primaries = context.color_trc = context.color_range = 1
+    sound = file.add_stream("aac", rate=8000, layout="mono")
+    for _ in range(3):
+      frame = av.VideoFrame(48, 32, "yuv420p")
+      for plane, value in zip(frame.planes, planes):
+        plane.update(bytes([int(value)]) * plane.buffer_size)
+      frame.colorspace = frame.color_range = 1
+      file.mux(stream.encode(frame))
+    samples = av.AudioFrame.from_ndarray(np.zeros((1, 2400), np.float32), "fltp", "mono")
+    samples.sample_rate = 8000
+    file.mux([*sound.encode(samples), *sound.encode(None), *stream.encode(None)])
+  for output in ("o.mp4", "o.webm"):
+    assert run(sources, weights, tmp_path / "a.mkv", tmp_path / output, "--strength", "0") == 0
+    with av.open(str(tmp_path / output)) as file:
+      frame = next(file.decode(video=0))
+      assert (int(frame.colorspace), int(frame.color_range)) == (1, 1)
+      y, cb, cr = (np.frombuffer(plane, np.uint8).reshape(plane.height, -1)[8, 8].astype(float)
+                   for plane in frame.planes)
+    y, cb, cr = (y - 16) / 219 * 255, (cb - 128) / 224 * 255, (cr - 128) / 224 * 255
+    red, blue = y + 1.5748 * cr, y + 1.8556 * cb
+    found = np.array([red, (y - 0.2126 * red - 0.0722 * blue) / 0.7152, blue])
+    assert np.abs(found - color).max() <= 2
+  assert "note: sound track 1 (aac) is left out: .webm can't hold it" in capsys.readouterr().err
