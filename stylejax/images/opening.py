@@ -151,6 +151,7 @@ def _refuse_raw(image: Image.Image) -> None:
   """Refuses a camera's raw file: what a TIFF reader finds first in it is a small preview."""
   tags = image.tag_v2
   if _DNG_VERSION in tags or tags.get(_SUBFILE_TYPE, 0) & 1:
+    image.close()
     raise Refused("a camera's raw file (or a TIFF that starts with a preview)")
 
 

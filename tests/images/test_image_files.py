@@ -420,6 +420,8 @@ SEEDS = seeds()
 
 
 @pytest.mark.filterwarnings("error")
+# Pillow 13.0 leaves some files that it refuses to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @settings(max_examples=200, deadline=None,
           suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
