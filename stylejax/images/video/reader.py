@@ -53,6 +53,9 @@ class VideoReader:
       aspect = Fraction(stream.sample_aspect_ratio or 1)
       self._by_order = "avi" in container.format.name
       self._codec = stream.codec_context.name
+      # Matroska's AlphaMode: what the decoder gives lacks the alpha that stands beside.
+      if {key.lower(): value for key, value in stream.metadata.items()}.get("alpha_mode") == "1":
+        note(f"the transparency of {path.name} is left out: it isn't read from VP8 and VP9")
     self.total, self.rate, self.start = self._survey.frames, self._survey.rate, self._survey.start
     if not 1 / _MAX_PIXEL_ASPECT <= aspect <= _MAX_PIXEL_ASPECT:
       note(f"pixels of {aspect.numerator}:{aspect.denominator} are taken for square ones")

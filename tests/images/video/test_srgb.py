@@ -25,6 +25,8 @@ def patches_of(path, **settings):
   return frame.rgb[height // 2, columns] * 255
 
 
+X265 = {"crf": "4", "x265-params": "log-level=none:info=0:pools=none"}
+
 # The names: container, codec, what is tagged. Expected: the colors from which the planes were made.
 SDR = {
   "mp4-h264-bt709-720p": ("a.mp4", 1, BT709, dict(codec="libx264", options={"crf": "4"},
@@ -40,7 +42,7 @@ SDR = {
   "mov-prores-bt709-10bit": ("a.mov", 1, BT709, dict(bits=10, codec="prores_ks",
                                                      pixel_format="yuv422p10le")),
   "mp4-hevc-bt709-10bit": ("a.mp4", 1, BT709, dict(
-    bits=10, codec="libx265", options={"crf": "4", "x265-params": "log-level=none:info=0:pools=none"})),
+    bits=10, codec="libx265", options=X265)),
   "webm-vp9-bt709": ("a.webm", 1, BT709, dict(codec="libvpx-vp9", options={"crf": "4"})),
   "ts-h264-bt709": ("a.ts", 1, BT709, dict(codec="libx264", options={"crf": "4"})),
 }
@@ -108,9 +110,9 @@ HDR = {
   "mkv-ffv1-pq": ("a.mkv", pq, 16, {}),
   "mkv-ffv1-hlg": ("a.mkv", hlg, 18, {}),
   "mp4-hevc-pq": ("a.mp4", pq, 16, dict(
-    codec="libx265", options={"crf": "4", "x265-params": "log-level=none:info=0:pools=none"})),
+    codec="libx265", options=X265)),
   "mov-hevc-hlg": ("a.mov", hlg, 18, dict(
-    codec="libx265", options={"crf": "4", "x265-params": "log-level=none:info=0:pools=none"})),
+    codec="libx265", options=X265)),
 }
 
 
@@ -161,9 +163,22 @@ def test_mkv_smpte170m_primaries_are_kept_and_named_where_they_are_lost(video_to
 
 
 def test_a_matrix_that_cannot_be_converted_is_named(video_tools, tmp_path):
-  path = video_tools.write_patches(tmp_path / "a.mkv", SRGB, 1, (8, 1, 1, 1), pixel_format="yuv444p")
+  path = video_tools.write_patches(
+    tmp_path / "a.mkv", SRGB, 1, (8, 1, 1, 1), pixel_format="yuv444p")
   with pytest.raises(ValueError, match="matrix 8 of H.273"):
     frames.Source(path, 25)
+
+
+def test_webm_vp9_alpha_is_named(video_tools, tmp_path):
+  """Matroska's AlphaMode says that blocks carry alpha apart (matroska.org, BlockAdditions)."""
+  pixels = np.full((64, 64, 4), (200, 30, 30, 100), np.uint8)
+  with av.open(str(tmp_path / "a.webm"), "w") as file:
+    stream = file.add_stream("libvpx-vp9", rate=10)
+    stream.height, stream.width, stream.pix_fmt = 64, 64, "yuva420p"
+    file.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgba")))
+    file.mux(stream.encode(None))
+  source = frames.Source(tmp_path / "a.webm", 10)
+  assert any("transparency of a.webm is left out" in note for note in source.notes)
 
 
 def test_mov_prores_4444_alpha_is_read_and_a_video_without_it_says_so(video_tools, tmp_path):
