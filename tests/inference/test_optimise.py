@@ -10,7 +10,7 @@ import infer
 from stylejax.data.perceptual import load_vgg
 from stylejax.errors import InputError
 from stylejax.inference.optimise import optimize_image, optimize_scales
-from stylejax.losses.perceptual import gram_style_loss
+from stylejax.losses.features import gram_style_loss
 from stylejax.models.vgg import STYLE_LAYERS, vgg16_features
 
 
@@ -29,7 +29,7 @@ def test_steps_bring_it_to_the_style(pictures):
 
   @jax.jit
   def gram_distance(vgg_params, *pictures):
-    return gram_style_loss(*(vgg16_features(vgg_params, x, STYLE_LAYERS) for x in pictures))
+    return gram_style_loss(*(vgg16_features(vgg_params, x, STYLE_LAYERS) for x in pictures)).mean()
 
   def distance(picture):
     return float(gram_distance(vgg_params, picture, style))
