@@ -10,8 +10,10 @@
 package's few sample pictures, to see it work: add --preset tiny --steps 20.
 """
 
+import contextlib
 import dataclasses
 import sys
+import tempfile
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,10 +28,10 @@ from stylejax.runtime.files import check_apart, describe, printable
 class Export:
   """Write the newest checkpoint's averaged weights as a file for infer.py --weights."""
 
-  workdir: Path
-  """Folder of the run."""
-  output: Path
-  """File to write, ending in .safetensors."""
+  workdir: str
+  """Folder of the run, also at gs:// or s3://."""
+  output: str
+  """File to write, ending in .safetensors, also at gs:// or s3://."""
   float32: bool = False
   """Keep 32 bits per weight; by default weights are stored in 16, half the size."""
 
@@ -39,7 +41,8 @@ def _parse(argv: list[str] | None):
   import tyro
 
   from stylejax.data.convert import ShardsConfig
-  from stylejax.training.config import RENAMED
+  from stylejax.training import resume
+  from stylejax.training.config import RENAMED, TrainConfig
   from stylejax.training.tasks import AutoencoderConfig, GanConfig, TransferConfig
 
   _refuse_old_flags(sys.argv[1:] if argv is None else argv, RENAMED)
@@ -51,22 +54,41 @@ def _parse(argv: list[str] | None):
     | Annotated[Export, tyro.conf.subcommand("export")]
     | Annotated[ShardsConfig, tyro.conf.subcommand("shards")]
   )
-  return tyro.cli(command, args=argv, description=__doc__, prog="train.py")
+  options = tyro.cli(command, args=argv, description=__doc__, prog="train.py")
+  if isinstance(options, TrainConfig) and options.resume:
+    name, *flags = sys.argv[1:] if argv is None else argv
+    default = resume.with_saved(options)
+    if default is not None:
+      # Once more: what is not given is as it was.
+      options = tyro.cli(type(options), args=flags, default=default, prog=f"train.py {name}")
+  return options
 
 
 def export(options: Export) -> None:
   """Writes the weights file of a run."""
   from stylejax.inference.weights import save_weights
+  from stylejax.runtime.stores import is_url, open_store
   from stylejax.training.loop import load_run
 
-  if options.output.suffix != ".safetensors":
-    raise InputError(f"--output: found {options.output}, expected a name ending in .safetensors")
-  check_apart([options.output], [], [options.workdir / "checkpoints"], what="--output")
+  output = Path(options.output)
+  if output.suffix != ".safetensors":
+    raise InputError(f"--output: found {output}, expected a name ending in .safetensors")
+  store = None
+  if is_url(options.output):
+    place, _, name = options.output.rpartition("/")
+    store = open_store(place, flag="--output")
+  elif not is_url(options.workdir):
+    check_apart([output], [], [Path(options.workdir) / "checkpoints"], what="--output")
   config, state = load_run(options.workdir)
   metadata = {"command": config["command"], "step": str(int(state.step))}
-  save_weights(options.output, state.ema_params, metadata,
-               dtype="float32" if options.float32 else "float16")
-  print(f"{printable(options.output)}: {options.output.stat().st_size / 1e6:.2f} MB, "
+  with tempfile.TemporaryDirectory() if store else contextlib.nullcontext() as folder:
+    path = Path(folder, name) if store else output
+    save_weights(path, state.ema_params, metadata,
+                 dtype="float32" if options.float32 else "float16")
+    if store:
+      store.upload(path, name)
+    size = path.stat().st_size
+  print(f"{printable(options.output)}: {size / 1e6:.2f} MB, "
         f"{config['command']} at step {int(state.step)}")
 
 

@@ -3,12 +3,14 @@
 Not here: what runs on their devices, and which share of the work is whose.
 """
 
+import json
 import logging
 import os
 import signal
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -112,6 +114,31 @@ def total(numbers: Sequence[int]) -> list[int]:
   if not several():
     return list(numbers)
   return multihost_utils.process_allgather(np.asarray(numbers, np.int32)).sum(0).tolist()
+
+
+def from_process_0(tree: Any) -> Any:
+  """The arrays of process 0, bit for bit, as host arrays; all must call it with the same shapes."""
+  if not several():
+    return tree
+
+  def pack(x):
+    data = np.asarray(x).tobytes()
+    # As integers: a sum with zeros would turn -0.0 into 0.0.
+    return np.frombuffer(data + bytes(-len(data) % 4), np.uint32)
+
+  packed = multihost_utils.broadcast_one_to_all(jax.tree.map(pack, tree))
+  return jax.tree.map(
+    lambda words, x: np.frombuffer(np.asarray(words).tobytes()[:np.asarray(x).nbytes],
+                                   np.asarray(x).dtype).reshape(np.shape(x)), packed, tree)
+
+
+def json_from_process_0(value: Any) -> Any:
+  """A JSON-able value of process 0; all must call it."""
+  if not several():
+    return value
+  data = json.dumps(value).encode() if leads() else b""
+  (size,) = total([len(data)])
+  return json.loads(from_process_0(np.frombuffer(data.ljust(size), np.uint8)).tobytes())
 
 
 def abandon(code: int) -> int:

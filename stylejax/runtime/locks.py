@@ -1,6 +1,7 @@
 """A lock on a file that several processes change: one at a time, and a killed one holds none."""
 
 import contextlib
+import datetime
 import errno
 import os
 import socket
@@ -15,6 +16,10 @@ try:
 except ImportError:  # no such locks on this system
   fcntl = None
 
+class NoLocks(InputError):
+  """The file system has no locks."""
+
+
 PATIENCE = 20.0
 """Seconds for which a lock is waited for."""
 
@@ -27,7 +32,8 @@ def lock_path(path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def locked(path: str | os.PathLike, what: str, *, patience: float = PATIENCE) -> Iterator[None]:
+def locked(path: str | os.PathLike, what: str, *, patience: float = PATIENCE,
+           place: Path | None = None) -> Iterator[None]:
   """Runs a block in which no other process is in a block of the same path.
 
   The lock is the system's own on a file beside `path`, so the end of a process, a kill included,
@@ -37,13 +43,15 @@ def locked(path: str | os.PathLike, what: str, *, patience: float = PATIENCE) ->
     path: what is about to be changed, which need not exist; its folder must.
     what: the name of the thing for the message, as "library".
     patience: seconds to wait for the lock.
+    place: the file to lock; by default a hidden one beside `path`.
 
   Raises:
-    InputError: another process holds the lock for longer than that; or the folder can't be
-      written to, or is on a file system without locks.
+    NoLocks: the folder is on a file system without locks.
+    InputError: another process holds the lock for longer than that, or the folder can't be
+      written to.
   """
   target = Path(os.path.realpath(path))
-  place = lock_path(target)
+  place = lock_path(target) if place is None else place
   descriptor = _acquire(place, target, what, patience)
   try:
     yield
@@ -70,12 +78,14 @@ def _acquire(place: Path, target: Path, what: str, patience: float) -> int | Non
       fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
       if _is_still(place, descriptor):
         os.truncate(descriptor, 0)
-        os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
+        since = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M:%S} UTC"
+        holder = f"process {os.getpid()} on {socket.gethostname()} since {since}"
+        os.pwrite(descriptor, holder.encode(), 0)
         return descriptor
     except OSError as error:
       if error.errno not in (errno.EAGAIN, errno.EACCES, errno.EINTR):
         os.close(descriptor)
-        raise InputError(f"{what} {target}: found a file system without locks ({error.strerror}), "
+        raise NoLocks(f"{what} {target}: found a file system without locks ({error.strerror}), "
                          "expected one on which a file can be locked") from error
     except BaseException:
       os.close(descriptor)
@@ -83,8 +93,9 @@ def _acquire(place: Path, target: Path, what: str, patience: float) -> int | Non
     holder = os.pread(descriptor, 200, 0).decode(errors="replace") or "another process"
     os.close(descriptor)
     if time.monotonic() > end:
-      raise InputError(f"{what} {target}: found it in use by {holder}, expected it to be free "
-                       f"within {patience:.0f} s; try again when that has ended")
+      waited = f" within {patience:.0f} s" if patience else ""
+      raise InputError(f"{what} {target}: found it in use by {holder}, expected it to be free"
+                       f"{waited}; try again when that has ended")
     time.sleep(_PAUSE)
 
 

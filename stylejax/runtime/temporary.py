@@ -19,6 +19,7 @@ ABANDONED_AFTER = 7 * 24 * 3600
 """Seconds without a write after which a file of an unknown process counts as left behind."""
 
 _PREFIX, _SUFFIX = ".stylejax-", ".tmp"
+_IDENTITY = re.compile(r"([0-9a-f]{12})-(\d+)-(\d+)")
 _NAME = re.compile(r"\.stylejax-([0-9a-f]{12})-(\d+)-(\d+)-[0-9a-f]{8}\.tmp")
 
 
@@ -27,6 +28,19 @@ def temporary_path(folder: Path) -> Path:
   pid = os.getpid()
   return folder / (f"{_PREFIX}{_system()}-{pid}-{_start_time(pid) or 0}-{os.urandom(4).hex()}"
                    f"{_SUFFIX}")
+
+
+def identity() -> str:
+  """This process among all that there ever were on any machine, for `is_dead`."""
+  pid = os.getpid()
+  return f"{_system()}-{pid}-{_start_time(pid) or 0}"
+
+
+def is_dead(process: object) -> bool:
+  """Whether the process of that `identity` is known to have ended: one of here that is gone."""
+  match = _IDENTITY.fullmatch(process) if isinstance(process, str) else None
+  return bool(match and match[1] == _system() and os.name == "posix"
+              and not _is_alive(int(match[2]), int(match[3])))
 
 
 def is_temporary(name: str) -> bool:

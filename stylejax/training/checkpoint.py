@@ -9,6 +9,7 @@ import shutil
 import sys
 import warnings
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -47,19 +48,37 @@ def newest_step(workdir: Path) -> int | None:
 class Checkpoints:
   """The checkpoints under a run's folder; a context manager that waits for the last save."""
 
-  def __init__(self, workdir: Path, *, keep: int = 3, read_only: bool = False):
-    """Opens a run's checkpoints; read_only leaves alone what a live run is writing there."""
+  def __init__(self, workdir: Path, *, keep: int = 3, read_only: bool = False,
+               alone: bool = False, name: str | None = None):
+    """Opens a run's checkpoints.
+
+    Args:
+      workdir: the run's folder.
+      keep: how many stay.
+      read_only: leave alone what a live run is writing there.
+      alone: of several processes only this one comes here, not all of them.
+      name: what messages call the folder.
+    """
     _forget_closed_loops()
     self._workdir = workdir
     self._folder = (workdir / "checkpoints").absolute()
+    self._name = f"{name or workdir.absolute()}/checkpoints"
     self._read_only = read_only
+    self._together = distributed.several() and not alone
     self._saving: int | None = None
+    processes = {}
+    if distributed.several() and alone:
+      me = jax.process_index()
+      processes = {"multiprocessing_options": ocp.options.MultiprocessingOptions(
+        primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"process_{me}")}
     if read_only:
-      options = ocp.CheckpointManagerOptions(read_only=True, create=False)
+      options = ocp.CheckpointManagerOptions(read_only=True, create=False, **processes)
     else:
+      if processes:
+        self._folder.mkdir(parents=True, exist_ok=True)
       options = ocp.CheckpointManagerOptions(
-        max_to_keep=keep, cleanup_tmp_directories=True,
-        async_options=ocp.AsyncOptions(post_finalization_callback=self._write_sums))
+        max_to_keep=keep, cleanup_tmp_directories=True, create=not processes,
+        async_options=ocp.AsyncOptions(post_finalization_callback=self._write_sums), **processes)
     self._manager = ocp.CheckpointManager(
       self._folder, item_names=("state", "position", "config"), options=options)
 
@@ -75,13 +94,15 @@ class Checkpoints:
     """The newest complete checkpoint's step, or None."""
     return self._manager.latest_step()
 
-  def save(self, state: TrainState, position: dict[str, Any], config: str) -> None:
+  def save(self, state: TrainState, position: dict[str, Any], config: str, *,
+           make_room: Callable[[], None] = lambda: None) -> None:
     """Starts saving; returns once the state is copied, while it is still being written.
 
     Args:
       state: saved without its frozen parameters.
       position: of the data, JSON-able.
       config: the run's config as JSON text.
+      make_room: called when the save before has ended, and its checkpoint may be removed next.
 
     Raises:
       OSError: this checkpoint, or the one before, can't be written.
@@ -90,13 +111,15 @@ class Checkpoints:
     if step == self._manager.latest_step():
       return
     state = state.replace(frozen=None)
-    if not distributed.several():
+    if not self._together:
       # Orbax would have every device write its slice, and compile a program for each of them.
       state = local(state)
     # A copy, since the step that follows reuses the donated buffers.
     state = jax.tree.map(jnp.copy, state)
     with self._named_failure():
       self._manager.wait_until_finished()
+    make_room()
+    with self._named_failure():
       self._saving = step
       self._manager.save(step, args=ocp.args.Composite(
         state=ocp.args.StandardSave(state), position=ocp.args.JsonSave(position),
@@ -125,12 +148,14 @@ class Checkpoints:
       step: the one checkpoint to take.
 
     Returns:
-      The state on all devices of all processes, and the position.
+      The state on all devices of all processes (on one of this process if it is alone), and the
+      position.
 
     Raises:
       InputError: no checkpoint is whole, or the newest whole one is of other shapes than `like`.
     """
-    everywhere = replicated()
+    everywhere = (replicated() if self._together or not distributed.several() else
+                  jax.sharding.SingleDeviceSharding(jax.local_devices()[0]))
     like = jax.tree.map(
       lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere),
       like.replace(frozen=None))
@@ -140,18 +165,19 @@ class Checkpoints:
       if found is not None:
         self._set_aside(steps[:count])
         return found["state"], found["position"]
-      message = f"checkpoint {self._folder / str(step)}: found {reason}"
+      message = f"checkpoint {self._name}/{step}: found {reason}"
       first = first or message
       if step != steps[-1] and distributed.leads():
         _logger.warning("%s; the one before, of step %d, is used", message, steps[count + 1])
     raise InputError(f"{first}, expected a whole checkpoint" if first else
-                     f"checkpoints: found none in {self._folder}, expected a run's checkpoints")
+                     f"checkpoints: found none in {self._name}, expected a run's checkpoints")
 
   def _read(self, step: int, like: TrainState) -> tuple[Any, str | None]:
     """(what the checkpoint holds, None), or (None, what is wrong with it)."""
     sums = self._folder / str(step) / SUMS
-    reason = _damage(sums) if distributed.leads() and sums.exists() else None
-    if distributed.any_process(reason is not None):
+    looks = distributed.leads() or not self._together
+    reason = damage(sums) if looks and sums.exists() else None
+    if self._in_any(reason is not None):
       return None, reason or "damage"
     found = None
     try:
@@ -160,21 +186,25 @@ class Checkpoints:
     except Exception as error:  # Orbax raises Exception itself, among others.
       reason = _reason(error)
       if sums.exists():
-        raise InputError(f"checkpoint {self._folder / str(step)}: found {reason}, expected one of "
-                         "this config") from error
-    return (None, reason or "damage") if distributed.any_process(found is None) else (found, None)
+        raise InputError(f"checkpoint {self._name}/{step}: found {reason}, expected one of this "
+                         "config") from error
+    return (None, reason or "damage") if self._in_any(found is None) else (found, None)
+
+  def _in_any(self, flag: bool) -> bool:
+    """Whether the flag is set in any of the processes that come here."""
+    return distributed.any_process(flag) if self._together else flag
 
   def _set_aside(self, steps: list[int]) -> None:
     """Moves damaged checkpoints out of the run's: a newer one would keep older ones from use."""
     if not steps or self._read_only:
       return
-    if distributed.leads():
+    if distributed.leads() or not self._together:
       damaged = self._workdir / "damaged"
       damaged.mkdir(exist_ok=True)
       for step in steps:
         shutil.rmtree(damaged / str(step), ignore_errors=True)
         os.replace(self._folder / str(step), damaged / str(step))
-    if distributed.several():
+    if self._together:
       multihost_utils.sync_global_devices("damaged checkpoints are set aside")
     self._manager.reload()
 
@@ -196,8 +226,8 @@ class Checkpoints:
     except Exception as error:
       kept = newest_step(self._workdir)
       raise OSError(
-        f"checkpoint {self._folder / str(self._saving)}: found {_reason(error)}, expected room to "
-        f"write; {'none before it' if kept is None else f'that of step {kept}'} is kept"
+        f"checkpoint {self._name}/{self._saving}: found {_reason(error)}, expected room to write; "
+        f"{'none before it' if kept is None else f'that of step {kept}'} is kept"
       ) from error
 
 
@@ -224,7 +254,7 @@ def _sum(path: Path) -> list[int]:
   return [len(data), zlib.crc32(data)]
 
 
-def _damage(sums: Path) -> str | None:
+def damage(sums: Path) -> str | None:
   """What is wrong with a checkpoint by its sums, or None."""
   try:
     expected = json.loads(sums.read_text())

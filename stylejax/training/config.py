@@ -6,6 +6,7 @@ The docstring under a field is its help text. Units and ranges are in it.
 import dataclasses
 import json
 import math
+import os
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -34,8 +35,9 @@ class TrainConfig:
   """Sizes of the nets: tiny (tests, seconds), base (the shipped weights), large (accelerators)."""
   model_sizes: tuple[str, ...] = ()
   """Sizes to change from the preset's, as NAME=VALUE: style_dim=128 content_widths=32,64,96."""
-  workdir: Path = Path("runs/stylejax")
-  """Folder of the run: config.json, metrics.jsonl, checkpoints, grids, TensorBoard files."""
+  workdir: str = "runs/stylejax"
+  """Folder of the run: config.json, metrics.jsonl, checkpoints, grids, TensorBoard files. Also at
+  gs:// or s3://, or file:// for a mount of such storage."""
   content_dir: str | None = None
   """Photos: a folder (JPEG, PNG, WebP; nested), or shards: a folder of them or a pattern, also at
   gs:// or s3://; see `train.py shards`. Default: the two sample photos of the package."""
@@ -52,7 +54,8 @@ class TrainConfig:
   learning_rate: float = 1e-3
   """Peak step size of Adam."""
   resume: bool = False
-  """Go on from the newest checkpoint in workdir (start afresh if there is none)."""
+  """Go on from the newest checkpoint in workdir (start afresh if there is none), with the settings
+  of its config.json where no others are given. Those that are go to changes.jsonl."""
   dry_run: bool = False
   """Compile the step, print its parameters, FLOPs and memory, and stop."""
 
@@ -107,6 +110,12 @@ class TrainConfig:
   """Steps between checkpoints; one is also saved at the end and on SIGINT or SIGTERM."""
   keep: int = 3
   """Newest checkpoints to keep."""
+
+  def __post_init__(self):
+    for field in dataclasses.fields(self):
+      value = getattr(self, field.name)
+      if field.type in (str, str | None) and isinstance(value, os.PathLike):
+        object.__setattr__(self, field.name, os.fspath(value))
 
   def check(self) -> None:
     """Raises InputError for the first setting that is out of range."""
@@ -163,7 +172,7 @@ class TrainConfig:
     return ()
 
   # Settings of some tasks only, at the values that change nothing for the others.
-  init_from: ClassVar[Path | None] = None
+  init_from: ClassVar[str | None] = None
   backbone_lr_scale: ClassVar[float] = 1.0
 
   @property

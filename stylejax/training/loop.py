@@ -20,10 +20,13 @@ from stylejax.data.sources import open_pictures, require_readable
 from stylejax.data.transforms import random_resized_crop
 from stylejax.errors import InputError
 from stylejax.images.decode import decode_rgb
-from stylejax.runtime.files import printable
-from stylejax.training import checkpoint, monitor, parallel
+from stylejax.runtime.files import printable, replacing
+from stylejax.runtime.stores import is_url
+from stylejax.training import checkpoint, monitor, parallel, resume
 from stylejax.training.config import TrainConfig
-from stylejax.training.saved import from_saved, saved_config
+from stylejax.training.folder import open_folder
+from stylejax.training.saved import from_saved, parsed_config
+from stylejax.training.shared_checkpoints import SharedCheckpoints
 from stylejax.training.state import TrainState, init_state
 from stylejax.training.tasks import TransferConfig, task_of
 from stylejax.transfer import Params
@@ -47,65 +50,105 @@ def train(config: TrainConfig, read_weights: Callable[[Path], Params] | None = N
     FloatingPointError: a loss became NaN or Inf; the checkpoints before it are kept.
   """
   config.check()
+  folder = open_folder(config.workdir)
   if config.deterministic:
     parallel.require_determinism()
   distributed.join(config.distributed, config.coordinator, config.processes, config.process)
   parallel.check_batch(config.batch, config.group * config.accumulate)
-  content, style = _streams(config)
-  replicas = parallel.make_replicas(config.parallel, task_of(config).make_train_step(config))
   if config.dry_run:
-    dry_run(config, replicas)
+    _streams(config)
+    dry_run(config, _replicas(config))
     return
-  frozen = load_frozen(config)
-  reached = checkpoint.newest_step(config.workdir)
-  if reached is not None and not config.resume:
-    raise InputError(f"--workdir: found a run at step {reached} in {config.workdir}, expected a "
-                     "new folder, or --resume to go on")
-  from_other = reached is None and config.init_from is not None
-  other = _load_weights(config.init_from, read_weights) if from_other else None
-  with checkpoint.Checkpoints(_workdir(config), keep=config.keep) as checkpoints:
-    state, position = _start(config, checkpoints, other)
-    state = state.replace(frozen=frozen)
-    start = int(state.step)
-    if start >= config.steps:
-      _say(f"{config.workdir}: already at step {start} of {config.steps}; --steps sets more")
-      return
-    if distributed.leads():
-      _write_config(config)
-    batches = make_batches(
-      content, style, batch=config.batch, size=config.crop_size, seed=config.seed,
-      start_step=start, content_scale=config.content_scale, style_scale=config.style_scale,
-      workers=config.workers, process_index=jax.process_index(),
-      process_count=jax.process_count())
-    if position is not None:
-      batches.restore(position)
-    pictures = _preview_pictures(content, style, config.size)
-    monitors = monitor.Monitor if distributed.leads() else monitor.Silent
-    with (contextlib.closing(batches),
-          monitors(config.workdir, steps=config.steps, start=start, batch=config.batch,
-                   description=config.task) as shown,
-          _logged_to(shown), prefetch_to_device(batches, replicas.put_batch) as ready,
-          distributed.Interrupt(config.log_every) as interrupt):
-      state = replicas.put_state(state)
-      run = _Run(config, replicas, checkpoints, shown, pictures, batches)
-      step = run.to_end(state, ready, start, interrupt)
+  with folder.held(keep=config.keep):
+    saved = _saved(config, folder)
+    if saved is not None:
+      config = resume.settle(config, saved, folder.name)
+    content, style = _streams(config)
+    frozen = load_frozen(config)
+    from_other = saved is None and config.init_from is not None
+    other = _load_weights(config.init_from, read_weights) if from_other else None
+    _say(f"{config.task}: making and compiling the nets, which takes from seconds to minutes")
+    with _checkpoints(config, folder) as checkpoints:
+      state, position = _start(config, checkpoints, other)
+      start = int(state.step)
+      if start >= config.steps:
+        _say(f"{folder.name}: already at step {start} of {config.steps}; --steps sets more")
+        return
+      batches = make_batches(
+        content, style, batch=config.batch, size=config.crop_size, seed=config.seed,
+        start_step=start, content_scale=config.content_scale, style_scale=config.style_scale,
+        workers=config.workers, process_index=jax.process_index(),
+        process_count=jax.process_count())
+      if position is not None:
+        batches.restore(position)
+      # Nothing is refused any more.
+      _write_down(config, saved, folder, start)
+      run = _Run(config, folder, checkpoints, batches, content, style)
+      step = run.to_end(state.replace(frozen=frozen), start)
   if batches.skipped:
     _say(f"skipped {len(batches.skipped)} unreadable files")
-  _say(f"{config.workdir}: saved at step {step}"
+  _say(f"{folder.name}: saved at step {step}"
        + ("" if step == config.steps else f" of {config.steps}; go on with --resume"))
+
+
+def _saved(config: TrainConfig, folder) -> TrainConfig | None:
+  """The config of the run in a folder that is to go on, or None if there is none."""
+  reached = folder.newest_step()
+  if reached is None:
+    return None
+  if not config.resume:
+    raise InputError(f"--workdir: found a run at step {reached} in {folder.name}, expected a new "
+                     "folder, or --resume to go on")
+  return from_saved(parsed_config(folder.config_text(), folder.name))
+
+
+def _checkpoints(config: TrainConfig, folder):
+  """The checkpoints of a folder: each process's own or, of storage, those of process 0 for all."""
+  if folder.shared or not distributed.several():
+    return checkpoint.Checkpoints(folder.path, keep=config.keep, name=folder.name)
+  return SharedCheckpoints(checkpoint.Checkpoints(
+    folder.path, keep=config.keep, alone=True, name=folder.name) if distributed.leads() else None)
+
+
+def _write_down(config: TrainConfig, saved: TrainConfig | None, folder, start: int) -> None:
+  """Writes config.json, and what of it is another than it was, which is said too."""
+  changed = resume.changes(config, saved) if saved is not None else {}
+  if changed:
+    _say(f"{folder.name}: goes on at step {start} with {resume.line(changed)}")
+  if distributed.leads():
+    if changed:
+      resume.record(folder.path, start, changed)
+    with replacing(folder.path / "config.json") as unfinished:
+      unfinished.write_text(config.to_json() + "\n")
+
+
+def _replicas(config: TrainConfig):
+  return parallel.make_replicas(config.parallel, task_of(config).make_train_step(config))
 
 
 class _Run:
   """What the loop needs at hand; one per run."""
 
-  def __init__(self, config, replicas, checkpoints, shown, pictures, batches):
-    self._config, self._replicas = config, replicas
-    self._checkpoints, self._shown, self._batches = checkpoints, shown, batches
-    self._pictures = pictures
+  def __init__(self, config, folder, checkpoints, batches, content, style):
+    self._config, self._folder = config, folder
+    self._checkpoints, self._batches = checkpoints, batches
+    self._replicas = _replicas(config)
+    self._examples = _preview_pictures(content, style, config.size)
     self._preview = jax.jit(task_of(config).preview, compiler_options=compiler_options())
 
-  def to_end(self, state: TrainState, ready, step: int, interrupt: distributed.Interrupt) -> int:
-    """Steps until done or interrupted, saves, and returns the step reached."""
+  def to_end(self, state: TrainState, start: int) -> int:
+    """Trains until done or interrupted, saves, and returns the step reached."""
+    config, batches = self._config, self._batches
+    monitors = monitor.Monitor if distributed.leads() else monitor.Silent
+    with (contextlib.closing(batches),
+          monitors(self._folder.path, steps=config.steps, start=start, batch=config.batch,
+                   description=config.task) as self._shown,
+          _logged_to(self._shown),
+          prefetch_to_device(batches, self._replicas.put_batch) as ready,
+          distributed.Interrupt(config.log_every) as interrupt):
+      return self._loop(self._replicas.put_state(state), ready, start, interrupt)
+
+  def _loop(self, state: TrainState, ready, step: int, interrupt: distributed.Interrupt) -> int:
     config = self._config
     pending, since, timed = [], None, 0
     stops = interrupt.stops(step)
@@ -119,6 +162,7 @@ class _Run:
       if since is None:
         # The first step compiles, which says nothing about the rate.
         jax.block_until_ready(metrics)
+        self._shown.compiled(step)
         since, timed = time.monotonic(), 0
       stops = interrupt.stops(step)
       if step % config.log_every == 0 or due or grid or stops:
@@ -143,18 +187,20 @@ class _Run:
             f"step {step - back}: found {name} = {value}, expected a finite number; checkpoints "
             f"up to step {self._checkpoints.latest_step() or 0} are kept")
     self._checkpoints.check()
+    self._folder.check()
     mean = {name: float(np.mean([m[name] for m in fetched])) for name in fetched[0]}
     self._shown.log(step, mean, (time.monotonic() - since) / timed if timed else None)
 
   def _save(self, state: TrainState, step: int) -> None:
-    self._checkpoints.save(self._replicas.take_state(state), self._batches.state() | {"step": step},
-                           self._config.to_json())
+    self._checkpoints.save(
+      self._replicas.take_state(state), self._batches.state() | {"step": step},
+      self._config.to_json(), make_room=self._folder.make_room)
 
   def _grid(self, state: TrainState, step: int) -> None:
     if not distributed.leads():
       return
     params = parallel.local(self._replicas.take_state(state.ema_params))
-    self._shown.grid(step, np.asarray(self._preview(params, *self._pictures)))
+    self._shown.grid(step, np.asarray(self._preview(params, *self._examples)))
 
 
 def load_frozen(config: TrainConfig) -> dict | None:
@@ -195,27 +241,34 @@ def _start(config: TrainConfig, checkpoints, other):
   return (_with_weights_of(other, make()) if other else make()), None
 
 
-def load_run(workdir: Path) -> tuple[dict, TrainState]:
+def load_run(workdir: str | os.PathLike) -> tuple[dict, TrainState]:
   """(config.json, state) of a run's newest checkpoint.
+
+  Args:
+    workdir: the run's folder, a path or a URL.
 
   Raises:
     InputError: not a run's folder, or it has no checkpoint.
+    OSError: storage that can't be read.
   """
-  found = saved_config(workdir)
+  place = os.fspath(workdir)
+  folder = open_folder(place)
+  found = parsed_config(folder.config_text(), place)
   config = from_saved(found)
   like = jax.eval_shape(lambda: init_state(config))
-  if checkpoint.newest_step(workdir) is None:
-    raise InputError(f"workdir: found no checkpoint in {workdir}, expected a run's folder")
-  with checkpoint.Checkpoints(workdir, read_only=True) as checkpoints:
+  if folder.newest_step() is None:
+    raise InputError(f"workdir: found no checkpoint in {place}, expected a run's folder")
+  with folder.copied() as path, checkpoint.Checkpoints(
+      path, read_only=True, alone=not folder.shared, name=place) as checkpoints:
     return found, checkpoints.restore(like)[0]
 
 
-def _load_weights(place: Path, read: Callable[[Path], Params] | None) -> tuple[str, Params]:
+def _load_weights(place: str, read: Callable[[Path], Params] | None) -> tuple[str, Params]:
   """(command, averaged weights) of a run's folder; of a weights file the command is "transfer"."""
-  if read is None or place.is_dir():
+  if read is None or is_url(place) or os.path.isdir(place):
     found, state = load_run(place)
     return found["command"], state.ema_params
-  return "transfer", read(place)
+  return "transfer", read(Path(place))
 
 
 def _with_weights_of(other: tuple[str, Params], state: TrainState) -> TrainState:
@@ -257,7 +310,7 @@ def _pictures(config: TrainConfig, place: str | None, flag: str, sample: str) ->
 
 def _say(message: str) -> None:
   if distributed.leads():
-    print(printable(message))
+    print(printable(message), flush=True)
 
 
 def _preview_pictures(content, style, size: int):
@@ -277,25 +330,6 @@ def _preview_pictures(content, style, size: int):
     return np.stack([found[i % len(found)] for i in range(PREVIEW_ROWS)])
 
   return crops(content), crops(style)
-
-
-def _workdir(config: TrainConfig) -> Path:
-  try:
-    config.workdir.mkdir(parents=True, exist_ok=True)
-    probe = config.workdir / f".writable-{jax.process_index()}"
-    probe.touch()
-    probe.unlink()
-  except OSError as e:
-    raise InputError(
-      f"--workdir: found {config.workdir} ({e.strerror}), expected a folder that can be written to"
-    ) from None
-  return config.workdir
-
-
-def _write_config(config: TrainConfig) -> None:
-  unfinished = config.workdir / "config.tmp"
-  unfinished.write_text(config.to_json() + "\n")
-  os.replace(unfinished, config.workdir / "config.json")
 
 
 @contextlib.contextmanager

@@ -2,9 +2,9 @@
 
 import contextlib
 import json
-import os
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ import rich.progress
 import tensorboardX
 from PIL import Image
 
-from stylejax.runtime.files import printable
+from stylejax.runtime.files import printable, replacing
 
 # The losses that have room on the progress bar, the most telling first.
 SHOWN = ("loss", "l1", "content", "style", "identity", "disc", "penalty")
@@ -31,21 +31,26 @@ class Monitor:
       str(workdir / "tensorboard"), purge_step=start + 1 if start else None, max_queue=1000)
     self._board_error: OSError | None = None
     self._thread_hook = threading.excepthook
+    self._steps, self._born = steps, time.monotonic()
+    self._timed = start, self._born
+    self._description = description
     self._progress = rich.progress.Progress(
       rich.progress.TextColumn("{task.description}"), rich.progress.BarColumn(),
-      rich.progress.MofNCompleteColumn(), rich.progress.TextColumn("{task.fields[rate]}"),
-      rich.progress.TimeRemainingColumn(), rich.progress.TextColumn("{task.fields[losses]}"),
-      speed_estimate_period=120)
+      rich.progress.MofNCompleteColumn(), rich.progress.TextColumn("{task.fields[notes]}"))
+    # Elsewhere a bar would be squeezed into 80 columns, or come once at the end.
+    self._bar = self._progress.console.is_terminal
     self._task = self._progress.add_task(
-      description, total=steps, completed=start, rate="", losses="compiling")
+      description, total=steps, completed=start, notes="compiling")
 
   def __enter__(self) -> "Monitor":
     threading.excepthook = self._note_thread
-    self._progress.start()
+    if self._bar:
+      self._progress.start()
     return self
 
   def __exit__(self, kind, *_) -> None:
-    self._progress.stop()
+    if self._bar:
+      self._progress.stop()
     # What has gone wrong already is the better message.
     with contextlib.suppress(OSError) if kind else _named(self._workdir):
       try:
@@ -54,6 +59,14 @@ class Monitor:
         self._metrics.close()
     if not kind:
       threading.excepthook = self._thread_hook
+
+  def compiled(self, step: int) -> None:
+    """The first step, of this number, is done."""
+    self._timed = step, time.monotonic()
+    if self._bar:
+      self._progress.update(self._task, advance=1, notes="")
+    else:
+      self.say(f"{self._description}: compiled in {_duration(time.monotonic() - self._born)}")
 
   def _note_thread(self, args) -> None:
     if type(args.thread).__module__.startswith("tensorboardX"):
@@ -65,10 +78,8 @@ class Monitor:
           seconds_per_step: float | None) -> None:
     """One line of metrics.jsonl, TensorBoard scalars, and the progress bar's numbers."""
     line = {"step": step, **{k: float(f"{v:.6g}") for k, v in metrics.items()}}
-    rate = "compiled"
     if seconds_per_step:
       line["images_per_second"] = round(self._batch / seconds_per_step, 3)
-      rate = f"{line['images_per_second']:.1f} images/s"
     with _named(self._workdir):
       self._metrics.write(json.dumps(line) + "\n")
       self._metrics.flush()
@@ -76,15 +87,22 @@ class Monitor:
         raise self._board_error
     for name, value in metrics.items():
       self._board.add_scalar(name, value, step)
-    shown = [name for name in SHOWN if name in metrics]
-    self._progress.update(
-      self._task, completed=step, rate=rate,
-      losses=" ".join(f"{name} {metrics[name]:.3g}" for name in shown))
-    if not self._progress.console.is_terminal:
-      left = self._progress.tasks[0].time_remaining
-      self._progress.console.print(
-        f"step {step}: {rate}, {'?' if left is None else round(left)} s left, "
-        + ", ".join(f"{name} {metrics[name]:.4g}" for name in shown), soft_wrap=True)
+    self._show(step, metrics, seconds_per_step)
+
+  def _show(self, step: int, metrics: dict[str, float], seconds_per_step: float | None) -> None:
+    notes = []
+    if seconds_per_step:
+      notes.append(f"{self._batch / seconds_per_step:.1f} images/s")
+      # By all steps so far: single ones also save and draw.
+      first, since = self._timed
+      if first < step < self._steps:
+        left = (time.monotonic() - since) / (step - first) * (self._steps - step)
+        notes.append(f"{_duration(left)} left")
+    notes += [f"{name} {metrics[name]:.3g}" for name in SHOWN if name in metrics]
+    if self._bar:
+      self._progress.update(self._task, completed=step, notes=", ".join(notes))
+    else:
+      self.say(f"step {step} of {self._steps}: {', '.join(notes)}")
 
   def say(self, message: str) -> None:
     """A line above the progress bar."""
@@ -97,11 +115,20 @@ class Monitor:
     grid = np.round(np.clip(grid, 0.0, 1.0) * 255.0).astype(np.uint8)
     folder = self._workdir / "grids"
     folder.mkdir(exist_ok=True)
-    path = folder / f"step_{step:07d}.png"
-    unfinished = path.with_suffix(".tmp")
-    Image.fromarray(grid).save(unfinished, format="PNG")
-    os.replace(unfinished, path)
+    with replacing(folder / f"step_{step:07d}.png") as unfinished:
+      Image.fromarray(grid).save(unfinished, format="PNG")
     self._board.add_image("grid", grid, step, dataformats="HWC")
+
+
+def _duration(seconds: float) -> str:
+  """A time in the two units that tell most: 45 s, 3 min 20 s, 5 h 10 min, 2 d 3 h."""
+  seconds = round(seconds)
+  for unit, name, smaller, small in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"),
+                                     (60, "min", 1, "s")):
+    if seconds >= unit:
+      rest = seconds % unit // smaller
+      return f"{seconds // unit} {name}" + (f" {rest} {small}" if rest else "")
+  return f"{seconds} s"
 
 
 class Silent:
@@ -115,6 +142,9 @@ class Silent:
 
   def __exit__(self, *_) -> None:
     pass
+
+  def compiled(self, step: int) -> None:
+    """Nothing: process 0 says it."""
 
   def log(self, *_) -> None:
     """Nothing: process 0 has the same numbers."""
@@ -142,7 +172,6 @@ def _open_metrics(path: Path, start: int):
   if path.exists():
     lines = [line for line in path.read_text().splitlines() if line.endswith("}")]
     kept = [line for line in lines if json.loads(line)["step"] <= start]
-    unfinished = path.with_suffix(".tmp")
-    unfinished.write_text("".join(line + "\n" for line in kept))
-    os.replace(unfinished, path)
+    with replacing(path) as unfinished:
+      unfinished.write_text("".join(line + "\n" for line in kept))
   return path.open("a")

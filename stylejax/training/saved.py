@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,23 +12,31 @@ from stylejax.training.config import RENAMED, TrainConfig
 from stylejax.training.tasks import TASKS
 
 
-def saved_config(workdir: Path) -> dict[str, Any]:
-  """The config.json of a run, its fields by their present names.
+def saved_config(workdir: str | os.PathLike) -> dict[str, Any]:
+  """The config.json of a run's local folder, as `parsed_config`."""
+  path = Path(workdir) / "config.json"
+  return parsed_config(path.read_text() if path.is_file() else None, workdir)
+
+
+def parsed_config(text: str | None, place: str | os.PathLike) -> dict[str, Any]:
+  """What stands in the config.json of a run's folder, its fields by their present names.
+
+  Args:
+    text: of the file, or None if there is none.
+    place: the folder, for messages.
 
   Raises:
     InputError: there is none, or it is not a run's.
   """
-  path = workdir / "config.json"
+  if text is None:
+    raise InputError(f"workdir: found no config.json in {place}, expected a run's folder")
   try:
-    fields = json.loads(path.read_text())
+    fields = json.loads(text)
     ModelConfig.from_dict(fields["model"])
     if fields["command"] not in TASKS:
       raise ValueError(f"command {fields['command']!r}")
-  except FileNotFoundError:
-    raise InputError(f"workdir: found no config.json in {workdir}, expected a run's folder"
-                     ) from None
-  except (ValueError, KeyError, TypeError) as error:
-    raise InputError(f"{path}: found {error}, expected a run's config") from None
+  except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    raise InputError(f"{place}/config.json: found {error}, expected a run's config") from None
   return {RENAMED.get(name, name): value for name, value in fields.items()}
 
 

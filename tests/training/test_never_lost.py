@@ -1,5 +1,6 @@
 """Damaged checkpoints and full disks: told in one line, and what was saved before is used."""
 
+import json
 import os
 import resource
 import shutil
@@ -97,11 +98,16 @@ def test_without_a_whole_checkpoint_the_newest_is_named(workdir, capsys):
 
 
 def test_a_checkpoint_of_other_sizes_is_not_taken_for_a_damaged_one(workdir, caplog, capsys):
-  argv = command(workdir, "--resume", "--steps", "8", "--model-sizes", "style_dim=12")
-  assert train.main(argv) == 2
+  path = workdir / "config.json"
+  saved = json.loads(path.read_text())
+  # As if the sizes of a preset had changed under the run.
+  saved |= {"model_sizes": ["style_dim=12"], "model": saved["model"] | {"style_dim": 12}}
+  path.write_text(json.dumps(saved))
+  before = path.read_bytes()
+  assert train.main(command(workdir, "--resume", "--steps", "8")) == 2
   assert "checkpoints/6: found" in capsys.readouterr().err
   assert not [record for record in caplog.records if record.name == "stylejax"]
-  assert not (workdir / "damaged").exists()
+  assert not (workdir / "damaged").exists() and path.read_bytes() == before
 
 
 def test_a_disk_without_room_stops_the_run_and_keeps_the_last_checkpoint(whole, workdir):

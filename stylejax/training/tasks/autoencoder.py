@@ -1,7 +1,6 @@
 """The task "autoencoder": the content encoder and the decoder learn to give images back."""
 
 import dataclasses
-from pathlib import Path
 from typing import ClassVar
 
 import jax
@@ -22,7 +21,7 @@ class AutoencoderConfig(TrainConfig):
   trained: ClassVar[tuple[str, ...]] = ("content_encoder", "generator")
   streams: ClassVar[tuple[str, ...]] = ("content",)
 
-  workdir: Path = Path("runs/autoencoder")
+  workdir: str = "runs/autoencoder"
   """Folder of the run."""
   steps: int = 2_000
   """Steps to train in all."""

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-from pathlib import Path
 from typing import ClassVar, Literal
 
 import jax
@@ -34,7 +33,7 @@ class GanConfig(TrainConfig):
   uses_discriminator: ClassVar[bool] = True
   streams: ClassVar[tuple[str, ...]] = ("style",)
 
-  workdir: Path = Path("runs/gan")
+  workdir: str = "runs/gan"
   """Folder of the run."""
   steps: int = 5_000
   """Updates of the noise generator in all."""

@@ -37,11 +37,11 @@ class TransferConfig(TrainConfig):
   uses_discriminator: ClassVar[bool] = True
   streams: ClassVar[tuple[str, ...]] = ("content", "style")
 
-  workdir: Path = Path("runs/transfer")
+  workdir: str = "runs/transfer"
   """Folder of the run."""
-  init_from: Path | None = None
-  """Weights to start from: the workdir of an autoencoder or transfer run (its newest), a file of
-  `train.py export`, or base, the shipped ones."""
+  init_from: str | None = None
+  """Weights to start from: the workdir of an autoencoder or transfer run (its newest, also at gs://
+  or s3://), a file of `train.py export`, or base, the shipped ones."""
   vgg: Path | None = None
   """A torchvision VGG16 state dict (.safetensors, or .pth) instead of the packaged VGG16."""
   perceptual_size: int | None = None

@@ -1,0 +1,66 @@
+"""Checkpoints of several processes of which one can reach them: the others get theirs from it."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from stylejax import distributed
+from stylejax.errors import InputError
+from stylejax.training import parallel
+from stylejax.training.checkpoint import Checkpoints
+from stylejax.training.state import TrainState
+
+
+class SharedCheckpoints:
+  """As `Checkpoints`, whose methods all processes call together; `check` and `wait` may differ."""
+
+  def __init__(self, checkpoints: Checkpoints | None):
+    """Takes process 0's checkpoints, opened alone, and None in the others."""
+    self._checkpoints = checkpoints
+    latest = checkpoints.latest_step() if checkpoints else None
+    self._latest: int | None = distributed.json_from_process_0(latest)
+
+  def __enter__(self) -> "SharedCheckpoints":
+    return self
+
+  def __exit__(self, *error) -> None:
+    if self._checkpoints:
+      self._checkpoints.__exit__(*error)
+
+  def latest_step(self) -> int | None:
+    """The newest complete checkpoint's step, or None; process 0 knows of the latest."""
+    return self._checkpoints.latest_step() if self._checkpoints else self._latest
+
+  def save(self, state: TrainState, *rest, **options) -> None:
+    """Starts saving in process 0."""
+    if self._checkpoints:
+      self._checkpoints.save(parallel.local(state), *rest, **options)
+
+  def check(self) -> None:
+    """Raises OSError if a save under way is known to have failed."""
+    if self._checkpoints:
+      self._checkpoints.check()
+
+  def wait(self) -> None:
+    """Returns when the last save is on disk."""
+    if self._checkpoints:
+      self._checkpoints.wait()
+
+  def restore(self, like: TrainState) -> tuple[TrainState, dict[str, Any]]:
+    """The newest checkpoint that is whole, as host arrays, and the data position.
+
+    Raises:
+      InputError: process 0 can't restore one.
+    """
+    like, error = like.replace(frozen=None), None
+    state, position = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), like), None
+    if self._checkpoints:
+      try:
+        state, position = self._checkpoints.restore(like)
+      except InputError as raised:
+        error = raised
+    if distributed.any_process(error is not None):
+      raise error or InputError("checkpoints: found that process 0 can't restore one, expected a "
+                                "whole checkpoint of this config")
+    return distributed.from_process_0(state), distributed.json_from_process_0(position)
