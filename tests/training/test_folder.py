@@ -201,15 +201,15 @@ def test_the_lease_of_a_dead_process_is_taken_over(place, quick):
   store = stores.open_store(place, flag="--workdir")
   said = []
   # Of another machine, whose processes can't be seen from here.
-  store.write("lease.json", json.dumps({"host": "pod-7", "pid": 1, "process": "other-1-1"}).encode())
+  store.write("lease.json", b'{"host": "pod-7", "pid": 1, "process": "other-1-1"}')
   with leases.leased(store, "lease.json", "--workdir", say=said.append) as lease:
     lease.confirm()
   (line,) = said
   assert "process 1 on pod-7" in line and "waiting up to" in line
   # Of this machine: known to be dead, so nothing to wait for.
-  child = subprocess.run([sys.executable, "-c", "from stylejax.runtime import temporary; "
-                          "print(temporary.identity())"], env=os.environ | {"PYTHONPATH": str(ROOT)},
-                         capture_output=True, text=True, check=True)
+  tell = "from stylejax.runtime import temporary; print(temporary.identity())"
+  child = subprocess.run([sys.executable, "-c", tell], capture_output=True, text=True, check=True,
+                         env=os.environ | {"PYTHONPATH": str(ROOT)})
   store.write("lease.json", json.dumps({"process": child.stdout.strip()}).encode())
   with leases.leased(store, "lease.json", "--workdir", say=pytest.fail):
     pass
