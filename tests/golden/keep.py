@@ -38,7 +38,7 @@ def stylize(infer, name: str, folder: Path) -> dict[str, np.ndarray]:
     place = f"{output}/" if name in FOLDERS else str(output)
     status = infer.main([*CASES[name], "--output", place])
   assert status == 0, (name, status)
-  files = sorted(output.iterdir()) if name in FOLDERS else [output]
+  files = sorted(output.glob("[!.]*.png")) if name in FOLDERS else [output]
   return {f"{name}_{file.stem}" if name in FOLDERS else name: np.asarray(Image.open(file))
           for file in files}
 
