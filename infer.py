@@ -81,7 +81,7 @@ def stylize(options: Options) -> int:
     return 0
 
   # A mistake of one process is not raised: the others wait for its part of the sum.
-  status = exit_status(paint)
+  status = exit_status(paint, starts=False)
   return distributed.abandon(status) if status > 128 else _summarize(report)
 
 

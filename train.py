@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Annotated
 
 from stylejax.errors import InputError
-from stylejax.runtime import process
+from stylejax.runtime import memory, process
 from stylejax.runtime.files import check_apart, describe, printable
 
 
@@ -132,6 +132,7 @@ def _main(argv: list[str] | None) -> int:
 
 
 def _work(options) -> int:
+  memory.check_start()
   if isinstance(options, Export):
     export(options)
     return 0

@@ -21,6 +21,9 @@ MIN_TILE_PIXELS = 40_000
 FILE_BYTES = 12
 """Bytes a pixel while a file is decoded or encoded: Pillow's image, an array, and another."""
 
+OPTIMIZED_BYTES = 4_700
+"""Bytes a pixel while the pixels are optimized: VGG16's maps and their gradients."""
+
 _COMPILING = 200 * 2**20  # bytes that compiling the programs of tiles takes, about
 
 
@@ -30,6 +33,11 @@ def whole_bytes(config: ModelConfig) -> int:
   About 10 maps of the finest level and 12 of the image's own at once.
   """
   return 4 * (10 * config.content_widths[0] // 4 + 12 * 3)
+
+
+def sequence_bytes(config: ModelConfig) -> int:
+  """Bytes a pixel of a frame of a sequence: there are the frame before and the next one, too."""
+  return whole_bytes(config) + 10 * FILE_BYTES
 
 
 def fits(shape: tuple[int, ...], config: ModelConfig, *, images: int = 1) -> bool:

@@ -13,10 +13,16 @@ from stylejax.runtime import memory, process
 from stylejax.runtime.files import describe, printable
 
 
-def exit_status(work: Callable[[], int]) -> int:
-  """Runs a command's work and returns its exit status: a mistake is one line and 2."""
+def exit_status(work: Callable[[], int], *, starts: bool = True) -> int:
+  """Runs a command's work and returns its exit status: a mistake is one line and 2.
+
+  Args:
+    work: called without arguments; returns an exit status.
+    starts: whether it imports its libraries yet, for which there must be memory.
+  """
   try:
-    memory.check_start()
+    if starts:
+      memory.check_start()
     return work()
   except MemoryError:
     print("error: memory: found too little to go on, expected more, or a smaller image; --size "

@@ -61,6 +61,7 @@ def _run(options: Options) -> int:
   from stylejax.data.perceptual import load_vgg
   from stylejax.images import encode
   from stylejax.images.decode import read_picture
+  from stylejax.inference import budget
   from stylejax.inference.compilation import enable_cache
   from stylejax.inference.console import progress, say_note
   from stylejax.inference.optimise import optimize_image, optimize_scales
@@ -82,6 +83,7 @@ def _run(options: Options) -> int:
       say_note(f"{path}: {note}")
   sides = encode.fit_shorter_side(*content.rgb.shape[:2], options.size)
   encode.check_output_size(Path(options.output), *sides)
+  budget.check_fits(options.content, sides, budget.OPTIMIZED_BYTES, "--size scales it")
   content = encode.resize(content, *sides)
   painting = encode.style_pixels(style, options.style_size or options.size)
   enable_cache()

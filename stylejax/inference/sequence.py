@@ -13,6 +13,7 @@ from stylejax.compiler import fast_jit
 from stylejax.errors import InputError
 from stylejax.images import encode, frames
 from stylejax.images.decode import Picture, read_picture
+from stylejax.inference import budget
 from stylejax.inference.plan import check_number
 from stylejax.inference.weights import load_pretrained
 
@@ -101,6 +102,7 @@ def stylize_sequence(
   if min(shape[:2]) < encode.MIN_SIDE:
     raise InputError(f"{content}: found frames of {shape[1]}×{shape[0]} pixels, expected at least "
                      f"{encode.MIN_SIDE}×{encode.MIN_SIDE}")
+  budget.check_fits(content, shape, budget.sequence_bytes(params.config), "--size scales it")
   with frames.writer(Path(output), source, shape) as target:
     done, frame = 0, first
     while frame is not None:

@@ -93,6 +93,30 @@ def test_derivatives_are_the_direct_ones(rng, padding, always_winograd):
       np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-3 * float(jnp.abs(b).max()))
 
 
+@pytest.mark.parametrize("padding", ["zeros", "reflect"])
+def test_forward_derivatives_are_the_direct_ones(rng, padding, always_winograd):
+  """By x and by the kernel, of a gradient too, and over a batch of examples."""
+  x, kernel, along, kernel_along, weight = arrays(
+    rng, (2, 2, 9, 6, 5), (2, 3, 3, 5, 4), (2, 2, 9, 6, 5), (2, 3, 3, 5, 4), (2, 9, 6, 4))
+
+  def slopes(conv):
+    def value(x, kernel):
+      return (weight * jnp.sin(conv(x, kernel))).sum()
+
+    def one(x, kernel, along, kernel_along):
+      arguments, steps = (x, kernel), (along, kernel_along)
+      return (jax.jvp(value, arguments, steps)[1],
+              jax.jvp(jax.grad(value, (0, 1)), arguments, steps)[1],
+              jax.grad(lambda x: jax.jvp(value, (x, kernel), steps)[1])(x))
+
+    return jax.jit(jax.vmap(one))(x, kernel, along, kernel_along)
+
+  expected = slopes(lambda x, kernel: direct_conv3x3(x, kernel, padding))
+  found = slopes(lambda x, kernel: conv3x3(x, kernel, padding=padding))
+  for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+    np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-3 * float(jnp.abs(b).max()))
+
+
 def test_maps_over_pictures_as_a_loop_does(rng, always_winograd):
   x, kernel = arrays(rng, (3, 1, 8, 8, 4), (3, 3, 4, 4))
 

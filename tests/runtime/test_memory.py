@@ -86,12 +86,10 @@ def test_the_least_of_all_limits_counts(files, expected, tmp_path):
 
 def in_child(code: str, limit: int) -> subprocess.CompletedProcess:
   """Runs Python code under `ulimit -v`."""
-  resource = pytest.importorskip("resource", reason="a system without resource limits")
-  root = str(Path(memory.__file__).parents[2])
+  limited = f"import resource\nresource.setrlimit(resource.RLIMIT_AS, ({limit}, {limit}))\n{code}"
   return subprocess.run(
-    [sys.executable, "-c", code], capture_output=True, text=True, check=False,
-    env={**os.environ, "PYTHONPATH": root},
-    preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)))
+    [sys.executable, "-c", limited], capture_output=True, text=True, check=False,
+    env={**os.environ, "PYTHONPATH": str(Path(memory.__file__).parents[2])})
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux holds to the limit of addresses")
@@ -135,6 +133,16 @@ def test_memory_decides_what_is_painted_whole_and_how_large_tiles_are(monkeypatc
     budget.check_file("a.png", 8_000, 6_000)
   with pytest.raises(InputError, match="--seamless: found 4000×3000 pixels"):
     budget.check_fits("--seamless", (3_000, 4_000, 3), budget.whole_bytes(config), "--size scales")
+
+
+@pytest.mark.parametrize("bytes_a_pixel", [
+  budget.sequence_bytes(PRESETS["base"]), budget.OPTIMIZED_BYTES])
+def test_what_can_not_be_cut_into_tiles_is_refused_before_it_starts(bytes_a_pixel, monkeypatch):
+  monkeypatch.setattr(budget, "available_bytes", lambda: 2 * GIB)
+  budget.check_fits("a.mp4", (480, 640, 3), bytes_a_pixel, "--size scales it")
+  with pytest.raises(InputError, match="a.mp4: found 3840×2160 pixels, which take about .* GB at "
+                     "once, expected at most the 2.1 GB of memory that are free; --size scales"):
+    budget.check_fits("a.mp4", (2160, 3840, 3), bytes_a_pixel, "--size scales it")
 
 
 def test_large_temporary_files_go_to_a_disk(tmp_path, monkeypatch):
