@@ -32,3 +32,20 @@ for name in ("stylized.png", "tiny.png"):
 steps = [json.loads(line)["step"] for line in (folder / "run/metrics.jsonl").open()]
 assert steps[-1] == 20 and steps == sorted(set(steps)), f"metrics.jsonl: found steps {steps}"
 PY
+# A video out of three frames, and its frames out of the video.
+python - "$folder" <<'PY'
+import sys
+from pathlib import Path
+
+from PIL import Image
+
+folder = Path(sys.argv[1]) / "frames"
+folder.mkdir(exist_ok=True)
+image = Image.open("stylejax/assets/samples/content/cat.jpg").resize((96, 64))
+for number in range(3):
+  image.rotate(2 * number).save(folder / f"{number}.png")
+PY
+sequence=(--sequence --style stylejax/assets/samples/style/great_wave.jpg
+          --weights "$folder/tiny.safetensors")
+python infer.py "${sequence[@]}" --content "$folder/frames" --output "$folder/tiny.mp4"
+python infer.py "${sequence[@]}" --content "$folder/tiny.mp4" --output "$folder/tiny.gif"
