@@ -15,6 +15,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 
@@ -65,9 +66,10 @@ class Checkpoints:
     self._name = f"{name or workdir.absolute()}/checkpoints"
     self._read_only = read_only
     self._together = distributed.several() and not alone
+    self._alone_among_several = distributed.several() and alone
     self._saving: int | None = None
     processes = {}
-    if distributed.several() and alone:
+    if self._alone_among_several:
       me = jax.process_index()
       processes = {"multiprocessing_options": ocp.options.MultiprocessingOptions(
         primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"process_{me}")}
@@ -114,8 +116,9 @@ class Checkpoints:
     if not self._together:
       # Orbax would have every device write its slice, and compile a program for each of them.
       state = local(state)
-    # A copy, since the step that follows reuses the donated buffers.
-    state = jax.tree.map(jnp.copy, state)
+    # A copy, since the step that follows reuses the donated buffers; on the host where this is one
+    # of several processes, of which Orbax would want arrays that all of them know.
+    state = jax.tree.map(np.array if self._alone_among_several else jnp.copy, state)
     with self._named_failure():
       self._manager.wait_until_finished()
     make_room()
@@ -148,17 +151,19 @@ class Checkpoints:
       step: the one checkpoint to take.
 
     Returns:
-      The state on all devices of all processes (on one of this process if it is alone), and the
-      position.
+      The state on all devices of all processes (on the host if it is alone among several), and
+      the position.
 
     Raises:
       InputError: no checkpoint is whole, or the newest whole one is of other shapes than `like`.
     """
-    everywhere = (replicated() if self._together or not distributed.several() else
-                  jax.sharding.SingleDeviceSharding(jax.local_devices()[0]))
-    like = jax.tree.map(
-      lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere),
-      like.replace(frozen=None))
+    if self._alone_among_several:
+      like = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), like.replace(frozen=None))
+    else:
+      everywhere = replicated()
+      like = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere),
+        like.replace(frozen=None))
     steps, first = [step] if step is not None else saved_steps(self._workdir), None
     for count, step in enumerate(steps):
       found, reason = self._read(step, like)

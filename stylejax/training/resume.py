@@ -1,4 +1,4 @@
-"""Going on with a run: which settings it keeps, which may change, and what is written down of it."""
+"""Going on with a run: which settings it keeps, which may change, and what is noted of that."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""Runs in storage and locks: a kill at any moment keeps a whole checkpoint, and one run is alone."""
+"""Runs in storage, and locks: a kill at any moment keeps a whole checkpoint; one run is alone."""
 
 import json
 import os
