@@ -82,7 +82,8 @@ def transfer_colors(
   keep_color = controls.amount(keep_color, "keep_color", 1, size)
   own_color = controls.amount(own_color, "own_color", 1, size)
   own, source = (srgb_to_oklab(jnp.clip(x, 0.0, 1.0)) for x in (stylized, content))
-  share = jnp.full(len(styles), 1.0 / len(styles)) if weights is None else jnp.asarray(weights)
+  share = jnp.asarray(jnp.full(len(styles), 1.0 / len(styles)) if weights is None else weights,
+                      jnp.float32)
   share = on_grid(share, size)[:, None, :, :, None]
   mapped = sum(part * match_chroma(source[..., 1:], srgb_to_oklab(style)[..., 1:], weights=part)
                for part, style in zip(share, styles, strict=True))
@@ -147,13 +148,15 @@ def smooth_chroma(
   padded = jnp.pad(jnp.concatenate([light, chroma], -1),
                    ((0, 0), (radius, radius), (radius, radius), (0, 0)), mode="reflect")
   reach = 2 * radius + 1
+  space, range_ = (1.0 / (2.0 * jnp.square(jnp.asarray(sigma, light.dtype)))
+                   for sigma in (sigma_space, sigma_light))
 
   def add(number, sums):
     row, column = number // reach, number % reach
     there = jax.lax.dynamic_slice(padded, (0, row, column, 0), (*light.shape[:3], 3))
     away = jnp.square(row - radius) + jnp.square(column - radius)
-    weight = jnp.exp(-0.5 * (away / jnp.square(sigma_space)
-                             + jnp.square((there[..., :1] - light) / sigma_light)))
+    weight = jnp.exp(-space * away.astype(light.dtype)
+                     - range_ * jnp.square(there[..., :1] - light))
     return sums[0] + weight * there[..., 1:], sums[1] + weight
 
   total, weight = jax.lax.fori_loop(
@@ -192,13 +195,13 @@ def into_gamut(lab: jax.Array, *, halvings: int = 10) -> jax.Array:
 def _moments(chroma, weights):
   """Mean [B, 1, 1, 2] and covariance [B, 2, 2] over the pixels."""
   if weights is None:
-    weights = jnp.ones((1, 1, 1, 1))
+    weights = jnp.ones((1, 1, 1, 1), chroma.dtype)
   weights = jnp.broadcast_to(weights, (*weights.shape[:1], *chroma.shape[1:3], 1))
   weights = weights / jnp.maximum(weights.sum((1, 2), keepdims=True), 1e-6)
   mean = (weights * chroma).sum((1, 2), keepdims=True)
   covariance = jnp.einsum("bhwi,bhwj->bij", weights * (chroma - mean), chroma - mean,
                           precision="highest")
-  return mean, covariance + _EPS * jnp.eye(2)[None]
+  return mean, covariance + _EPS * jnp.eye(2, dtype=chroma.dtype)[None]
 
 
 def _root(matrix: jax.Array) -> jax.Array:
@@ -206,7 +209,7 @@ def _root(matrix: jax.Array) -> jax.Array:
   det = matrix[..., 0, 0] * matrix[..., 1, 1] - matrix[..., 0, 1] * matrix[..., 1, 0]
   root = jnp.sqrt(jnp.maximum(det, 1e-20))[..., None, None]
   trace = jnp.trace(matrix, axis1=-2, axis2=-1)[..., None, None]
-  return (matrix + root * jnp.eye(2)[None]) / jnp.sqrt(trace + 2 * root)
+  return (matrix + root * jnp.eye(2, dtype=matrix.dtype)[None]) / jnp.sqrt(trace + 2 * root)
 
 
 def _sandwich(outer: jax.Array, inner: jax.Array) -> jax.Array:

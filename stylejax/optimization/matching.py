@@ -142,7 +142,7 @@ def source_means(bank: jax.Array, source: jax.Array, count: int) -> jax.Array:
   """
   if count == 1:
     return bank.mean(0, keepdims=True)
-  number = jax.ops.segment_sum(jnp.ones(len(bank)), source, count)
+  number = jax.ops.segment_sum(jnp.ones(len(bank), bank.dtype), source, count)
   sums = jax.ops.segment_sum(bank, source, count)
   return jnp.take(sums / jnp.maximum(number, 1.0)[:, None], source, axis=0)
 

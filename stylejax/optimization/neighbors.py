@@ -188,7 +188,7 @@ def run(
   def advance(_, state):
     gradient, values = jax.grad(total, has_aux=True)(state.pyramid, state.step)
     updates, opt_state = _adam.update(gradient, state.opt_state)
-    here = rate * _decay(state.step, state.length)
+    here = jnp.asarray(rate, jnp.float32) * _decay(state.step, state.length)
     pyramid = tuple(x - here * u for x, u in zip(state.pyramid, updates, strict=True))
     return state.replace(pyramid=pyramid, opt_state=opt_state, step=state.step + 1, loss=values)
 
@@ -320,7 +320,7 @@ def _tiles(tiles: int | None, mesh: jax.sharding.Mesh | None) -> int:
 
 
 def _decay(step: jax.Array, length: jax.Array) -> jax.Array:
-  done = (step / jnp.maximum(length, 1)).astype(jnp.float32)
+  done = step.astype(jnp.float32) / jnp.maximum(length, 1).astype(jnp.float32)
   late = jnp.clip((done - _DECAY_FROM) / (1.0 - _DECAY_FROM), 0.0, 1.0)
   return 1.0 - (1.0 - _LAST_RATE) * late
 

@@ -98,7 +98,7 @@ def style_targets(
   if stage.split:
     maps = [vgg16_features(vgg_params, style, LAYERS, dtype=dtype) for style in styles]
     maps = [[_bank_grid(m[layer].astype(jnp.float32)) for layer in LAYERS] for m in maps]
-    scales = jnp.ones(len(LAYERS))
+    scales = jnp.ones(len(LAYERS), jnp.float32)
   else:
     maps = [feature_maps(vgg_params, style, dtype=dtype) for style in styles]
     joined = [jnp.concatenate([_flat(m[i])[0] for m in maps]) for i in range(len(LAYERS))]
@@ -107,7 +107,7 @@ def style_targets(
     if jnp.shape(layer_weights) != (len(LAYERS),):
       raise InputError(f"layer_weights: found shape {jnp.shape(layer_weights)}, expected "
                        f"[{len(LAYERS)}]")
-    scales = scales * layer_weights
+    scales = scales * jnp.asarray(layer_weights, jnp.float32)
   if not stage.split:
     maps = [[_scaled(m, scales)] for m in maps]
   features = tuple(jnp.concatenate([_flat(m[i])[0] for m in maps]) for i in range(len(maps[0])))
@@ -168,7 +168,7 @@ def column_loss(vgg_params: Mapping[str, Any], targets: Targets, matched: jax.Ar
     there = jax.lax.dynamic_slice_in_dim(
       matched.reshape(len(matched), *places), first, columns.shape[1], 1)
     found = _distances(columns, unit(jnp.take(targets.features[0], there, axis=0)))
-    return (found * counts[None, :, None]).sum((1, 2)) / (places[0] * places[1])
+    return (found * counts[None, :, None].astype(found.dtype)).sum((1, 2)) / (places[0] * places[1])
 
   def loss(image, step):
     del step
@@ -269,7 +269,7 @@ def _lines(axis: int, size: int, side: int, step: jax.Array | int
   """(first, distance, number) of at most `side` lines of `size`, of which steps see all in turn."""
   apart = -(-size // side)
   phase = jnp.float32(step) * _RATIOS[axis - 1] % 1.0
-  return jnp.floor(phase * (apart + size % apart)).astype(jnp.int32), apart, size // apart
+  return jnp.floor(phase * float(apart + size % apart)).astype(jnp.int32), apart, size // apart
 
 
 def _every(x: jax.Array, axis: int, size: int, step: jax.Array | int, side: int = QUERY_SIDE
