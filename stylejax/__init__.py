@@ -16,8 +16,10 @@ _HOMES = {
   "load_vgg": "data.perceptual",
   "next_frame": "sequence",
   "optimize_image": "inference.optimise",
+  "optimize_neighbors": "optimization.neighbors",
   "optimize_scales": "inference.optimise",
   "preserve_colour": "controls",
+  "refine_neighbors": "optimization.refine",
   "reuse_memory": "compiler",
   "save_weights": "inference.weights",
   **dict.fromkeys((

@@ -66,6 +66,11 @@ def calls():
       lambda x: s.stylize(p, x, i["style"], **every), (i["content"],), (i["content"],)),
     **{f"optimize_image, {method}": lambda p, v, i, method=method: s.optimize_image(
       v, i["content"][None], i["style"][None], steps=2, method=method) for method in METHODS},
+    "optimize_neighbors": lambda p, v, i: s.optimize_neighbors(
+      v, i["batch"], [i["style"][None], i["other"][None]], weights=i["maps"], steps=(1, 1),
+      keep_color=two, own_color=i["plane"]),
+    "refine_neighbors": lambda p, v, i: s.refine_neighbors(
+      v, i["batch"], i["batch"][::-1], [i["style"][None]], steps=(1, 1)),
     "optimize_scales": lambda p, v, i: s.optimize_scales(
       v, i["content"][None], i["style"][None], scales=((1.0, 1),)),
   }

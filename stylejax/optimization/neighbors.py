@@ -14,6 +14,7 @@ import optax
 
 from stylejax import controls
 from stylejax.errors import InputError
+from stylejax.models.meshes import on_any_mesh
 from stylejax.optimization import colors
 from stylejax.optimization.hypercolumns import MIN_SIDE, check_image
 from stylejax.optimization.pyramid import Pyramid, laplacian_pyramid, reconstruct
@@ -187,7 +188,9 @@ def run(
 
   def advance(_, state):
     gradient, values = jax.grad(total, has_aux=True)(state.pyramid, state.step)
-    updates, opt_state = _adam.update(gradient, state.opt_state)
+    # optax raises a float to the number of steps, which strict promotion refuses.
+    with jax.numpy_dtype_promotion("standard"):
+      updates, opt_state = _adam.update(gradient, state.opt_state)
     here = jnp.asarray(rate, jnp.float32) * _decay(state.step, state.length)
     pyramid = tuple(x - here * u for x, u in zip(state.pyramid, updates, strict=True))
     return state.replace(pyramid=pyramid, opt_state=opt_state, step=state.step + 1, loss=values)
@@ -196,10 +199,15 @@ def run(
   if not isinstance(steps, int):
     steps = left if steps is None else jnp.minimum(steps, left)
     return jax.lax.fori_loop(0, steps, advance, state)
-  return jax.lax.fori_loop(0, steps, lambda i, state: jax.lax.cond(
-    state.step < state.length, advance, lambda _, state: state, i, state), state)
+
+  def advance_if_any(number, state):
+    goes_on = state.step < state.length
+    return jax.tree.map(lambda new, old: jnp.where(goes_on, new, old), advance(number, state), state)
+
+  return jax.lax.fori_loop(0, steps, advance_if_any, state)
 
 
+@on_any_mesh
 def optimize_neighbors(
   vgg_params: Mapping[str, Any],
   content: jax.Array,

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from stylejax import controls
 from stylejax.errors import InputError
+from stylejax.models.meshes import on_any_mesh
 from stylejax.optimization import colors, neighbors
 from stylejax.optimization.hypercolumns import check_image
 from stylejax.optimization.pyramid import halved, laplacian_pyramid, reconstruct
@@ -35,6 +36,7 @@ def default_steps(plan: Sequence[neighbors.Stage]) -> tuple[int, ...]:
   return tuple(20 if stage.split else 10 if stage.level == 0 else 60 for stage in plan)
 
 
+@on_any_mesh
 def refine_neighbors(
   vgg_params: Mapping[str, Any],
   stylized: jax.Array,

@@ -165,11 +165,13 @@ def test_one_can_differentiate_through_steps(vgg_params, images):
   def total(layer_weights, rate, style, vgg_params):
     targets = neighbors.style_targets(vgg_params, [style], COLUMNS, layer_weights=layer_weights)
     state = neighbors.init(vgg_params, pyramid, neighbors.content_start(pyramid), targets, 2)
-    return jnp.square(reconstruct(neighbors.run(
-      vgg_params, state, targets, 2, rate=rate).pyramid)).sum()
+    # A third step is one more than the stage has.
+    state = neighbors.run(vgg_params, state, targets, 3, rate=rate)
+    return jnp.square(reconstruct(state.pyramid)).sum(), state.step
 
-  gradients = jax.jit(jax.grad(total, (0, 1, 2)))(
+  gradients, steps = jax.jit(jax.grad(total, (0, 1, 2), has_aux=True))(
     jnp.ones(10), 2e-3, images[1], vgg_params)
+  assert int(steps) == 2
   for gradient in gradients:
     assert np.isfinite(gradient).all() and float(jnp.abs(gradient).max()) > 0
 
