@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 from stylejax.runtime import process
 
 if TYPE_CHECKING:
-  from stylejax.inference.options import Options
+  from stylejax.cli.paint_options import Options
 
 # Commands beside painting, by their first word or by a flag: each module's `main` parses and runs.
 _COMMANDS = {
-  "export": "stylejax.inference.export_command",
-  "styles": "stylejax.inference.styles_command",
+  "export": "stylejax.cli.export",
+  "styles": "stylejax.cli.styles",
 }
 _FLAGS = {
-  "--method": "stylejax.inference.optimise_command",
-  "--sequence": "stylejax.inference.sequence_command",
+  "--method": "stylejax.cli.optimize",
+  "--sequence": "stylejax.cli.sequence",
 }
 
 
@@ -45,22 +45,22 @@ def _main(arguments: list[str]) -> int:
   # Imported only in here, so that Ctrl-C is a line at any time.
   import tyro
 
-  from stylejax.inference.options import DESCRIPTION, Options
+  from stylejax.cli.paint_options import DESCRIPTION, Options
 
   options = tyro.cli(Options, prog="infer.py", description=DESCRIPTION, args=arguments)
   # Imported only now: --help and a mistyped flag should not wait for JAX.
-  from stylejax.inference.console import exit_status
+  from stylejax.cli.console import exit_status
 
   return exit_status(lambda: stylize(options))
 
 
 def stylize(options: Options) -> int:
   """Paints what the options ask for; 1 if some pictures were skipped."""
-  from stylejax import distributed
-  from stylejax.compiler import reuse_memory
+  from stylejax.cli.console import exit_status, progress
   from stylejax.inference.batch import stylize_files
-  from stylejax.inference.compilation import enable_cache
-  from stylejax.inference.console import exit_status, progress
+  from stylejax.runtime import distributed
+  from stylejax.runtime.compilation_cache import enable_cache
+  from stylejax.runtime.jit import reuse_memory
 
   enable_cache()
   reuse_memory()
@@ -87,7 +87,7 @@ def stylize(options: Options) -> int:
 
 def _summarize(report) -> int:
   """Prints what all processes did, once, and returns the exit status of each."""
-  from stylejax import distributed
+  from stylejax.runtime import distributed
   from stylejax.runtime.files import printable
 
   done = (0, 0, 1) if report is None else (len(report.written), len(report.skipped), 0)

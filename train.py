@@ -40,7 +40,7 @@ def _parse(argv: list[str] | None):
   """What the arguments ask for: the config of a training, Export or ShardsConfig."""
   import tyro
 
-  from stylejax.data.convert import ShardsConfig
+  from stylejax.data.pack_shards import ShardsConfig
   from stylejax.training import resume
   from stylejax.training.config import RENAMED, TrainConfig
   from stylejax.training.tasks import AutoencoderConfig, GanConfig, TransferConfig
@@ -66,9 +66,9 @@ def _parse(argv: list[str] | None):
 
 def export(options: Export) -> None:
   """Writes the weights file of a run."""
-  from stylejax.inference.weights import save_weights
   from stylejax.runtime.stores import is_url, open_store
   from stylejax.training.loop import load_run
+  from stylejax.weights.model_file import save_weights
 
   output = Path(options.output)
   if output.suffix != ".safetensors":
@@ -109,7 +109,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(argv: list[str] | None) -> int:
-  from stylejax import distributed
+  from stylejax.runtime import distributed
 
   try:
     return _work(_parse(argv))
@@ -136,15 +136,15 @@ def _work(options) -> int:
   if isinstance(options, Export):
     export(options)
     return 0
-  from stylejax.data.convert import ShardsConfig, convert
+  from stylejax.data.pack_shards import ShardsConfig, convert
 
   if isinstance(options, ShardsConfig):
     convert(options)
     return 0
-  from stylejax.compiler import reuse_memory
-  from stylejax.inference.compilation import enable_cache
-  from stylejax.inference.weights import load_pretrained
+  from stylejax.runtime.compilation_cache import enable_cache
+  from stylejax.runtime.jit import reuse_memory
   from stylejax.training.loop import train
+  from stylejax.weights.model_file import load_pretrained
 
   enable_cache()
   reuse_memory()

@@ -10,18 +10,20 @@ FOLDER = Path(__file__).parent
 
 def main() -> None:
   """Runs the named benchmark with the rest of the command line."""
-  questions = {path.stem: ast.get_docstring(ast.parse(path.read_text())).splitlines()[0]
-               for path in sorted(FOLDER.glob("[!_]*.py")) if "__main__" in path.read_text()}
+  modules = {path.stem: path for path in sorted(FOLDER.glob("*/[!_]*.py"))
+             if "__main__" in path.read_text()}
   name = sys.argv[1] if len(sys.argv) > 1 else None
-  if name in questions:
+  if name in modules:
     del sys.argv[1]
     # Altered, so that tyro finds the help of options where it stands.
-    runpy.run_module(f"benchmarks.{name}", run_name="__main__", alter_sys=True)
+    folder = modules[name].parent.name
+    runpy.run_module(f"benchmarks.{folder}.{name}", run_name="__main__", alter_sys=True)
   elif name in (None, "-h", "--help"):
     print("usage: python -m benchmarks NAME [OPTIONS]\n")
-    print("\n".join(f"  {key:13} {question}" for key, question in questions.items()))
+    for key, path in modules.items():
+      print(f"  {key:13} {ast.get_docstring(ast.parse(path.read_text())).splitlines()[0]}")
   else:
-    print(f"error: benchmark: found {name!r}, expected one of {', '.join(questions)}",
+    print(f"error: benchmark: found {name!r}, expected one of {', '.join(modules)}",
           file=sys.stderr)
     sys.exit(2)
 

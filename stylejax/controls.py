@@ -1,15 +1,15 @@
 """The arithmetic of the controls: amounts, mixing weights, colour, stroke size.
 
 Pure functions on arrays, all traced, so that changing a value never recompiles. How a layer's
-moments are moved is `stylejax.models.blocks.modulate`; what a user calls is `stylejax.transfer`.
+moments are moved is `stylejax.models.layers.modulate`; what a user calls is `stylejax.transfer`.
 """
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stylejax.models.edges import Edges
 from stylejax.models.meshes import on_any_mesh
+from stylejax.models.padding import Edges
 
 MIN_STROKE, MAX_STROKE = 0.25, 4.0
 

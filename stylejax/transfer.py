@@ -17,12 +17,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from stylejax import controls
-from stylejax.models import autoencoder, encoder, gan
+from stylejax.models import autoencoder, gan, style_encoder
 from stylejax.models.autoencoder import ContentCode
 from stylejax.models.config import ModelConfig
-from stylejax.models.edges import Edges
-from stylejax.models.encoder import StyleCode
 from stylejax.models.meshes import on_any_mesh
+from stylejax.models.padding import Edges
+from stylejax.models.style_encoder import StyleCode
 
 MIN_SIDE = 16
 MAX_STRENGTH = 2.0
@@ -66,7 +66,7 @@ def init_params(key: jax.Array, config: ModelConfig) -> Params:
   code, content_vars = content_encoder.init_with_output(keys[0], picture)
   inits = (
     content_vars,
-    encoder.StyleEncoder(config).init(keys[1], picture),
+    style_encoder.StyleEncoder(config).init(keys[1], picture),
     gan.Generator(config).init(keys[2], code, jnp.zeros((1, config.style_dim), jnp.float32)),
     gan.Discriminator(config).init(keys[3], picture),
     noise_generator(config).init(keys[4], jnp.zeros((1, config.noise_dim), jnp.float32)),
@@ -106,7 +106,7 @@ def encode_style(params: Params, picture: jax.Array, *,
   with jax.named_scope("encode_style"):
     if stroke is not None:
       picture = controls.zoom(picture, stroke)
-    code = encoder.StyleEncoder(params.config).apply({"params": part}, picture)
+    code = style_encoder.StyleEncoder(params.config).apply({"params": part}, picture)
   return _first(code) if single else code
 
 

@@ -9,15 +9,22 @@ import stylejax
 
 PACKAGE = Path(stylejax.__file__).parent
 ABOVE = {
-  "runtime": ("models", "images", "data", "losses", "metrics", "transfer", "training", "inference"),
-  "images": ("data", "models", "losses", "metrics", "transfer", "training", "inference"),
-  "models": ("losses", "metrics", "transfer", "training", "inference"),
-  "losses": ("transfer", "metrics", "training", "inference"),
-  "data": ("losses", "metrics", "transfer", "training", "inference"),
-  "metrics": ("training", "inference"),
-  "optimization": ("data", "images", "runtime", "training", "inference"),
-  "training": ("inference",),
-  "inference": ("training",),
+  "runtime": ("models", "images", "controls", "losses", "weights", "data", "transfer", "metrics",
+              "optimization", "temporal", "training", "inference", "deploy", "cli"),
+  "images": ("models", "controls", "losses", "weights", "data", "transfer", "metrics",
+             "optimization", "temporal", "training", "inference", "deploy", "cli"),
+  "models": ("images", "losses", "weights", "data", "transfer", "metrics", "optimization",
+             "temporal", "training", "inference", "deploy", "cli"),
+  "losses": ("weights", "data", "transfer", "metrics", "optimization", "temporal", "training",
+             "inference", "deploy", "cli"),
+  "data": ("losses", "weights", "transfer", "metrics", "optimization", "temporal", "training",
+           "inference", "deploy", "cli"),
+  "weights": ("metrics", "optimization", "temporal", "training", "inference", "deploy", "cli"),
+  "metrics": ("optimization", "temporal", "training", "inference", "deploy", "cli"),
+  "optimization": ("training", "inference", "deploy", "cli"),
+  "training": ("inference", "deploy", "cli"),
+  "inference": ("training", "deploy", "cli"),
+  "deploy": ("training", "cli"),
 }
 
 

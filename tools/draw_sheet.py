@@ -14,7 +14,7 @@ import stylejax
 from stylejax.data.sources import find_pictures
 from stylejax.images.decode import decode_image
 from stylejax.images.encode import STYLE_SIZE
-from stylejax.inference.compilation import enable_cache
+from stylejax.runtime.compilation_cache import enable_cache
 
 SAMPLES = Path(stylejax.__file__).parent / "assets" / "samples"
 

@@ -27,7 +27,7 @@ with atheris.instrument_imports(include=["PIL", "stylejax"]):
   from stylejax.errors import InputError
   from stylejax.images.animation import AnimationReader
   from stylejax.images.decode import read_picture
-  from stylejax.inference.weights import load_weights
+  from stylejax.weights.model_file import load_weights
 
 MAX_PIXELS = 250_000
 

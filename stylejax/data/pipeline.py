@@ -17,8 +17,8 @@ import grain
 import numpy as np
 from absl import flags
 
+from stylejax.data.crops import random_flip, random_resized_crop
 from stylejax.data.sources import Example, PictureSource, Skipped
-from stylejax.data.transforms import random_flip, random_resized_crop
 from stylejax.errors import InputError
 from stylejax.images.decode import Record
 

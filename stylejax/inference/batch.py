@@ -23,11 +23,11 @@ from stylejax.images.decode import Picture, picture_size
 from stylejax.images.find import find_images
 from stylejax.inference import buckets, budget, painters
 from stylejax.inference.codes import Codes, style_scale
-from stylejax.inference.looks import Controls, plan_looks, plan_regions
-from stylejax.inference.plan import Job, check_number, plan_outputs
-from stylejax.inference.weights import load_pretrained
+from stylejax.inference.outputs import Job, check_number, plan_outputs
+from stylejax.inference.style_mixes import Controls, plan_looks, plan_regions
 from stylejax.models.config import ModelConfig
 from stylejax.runtime.folders import making
+from stylejax.weights.model_file import load_pretrained
 
 MAX_SIZE = 16_384
 """Largest shorter side of an output that `size` may ask for, in pixels."""

@@ -1,6 +1,6 @@
 """A few array sizes for many picture sizes: what compiles once paints all pictures that fit in it.
 
-Nothing of the nets: that what lies beyond a picture never reaches it is `stylejax.models.edges`'s.
+Nothing of the nets: that what lies beyond a picture never reaches it is `stylejax.models.padding`'s.
 """
 
 from collections import Counter

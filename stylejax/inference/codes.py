@@ -10,10 +10,10 @@ from stylejax import transfer
 from stylejax.controls import MAX_STROKE, MIN_STROKE
 from stylejax.errors import InputError
 from stylejax.images import encode
-from stylejax.inference import styles
-from stylejax.inference.looks import Source
-from stylejax.inference.plan import check_number
-from stylejax.inference.traces import compiled_step
+from stylejax.inference.outputs import check_number
+from stylejax.inference.style_mixes import Source
+from stylejax.inference.trace_cache import compiled_step
+from stylejax.weights import style_library
 
 MAX_STYLE_SIZE = 4_096
 """Largest shorter side at which a style may be read, in pixels."""
@@ -44,7 +44,7 @@ class Codes:
     self._params, self._style_size = params, style_size
     self._library = library
     self._codes: dict[Source, transfer.StyleCode] = {}
-    self._saved: dict[str, styles.SavedStyle] | None = None
+    self._saved: dict[str, style_library.SavedStyle] | None = None
 
   def read(self, source: Source) -> transfer.StyleCode:
     """The code of one style.
@@ -63,7 +63,7 @@ class Codes:
       return compiled_step(transfer.encode_style)(self._params, pixels)
     if source.seed is not None:
       return compiled_step(transfer.sample_style)(self._params, jax.random.key(source.seed))
-    path = Path(self._library) if self._library is not None else styles.default_path()
+    path = Path(self._library) if self._library is not None else style_library.default_path()
     if self._saved is None:
-      self._saved = styles.read_library(path, self._params)
-    return styles.find(source.name, self._saved, path).code
+      self._saved = style_library.read_library(path, self._params)
+    return style_library.find(source.name, self._saved, path).code

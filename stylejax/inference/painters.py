@@ -15,14 +15,14 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from stylejax import controls, transfer
-from stylejax.compiler import fast_jit
 from stylejax.images import encode
 from stylejax.images.decode import as_float
 from stylejax.inference import tiles
 from stylejax.inference.parts import fade, keep_colours
-from stylejax.inference.styles import stack
-from stylejax.inference.traces import compiled_step
-from stylejax.models.edges import Edges
+from stylejax.inference.trace_cache import compiled_step
+from stylejax.models.padding import Edges
+from stylejax.runtime.jit import fast_jit
+from stylejax.weights.style_library import stack
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,9 +4,9 @@ import jax
 import numpy as np
 
 from stylejax import controls
-from stylejax.compiler import fast_jit
 from stylejax.images.decode import as_float
 from stylejax.images.encode import as_bytes
+from stylejax.runtime.jit import fast_jit
 
 PART_PIXELS = 2_000_000
 """Pixels that are worked on at once, about."""

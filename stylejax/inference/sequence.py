@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from stylejax import sequence, transfer
-from stylejax.compiler import fast_jit
+from stylejax import temporal, transfer
 from stylejax.errors import InputError
 from stylejax.images import encode, frames
 from stylejax.images.decode import Picture, read_picture
 from stylejax.inference import budget
-from stylejax.inference.plan import check_number
-from stylejax.inference.weights import load_pretrained
+from stylejax.inference.outputs import check_number
+from stylejax.runtime.jit import fast_jit
+from stylejax.weights.model_file import load_pretrained
 
 MAX_MEMORY = 0.99
 
@@ -46,7 +46,7 @@ def stylize_sequence(
   output: str | os.PathLike,
   *,
   strength: float = 1.0,
-  memory: float = sequence.MEMORY,
+  memory: float = temporal.MEMORY,
   size: int | None = None,
   style_size: int = encode.STYLE_SIZE,
   rate: float = 25.0,
@@ -93,7 +93,7 @@ def stylize_sequence(
   encode.check_side(painting, Path(style))
   params = load_pretrained(weights)
   style_code = fast_jit(transfer.encode_style)(params, encode.style_pixels(painting, style_size))
-  step, measure = fast_jit(sequence.next_frame), fast_jit(sequence.flicker)
+  step, measure = fast_jit(temporal.next_frame), fast_jit(temporal.flicker)
   state, before, changes = None, None, []
   on_progress(0, source.total)
   ahead = iter(source)
@@ -108,7 +108,7 @@ def stylize_sequence(
     while frame is not None:
       resized = _resized(frame, size)
       rgb = resized.rgb  # what is invisible has the colors of its visible neighbors
-      state = sequence.first_state(params, *shape[:2]) if state is None else state
+      state = temporal.first_state(params, *shape[:2]) if state is None else state
       picture, state = step(params, rgb, style_code, state, strength=np.float32(strength),
                             memory=np.float32(memory))
       if before is not None:

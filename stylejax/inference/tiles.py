@@ -19,12 +19,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from stylejax import controls, transfer
-from stylejax.compiler import fast_jit
 from stylejax.images.decode import as_float
 from stylejax.inference.budget import TILE_PIXELS
 from stylejax.inference.maps import Behind, Map, Moments, Window, windows
-from stylejax.models import autoencoder, blocks, gan
+from stylejax.models import autoencoder, gan, layers
 from stylejax.models.config import ModelConfig
+from stylejax.runtime.jit import fast_jit
 from stylejax.runtime.memory import available_bytes, scratch_folder
 
 _FLOAT16_MAX = float(np.finfo(np.float16).max)
@@ -145,7 +145,7 @@ def generate_tiled(
       styles = []
       for name in needed:
         gain, bias, grain = targets[name]
-        affine = blocks.modulation(*moments[name].mean_and_std(), gain, bias, strength)
+        affine = layers.modulation(*moments[name].mean_and_std(), gain, bias, strength)
         styles.append((*affine, None if grain is None else strength * grain))
       if not final:
         keep(stage.output, config.content_widths[depth[stage.output]])
@@ -302,9 +302,9 @@ def _staged(params: transfer.Params, number: int, maps, origins, styles, corners
       x = autoencoder.finest_level(config, params.content_encoder, as_float(x)[None])
     else:
       x = (x.astype(jnp.float32) + start[None, None])[None].astype(config.dtype)
-    x = blocks.affine(x, scale, shift)
+    x = layers.affine(x, scale, shift)
     styled.append(x if grain is None else
-                  blocks.textured(x, grain, top=corner[0], left=corner[1]))
+                  layers.textured(x, grain, top=corner[0], left=corner[1]))
   if autoencoder.stages(config)[number].fine is not None:
     *styled, fine = styled
   else:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import jax
 import jax.numpy as jnp
 
-from stylejax.models import blocks
+from stylejax.models import layers
 
 Features = Mapping[str, jax.Array]
 
@@ -65,7 +65,7 @@ def moment_style_loss(features: Features, target: Features, *, content: Features
   """
   losses = []
   for layer, f in features.items():
-    mean, std = blocks.channel_moments(f, eps=eps)
+    mean, std = layers.channel_moments(f, eps=eps)
     target_mean, target_std = target_moments(
       target[layer], content=None if content is None else content[layer], strength=strength,
       eps=eps)
@@ -89,12 +89,12 @@ def target_moments(style: jax.Array, *, content: jax.Array | None = None,
   Returns:
     (mean, std), both [B, 1, 1, C] float32.
   """
-  moments = blocks.channel_moments(style, eps=eps)
+  moments = layers.channel_moments(style, eps=eps)
   if content is None:
     return moments
   strength = jnp.reshape(strength, (-1, 1, 1, 1))
   return tuple(start + strength * (end - start) for start, end in zip(
-    blocks.channel_moments(content, eps=eps), moments, strict=True))
+    layers.channel_moments(content, eps=eps), moments, strict=True))
 
 
 def gram_matrix(features: jax.Array) -> jax.Array:
@@ -134,5 +134,5 @@ def gram_style_loss(features: Features, target: Features, *, content: Features |
 
 
 def _instance_norm(features: jax.Array, eps: float) -> jax.Array:
-  mean, std = blocks.channel_moments(features, eps=eps)
+  mean, std = layers.channel_moments(features, eps=eps)
   return (features - mean) / std

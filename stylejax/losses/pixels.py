@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from stylejax.models import blocks
+from stylejax.models import layers
 
 
 def l1_loss(image: jax.Array, target: jax.Array) -> jax.Array:
@@ -30,7 +30,7 @@ def multiscale_l1_loss(image: jax.Array, target: jax.Array, *, scales: int = 3) 
   losses = []
   for scale in range(scales):
     if scale:
-      image, target = blocks.downsample2(image), blocks.downsample2(target)
+      image, target = layers.downsample2(image), layers.downsample2(target)
     losses.append(l1_loss(image, target))
   return jnp.stack(losses).mean(0)
 
@@ -71,7 +71,7 @@ def spurious_edge_loss(image: jax.Array, content: jax.Array) -> jax.Array:
   losses, cells = [], [image.astype(jnp.float32), content.astype(jnp.float32)]
   for halvings in (3, 1):  # to cells of 8 pixels, then of 16
     for _ in range(halvings):
-      cells = [blocks.downsample2(x) for x in cells]
+      cells = [layers.downsample2(x) for x in cells]
     for axis in (1, 2):
       edges, content_edges = (jnp.square(jnp.diff(x, axis=axis)).sum(-1) for x in cells)
       flatness = jnp.exp(-content_edges / (content_edges.mean((1, 2), keepdims=True) + 1e-6))
@@ -101,7 +101,7 @@ def structure_loss(image: jax.Array, content: jax.Array, *, scales: int = 3) -> 
   losses = []
   for scale in range(scales):
     if scale:
-      light, content_light = blocks.downsample2(light), blocks.downsample2(content_light)
+      light, content_light = layers.downsample2(light), layers.downsample2(content_light)
     terms = jnp.concatenate([light, content_light, light * light, content_light * content_light,
                              light * content_light], -1)
     mean, content_mean, square, content_square, product = jnp.split(

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from stylejax.losses.color import OPPONENT_AXES
-from stylejax.models import blocks
+from stylejax.models import layers
 
 LEVELS = 5
 """Scales of the pyramid, at most: details of about 1 to 32 pixels."""
@@ -43,8 +43,8 @@ def pyramid_statistics(image: jax.Array) -> jax.Array:
   level = jnp.einsum("bhwc,ac->bhwa", image.astype(jnp.float32), OPPONENT_AXES)
   scales = []
   while len(scales) < LEVELS and all(side >= 4 and side % 2 == 0 for side in level.shape[1:3]):
-    coarse = blocks.downsample2(level)
-    bands = (level - blocks.upsample2(coarse),
+    coarse = layers.downsample2(level)
+    bands = (level - layers.upsample2(coarse),
              level[:, 1:-1, 2:] - level[:, 1:-1, :-2], level[:, 2:, 1:-1] - level[:, :-2, 1:-1],
              level[:, 2:, 2:] - level[:, :-2, :-2], level[:, 2:, :-2] - level[:, :-2, 2:])
     scales.append(jnp.stack([_magnitude_and_rms(band) for band in bands], 1))

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from stylejax.errors import InputError
-from stylejax.models.vgg import vgg16_features
+from stylejax.models.vgg16 import vgg16_features
 
 LPIPS_LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3")
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
@@ -92,7 +92,7 @@ def lpips_vgg(
 
   Args:
     vgg_params: as `vgg16_features` takes them, down to conv5_3.
-    heads: {layer: [C]}, as `stylejax.data.perceptual.load_lpips_heads` returns them.
+    heads: {layer: [C]}, as `stylejax.weights.perceptual.load_lpips_heads` returns them.
     picture: [B, H, W, 3] in [0, 1], H and W ≥ 16.
     reference: of the same shape.
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from stylejax.errors import InputError
-from stylejax.models.vgg import STYLE_LAYERS, vgg16_features
+from stylejax.models.vgg16 import STYLE_LAYERS, vgg16_features
 
 
 def moment_distance(

@@ -13,9 +13,9 @@ import flax
 import flax.linen as nn
 import jax
 
-from stylejax.models import blocks
+from stylejax.models import layers
 from stylejax.models.config import ModelConfig
-from stylejax.models.edges import Edges
+from stylejax.models.padding import Edges
 
 # For each modulated layer what becomes of its features, [B, h, w, C] → the same shape.
 Modulation = Sequence[Callable[[jax.Array], jax.Array]]
@@ -48,13 +48,13 @@ class ContentEncoder(nn.Module):
   def __call__(self, picture: jax.Array, edges: Edges | None = None) -> ContentCode:
     """Reads [B, H, W, 3] in [0, 1], H and W ≥ 16; with edges, multiples of the stride."""
     c = self.config
-    x = blocks.space_to_depth(2.0 * blocks.pad_to_multiple(picture, c.stride) - 1.0)
+    x = layers.space_to_depth(2.0 * layers.pad_to_multiple(picture, c.stride) - 1.0)
     levels = []
     for level, (width, extra) in enumerate(zip(c.content_widths, c.content_blocks)):
       # The first of these is also `finest_level`.
-      x = nn.relu(blocks.Conv(width, stride=1 if level == 0 else 2, dtype=c.dtype)(x, edges))
+      x = nn.relu(layers.Conv(width, stride=1 if level == 0 else 2, dtype=c.dtype)(x, edges))
       for _ in range(extra):
-        x = nn.relu(blocks.Conv(width, dtype=c.dtype)(x, edges))
+        x = nn.relu(layers.Conv(width, dtype=c.dtype)(x, edges))
       levels.append(x)
     return ContentCode(tuple(levels), picture, picture.shape[1:3], edges)
 
@@ -70,9 +70,9 @@ def finest_level(config: ModelConfig, encoder: dict, picture: jax.Array) -> jax.
   Returns:
     [B, H/2, W/2, C1].
   """
-  conv = blocks.Conv(config.content_widths[0], dtype=config.dtype)
+  conv = layers.Conv(config.content_widths[0], dtype=config.dtype)
   return nn.relu(conv.apply({"params": encoder["Conv_0"]},
-                            blocks.space_to_depth(2.0 * picture - 1.0)))
+                            layers.space_to_depth(2.0 * picture - 1.0)))
 
 
 def modulated_levels(config: ModelConfig) -> tuple[int, ...]:
@@ -140,11 +140,11 @@ class Decoder(nn.Module):
 
   def setup(self):
     c = self.config
-    layers = [blocks.Conv(c.content_widths[-1], dtype=c.dtype) for _ in range(2 * c.decoder_blocks)]
+    convs = [layers.Conv(c.content_widths[-1], dtype=c.dtype) for _ in range(2 * c.decoder_blocks)]
     for width in reversed(c.content_widths[:-1]):
-      layers += [nn.Conv(width, (1, 1), dtype=c.dtype), blocks.Conv(width, dtype=c.dtype)]
+      convs += [nn.Conv(width, (1, 1), dtype=c.dtype), layers.Conv(width, dtype=c.dtype)]
     # Called as parameters of weights files are.
-    self.Conv, self.UpsampleConv = layers, [blocks.UpsampleConv(3, dtype=c.dtype)]
+    self.Conv, self.UpsampleConv = convs, [layers.UpsampleConv(3, dtype=c.dtype)]
 
   def __call__(self, code: ContentCode, modulation: Modulation | None = None) -> jax.Array:
     """Returns [B, H, W, 3] in [0, 1]; modulation as `modulated_levels` orders it."""
@@ -171,7 +171,7 @@ class Decoder(nn.Module):
     if place == len(self.Conv):
       return nn.sigmoid(self.UpsampleConv[0](x, edges).astype("float32"))
     if fine is not None:
-      x = nn.relu(blocks.upsample2(self.Conv[place](x), edges) + fine)
+      x = nn.relu(layers.upsample2(self.Conv[place](x), edges) + fine)
       place += 1
     return self.Conv[place](x, edges)
 

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from stylejax.models import autoencoder, blocks
+from stylejax.models import autoencoder, layers
 from stylejax.models.config import ModelConfig
 
 # (mean, std), both [B, 1, 1, C], of each level of the content code, from fine to coarse.
@@ -62,10 +62,10 @@ class Generator(nn.Module):
 
     Strength is how far moments are moved; 1 is as trained.
     """
-    moments = [blocks.channel_moments(level, edges=code.edges) for level in code.levels]
+    moments = [layers.channel_moments(level, edges=code.edges) for level in code.levels]
     known = {f"level{i}": pair for i, pair in enumerate(moments)}
     return self.decoder(code, [
-      partial(blocks.modulate, gain=gain, bias=bias, strength=strength, edges=code.edges,
+      partial(layers.modulate, gain=gain, bias=bias, strength=strength, edges=code.edges,
               grain=grain, moments=known.get(name))
       for name, (gain, bias, grain) in zip(
         autoencoder.modulated_maps(self.config), self.targets(vector, moments), strict=True)])
@@ -112,12 +112,12 @@ class NoiseGenerator(nn.Module):
   def __call__(self, z: jax.Array) -> jax.Array:
     """[B, Z] standard normal → [B, S, S, 3] in [0, 1], S = 8·2^stages."""
     def conv(features, x):
-      return blocks.Conv(features, dtype=self.dtype)(x)
+      return layers.Conv(features, dtype=self.dtype)(x)
 
     x = nn.Dense(8 * 8 * self.base, dtype=self.dtype)(z)
     x = nn.relu(conv(self.width, x.reshape(-1, 8, 8, self.base)))
     for _ in range(self.stages):
-      x = nn.relu(blocks.ConvTranspose(self.width, dtype=self.dtype)(x))
+      x = nn.relu(layers.ConvTranspose(self.width, dtype=self.dtype)(x))
       x = nn.relu(conv(self.width, x))
       x = nn.relu(conv(self.width, x))
     return nn.sigmoid(conv(3, x).astype("float32"))
@@ -137,13 +137,13 @@ class Discriminator(nn.Module):
   def __call__(self, picture: jax.Array) -> tuple[jax.Array, ...]:
     """[B, H, W, 3] in [0, 1] → for each scale a score map [B, h, w, 1], float32, unbounded."""
     c = self.config
-    x = blocks.pad_to_multiple(picture, 2 ** (len(c.disc_widths) + c.disc_scales - 1))
+    x = layers.pad_to_multiple(picture, 2 ** (len(c.disc_widths) + c.disc_scales - 1))
     scores = []
     for scale in range(c.disc_scales):
-      x = blocks.downsample2(x) if scale else 2.0 * x - 1.0
-      y = blocks.space_to_depth(x)
+      x = layers.downsample2(x) if scale else 2.0 * x - 1.0
+      y = layers.space_to_depth(x)
       for level, width in enumerate(c.disc_widths):
-        y = blocks.Conv(width, stride=1 if level == 0 else 2, dtype=c.dtype)(y)
+        y = layers.Conv(width, stride=1 if level == 0 else 2, dtype=c.dtype)(y)
         y = nn.leaky_relu(y, 0.2)
       y = nn.Conv(1, (1, 1), dtype=c.dtype)(y)
       scores.append(y.astype(jnp.float32))

@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 
 from stylejax.errors import InputError
-from stylejax.models import blocks
-from stylejax.models.vgg import VGG16_CHANNELS, vgg16_features
+from stylejax.models import layers
+from stylejax.models.vgg16 import VGG16_CHANNELS, vgg16_features
 
 LAYERS = tuple(name.replace("conv", "relu") for name in VGG16_CHANNELS if name < "conv5")
 """relu1_1 … relu4_3."""
@@ -114,9 +114,9 @@ def _on_grid(x: jax.Array, block: int, size: tuple[int, int]) -> jax.Array:
     x = 0.5 * (x[:, 1::4] + x[:, 2::4])
     return 0.5 * (x[:, :, 1::4] + x[:, :, 2::4])
   if block == 2:
-    return blocks.downsample2(x[:, : 2 * rows, : 2 * columns])
+    return layers.downsample2(x[:, : 2 * rows, : 2 * columns])
   if block == 3:
     return x
-  x = blocks.upsample2(x)
+  x = layers.upsample2(x)
   missing = [(0, side - have) for side, have in zip(size, x.shape[1:3], strict=True)]
   return jnp.pad(x, ((0, 0), *missing, (0, 0)), mode="edge") if any(m for _, m in missing) else x

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from stylejax.errors import InputError
-from stylejax.models.vgg import vgg16_features
+from stylejax.models.vgg16 import vgg16_features
 from stylejax.optimization.hypercolumns import (
   LAYERS,
   STRIDE,

@@ -1,7 +1,7 @@
 """How much memory this process may still take, whoever limits it.
 
 Everything that decides by memory asks `available_bytes`. What an image costs is known to
-`stylejax.inference.budget`; settings of malloc live in `stylejax.compiler`.
+`stylejax.inference.budget`; settings of malloc live in `stylejax.runtime.jit`.
 """
 
 import os

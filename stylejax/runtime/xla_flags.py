@@ -2,7 +2,7 @@
 
 XLA reads the variable once, when JAX makes its first backend, and ends the process ("Unknown flag
 in XLA_FLAGS") for a flag that the installed jaxlib doesn't know; flags come and go with releases.
-Options of a single `jax.jit` are in `stylejax.compiler`.
+Options of a single `jax.jit` are in `stylejax.runtime.jit`.
 """
 
 import os

@@ -19,9 +19,9 @@ import numpy as np
 import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 
-from stylejax import distributed
 from stylejax.errors import InputError
-from stylejax.training.parallel import local, replicated
+from stylejax.runtime import distributed
+from stylejax.training.replicas import local, replicated
 from stylejax.training.state import TrainState
 
 # Orbax reports every save, and every failure with its traceback; what matters is raised here.

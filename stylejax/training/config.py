@@ -10,9 +10,9 @@ import os
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from stylejax import distributed
 from stylejax.errors import InputError
 from stylejax.models.config import PRESETS, ModelConfig
+from stylejax.runtime import distributed
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,9 +9,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from stylejax import distributed
 from stylejax.errors import InputError
-from stylejax.runtime import stores
+from stylejax.runtime import distributed, stores
 from stylejax.runtime.folders import making
 from stylejax.runtime.leases import leased
 from stylejax.runtime.locks import NoLocks, locked

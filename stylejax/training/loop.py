@@ -11,25 +11,26 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from stylejax import distributed
-from stylejax.compiler import compiler_options
-from stylejax.data.perceptual import load_resnet, load_vgg
+from stylejax.data.crops import random_resized_crop
 from stylejax.data.pipeline import make_batches, prefetch_to_device
 from stylejax.data.shards import Joined
 from stylejax.data.sources import open_pictures, require_readable
-from stylejax.data.transforms import random_resized_crop
 from stylejax.errors import InputError
 from stylejax.images.decode import decode_rgb
+from stylejax.runtime import distributed
 from stylejax.runtime.files import printable, replacing
+from stylejax.runtime.jit import compiler_options
 from stylejax.runtime.stores import is_url
-from stylejax.training import checkpoint, monitor, parallel, resume
+from stylejax.training import checkpoint, monitor, resume
 from stylejax.training.config import TrainConfig
 from stylejax.training.folder import open_folder
+from stylejax.training.replicas import check_batch, local, make_replicas, require_determinism
 from stylejax.training.saved import from_saved, parsed_config
 from stylejax.training.shared_checkpoints import SharedCheckpoints
 from stylejax.training.state import TrainState, init_state
 from stylejax.training.tasks import TransferConfig, task_of
 from stylejax.transfer import Params
+from stylejax.weights.perceptual import load_resnet, load_vgg
 
 PREVIEW_ROWS = 4
 """Images of each stream that grids show."""
@@ -52,9 +53,9 @@ def train(config: TrainConfig, read_weights: Callable[[Path], Params] | None = N
   config.check()
   folder = open_folder(config.workdir)
   if config.deterministic:
-    parallel.require_determinism()
+    require_determinism()
   distributed.join(config.distributed, config.coordinator, config.processes, config.process)
-  parallel.check_batch(config.batch, config.group * config.accumulate)
+  check_batch(config.batch, config.group * config.accumulate)
   if config.dry_run:
     _streams(config)
     dry_run(config, _replicas(config))
@@ -123,7 +124,7 @@ def _write_down(config: TrainConfig, saved: TrainConfig | None, folder, start: i
 
 
 def _replicas(config: TrainConfig):
-  return parallel.make_replicas(config.parallel, task_of(config).make_train_step(config))
+  return make_replicas(config.parallel, task_of(config).make_train_step(config))
 
 
 class _Run:
@@ -199,7 +200,7 @@ class _Run:
   def _grid(self, state: TrainState, step: int) -> None:
     if not distributed.leads():
       return
-    params = parallel.local(self._replicas.take_state(state.ema_params))
+    params = local(self._replicas.take_state(state.ema_params))
     self._shown.grid(step, np.asarray(self._preview(params, *self._examples)))
 
 

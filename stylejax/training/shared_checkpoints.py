@@ -5,9 +5,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from stylejax import distributed
 from stylejax.errors import InputError
-from stylejax.training import parallel
+from stylejax.runtime import distributed
+from stylejax.training import replicas
 from stylejax.training.checkpoint import Checkpoints
 from stylejax.training.state import TrainState
 
@@ -35,7 +35,7 @@ class SharedCheckpoints:
   def save(self, state: TrainState, *rest, **options) -> None:
     """Starts saving in process 0."""
     if self._checkpoints:
-      self._checkpoints.save(parallel.local(state), *rest, **options)
+      self._checkpoints.save(replicas.local(state), *rest, **options)
 
   def check(self) -> None:
     """Raises OSError if a save under way is known to have failed."""

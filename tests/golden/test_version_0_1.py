@@ -9,7 +9,7 @@ from cases import HERE
 
 import infer
 import train
-from stylejax.inference.weights import load_weights
+from stylejax.weights.model_file import load_weights
 
 FILES = HERE / "version_0_1"
 

@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 import stylejax
-from stylejax.inference import styles_command
+from stylejax.cli import styles
 
 
 @pytest.fixture(scope="module")
@@ -188,16 +188,16 @@ class TestStyles:
 
   def test_of_two_that_add_at_once_nothing_is_lost(self, run, files, monkeypatch):
     """The second adds, and the third removes, while the first still reads its image."""
-    library, read = files / "l.safetensors", styles_command.Codes.read
+    library, read = files / "l.safetensors", styles.Codes.read
     assert run("styles", "add", files / "one.png", "--name", "old", "--library", library)[0] == 0
 
     def slow(codes, source):
-      monkeypatch.setattr(styles_command.Codes, "read", read)
+      monkeypatch.setattr(styles.Codes, "read", read)
       assert run("styles", "add", files / "two.png", "--library", library)[0] == 0
       assert run("styles", "remove", "old", "--library", library)[0] == 0
       return read(codes, source)
 
-    monkeypatch.setattr(styles_command.Codes, "read", slow)
+    monkeypatch.setattr(styles.Codes, "read", slow)
     assert run("styles", "add", files / "one.png", "--library", library)[0] == 0
     assert run("styles", "list", "--library", library)[1].split()[::2] == ["@two", "@one"]
     assert not [name for name in os.listdir(files) if name.endswith((".lock", ".tmp"))]

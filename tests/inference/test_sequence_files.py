@@ -13,8 +13,10 @@ from PIL import Image
 
 import infer
 import stylejax
+from stylejax.cli import paint_options
+from stylejax.cli import sequence as sequence_command
 from stylejax.images import animation, encode, frames, video
-from stylejax.inference import options, sequence, sequence_command
+from stylejax.inference import sequence
 from stylejax.runtime import folders
 from stylejax.runtime.extras import install_command
 
@@ -179,7 +181,7 @@ def test_the_report_counts(sources, weights, tmp_path):
 def test_the_command_reads_styles_at_the_default_scale():
   """Its options name the number, so that --help needn't load the nets."""
   assert sequence_command.Options.style_size == encode.STYLE_SIZE
-  assert f"(default: {encode.STYLE_SIZE})" in inspect.getsource(options)
+  assert f"(default: {encode.STYLE_SIZE})" in inspect.getsource(paint_options)
 
 
 def place(sources, tmp_path):

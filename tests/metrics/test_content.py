@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from stylejax import InputError
-from stylejax.data.perceptual import load_lpips_heads, load_vgg
 from stylejax.metrics.content import (
   LPIPS_LAYERS,
   feature_distance,
@@ -15,6 +14,7 @@ from stylejax.metrics.content import (
   psnr,
   ssim,
 )
+from stylejax.weights.perceptual import load_lpips_heads, load_vgg
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import pytest
 from torch_reference import torch
 
 from stylejax import InputError
-from stylejax.data.perceptual import load_vgg
 from stylejax.metrics import style as metrics
-from stylejax.models.vgg import vgg16_features
+from stylejax.models.vgg16 import vgg16_features
+from stylejax.weights.perceptual import load_vgg
 
 LAYERS = ("relu1_1", "relu2_1", "relu3_1")
 

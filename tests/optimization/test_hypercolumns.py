@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from torch_reference import torch
 
-from stylejax.data.perceptual import load_vgg
 from stylejax.errors import InputError
-from stylejax.models.vgg import vgg16_features
+from stylejax.models.vgg16 import vgg16_features
 from stylejax.optimization.hypercolumns import (
   CHANNELS,
   LAYERS,
@@ -17,6 +16,7 @@ from stylejax.optimization.hypercolumns import (
   hypercolumns,
   layer_scales,
 )
+from stylejax.weights.perceptual import load_vgg
 
 
 @pytest.mark.torch

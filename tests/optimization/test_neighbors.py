@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stylejax.data.perceptual import load_vgg
 from stylejax.errors import InputError
 from stylejax.optimization import hypercolumns, neighbors
 from stylejax.optimization.neighbors import Stage
 from stylejax.optimization.pyramid import laplacian_pyramid, reconstruct
+from stylejax.weights.perceptual import load_vgg
 
 COLUMNS, SPLIT = Stage(0, False), Stage(0, True)
 style_targets = jax.jit(neighbors.style_targets, static_argnums=2)

@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stylejax.data.perceptual import load_vgg
 from stylejax.errors import InputError
 from stylejax.optimization import refine
 from stylejax.optimization.colors import srgb_to_oklab
 from stylejax.optimization.neighbors import Stage
+from stylejax.weights.perceptual import load_vgg
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 
 from stylejax.errors import InputError
 from stylejax.runtime import xla_flags
-from stylejax.training import parallel
+from stylejax.training import replicas
 
 KNOWN, UNKNOWN = "--xla_backend_optimization_level=0", "--xla_cpu_no_such_flag=1"
 
@@ -55,6 +55,6 @@ def test_an_unknown_flag_of_the_user_is_not_blamed_on_others(monkeypatch):
 
 
 def test_determinism_is_not_promised_by_a_jaxlib_without_it(monkeypatch):
-  monkeypatch.setattr(parallel, "add_xla_flags", lambda *flags, override: list(flags))
+  monkeypatch.setattr(replicas, "add_xla_flags", lambda *flags, override: list(flags))
   with pytest.raises(InputError, match="which refuses --xla_gpu_deterministic_ops=true"):
-    parallel.require_determinism()
+    replicas.require_determinism()

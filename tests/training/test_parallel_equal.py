@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 
 import train
-from stylejax import distributed
 from stylejax.errors import InputError
+from stylejax.runtime import distributed
 from stylejax.training import checkpoint, loop
 from stylejax.training.saved import from_saved, saved_config
 

@@ -16,10 +16,10 @@ from small_runs import STEPS, flags
 
 import train
 from stylejax.errors import InputError
-from stylejax.inference.weights import load_pretrained, load_weights, save_weights
 from stylejax.training import checkpoint, loop
 from stylejax.training.saved import from_saved, saved_config
 from stylejax.training.tasks import TASKS, TransferConfig
+from stylejax.weights.model_file import load_pretrained, load_weights, save_weights
 
 ROOT = Path(__file__).parent.parent.parent
 

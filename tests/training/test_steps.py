@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from small_runs import EXTRA_WEIGHTS, SETTINGS
 
-from stylejax.data.perceptual import load_resnet, load_vgg
-from stylejax.models.vgg import vgg16_features
-from stylejax.training import parallel
+from stylejax.models.vgg16 import vgg16_features
+from stylejax.training import replicas
 from stylejax.training.state import init_state, learning_rate_schedule, make_optimizers
 from stylejax.training.tasks import AutoencoderConfig, GanConfig, TransferConfig, task_of, transfer
+from stylejax.weights.perceptual import load_resnet, load_vgg
 
 CONFIGS = {
   "autoencoder": AutoencoderConfig(**SETTINGS),
@@ -52,7 +52,7 @@ def fresh_state(config):
 def replicas_of(config):
   """The step on one device: traced and compiled once for all tests."""
   step = task_of(config).make_train_step(config)
-  return parallel.make_replicas("shard_map", step, jax.devices()[:1])
+  return replicas.make_replicas("shard_map", step, jax.devices()[:1])
 
 
 def run(config, frozen, count, replicas_of=replicas_of):

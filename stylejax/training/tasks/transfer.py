@@ -12,7 +12,7 @@ import optax
 
 from stylejax import transfer
 from stylejax.errors import InputError
-from stylejax.models import gan, resnet, vgg
+from stylejax.models import gan, resnet50, vgg16
 from stylejax.training import terms
 from stylejax.training.config import TrainConfig
 from stylejax.training.state import TrainState, make_optimizers, select
@@ -199,12 +199,12 @@ def _feature_functions(config: TransferConfig) -> tuple[Callable, Callable]:
   def features(frozen, image, window):
     if size is not None:
       image = jax.vmap(functools.partial(_resized_window, side=size))(image, *window)
-    outputs = {"vgg16": vgg.vgg16_features(frozen["vgg16"], image, layers, dtype=dtype)}
+    outputs = {"vgg16": vgg16.vgg16_features(frozen["vgg16"], image, layers, dtype=dtype)}
     if "resnet50" in nets:
-      outputs["resnet50"] = resnet.resnet_features(frozen["resnet50"], image, dtype=dtype)
+      outputs["resnet50"] = resnet50.resnet_features(frozen["resnet50"], image, dtype=dtype)
     return outputs
 
-  policy = jax.checkpoint_policies.save_only_these_names(*layers, *resnet.RESNET_LAYERS)
+  policy = jax.checkpoint_policies.save_only_these_names(*layers, *resnet50.RESNET_LAYERS)
   return features, jax.checkpoint(features, policy=policy) if config.remat else features
 
 

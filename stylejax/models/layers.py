@@ -1,0 +1,336 @@
+"""The pieces that every net is built of: padding, convolution, resampling, moments, modulation.
+
+Pure functions and small Linen modules on NHWC arrays; no net and no size of a net lives here.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from stylejax.models.conv_cpu import conv3x3, edged_conv3x3
+from stylejax.models.noise_map import canvas
+from stylejax.models.padding import Edges
+
+he_normal = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
+
+
+def reflect_pad(x: jax.Array, pad: int) -> jax.Array:
+  """Pads height and width of [B, H, W, C] by `pad` mirrored pixels on every side."""
+  return jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)), mode="reflect")
+
+
+def pad_to_multiple(x: jax.Array, multiple: int) -> jax.Array:
+  """Extends [B, H, W, C] at the bottom and right by mirrored pixels to multiples of `multiple`."""
+  sides = [(side, (side + multiple - 1) // multiple * multiple) for side in x.shape[1:3]]
+  if all(isinstance(side, int) for side in x.shape[1:3]):
+    beyond = [(0, padded - side) for side, padded in sides]
+    return jnp.pad(x, ((0, 0), *beyond, (0, 0)), mode="reflect") if any(map(any, beyond)) else x
+  for axis, (side, padded) in enumerate(sides, 1):  # sizes that jax.export leaves open
+    at = jnp.arange(padded)
+    x = jnp.take(x, jnp.minimum(at, 2 * (side - 1) - at), axis=axis, mode="clip")
+  return x
+
+
+def space_to_depth(x: jax.Array) -> jax.Array:
+  """Folds 2×2 pixels into channels: [B, H, W, C] → [B, H/2, W/2, 4C], H and W even."""
+  batch, height, width, channels = x.shape
+  x = x.reshape(batch, height // 2, 2, width // 2, 2, channels)
+  return x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, height // 2, width // 2, 4 * channels)
+
+
+def depth_to_space(x: jax.Array) -> jax.Array:
+  """Inverse of `space_to_depth`: [B, H, W, 4C] → [B, 2H, 2W, C]."""
+  batch, height, width, channels = x.shape
+  x = x.reshape(batch, height, width, 2, 2, channels // 4)
+  return x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, 2 * height, 2 * width, channels // 4)
+
+
+def upsample2(x: jax.Array, edges: Edges | None = None) -> jax.Array:
+  """Doubles height and width of [B, H, W, C] by bilinear interpolation between pixel centres.
+
+  Weights are 3/4 and 1/4; beyond the border the edge pixel is repeated. Smooth by construction:
+  a constant stays constant and a ramp stays a ramp, so no grid can arise.
+  """
+  if edges is not None:
+    return edges.crop(upsample2(edges.extend(x, repeat=True)), scale=2)
+
+  def double(x, axis):
+    size = x.shape[axis]
+    before = jnp.concatenate(
+      [jax.lax.slice_in_dim(x, 0, 1, axis=axis),
+       jax.lax.slice_in_dim(x, 0, size - 1, axis=axis)], axis)
+    after = jnp.concatenate(
+      [jax.lax.slice_in_dim(x, 1, size, axis=axis),
+       jax.lax.slice_in_dim(x, size - 1, size, axis=axis)], axis)
+    return _spread(0.25 * before + 0.75 * x, axis, 0) + _spread(0.75 * x + 0.25 * after, axis, 1)
+
+  return double(double(x, 1), 2)
+
+
+def _spread(x: jax.Array, axis: int, first: int) -> jax.Array:
+  """Sets x on every other place of a doubled axis, with zeros between.
+
+  Unlike a stack and a reshape it leaves the layout to the convolutions on both sides: on a TPU
+  those want the batch next to the channels, and a reshape of the pixels wants it outermost.
+  """
+  config = [(0, 0, 0)] * x.ndim
+  config[axis] = (first, 1 - first, 1)
+  return jax.lax.pad(x, jnp.zeros((), x.dtype), config)
+
+
+def downsample2(x: jax.Array) -> jax.Array:
+  """Halves height and width of [B, H, W, C] by averaging 2×2 pixels; H and W even."""
+  batch, height, width, channels = x.shape
+  return x.reshape(batch, height // 2, 2, width // 2, 2, channels).mean((2, 4))
+
+
+def channel_moments(features: jax.Array, *, eps: float = 1e-5,
+                    edges: Edges | None = None) -> tuple[jax.Array, jax.Array]:
+  """Mean and standard deviation of each channel over the pixels of one picture.
+
+  mean_c = (1/HW) Σ_p f_pc,   std_c = sqrt((1/HW) Σ_p f_pc² − mean_c² + eps), in one pass.
+
+  Args:
+    features: [B, H, W, C], any range; sums run in float32.
+    eps: added to the variance, in squared units of the features.
+    edges: which pixels are the picture's; None: all.
+
+  Returns:
+    (mean, std), both [B, 1, 1, C] float32, ready to broadcast against features.
+
+  Raises:
+    ValueError: features is not of rank 4.
+
+  Departs from pytorch-AdaIN, which divides by HW − 1.
+  Source: Huang & Belongie 2017, arXiv:1703.06868, section 3.
+  """
+  if features.ndim != 4:
+    raise ValueError(f"features: found shape {features.shape}, expected [B, H, W, C]")
+  if edges is not None:
+    return edges.moments(features, eps=eps)
+  features = features.astype(jnp.float32)
+  mean = features.mean((1, 2), keepdims=True)
+  variance = jnp.square(features).mean((1, 2), keepdims=True) - jnp.square(mean)
+  return mean, jnp.sqrt(jnp.maximum(variance, 0.0) + eps)
+
+
+def modulation(mean: jax.Array, std: jax.Array, gain: jax.Array, bias: jax.Array,
+               strength: jax.Array | float) -> tuple[jax.Array, jax.Array]:
+  """The affine map of each channel that moves its moments from (mean, std) towards (bias, gain).
+
+  y = (x − mean)/std · (std + s·(gain − std)) + mean + s·(bias − mean). Strength s = 0 leaves x
+  as it is, s = 1 and beyond is adaptive instance normalisation: moments past the style's are
+  another style's, paler or in other colours.
+
+  Args:
+    mean, std: [B, 1, 1, C], the features' own, as `channel_moments` gives them.
+    gain: [B or 1, 1, 1, C], standard deviation at full strength.
+    bias: [B or 1, 1, 1, C], mean at full strength.
+    strength: scalar or [B or 1, 1, 1, 1], 0 to 2.
+
+  Returns:
+    (scale, shift), both [B, 1, 1, C] float32, with y = scale·x + shift.
+
+  Departs from AdaIN as published in blending each layer's moments instead of one layer's output.
+  Source: Huang & Belongie 2017, arXiv:1703.06868, section 5 (equations 8 and 14).
+  """
+  strength = jnp.minimum(strength, 1.0)
+  scale = 1.0 + strength * (gain / std - 1.0)
+  shift = strength * (bias - mean * gain / std)
+  return scale, shift
+
+
+def affine(features: jax.Array, scale: jax.Array, shift: jax.Array) -> jax.Array:
+  """scale·x + shift in the dtype of the features [B, H, W, C]; both broadcast against them."""
+  return features * scale.astype(features.dtype) + shift.astype(features.dtype)
+
+
+def textured(features: jax.Array, amount: jax.Array, edges: Edges | None = None,
+             top: jax.Array | int = 0, left: jax.Array | int = 0) -> jax.Array:
+  """Adds the canvas's pattern to each channel of [B, H, W, C]; amount [B or 1, 1, 1, C].
+
+  The map's first cell is the picture's at `top`, `left`; with edges of rows that lie on several
+  devices, those are found by themselves.
+  """
+  height, width = features.shape[1:3]
+  if edges is not None:
+    top = top + edges.first_row(height)
+  pattern = canvas(height, width, top, left)[None, :, :, None]
+  return features + (amount * pattern).astype(features.dtype)
+
+
+def modulate(features: jax.Array, gain: jax.Array, bias: jax.Array, strength: jax.Array | float,
+             edges: Edges | None = None, *, grain: jax.Array | None = None,
+             moments: tuple[jax.Array, jax.Array] | None = None) -> jax.Array:
+  """Moves each channel's mean and standard deviation towards `bias` and `gain`; adds grain.
+
+  Args:
+    features: [B, H, W, C]; the others as `modulation` takes them.
+    edges: which pixels are the picture's; None: all.
+    grain: how much of the canvas's pattern is added at strength 1, and twice as much at 2; None:
+      nothing.
+    moments: the features' (mean, std), if not their own.
+
+  Returns:
+    [B, H, W, C] in the dtype of features.
+  """
+  moments = channel_moments(features, edges=edges) if moments is None else moments
+  moved = affine(features, *modulation(*moments, gain, bias, strength))
+  return moved if grain is None else textured(moved, strength * grain, edges)
+
+
+def reflect_conv(x: jax.Array, kernel: jax.Array, *, stride: int = 1,
+                 edges: Edges | None = None) -> jax.Array:
+  """3×3 cross-correlation with reflect padding: f(x, y) = Σ_i Σ_j w_ij · I(x+i, y+j).
+
+  Args:
+    x: [B, H, W, Cin]; H and W at least 2, and even where stride is 2.
+    kernel: [3, 3, Cin, Cout].
+    stride: 1 or 2.
+    edges: what lies beyond those of x, if not its mirror image.
+
+  Returns:
+    [B, H/stride, W/stride, Cout].
+  """
+  if edges is not None:
+    return edges.crop(reflect_conv(edges.extend(x), kernel, stride=stride), scale=1 / stride)
+  if stride == 1:
+    return conv3x3(x, kernel, padding="reflect")
+
+  def direct(x, kernel):
+    return jax.lax.conv_general_dilated(
+      reflect_pad(x, 1)[:, :-1, :-1], kernel, (stride, stride), "VALID",
+      dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+  return jax.lax.platform_dependent(
+    x, kernel, cpu=partial(edged_conv3x3, stride=stride), default=direct)
+
+
+def _blank(x: jax.Array, scale: float, features: int) -> jax.Array:
+  """Of the shape of a layer's output: parameters depend on no value, and tracing takes time."""
+  batch, height, width, _ = x.shape
+  return jnp.zeros((batch, int(height * scale), int(width * scale), features), x.dtype)
+
+
+class Conv(nn.Module):
+  """3×3 convolution and bias; padding "reflect" with stride 1 or 2, or "zeros" with stride 1."""
+
+  features: int
+  stride: int = 1
+  padding: str = "reflect"
+  dtype: str = "float32"
+
+  @nn.compact
+  def __call__(self, x: jax.Array, edges: Edges | None = None) -> jax.Array:
+    kernel = self.param("kernel", he_normal, (3, 3, x.shape[-1], self.features), jnp.float32)
+    bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
+    x, kernel, bias = (a.astype(self.dtype) for a in (x, kernel, bias))
+    if self.is_initializing():
+      return _blank(x, 1 / self.stride, self.features)
+    if self.padding == "reflect":
+      return reflect_conv(x, kernel, stride=self.stride, edges=edges) + bias[None, None, None]
+    return conv3x3(x, kernel, padding=self.padding) + bias[None, None, None]
+
+
+# How a tap p ∈ {−1, 0, 1} of a 3-tap filter on a bilinearly doubled signal reads the original
+# signal at i−1, i, i+1: DOUBLED_TAPS[phase][p + 1] = weights of those three.
+DOUBLED_TAPS = (
+  ((0.75, 0.25, 0.0), (0.25, 0.75, 0.0), (0.0, 0.75, 0.25)),
+  ((0.25, 0.75, 0.0), (0.0, 0.75, 0.25), (0.0, 0.25, 0.75)),
+)
+
+
+def doubling_kernel(kernel: jax.Array, sharp: jax.Array) -> jax.Array:
+  """The four phases of an `UpsampleConv` as one kernel: [3, 3, Cin, 4·Cout], for depth_to_space.
+
+  Args:
+    kernel: [3, 3, Cin, Cout], of a convolution after bilinear doubling.
+    sharp: [3, 3, Cin, 4·Cout], what each phase reads besides; of it, only what a constant can't
+      tell apart is taken: the phases' sums over the taps are brought to their mean.
+  """
+  taps = jnp.array(DOUBLED_TAPS, jnp.float32)
+  kernel, sharp = (jnp.asarray(x, jnp.float32) for x in (kernel, sharp))
+  smooth = jnp.einsum("apu,bqv,pqio->uviabo", taps, taps, kernel)
+  sharp = sharp.reshape(smooth.shape)
+  sums = sharp.sum((0, 1), keepdims=True)
+  sharp = sharp - (sums - sums.mean((3, 4), keepdims=True)) / 9.0
+  return (smooth + sharp).reshape(*kernel.shape[:3], 4 * kernel.shape[3])
+
+
+class UpsampleConv(nn.Module):
+  """Bilinear doubling and a 3×3 convolution, folded into one at low resolution, and made sharp.
+
+  The four phases of conv(upsample2(x)) are four 3×3 filters of x, linear in the kernel: so this
+  costs what a sub-pixel convolution costs. By itself it can't paint the finest details, for
+  bilinear doubling has none; so each phase may read x by a filter of its own besides, for nothing
+  more at run time. Where x is constant all phases agree, whatever is learnt: no grid on plain
+  areas. Fresh parameters are resize-convolution alone.
+
+  Departs from resize-convolution (Odena et al. 2016, Distill, "Deconvolution and Checkerboard
+  Artifacts") in being folded, in the sharp part (sub-pixel convolution, Shi et al. 2016,
+  arXiv:1609.05158, with constants kept), and at the outermost pixels, where x is mirrored before
+  doubling.
+  """
+
+  features: int
+  dtype: str = "float32"
+
+  @nn.compact
+  def __call__(self, x: jax.Array, edges: Edges | None = None) -> jax.Array:
+    kernel = self.param("kernel", he_normal, (3, 3, x.shape[-1], self.features), jnp.float32)
+    sharp = self.param("sharp", nn.initializers.zeros, (3, 3, x.shape[-1], 4 * self.features),
+                       jnp.float32)
+    bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
+    if self.is_initializing():
+      return _blank(x, 2, self.features)
+    phases = doubling_kernel(kernel, sharp).astype(self.dtype)
+    y = depth_to_space(reflect_conv(x.astype(self.dtype), phases, edges=edges))
+    return y + bias.astype(self.dtype)[None, None, None]
+
+
+# How output 2i + phase of a 4-tap transposed convolution of stride 2 reads inputs i−1, i, i+1:
+# TRANSPOSED_TAPS[phase][input][tap] is 1 where they meet.
+TRANSPOSED_TAPS = (
+  ((1, 0, 0, 0), (0, 0, 1, 0), (0, 0, 0, 0)),
+  ((0, 0, 0, 0), (0, 1, 0, 0), (0, 0, 0, 1)),
+)
+
+
+class ConvTranspose(nn.Module):
+  """Transposed 4×4 convolution of stride 2 with reflect padding: [B, H, W, C] → [B, 2H, 2W, C'].
+
+  The parameters of flax.linen.ConvTranspose and, but for the outermost pixels, its numbers,
+  computed as one 3×3 convolution and a depth-to-space: the gradient of a dilated convolution is
+  several times slower on a CPU. Departs from it in mirroring the border, where zeros would paint
+  a frame.
+  """
+
+  features: int
+  dtype: str = "float32"
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    kernel = self.param("kernel", he_normal, (4, 4, x.shape[-1], self.features), jnp.float32)
+    bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
+    if self.is_initializing():
+      return _blank(x, 2, self.features)
+    taps = jnp.array(TRANSPOSED_TAPS, kernel.dtype)
+    folded = jnp.einsum("aut,bvs,tsio->uviabo", taps, taps, kernel)
+    folded = folded.reshape(3, 3, x.shape[-1], 4 * self.features)
+    y = depth_to_space(reflect_conv(x.astype(self.dtype), folded.astype(self.dtype)))
+    return y + bias.astype(self.dtype)[None, None, None]
+
+
+class Mlp(nn.Module):
+  """Dense layers with ReLU between them."""
+
+  widths: Sequence[int]
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    for i, width in enumerate(self.widths):
+      x = nn.Dense(width, kernel_init=he_normal)(x if i == 0 else nn.relu(x))
+    return x

@@ -1,0 +1,46 @@
+"""StyleEncoder: a convolutional net that reads a picture's style as channel moments."""
+
+import flax
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from stylejax.models import layers
+from stylejax.models.config import ModelConfig
+
+
+@flax.struct.dataclass
+class StyleCode:
+  """What is known of a style: a pytree of arrays; average two codes to mix two styles.
+
+  Attributes:
+    moments: for each level of the encoder (mean, std), both [B, 1, 1, C] (or [1, 1, C] of a
+      single picture), float32.
+    vector: [B, D] (or [D]), what the generator's modulation reads.
+  """
+
+  moments: tuple[tuple[jax.Array, jax.Array], ...]
+  vector: jax.Array
+
+
+class StyleEncoder(nn.Module):
+  """Picture → style code: convolutions level on level, and each level's channel moments.
+
+  Source: the moments are those of Huang & Belongie 2017, arXiv:1703.06868, section 5; the vector
+  is in the role of Ghiasi et al. 2017, arXiv:1705.06830, section 2.
+  """
+
+  config: ModelConfig
+
+  @nn.compact
+  def __call__(self, picture: jax.Array) -> StyleCode:
+    """Reads [B, H, W, 3] in [0, 1], H and W ≥ 16."""
+    c = self.config
+    x = layers.pad_to_multiple(picture, 2 ** len(c.style_widths))
+    x = layers.space_to_depth(2.0 * x - 1.0)
+    moments = []
+    for level, width in enumerate(c.style_widths):
+      x = nn.relu(layers.Conv(width, stride=1 if level == 0 else 2, dtype=c.dtype)(x))
+      moments.append(layers.channel_moments(x))
+    flat = jnp.concatenate([m[:, 0, 0] for pair in moments for m in pair], -1)
+    return StyleCode(tuple(moments), layers.Mlp((c.style_dim, c.style_dim), name="vector")(flat))

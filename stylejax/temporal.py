@@ -1,0 +1,150 @@
+"""Pictures that follow each other, painted so that what stands still stays still.
+
+Pure functions, one frame at a time: what the next frame needs to know of the last is passed on as
+a FrameState. Reading and writing videos lives in `stylejax.inference`.
+"""
+
+from functools import partial
+
+import flax
+import jax
+import jax.numpy as jnp
+
+from stylejax import controls, transfer
+from stylejax.models import autoencoder, gan, layers
+from stylejax.models.meshes import on_any_mesh
+from stylejax.models.style_encoder import StyleCode
+
+MEMORY = 0.8
+"""Share of the past in what stands still: it is averaged over about five frames."""
+
+_SLOWER = 5  # Statistics are a scene's, not a frame's: they take so many times the frames.
+_CUT = 0.15  # Mean change of a whole frame: another scene, which the past must not colour.
+_REACH = 5  # Pixels over which a change is averaged.
+# A change as small as that of the stillest tenth of the frame is noise, up to the second figure.
+_ROUNDING, _LOUDEST = 0.004, 0.04
+
+
+@flax.struct.dataclass
+class FrameState:
+  """What is known of the frames so far.
+
+  Attributes:
+    content: [H, W, 3], the last frame.
+    painted: [H, W, 3], what was made of it, before it fades to it.
+    moments: (mean, std) of each modulated layer, [1, 1, 1, C], averaged over time.
+    started: 1 once there was a frame, 0 before.
+  """
+
+  content: jax.Array
+  painted: jax.Array
+  moments: tuple[tuple[jax.Array, jax.Array], ...]
+  started: jax.Array
+
+
+def first_state(params: transfer.Params, height: int, width: int) -> FrameState:
+  """The state before the first frame of [height, width, 3]."""
+  config = params.config
+  widths = [config.content_widths[level] for level in autoencoder.modulated_levels(config)]
+  moments = tuple((jnp.zeros((1, 1, 1, c), jnp.float32), jnp.ones((1, 1, 1, c), jnp.float32))
+                  for c in widths)
+  nothing = jnp.zeros((height, width, 3), jnp.float32)
+  return FrameState(nothing, nothing, moments, jnp.zeros((), jnp.float32))
+
+
+@on_any_mesh
+def next_frame(
+  params: transfer.Params,
+  frame: jax.Array,
+  style_code: StyleCode,
+  state: FrameState,
+  *,
+  strength: jax.Array | float = 1.0,
+  memory: jax.Array | float = MEMORY,
+) -> tuple[jax.Array, FrameState]:
+  """Paints the next frame of a sequence: `generate`, steadied by the frames before.
+
+  Two things are averaged over time, exponentially: the painting, wherever the content stands still
+  but for noise, p_t = k p_(t−1) + (1 − k) generate(frame); and the channel moments that the decoder
+  reads at every layer, with k^(1/5), so that what enters the picture doesn't change the colours of
+  the rest at once. k is the memory; after a cut to another scene it is 0.
+
+  Args:
+    params: needs content_encoder and generator.
+    frame: [H, W, 3] in [0, 1].
+    style_code: of one picture, unbatched.
+    state: from the frame before, or `first_state`.
+    strength: scalar, 0 to 2, traced.
+    memory: scalar, at least 0 and below 1, traced; 0 paints each frame by itself.
+
+  Returns:
+    (picture [H, W, 3] in [0, 1], the state for the next frame).
+
+  Source: moments over time after Wang et al. 2020, arXiv:2004.10955 (their running statistics);
+  departs from it in needing neither motion nor training.
+  """
+  change = _change(state.content, frame)
+  keep = memory * state.started * (change.mean() < _CUT).astype(jnp.float32)
+  code = transfer.encode_content(params, frame[None])
+  picture, moments = gan.Generator(params.config).apply(
+    {"params": params.generator}, code, style_code.vector[None], jnp.maximum(strength, 1.0),
+    state.moments, keep ** (1 / _SLOWER), method=_steadied)
+  painted = picture[0] + keep * _stillness(change) * (state.painted - picture[0])
+  state = FrameState(frame, painted, moments, jnp.ones((), jnp.float32))
+  return controls.faded(painted, frame, strength), state
+
+
+def flicker(
+  frames: tuple[jax.Array, jax.Array], painted: tuple[jax.Array, jax.Array]
+) -> tuple[jax.Array, jax.Array]:
+  """How much a painting changes where its content doesn't.
+
+  Args:
+    frames: two contents that follow each other, [H, W, 3] in [0, 1].
+    painted: what was made of them.
+
+  Returns:
+    (mean absolute change of the painting over the pixels that stand still in the content, share of
+    those pixels); the first is 0 where nothing stands still. A pixel stands still when the change
+    of the content around it is that of the stillest places, which is noise.
+  """
+  still = (_stillness(_change(*frames)) >= 0.5).astype(jnp.float32)
+  return (_change(*painted) * still).sum() / jnp.maximum(still.sum(), 1.0), still.mean()
+
+
+def _change(before: jax.Array, after: jax.Array) -> jax.Array:
+  """Mean absolute difference over the channels, [H, W, 1]."""
+  return jnp.abs(after - before).mean(-1, keepdims=True)
+
+
+def _stillness(change: jax.Array) -> jax.Array:
+  """From 1, nothing but noise, to 0, moved, of changes [H, W, 1]; of their shape."""
+  edge = _REACH // 2
+  near = jnp.pad(change, ((edge, edge), (edge, edge), (0, 0)), mode="edge")
+  near = jax.lax.reduce_window(
+    near, 0.0, jax.lax.add, (_REACH, _REACH, 1), (1, 1, 1), "VALID") / float(_REACH**2)
+  floor = jnp.percentile(near[::_REACH, ::_REACH], 10)
+  noise = jnp.minimum(1.5 * floor + _ROUNDING, _LOUDEST)
+  return jnp.clip(2 - near / noise, 0, 1)
+
+
+def _steadied(generator, code, vector, strength, before, keep):
+  """The generator's call with moments averaged over time, and those moments."""
+  names = autoencoder.modulated_maps(generator.config)
+  before, found = dict(zip(names, before, strict=True)), {}
+
+  def steadied(name, x):
+    own = layers.channel_moments(x)
+    found[name] = tuple(
+      keep * old + (1 - keep) * new for old, new in zip(before[name], own, strict=True))
+    return found[name]
+
+  def paint(x, name, gain, bias, grain):
+    moments = found[name] if name in found else steadied(name, x)
+    return layers.modulate(x, gain, bias, strength, grain=grain, moments=moments)
+
+  moments = [steadied(f"level{i}", level) for i, level in enumerate(code.levels)]
+  targets = generator.targets(vector, moments)
+  modulated = [partial(paint, name=name, gain=gain, bias=bias, grain=grain)
+               for name, (gain, bias, grain) in zip(names, targets, strict=True)]
+  return generator.decoder(code, modulated), tuple(found[name] for name in names)

@@ -1,0 +1,145 @@
+"""Maps a train step over all devices: `shard_map` under `jit` on a mesh "data", or `pmap`.
+
+Both give the same numbers. The step itself knows only the name of the axis that it averages over.
+"""
+
+import functools
+import importlib.metadata
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+
+from stylejax.errors import InputError
+from stylejax.runtime.jit import compiler_options
+from stylejax.runtime.xla_flags import add_xla_flags
+
+AXIS = "data"
+
+
+def make_replicas(mode: str, step: Callable, devices: Sequence[jax.Device] | None = None):
+  """The mapped form of `step(state, batch, *, axis_name)`: `ShardMap` or `Pmap`."""
+  kinds = {"shard_map": ShardMap, "pmap": Pmap}
+  return kinds[mode](step, list(devices or jax.devices()))
+
+
+def require_determinism() -> None:
+  """Makes XLA leave out what may differ from run to run on a GPU; call before any backend starts.
+
+  That is atomic sums and the choice of a kernel by timing it. CPU and TPU programs have neither.
+
+  Raises:
+    InputError: the installed jaxlib doesn't know the flag, so nothing could be promised.
+  """
+  refused = add_xla_flags("--xla_gpu_deterministic_ops=true", override=True)
+  if refused:
+    raise InputError(f"--deterministic: found jaxlib {importlib.metadata.version('jaxlib')}, "
+                     f"which refuses {refused[0]}, expected one that takes it")
+
+
+def replicated(devices: Sequence[jax.Device] | None = None) -> NamedSharding:
+  """The whole of an array on each device of all processes."""
+  return NamedSharding(
+    jax.sharding.Mesh(np.array(devices or jax.devices()), (AXIS,)), PartitionSpec())
+
+
+def local(tree: Any) -> Any:
+  """This process's own copy of replicated arrays, to work on without the other processes."""
+  return jax.tree.map(lambda x: x.addressable_data(0), tree)
+
+
+def check_batch(batch: int, group: int = 1, devices: Sequence[jax.Device] | None = None) -> None:
+  """Raises InputError unless every device gets as many examples, in whole groups."""
+  count = len(devices or jax.devices())
+  if batch % (count * group):
+    grouped = f" × {group} (--style-repeat, --critic-steps, --accumulate)" if group > 1 else ""
+    raise InputError(f"--batch: found {batch}, expected a multiple of {count * group}: "
+                     f"{count} device(s){grouped}")
+
+
+class ShardMap:
+  """State replicated over a 1-D mesh, batch split along it; one program for all devices."""
+
+  def __init__(self, step: Callable, devices: list[jax.Device]):
+    self._replicated = replicated(devices)
+    self.mesh = self._replicated.mesh
+    self._split = NamedSharding(self.mesh, PartitionSpec(AXIS))
+    # check_vma off: gradients stay local until the step averages them, as under pmap.
+    self.step = jax.jit(
+      jax.shard_map(
+        functools.partial(step, axis_name=AXIS), mesh=self.mesh,
+        in_specs=(PartitionSpec(), PartitionSpec(AXIS)), out_specs=PartitionSpec(),
+        check_vma=False),
+      donate_argnums=0, compiler_options=compiler_options(devices[0].platform))
+
+  def lower(self, state: Any, batch: Any) -> jax.stages.Lowered:
+    """The step for a state and a batch of these shapes, lowered but not run.
+
+    Nothing needs to lie on the devices, nor do they need to be there: a topology's will do.
+    """
+    return self.step.lower(_placed(state, self._replicated), _placed(batch, self._split))
+
+  def put_state(self, state: Any) -> Any:
+    """Copies a state to every device."""
+    if self._replicated.is_fully_addressable:
+      return jax.device_put(state, self._replicated)
+    # device_put would compare every array with those of the other processes.
+    return jax.tree.map(
+      lambda x: jax.make_array_from_callback(
+        np.shape(x), self._replicated, lambda index, x=np.asarray(x): x[index]), state)
+
+  def put_batch(self, batch: dict[str, np.ndarray]) -> dict[str, jax.Array]:
+    """Splits this process's share of a global batch over its devices."""
+    return {name: jax.make_array_from_process_local_data(self._split, x)
+            for name, x in batch.items()}
+
+  def take_state(self, state: Any) -> Any:
+    """The state without its mapping, for checkpoints and previews."""
+    return state
+
+  def take_metrics(self, metrics: Any) -> Any:
+    """Metrics on the host, as floats."""
+    return jax.tree.map(float, jax.device_get(metrics))
+
+
+def _placed(tree: Any, sharding: NamedSharding) -> Any:
+  return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)
+
+
+class Pmap:
+  """State stacked along a leading device axis, batch reshaped to [devices, B/devices, ...]."""
+
+  def __init__(self, step: Callable, devices: list[jax.Device]):
+    self._devices = devices
+    self._local = [d for d in devices if d.process_index == jax.process_index()]
+    self._replicated = replicated(devices)
+    self.step = jax.pmap(
+      functools.partial(step, axis_name=AXIS), axis_name=AXIS, devices=devices, donate_argnums=0)
+
+  def lower(self, state: Any, batch: Any) -> jax.stages.Lowered:
+    """The step for a state of these shapes and a put batch, lowered but not run."""
+    count = len(self._local)
+    stacked = jax.tree.map(lambda x: jax.ShapeDtypeStruct((count, *x.shape), x.dtype), state)
+    return self.step.lower(stacked, batch)
+
+  def put_state(self, state: Any) -> Any:
+    """Copies a state to every device."""
+    return jax.tree.map(lambda x: np.stack([np.asarray(x)] * len(self._local)), state)
+
+  def put_batch(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Splits this process's share of a global batch over its devices."""
+    count = len(self._local)
+    return {name: x.reshape(count, x.shape[0] // count, *x.shape[1:]) for name, x in batch.items()}
+
+  def take_state(self, state: Any) -> Any:
+    """The state without its mapping, for checkpoints and previews."""
+    return jax.tree.map(
+      lambda x: jax.make_array_from_single_device_arrays(
+        x.shape[1:], self._replicated, [shard.data[0] for shard in x.addressable_shards]), state)
+
+  def take_metrics(self, metrics: Any) -> Any:
+    """Metrics on the host, as floats."""
+    return jax.tree.map(lambda x: float(np.asarray(x.addressable_shards[0].data).reshape(-1)[0]),
+                        metrics)

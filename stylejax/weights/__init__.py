@@ -1,0 +1,1 @@
+"""Tensors to files and back: model files, perceptual nets, the style library."""

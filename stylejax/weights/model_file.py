@@ -1,0 +1,279 @@
+"""Weights for use: one safetensors file that carries its model's config.
+
+Names in the file are "part/layer/…/kernel", parts as in `stylejax.transfer.Params`. What does not
+live here: checkpoints of training, and the perceptual net's weights (`stylejax.weights.perceptual`).
+"""
+
+import functools
+import json
+import os
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as to_safetensors
+
+from stylejax import transfer
+from stylejax.errors import InputError
+from stylejax.models.config import ModelConfig
+from stylejax.runtime.files import check_writable, replacing
+from stylejax.transfer import PARTS
+
+FORMAT = "1"
+"""Version of the file layout; a reader refuses any other."""
+
+PACKAGED = {"base": ("base.safetensors", "base-noise.safetensors")}
+"""Packaged names and their files; the first is required, the others add their parts if there."""
+
+_DTYPES = {"float16": np.float16, "float32": np.float32}
+
+
+def save_weights(
+    path: str | os.PathLike,
+    params: transfer.Params,
+    metadata: dict[str, Any] | None = None,
+    *,
+    dtype: str = "float16",
+) -> Path:
+  """Writes parameters to one safetensors file; the file is whole or not there.
+
+  Args:
+    path: the file to write, ending in .safetensors; one that exists is replaced.
+    params: the parameters; parts that are None are left out.
+    metadata: extra notes for the header (steps, data, command). Values that are no strings are
+      written as JSON. The keys "stylejax_config" and "stylejax_format" are this function's own.
+    dtype: "float16" (half the bytes; relative error up to 5e-4) or "float32" (exact).
+
+  Returns:
+    The path.
+
+  Raises:
+    InputError: no part to write, an unknown dtype, a value that is NaN, infinite or beyond
+      float16, a name that does not end in .safetensors, or a folder that can't be written to.
+  """
+  path = Path(path)
+  if dtype not in _DTYPES:
+    raise InputError(f"dtype: found {dtype!r}, expected float16 or float32")
+  if path.suffix != ".safetensors":
+    raise InputError(f"weights file {path}: found extension {path.suffix!r}, expected .safetensors")
+  check_writable(path, "weights file")
+  arrays = {}
+  for name, leaf in _flatten(params).items():
+    # Overflow to infinity is reported below by name; NumPy's own warning would only add noise.
+    with np.errstate(over="ignore"):
+      array = np.ascontiguousarray(np.asarray(leaf, np.float32).astype(_DTYPES[dtype]))
+    if not np.isfinite(array).all():
+      raise InputError(f"weights {name}: found NaN, infinity or values beyond {dtype}, "
+                       f"expected finite numbers")
+    arrays[name] = array
+  if not arrays:
+    raise InputError("weights: found no part that is not None, expected at least one of "
+                     + ", ".join(PARTS))
+  header = {k: v if isinstance(v, str) else json.dumps(v) for k, v in (metadata or {}).items()}
+  header["stylejax_config"] = json.dumps(params.config.to_dict())
+  header["stylejax_format"] = FORMAT
+  content = to_safetensors(arrays, metadata=header)
+  with replacing(path) as temporary:
+    temporary.write_bytes(content)
+  return path
+
+
+def load_weights(path: str | os.PathLike) -> transfer.Params:
+  """Reads one weights file; parts that it does not hold are None.
+
+  Args:
+    path: a file written by `save_weights`.
+
+  Returns:
+    Params, float32 whatever the file's dtype, with the file's config.
+
+  Raises:
+    InputError: the file is missing, is no safetensors file, is cut short, was not written by
+      stylejax, or its arrays (names, shapes, dtypes, values) don't fit its config.
+  """
+  return _load(Path(path), ours=False)
+
+
+def _load(path: Path, *, ours: bool) -> transfer.Params:
+  """`load_weights`; of our own files the arrays' shapes are not checked, which takes tracing."""
+  arrays, metadata = _read(path)
+  config = _config(path, metadata)
+  parts = {name.split("/", 1)[0] for name in arrays}
+  if not parts:
+    raise InputError(f"weights {path}: found no arrays, expected the parts of a stylejax model")
+  unknown = sorted(parts - set(PARTS))
+  if unknown:
+    raise InputError(f"weights {path}: found part {unknown[0]!r}, expected only {', '.join(PARTS)}")
+  if not ours:
+    expected = _expected_shapes(path, config)
+    wanted = {name: shape for name, shape in expected.items() if name.split("/", 1)[0] in parts}
+    _check_shapes(path, arrays, wanted)
+  for name, array in arrays.items():
+    if not np.isfinite(array).all():
+      raise InputError(f"weights {path}: found NaN or infinity in {name}, expected finite numbers")
+  # One transfer for all leaves: a call for each costs more than the copy.
+  device_arrays = jax.device_put({k: v.astype(np.float32) for k, v in arrays.items()})
+  nested = _unflatten(device_arrays)
+  return transfer.Params(**{part: nested.get(part) for part in PARTS}, config=config)
+
+
+def load_pretrained(name_or_path: str | os.PathLike = "base") -> transfer.Params:
+  """Loads weights by the name of a packaged model or from a file.
+
+  Args:
+    name_or_path: "base", the weights in the package, or the path of a safetensors file written by
+      `save_weights` or `train.py export`. A packaged name goes before a file of the same name.
+
+  Returns:
+    Params, float32. Parts that the weights don't hold are None.
+
+  Raises:
+    InputError: no such name or file, or a file that `load_weights` refuses.
+  """
+  files = PACKAGED.get(os.fspath(name_or_path))
+  if files is None:
+    path = Path(name_or_path)
+    if not path.exists():
+      raise InputError(f"weights {name_or_path}: found neither a packaged name nor a file, "
+                       f"expected {' or '.join(map(repr, PACKAGED))} or the path of a .safetensors "
+                       "file")
+    return load_weights(path)
+  folder = resources.files("stylejax") / "assets" / "weights"
+  params = None
+  for name in files:
+    with resources.as_file(folder / name) as path:
+      if not path.exists():
+        if params is None:
+          raise InputError(f"weights {name_or_path}: found no file {path}, expected it in the "
+                           "package; reinstall stylejax or give a file with --weights")
+        continue
+      loaded = _load(path, ours=True)
+    if params is None:
+      params = loaded
+      continue
+    if loaded.config != params.config:
+      raise InputError(f"weights {path}: found another model config than in {files[0]}, "
+                       "expected the same one")
+    params = params.replace(
+        **{part: getattr(loaded, part) for part in PARTS if getattr(params, part) is None})
+  return params
+
+
+def read_metadata(path: str | os.PathLike) -> dict[str, str]:
+  """The header's notes of a weights file: what `save_weights` was given, config and format.
+
+  Args:
+    path: a file written by `save_weights`.
+
+  Returns:
+    The notes, all strings; values that were no strings are JSON.
+
+  Raises:
+    InputError: the file is missing or is no safetensors file.
+  """
+  return _read(Path(path), arrays=False)[1]
+
+
+def _read(path: Path, *, arrays: bool = True) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+  """The arrays of a safetensors file by name, and its metadata."""
+  if path.is_dir():
+    raise InputError(f"weights {path}: found a folder, expected a .safetensors file")
+  if not path.is_file():
+    raise InputError(f"weights {path}: found no file, expected a .safetensors file")
+  try:
+    with safe_open(path, framework="np") as file:
+      metadata = dict(file.metadata() or {})
+      # The dtype is asked of the header, since NumPy has no type for some (bfloat16, float8).
+      content = {}
+      for name in file.keys() if arrays else ():
+        dtype = file.get_slice(name).get_dtype()
+        if dtype not in ("F16", "F32"):
+          raise InputError(f"weights {path}: found {dtype} in {name}, expected F16 or F32")
+        content[name] = file.get_tensor(name)
+  # ValueError: NumPy's, for an empty array with a side that it can't count.
+  except (SafetensorError, ValueError) as error:
+    raise InputError(f"weights {path}: found no whole safetensors file ({error}), expected one "
+                     "written by `train.py export`") from error
+  except OSError as error:
+    raise InputError(f"weights {path}: found {error.strerror or error}, expected a readable "
+                     ".safetensors file") from error
+  return content, metadata
+
+
+def _config(path: Path, metadata: dict[str, str]) -> ModelConfig:
+  """The model config of a file's metadata."""
+  if "stylejax_config" not in metadata or "stylejax_format" not in metadata:
+    raise InputError(f"weights {path}: found a safetensors file without stylejax's config, "
+                     "expected one written by `train.py export`")
+  version = metadata["stylejax_format"]
+  if version != FORMAT:
+    raise InputError(f"weights {path}: found format version {version!r}, expected {FORMAT!r}")
+  try:
+    config = ModelConfig.from_dict(json.loads(metadata["stylejax_config"]))
+  except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    raise InputError(f"weights {path}: found a model config that can't be read ({error}), expected "
+                     "one written by this version of stylejax") from error
+  return config
+
+
+@functools.cache
+def _shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+  """Shapes of all arrays of a model, by name; nothing is computed."""
+  abstract = jax.eval_shape(lambda: transfer.init_params(jax.random.key(0), config))
+  return {name: tuple(leaf.shape) for name, leaf in _flatten(abstract).items()}
+
+
+def _expected_shapes(path: Path, config: ModelConfig) -> dict[str, tuple[int, ...]]:
+  try:
+    return _shapes(config)
+  except Exception as error:  # whatever an absurd config makes the modules raise
+    reason = str(error).partition("\n")[0]
+    raise InputError(f"weights {path}: found a model config that builds no model ({reason}), "
+                     "expected one written by this version of stylejax") from error
+
+
+def _check_shapes(
+    path: Path, arrays: dict[str, np.ndarray], expected: dict[str, tuple[int, ...]]
+) -> None:
+  """Raises at the first array that is missing, too many or of another shape."""
+  for name, shape in expected.items():
+    if name not in arrays:
+      raise InputError(f"weights {path}: found no array {name}, expected one of shape {shape}")
+    if arrays[name].shape != shape:
+      raise InputError(f"weights {path}: found shape {arrays[name].shape} for {name}, expected "
+                       f"{shape}")
+  for name in arrays:
+    if name not in expected:
+      raise InputError(f"weights {path}: found array {name}, expected none of that name in this "
+                       "model")
+
+
+def _flatten(params: transfer.Params) -> dict[str, Any]:
+  """Leaves by "part/layer/…/kernel"; parts that are None have no leaves."""
+  flat: dict[str, Any] = {}
+
+  def walk(name: str, node: Any) -> None:
+    if hasattr(node, "items"):
+      for key, child in node.items():
+        walk(f"{name}/{key}", child)
+    elif node is not None:
+      flat[name] = node
+
+  for part in PARTS:
+    walk(part, getattr(params, part))
+  return flat
+
+
+def _unflatten(flat: dict[str, jax.Array]) -> dict[str, Any]:
+  """The nested dicts that `_flatten` walked."""
+  nested: dict[str, Any] = {}
+  for name, leaf in flat.items():
+    *folders, last = name.split("/")
+    node = nested
+    for folder in folders:
+      node = node.setdefault(folder, {})
+    node[last] = leaf
+  return nested

@@ -1,0 +1,33 @@
+"""Distances between the pictures of a batch."""
+
+import jax
+import numpy as np
+import pytest
+
+from benchmarks.quality import swatches
+from stylejax.metrics.content import lpips_vgg
+from stylejax.weights.perceptual import load_lpips_heads, load_vgg
+
+
+def test_mean_distance_is_over_pairs_of_different_pictures(rng):
+  batch = rng.random((3, 32, 32, 3), np.float32)
+  vgg, heads = load_vgg(), load_lpips_heads()
+  pair = jax.jit(lpips_vgg)
+  expected = np.mean([float(pair(vgg, heads, batch[i:i + 1], batch[j:j + 1])[0])
+                      for i, j in ((0, 1), (0, 2), (1, 2))])
+  assert float(swatches.mean_distance(vgg, heads, batch)) == pytest.approx(expected, rel=1e-3)
+
+
+def test_real_crops_are_of_other_places_each_time():
+  found = swatches.real_crops(swatches.SAMPLES, 7, 0)
+  assert found.shape == (7, swatches.SIDE, swatches.SIDE, 3)
+  assert len({crop.tobytes() for crop in found}) == 7
+  np.testing.assert_array_equal(found, swatches.real_crops(swatches.SAMPLES, 7, 0))
+
+
+def test_sheet_fills_up(rng):
+  batch = rng.random((5, 4, 4, 3), np.float32)
+  found = swatches.sheet(batch)
+  assert found.shape == (8, 12, 3)
+  np.testing.assert_array_equal(found[4:, 4:8], batch[4])
+  assert (found[4:, 8:] == 1).all()

@@ -1,0 +1,55 @@
+"""The attacks' own eyes: a half file, a changed input and a leftover are seen."""
+
+import pytest
+
+from benchmarks.robustness import command_faults, faults
+
+
+@pytest.fixture
+def arena(tmp_path, monkeypatch):
+  """Inputs and an output folder, for which no command is run."""
+  monkeypatch.setattr(command_faults.Arena, "start", lambda self, case, version: self._make())
+  monkeypatch.setattr(command_faults.Arena, "_make", lambda self: (
+    self.out / "styles.safetensors").write_bytes(b"styles"), raising=False)
+  monkeypatch.setattr(command_faults, "_finish", lambda process: (0, []))
+  monkeypatch.setattr(command_faults, "_random_params", lambda seed: seed)
+  monkeypatch.setattr(command_faults.stylejax, "save_weights",
+                      lambda path, seed: path.write_bytes(bytes([seed])), raising=False)
+  return command_faults.Arena(tmp_path / "arena")
+
+
+def test_an_input_that_changes_is_seen(arena):
+  assert arena.faults(left=True) == []
+  (arena.folder / "photos" / "2.png").write_bytes(b"stylized")
+  assert arena.faults(left=False) == ["input photos/2.png changed"]
+
+
+@pytest.mark.parametrize("name", ["out/.stylejax-1.tmp", "out/.x.lock", "tmp/anything",
+                                  "cache/traces/.stylejax-2.tmp"])
+def test_a_leftover_is_seen(arena, name):
+  (arena.folder / name).parent.mkdir(parents=True, exist_ok=True)
+  (arena.folder / name).touch()
+  assert arena.faults(left=True) == [f"left {name}"]
+  assert arena.faults(left=False) == []
+
+
+def test_a_half_file_is_seen():
+  whole = [{"a.png": b"old", "b.png": b"b"}, {"a.png": b"new"}]
+  assert command_faults._not_whole({"a.png": b"old", "b.png": b"b"}, whole) == []
+  assert command_faults._not_whole({"a.png": b"new"}, whole) == []
+  assert command_faults._not_whole({"a.png": b"ne", "b.png": b""}, whole) == [
+    "a.png is no whole file", "b.png is no whole file"]
+  assert command_faults._not_whole({"b.png": b"new"}, whole) == ["b.png is no whole file"]
+
+
+def test_each_verdict_is_printed(capsys):
+  command_faults.show({"case": "one", "alive": True, "faults": []})
+  command_faults.show({"case": "two", "alive": False, "faults": ["a", "b"]})
+  assert capsys.readouterr().out == "one: holds\ntwo (it had ended): FAULT: a; b\n"
+
+
+def test_a_fault_is_the_exit_status(monkeypatch, tmp_path):
+  for found, status in (([], 0), (["lost"], 1)):
+    monkeypatch.setattr(faults, "attacks", lambda options, found=found: [
+      {"case": "one", "alive": True, "faults": found}])
+    assert faults.main(faults.Options(parts=("kills",), output=tmp_path / "f.json")) == status

@@ -1,0 +1,73 @@
+"""Two implementations written apart, JAX's and PyTorch's, give the same pictures and features."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="torch: compares with PyTorch, which is not installed")
+
+import stylejax  # noqa: E402
+from benchmarks.speed import mirror  # noqa: E402
+from stylejax import transfer  # noqa: E402
+from stylejax.models.vgg16 import vgg16_features  # noqa: E402
+from stylejax.training.tasks import TransferConfig  # noqa: E402
+from stylejax.training.tasks.transfer import stylize_partially  # noqa: E402
+from stylejax.weights.perceptual import load_vgg  # noqa: E402
+
+pytestmark = pytest.mark.torch
+
+
+def back(tensor):
+  return tensor.detach().permute(0, 2, 3, 1).numpy()
+
+
+@pytest.fixture(scope="module")
+def params():
+  return stylejax.load_pretrained()
+
+
+@pytest.mark.parametrize("strength", [0.4, 1.0])
+def test_stylized_pictures_agree(params, rng, strength):
+  content = rng.random((2, 96, 160, 3), np.float32)
+  style = rng.random((2, 64, 64, 3), np.float32)
+  expected = jax.jit(transfer.stylize)(params, content, style, strength=strength)
+  found = mirror.stylize(mirror.read_params(params), mirror.tensor(content), mirror.tensor(style),
+                         strength)
+  np.testing.assert_allclose(back(found), expected, atol=1e-4)
+
+
+def test_paintings_with_moments_moved_less_far_agree(params, rng):
+  content, style = rng.random((2, 1, 64, 64, 3), np.float32)
+  expected = jax.jit(stylize_partially)(params, content, style, np.float32([0.4]))
+  found = mirror.paint(
+    mirror.read_params(params), mirror.tensor(content), mirror.tensor(style), 0.4)
+  np.testing.assert_allclose(back(found), expected, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_scores_agree(rng):
+  params = stylejax.init_params(jax.random.key(3), stylejax.PRESETS["base"])
+  picture = rng.random((2, 64, 64, 3), np.float32)
+  expected = transfer.discriminator_scores(params, picture)
+  found = mirror.discriminate(mirror.read_params(params)["discriminator"], mirror.tensor(picture))
+  for a, b in zip(found, expected, strict=True):
+    np.testing.assert_allclose(back(a), b, atol=1e-4)
+
+
+def test_perceptual_features_agree(rng):
+  frozen, picture = load_vgg(), rng.random((1, 64, 64, 3), np.float32)
+  expected = jax.jit(vgg16_features, static_argnums=2)(frozen, picture, ("relu1_1", "relu4_1"))
+  found = mirror.vgg_features(mirror.read_part(frozen), mirror.tensor(picture))
+  for layer, b in expected.items():
+    np.testing.assert_allclose(back(found[layer]), b, rtol=1e-4, atol=1e-4 * jnp.abs(b).max())
+
+
+@pytest.mark.slow
+def test_train_step_lowers_its_loss(rng):
+  config = TransferConfig(batch=2, size=32, learning_rate=1e-3)
+  params = stylejax.init_params(jax.random.key(0), stylejax.PRESETS["base"])
+  step = mirror.TransferStep(params, load_vgg(), config)
+  content, style = (mirror.tensor(rng.random((2, 32, 32, 3), np.float32)) for _ in range(2))
+  losses = [step(content, style) for _ in range(6)]
+  assert np.isfinite(losses).all() and losses[-1] < losses[0]

@@ -1,0 +1,104 @@
+"""One exported file: what it says of itself, and that it paints where there is only JAX."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import zipfile
+
+import jax
+import jaxlib
+import numpy as np
+import pytest
+
+import infer
+from stylejax import transfer
+from stylejax.deploy import stablehlo as exporting
+from stylejax.deploy.support_window import reading_window
+from stylejax.errors import InputError
+
+# What a stranger runs; a name that is None in sys.modules can't be imported.
+STRANGER = """
+import sys
+for name in ("stylejax", "flax", "optax", "orbax", "grain"):
+  sys.modules[name] = None
+import numpy as np
+arrays = np.load("in.npz")
+{use}
+for name in ("a", "b"):
+  content, style = arrays[name], arrays["style"]
+  np.save(name, stylize(content, style, np.float32(0.7)))
+"""
+
+
+@pytest.fixture(scope="module")
+def exported(tiny_params, tmp_path_factory):
+  """(file, manifest) of the smallest preset."""
+  path = tmp_path_factory.mktemp("export") / "tiny.zip"
+  return path, exporting.export(tiny_params, path, sizes=((24, 17),))
+
+
+def test_a_program_with_only_jax_paints_the_same_at_any_size(exported, tiny_params, rng, tmp_path):
+  path, manifest = exported
+  shapes = {"a": (1, 37, 53, 3), "b": (2, 32, 16, 3), "style": (19, 30, 3)}
+  arrays = {name: rng.random(shape, np.float32) for name, shape in shapes.items()}
+  np.savez(tmp_path / "in.npz", **arrays)
+  (tmp_path / path.name).write_bytes(path.read_bytes())
+  use = "\n".join(manifest["use"][:-1])
+  environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+  result = subprocess.run([sys.executable, "-P", "-c", STRANGER.format(use=use)], cwd=tmp_path,
+                          env=environment, capture_output=True, text=True, timeout=300)
+  assert (result.returncode, result.stderr) == (0, "")
+  for name in "ab":
+    expected = jax.jit(transfer.stylize)(tiny_params, arrays[name], arrays["style"], strength=0.7)
+    np.testing.assert_allclose(np.load(tmp_path / f"{name}.npy"), expected, atol=1e-5)
+
+
+def test_the_manifest_is_true(exported, tiny_params):
+  path, manifest = exported
+  with zipfile.ZipFile(path) as file:
+    assert json.loads(file.read("manifest.json")) == manifest
+    program = file.read("stylize.bin")
+  assert manifest["bytes"] == len(program)
+  assert manifest["sha256"] == hashlib.sha256(program).hexdigest()
+  assert manifest["platforms"] == ["cpu", "cuda", "tpu"]
+  assert manifest["readable_by_jax"] == reading_window(jax.__version__, jaxlib.__version__)
+  assert jax.export.deserialize(bytearray(program)).platforms == ("cpu", "cuda", "tpu")
+  assert 0 <= manifest["max_difference"]["1×24×17"] < 1e-5
+  assert manifest["config"] == tiny_params.config.to_dict()
+
+
+def test_the_command_says_until_when_it_can_be_read(exported, tmp_path, monkeypatch, capsys):
+  path, manifest = exported
+  window = {"released_from": "2026-05-27", "released_until": "2026-12-17", "oldest_tried": "0.8.2"}
+  monkeypatch.setattr(
+    exporting, "export", lambda params, output, platforms: manifest | {"readable_by_jax": window})
+  assert infer.main(["export", "--output", str(path)]) == 0
+  assert (
+    "  JAX promises to read it with releases of 2026-05-27 to 2026-12-17 (the oldest that did: "
+    "0.8.2); later ones may want jax_export_deserialize_expired_versions\n"
+  ) in capsys.readouterr().out
+
+
+def test_a_wrong_program_is_not_passed_off(exported, tiny_params):
+  with zipfile.ZipFile(exported[0]) as file:
+    program = file.read("stylize.bin")
+  other = jax.tree.map(lambda leaf: 1.01 * leaf, tiny_params)
+  with pytest.raises(InputError, match="found a difference of"):
+    exporting.differences(exporting.loaded(program), other, [(24, 17)])
+
+
+@pytest.mark.parametrize("change, message", [
+  ({"output": "a.bin"}, "found extension '.bin', expected .zip or .onnx"),
+  ({"output": "no/a.zip"}, "found no such folder"),
+  ({"platforms": ("cpu", "npu")}, "platforms: found npu, expected some of cpu"),
+  ({"platforms": ()}, "platforms: found none"),
+  ({"without": "generator"}, "params: found no generator"),
+])
+def test_mistakes_leave_nothing(tiny_params, tmp_path, change, message):
+  params = tiny_params.replace(**{change["without"]: None}) if "without" in change else tiny_params
+  with pytest.raises(exporting.InputError, match=message):
+    exporting.export(params, tmp_path / change.get("output", "a.zip"),
+                     platforms=change.get("platforms", ("cpu",)))
+  assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,100 @@
+"""Traced steps on disk: found again, never stale, never in the way."""
+
+import chex
+import jax
+import numpy as np
+import pytest
+
+from stylejax import transfer
+from stylejax.inference import trace_cache
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+  """Where traces go, empty; what is compiled of them is the session's."""
+  monkeypatch.setattr(trace_cache, "_folder", lambda: tmp_path / "traces")
+  return tmp_path / "traces"
+
+
+@pytest.fixture
+def traced(monkeypatch):
+  """Names of the steps that were traced, one for each time."""
+  names = []
+  export = jax.export.export
+
+  def counting(function, **options):
+    names.append(function.__name__)
+    return export(function, **options)
+
+  monkeypatch.setattr(jax.export, "export", counting)
+  return names
+
+
+def fresh(step):
+  """As another process would see it."""
+  return trace_cache.compiled_step.__wrapped__(step)
+
+
+def codes(params, picture):
+  content = fresh(transfer.encode_content)(params, picture)
+  style = fresh(transfer.encode_style)(params, picture)
+  return content, style, fresh(transfer.generate)(
+      params, content, style, strength=np.float32(0.5))
+
+
+def test_a_second_process_traces_nothing_and_gives_the_same(folder, traced, tiny_params, rng):
+  picture = rng.random((33, 30, 3), np.float32)
+  first = codes(tiny_params, picture)
+  assert traced == ["encode_content", "encode_style", "generate"]
+  second = codes(tiny_params, picture)
+  assert len(traced) == 3 == len(list(folder.iterdir()))
+  chex.assert_trees_all_equal(first, second)
+  content = jax.eval_shape(transfer.encode_content, tiny_params, picture)
+  chex.assert_trees_all_equal_structs(content, second[0])
+  assert second[0].size == (33, 30)
+  chex.assert_trees_all_close(
+      second[2], jax.jit(transfer.stylize)(tiny_params, picture, picture, strength=0.5), atol=1e-5)
+
+
+def test_other_shapes_settings_and_code_are_traced_anew(
+    folder, traced, tiny_params, rng, monkeypatch):
+  picture = rng.random((32, 32, 3), np.float32)
+  fresh(transfer.encode_style)(tiny_params, picture)
+  fresh(transfer.encode_style)(tiny_params, picture[:24])
+  assert len(traced) == 2
+  with jax.default_matmul_precision("float32"):
+    fresh(transfer.encode_style)(tiny_params, picture)
+  assert len(traced) == 3
+  monkeypatch.setattr(trace_cache, "_sources", lambda: "edited")
+  fresh(transfer.encode_style)(tiny_params, picture)
+  assert len(traced) == 4
+
+
+def test_a_damaged_file_is_replaced(folder, traced, tiny_params, rng):
+  picture = rng.random((32, 32, 3), np.float32)
+  fresh(transfer.encode_style)(tiny_params, picture)
+  (path,) = folder.iterdir()
+  for damage in (b"", path.read_bytes()[:-9], b"x" * 5000):
+    path.write_bytes(damage)
+    fresh(transfer.encode_style)(tiny_params, picture)
+    fresh(transfer.encode_style)(tiny_params, picture)
+  assert len(traced) == 4
+  assert list(folder.iterdir()) == [path]
+
+
+def test_a_folder_that_cannot_be_written_costs_only_time(folder, traced, tiny_params, rng):
+  picture = rng.random((32, 32, 3), np.float32)
+  folder.write_text("a file where the folder should be")
+  fresh(transfer.encode_style)(tiny_params, picture)
+  fresh(transfer.encode_style)(tiny_params, picture)
+  assert len(traced) == 2
+
+
+def test_edges_come_back_from_disk(folder, traced, tiny_params, rng):
+  picture = rng.random((32, 40, 3), np.float32)
+  edges = transfer.seamless_edges("x", picture.shape)
+  first, second = (fresh(transfer.encode_content)(tiny_params, picture, edges=edges)
+                   for _ in range(2))
+  assert traced == ["encode_content"]
+  chex.assert_trees_all_equal(first, second)
+  assert second.edges == edges

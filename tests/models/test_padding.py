@@ -1,0 +1,129 @@
+"""Edges against whole pictures: fillings never seen, no seam, one device's numbers on many."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import PartitionSpec as P
+
+from stylejax import transfer
+from stylejax.models import autoencoder
+from stylejax.models.padding import Edges
+
+TOLERANCE = 2e-5
+
+
+@pytest.fixture(scope="module")
+def code(tiny_params):
+  style = np.random.default_rng(1).random((32, 40, 3), np.float32)
+  return jax.jit(transfer.encode_style)(tiny_params, style)
+
+
+@pytest.fixture(scope="module")
+def paint():
+  @jax.jit
+  def paint(params, content, code, edges):
+    return transfer.generate(params, transfer.encode_content(params, content, edges=edges), code)
+
+  return paint
+
+
+def picture(height, width):
+  return np.random.default_rng(2).random((height, width, 3), np.float32)
+
+
+def without_grain(params):
+  """The same for which the canvas never shows: it lies still when a picture moves."""
+  generator = dict(params.generator)
+  for number, name in enumerate(autoencoder.modulated_maps(params.config)):
+    if autoencoder.shows_canvas(name):
+      layer = generator[f"modulation_{number}"]
+      generator[f"modulation_{number}"] = {
+        key: values.at[..., 2 * (values.shape[-1] // 3):].set(0) for key, values in layer.items()}
+  return params.replace(generator=generator)
+
+
+@pytest.mark.parametrize("filling", [0.0, 0.7])
+def test_what_lies_beyond_a_picture_is_never_seen(tiny_params, code, paint, filling):
+  content = picture(44, 60)
+  whole = paint(tiny_params, content, code, None)
+  for height, width in ((48, 60), (64, 80)):
+    around = np.pad(content, ((0, height - 44), (0, width - 60), (0, 0)), constant_values=filling)
+    edges = Edges((height, width), inside=(np.int32(44), np.int32(60)))
+    np.testing.assert_allclose(paint(tiny_params, around, code, edges)[:44, :60], whole,
+                               atol=TOLERANCE)
+
+
+def test_one_program_for_all_sizes_inside(tiny_params, code, paint):
+  before = None
+  for size in ((44, 60), (16, 16), (64, 32)):
+    edges = Edges((64, 80), inside=tuple(map(np.int32, size)))
+    paint(tiny_params, picture(64, 80), code, edges)
+    before = before or paint._cache_size()
+  assert paint._cache_size() == before
+
+
+@pytest.mark.parametrize("axes", ["x", "y", "xy"])
+def test_a_seamless_picture_has_no_first_line_but_the_canvas_s(tiny_params, axes):
+  tiny_params = without_grain(tiny_params)
+  content, style = picture(44, 60), picture(32, 32)
+  rows, columns = (20 if "y" in axes else 0), (28 if "x" in axes else 0)
+  paint = jax.jit(transfer.stylize, static_argnames="seamless")
+  once = paint(tiny_params, content, style, seamless=axes)
+  moved = paint(tiny_params, np.roll(content, (rows, columns), (0, 1)), style, seamless=axes)
+  np.testing.assert_allclose(moved, np.roll(once, (rows, columns), (0, 1)), atol=TOLERANCE)
+  assert np.abs(once - paint(tiny_params, content, style)).max() > 1e-2
+
+
+def test_a_seamless_picture_tiles_without_an_edge(tiny_params):
+  smooth = np.sin(np.linspace(0, 2 * np.pi, 64, endpoint=False))
+  content = np.stack([0.5 + 0.2 * (smooth[:, None] + smooth)] * 3, -1).astype(np.float32)
+  paint = jax.jit(transfer.stylize, static_argnames="seamless")
+  for seamless in ("xy", None):
+    painted = paint(tiny_params, content, picture(32, 32), seamless=seamless)
+    tiled = np.tile(painted, (2, 2, 1))
+    for axis in (0, 1):
+      steps = np.abs(np.diff(tiled, axis=axis)).mean((1 - axis, 2))
+      inside = np.delete(steps, 63)
+      assert (steps[63] <= inside.max()) == (seamless == "xy")
+
+
+@pytest.mark.parametrize("devices, height", [(8, 128), (8, 100), (3, 44)])
+def test_rows_on_several_devices_give_the_picture_of_one(tiny_params, code, paint, devices, height):
+  content = picture(height, 60)
+  stride = tiny_params.config.stride
+  part = max(transfer.MIN_SIDE, -(-height // (stride * devices)) * stride)
+  padded = part * devices
+  mesh = jax.sharding.Mesh(jax.devices()[:devices], ("rows",))
+
+  @jax.jit
+  @jax.shard_map(mesh=mesh, in_specs=(P(), P("rows"), P(), P()), out_specs=P("rows"))
+  def shared(params, content, code, inside):
+    edges = Edges(content.shape[:2], inside=inside, axis_name="rows")
+    return paint(params, content, code, edges)
+
+  around = np.pad(content, ((0, padded - height), (0, 0), (0, 0)))
+  found = shared(tiny_params, around, code, (jnp.int32(height), jnp.int32(60)))
+  np.testing.assert_allclose(found[:height], paint(tiny_params, content, code, None),
+                             atol=TOLERANCE)
+
+
+def test_rows_on_several_devices_may_wrap(tiny_params, code, paint):
+  content = picture(64, 60)
+  mesh = jax.sharding.Mesh(jax.devices()[:4], ("rows",))
+
+  @jax.jit
+  @jax.shard_map(mesh=mesh, in_specs=(P(), P("rows"), P()), out_specs=P("rows"))
+  def shared(params, content, code):
+    return paint(params, content, code, Edges(content.shape[:2], (True, True), axis_name="rows"))
+
+  whole = paint(tiny_params, content, code, Edges((64, 60), (True, True)))
+  np.testing.assert_allclose(shared(tiny_params, content, code), whole, atol=TOLERANCE)
+
+
+def test_edges_of_another_size_are_refused(tiny_params):
+  for shape in ((44, 64), (42, 60)):
+    with pytest.raises(ValueError, match="content: found 60×"):
+      transfer.encode_content(tiny_params, picture(shape[0], 60), edges=Edges((shape[0], shape[1])))
+  with pytest.raises(ValueError, match="seamless: found 'z'"):
+    transfer.stylize(tiny_params, picture(44, 60), picture(32, 32), seamless="z")

@@ -1,0 +1,95 @@
+"""Optimised pixels: less loss with steps, between content and style, and only there."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+import infer
+from stylejax.errors import InputError
+from stylejax.losses.features import gram_style_loss
+from stylejax.models.vgg16 import STYLE_LAYERS, vgg16_features
+from stylejax.optimization.gram import optimize_image, optimize_scales
+from stylejax.weights.perceptual import load_vgg
+
+
+@pytest.fixture(scope="module")
+def pictures():
+  """Smooth content, speckled style, [1, 32, 32, 3] each."""
+  content = np.broadcast_to(np.linspace(0.2, 0.8, 32)[:, None, None], (1, 32, 32, 3))
+  style = np.random.default_rng(0).uniform(size=(1, 32, 32, 3)) * [1.0, 0.4, 0.1]
+  return jnp.asarray(content, jnp.float32), jnp.asarray(style, jnp.float32)
+
+
+def test_steps_bring_it_to_the_style(pictures):
+  """Without a step it is the start; steps bring Gram matrices near the style's, weight nearer."""
+  vgg_params, (content, style) = load_vgg(), pictures
+  run = jax.jit(optimize_image)
+
+  @jax.jit
+  def gram_distance(vgg_params, *pictures):
+    return gram_style_loss(*(vgg16_features(vgg_params, x, STYLE_LAYERS) for x in pictures)).mean()
+
+  def distance(picture):
+    return float(gram_distance(vgg_params, picture, style))
+
+  start = content[:, ::-1]
+  same = run(vgg_params, content, style, start=start, steps=0, style_weight=1.0)
+  np.testing.assert_array_equal(same, start)
+  light, heavy = (run(vgg_params, content, style, start=start, steps=12, style_weight=weight)
+                  for weight in (0.01, 10.0))
+  assert heavy.shape == content.shape and 0 <= heavy.min() and heavy.max() <= 1
+  assert distance(heavy) < distance(light) < distance(start)
+  assert distance(heavy) < 0.5 * distance(start)
+
+
+def test_adam_descends_too_and_reports_each_step(pictures):
+  vgg_params, (content, style) = load_vgg(), pictures
+  losses = {}
+  run = jax.jit(optimize_image, static_argnames=("method", "report"))
+  painted = run(vgg_params, content, style, steps=15, style_weight=10.0, method="adam",
+                report=lambda number, loss: losses.update({int(number): float(loss)}))
+  jax.block_until_ready(painted)
+  jax.effects_barrier()
+  assert sorted(losses) == list(range(1, 16))
+  assert losses[15] < 0.7 * losses[1]
+  with pytest.raises(InputError, match="method: found 'sgd', expected lbfgs or adam"):
+    optimize_image(vgg_params, content, style, method="sgd")
+
+
+def test_scales_go_from_coarse_to_fine(pictures):
+  """Each scale gets both pictures and the last result at its size, and at least 16 pixels."""
+  content, style = pictures
+  seen = []
+
+  def optimize(_, content, style, *, start, steps, style_weight):
+    seen.append((content.shape[1:3], style.shape[1:3], start.shape[1:3], steps, style_weight))
+    return start + 0.125
+
+  found = optimize_scales(None, content, style[:, :, :24], optimize=optimize, style_weight=3.0,
+                          scales=((0.25, 7), (0.75, 5), (1.0, 2)))
+  assert seen == [((16, 16), (16, 16), (16, 16), 7, 3.0), ((24, 24), (24, 18), (24, 24), 5, 3.0),
+                  ((32, 32), (32, 24), (32, 32), 2, 3.0)]
+  np.testing.assert_allclose(found.mean(), content.mean() + 0.375, atol=0.01)
+
+
+def test_the_command_writes_a_picture_or_one_line(tmp_path, capsys, monkeypatch):
+  monkeypatch.setenv("STYLEJAX_CACHE", "")
+  rng = np.random.default_rng(0)
+  for name in ("photo", "style"):
+    pixels = rng.integers(0, 256, (20, 30, 3)).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+  command = ["--method", "optimise", "--content", str(tmp_path / "photo.png"), "--style",
+             str(tmp_path / "style.png"), "--size", "64", "--optimiser", "adam", "--output"]
+  assert infer.main([*command, str(tmp_path / "o.png"), "--steps", "3"]) == 0
+  assert Image.open(tmp_path / "o.png").size == (96, 64)
+  assert "3 steps" in capsys.readouterr().out
+  for output, more, message in (("photo.png", [], "found the input"),
+                                ("a.gif", [], "found extension '.gif'"),
+                                ("a.png", ["--steps", "0"], "--steps: found 0"),
+                                ("a.png", ["--style-weight", "nan"], "--style-weight: found nan")):
+    assert infer.main([*command, str(tmp_path / output), *more]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+  assert sorted(path.name for path in tmp_path.iterdir()) == ["o.png", "photo.png", "style.png"]

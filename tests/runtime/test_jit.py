@@ -1,0 +1,76 @@
+"""Options that XLA takes, silent where they mean nothing; memory that malloc keeps."""
+
+import platform
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from stylejax import transfer
+from stylejax.runtime import jit
+
+
+@pytest.fixture(autouse=True)
+def _asked_anew():
+  jit.compiler_options.cache_clear()
+  yield
+  jit.compiler_options.cache_clear()
+
+
+def test_a_cpu_gets_options_that_xla_takes(tiny_params, rng):
+  options = jit.compiler_options()
+  assert options == jit.CPU_OPTIONS
+  content, style = (rng.random((40, 52, 3), np.float32) for _ in range(2))
+  plain = jax.jit(transfer.stylize)(tiny_params, content, style)
+  fast = jax.jit(transfer.stylize, compiler_options=options)(tiny_params, content, style)
+  np.testing.assert_allclose(fast, plain, atol=1e-5)
+
+
+def test_flags_of_the_user_decide(monkeypatch):
+  monkeypatch.setenv("XLA_FLAGS", f"--{jit.FLAG}=")
+  assert jit.compiler_options() == {}
+
+
+def test_an_accelerator_gets_none(monkeypatch):
+  # Also one that is only compiled for, on a machine that has none.
+  assert jit.compiler_options("tpu") == {}
+  monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
+  assert jit.compiler_options() == {}
+  assert jit.compiler_options("cpu") == jit.CPU_OPTIONS
+
+
+@pytest.mark.parametrize("unknown", [
+  {"xla_cpu_no_such_option": "1"}, {jit.FLAG: "LIBRARY_FUSION_TYPE_NONE_SUCH"}])
+def test_a_jaxlib_without_them_gets_none(monkeypatch, unknown):
+  monkeypatch.setattr(jit, "CPU_OPTIONS", unknown)
+  assert jit.compiler_options() == {}
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another libc than glibc")
+def test_freed_memory_is_used_again_instead_of_faulted_in():
+  code = """
+import resource, sys, threading
+import numpy as np
+from stylejax import compiler
+if sys.argv[1] == "reuse":
+  assert compiler.reuse_memory()
+found = []
+def work():
+  for _ in range(4):
+    np.ones(2**25)
+    found.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+thread = threading.Thread(target=work)  # as XLA's do
+thread.start()
+thread.join()
+print(found[-1] - found[0])
+"""
+  plain, reusing = (int(subprocess.run([sys.executable, "-c", code, how], text=True, check=True,
+                                       stdout=subprocess.PIPE).stdout) for how in ("not", "reuse"))
+  assert reusing < plain / 10, (plain, reusing)
+
+
+def test_other_systems_are_left_alone(monkeypatch):
+  monkeypatch.setattr(jit.sys, "platform", "darwin")
+  assert not jit.reuse_memory()
