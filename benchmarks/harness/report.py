@@ -24,6 +24,8 @@ QUALITY_COLUMNS = {
   "content": "content: LPIPS-form VGG ↓", "content_lite0": "content: EffNet-lite0 ↓",
   "ssim": "content: SSIM ↑", "style": "style: VGG moments ↓",
   "style_lite0": "style: EffNet-lite0 moments ↓", "style_ratio": "style ÷ identity copy's ↓",
+  "patch_way": "patches: of the way to the style ↑", "cover_way": "cover: of the way ↑",
+  "patch_half_way": "patches at half size ↑", "cover_half_way": "cover at half size ↑",
   "color": "colours: sliced W1 ↓", "kid": "kernel distance of crops ↓"}
 SHORT_COLUMNS = ("content", "content_lite0", "style", "style_lite0", "color")
 # Key of a row, heading, and how a value is written.

@@ -12,6 +12,9 @@ import numpy as np
 
 NAMES = ("reduction_1", "reduction_2", "reduction_3", "reduction_4", "reduction_5")
 HEAD = "head"
+BLOCK = "block_7"
+"""Output of the eighth block: 80 channels at a sixteenth of the sides."""
+PATCH_NAMES = ("reduction_2", "reduction_3", BLOCK)
 # Stride and number of the blocks of each stage; sizes and channels are in the weights.
 STAGES = ((1, 1), (2, 2), (2, 2), (2, 3), (1, 3), (2, 4), (1, 1))
 EPS = 1e-3  # of the batch norms, as trained
@@ -25,8 +28,9 @@ def load() -> Callable[[np.ndarray], dict[str, np.ndarray]] | None:
 
   Returns:
     [B, H, W, 3] in [0, 1] → {"reduction_1": [B, H/2, W/2, 16], …, "reduction_5": [B, H/32, W/32,
-    320], "head": [B, 1280]} float32: the outputs of the last block before each halving, and the
-    mean over the pixels of the head's features. Sides are rounded up.
+    320], "block_7": [B, H/16, W/16, 80], "head": [B, 1280]} float32: the outputs of the last block
+    before each halving, of the eighth block, and the mean over the pixels of the head's features.
+    Sides are rounded up.
 
   Source: Tan & Le 2019, arXiv:1905.11946; lite: without squeeze-and-excitation, with ReLU6.
   """
@@ -65,10 +69,12 @@ def load() -> Callable[[np.ndarray], dict[str, np.ndarray]] | None:
           x = convolve(block + "_project_conv", x)
           if repeat:
             x = x + kept
+          if index == 7:
+            seventh = x
           index += 1
-      maps = [f.permute(0, 2, 3, 1).contiguous().numpy() for f in (*found, x)]
+      maps = [f.permute(0, 2, 3, 1).contiguous().numpy() for f in (*found, x, seventh)]
       head = functional.relu6(convolve("_conv_head", x)).mean((2, 3)).numpy()
-    return dict(zip(NAMES, maps, strict=True)) | {HEAD: head}
+    return dict(zip((*NAMES, BLOCK), maps, strict=True)) | {HEAD: head}
 
   return features
 

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from benchmarks.quality import efficientnet
+from benchmarks.quality import efficientnet, patches
 from benchmarks.quality.methods import IDENTITY, STYLE_ITSELF, Method
 from benchmarks.quality.pairs import Pair, eight_bits, read, sha256
 from stylejax.images.decode import Picture
@@ -37,7 +37,7 @@ from stylejax.runtime.files import replacing
 FAULTS = ("border", "grid", "blotch")
 SIDE = 256
 # Part of every cache key: raise it when a column changes its numbers.
-VERSION = "3"
+VERSION = "4"
 # {row: {column: [pairs]}}, and {row: features of crops [pairs, crops, D]}.
 Rows = dict[str, dict[str, np.ndarray]]
 
@@ -128,7 +128,8 @@ def evaluate(
   Returns:
     {row: {column: [pairs]}}, columns "content" (LPIPS-form VGG), "ssim", "psnr" (dB, at most 100),
     "style" (VGG moments), "gram", "color" (sliced Wasserstein), "border", "grid", "blotch" (above
-    1 is an alarm), and with a second net "content_lite0", "style_lite0";
+    1 is an alarm), and with a second net "content_lite0", "style_lite0", those of
+    `benchmarks.quality.patches` and their floors;
     and {row: that net's features of crops [pairs, crops, D]}, empty without it.
   """
   cache = Cache(None) if cache is None else cache
@@ -161,7 +162,8 @@ def summarize(
 
   Returns:
     {row: {column: {"mean", "low", "high"}}}; "style_ratio", the mean style distance over the
-    identity copy's, is there if that row is; "kid" if crops are, of the outputs against those of
+    identity copy's, is there if that row is, and so are "patch_way" and the like, the share of the
+    way from the identity copy to the floor; "kid" if crops are, of the outputs against those of
     the style pictures. Its interval comes from halves of the pairs: a bootstrap would compare
     pictures with themselves.
   """
@@ -170,9 +172,13 @@ def summarize(
   identity = rows.get(IDENTITY)
   summary = {}
   for row, columns in rows.items():
-    means = {column: values[draws].mean(1) for column, values in columns.items()}
+    means = {column: values[draws].mean(1) for column, values in columns.items()
+             if not column.endswith(patches.FLOOR)}
     if identity is not None:
       means["style_ratio"] = means["style"] / identity["style"][draws].mean(1)
+      for column in set(patches.COLUMNS) & set(columns):
+        means[column + "_way"] = patches.way(*(x[draws].mean(1) for x in (
+          columns[column], identity[column], columns[column + patches.FLOOR])))
     summary[row] = {column: interval(values) for column, values in means.items()}
   styles = (crops or {}).get(STYLE_ITSELF)
   if styles is not None and count >= 4:
@@ -225,24 +231,47 @@ def _judge(judges: Judges, pair: Pair) -> Callable[[np.ndarray], dict[str, np.nd
       whole = np.asarray(small)
       about["second"] = {name: f for name, f in judges.second(whole).items()
                          if name != efficientnet.HEAD}
+      about["half"] = judges.second(np.asarray(resize_area(small, SIDE // 2, SIDE // 2)))
       about["crops"] = judges.second(_crops(whole[0]))[efficientnet.HEAD]
     return about
 
   content, style = descriptions = [describe(picture) for picture in inputs]
+  floors = {} if judges.second is None else _floors(judges.second, inputs[1])
 
   def measure(output: np.ndarray) -> dict[str, np.ndarray]:
     # Two of the baselines return an input; the nets have seen it already.
     same = [np.array_equal(output, picture) for picture in inputs]
     found = descriptions[same.index(True)] if any(same) else describe(output)
     crops = {"crops": found["crops"]} if "crops" in found else {}
-    numbers = _compare(judges.heads, *({k: v for k, v in about.items() if k != "crops"}
-                                       for about in (found, content, style)))
+    numbers = _compare(judges.heads, *(
+      {k: v for k, v in about.items() if k not in ("crops", "half")}
+      for about in (found, content, style)))
+    if judges.second is not None:
+      numbers |= _patches(found, style) | floors
     size = output.shape[:2]
     beside = resize(Picture(read(pair.content), None, "RGB"), *size).rgb
     faults = find_faults(output / np.float32(255), beside)
     return {k: np.asarray(v) for k, v in {**numbers, **faults, **crops}.items()}
 
   return measure
+
+
+def _patches(found: Mapping[str, Any], style: Mapping[str, Any]) -> dict[str, float]:
+  """The columns of `benchmarks.quality.patches`, of what `describe` returned of output and style."""
+  values = [value for size in ("second", "half") for value in patches.patch_distances(
+    found[size], style[size], efficientnet.PATCH_NAMES)]
+  return dict(zip(patches.COLUMNS, values, strict=True))
+
+
+def _floors(second: Callable, style: np.ndarray) -> dict[str, float]:
+  """The same of the style's left half against its right, each as large as an output."""
+  middle = style.shape[1] // 2
+  halves = []
+  for half in (style[:, :middle], style[:, -middle:]):
+    small = resize_area(jnp.asarray(half[None], jnp.float32) / 255, SIDE, SIDE)
+    halves.append({"second": second(np.asarray(small)),
+                   "half": second(np.asarray(resize_area(small, SIDE // 2, SIDE // 2)))})
+  return {name + patches.FLOOR: value for name, value in _patches(*halves).items()}
 
 
 _features = jax.jit(vgg16_features, static_argnums=2)

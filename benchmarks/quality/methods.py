@@ -27,6 +27,7 @@ from stylejax.runtime.jit import fast_jit
 
 IDENTITY = "identity copy"
 STYLE_ITSELF = "style picture itself"
+NOISE = "noise in the style's colors"  # What a column must not take for style.
 STYLE_WEIGHT = 4.0  # of the optimised pixels
 STRENGTH_RULE = "light, grain"  # Another text when a strength other than 1 means something else.
 Painter = Callable[[Pair], np.ndarray]
@@ -58,6 +59,8 @@ def baseline_methods(reference: str | os.PathLike | None = None) -> dict[str, Me
     STYLE_ITSELF: Method(lambda pair: read(pair.style)),
     "colour moments only": Method(
       lambda pair: color_moments(read(pair.content), read(pair.style))),
+    NOISE: Method(lambda pair: color_moments(
+      np.random.default_rng(0).normal(size=read(pair.content).shape), read(pair.style))),
   }
   if reference is not None:
     folder = Path(reference)

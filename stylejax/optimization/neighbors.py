@@ -202,7 +202,8 @@ def run(
 
   def advance_if_any(number, state):
     goes_on = state.step < state.length
-    return jax.tree.map(lambda new, old: jnp.where(goes_on, new, old), advance(number, state), state)
+    after = advance(number, state)
+    return jax.tree.map(lambda new, old: jnp.where(goes_on, new, old), after, state)
 
   return jax.lax.fori_loop(0, steps, advance_if_any, state)
 

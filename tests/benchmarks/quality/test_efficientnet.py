@@ -94,8 +94,9 @@ def test_is_the_published_net(net, rng):
   with torch.no_grad():
     blocks, head = net(torch.tensor(pictures).permute(0, 3, 1, 2))
   found = efficientnet.load()(pictures)
-  for name, block, channels, side in zip(efficientnet.NAMES, (0, 2, 4, 10, 15),
-                                         (16, 24, 40, 112, 320), (32, 16, 8, 4, 2), strict=True):
+  for name, block, channels, side in zip(
+      (*efficientnet.NAMES, efficientnet.BLOCK), (0, 2, 4, 10, 15, 7),
+      (16, 24, 40, 112, 320, 80), (32, 16, 8, 4, 2, 4), strict=True):
     assert found[name].shape == (2, side, side * 3 // 2, channels)
     want = blocks[block].permute(0, 2, 3, 1).numpy()
     np.testing.assert_allclose(found[name], want, atol=2e-4 * np.abs(want).max())

@@ -45,6 +45,7 @@ def second_net(pictures):
   for name, side in zip(efficientnet.NAMES, (2, 4, 8, 16, 32), strict=True):
     shape = batch, height // side, side, width // side, side, 3
     maps[name] = pictures.reshape(shape).mean((2, 4)) + 0.1
+  maps[efficientnet.BLOCK] = maps["reduction_4"]
   return maps | {efficientnet.HEAD: pictures.mean((1, 2))}
 
 
@@ -62,7 +63,8 @@ def test_command(folder, tiny_params, capsys, monkeypatch):
   results = json.loads((folder / "results.json").read_text())
   rows = results["rows"]
   assert list(rows) == [
-    "identity copy", "style picture itself", "colour moments only", "reference: reference",
+    "identity copy", "style picture itself", "colour moments only", "noise in the style's colors",
+    "reference: reference",
     "ours, strength 0", "ours, strength 1"]
   assert "LPIPS-form VGG" in table and "2 pairs" in table
   assert "left out: the lite one: not installed" in table
@@ -76,10 +78,13 @@ def test_command(folder, tiny_params, capsys, monkeypatch):
   np.testing.assert_allclose(identity["ssim"], 1, atol=1e-6)
   assert [style[k] for k in ("style", "style_lite0", "gram", "color")] == pytest.approx(
     [0, 0, 0, 0], abs=1e-9)
+  for column in ("patch", "cover", "patch_half", "cover_half"):
+    assert style[column] == pytest.approx(0, abs=1e-5) and identity[column] > 0.01
+    assert identity[column + "_way"] == 0 and style[column + "_way"] > 0
   assert mean["colour moments only"]["color"] < 0.5 * identity["color"]
   assert mean["ours, strength 1"]["content"] > 0
   assert rows["identity copy"]["faults"] == {"border": 0, "grid": 0, "blotch": 0}
-  assert [entry["strength"] for entry in rows.values()] == [None] * 4 + [0, 1]
+  assert [entry["strength"] for entry in rows.values()] == [None] * 5 + [0, 1]
   assert set(results) >= {"command", "revision", "machine", "versions", "pairs", "note"}
   assert set(results["at_their_content"]["reference: reference"]) == {
     "VGG16", "EfficientNet-lite0"}
@@ -115,7 +120,7 @@ def test_command_without_the_extra(folder, capsys, monkeypatch):
   results = json.loads(output.read_text())
   assert results["content_columns_at"] == "own size"
   assert len(results["skipped"]) == 2 and "pip install '.[bench]'" in capsys.readouterr().out
-  assert len(results["rows"]) == 3 and "goals" not in results
+  assert len(results["rows"]) == 4 and "goals" not in results
   assert not any("lite0" in column for row in results["rows"].values() for column in row["summary"])
 
 

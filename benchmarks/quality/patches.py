@@ -1,0 +1,54 @@
+"""Shapes, not statistics: how near the places of an output and of its style are to each other.
+
+Moments of features can't tell strokes from grain. These distances look each place up in the other
+image, on features that no loss uses. Arrays in, numbers out; which net gives the features is in
+`evaluators.py`.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+COLUMNS = ("patch", "cover", "patch_half", "cover_half")
+"""From the output's places to the style's, from the style's to the output's; at half size."""
+
+FLOOR = "_floor"
+"""Added to a column's name: the style's left half against its right half, both as large as it."""
+
+
+@jax.jit
+def _distances(features: jax.Array, style: jax.Array) -> tuple[jax.Array, jax.Array]:
+  """(patch, cover) of one layer's maps [1, h, w, C]."""
+  style = style.reshape(-1, style.shape[-1]).astype(jnp.float32)
+  features = features.reshape(-1, features.shape[-1]).astype(jnp.float32)
+  mean = style.mean(0, keepdims=True)
+  output, style = (x / jnp.maximum(jnp.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+                   for x in (features - mean, style - mean))
+  cosine = jnp.matmul(output, style.T, precision="highest")
+  return 1.0 - cosine.max(1).mean(), 1.0 - cosine.max(0).mean()
+
+
+def patch_distances(features: Mapping[str, np.ndarray], style: Mapping[str, np.ndarray],
+                    names: Sequence[str]) -> tuple[float, float]:
+  """Mean over layers and places of the cosine distance to the nearest place of the other image.
+
+  patch = mean_p min_q (1 − cos(f_p − μ, s_q − μ)), cover = mean_q min_p of the same; μ is the mean
+  of the style's features.
+
+  Args:
+    features: of the output, {layer: [1, h, w, C]}.
+    style: of the style, of any h and w.
+    names: layers to average over.
+
+  Returns:
+    (patch, cover), 0 of equal images, at most 2.
+  """
+  found = [_distances(features[name], style[name]) for name in names]
+  return tuple(float(np.mean(values)) for values in zip(*found, strict=True))
+
+
+def way(values: np.ndarray, identity: np.ndarray, floor: np.ndarray) -> np.ndarray:
+  """How much of the way from the identity copy to the floor was gone, of means [...]."""
+  return (identity - values) / (identity - floor)
