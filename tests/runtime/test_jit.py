@@ -53,7 +53,7 @@ def test_freed_memory_is_used_again_instead_of_faulted_in():
   code = """
 import resource, sys, threading
 import numpy as np
-from stylejax import compiler
+from stylejax.runtime import jit as compiler
 if sys.argv[1] == "reuse":
   assert compiler.reuse_memory()
 found = []

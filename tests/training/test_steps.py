@@ -114,7 +114,7 @@ def test_the_perceptual_net_sees_crops_at_the_size_asked_for(frozen, monkeypatch
     seen.append(picture.shape)
     return vgg16_features(params, picture, names, **settings)
 
-  monkeypatch.setattr(transfer.vgg, "vgg16_features", record)
+  monkeypatch.setattr(transfer.vgg16, "vgg16_features", record)
   for perceptual_size, side in ((None, 64), (32, 32)):
     config = dataclasses.replace(CONFIGS["transfer"], size=64, perceptual_size=perceptual_size)
     state = fresh_state(config).replace(frozen=frozen)
