@@ -37,9 +37,12 @@ so.
 _TAIL = """## What is refused, and what is said
 
 - Refused by name: a camera's raw file (DNG, NEF, ARW, …: its first image is a preview), TIFF with
-  colors in floating point or of more than 16 bits, images beyond the limit of pixels.
+  colors in floating point or of more than 16 bits, images beyond the limit of pixels, Dolby Vision
+  of profile 5 (only its own players know its colors).
 - Said in one line: a profile that can't be read and is ignored, floating-point gray beyond 1 that
-  is cut off, further frames, pages or images of a file of which the first is taken, tone mapping.
+  is cut off, further frames, pages or images of a file of which the first is taken, a TIFF's
+  channels beside color and transparency, tone mapping; sound, subtitles and further tracks that the
+  output can't hold, transparency that a JPEG or a video lays on white.
 - Not read: JPEG XL, camera raw, PSD, SVG, EPS, PDF, ICO, TGA, OpenEXR.
 - A TIFF of 12 bits in 16 is taken as such where BitsPerSample, SMaxSampleValue or MaxSampleValue
   says so; floating-point gray is 0 to 1 by definition, never scaled by what occurs.

@@ -81,6 +81,8 @@ def _run(options: Options) -> int:
     encode.check_side(picture, path)
     for note in picture.notes:
       say_note(f"{path}: {note}")
+  if note := encode.alpha_note(content.alpha, options.output):
+    say_note(f"{options.content}: {note}")
   sides = encode.fit_shorter_side(*content.rgb.shape[:2], options.size)
   encode.check_output_size(Path(options.output), *sides)
   budget.check_fits(options.content, sides, budget.OPTIMIZED_BYTES, "--size scales it")

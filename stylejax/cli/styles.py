@@ -144,12 +144,11 @@ def add(options: Add) -> int:
   if options.seed is not None and params.noise_generator is None:
     raise InputError(f"weights {options.weights}: found no noise_generator, expected one for "
                      "--seed")
-  for note in notes:
-    say_note(note)
-  codes, added = Codes(params, size, on_note=say_note), {}
+  codes, added = Codes(params, size, on_note=notes.append), {}
   for source in sources:
     origin = f"seed {source.seed}" if source.path is None else source.path.name
     added[source.name] = style_library.SavedStyle(codes.read(source), printable(origin))
+  _say(notes)
   if options.library is None:
     path.parent.mkdir(parents=True, exist_ok=True)
   with locked(path, "library"):  # read again: another process may have added some meanwhile
@@ -203,7 +202,8 @@ def sheet(options: Sheet) -> int:
   check_number("--size", options.size, encode.MIN_SIDE, _MAX_SHEET_SIDE)
   if not options.output:
     raise InputError("--output: found nothing, expected the name of a picture file")
-  contents = find_images(options.content, "--content", on_note=say_note)
+  notes: list[str] = []
+  contents = find_images(options.content, "--content", on_note=notes.append)
   if not contents:
     raise InputError("--content: found nothing, expected photos")
   path, params, saved = _open(options)
@@ -212,8 +212,9 @@ def sheet(options: Sheet) -> int:
                          folders=filter(os.path.isdir, options.content))
   if not saved:
     raise InputError(f"library {path}: found no style in it, expected one or more")
-  photos = np.stack([_square(encode.read(photo, on_note=say_note), options.size)
+  photos = np.stack([_square(encode.read(photo, on_note=notes.append), options.size)
                      for photo in contents])
+  _say(notes)
   codes = style_library.stack([style.code for style in saved.values()])
   painted = np.asarray(fast_jit(style_library.contact_sheet)(params, photos, codes))
   rows = np.concatenate([photos[None], painted])
@@ -238,6 +239,12 @@ def draw_sheet(rows: np.ndarray, labels: Sequence[str]) -> np.ndarray:
       top, left = _GAP + row * step, margin + column * step
       canvas[top:top + side, left:left + side] = rows[row, column]
   return canvas
+
+
+def _say(notes: Sequence[str]) -> None:
+  """Prints notes once nothing can be refused any more: a mistake is one line."""
+  for note in notes:
+    say_note(note)
 
 
 def _open(options: Common, *, new: bool = False

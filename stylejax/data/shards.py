@@ -10,7 +10,7 @@ import dataclasses
 import itertools
 import json
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, BinaryIO
 
@@ -18,7 +18,7 @@ import numpy as np
 
 from stylejax.errors import InputError
 from stylejax.images import formats
-from stylejax.images.formats import TRAINING_SUFFIXES
+from stylejax.images.formats import READ_SUFFIXES, TRAINING_SUFFIXES
 from stylejax.runtime.extras import install_command
 from stylejax.runtime.files import printable
 
@@ -27,6 +27,8 @@ INDEX_SUFFIX = ".index"
 
 _EXPECTED = "expected shards (.tar or .array_record)"
 _OPENED_AT_ONCE = 16
+_IMAGE_SUFFIXES = tuple({*READ_SUFFIXES, *TRAINING_SUFFIXES})
+_COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 _NAMED = 3  # files that are left out, in one line
 _LARGEST_NOTE = 2**20  # bytes of a long name or of a pax header; real ones have hundreds
 
@@ -69,24 +71,26 @@ class LeftOut:
   Attributes:
     further: how many are a further image of a sample, as WebDataset groups files.
     links: how many are links or sparse files, which have no bytes of their own.
+    others: how many are of a format that training doesn't take.
     names: the first few of them.
   """
 
   further: int = 0
   links: int = 0
+  others: int = 0
   names: tuple[str, ...] = ()
 
   def __add__(self, other: "LeftOut") -> "LeftOut":
     return LeftOut(self.further + other.further, self.links + other.links,
-                   (self.names + other.names)[:_NAMED])
+                   self.others + other.others, (self.names + other.names)[:_NAMED])
 
-  def note(self, shard: str, name: str, *, link: bool) -> "LeftOut":
-    """The same with one file more."""
-    return self + LeftOut(int(not link), int(link), (f"{shard}:{name}",))
+  def note(self, shard: str, name: str, reason: str) -> "LeftOut":
+    """The same with one file more; `reason` is "further", "links" or "others"."""
+    return self + LeftOut(names=(f"{shard}:{name}",), **{reason: 1})
 
   def line(self, flag: str, read: int) -> str | None:
     """What to tell the user, or None if nothing is left out; `read` counts the images read."""
-    total = self.further + self.links
+    total = self.further + self.links + self.others
     if not total:
       return None
     reasons = []
@@ -95,6 +99,8 @@ class LeftOut:
                      "to the first dot, WebDataset's rule); --tar-images all reads them too")
     if self.links:
       reasons.append(f"{self.links} are links or sparse files")
+    if self.others:
+      reasons.append(f"{self.others} are no {formats.names(formats.TRAINING_IMAGES)}")
     names = ", ".join(map(printable, self.names)) + (", …" if total > len(self.names) else "")
     return f"{flag}: {total} of {total + read} images left out ({names}): {'; '.join(reasons)}"
 
@@ -214,14 +220,17 @@ def scan_tar(
         sample = (folder, base.partition(".")[0])
         if sample != current:
           current, taken = sample, False
-        if not base.lower().endswith(TRAINING_SUFFIXES) or base.startswith(".") or member.isdir():
+        if not base.lower().endswith(_IMAGE_SUFFIXES) or base.startswith(".") or member.isdir():
+          continue
+        if not base.lower().endswith(TRAINING_SUFFIXES):
+          left_out = left_out.note(name, member.name, "others")
           continue
         plain = member.isreg() and not member.issparse()
         if plain and not (taken and images == "first"):
           found.append((member.name, member.offset_data, member.size))
           taken = True
         else:
-          left_out = left_out.note(name, member.name, link=not plain)
+          left_out = left_out.note(name, member.name, "further" if plain else "links")
       # tarfile takes a damaged header for the end; a real end is zeros, or nothing at all.
       file.seek(tar.offset)
       if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
@@ -291,8 +300,23 @@ class ArrayRecordShard(Sequence):
       raise
 
 
-def find_shards(place: str, *, flag: str) -> list[str]:
+def compressed_line(paths: Sequence[str], flag: str) -> str | None:
+  """What to tell of compressed tar files among some paths, which are not read; None without any."""
+  found = [path for path in paths if path.endswith(_COMPRESSED)]
+  if not found:
+    return None
+  names = ", ".join(map(printable, found[:_NAMED])) + (", …" if len(found) > _NAMED else "")
+  return f"{flag}: {len(found)} compressed tar files left out, shards are plain ones ({names})"
+
+
+def find_shards(place: str, *, flag: str,
+                say: Callable[[str], None] = lambda line: None) -> list[str]:
   """Lists shards by a path, a URL of a folder or a shard, or a pattern with *.
+
+  Args:
+    place: where they are.
+    flag: what messages call it.
+    say: receives one line if compressed tar files lie beside them.
 
   Returns:
     Paths or URLs, sorted by their parts, at least one.
@@ -315,6 +339,8 @@ def find_shards(place: str, *, flag: str) -> list[str]:
   shards = [path for path in found if path.endswith(SHARD_SUFFIXES)]
   if not shards:
     raise InputError(f"{flag}: found no shard at {place}, {_EXPECTED}")
+  if line := compressed_line(found, flag):
+    say(line)
   shards.sort(key=lambda path: path.split("/"))
   return [files.unstrip_protocol(path) for path in shards] if "://" in place else shards
 

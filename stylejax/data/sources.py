@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from stylejax.data.shards import SHARD_SUFFIXES, find_shards, open_shards
+from stylejax.data.shards import SHARD_SUFFIXES, compressed_line, find_shards, open_shards
 from stylejax.errors import InputError
 from stylejax.images import find, formats
 from stylejax.images.decode import Record, decode_image
@@ -70,8 +70,10 @@ def open_pictures(
       return find_pictures(place, flag=flag, on_note=say)
     if any(path.name.lower().endswith(formats.TRAINING_SUFFIXES) for path in files):
       raise InputError(f"{flag}: found pictures and shards in {place}, expected one of the two")
+    if line := compressed_line(list(map(str, files)), flag):
+      say(line)
   elif "://" in place or "*" in place or place.endswith(SHARD_SUFFIXES):
-    shards = find_shards(place, flag=flag)
+    shards = find_shards(place, flag=flag, say=say)
   else:
     return find_pictures(place, flag=flag, on_note=say)
   records, left_out = open_shards(shards, flag=flag, tar_images=tar_images)

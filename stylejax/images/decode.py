@@ -335,18 +335,46 @@ def _srgb(opened: _Opened) -> tuple[Image.Image | np.ndarray, Image.Image | np.n
     if values.ndim == 2:
       values = np.repeat(values[..., None], 3, -1)
     return (from_coded(values, space) if isinstance(space, Coded) else values), alpha
-  return _split_alpha(_upright(image), space, notes)
+  box = _gif_box(image)
+  return _split_alpha(_upright(image), space, notes, box)
 
 
-def _split_alpha(image: Image.Image, space: bytes | Coded | None, notes: list[str]
+def _gif_box(image: Image.Image) -> tuple[int, int, int, int] | None:
+  """(left, top, right, bottom) of the first frame of a GIF, not decoded yet, that doesn't fill it.
+
+  What it leaves free is invisible, as in browsers; Pillow 13.0 fills it with the palette's first
+  color.
+  """
+  if image.format != "GIF" or not image.tile:
+    return None
+  box = tuple(image.tile[0].extents)
+  return None if box == (0, 0, *image.size) else box
+
+
+def _cut_to(box: tuple[int, int, int, int] | None, size: tuple[int, int],
+            alpha: Image.Image | None) -> Image.Image | None:
+  """Alpha that is 0 outside of a box; as it is without one."""
+  if box is None:
+    return alpha
+  cut = Image.new("L", size)
+  cut.paste(255 if alpha is None else alpha.crop(box), box)
+  return cut
+
+
+def _split_alpha(image: Image.Image, space: bytes | Coded | None, notes: list[str],
+                 box: tuple[int, int, int, int] | None = None,
                  ) -> tuple[Image.Image | np.ndarray, Image.Image | None]:
-  """The colors in sRGB, and alpha as an 8-bit image or None; notes grow."""
+  """The colors in sRGB, and alpha as an 8-bit image or None; notes grow.
+
+  Outside of `box` nothing is visible.
+  """
   gray = image.mode in _GRAY_MODES
   alpha = None
   if image.has_transparency_data:
     image = image.convert("RGBA")
     alpha = image.getchannel("A")
     image = image.convert("RGB")
+  alpha = _cut_to(box, image.size, alpha)
   if image.mode == "LAB":
     lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
     return ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB"), alpha

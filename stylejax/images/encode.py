@@ -135,6 +135,14 @@ def on_white(picture: Picture) -> np.ndarray:
   return rgb * alpha + (1 - alpha)
 
 
+def alpha_note(alpha: np.ndarray | None, path: str | os.PathLike) -> str | None:
+  """A line where transparency is there and the format of the output `path` has none; else None."""
+  form = formats.written_as(Path(path).suffix)
+  if alpha is None or form is None or form.codec != "JPEG" or alpha.min() == 1:
+    return None
+  return f"its transparency is laid on white: {form.name} has none"
+
+
 def write_picture(
     path: str | os.PathLike,
     rgb: np.ndarray,

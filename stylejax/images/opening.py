@@ -8,6 +8,7 @@ import contextlib
 import functools
 import importlib.util
 import io
+import logging
 import struct
 import threading
 from collections.abc import Sequence
@@ -28,8 +29,10 @@ _CODECS = tuple(row.codec for row in formats.READ_IMAGES if row.codec != "HEIF")
 _PNG = b"\x89PNG\r\n\x1a\n"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _REMARKS = (b"tEXt", b"zTXt", b"iTXt")
-_DNG_VERSION, _SUBFILE_TYPE = 50706, 254  # tags of TIFF
+_DNG_VERSION, _SUBFILE_TYPE, _EXTRA_SAMPLES = 50706, 254, 338  # tags of TIFF
 _open_lock = threading.Lock()
+# What Pillow logs of a damaged file is in the message; without a handler Python prints it as well.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 class Refused(InputError):
@@ -86,6 +89,9 @@ def left_out(image: Image.Image) -> list[str]:
   notes = []
   if image.info.get("profile_ignored"):
     notes.append("its ICC profile can't be read and is ignored")
+  if image.format == "TIFF" and (count := _further_channels(image)):
+    notes.append(f"it has {count} more {'channel' if count == 1 else 'channels'} beside color and "
+                 "transparency, left out")
   try:
     if image.format == "TIFF" and _has_more_pages(image):
       notes.append("it has several pages, of which the first is taken")
@@ -96,6 +102,13 @@ def left_out(image: Image.Image) -> list[str]:
   except Exception:  # what stands behind the first one is damaged, and isn't used
     pass
   return notes
+
+
+def _further_channels(image: Image.Image) -> int:
+  """How many channels of a TIFF are neither color nor transparency, as of spot colors and masks."""
+  extra = image.tag_v2.get(_EXTRA_SAMPLES, ())
+  extra = extra if isinstance(extra, tuple) else (extra,)
+  return len(extra) - any(kind in (1, 2) for kind in extra[:1])
 
 
 def _has_more_pages(image: Image.Image) -> bool:

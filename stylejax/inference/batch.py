@@ -297,6 +297,9 @@ def _read_ahead(
         height, width = encode.fit_shorter_side(height, width, int(size))
       for path in job.outputs:
         encode.check_output_size(path, height, width, frames)
+      for line in dict.fromkeys(encode.alpha_note(picture.alpha, path) for path in job.outputs):
+        if line is not None:
+          on_note(f"{job.content}: {line}")
       return encode.resize(picture, height, width)
     except InputError as error:
       return error

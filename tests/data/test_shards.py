@@ -193,6 +193,26 @@ def test_links_in_a_tar_are_counted_and_named(tmp_path):
                   "sparse files"]
 
 
+def test_images_of_other_formats_in_a_tar_are_counted_and_named(tmp_path):
+  path = write_tar(tmp_path / "x.tar", {
+    "a.jpg": picture(0), "b.tif": b"x", "c.HEIC": b"x", "d.txt": b"x", "d.jpg": picture(1)})
+  said = []
+  assert len(open_pictures(path, flag="--style-dir", say=said.append)) == 2
+  assert said == [f"--style-dir: 2 of 4 images left out ({path}:b.tif, {path}:c.HEIC): 2 are no "
+                  "JPEG, PNG or WebP"]
+
+
+@pytest.mark.parametrize("place", ["", "/*"])
+def test_compressed_tar_files_beside_shards_are_counted_and_named(tmp_path, place):
+  write_tar(tmp_path / "a.tar", {"a.jpg": picture(0)})
+  (tmp_path / "b.tar.gz").write_bytes(b"x")
+  (tmp_path / "c.tgz").write_bytes(b"x")
+  said = []
+  assert len(open_pictures(f"{tmp_path}{place}", flag="--style-dir", say=said.append)) == 1
+  assert said == ["--style-dir: 2 compressed tar files left out, shards are plain ones "
+                  f"({tmp_path}/b.tar.gz, {tmp_path}/c.tgz)"]
+
+
 def test_other_files_of_a_folder_are_counted_and_named(tmp_path):
   for name in ("a.jpg", "b.tif", "c/d.heic", ".hidden", "e.txt", "f.gif"):
     (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from PIL import GifImagePlugin, Image, ImageCms
 
 from stylejax.errors import InputError
-from stylejax.images import animation, apng, encode, ffconcat, timing
+from stylejax.images import animation, apng, decode, encode, ffconcat, timing
 from stylejax.images.frame import Frame
 from stylejax.images.frames import Source, writer
 
@@ -175,6 +175,16 @@ def test_gif_frames_are_put_together(tmp_path, case):
     np.testing.assert_array_equal(by_ffmpeg(path), expected)
   assert notes == [] and source.total == len(images)
   assert source.has_alpha or all(frame.alpha is None for frame in frames)
+
+
+def test_gif_still_that_does_not_fill_its_screen(tmp_path):
+  """As of animations: what the one image leaves free is invisible (also in browsers)."""
+  path = tmp_path / "a.gif"
+  for transparent, middle in ((None, GREEN), (1, NONE)):
+    path.write_bytes(gif((4, 4), [(1, 1, SMALL, 10, 0, transparent)]))
+    found = decode.read_picture(path)
+    np.testing.assert_array_equal(as_rgba(found), patched(NONE, ((1, 1), middle)))
+    np.testing.assert_array_equal(as_rgba(read(path)[1][0]), as_rgba(found))
 
 
 def test_gif_interlaced_and_with_palettes_of_its_frames(tmp_path):

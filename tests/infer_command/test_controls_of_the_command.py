@@ -186,6 +186,22 @@ class TestStyles:
     assert os.listdir(files / "data" / "stylejax") == ["styles.safetensors"]
     assert "@one" in run("styles", "list")[1]
 
+  def test_a_mistake_is_one_line_though_there_are_notes(self, run, files):
+    library = files / "l.safetensors"
+    assert run("styles", "add", files / "one.png", "--library", library)[0] == 0
+    (files / "some").mkdir()
+    (files / "some" / "a.png").write_bytes((files / "one.png").read_bytes())
+    (files / "some" / "notes.txt").write_text("x")
+    for words in (["sheet", "--content", files / "some", "--output", files / "s.txt"],
+                  ["sheet", "--content", files / "some", files / "no.png",
+                   "--output", files / "s.png"],
+                  ["add", files / "some", library]):
+      status, _, error = run("styles", *words, "--library", library)
+      assert status == 2 and error.startswith("error: ") and error.count("\n") == 1, error
+    status, _, error = run("styles", "sheet", "--content", files / "some", "--output",
+                           files / "s.png", "--library", library, "--size", 32)
+    assert status == 0 and "1 of 2 files left out" in error
+
   def test_of_two_that_add_at_once_nothing_is_lost(self, run, files, monkeypatch):
     """The second adds, and the third removes, while the first still reads its image."""
     library, read = files / "l.safetensors", styles.Codes.read

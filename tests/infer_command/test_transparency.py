@@ -55,6 +55,14 @@ def test_visible_pixels_are_kept_at_strength_0(run, style, tmp_path):
                                 np.asarray(Image.open(content))[seen])
 
 
+@pytest.mark.parametrize("name, said", [("o.jpg", True), ("o.png", False), ("o.webp", False)])
+def test_transparency_that_jpeg_lacks_is_said(run, style, tmp_path, name, said):
+  content, _ = sprite(tmp_path / "a.png", 255)
+  status, _, error = run("--content", content, "--style", style, "--output", tmp_path / name)
+  assert status == 0
+  assert error.count(f"note: {content}: its transparency is laid on white: JPEG has none\n") == said
+
+
 def test_an_image_without_a_visible_pixel_is_stylized(run, style, tmp_path):
   Image.new("RGBA", (40, 40)).save(tmp_path / "a.png")
   output = tmp_path / "out.png"

@@ -10,11 +10,15 @@ from stylejax.errors import InputError
 from stylejax.images.formats import VIDEO_FORMATS
 from stylejax.images.frame import Frame
 from stylejax.images.video import container as files
-from stylejax.images.video.srgb import Tags, ToSrgb
+from stylejax.images.video.srgb import UNSAID, Tags, ToSrgb
+from stylejax.images.video.tracks import left_out_of_images
 
 # WebM has no place for it that PyAV reaches.
 _WITH_PIXEL_SHAPE = (".mp4", ".mkv", ".mov")
 _MAX_PIXEL_ASPECT = 10
+
+# Streams that players without Dolby Vision must not take for plain HEVC or AV1.
+_DOLBY_VISION = ("dvh1", "dvhe", "dav1")
 
 _PEAK_SAMPLES = 12
 _SDR_PEAK = 1.25
@@ -52,7 +56,9 @@ class VideoReader:
       self._survey = files.survey(container, stream)
       aspect = Fraction(stream.sample_aspect_ratio or 1)
       self._by_order = "avi" in container.format.name
-      self._codec = stream.codec_context.name
+      self._codec, self._code = stream.codec_context.name, stream.codec_context.codec_tag
+      if not self._to_video and (line := left_out_of_images(container, stream)):
+        note(line)
       # Matroska's AlphaMode: what the decoder gives lacks the alpha that stands beside.
       if {key.lower(): value for key, value in stream.metadata.items()}.get("alpha_mode") == "1":
         note(f"the transparency of {path.name} is left out: it isn't read from VP8 and VP9")
@@ -110,7 +116,7 @@ class VideoReader:
 
   def _decoded(self, tell: bool = True) -> Iterator:
     """PyAV's frames in the order in which they are shown."""
-    damaged, frames = 0, 0
+    damaged, marked, frames = 0, 0, 0
     with files.opened(self.path) as (container, stream):
       av = files.import_av()
       packets = container.demux(stream)
@@ -123,12 +129,16 @@ class VideoReader:
           continue
         if packet is None:
           break
+        marked += packet.is_corrupt  # the container knows that bytes are missing
         for picture in pictures:
           frames += 1
           yield picture
     if tell and damaged and frames:
       self._note(f"{damaged} damaged packets of {self.path.name} hold no frame that can be read: "
                  "they are left out")
+    if tell and marked and frames:
+      self._note(f"{marked} packets of {self.path.name} are damaged: frames are missing or wrong "
+                 "there")
 
   def _film_peak(self, convert: ToSrgb) -> float:
     """The brightest light of a few frames of the film: one curve for all, which can't flicker."""
@@ -156,6 +166,9 @@ class VideoReader:
     if height * width > files.MAX_PIXELS:
       raise InputError(f"{self.path}: found frames of {width}×{height} square pixels, expected at "
                        f"most {files.MAX_PIXELS:,}")
+    if _is_dolby_vision_alone(picture, self._code):
+      raise InputError(f"{self.path}: found Dolby Vision of profile 5, whose colors its own players "
+                       "alone can decode, expected HDR10, HLG or SDR, as of profile 8")
     try:
       return ToSrgb(picture, (height, width), self._note, self._peak)
     except InputError as error:
@@ -173,6 +186,19 @@ class VideoReader:
       self._note(f"{self.path.name} is interlaced: both fields of a frame are stylized together")
     if _skewed(picture):
       self._note("the angle at which the video was filmed is rounded to a quarter turn")
+
+
+def _is_dolby_vision_alone(picture, code: str) -> bool:
+  """Whether colors are Dolby's IPT, which has no numbers in H.273: nothing else is tagged then."""
+  untagged = int(picture.colorspace) == UNSAID and int(picture.color_trc) == UNSAID
+  return untagged and (code in _DOLBY_VISION or _has(picture, "DOVI_RPU_BUFFER"))
+
+
+def _has(picture, kind: str) -> bool:
+  try:
+    return picture.side_data[kind] is not None
+  except KeyError:
+    return False
 
 
 def _matrix(picture) -> np.ndarray | None:

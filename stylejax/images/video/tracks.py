@@ -15,6 +15,30 @@ _KINDS = {"audio": "sound track", "subtitle": "subtitles", "video": "video track
           "data": "data track", "attachment": "attachment"}
 
 
+def left_out_of_images(container, film) -> str | None:
+  """One line for the tracks of a video that images can't hold; None where it has no others."""
+  names = [name for stream, name in named(container, film)]
+  if not names:
+    return None
+  verb, them = ("is", "it") if len(names) == 1 else ("are", "them")
+  return f"{', '.join(names)} {verb} left out: images can't hold {them}"
+
+
+def named(container, film) -> Iterator[tuple]:
+  """Each stream of a video beside its images, and what a message calls it."""
+  counts = {}
+  for stream in container.streams:
+    if stream.index == film.index:
+      continue
+    number = counts[stream.type] = counts.get(stream.type, 0) + 1
+    kind = _KINDS.get(stream.type, stream.type)
+    if stream.type == "video":
+      kind = "cover image" if files.is_cover(stream) else kind
+      number += 0 if files.is_cover(stream) else 1
+    codec = getattr(stream.codec_context, "name", None) or "unknown"
+    yield stream, f"{kind} {number} ({codec})"
+
+
 class Tracks:
   """The tracks of a source beside its images, on their way into an output."""
 
@@ -34,15 +58,11 @@ class Tracks:
     self._output, self._suffix, self._form = output, suffix, form
     self._start, self._note = start, note
     self._source, film = stack.enter_context(files.opened(path))
-    self._copies = {}
-    counts = {}
-    for stream in self._source.streams:
-      if stream.index == film.index:
-        continue
-      number = counts[stream.type] = counts.get(stream.type, 0) + 1
-      copy = self._add(stream, number)
+    self._copies, self._names = {}, {}
+    for stream, name in named(self._source, film):
+      copy = self._add(stream, name)
       if copy is not None:
-        self._copies[stream.index] = copy
+        self._copies[stream.index], self._names[stream.index] = copy, name
     self._chapters()
     self._packets = self._audible() if self._copies else iter(())
     self._waiting = next(self._packets, None)
@@ -56,15 +76,10 @@ class Tracks:
       self._output.mux(packet)
       self._waiting = next(self._packets, None)
 
-  def _add(self, stream, number: int):
+  def _add(self, stream, name: str):
     """A stream of the output like this one; None, and a note, where it can hold none."""
-    kind = _KINDS.get(stream.type, stream.type)
-    if stream.type == "video":
-      kind = "cover image" if files.is_cover(stream) else kind
-      number += 0 if files.is_cover(stream) else 1
-    codec = getattr(stream.codec_context, "name", None) or "unknown"
     if stream.type not in ("audio", "subtitle") or not _holds(self._form, stream):
-      self._note(f"{kind} {number} ({codec}) is left out: {self._suffix} can't hold it")
+      self._note(f"{name} is left out: {self._suffix} can't hold it")
       return None
     copy = self._output.add_stream_from_template(stream)
     for key in ("language", "title"):
@@ -90,7 +105,7 @@ class Tracks:
 
     A decoder needs the packet before the first that is heard. MP4 and MOV hold it and say where
     sound begins (an edit list). Matroska has that for Opus alone; of others a packet that begins
-    before the start, 0.03 s of sound at most, goes.
+    before the start, 0.03 s of sound at most, goes, and one line says so.
     """
     before = {}
     streams = [self._source.streams[index] for index in self._copies]
@@ -111,6 +126,10 @@ class Tracks:
         yield before.pop(number)
       if packet.pts >= 0 or cuts or copy.codec_context.name in ("opus", "libopus"):
         yield packet
+      elif packet.duration:
+        lost = (packet.pts + packet.duration) * packet.time_base
+        self._note(f"the first {float(lost):.3f} s of {self._names[number]} are left out: "
+                   f"{self._suffix} can't begin inside a packet")
 
 
 def _holds(form: str, stream) -> bool:

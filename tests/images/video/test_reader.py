@@ -256,8 +256,10 @@ def test_ts_with_damaged_bytes_goes_on_and_says_so(video_tools, tmp_path):
   middle = len(data) // 2
   data[middle:middle + 3000] = bytes(3000)
   path.write_bytes(data)
-  found = list(frames.Source(path, 25))
-  assert 20 < len(found) <= 40
+  source = frames.Source(path, 25)
+  found = list(source)
+  assert 20 < len(found) < 40
+  assert any("packets of a.ts are damaged" in note for note in source.notes), source.notes
 
 
 @pytest.mark.parametrize("name, text", [

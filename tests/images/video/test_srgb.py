@@ -169,6 +169,24 @@ def test_a_matrix_that_cannot_be_converted_is_named(video_tools, tmp_path):
     frames.Source(path, 25)
 
 
+@pytest.mark.parametrize("tags, refused", [(SILENT, True), ((9, 9, 16, 1), False)])
+@pytest.mark.parametrize("code", [b"dvh1", b"dvhe"])
+def test_mp4_dolby_vision_of_profile_5_is_refused_by_name(
+    video_tools, tmp_path, tags, refused, code):
+  """Dolby Vision Streams Within the ISO Base Media File Format: what other players must not decode
+  is "dvh1" or "dvhe". Its colors (IPT) have no numbers in H.273; HDR10's do."""
+  path = video_tools.write_patches(
+    tmp_path / "a.mp4", SRGB, 9, tags, bits=10, codec="libx265", options=X265)
+  data = path.read_bytes()
+  assert data.count(b"hev1", data.index(b"stsd")) == 1
+  path.write_bytes(data.replace(b"hev1", code))
+  if refused:
+    with pytest.raises(ValueError, match="found Dolby Vision of profile 5"):
+      frames.Source(path, 25)
+  else:
+    assert frames.Source(path, 25).video.tags.is_hdr
+
+
 def test_webm_vp9_alpha_is_named(video_tools, tmp_path):
   """Matroska's AlphaMode says that blocks carry alpha apart (matroska.org, BlockAdditions)."""
   pixels = np.full((64, 64, 4), (200, 30, 30, 100), np.uint8)

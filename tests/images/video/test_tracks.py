@@ -66,6 +66,35 @@ def test_mp4_sound_before_the_edit_list_is_not_heard(video_tools, tmp_path, outp
   assert len(packets(tmp_path / output)) < 52
 
 
+@pytest.mark.parametrize("output, lost", [("o.mkv", True), ("o.mp4", False), ("o.mov", False)])
+def test_mov_sound_cut_inside_a_packet_is_said_where_it_is_lost(
+    video_tools, tmp_path, output, lost):
+  """Apple's AAC starts with 2,112 samples to leave out (QuickTime File Format, "Audio Priming"):
+  two packets of 1,024 and 64 samples of a third, of which 960 are heard."""
+  with av.open(str(video_tools.film(tmp_path / "a.mov", STEPS, sound=2))) as source, \
+      av.open(str(tmp_path / "b.mov"), "w") as target:
+    copies = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
+    for packet in source.demux():
+      if packet.size:
+        if packet.stream.type == "audio":
+          packet.pts, packet.dts = packet.pts - 1088, packet.dts - 1088
+        packet.stream = copies[packet.stream_index]
+        target.mux(packet)
+  source = video_tools.convert(tmp_path / "b.mov", tmp_path / output)
+  assert source.notes == (["the first 0.020 s of sound track 1 (aac) are left out: .mkv can't begin "
+                           "inside a packet"] if lost else [])
+
+
+@pytest.mark.parametrize("output", ["o.gif", "o.webp", "o.png", "frames"])
+def test_mkv_tracks_are_named_where_images_are_written(video_tools, tmp_path, output):
+  path = with_subtitles(tmp_path / "b.mkv", with_tracks(tmp_path / "a.mkv"))
+  source = video_tools.convert(path, tmp_path / output)
+  (note,) = [note for note in source.notes if "sound" in note]
+  assert note in [
+    f"sound track 1 (aac), sound track 2 (aac), subtitles 1 ({name}) are left out: images can't "
+    "hold them" for name in ("subrip", "srt")]
+
+
 @pytest.mark.parametrize("output", ["o.mp4", "o.mkv"])
 def test_ts_sound_starts_with_the_film(video_tools, tmp_path, output):
   """A clock that starts at 10 hours, as broadcasts and camcorders have it."""
