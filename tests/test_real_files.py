@@ -1,0 +1,34 @@
+"""real_files.csv: cases of people's files, what is expected, whose value that is, and its test.
+
+A row whose test is gone, or whose case of a test is gone, fails here.
+"""
+
+import csv
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+ROWS = list(csv.DictReader((TESTS / "real_files.csv").open()))
+
+
+def test_there_are_sixty_cases_and_none_twice():
+  assert len(ROWS) >= 60
+  assert [case for case, count in Counter(row["case"] for row in ROWS).items() if count > 1] == []
+  assert {row["section"] for row in ROWS} == {"2", "3", "4"}
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["case"])
+def test_each_names_a_test_that_exists(row):
+  assert all(row.values())
+  path, *parts = row["test"].split("::")
+  name, _, case = parts[-1].partition("[")
+  source = (TESTS.parent / path).read_text()
+  assert re.search(rf"^\s*def {name}\(", source, re.M), row["test"]
+  # Names of cases are texts of the same file; pytest joins those of two parameters by "-".
+  case = case.removesuffix("]")
+  cuts = [(case[:at], case[at + 1:]) for at, letter in enumerate(case) if letter == "-"]
+  assert not case or f'"{case}"' in source or any(
+    f'"{first}"' in source and f'"{second}"' in source for first, second in cuts), row["test"]
