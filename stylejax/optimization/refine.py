@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from stylejax import controls
 from stylejax.errors import InputError
 from stylejax.models.meshes import on_any_mesh
-from stylejax.optimization import colors, neighbors
+from stylejax.optimization import colors, gram, neighbors
 from stylejax.optimization.hypercolumns import check_image
 from stylejax.optimization.pyramid import halved, laplacian_pyramid, reconstruct
 
@@ -98,8 +98,8 @@ def refine_gram(
   content: jax.Array,
   style: jax.Array,
   *,
-  optimize: Callable[..., jax.Array],
   steps: Sequence[jax.Array | int] = (20, 10),
+  optimize: Callable[..., jax.Array] | None = None,
   **settings,
 ) -> jax.Array:
   """Gram matrices at the last scales, from an image that is stylized already.
@@ -107,9 +107,9 @@ def refine_gram(
   Args:
     vgg_params, content, style: as `stylejax.optimize_image` takes them.
     stylized: [1, H, W, 3] in [0, 1], where it begins.
-    optimize: `stylejax.optimize_image`, or the same compiled.
     steps: at the last scales, from coarse to fine, each of twice the size; traced. What a coarse
       scale changes is added to the image, whose detail stays.
+    optimize: `stylejax.optimize_image`, compiled; None: as it is.
     **settings: further arguments of `optimize`.
 
   Returns:
@@ -122,6 +122,7 @@ def refine_gram(
   if jnp.shape(stylized) != jnp.shape(content):
     raise InputError(f"stylized: found shape {jnp.shape(stylized)}, expected that of the content, "
                      f"{jnp.shape(content)}")
+  optimize = optimize or gram.optimize_image
   if not len(steps):
     raise InputError("steps: found none, expected a number for each scale")
   current = laplacian_pyramid(jnp.asarray(stylized, jnp.float32))

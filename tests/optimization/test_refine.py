@@ -66,10 +66,10 @@ def test_gram_goes_from_coarse_to_fine(images):
 def test_wrong_settings_are_one_line(images):
   stylized, content, style = images
   for function in (lambda *a, **k: refine.refine_neighbors(None, *a, **k),
-                   lambda *a, **k: refine.refine_gram(None, *a, optimize=None, **k)):
+                   lambda *a, **k: refine.refine_gram(None, *a, **k)):
     with pytest.raises(InputError, match="stylized: found shape"):
       function(stylized[:, :8], content, style)
   with pytest.raises(InputError, match="steps: found none"):
-    refine.refine_gram(None, stylized, content, style, optimize=None, steps=())
+    refine.refine_gram(None, stylized, content, style, steps=())
   with pytest.raises(InputError, match="steps: found 1 numbers, expected 2"):
     refine.refine_neighbors(None, stylized, content, [style], steps=(1,))
