@@ -19,7 +19,6 @@ from stylejax.optimization.pyramid import halved, laplacian_pyramid, reconstruct
 
 SCALES = 2
 CONTENT_SHARE = 0.5
-OWN_COLOR = 1.0
 
 
 def refine_stages(content_size: tuple[int, int], style_sizes: Sequence[tuple[int, int]], *,
@@ -48,7 +47,7 @@ def refine_neighbors(
   weights: jax.Array | None = None,
   content_share: jax.Array | float = CONTENT_SHARE,
   keep_color: jax.Array | float = 0.0,
-  own_color: jax.Array | float = OWN_COLOR,
+  own_color: jax.Array | float = neighbors.OWN_COLOR,
   **settings,
 ) -> jax.Array:
   """Neural neighbors at the last scales, from an image that is stylized already.
