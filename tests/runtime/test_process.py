@@ -29,9 +29,10 @@ sys.exit(process.run(work))
 """
 
 
-def heeds_ctrl_c():
-  """A shell lets what runs in its background ignore Ctrl-C, and children inherit that."""
-  signal.signal(signal.SIGINT, signal.SIG_DFL)
+def heed_signals():
+  """A shell lets what runs in its background ignore Ctrl-C, nohup hangups; children inherit that."""
+  for number in (signal.SIGINT, signal.SIGHUP):
+    signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.mark.parametrize("name, status, words", [
@@ -40,7 +41,7 @@ def heeds_ctrl_c():
 def test_a_signal_removes_what_is_unfinished(tmp_path, name, status, words):
   started = subprocess.Popen([sys.executable, "-c", WORK, str(tmp_path)], text=True,
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                             preexec_fn=heeds_ctrl_c)
+                             preexec_fn=heed_signals)
   assert started.stdout.readline() == "writing\n"
   started.send_signal(getattr(signal, name))
   _, error = started.communicate(timeout=30)
@@ -73,7 +74,7 @@ def test_ctrl_c_while_it_imports_is_one_line(tmp_path, script):
   started = subprocess.Popen(
     [sys.executable, str(ROOT / script), "--help"], text=True, stdout=subprocess.PIPE,
     stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": f"{tmp_path}:{ROOT}"},
-    preexec_fn=heeds_ctrl_c)
+    preexec_fn=heed_signals)
   assert started.stdout.readline() == "importing\n"
   time.sleep(0.1)
   started.send_signal(signal.SIGINT)
