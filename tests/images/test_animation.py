@@ -150,7 +150,7 @@ GIF_CASES = {
   "previous is restored": (
     [(0, 0, plain(0), 10, 1, None), (0, 0, SMALL, 10, 3, None), (2, 2, SMALL, 10, 1, None)],
     [patched(RED), patched(RED, ((0, 0), GREEN)), patched(RED, ((2, 2), GREEN))], True),
-  # Pillow 13.0.0 leaves the first frame there, since it remembers nothing before it.
+  # GIF89a, section 23: what was there before comes back; before the first frame nothing was.
   "previous of the first is nothing": (
     [(0, 0, plain(0), 10, 3, 3), (2, 2, SMALL, 10, 1, 3)],
     [patched(RED), patched(NONE, ((2, 2), GREEN))], True),
