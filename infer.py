@@ -14,14 +14,8 @@ if TYPE_CHECKING:
   from stylejax.cli.paint_options import Options
 
 # Commands beside painting, by their first word or by a flag: each module's `main` parses and runs.
-_COMMANDS = {
-  "export": "stylejax.cli.export",
-  "styles": "stylejax.cli.styles",
-}
-_FLAGS = {
-  "--method": "stylejax.cli.optimize",
-  "--sequence": "stylejax.cli.sequence",
-}
+_COMMANDS = {"export": "stylejax.cli.export", "styles": "stylejax.cli.styles"}
+_FLAGS = {"--method": "stylejax.cli.optimize", "--sequence": "stylejax.cli.sequence"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,8 +30,10 @@ def _main(arguments: list[str]) -> int:
   for flag in ("--content", "--style", "--mask"):
     times = sum(argument.split("=")[0] == flag for argument in arguments)
     if times > 1:  # the parser would keep the last and drop the others without a word
-      print(f"error: {flag}: found {times} times, expected once with all of them after it",
-            file=sys.stderr)
+      print(
+        f"error: {flag}: found {times} times, expected once with all of them after it",
+        file=sys.stderr,
+      )
       return 2
   for flag in [argument.split("=")[0] for argument in arguments]:
     if flag in _FLAGS:
@@ -76,8 +72,13 @@ def stylize(options: Options) -> int:
     nonlocal report
     with progress() as (on_progress, on_skip, on_part, on_note):
       report = stylize_files(
-        **settings, share=distributed.share(), on_progress=on_progress, on_skip=on_skip,
-        on_part=on_part, on_note=on_note)
+        **settings,
+        share=distributed.share(),
+        on_progress=on_progress,
+        on_skip=on_skip,
+        on_part=on_part,
+        on_note=on_note,
+      )
     return 0
 
   # A mistake of one process is not raised: the others wait for its part of the sum.

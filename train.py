@@ -83,19 +83,23 @@ def export(options: Export) -> None:
   metadata = {"command": config["command"], "step": str(int(state.step))}
   with tempfile.TemporaryDirectory() if store else contextlib.nullcontext() as folder:
     path = Path(folder, name) if store else output
-    save_weights(path, state.ema_params, metadata,
-                 dtype="float32" if options.float32 else "float16")
+    save_weights(
+      path, state.ema_params, metadata, dtype="float32" if options.float32 else "float16"
+    )
     if store:
       store.upload(path, name)
     size = path.stat().st_size
-  print(f"{printable(options.output)}: {size / 1e6:.2f} MB, "
-        f"{config['command']} at step {int(state.step)}")
+  print(
+    f"{printable(options.output)}: {size / 1e6:.2f} MB, "
+    f"{config['command']} at step {int(state.step)}"
+  )
 
 
 def _refuse_old_flags(argv: Sequence[str], renamed: Mapping[str, str]) -> None:
   """Names the new flag where one is given by its name of version 0.1."""
-  flags = {f"--{old}".replace("_", "-"): f"--{new}".replace("_", "-")
-           for old, new in renamed.items()}
+  flags = {
+    f"--{old}".replace("_", "-"): f"--{new}".replace("_", "-") for old, new in renamed.items()
+  }
   for argument in argv:
     flag = argument.split("=")[0].replace("_", "-")
     if flag in flags:
@@ -120,8 +124,11 @@ def _main(argv: list[str] | None) -> int:
     print(f"error: {printable(error)}", file=sys.stderr)
     code = 1
   except KeyboardInterrupt as error:
-    print(f"{process.stopped(error)} before saving; a training goes on from its newest checkpoint "
-          "with --resume", file=sys.stderr)
+    print(
+      f"{process.stopped(error)} before saving; a training goes on from its newest checkpoint "
+      "with --resume",
+      file=sys.stderr,
+    )
     code = process.status(error)
   except Exception:
     if not distributed.several():

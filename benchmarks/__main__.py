@@ -10,8 +10,9 @@ FOLDER = Path(__file__).parent
 
 def main() -> None:
   """Runs the named benchmark with the rest of the command line."""
-  modules = {path.stem: path for path in sorted(FOLDER.glob("*/[!_]*.py"))
-             if "__main__" in path.read_text()}
+  modules = {
+    path.stem: path for path in sorted(FOLDER.glob("*/[!_]*.py")) if "__main__" in path.read_text()
+  }
   name = sys.argv[1] if len(sys.argv) > 1 else None
   if name in modules:
     del sys.argv[1]
@@ -23,8 +24,9 @@ def main() -> None:
     for key, path in modules.items():
       print(f"  {key:13} {ast.get_docstring(ast.parse(path.read_text())).splitlines()[0]}")
   else:
-    print(f"error: benchmark: found {name!r}, expected one of {', '.join(modules)}",
-          file=sys.stderr)
+    print(
+      f"error: benchmark: found {name!r}, expected one of {', '.join(modules)}", file=sys.stderr
+    )
     sys.exit(2)
 
 

@@ -40,8 +40,10 @@ def main():
   photo = jax.random.uniform(jax.random.key(1), (64, 64, 3))
   orange = jnp.array([0.9, 0.5, 0.1])
   style, losses = learn_style(stylejax.load_pretrained(), photo, orange)
-  print(f"squared distance to orange: {losses[0]:.4f} before, {losses[-1]:.4f} after; the style's "
-        f"own colour is {style.mean((0, 1)).round(2)}")
+  print(
+    f"squared distance to orange: {losses[0]:.4f} before, {losses[-1]:.4f} after; the style's "
+    f"own colour is {style.mean((0, 1)).round(2)}"
+  )
 
 
 if __name__ == "__main__":

@@ -22,10 +22,23 @@ _HOMES = {
   "refine_neighbors": "optimization.refine",
   "reuse_memory": "runtime.jit",
   "save_weights": "weights.model_file",
-  **dict.fromkeys((
-    "ContentCode", "Params", "StyleCode", "discriminate", "encode_content", "encode_style",
-    "generate", "init_params", "reconstruct", "sample_style", "sample_swatch", "stylize",
-  ), "transfer"),
+  **dict.fromkeys(
+    (
+      "ContentCode",
+      "Params",
+      "StyleCode",
+      "discriminate",
+      "encode_content",
+      "encode_style",
+      "generate",
+      "init_params",
+      "reconstruct",
+      "sample_style",
+      "sample_swatch",
+      "stylize",
+    ),
+    "transfer",
+  ),
 }
 
 __all__ = sorted(_HOMES)

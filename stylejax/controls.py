@@ -38,8 +38,9 @@ def amount(value: jax.Array | float, name: str, high: float, size: tuple[int, in
   _check_range(value, name, 0, high)
   value = jnp.asarray(value, jnp.float32)
   if value.ndim > 2 or (value.ndim == 2 and value.shape != size):
-    raise ValueError(f"{name}: found shape {value.shape}, expected a scalar, [B] or a map "
-                     f"[{size[0]}, {size[1]}]")
+    raise ValueError(
+      f"{name}: found shape {value.shape}, expected a scalar, [B] or a map [{size[0]}, {size[1]}]"
+    )
   return value[None, ..., None] if value.ndim == 2 else value.reshape(-1, 1, 1, 1)
 
 
@@ -61,14 +62,17 @@ def mixing_weights(weights: jax.Array, count: int, size: tuple[int, int]) -> jax
   _check_range(weights, "weights", 0, np.finfo(np.float32).max)
   weights = jnp.asarray(weights, jnp.float32)
   if weights.shape not in ((count,), (count, *size)):
-    raise ValueError(f"weights: found shape {weights.shape}, expected [{count}] or "
-                     f"[{count}, {size[0]}, {size[1]}], one for each style")
+    raise ValueError(
+      f"weights: found shape {weights.shape}, expected [{count}] or "
+      f"[{count}, {size[0]}, {size[1]}], one for each style"
+    )
   total = weights.sum(0, keepdims=True)
   return jnp.where(total > 0, weights / jnp.where(total > 0, total, 1.0), 1.0 / count)
 
 
-def paintings(vector: jax.Array, weights: jax.Array | None, strength: jax.Array,
-              size: tuple[int, int]) -> tuple[jax.Array, jax.Array, jax.Array | None]:
+def paintings(
+  vector: jax.Array, weights: jax.Array | None, strength: jax.Array, size: tuple[int, int]
+) -> tuple[jax.Array, jax.Array, jax.Array | None]:
   """What has to be painted uniformly, and how much of it there is in each pixel.
 
   Args:
@@ -95,8 +99,9 @@ def paintings(vector: jax.Array, weights: jax.Array | None, strength: jax.Array,
   return uniform_paintings(vector, weights, strength)
 
 
-def uniform_paintings(vector: jax.Array, weights: jax.Array | None, strength: jax.Array
-                      ) -> tuple[jax.Array, jax.Array, jax.Array]:
+def uniform_paintings(
+  vector: jax.Array, weights: jax.Array | None, strength: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
   """Splits maps into N paintings that are uniform, and each pixel's share of them.
 
   The styles alone and their mean mixture, w̄ = mean_p w(p): a pixel has min_s w_s(p)/w̄_s of the
@@ -125,10 +130,14 @@ def uniform_paintings(vector: jax.Array, weights: jax.Array | None, strength: ja
     return vectors, jnp.broadcast_to(strength, (len(vectors), *strength.shape)), parts
   most = strength.max(keepdims=True)
   above = ((strength - 1.0) / jnp.maximum(most - 1.0, 1e-6))[..., 0]
-  strengths = [jnp.broadcast_to(value, (len(vectors), *most.shape))
-               for value in (jnp.ones_like(most), most)]
-  return (jnp.concatenate([vectors, vectors]), jnp.concatenate(strengths),
-          jnp.concatenate([parts * (1.0 - above), parts * above]))
+  strengths = [
+    jnp.broadcast_to(value, (len(vectors), *most.shape)) for value in (jnp.ones_like(most), most)
+  ]
+  return (
+    jnp.concatenate([vectors, vectors]),
+    jnp.concatenate(strengths),
+    jnp.concatenate([parts * (1.0 - above), parts * above]),
+  )
 
 
 def faded(painted: jax.Array, content: jax.Array, strength: jax.Array) -> jax.Array:
@@ -172,9 +181,15 @@ def _power(x: jax.Array, exponent: float) -> jax.Array:
 
 
 @on_any_mesh
-def preserve_colour(stylized: jax.Array, content: jax.Array, colour: jax.Array | float = 1.0, *,
-                    mode: jax.Array | float | None = None, edges: Edges | None = None,
-                    moments: tuple | None = None) -> jax.Array:
+def preserve_colour(
+  stylized: jax.Array,
+  content: jax.Array,
+  colour: jax.Array | float = 1.0,
+  *,
+  mode: jax.Array | float | None = None,
+  edges: Edges | None = None,
+  moments: tuple | None = None,
+) -> jax.Array:
   """Gives a stylized picture the colours of its content back.
 
   Two ways, and any blend of them. Luminance only: Y of the stylized picture with I and Q of the
@@ -203,13 +218,16 @@ def preserve_colour(stylized: jax.Array, content: jax.Array, colour: jax.Array |
   Source: Gatys et al. 2017, arXiv:1611.07865, section 5.
   """
   if jnp.shape(stylized) != jnp.shape(content):
-    raise ValueError(f"content: found shape {jnp.shape(content)}, expected that of the stylized "
-                     f"picture, {jnp.shape(stylized)}")
+    raise ValueError(
+      f"content: found shape {jnp.shape(content)}, expected that of the stylized "
+      f"picture, {jnp.shape(stylized)}"
+    )
   if 0 in jnp.shape(stylized):
     raise ValueError(f"stylized: found shape {jnp.shape(stylized)}, expected at least one pixel")
   single = jnp.ndim(stylized) == 3
-  stylized, content = (jnp.asarray(x)[None] if single else jnp.asarray(x)
-                       for x in (stylized, content))
+  stylized, content = (
+    jnp.asarray(x)[None] if single else jnp.asarray(x) for x in (stylized, content)
+  )
   size = stylized.shape[1:3]
   kept = _with_luminance(stylized, content)
   if mode is not None:
@@ -257,13 +275,15 @@ def _zoom_matrix(size: int, scale: jax.Array) -> jax.Array:
     return jnp.maximum(0.0, 1.0 - jnp.abs(at[:, None] - image[None]) / reach)
 
   # At scale 1/4 the line reaches 1.5 lengths beyond either end, the filter a little further.
-  weights = sum(read(2 * size * turn + pixel) + read(2 * size * turn - 1 - pixel)
-                for turn in (-1, 0, 1, 2))
+  weights = sum(
+    read(2 * size * turn + pixel) + read(2 * size * turn - 1 - pixel) for turn in (-1, 0, 1, 2)
+  )
   return weights / weights.sum(1, keepdims=True)
 
 
 def _with_luminance(stylized: jax.Array, content: jax.Array) -> jax.Array:
   """The luminance of `stylized` with the hues of `content`, inside [0, 1]."""
+
   def luma(x):
     return (x * jnp.array(_LUMA, x.dtype)[None, None, None]).sum(-1, keepdims=True)
 
@@ -281,14 +301,17 @@ def colour_moments(picture: jax.Array, edges: Edges | None = None) -> tuple[jax.
   return mean, jnp.einsum("bhwi,bhwj->bij", own * (x - mean), x - mean, precision="highest")
 
 
-def with_moments(picture: jax.Array, own: tuple[jax.Array, jax.Array],
-                 target: tuple[jax.Array, jax.Array]) -> jax.Array:
+def with_moments(
+  picture: jax.Array, own: tuple[jax.Array, jax.Array], target: tuple[jax.Array, jax.Array]
+) -> jax.Array:
   """[B, H, W, 3] after the map of colours that takes moments `own` to `target`, in [0, 1]."""
   spread, target_spread = (
-    jnp.linalg.cholesky(covariance + _MATCH_EPS * jnp.eye(3, dtype=covariance.dtype)[None]) for _, covariance in (
-      own, target))
+    jnp.linalg.cholesky(covariance + _MATCH_EPS * jnp.eye(3, dtype=covariance.dtype)[None])
+    for _, covariance in (own, target)
+  )
   turn = target_spread @ jax.scipy.linalg.solve_triangular(
-    spread, jnp.broadcast_to(jnp.eye(3, dtype=spread.dtype), spread.shape), lower=True)
+    spread, jnp.broadcast_to(jnp.eye(3, dtype=spread.dtype), spread.shape), lower=True
+  )
   x = _turned(picture, _OPPONENT)
   x = jnp.einsum("bhwi,bji->bhwj", x - own[0], turn, precision="highest") + target[0]
   return jnp.clip(_turned(x, np.linalg.inv(_OPPONENT)), 0.0, 1.0)

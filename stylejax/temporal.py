@@ -46,8 +46,9 @@ def first_state(params: transfer.Params, height: int, width: int) -> FrameState:
   """The state before the first frame of [height, width, 3]."""
   config = params.config
   widths = [config.content_widths[level] for level in autoencoder.modulated_levels(config)]
-  moments = tuple((jnp.zeros((1, 1, 1, c), jnp.float32), jnp.ones((1, 1, 1, c), jnp.float32))
-                  for c in widths)
+  moments = tuple(
+    (jnp.zeros((1, 1, 1, c), jnp.float32), jnp.ones((1, 1, 1, c), jnp.float32)) for c in widths
+  )
   nothing = jnp.zeros((height, width, 3), jnp.float32)
   return FrameState(nothing, nothing, moments, jnp.zeros((), jnp.float32))
 
@@ -87,8 +88,14 @@ def next_frame(
   keep = memory * state.started * (change.mean() < _CUT).astype(jnp.float32)
   code = transfer.encode_content(params, frame[None])
   picture, moments = gan.Generator(params.config).apply(
-    {"params": params.generator}, code, style_code.vector[None], jnp.maximum(strength, 1.0),
-    state.moments, keep ** (1 / _SLOWER), method=_steadied)
+    {"params": params.generator},
+    code,
+    style_code.vector[None],
+    jnp.maximum(strength, 1.0),
+    state.moments,
+    keep ** (1 / _SLOWER),
+    method=_steadied,
+  )
   painted = picture[0] + keep * _stillness(change) * (state.painted - picture[0])
   state = FrameState(frame, painted, moments, jnp.ones((), jnp.float32))
   return controls.faded(painted, frame, strength), state
@@ -122,7 +129,8 @@ def _stillness(change: jax.Array) -> jax.Array:
   edge = _REACH // 2
   near = jnp.pad(change, ((edge, edge), (edge, edge), (0, 0)), mode="edge")
   near = jax.lax.reduce_window(
-    near, 0.0, jax.lax.add, (_REACH, _REACH, 1), (1, 1, 1), "VALID") / float(_REACH**2)
+    near, 0.0, jax.lax.add, (_REACH, _REACH, 1), (1, 1, 1), "VALID"
+  ) / float(_REACH**2)
   floor = jnp.percentile(near[::_REACH, ::_REACH], 10)
   noise = jnp.minimum(1.5 * floor + _ROUNDING, _LOUDEST)
   return jnp.clip(2 - near / noise, 0, 1)
@@ -136,7 +144,8 @@ def _steadied(generator, code, vector, strength, before, keep):
   def steadied(name, x):
     own = layers.channel_moments(x)
     found[name] = tuple(
-      keep * old + (1 - keep) * new for old, new in zip(before[name], own, strict=True))
+      keep * old + (1 - keep) * new for old, new in zip(before[name], own, strict=True)
+    )
     return found[name]
 
   def paint(x, name, gain, bias, grain):
@@ -145,6 +154,8 @@ def _steadied(generator, code, vector, strength, before, keep):
 
   moments = [steadied(f"level{i}", level) for i, level in enumerate(code.levels)]
   targets = generator.targets(vector, moments)
-  modulated = [partial(paint, name=name, gain=gain, bias=bias, grain=grain)
-               for name, (gain, bias, grain) in zip(names, targets, strict=True)]
+  modulated = [
+    partial(paint, name=name, gain=gain, bias=bias, grain=grain)
+    for name, (gain, bias, grain) in zip(names, targets, strict=True)
+  ]
   return generator.decoder(code, modulated), tuple(found[name] for name in names)

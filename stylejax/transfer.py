@@ -77,12 +77,14 @@ def init_params(key: jax.Array, config: ModelConfig) -> Params:
 def noise_generator(config: ModelConfig) -> gan.NoiseGenerator:
   """The noise generator module at the config's sizes."""
   return gan.NoiseGenerator(
-    config.noise_base, config.noise_width, config.noise_stages, config.dtype)
+    config.noise_base, config.noise_width, config.noise_stages, config.dtype
+  )
 
 
 @on_any_mesh
-def encode_style(params: Params, picture: jax.Array, *,
-                 stroke: jax.Array | float | None = None) -> StyleCode:
+def encode_style(
+  params: Params, picture: jax.Array, *, stroke: jax.Array | float | None = None
+) -> StyleCode:
   """Step 1: what the style of a picture is.
 
   Args:
@@ -111,8 +113,9 @@ def encode_style(params: Params, picture: jax.Array, *,
 
 
 @on_any_mesh
-def encode_content(params: Params, picture: jax.Array, *,
-                   edges: Edges | None = None) -> ContentCode:
+def encode_content(
+  params: Params, picture: jax.Array, *, edges: Edges | None = None
+) -> ContentCode:
   """Step 2: what is to be seen on a picture.
 
   Args:
@@ -131,10 +134,13 @@ def encode_content(params: Params, picture: jax.Array, *,
   part = _part(params, "content_encoder")
   picture, single = _as_batch(picture, "content")
   stride = params.config.stride
-  if edges is not None and (edges.shape != picture.shape[1:3]
-                            or any(side % stride for side in edges.shape)):
-    raise ValueError(f"content: found {picture.shape[2]}×{picture.shape[1]} pixels and edges of "
-                     f"{edges.shape[1]}×{edges.shape[0]}, expected the same, multiples of {stride}")
+  if edges is not None and (
+    edges.shape != picture.shape[1:3] or any(side % stride for side in edges.shape)
+  ):
+    raise ValueError(
+      f"content: found {picture.shape[2]}×{picture.shape[1]} pixels and edges of "
+      f"{edges.shape[1]}×{edges.shape[0]}, expected the same, multiples of {stride}"
+    )
   with jax.named_scope("encode_content"):
     code = autoencoder.ContentEncoder(params.config).apply({"params": part}, picture, edges)
   return code.replace(**_first(_maps(code))) if single else code
@@ -155,8 +161,14 @@ def reconstruct(params: Params, picture: jax.Array) -> jax.Array:
 
 
 @on_any_mesh
-def generate(params: Params, content_code: ContentCode, style_code: StyleCode, *,
-             strength: jax.Array | float = 1.0, weights: jax.Array | None = None) -> jax.Array:
+def generate(
+  params: Params,
+  content_code: ContentCode,
+  style_code: StyleCode,
+  *,
+  strength: jax.Array | float = 1.0,
+  weights: jax.Array | None = None,
+) -> jax.Array:
   """Step 3: a picture of that content in that style, or in a mixture of styles.
 
   Every control is traced: another value never recompiles, and each has a gradient.
@@ -195,8 +207,11 @@ def generate(params: Params, content_code: ContentCode, style_code: StyleCode, *
   each_own = jnp.ndim(strength) == 1
   strength = controls.amount(strength, "strength", MAX_STRENGTH, content_code.size)
   vectors, strengths, shares = controls.paintings(vector, weights, strength, content_code.size)
-  batches = {"content": content_code.levels[0].shape[0], "strength": strengths.shape[1],
-             "style": vectors.shape[1]}
+  batches = {
+    "content": content_code.levels[0].shape[0],
+    "strength": strengths.shape[1],
+    "style": vectors.shape[1],
+  }
   batch = max(batches.values())
   for name, found in batches.items():
     if found not in (1, batch) or found == 0:
@@ -279,10 +294,18 @@ def sample_style(params: Params, key: jax.Array) -> StyleCode:
 
 
 @on_any_mesh
-def stylize(params: Params, content: jax.Array, styles: jax.Array | Sequence[jax.Array], *,
-            weights: jax.Array | None = None, strength: jax.Array | float = 1.0,
-            colour: jax.Array | float | None = None, colour_mode: jax.Array | float | None = None,
-            stroke: jax.Array | float | None = None, seamless: str = "") -> jax.Array:
+def stylize(
+  params: Params,
+  content: jax.Array,
+  styles: jax.Array | Sequence[jax.Array],
+  *,
+  weights: jax.Array | None = None,
+  strength: jax.Array | float = 1.0,
+  colour: jax.Array | float | None = None,
+  colour_mode: jax.Array | float | None = None,
+  stroke: jax.Array | float | None = None,
+  seamless: str = "",
+) -> jax.Array:
   """Paints `content` in the style of `styles`: steps 1 to 3 in one call, with every control.
 
   All controls are traced: another value never recompiles, and each has a gradient. One that is
@@ -313,12 +336,17 @@ def stylize(params: Params, content: jax.Array, styles: jax.Array | Sequence[jax
   """
   edges = seamless_edges(seamless, jnp.shape(content)) if seamless else None
   stylized = generate(
-    params, encode_content(params, content, edges=edges), _encode_styles(params, styles, stroke),
-    strength=strength, weights=weights)
+    params,
+    encode_content(params, content, edges=edges),
+    _encode_styles(params, styles, stroke),
+    strength=strength,
+    weights=weights,
+  )
   if colour is None:
     return stylized
   return controls.preserve_colour(
-    stylized, jnp.broadcast_to(content, stylized.shape), colour, mode=colour_mode)
+    stylized, jnp.broadcast_to(content, stylized.shape), colour, mode=colour_mode
+  )
 
 
 def seamless_edges(axes: str, shape: tuple[int, ...]) -> Edges:
@@ -332,8 +360,9 @@ def seamless_edges(axes: str, shape: tuple[int, ...]) -> Edges:
   return Edges(shape[-3:-1], wrap=("y" in axes, "x" in axes))
 
 
-def _encode_styles(params: Params, styles: jax.Array | Sequence[jax.Array],
-                   stroke: jax.Array | float | None) -> StyleCode:
+def _encode_styles(
+  params: Params, styles: jax.Array | Sequence[jax.Array], stroke: jax.Array | float | None
+) -> StyleCode:
   """The code of a picture or batch, or the codes of a sequence of pictures, stacked."""
   if not isinstance(styles, list | tuple):
     return encode_style(params, styles, stroke=stroke)
@@ -342,8 +371,10 @@ def _encode_styles(params: Params, styles: jax.Array | Sequence[jax.Array],
       raise ValueError(f"styles: found shape {jnp.shape(style)} in a sequence, expected [H, W, 3]")
   each = [stroke] * len(styles) if stroke is None or not jnp.ndim(stroke) else stroke
   if not styles or len(each) != len(styles):
-    raise ValueError(f"styles: found {len(styles)} pictures and {len(each)} strokes, expected as "
-                     "many, at least one")
+    raise ValueError(
+      f"styles: found {len(styles)} pictures and {len(each)} strokes, expected as "
+      "many, at least one"
+    )
   codes = [encode_style(params, style, stroke=s) for style, s in zip(styles, each)]
   return jax.tree.map(lambda *leaves: jnp.stack(leaves), *codes)
 
@@ -364,7 +395,8 @@ def _as_batch(picture: jax.Array, name: str) -> tuple[jax.Array, bool]:
     raise ValueError(f"{name}: found a batch of 0 images, expected at least 1")
   if any(side < MIN_SIDE for side in shape[-3:-1]):
     raise ValueError(
-      f"{name}: found {shape[-2]}×{shape[-3]} pixels, expected at least {MIN_SIDE}×{MIN_SIDE}")
+      f"{name}: found {shape[-2]}×{shape[-3]} pixels, expected at least {MIN_SIDE}×{MIN_SIDE}"
+    )
   if isinstance(picture, np.ndarray) and picture.dtype.kind == "f":
     # Arrays on a device are taken as they are: looking at them would wait for the device.
     low, high = picture.min(), picture.max()

@@ -10,7 +10,7 @@ import pytest
 # Last, so that an installed package comes first and only the commands are found here.
 sys.path.append(str(Path(__file__).parent.parent))
 
-from stylejax.runtime.xla_flags import add_xla_flags  # noqa: E402
+from stylejax.runtime.xla_flags import add_xla_flags
 
 # Most of the suite's time is compilation: for programs this small, optimizing costs more than it
 # gains, and the older emitters of loops take a fraction of the newer ones' time (jaxlib 0.12 has
@@ -20,7 +20,7 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
   add_xla_flags("--xla_backend_optimization_level=0", "--xla_cpu_use_fusion_emitters=false")
 
 # Before JAX makes its backend: its devices are decided once per process.
-import jax  # noqa: E402
+import jax
 
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -45,17 +45,22 @@ def pytest_collection_modifyitems(items):
   if importlib.util.find_spec("torch") is None:
     for item in items:
       if item.get_closest_marker("torch"):
-        item.add_marker(pytest.mark.skip(
-          reason="torch: compares with PyTorch, which is not installed"))
+        item.add_marker(
+          pytest.mark.skip(reason="torch: compares with PyTorch, which is not installed")
+        )
 
 
 def pytest_terminal_summary(terminalreporter):
   """Says how many tests compared with PyTorch: they are skipped where it isn't installed."""
-  ran = sum("torch" in report.keywords for outcome in ("passed", "failed")
-            for report in terminalreporter.getreports(outcome))
+  ran = sum(
+    "torch" in report.keywords
+    for outcome in ("passed", "failed")
+    for report in terminalreporter.getreports(outcome)
+  )
   missing = importlib.util.find_spec("torch") is None
-  terminalreporter.write_line(f"{ran} tests compared with PyTorch"
-                              + (", which is not installed" if missing else ""))
+  terminalreporter.write_line(
+    f"{ran} tests compared with PyTorch" + (", which is not installed" if missing else "")
+  )
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -88,13 +93,14 @@ def tiny_params() -> transfer.Params:
   params = jax.jit(transfer.init_params, static_argnums=1)(jax.random.key(0), PRESETS["tiny"])
   adaptation = params.generator["adaptation"]
   kernel = adaptation["step"]["kernel"]
-  step = adaptation["step"] | {
-    "kernel": 0.05 * jax.random.normal(jax.random.key(1), kernel.shape)}
+  step = adaptation["step"] | {"kernel": 0.05 * jax.random.normal(jax.random.key(1), kernel.shape)}
   decoder = params.generator["decoder"]
   last = decoder["UpsampleConv_0"]
   last = last | {"sharp": 0.05 * jax.random.normal(jax.random.key(2), last["sharp"].shape)}
-  return params.replace(generator=params.generator | {
-    "adaptation": adaptation | {"step": step}, "decoder": decoder | {"UpsampleConv_0": last}})
+  return params.replace(
+    generator=params.generator
+    | {"adaptation": adaptation | {"step": step}, "decoder": decoder | {"UpsampleConv_0": last}}
+  )
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """The controls of stylize: one program for all values, gradients to all, and what each means."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -32,8 +34,9 @@ zoom = jax.jit(controls.zoom)
 @pytest.fixture(scope="module")
 def painted(tiny_params):
   """stylize, compiled once for this module; a function of its own has a cache of its own."""
-  return jax.jit(lambda content, styles, **values: transfer.stylize(
-    tiny_params, content, styles, **values))
+  return jax.jit(
+    lambda content, styles, **values: transfer.stylize(tiny_params, content, styles, **values)
+  )
 
 
 @pytest.fixture
@@ -56,8 +59,8 @@ def test_100_settings_are_one_program(painted, content, styles, rng):
   before = painted._cache_size()
   pictures = [np.asarray(painted(content, styles, **settings(rng))) for _ in range(100)]
   assert painted._cache_size() == before + 1
-  assert all(np.isfinite(x).all() and 0 <= x.min() and x.max() <= 1 for x in pictures)
-  assert min(np.abs(a - b).max() for a, b in zip(pictures, pictures[1:])) > 1e-3
+  assert all(np.isfinite(x).all() and x.min() >= 0 and x.max() <= 1 for x in pictures)
+  assert min(np.abs(a - b).max() for a, b in itertools.pairwise(pictures)) > 1e-3
 
 
 def test_vmap_is_a_loop(painted, content, styles, rng):
@@ -70,15 +73,13 @@ def test_vmap_is_a_loop(painted, content, styles, rng):
 
 def test_every_control_has_a_gradient(painted, content, styles, rng):
   values = settings(rng)
-  gradients = jax.jit(jax.grad(
-    lambda v: jnp.square(painted(content, styles, **v)).sum()))(values)
+  gradients = jax.jit(jax.grad(lambda v: jnp.square(painted(content, styles, **v)).sum()))(values)
   for name, gradient in gradients.items():
     assert np.isfinite(gradient).all(), name
     assert (np.abs(gradient) > 1e-6).mean() > 0.5, name
 
 
 class TestMixing:
-
   def test_all_of_one_style_is_that_style(self, tiny_params, codes):
     content, style = codes
     for one in range(STYLES):
@@ -89,13 +90,16 @@ class TestMixing:
   def test_maps_of_one_value_are_scalars(self, tiny_params, codes):
     weights = np.float32([0.2, 1.0, 0.0])
     maps = np.broadcast_to(weights[:, None, None], (STYLES, *SIZE))
-    scalar, mapped = (generate(tiny_params, *codes, strength=1.6, weights=w)
-                      for w in (weights, maps))
+    scalar, mapped = (
+      generate(tiny_params, *codes, strength=1.6, weights=w) for w in (weights, maps)
+    )
     np.testing.assert_allclose(mapped, scalar, atol=2e-5)
 
   def test_nothing_anywhere_is_equal_parts(self, tiny_params, codes):
-    found, even = (generate(tiny_params, *codes, weights=w)
-                   for w in (np.zeros((STYLES, *SIZE)), np.ones((STYLES, *SIZE))))
+    found, even = (
+      generate(tiny_params, *codes, weights=w)
+      for w in (np.zeros((STYLES, *SIZE)), np.ones((STYLES, *SIZE)))
+    )
     np.testing.assert_allclose(found, even, atol=2e-5)
 
   def test_each_pixel_is_painted_by_its_own_values(self, tiny_params, codes):
@@ -107,8 +111,10 @@ class TestMixing:
       weights[:, *zone], strength[zone] = mixture[:, None, None], value
     assert np.allclose(weights.mean((1, 2)), mixtures[1])
     constant = np.full(SIZE, 1.3)
-    each = {True: generate(tiny_params, *codes, weights=weights, strength=strength),
-            False: generate(tiny_params, *codes, weights=weights, strength=constant)}
+    each = {
+      True: generate(tiny_params, *codes, weights=weights, strength=strength),
+      False: generate(tiny_params, *codes, weights=weights, strength=constant),
+    }
     for zone, mixture, value in zip(zones, mixtures, strengths):
       for varied, strong in ((True, value), (False, 1.3)):
         alone = generate(tiny_params, *codes, weights=mixture, strength=strong)
@@ -124,8 +130,9 @@ class TestMixing:
     assert shares.min() > -1e-6
     np.testing.assert_allclose(shares.sum(0), 1, atol=1e-5)
     strengths = np.asarray(strengths)[:, 0, 0, 0, 0]
-    np.testing.assert_allclose(np.einsum("n,nhw->hw", strengths, shares), strength[0, ..., 0],
-                               atol=1e-5)
+    np.testing.assert_allclose(
+      np.einsum("n,nhw->hw", strengths, shares), strength[0, ..., 0], atol=1e-5
+    )
     parts = np.einsum("nd,nhw->hwd", vectors[:, 0], shares)
     np.testing.assert_allclose(parts, np.einsum("sd,shw->hwd", vector, weights), atol=1e-5)
 
@@ -136,15 +143,16 @@ class TestMixing:
       each = [transfer.encode_style(tiny_params, p, stroke=0.5) for p in pictures]
       codes = jax.tree.map(lambda *x: jnp.stack(x), *each)
       content_code = transfer.encode_content(tiny_params, content)
-      return (transfer.generate(tiny_params, content_code, codes, weights=np.ones(2)),
-              transfer.stylize(tiny_params, content, pictures, weights=np.ones(2), stroke=0.5))
+      return (
+        transfer.generate(tiny_params, content_code, codes, weights=np.ones(2)),
+        transfer.stylize(tiny_params, content, pictures, weights=np.ones(2), stroke=0.5),
+      )
 
     expected, found = jax.jit(both)()
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 class TestColour:
-
   @pytest.fixture
   def pair(self, rng):
     """Two pictures far enough from black and white that no colour is cut off."""
@@ -159,7 +167,8 @@ class TestColour:
     luma = np.float32([0.299, 0.587, 0.114])
     np.testing.assert_allclose(found @ luma, stylized @ luma, atol=1e-5)
     np.testing.assert_allclose(
-      found - (found @ luma)[..., None], content - (content @ luma)[..., None], atol=1e-5)
+      found - (found @ luma)[..., None], content - (content @ luma)[..., None], atol=1e-5
+    )
 
   def test_luminance_and_hue_stay_where_rgb_ends(self, rng):
     stylized, content = rng.random((2, 16, 16, 3), np.float32)
@@ -174,8 +183,9 @@ class TestColour:
   def test_moments_are_those_of_the_content(self, pair, monkeypatch):
     monkeypatch.setattr(controls, "_MATCH_EPS", 0.0)
     stylized, content = pair
-    found = np.asarray(jax.jit(lambda *x: controls.preserve_colour(*x, mode=1.0))(
-      stylized, content))
+    found = np.asarray(
+      jax.jit(lambda *x: controls.preserve_colour(*x, mode=1.0))(stylized, content)
+    )
     for a, b in zip(found.reshape(2, -1, 3), content.reshape(2, -1, 3)):
       np.testing.assert_allclose(a.mean(0), b.mean(0), atol=1e-4)
       np.testing.assert_allclose(np.cov(a.T), np.cov(b.T), atol=1e-5)
@@ -188,20 +198,21 @@ class TestColour:
   @pytest.mark.parametrize("mode", [0.5, 1.0])
   def test_grey_has_a_gradient(self, mode):
     grey = jnp.full((16, 16, 3), 0.5)
-    gradient = jax.jit(jax.grad(
-      lambda x: controls.preserve_colour(x, grey, mode=mode).sum()))(grey)
+    gradient = jax.jit(jax.grad(lambda x: controls.preserve_colour(x, grey, mode=mode).sum()))(grey)
     assert np.isfinite(gradient).all()
 
   def test_stylize_preserves_colour(self, tiny_params, content, styles):
-    plain, found = jax.jit(lambda: [
-      transfer.stylize(tiny_params, content, styles[0], **values)
-      for values in ({}, {"colour": 0.6, "colour_mode": 0.5})])()
+    plain, found = jax.jit(
+      lambda: [
+        transfer.stylize(tiny_params, content, styles[0], **values)
+        for values in ({}, {"colour": 0.6, "colour_mode": 0.5})
+      ]
+    )()
     expected = preserve_colour(plain, content, 0.6, mode=0.5)
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 class TestStroke:
-
   @pytest.mark.parametrize("scale", [0.25, 0.4, 1.0, 1.7, 4.0])
   def test_zoom_is_a_resampling_among_mirror_images(self, rng, scale):
     picture = rng.random((1, 18, 23, 3), np.float32)
@@ -209,8 +220,11 @@ class TestStroke:
     tiled = np.pad(picture, margins, mode="symmetric")
     # In pixels of the tiled picture, its middle to the middle of the window.
     shift = np.float32([9 - 45 * scale, 11.5 - 57.5 * scale])
-    expected = jax.jit(lambda x: jax.image.scale_and_translate(
-      x, picture.shape, (1, 2), np.float32([scale, scale]), shift, method="linear"))(tiled)
+    expected = jax.jit(
+      lambda x: jax.image.scale_and_translate(
+        x, picture.shape, (1, 2), np.float32([scale, scale]), shift, method="linear"
+      )
+    )(tiled)
     np.testing.assert_allclose(zoom(picture, scale), expected, atol=2e-5)
 
   def test_1_is_the_picture_and_each_may_have_its_own(self, rng):
@@ -228,31 +242,40 @@ class TestStroke:
     assert np.abs(found.vector - plain.vector).max() > 1e-3
 
 
-@pytest.mark.parametrize("values, message", [
-  ({"weights": [1, 2]}, r"weights: found shape \(2,\), expected \[3\] or \[3, 24, 20\]"),
-  ({"weights": np.ones((3, 20, 24))}, r"weights: found shape \(3, 20, 24\)"),
-  ({"weights": [1, -1, 1]}, "weights: found -1 to 1, expected 0 to"),
-  ({"weights": [1, np.nan, 1]}, "weights: found nan"),
-  ({"weights": np.ones(3), "strength": np.ones((20, 24))}, r"strength: found shape \(20, 24\)"),
-  ({"strength": np.full(SIZE, -0.5)}, "strength: found -0.5 to -0.5, expected 0 to 2"),
-  ({"strength": np.ones(2)}, "strength: found a batch of 2, expected 1 or 3"),
-  ({"colour": 1.5}, "colour: found 1.5, expected 0 to 1"),
-  ({"colour": 1.0, "colour_mode": -1}, "colour mode: found -1, expected 0 to 1"),
-  ({"stroke": 5.0}, "stroke: found 5.0, expected 0.25 to 4"),
-  ({"stroke": np.ones(2)}, r"stroke: found shape \(2,\), expected a scalar or \[3\]"),
-])
+@pytest.mark.parametrize(
+  "values, message",
+  [
+    ({"weights": [1, 2]}, r"weights: found shape \(2,\), expected \[3\] or \[3, 24, 20\]"),
+    ({"weights": np.ones((3, 20, 24))}, r"weights: found shape \(3, 20, 24\)"),
+    ({"weights": [1, -1, 1]}, "weights: found -1 to 1, expected 0 to"),
+    ({"weights": [1, np.nan, 1]}, "weights: found nan"),
+    ({"weights": np.ones(3), "strength": np.ones((20, 24))}, r"strength: found shape \(20, 24\)"),
+    ({"strength": np.full(SIZE, -0.5)}, "strength: found -0.5 to -0.5, expected 0 to 2"),
+    ({"strength": np.ones(2)}, "strength: found a batch of 2, expected 1 or 3"),
+    ({"colour": 1.5}, "colour: found 1.5, expected 0 to 1"),
+    ({"colour": 1.0, "colour_mode": -1}, "colour mode: found -1, expected 0 to 1"),
+    ({"stroke": 5.0}, "stroke: found 5.0, expected 0.25 to 4"),
+    ({"stroke": np.ones(2)}, r"stroke: found shape \(2,\), expected a scalar or \[3\]"),
+  ],
+)
 def test_mistakes_are_named(tiny_params, content, styles, values, message):
   with pytest.raises(ValueError, match=message):
     # The pictures traced, the values not: nothing is compiled.
     jax.eval_shape(lambda *x: transfer.stylize(tiny_params, *x, **values), content, styles)
 
 
-@pytest.mark.parametrize("styles, stroke, message", [
-  ([], None, "styles: found 0 pictures"),
-  ([np.ones((2, 20, 20, 3), np.float32)], None, "in a sequence"),
-  ([np.ones((20, 20, 3), np.float32)], np.ones(2), "found 1 pictures and 2 strokes"),
-])
+@pytest.mark.parametrize(
+  "styles, stroke, message",
+  [
+    ([], None, "styles: found 0 pictures"),
+    ([np.ones((2, 20, 20, 3), np.float32)], None, "in a sequence"),
+    ([np.ones((20, 20, 3), np.float32)], np.ones(2), "found 1 pictures and 2 strokes"),
+  ],
+)
 def test_mistakes_in_a_sequence_are_named(tiny_params, content, styles, stroke, message):
   with pytest.raises(ValueError, match=message):
-    jax.eval_shape(lambda *x: transfer.stylize(
-      tiny_params, *x, weights=np.ones(len(styles)), stroke=stroke), content, styles)
+    jax.eval_shape(
+      lambda *x: transfer.stylize(tiny_params, *x, weights=np.ones(len(styles)), stroke=stroke),
+      content,
+      styles,
+    )

@@ -9,16 +9,75 @@ import stylejax
 
 PACKAGE = Path(stylejax.__file__).parent
 ABOVE = {
-  "runtime": ("models", "images", "controls", "losses", "weights", "data", "transfer", "metrics",
-              "optimization", "temporal", "training", "inference", "deploy", "cli"),
-  "images": ("models", "controls", "losses", "weights", "data", "transfer", "metrics",
-             "optimization", "temporal", "training", "inference", "deploy", "cli"),
-  "models": ("images", "losses", "weights", "data", "transfer", "metrics", "optimization",
-             "temporal", "training", "inference", "deploy", "cli"),
-  "losses": ("weights", "data", "transfer", "metrics", "optimization", "temporal", "training",
-             "inference", "deploy", "cli"),
-  "data": ("losses", "weights", "transfer", "metrics", "optimization", "temporal", "training",
-           "inference", "deploy", "cli"),
+  "runtime": (
+    "models",
+    "images",
+    "controls",
+    "losses",
+    "weights",
+    "data",
+    "transfer",
+    "metrics",
+    "optimization",
+    "temporal",
+    "training",
+    "inference",
+    "deploy",
+    "cli",
+  ),
+  "images": (
+    "models",
+    "controls",
+    "losses",
+    "weights",
+    "data",
+    "transfer",
+    "metrics",
+    "optimization",
+    "temporal",
+    "training",
+    "inference",
+    "deploy",
+    "cli",
+  ),
+  "models": (
+    "images",
+    "losses",
+    "weights",
+    "data",
+    "transfer",
+    "metrics",
+    "optimization",
+    "temporal",
+    "training",
+    "inference",
+    "deploy",
+    "cli",
+  ),
+  "losses": (
+    "weights",
+    "data",
+    "transfer",
+    "metrics",
+    "optimization",
+    "temporal",
+    "training",
+    "inference",
+    "deploy",
+    "cli",
+  ),
+  "data": (
+    "losses",
+    "weights",
+    "transfer",
+    "metrics",
+    "optimization",
+    "temporal",
+    "training",
+    "inference",
+    "deploy",
+    "cli",
+  ),
   "weights": ("metrics", "optimization", "temporal", "training", "inference", "deploy", "cli"),
   "metrics": ("optimization", "temporal", "training", "inference", "deploy", "cli"),
   "optimization": ("training", "inference", "deploy", "cli"),
@@ -42,6 +101,11 @@ def imported(path):
 def test_a_room_imports_nothing_from_above(room):
   files = list((PACKAGE / room).rglob("*.py"))
   assert files
-  found = {(path.name, name) for path in files for name in imported(path) for above in ABOVE[room]
-           if f"{name}.".startswith(f"stylejax.{above}.")}
+  found = {
+    (path.name, name)
+    for path in files
+    for name in imported(path)
+    for above in ABOVE[room]
+    if f"{name}.".startswith(f"stylejax.{above}.")
+  }
   assert not found

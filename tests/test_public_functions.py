@@ -13,9 +13,21 @@ from jax.sharding import PartitionSpec as P
 import stylejax
 
 NO_FUNCTIONS_OF_ARRAYS = {
-  "ContentCode", "Edges", "FrameState", "InputError", "ModelConfig", "PRESETS", "Params",
-  "StyleCode", "compiler_options", "export", "load_pretrained", "load_vgg", "reuse_memory",
-  "save_weights"}
+  "ContentCode",
+  "Edges",
+  "FrameState",
+  "InputError",
+  "ModelConfig",
+  "PRESETS",
+  "Params",
+  "StyleCode",
+  "compiler_options",
+  "export",
+  "load_pretrained",
+  "load_vgg",
+  "reuse_memory",
+  "save_weights",
+}
 """Types, and functions of files and settings."""
 
 METHODS = ("lbfgs", "adam")
@@ -24,8 +36,14 @@ METHODS = ("lbfgs", "adam")
 @functools.cache
 def images():
   rng = np.random.default_rng(0)
-  shapes = {"content": (24, 20, 3), "batch": (2, 24, 20, 3), "style": (18, 22, 3),
-            "other": (20, 16, 3), "maps": (2, 24, 20), "plane": (24, 20)}
+  shapes = {
+    "content": (24, 20, 3),
+    "batch": (2, 24, 20, 3),
+    "style": (18, 22, 3),
+    "other": (20, 16, 3),
+    "maps": (2, 24, 20),
+    "plane": (24, 20),
+  }
   return {name: rng.random(shape, np.float32) for name, shape in shapes.items()}
 
 
@@ -42,43 +60,60 @@ def calls():
     "discriminate": lambda p, v, i: s.discriminate(p, i["batch"]),
     "encode_content": lambda p, v, i: s.encode_content(p, i["batch"]),
     "encode_content, seamless": lambda p, v, i: s.encode_content(
-      p, i["content"][:16, :16], edges=s.Edges((16, 16), wrap=(True, True))),
+      p, i["content"][:16, :16], edges=s.Edges((16, 16), wrap=(True, True))
+    ),
     "encode_content, padded": lambda p, v, i: s.encode_content(
-      p, i["content"], edges=s.Edges((24, 20), inside=(jnp.int32(20), jnp.int32(16)))),
+      p, i["content"], edges=s.Edges((24, 20), inside=(jnp.int32(20), jnp.int32(16)))
+    ),
     "encode_style": lambda p, v, i: s.encode_style(p, i["batch"], stroke=two),
     "first_state": lambda p, v, i: s.first_state(p, 24, 20),
     "generate": lambda p, v, i: s.generate(p, *code(p, i), strength=i["plane"]),
     "init_params": lambda p, v, i: s.init_params(jax.random.key(0), p.config),
     "next_frame": lambda p, v, i: s.next_frame(
-      p, i["content"], s.encode_style(p, i["style"]), s.first_state(p, 24, 20)),
+      p, i["content"], s.encode_style(p, i["style"]), s.first_state(p, 24, 20)
+    ),
     "preserve_colour": lambda p, v, i: s.preserve_colour(
-      i["batch"], i["batch"][::-1], two, mode=i["plane"]),
+      i["batch"], i["batch"][::-1], two, mode=i["plane"]
+    ),
     "reconstruct": lambda p, v, i: s.reconstruct(p, i["content"]),
     "sample_style": lambda p, v, i: s.sample_style(p, jax.random.key(0)),
     "sample_swatch": lambda p, v, i: s.sample_swatch(p, jax.random.key(0)),
     "stylize": lambda p, v, i: s.stylize(p, i["batch"], i["style"], strength=two, **every),
     "stylize, maps": lambda p, v, i: s.stylize(
-      p, i["content"], [i["style"], i["other"]], weights=i["maps"], strength=2 * i["plane"],
-      **every),
+      p, i["content"], [i["style"], i["other"]], weights=i["maps"], strength=2 * i["plane"], **every
+    ),
     "stylize, gradient": lambda p, v, i: jax.grad(
-      lambda p: s.stylize(p, i["content"], i["style"], **every).sum())(p),
+      lambda p: s.stylize(p, i["content"], i["style"], **every).sum()
+    )(p),
     "stylize, forward": lambda p, v, i: jax.jvp(
-      lambda x: s.stylize(p, x, i["style"], **every), (i["content"],), (i["content"],)),
-    **{f"optimize_image, {method}": lambda p, v, i, method=method: s.optimize_image(
-      v, i["content"][None], i["style"][None], steps=2, method=method) for method in METHODS},
+      lambda x: s.stylize(p, x, i["style"], **every), (i["content"],), (i["content"],)
+    ),
+    **{
+      f"optimize_image, {method}": lambda p, v, i, method=method: s.optimize_image(
+        v, i["content"][None], i["style"][None], steps=2, method=method
+      )
+      for method in METHODS
+    },
     "optimize_neighbors": lambda p, v, i: s.optimize_neighbors(
-      v, i["batch"], [i["style"][None], i["other"][None]], weights=i["maps"], steps=(1, 1),
-      keep_color=two, own_color=i["plane"]),
+      v,
+      i["batch"],
+      [i["style"][None], i["other"][None]],
+      weights=i["maps"],
+      steps=(1, 1),
+      keep_color=two,
+      own_color=i["plane"],
+    ),
     "refine_neighbors": lambda p, v, i: s.refine_neighbors(
-      v, i["batch"], i["batch"][::-1], [i["style"][None]], steps=(1, 1)),
+      v, i["batch"], i["batch"][::-1], [i["style"][None]], steps=(1, 1)
+    ),
     "optimize_scales": lambda p, v, i: s.optimize_scales(
-      v, i["content"][None], i["style"][None], scales=((1.0, 1),)),
+      v, i["content"][None], i["style"][None], scales=((1.0, 1),)
+    ),
   }
 
 
 def explicit_mesh():
-  return jax.make_mesh((2,), ("data",), axis_types=(AxisType.Explicit,),
-                       devices=jax.devices()[:2])
+  return jax.make_mesh((2,), ("data",), axis_types=(AxisType.Explicit,), devices=jax.devices()[:2])
 
 
 SWITCHES = {
@@ -108,8 +143,9 @@ def test_traces_under_every_switch_and_gives_float32(name, switch, tiny_params, 
 
   with SWITCHES[switch]():
     found = jax.eval_shape(jax.jit(call), tiny_params, vgg_shapes, images())
-  dtypes = {leaf.dtype for leaf in jax.tree.leaves(found)
-            if jnp.issubdtype(leaf.dtype, jnp.floating)}
+  dtypes = {
+    leaf.dtype for leaf in jax.tree.leaves(found) if jnp.issubdtype(leaf.dtype, jnp.floating)
+  }
   assert dtypes == {jnp.dtype(jnp.float32)}
 
 
@@ -118,8 +154,9 @@ def test_numbers_are_the_same_under_every_switch(switch, tiny_params):
   i = images()
 
   def paint(params, contents, style):
-    return stylejax.stylize(params, contents, style, strength=1.5, colour=0.5, colour_mode=0.5,
-                            stroke=1.5)
+    return stylejax.stylize(
+      params, contents, style, strength=1.5, colour=0.5, colour_mode=0.5, stroke=1.5
+    )
 
   expected = jax.jit(paint)(tiny_params, i["batch"], i["style"])
   with SWITCHES[switch]():
@@ -164,16 +201,27 @@ def test_forward_mode_is_the_slope(tiny_params):
   assert abs(slope) > 1e-3
 
 
-@pytest.mark.parametrize("call", [
-  lambda p, none, one: stylejax.stylize(p, none, one),
-  lambda p, none, one: stylejax.stylize(p, one, none),
-  lambda p, none, one: stylejax.encode_content(p, none),
-  lambda p, none, one: stylejax.encode_style(p, none),
-  lambda p, none, one: stylejax.reconstruct(p, none),
-  lambda p, none, one: stylejax.discriminate(p, none),
-  lambda p, none, one: stylejax.preserve_colour(none, none),
-], ids=["content", "style", "encode_content", "encode_style", "reconstruct", "discriminate",
-        "preserve_colour"])
+@pytest.mark.parametrize(
+  "call",
+  [
+    lambda p, none, one: stylejax.stylize(p, none, one),
+    lambda p, none, one: stylejax.stylize(p, one, none),
+    lambda p, none, one: stylejax.encode_content(p, none),
+    lambda p, none, one: stylejax.encode_style(p, none),
+    lambda p, none, one: stylejax.reconstruct(p, none),
+    lambda p, none, one: stylejax.discriminate(p, none),
+    lambda p, none, one: stylejax.preserve_colour(none, none),
+  ],
+  ids=[
+    "content",
+    "style",
+    "encode_content",
+    "encode_style",
+    "reconstruct",
+    "discriminate",
+    "preserve_colour",
+  ],
+)
 def test_a_batch_of_no_images_is_refused_in_our_words(call, tiny_params):
   for xp in (np, jnp):
     none, one = (xp.asarray(images()["batch"][:n]) for n in (0, 1))

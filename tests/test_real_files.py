@@ -26,9 +26,12 @@ def test_each_names_a_test_that_exists(row):
   path, *parts = row["test"].split("::")
   name, _, case = parts[-1].partition("[")
   source = (TESTS.parent / path).read_text()
-  assert re.search(rf"^\s*def {name}\(", source, re.M), row["test"]
+  assert re.search(rf"^\s*def {name}\(", source, re.MULTILINE), row["test"]
   # Names of cases are texts of the same file; pytest joins those of two parameters by "-".
   case = case.removesuffix("]")
-  cuts = [(case[:at], case[at + 1:]) for at, letter in enumerate(case) if letter == "-"]
-  assert not case or f'"{case}"' in source or any(
-    f'"{first}"' in source and f'"{second}"' in source for first, second in cuts), row["test"]
+  cuts = [(case[:at], case[at + 1 :]) for at, letter in enumerate(case) if letter == "-"]
+  assert (
+    not case
+    or f'"{case}"' in source
+    or any(f'"{first}"' in source and f'"{second}"' in source for first, second in cuts)
+  ), row["test"]

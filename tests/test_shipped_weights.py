@@ -38,7 +38,7 @@ def square(path):
   """The middle 256 × 256 pixels: one shape for all, since each is compiled for seconds."""
   rgb = read_picture(path).rgb
   top, left = ((side - 256) // 2 for side in rgb.shape[:2])
-  return rgb[top:top + 256, left:left + 256]
+  return rgb[top : top + 256, left : left + 256]
 
 
 def test_base_is_whole_and_small(params):
@@ -72,8 +72,9 @@ def test_the_autoencoder_gives_the_picture_back(params, photo):
 def test_style_is_reached_and_content_kept(params, paint, artwork):
   content, style = square(PHOTOS[0]), square(artwork)
   stylized = np.asarray(paint(params, content, style))
-  near, far = (float(distance(load_vgg(), picture[None], style[None])[0])
-               for picture in (stylized, content))
+  near, far = (
+    float(distance(load_vgg(), picture[None], style[None])[0]) for picture in (stylized, content)
+  )
   assert near < 0.5 * far
   grey = [x.mean(-1).ravel() for x in (stylized, content)]
   assert np.corrcoef(*grey)[0, 1] > 0.5
@@ -102,7 +103,8 @@ def test_sampled_styles_paint_differently(params):
   def paint_sampled(params, keys):
     codes = jax.vmap(transfer.sample_style, (None, 0))(params, keys)
     return transfer.generate(
-      params, transfer.encode_content(params, square(PHOTOS[0])[:128, :128]), codes)
+      params, transfer.encode_content(params, square(PHOTOS[0])[:128, :128]), codes
+    )
 
   first, second = np.asarray(paint_sampled(params, jax.random.split(jax.random.key(0))))
   assert np.abs(first - second).mean() > 0.02
@@ -115,6 +117,7 @@ def test_no_strength_magnifies_rounding(params, paint, photo, artwork):
   content, style = square(photo), square(artwork)
   beside = content + 1e-6 * np.random.default_rng(0).choice([-1, 1], content.shape)
   for strength in (1.0, 1.5):
-    found, other = (paint(params, np.float32(x), style, strength=strength)
-                    for x in (content, beside))
+    found, other = (
+      paint(params, np.float32(x), style, strength=strength) for x in (content, beside)
+    )
     assert np.abs(found - other).max() < 1e-4, strength

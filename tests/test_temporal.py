@@ -21,8 +21,9 @@ def test_without_memory_each_frame_is_stylized_by_itself(tiny_params, rng, stren
   state = temporal.first_state(tiny_params, SIDE, SIDE + 5)
   for number, frame in enumerate(frames):
     # The first frame has no past, so that its memory is nothing either.
-    painted, state = step(tiny_params, frame, code, state, strength=strength,
-                          memory=0.9 if number == 0 else 0.0)
+    painted, state = step(
+      tiny_params, frame, code, state, strength=strength, memory=0.9 if number == 0 else 0.0
+    )
     expected = alone(tiny_params, encode_content(tiny_params, frame), code, strength=strength)
     np.testing.assert_allclose(painted, expected, atol=1e-5)
 
@@ -63,7 +64,7 @@ def test_what_moves_leaves_no_trail(tiny_params):
 
 @pytest.mark.parametrize("name", ["noise", "pan"])
 def test_it_flickers_at_most_0_6_of_frame_by_frame(tiny_params, name):
-  frames = (benchmark.static_noise(10, 48) if name == "noise" else benchmark.pan(10, 64, 2))
+  frames = benchmark.static_noise(10, 48) if name == "noise" else benchmark.pan(10, 64, 2)
   code = encode_style(tiny_params, frames[0][::-1])
   _, alone, still = benchmark.paint(tiny_params, frames, code, 0.0)
   _, together, _ = benchmark.paint(tiny_params, frames, code, temporal.MEMORY)

@@ -24,7 +24,8 @@ CASES = {
   "reconstruct": transfer.reconstruct,
   "discriminate": transfer.discriminate,
   "generate": lambda p, x: transfer.generate(
-    p, transfer.encode_content(p, x), transfer.encode_style(p, x), strength=0.7),
+    p, transfer.encode_content(p, x), transfer.encode_style(p, x), strength=0.7
+  ),
   "stylize": stylized_twice,
 }
 cases = pytest.mark.parametrize("function", CASES.values(), ids=CASES.keys())
@@ -32,9 +33,17 @@ cases = pytest.mark.parametrize("function", CASES.values(), ids=CASES.keys())
 
 # Compiled, since each operation of an eager call would be a program of its own: that this changes
 # nothing is the first test.
-encode_style, encode_content, reconstruct, generate, stylize, sample_style = map(jax.jit, (
-  transfer.encode_style, transfer.encode_content, transfer.reconstruct, transfer.generate,
-  transfer.stylize, transfer.sample_style))
+encode_style, encode_content, reconstruct, generate, stylize, sample_style = map(
+  jax.jit,
+  (
+    transfer.encode_style,
+    transfer.encode_content,
+    transfer.reconstruct,
+    transfer.generate,
+    transfer.stylize,
+    transfer.sample_style,
+  ),
+)
 
 
 # Pixels: black, on the straight part of sRGB's curve, white.
@@ -80,9 +89,14 @@ def test_gradients_are_finite(function, tiny_params, pictures):
 @cases
 def test_shard_map_over_devices_is_one_device(function, tiny_params, pictures):
   mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
-  sharded = jax.jit(jax.shard_map(
-    function, mesh=mesh, in_specs=(PartitionSpec(), PartitionSpec("data")),
-    out_specs=PartitionSpec("data")))
+  sharded = jax.jit(
+    jax.shard_map(
+      function,
+      mesh=mesh,
+      in_specs=(PartitionSpec(), PartitionSpec("data")),
+      out_specs=PartitionSpec("data"),
+    )
+  )
   assert_trees_close(sharded(tiny_params, pictures), jax.jit(function)(tiny_params, pictures))
 
 
@@ -97,7 +111,8 @@ def test_pmap_over_devices_is_one_device(function, tiny_params, pictures):
 def test_export_is_the_function(function, tiny_params, pictures):
   compiled = jax.jit(function)
   exported = jax.export.export(compiled)(
-    tiny_params, jax.ShapeDtypeStruct(pictures.shape, jnp.float32))
+    tiny_params, jax.ShapeDtypeStruct(pictures.shape, jnp.float32)
+  )
   assert_trees_close(exported.call(tiny_params, pictures), compiled(tiny_params, pictures))
 
 
@@ -106,21 +121,27 @@ def test_sampled_styles_under_jit_and_vmap(tiny_params):
   loop = [sample_style(tiny_params, key) for key in keys]
   stacked = jax.tree.map(lambda *x: np.stack(x), *loop)
   assert_trees_close(
-    jax.jit(jax.vmap(transfer.sample_style, (None, 0)))(tiny_params, keys), stacked)
+    jax.jit(jax.vmap(transfer.sample_style, (None, 0)))(tiny_params, keys), stacked
+  )
 
 
 def test_stylize_composes_the_steps(tiny_params, pictures):
   by_hand = generate(
-    tiny_params, encode_content(tiny_params, pictures), encode_style(tiny_params, pictures[:1]),
-    strength=1.3)
+    tiny_params,
+    encode_content(tiny_params, pictures),
+    encode_style(tiny_params, pictures[:1]),
+    strength=1.3,
+  )
   np.testing.assert_allclose(
-    stylize(tiny_params, pictures, pictures[:1], strength=1.3), by_hand, atol=1e-6)
+    stylize(tiny_params, pictures, pictures[:1], strength=1.3), by_hand, atol=1e-6
+  )
 
 
 def test_moments_left_alone_are_the_autoencoder(tiny_params, pictures):
   code, style = encode_content(tiny_params, pictures[:2]), encode_style(tiny_params, pictures[2:4])
   found = jax.jit(gan.Generator(tiny_params.config).apply)(
-    {"params": tiny_params.generator}, code, style.vector, 0.0)
+    {"params": tiny_params.generator}, code, style.vector, 0.0
+  )
   np.testing.assert_allclose(found, reconstruct(tiny_params, pictures[:2]), atol=1e-6)
   full = stylize(tiny_params, pictures[:2], pictures[2:4])
   assert np.abs(full - found).max() > 1e-2
@@ -134,11 +155,10 @@ def test_strengths_below_1_fade_to_the_picture_as_light(tiny_params, pictures):
   for strength, share in ((0.0, 0), (0.2, 0.28), (0.5, 0.625), (1.0, 1), (1.5, 1)):
     painted = net({"params": tiny_params.generator}, code, vector, max(strength, 1.0))
     found = np.float64(stylize(tiny_params, content, style, strength=strength))
-    assert 0 <= found.min() and found.max() <= 1
+    assert found.min() >= 0 and found.max() <= 1
     mixed = share * light(painted) + (1 - share) * light(content)
     np.testing.assert_allclose(light(found), mixed, atol=2e-6)
-  np.testing.assert_allclose(
-    stylize(tiny_params, content, style, strength=0.0), content, atol=1e-6)
+  np.testing.assert_allclose(stylize(tiny_params, content, style, strength=0.0), content, atol=1e-6)
 
 
 def light(x):
@@ -163,8 +183,9 @@ def test_strength_is_traced_and_one_for_each_picture(tiny_params, pictures):
 def test_strength_and_content_have_gradients(tiny_params, pictures, strength):
   content = pictures[0]
   content[0, :3] = EXTREMES
-  slope, slopes = jax.jit(jax.grad(lambda s, x: transfer.stylize(
-    tiny_params, x, pictures[1], strength=s).std(), (0, 1)))(strength, content)
+  slope, slopes = jax.jit(
+    jax.grad(lambda s, x: transfer.stylize(tiny_params, x, pictures[1], strength=s).std(), (0, 1))
+  )(strength, content)
   assert np.isfinite(slope) and slope != 0
   assert np.isfinite(slopes).all() and np.abs(slopes).max() > 0
 
@@ -177,7 +198,7 @@ def test_any_size_gives_the_content_size(tiny_params, height, width, side):
   assert stylized.shape == content.shape
   assert stylized.dtype == jnp.float32
   assert np.isfinite(stylized).all()
-  assert 0 <= stylized.min() and stylized.max() <= 1
+  assert stylized.min() >= 0 and stylized.max() <= 1
 
 
 def test_one_content_many_styles_and_the_reverse(tiny_params, pictures):
@@ -215,21 +236,28 @@ def test_nothing_outside_the_arguments_matters(tiny_params, pictures):
   np.testing.assert_array_equal(before, fresh(pictures[0], pictures[1]))
 
 
-@pytest.mark.parametrize("make, message", [
-  (lambda p, x: transfer.encode_style(p, x[0, 0]), r"style: found shape \(24, 3\)"),
-  (lambda p, x: transfer.encode_content(p, x[..., :2]), r"content: found shape .*, expected \[H"),
-  (lambda p, x: transfer.encode_content(p, x[:, :9]), "content: found 24×9 pixels, expected"),
-  (lambda p, x: transfer.encode_content(p, 255 * x), "content: found values from"),
-  (lambda p, x: transfer.encode_content(p, (x * 255).astype(np.uint8)), "found dtype uint8"),
-  (lambda p, x: jax.eval_shape(transfer.stylize, p, x, x[:3]),
-   "style: found a batch of 3, expected 1 or 8"),
-  (lambda p, x: transfer.stylize(p, x, x, strength=2.1), "strength: found 2.1, expected 0 to 2"),
-  (lambda p, x: transfer.stylize(p, x, x, strength=float("nan")), "strength: found nan"),
-  (lambda p, x: transfer.stylize(p, x, x, strength=jnp.ones((8, 2))), "strength: found shape"),
-  (lambda p, x: transfer.discriminate(p.replace(discriminator=None), x), "also discriminator"),
-  (lambda p, x: transfer.sample_style(p.replace(noise_generator=None), jax.random.key(0)),
-   "expected also noise_generator"),
-])
+@pytest.mark.parametrize(
+  "make, message",
+  [
+    (lambda p, x: transfer.encode_style(p, x[0, 0]), r"style: found shape \(24, 3\)"),
+    (lambda p, x: transfer.encode_content(p, x[..., :2]), r"content: found shape .*, expected \[H"),
+    (lambda p, x: transfer.encode_content(p, x[:, :9]), "content: found 24×9 pixels, expected"),
+    (lambda p, x: transfer.encode_content(p, 255 * x), "content: found values from"),
+    (lambda p, x: transfer.encode_content(p, (x * 255).astype(np.uint8)), "found dtype uint8"),
+    (
+      lambda p, x: jax.eval_shape(transfer.stylize, p, x, x[:3]),
+      "style: found a batch of 3, expected 1 or 8",
+    ),
+    (lambda p, x: transfer.stylize(p, x, x, strength=2.1), "strength: found 2.1, expected 0 to 2"),
+    (lambda p, x: transfer.stylize(p, x, x, strength=float("nan")), "strength: found nan"),
+    (lambda p, x: transfer.stylize(p, x, x, strength=jnp.ones((8, 2))), "strength: found shape"),
+    (lambda p, x: transfer.discriminate(p.replace(discriminator=None), x), "also discriminator"),
+    (
+      lambda p, x: transfer.sample_style(p.replace(noise_generator=None), jax.random.key(0)),
+      "expected also noise_generator",
+    ),
+  ],
+)
 def test_mistakes_are_named(tiny_params, pictures, make, message):
   with pytest.raises(ValueError, match=message):
     make(tiny_params, pictures)

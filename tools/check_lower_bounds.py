@@ -41,8 +41,9 @@ def declared() -> list[str]:
 
 def main() -> int:
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-  parser.add_argument("--dry-run", action="store_true",
-                      help="only ask pip whether these versions go together")
+  parser.add_argument(
+    "--dry-run", action="store_true", help="only ask pip whether these versions go together"
+  )
   options = parser.parse_args()
   pinned = lowest(declared())
   print("lowest versions:", *pinned, flush=True)
@@ -52,12 +53,15 @@ def main() -> int:
     if options.dry_run:
       return subprocess.run([*pip, "--dry-run", *pinned]).returncode
     environment = os.environ | {
-      "PATH": f"{folder}/venv/bin:{os.environ['PATH']}", "STYLEJAX_CACHE": f"{folder}/cache"}
+      "PATH": f"{folder}/venv/bin:{os.environ['PATH']}",
+      "STYLEJAX_CACHE": f"{folder}/cache",
+    }
     environment.pop("PYTHONPATH", None)
     status = subprocess.run([*pip, *pinned, str(ROOT)]).returncode
     if status == 0:
-      status = subprocess.run(["bash", str(ROOT / "tools/smoke.sh"), f"{folder}/smoke"],
-                              env=environment).returncode
+      status = subprocess.run(
+        ["bash", str(ROOT / "tools/smoke.sh"), f"{folder}/smoke"], env=environment
+      ).returncode
   print("the lowest versions work" if status == 0 else "the lowest versions fail", flush=True)
   return min(status, 1)
 

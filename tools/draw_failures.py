@@ -1,6 +1,6 @@
 """Draws the sheet of what is hard: for each case photo, artwork and result, side by side.
 
-    python tools/draw_failures.py --output docs/failures.jpg
+python tools/draw_failures.py --output docs/failures.jpg
 """
 
 import dataclasses
@@ -17,7 +17,8 @@ from stylejax.runtime.compilation_cache import enable_cache
 
 HARD = Path(__file__).parent.parent / "docs" / "hard"
 WAVE, IRISES, ADELE = (
-  SAMPLES / "style" / f"{name}.jpg" for name in ("great_wave", "irises", "adele_bloch_bauer"))
+  SAMPLES / "style" / f"{name}.jpg" for name in ("great_wave", "irises", "adele_bloch_bauer")
+)
 CAT, COFFEE = (SAMPLES / "content" / f"{name}.jpg" for name in ("cat", "coffee"))
 # (name, photo, artwork, side in pixels at which the photo is painted).
 CASES = (
@@ -55,7 +56,8 @@ def cell(picture: np.ndarray) -> Image.Image:
     return image.crop((corner, corner, corner + CELL, corner + CELL))
   nearest = image.width < CELL
   return image.resize(
-    (CELL, CELL), Image.Resampling.NEAREST if nearest else Image.Resampling.LANCZOS)
+    (CELL, CELL), Image.Resampling.NEAREST if nearest else Image.Resampling.LANCZOS
+  )
 
 
 def main(options: Options) -> None:

@@ -1,6 +1,6 @@
 """Draws a sheet: every content (rows) in every style (columns), at one size.
 
-    python tools/draw_sheet.py --content photos --style artworks --output sheet.jpg --size 256
+python tools/draw_sheet.py --content photos --style artworks --output sheet.jpg --size 256
 """
 
 import dataclasses
@@ -54,11 +54,13 @@ def main(options: Options) -> None:
   rows = [[np.ones((side, side, 3))] + [square(path, side) for path in artworks]]
   for path in find_pictures(options.content):
     content = square(path, side)
-    rows.append([content] + [
-      paint(params, content, style, strength=options.strength) for style in styles])
+    rows.append(
+      [content] + [paint(params, content, style, strength=options.strength) for style in styles]
+    )
   sheet = np.concatenate([np.concatenate(row, 1) for row in rows], 0)
   Image.fromarray(np.round(np.clip(sheet, 0, 1) * 255).astype(np.uint8)).save(
-    options.output, quality=90)
+    options.output, quality=90
+  )
 
 
 if __name__ == "__main__":

@@ -36,9 +36,21 @@ def picture_seeds():
   """One small file of each format and mode."""
   rng = np.random.default_rng(0)
   image = Image.fromarray(rng.integers(0, 256, (24, 20, 3)).astype(np.uint8))
-  cases = [("PNG", "RGB"), ("PNG", "P"), ("PNG", "1"), ("PNG", "I;16"), ("PNG", "RGBA"),
-           ("JPEG", "RGB"), ("JPEG", "CMYK"), ("JPEG", "L"), ("WEBP", "RGB"), ("BMP", "RGB"),
-           ("TIFF", "RGB"), ("TIFF", "CMYK"), ("GIF", "P")]
+  cases = [
+    ("PNG", "RGB"),
+    ("PNG", "P"),
+    ("PNG", "1"),
+    ("PNG", "I;16"),
+    ("PNG", "RGBA"),
+    ("JPEG", "RGB"),
+    ("JPEG", "CMYK"),
+    ("JPEG", "L"),
+    ("WEBP", "RGB"),
+    ("BMP", "RGB"),
+    ("TIFF", "RGB"),
+    ("TIFF", "CMYK"),
+    ("GIF", "P"),
+  ]
   for form, mode in cases:
     file = io.BytesIO()
     wide = Image.fromarray(rng.integers(0, 65536, (24, 20)).astype(np.uint16))
@@ -76,13 +88,24 @@ def bytes_by_hand():
 def weight_seeds():
   """A weights file of nets as small as they come."""
   config = stylejax.ModelConfig(
-    content_widths=(1, 1), content_blocks=(0, 0), decoder_blocks=0, style_widths=(1,), style_dim=1,
-    disc_widths=(1,), disc_scales=1, noise_dim=1, noise_base=1, noise_width=1, noise_stages=0)
+    content_widths=(1, 1),
+    content_blocks=(0, 0),
+    decoder_blocks=0,
+    style_widths=(1,),
+    style_dim=1,
+    disc_widths=(1,),
+    disc_scales=1,
+    noise_dim=1,
+    noise_base=1,
+    noise_width=1,
+    noise_stages=0,
+  )
   shapes = jax.eval_shape(lambda: stylejax.init_params(jax.random.key(0), config))
   params = jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), shapes)
   with tempfile.TemporaryDirectory() as folder:
     path = stylejax.save_weights(
-      Path(folder) / "w.safetensors", params.replace(discriminator=None, noise_generator=None))
+      Path(folder) / "w.safetensors", params.replace(discriminator=None, noise_generator=None)
+    )
     yield path.read_bytes()
 
 
@@ -104,8 +127,11 @@ def sound_weights(path: Path) -> None:
   assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(load_weights(path)))
 
 
-READERS = {"pictures": (sound_picture, picture_seeds), "frames": (sound_frames, picture_seeds),
-           "weights": (sound_weights, weight_seeds)}
+READERS = {
+  "pictures": (sound_picture, picture_seeds),
+  "frames": (sound_frames, picture_seeds),
+  "weights": (sound_weights, weight_seeds),
+}
 
 
 def main() -> None:
@@ -133,8 +159,17 @@ def main() -> None:
       if total & (total - 1) == 0:  # libFuzzer ends the process: what it prints last is the result
         print(f"{total} inputs: {counts}", file=sys.stderr)
 
-    atheris.Setup([sys.argv[0], f"-max_total_time={options.seconds}", "-timeout=20",
-                   "-rss_limit_mb=4096", "-print_final_stats=1", str(corpus)], check)
+    atheris.Setup(
+      [
+        sys.argv[0],
+        f"-max_total_time={options.seconds}",
+        "-timeout=20",
+        "-rss_limit_mb=4096",
+        "-print_final_stats=1",
+        str(corpus),
+      ],
+      check,
+    )
     atheris.Fuzz()
 
 

@@ -16,9 +16,11 @@ import tyro
 _KNOWN_BATCH, _KNOWN_RATE, _LARGEST_RATE = 4, 1e-3, 4e-3
 
 # Of the last part that `base` was trained in (the model card).
-_LOSSES = ("--content-weight 1.8 --detail-weight 1.5 --structure-weight 3.8 --style-weight 48 "
-           "--pyramid-weight 45 --color-weight 1 --spurious-edge-weight 5 --resnet-weight 420 "
-           "--resnet-content-weight 8 --identity-weight 15 --adversarial-weight 0.3")
+_LOSSES = (
+  "--content-weight 1.8 --detail-weight 1.5 --structure-weight 3.8 --style-weight 48 "
+  "--pyramid-weight 45 --color-weight 1 --spurious-edge-weight 5 --resnet-weight 420 "
+  "--resnet-content-weight 8 --identity-weight 15 --adversarial-weight 0.3"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,9 +44,14 @@ class Part:
 PARTS = (
   Part("autoencoder", "autoencoder", 1_000_000, 1.0, "--size 128"),
   Part("transfer", "small", 4_000_000, 1.0, "--size 128 --style-repeat 1 --style-weight 60"),
-  Part("transfer", "full", 12_000_000, 0.5,
-       "--size 256 --perceptual-size 192 --style-repeat 1 --content-scale 1 1.25 --style-scale 1 1.25 "
-       + _LOSSES),
+  Part(
+    "transfer",
+    "full",
+    12_000_000,
+    0.5,
+    "--size 256 --perceptual-size 192 --style-repeat 1 --content-scale 1 1.25 --style-scale 1 1.25 "
+    + _LOSSES,
+  ),
 )
 
 
@@ -80,7 +87,8 @@ def commands(options: Options) -> list[str]:
       f"--warmup-steps {max(1, steps // 50)} --decay-fraction 0.5 "
       f"--ema-decay {max(0.0, 1 - 100 / steps):.5g} --save-every {saved} "
       f"--content-dir {options.content} --style-dir {options.style}{before} "
-      f"--workdir {options.workdir}/{part.name} --resume")
+      f"--workdir {options.workdir}/{part.name} --resume"
+    )
     before = f" --init-from {options.workdir}/{part.name}"
   return lines
 
@@ -88,8 +96,10 @@ def commands(options: Options) -> list[str]:
 def main(options: Options) -> None:
   """Prints them, and how the result is exported."""
   print(*commands(options), sep="\n")
-  print(f"python train.py export --workdir {options.workdir}/{PARTS[-1].name} "
-        "--output large.safetensors")
+  print(
+    f"python train.py export --workdir {options.workdir}/{PARTS[-1].name} "
+    "--output large.safetensors"
+  )
 
 
 if __name__ == "__main__":

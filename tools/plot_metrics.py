@@ -13,7 +13,7 @@ import matplotlib
 import numpy as np
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
+import matplotlib.pyplot as plt
 
 APART = ("step", "images_per_second", "grad_norm")
 
@@ -21,18 +21,19 @@ APART = ("step", "images_per_second", "grad_norm")
 def main(source: Path, output: Path) -> None:
   """One panel for each loss, from where it was first used: all values, a running mean of 20."""
   lines = [json.loads(line) for line in source.read_text().splitlines()]
-  names = [name for name in dict.fromkeys(key for line in lines for key in line)
-           if name not in APART]
+  names = [
+    name for name in dict.fromkeys(key for line in lines for key in line) if name not in APART
+  ]
   columns = 3
   rows = -(-len(names) // columns)
   figure, axes = plt.subplots(rows, columns, figsize=(4 * columns, 2.6 * rows), squeeze=False)
-  for axis in axes.flat[len(names):]:
+  for axis in axes.flat[len(names) :]:
     axis.set_axis_off()
   for axis, name in zip(axes.flat, names):
     steps, values = np.array([(line["step"], line[name]) for line in lines if name in line]).T
     axis.plot(steps, values, color="0.8", linewidth=0.8)
     window = min(20, len(values))
-    axis.plot(steps[window - 1:], np.convolve(values, np.ones(window) / window, "valid"), "C0")
+    axis.plot(steps[window - 1 :], np.convolve(values, np.ones(window) / window, "valid"), "C0")
     axis.set_title(name)
     axis.set_xlabel("step")
     if values.min() > 0 and values.max() > 20 * values.min():

@@ -69,8 +69,14 @@ def document() -> str:
   return "".join(parts)
 
 
-def _table(rows: Sequence[Format], side: Callable[[Format], Kept | None], *,
-           training: bool = False, sequence: bool = False, sides: bool = False) -> str:
+def _table(
+  rows: Sequence[Format],
+  side: Callable[[Format], Kept | None],
+  *,
+  training: bool = False,
+  sequence: bool = False,
+  sides: bool = False,
+) -> str:
   """A table of the rows for which `side` gives something."""
   columns: list[tuple[str, Callable[[Format, Kept], str]]] = [
     ("format", lambda row, kept: row.name),
@@ -85,8 +91,7 @@ def _table(rows: Sequence[Format], side: Callable[[Format], Kept | None], *,
   if training:
     columns.append(("training", lambda row, kept: "yes" if row.training else ""))
   if sides:
-    columns.append(("largest side",
-                    lambda row, kept: f"{row.max_side:,}" if row.max_side else ""))
+    columns.append(("largest side", lambda row, kept: f"{row.max_side:,}" if row.max_side else ""))
   columns.append(("also", lambda row, kept: kept.rest))
   lines = ["| " + " | ".join(title for title, _ in columns) + " |", "|---" * len(columns) + "|"]
   for row in rows:

@@ -49,8 +49,12 @@ def read(path: Path) -> dict:
   try:
     for row in result["rows"]:
       timing.label(row)
-    times = [row["seconds"][key] for row in result["rows"] if "seconds" in row
-             for key in ("low", "median", "high")]
+    times = [
+      row["seconds"][key]
+      for row in result["rows"]
+      if "seconds" in row
+      for key in ("low", "median", "high")
+    ]
     sound = all(math.isfinite(seconds) and seconds > 0 for seconds in times)
   except (KeyError, TypeError):
     raise InputError(f"{path}: found other JSON, {EXPECTED}") from None
@@ -69,18 +73,25 @@ def compare(before: dict, after: dict, *, tolerance: float, relative: bool = Fal
     InputError: results of two benchmarks, or without the limits that `relative` needs.
   """
   if before.get("benchmark") != after.get("benchmark"):
-    raise InputError(f"results: found {before.get('benchmark')} and {after.get('benchmark')}, "
-                     "expected one benchmark twice")
+    raise InputError(
+      f"results: found {before.get('benchmark')} and {after.get('benchmark')}, "
+      "expected one benchmark twice"
+    )
   scales = [1.0, 1.0]
   if relative:
-    scales = [result.get("limits", {}).get("matrix_product_gflop_per_second")
-              for result in (before, after)]
+    scales = [
+      result.get("limits", {}).get("matrix_product_gflop_per_second") for result in (before, after)
+    ]
     if not all(scales):
       raise InputError("--relative: found no time of a matrix product, expected one in both files")
-  old, new = ({timing.label(row): {key: scale * row["seconds"][key]
-                                   for key in ("low", "median", "high")}
-               for row in result["rows"] if "seconds" in row}
-              for result, scale in zip((before, after), scales))
+  old, new = (
+    {
+      timing.label(row): {key: scale * row["seconds"][key] for key in ("low", "median", "high")}
+      for row in result["rows"]
+      if "seconds" in row
+    }
+    for result, scale in zip((before, after), scales)
+  )
   found = []
   for case, a in old.items():
     if case not in new:
@@ -89,8 +100,9 @@ def compare(before: dict, after: dict, *, tolerance: float, relative: bool = Fal
     ratio, apart = new[case]["median"] / a["median"], new[case]["low"] > a["high"]
     slower = ratio > 1 + tolerance and apart
     found.append({"case": case, "ratio": ratio, "verdict": "SLOWER" if slower else ""})
-  return found + [{"case": case, "ratio": None, "verdict": "NEW"}
-                  for case in new if case not in old]
+  return found + [
+    {"case": case, "ratio": None, "verdict": "NEW"} for case in new if case not in old
+  ]
 
 
 def main(options: Options) -> int:
@@ -99,8 +111,10 @@ def main(options: Options) -> int:
   rows = compare(before, after, tolerance=options.tolerance, relative=options.relative)
   for about in ("machine", "options"):
     if before.get(about) != after.get(about):
-      print(f"the two were made with other settings in {about!r}"
-            + (": think of --relative" if about == "machine" and not options.relative else ""))
+      print(
+        f"the two were made with other settings in {about!r}"
+        + (": think of --relative" if about == "machine" and not options.relative else "")
+      )
   for row in rows:
     ratio = f"{row['ratio']:6.2f} ×" if row["ratio"] else " " * 8
     print(f"{ratio} {row['verdict']:6} {row['case']}")

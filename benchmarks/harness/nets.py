@@ -33,5 +33,10 @@ def pictures(options: timing.Settings, size: int, *, seed: int = 0) -> jax.Array
 
 def about(options: timing.Settings, size: int) -> dict[str, Any]:
   """What tells this case from others of its name."""
-  return {"preset": options.preset, "size": size, "batch": options.batch,
-          "dtype": config(options).dtype, "devices": options.devices or 1}
+  return {
+    "preset": options.preset,
+    "size": size,
+    "batch": options.batch,
+    "dtype": config(options).dtype,
+    "devices": options.devices or 1,
+  }

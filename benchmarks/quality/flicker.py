@@ -6,6 +6,7 @@ caption that stands still. Both ways paint the same frames; `stylejax.temporal.f
 
 import dataclasses
 import functools
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -47,21 +48,27 @@ class Options:
 
 def static_noise(frames: int, size: int) -> list[np.ndarray]:
   """A photo that stands still, with noise of standard deviation NOISE."""
-  photo = _photo("coffee.jpg", size)[:, :size * 3 // 2]
+  photo = _photo("coffee.jpg", size)[:, : size * 3 // 2]
   rng = np.random.default_rng(0)
-  return [np.clip(photo + rng.normal(0, NOISE, photo.shape), 0, 1).astype(np.float32)
-          for _ in range(frames)]
+  return [
+    np.clip(photo + rng.normal(0, NOISE, photo.shape), 0, 1).astype(np.float32)
+    for _ in range(frames)
+  ]
 
 
 def pan(frames: int, size: int, speed: int) -> list[np.ndarray]:
   """A window that moves over a photo, above a caption of the same height that stands still."""
-  photo, caption = _photo("coffee.jpg", size), _photo("cat.jpg", size)[size // 3:size * 2 // 3]
+  photo, caption = _photo("coffee.jpg", size), _photo("cat.jpg", size)[size // 3 : size * 2 // 3]
   width = min(photo.shape[1] - speed * (frames - 1), caption.shape[1])
   if width < size // 2:
-    raise InputError(f"--frames: found a pan of {frames} × {speed} pixels over a photo of "
-                     f"{photo.shape[1]}, expected a shorter one")
-  return [np.concatenate([photo[:, speed * t:speed * t + width], caption[:, :width]])
-          for t in range(frames)]
+    raise InputError(
+      f"--frames: found a pan of {frames} × {speed} pixels over a photo of "
+      f"{photo.shape[1]}, expected a shorter one"
+    )
+  return [
+    np.concatenate([photo[:, speed * t : speed * t + width], caption[:, :width]])
+    for t in range(frames)
+  ]
 
 
 @functools.cache
@@ -78,7 +85,7 @@ def paint(params: transfer.Params, frames: list[np.ndarray], style_code, memory:
   for frame in frames:
     picture, state = step(params, frame, style_code, state, memory=np.float32(memory))
     painted.append(picture)
-  pairs = list(zip(zip(frames, frames[1:]), zip(painted, painted[1:]), strict=True))
+  pairs = list(zip(itertools.pairwise(frames), itertools.pairwise(painted), strict=True))
   changes, still = np.array([measure(*pair) for pair in pairs], np.float64).T
   return painted, float((changes * still).sum() / still.sum()), float(still.mean())
 
@@ -92,14 +99,20 @@ def measure(options: Options) -> dict[str, dict[str, float]]:
   painting = read_picture(SAMPLES / "style" / "great_wave.jpg")
   side = min(256, options.size)
   style_code = _jit(transfer.encode_style)(params, encode.style_pixels(painting, side))
-  sequences = {"still, with noise": static_noise(options.frames, options.size),
-               "pan": pan(options.frames, options.size, options.speed)}
+  sequences = {
+    "still, with noise": static_noise(options.frames, options.size),
+    "pan": pan(options.frames, options.size, options.speed),
+  }
   found = {}
   for name, frames in sequences.items():
     alone, apart, still = paint(params, frames, style_code, 0.0)
     steadied, together, _ = paint(params, frames, style_code, temporal.MEMORY)
-    found[name] = {"frame by frame": apart, "sequence": together, "ratio": together / apart,
-                   "still": still}
+    found[name] = {
+      "frame by frame": apart,
+      "sequence": together,
+      "ratio": together / apart,
+      "still": still,
+    }
     if options.pictures:
       for way, painted in (("content", frames), ("alone", alone), ("sequence", steadied)):
         strip = np.concatenate([np.asarray(frame) for frame in painted[-3:]], 1)
@@ -116,8 +129,10 @@ def show(result: dict) -> None:
   """A table."""
   print(f"{'mean change where the input stands still':42} alone   sequence  ratio   still")
   for name, row in result["flicker"].items():
-    print(f"{name:42} {row['frame by frame']:.4f}  {row['sequence']:.4f}    {row['ratio']:.2f}"
-          f"    {row['still']:.0%}")
+    print(
+      f"{name:42} {row['frame by frame']:.4f}  {row['sequence']:.4f}    {row['ratio']:.2f}"
+      f"    {row['still']:.0%}"
+    )
 
 
 if __name__ == "__main__":

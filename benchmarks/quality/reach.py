@@ -51,24 +51,29 @@ class Options:
   def check(self) -> None:
     """Raises InputError for a number that is too small."""
     for flag, value, least in (
-        ("--every", self.every, 1), ("--steps", self.steps, 1), ("--size", self.size, 32)):
+      ("--every", self.every, 1),
+      ("--steps", self.steps, 1),
+      ("--size", self.size, 32),
+    ):
       timing.at_least(flag, value, least)
 
 
 @functools.partial(fast_jit, static_argnums=4)
-def optimised(params: transfer.Params, vgg_params, content: jax.Array, style: jax.Array,
-              options: Options) -> dict[str, jax.Array]:
+def optimised(
+  params: transfer.Params, vgg_params, content: jax.Array, style: jax.Array, options: Options
+) -> dict[str, jax.Array]:
   """{"content", "detail", "style"}: [2], losses of a pair [1, S, S, 3] before and after."""
   look = functools.partial(vgg16_features, vgg_params, layers=STYLE_LAYERS)
   code, target, wanted = transfer.encode_content(params, content), look(content), look(style)
 
   def losses(vector):
     found = look(transfer.generate(params, code, transfer.StyleCode((), vector)))
-    terms = {"content": features.content_loss(found, target, CONTENT_LAYERS).mean(),
-             "detail": features.content_loss(found, target, DETAIL_LAYERS).mean(),
-             "style": features.moment_style_loss(found, wanted).mean()}
-    return (terms["content"] + 0.5 * terms["detail"]
-            + options.style_weight * terms["style"]), terms
+    terms = {
+      "content": features.content_loss(found, target, CONTENT_LAYERS).mean(),
+      "detail": features.content_loss(found, target, DETAIL_LAYERS).mean(),
+      "style": features.moment_style_loss(found, wanted).mean(),
+    }
+    return (terms["content"] + 0.5 * terms["detail"] + options.style_weight * terms["style"]), terms
 
   tx = optax.adam(options.rate)
 
@@ -80,18 +85,21 @@ def optimised(params: transfer.Params, vgg_params, content: jax.Array, style: ja
 
   vector = transfer.encode_style(params, style).vector
   (vector, _), before = jax.lax.scan(step, (vector, tx.init(vector)), None, length=options.steps)
-  return jax.tree.map(lambda all_steps, last: jnp.stack([all_steps[0], last]),
-                      before, losses(vector)[1])
+  return jax.tree.map(
+    lambda all_steps, last: jnp.stack([all_steps[0], last]), before, losses(vector)[1]
+  )
 
 
 def main(options: Options) -> None:
   """Optimises each pair and reports."""
   params, vgg_params = load_pretrained(options.weights), load_vgg()
-  pairs = read_pairs(options.pairs, options.root)[::options.every]
+  pairs = read_pairs(options.pairs, options.root)[:: options.every]
   rows = []
   for pair in pairs:
-    content, style = (square(read(path), options.size)[None].astype(np.float32)
-                      for path in (pair.content, pair.style))
+    content, style = (
+      square(read(path), options.size)[None].astype(np.float32)
+      for path in (pair.content, pair.style)
+    )
     found = jax.device_get(optimised(params, vgg_params, content, style, options))
     rows.append({"pair": pair.name, **{name: values.tolist() for name, values in found.items()}})
   timing.report("reach", options, {"rows": rows}, show=show)
@@ -100,8 +108,12 @@ def main(options: Options) -> None:
 def show(result: dict) -> None:
   """A line for each pair."""
   for row in result["rows"]:
-    print(f"{row['pair']:12}" + ", ".join(
-      f"{name} {row[name][0]:.4f} → {row[name][1]:.4f}" for name in ("style", "content", "detail")))
+    print(
+      f"{row['pair']:12}"
+      + ", ".join(
+        f"{name} {row[name][0]:.4f} → {row[name][1]:.4f}" for name in ("style", "content", "detail")
+      )
+    )
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def real_crops(folder: Path, count: int, seed: int) -> np.ndarray:
   for number in range(count):
     artwork = square(read_picture(found[number % len(found)]).rgb, 2 * SIDE)
     top, left = rng.integers(0, SIDE + 1, 2)
-    crops.append(artwork[top:top + SIDE, left:left + SIDE])
+    crops.append(artwork[top : top + SIDE, left : left + SIDE])
   return np.stack(crops)
 
 
@@ -92,14 +92,20 @@ def main(options: Options) -> None:
   found = [float(mean_distance(*frozen, batch)) for batch in (painted, real)]
   if options.sheet:
     encode.write_picture(options.sheet, sheet(painted))
-  timing.report("swatches", options, {
-    "swatches": found[0], "artworks": found[1], "ratio": found[0] / found[1]}, show=show)
+  timing.report(
+    "swatches",
+    options,
+    {"swatches": found[0], "artworks": found[1], "ratio": found[0] / found[1]},
+    show=show,
+  )
 
 
 def show(result: dict) -> None:
   """One line."""
-  print("mean LPIPS-form distance of pairs: swatches {swatches:.3f}, crops of artworks "
-        "{artworks:.3f}, ratio {ratio:.2f}".format(**result))
+  print(
+    "mean LPIPS-form distance of pairs: swatches {swatches:.3f}, crops of artworks "
+    "{artworks:.3f}, ratio {ratio:.2f}".format(**result)
+  )
 
 
 if __name__ == "__main__":

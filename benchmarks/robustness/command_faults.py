@@ -51,24 +51,91 @@ class Case:
 
 
 _STYLES_ADD = Case(
-  "styles add", ("infer.py", "styles", "add", "{style}.png", "--weights", "a.safetensors",
-                 "--library", "out/styles.safetensors"), joins=True)
+  "styles add",
+  (
+    "infer.py",
+    "styles",
+    "add",
+    "{style}.png",
+    "--weights",
+    "a.safetensors",
+    "--library",
+    "out/styles.safetensors",
+  ),
+  joins=True,
+)
 _PAINT = ("infer.py", "--weights", "a.safetensors", "--style", "{style}.png", "--content")
 CASES = (
   Case("one image", (*_PAINT, "photos/1.png", "--output", "out/one.png")),
   Case("a folder of images", (*_PAINT, "photos", "--output", "out/"), files_apart=True),
-  Case("optimization", ("infer.py", "--method", "optimise", "--content", "photos/1.png", "--style",
-                        "{style}.png", "--size", "64", "--steps", "8", "--output", "out/best.png")),
+  Case(
+    "optimization",
+    (
+      "infer.py",
+      "--method",
+      "optimise",
+      "--content",
+      "photos/1.png",
+      "--style",
+      "{style}.png",
+      "--size",
+      "64",
+      "--steps",
+      "8",
+      "--output",
+      "out/best.png",
+    ),
+  ),
   Case("sequence to a folder", (*_PAINT, "photos", "--sequence", "--output", "out/")),
   Case("sequence to a GIF", (*_PAINT, "photos", "--sequence", "--output", "out/film.gif")),
-  Case("shards", ("train.py", "shards", "--input-dir", "photos", "--output-dir", "out/",
-                  "--shard-size", "0.01", "--max-side", "{side}"), refuses=True),
+  Case(
+    "shards",
+    (
+      "train.py",
+      "shards",
+      "--input-dir",
+      "photos",
+      "--output-dir",
+      "out/",
+      "--shard-size",
+      "0.01",
+      "--max-side",
+      "{side}",
+    ),
+    refuses=True,
+  ),
   _STYLES_ADD,
-  Case("styles sheet", ("infer.py", "styles", "sheet", "--content", "photos/1.png", "--weights",
-                        "a.safetensors", "--library", "{style}_styles.safetensors", "--output",
-                        "out/sheet.png", "--size", "64")),
-  Case("export", ("infer.py", "export", "--weights", "{style}.safetensors", "--output",
-                  "out/stylize.zip", "--platforms", "cpu")),
+  Case(
+    "styles sheet",
+    (
+      "infer.py",
+      "styles",
+      "sheet",
+      "--content",
+      "photos/1.png",
+      "--weights",
+      "a.safetensors",
+      "--library",
+      "{style}_styles.safetensors",
+      "--output",
+      "out/sheet.png",
+      "--size",
+      "64",
+    ),
+  ),
+  Case(
+    "export",
+    (
+      "infer.py",
+      "export",
+      "--weights",
+      "{style}.safetensors",
+      "--output",
+      "out/stylize.zip",
+      "--platforms",
+      "cpu",
+    ),
+  ),
 )
 
 
@@ -89,15 +156,26 @@ class Arena:
       (self.out / "styles.safetensors").rename(folder / f"{name}_styles.safetensors")
     self.inputs = _digests(folder)
 
-  def start(self, case: Case, version: str, *, before: Callable[[], None] | None = None,
-            more: tuple[str, ...] = ()) -> subprocess.Popen:
+  def start(
+    self,
+    case: Case,
+    version: str,
+    *,
+    before: Callable[[], None] | None = None,
+    more: tuple[str, ...] = (),
+  ) -> subprocess.Popen:
     """One of the two versions of a case's command, in a process of its own."""
-    script, *arguments = (argument.format(style=version, side=48 if version == "a" else 64)
-                          for argument in (*case.arguments, *more))
+    script, *arguments = (
+      argument.format(style=version, side=48 if version == "a" else 64)
+      for argument in (*case.arguments, *more)
+    )
     environment = os.environ | {
-      "PYTHONPATH": str(ROOT), "STYLEJAX_CACHE": str(self.folder / "cache"),
-      "JAX_NUM_CPU_DEVICES": "1", "TMPDIR": str(self.folder / "tmp"),
-      "XDG_DATA_HOME": str(self.folder / "data")}
+      "PYTHONPATH": str(ROOT),
+      "STYLEJAX_CACHE": str(self.folder / "cache"),
+      "JAX_NUM_CPU_DEVICES": "1",
+      "TMPDIR": str(self.folder / "tmp"),
+      "XDG_DATA_HOME": str(self.folder / "data"),
+    }
     (self.folder / "tmp").mkdir(exist_ok=True)
 
     def prepare() -> None:
@@ -107,9 +185,15 @@ class Arena:
         before()
 
     return subprocess.Popen(
-      [sys.executable, str(ROOT / script), *arguments], cwd=self.folder, env=environment, text=True,
-      stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-      preexec_fn=prepare)
+      [sys.executable, str(ROOT / script), *arguments],
+      cwd=self.folder,
+      env=environment,
+      text=True,
+      stdin=subprocess.DEVNULL,
+      stdout=subprocess.DEVNULL,
+      stderr=subprocess.PIPE,
+      preexec_fn=prepare,
+    )
 
   def reset(self, case: Case, old: dict[str, bytes] | None = None) -> None:
     """Empties the output folder, and puts into it what an earlier run wrote."""
@@ -121,8 +205,9 @@ class Arena:
     if case.joins and not old:
       shutil.copy(self.folder / "b_styles.safetensors", self.out / "styles.safetensors")
 
-  def whole(self, case: Case, version: str, *, again: bool = False
-            ) -> tuple[dict[str, bytes], float]:
+  def whole(
+    self, case: Case, version: str, *, again: bool = False
+  ) -> tuple[dict[str, bytes], float]:
     """(outputs, seconds) of a command that nobody disturbs; it is run once, or `again`.
 
     Raises:
@@ -140,10 +225,12 @@ class Arena:
 
   def outputs(self) -> dict[str, bytes]:
     """What a person sees in the output folder."""
-    return {str(path.relative_to(self.out)): path.read_bytes()
-            for path in sorted(self.out.rglob("*"))
-            if path.is_file() and not any(
-              part.startswith(".") for part in path.relative_to(self.out).parts)}
+    return {
+      str(path.relative_to(self.out)): path.read_bytes()
+      for path in sorted(self.out.rglob("*"))
+      if path.is_file()
+      and not any(part.startswith(".") for part in path.relative_to(self.out).parts)
+    }
 
   def faults(self, *, left: bool) -> list[str]:
     """Inputs that changed, and, if `left`, what a command should have taken away."""
@@ -151,24 +238,28 @@ class Arena:
     now = _digests(self.folder)
     found += [f"input {name} changed" for name in self.inputs if now.get(name) != self.inputs[name]]
     if left:
-      found += [f"left {path.relative_to(self.folder)}" for path in self.folder.rglob("*")
-                if path.name.endswith((".tmp", ".lock")) or path.parent.name == "tmp"]
+      found += [
+        f"left {path.relative_to(self.folder)}"
+        for path in self.folder.rglob("*")
+        if path.name.endswith((".tmp", ".lock")) or path.parent.name == "tmp"
+      ]
     return found
 
 
 def _random_params(seed: int) -> stylejax.Params:
   """Parameters of the smallest preset by NumPy: compiling JAX's would take longer than an attack."""
-  shapes = jax.eval_shape(
-    lambda: stylejax.init_params(jax.random.key(0), stylejax.PRESETS["tiny"]))
+  shapes = jax.eval_shape(lambda: stylejax.init_params(jax.random.key(0), stylejax.PRESETS["tiny"]))
   generator = np.random.default_rng(seed)
-  return jax.tree.map(
-    lambda leaf: np.float32(generator.uniform(-0.2, 0.2, leaf.shape)), shapes)
+  return jax.tree.map(lambda leaf: np.float32(generator.uniform(-0.2, 0.2, leaf.shape)), shapes)
 
 
 def _digests(folder: Path) -> dict[str, str]:
   """SHA-256 of every input."""
-  return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-          for path in [*folder.glob("*.*"), *folder.glob("photos/*")] if path.is_file()}
+  return {
+    str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+    for path in [*folder.glob("*.*"), *folder.glob("photos/*")]
+    if path.is_file()
+  }
 
 
 def _finish(process: subprocess.Popen) -> tuple[int, list[str]]:
@@ -185,8 +276,6 @@ def _finish(process: subprocess.Popen) -> tuple[int, list[str]]:
     raise
   lines = [line for line in error.splitlines() if line.strip() and "━" not in line]
   return process.returncode, lines
-
-
 
 
 def kill(arena: Arena, case: Case, times: int, moments: random.Random) -> Iterator[dict]:
@@ -213,8 +302,12 @@ def kill(arena: Arena, case: Case, times: int, moments: random.Random) -> Iterat
     faults += _not_whole(arena.outputs(), [before, expected])
     if alive and number != signal.SIGKILL and status not in (128 + number, -number, 0):
       faults.append(f"exit status {status} after {signal.Signals(number).name}")
-    yield {"case": f"{case.name}, {signal.Signals(number).name} {moment} after "
-                   f"{time.monotonic() - started:.2f} s", "alive": alive, "faults": faults}
+    yield {
+      "case": f"{case.name}, {signal.Signals(number).name} {moment} after "
+      f"{time.monotonic() - started:.2f} s",
+      "alive": alive,
+      "faults": faults,
+    }
   if case.refuses:
     arena.reset(case)
   status, lines = _finish(arena.start(case, "a"))
@@ -234,7 +327,8 @@ def _wait(arena: Arena, process: subprocess.Popen, moments: random.Random, secon
       time.sleep(0.01)
     return "at any time"
   while process.poll() is None and not any(
-      name.endswith((".tmp", ".lock")) for name in _listed(arena.out, arena.folder)):
+    name.endswith((".tmp", ".lock")) for name in _listed(arena.out, arena.folder)
+  ):
     time.sleep(0.0005)
   time.sleep(moments.choice([0, 0.002, 0.02, 0.2]) * moments.random())
   return "while writing"
@@ -248,8 +342,11 @@ def _listed(*folders: Path) -> Iterator[str]:
 
 def _not_whole(found: dict[str, bytes], whole: list[dict[str, bytes]]) -> list[str]:
   """Files that are none of those that may be there under their name."""
-  return [f"{name} is no whole file" for name, data in found.items()
-          if not any(each.get(name) == data for each in whole)]
+  return [
+    f"{name} is no whole file"
+    for name, data in found.items()
+    if not any(each.get(name) == data for each in whole)
+  ]
 
 
 def run_two(arena: Arena, case: Case) -> dict:
@@ -265,15 +362,21 @@ def run_two(arena: Arena, case: Case) -> dict:
   if all(status for status, _ in ends):
     faults.append("neither came to its end")
   if case.joins:
-    faults += [f"style @{name} is lost" for name in "ab"
-               if f'\\"{name}\\"'.encode() not in found["styles.safetensors"]]
+    faults += [
+      f"style @{name} is lost"
+      for name in "ab"
+      if f'\\"{name}\\"'.encode() not in found["styles.safetensors"]
+    ]
   elif case.files_apart:
     faults += _not_whole(found, whole)
     faults += [f"{name} is lost" for each in whole for name in each if name not in found]
   elif found not in whole:
     faults.append("the output is neither one's nor the other's")
-  return {"case": f"{case.name}, two at once: exit {', '.join(str(end[0]) for end in ends)}",
-          "alive": True, "faults": faults}
+  return {
+    "case": f"{case.name}, two at once: exit {', '.join(str(end[0]) for end in ends)}",
+    "alive": True,
+    "faults": faults,
+  }
 
 
 def limit_memory(arena: Arena, gib: float, side: int, *, group: bool) -> dict:
@@ -285,8 +388,9 @@ def limit_memory(arena: Arena, gib: float, side: int, *, group: bool) -> dict:
   case = CASES[0]
   how = "a memory cgroup" if group else "RLIMIT_AS"
   name = f"one image of {side}×{side * 3 // 4} in {gib:g} GiB by {how}"
-  Image.open(sorted((SAMPLES / "content").iterdir())[0]).convert("RGB").resize(
-    (side, side * 3 // 4)).save(arena.folder / "photos" / "1.png", compress_level=1)
+  Image.open(min((SAMPLES / "content").iterdir())).convert("RGB").resize(
+    (side, side * 3 // 4)
+  ).save(arena.folder / "photos" / "1.png", compress_level=1)
   arena.inputs = _digests(arena.folder)
   expected = arena.whole(case, "a", again=True)[0]
   arena.reset(case)
@@ -295,17 +399,22 @@ def limit_memory(arena: Arena, gib: float, side: int, *, group: bool) -> dict:
       try:
         join = stack.enter_context(_memory_group(int(gib * _GIB)))
       except OSError as error:
-        return {"case": f"{name}: not run, no cgroup can be made here ({error.strerror})",
-                "alive": True, "faults": []}
+        return {
+          "case": f"{name}: not run, no cgroup can be made here ({error.strerror})",
+          "alive": True,
+          "faults": [],
+        }
     else:
+
       def join() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (int(gib * _GIB),) * 2)
 
     status, lines = _finish(arena.start(case, "a", before=join))
   faults = arena.faults(left=True)
   if status == 0:
-    difference = np.abs(_pixels(arena.out / "one.png")
-                        - _pixels_of(expected["one.png"], arena.folder)).max()
+    difference = np.abs(
+      _pixels(arena.out / "one.png") - _pixels_of(expected["one.png"], arena.folder)
+    ).max()
     if difference > 2:
       faults.append(f"another image than without a limit, by {difference} levels")
   elif status != 2 or len(lines) != 1 or not lines[0].startswith("error: "):

@@ -50,7 +50,11 @@ class Options:
   command: Literal["autoencoder", "gan", "transfer"] = "transfer"
   """Whose training."""
   parts: tuple[Literal["training", "kills", "twice", "memory"], ...] = (
-    "training", "kills", "twice", "memory")
+    "training",
+    "kills",
+    "twice",
+    "memory",
+  )
   """Which of the attacks: kills and twice are those of the other commands."""
   cases: tuple[str, ...] = ()
   """Of the other commands only those whose name begins so, as "sequence"; all if none is named."""
@@ -76,27 +80,61 @@ class Options:
   @property
   def as_run(self) -> "Options":
     """With the numbers of a short run, if it is one."""
-    return dataclasses.replace(self, kills=3, steps=30, command_kills=2, memory=self.memory[:1],
-                               image_side=2000) if self.short else self
+    return (
+      dataclasses.replace(
+        self, kills=3, steps=30, command_kills=2, memory=self.memory[:1], image_side=2000
+      )
+      if self.short
+      else self
+    )
 
   def check(self) -> None:
     """Raises InputError on the first setting that can't be run."""
-    for flag, value in (("--kills", self.kills), ("--steps", self.steps),
-                        ("--save-every", self.save_every), ("--image-side", self.image_side),
-                        ("--command-kills", self.command_kills)):
+    for flag, value in (
+      ("--kills", self.kills),
+      ("--steps", self.steps),
+      ("--save-every", self.save_every),
+      ("--image-side", self.image_side),
+      ("--command-kills", self.command_kills),
+    ):
       timing.at_least(flag, value, 1)
 
 
 def start(options: Options, workdir: Path) -> subprocess.Popen:
   """The training command, on the package's own pictures."""
-  flags = ["--preset", "tiny", "--size", "32", "--batch", "6", "--log-every", "1", "--grid-every",
-           "0", "--steps", str(options.steps), "--save-every", str(options.save_every), "--keep",
-           str(options.steps + 1), "--workdir", str(workdir), "--resume"]
+  flags = [
+    "--preset",
+    "tiny",
+    "--size",
+    "32",
+    "--batch",
+    "6",
+    "--log-every",
+    "1",
+    "--grid-every",
+    "0",
+    "--steps",
+    str(options.steps),
+    "--save-every",
+    str(options.save_every),
+    "--keep",
+    str(options.steps + 1),
+    "--workdir",
+    str(workdir),
+    "--resume",
+  ]
   return subprocess.Popen(
-    [sys.executable, str(ROOT / "train.py"), options.command, *flags], text=True,
-    env=os.environ | {"JAX_NUM_CPU_DEVICES": "1", "STYLEJAX_CACHE": str(workdir.parent / "cache"),
-                      "PYTHONPATH": str(ROOT)},
-    stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    [sys.executable, str(ROOT / "train.py"), options.command, *flags],
+    text=True,
+    env=os.environ
+    | {
+      "JAX_NUM_CPU_DEVICES": "1",
+      "STYLEJAX_CACHE": str(workdir.parent / "cache"),
+      "PYTHONPATH": str(ROOT),
+    },
+    stdout=subprocess.DEVNULL,
+    stderr=subprocess.PIPE,
+  )
 
 
 def finish(run: subprocess.Popen) -> None:
@@ -135,11 +173,18 @@ def live_and_die(options: Options, workdir: Path, moments: random.Random) -> dic
   alive = process.poll() is None
   process.send_signal(signal.SIGKILL)
   process.communicate()
-  writing = sorted(path.name.partition(".")[0]
-                   for path in (workdir / "checkpoints").glob("*.orbax-checkpoint-tmp*"))
-  return {"alive": alive, "moment": moment, "after_seconds": round(time.time() - born, 2),
-          "step": reached(workdir), "checkpoint": checkpoint.newest_step(workdir),
-          "writing": int(writing[0]) if writing else None}
+  writing = sorted(
+    path.name.partition(".")[0]
+    for path in (workdir / "checkpoints").glob("*.orbax-checkpoint-tmp*")
+  )
+  return {
+    "alive": alive,
+    "moment": moment,
+    "after_seconds": round(time.time() - born, 2),
+    "step": reached(workdir),
+    "checkpoint": checkpoint.newest_step(workdir),
+    "writing": int(writing[0]) if writing else None,
+  }
 
 
 def _stepped(workdir: Path, resumed: int, born: float) -> bool:
@@ -159,7 +204,8 @@ def state_at(workdir: Path, step: int) -> list[np.ndarray]:
 def same(left: list[np.ndarray], right: list[np.ndarray]) -> bool:
   """Whether two states are equal bit for bit."""
   return len(left) == len(right) and all(
-    a.dtype == b.dtype and a.tobytes() == b.tobytes() for a, b in zip(left, right))
+    a.dtype == b.dtype and a.tobytes() == b.tobytes() for a, b in zip(left, right)
+  )
 
 
 def main(options: Options) -> int:
@@ -206,24 +252,30 @@ def train(options: Options) -> dict | None:
     while len(kills) < options.kills:
       kill = live_and_die(options, killed, moments)
       if not kill.pop("alive"):
-        print("error: --steps: found a run at its end before the last kill, expected more steps",
-              file=sys.stderr)
+        print(
+          "error: --steps: found a run at its end before the last kill, expected more steps",
+          file=sys.stderr,
+        )
         return None
       step = kill["checkpoint"]
       kill["equal"] = step is None or same(state_at(whole, step), state_at(killed, step))
       kills.append({"case": f"kill {len(kills) + 1}", **kill})
-      print(f"kill {len(kills):2} after {kill['after_seconds']:5.2f} s, {kill['moment']}, step "
-            f"{kill['step']}, " + (f"writing checkpoint {kill['writing']}" if kill["writing"]
-                                   else "writing none")
-            + f": checkpoint {step} {'equal' if kill['equal'] else 'DIFFERS'}", flush=True)
+      print(
+        f"kill {len(kills):2} after {kill['after_seconds']:5.2f} s, {kill['moment']}, step "
+        f"{kill['step']}, "
+        + (f"writing checkpoint {kill['writing']}" if kill["writing"] else "writing none")
+        + f": checkpoint {step} {'equal' if kill['equal'] else 'DIFFERS'}",
+        flush=True,
+      )
     finish(start(options, killed))
     losses = steps_logged(whole) == steps_logged(killed)
     final = same(*(state_at(run, options.steps) for run in (whole, killed)))
   good = losses and final and all(kill["equal"] for kill in kills)
-  print(f"resumed to step {options.steps}: parameters {'equal' if final else 'DIFFER'}, losses of "
-        f"every step {'equal' if losses else 'DIFFER'}")
-  return {"rows": kills, "final_state_equal": final, "losses_equal": losses,
-          "training_holds": good}
+  print(
+    f"resumed to step {options.steps}: parameters {'equal' if final else 'DIFFER'}, losses of "
+    f"every step {'equal' if losses else 'DIFFER'}"
+  )
+  return {"rows": kills, "final_state_equal": final, "losses_equal": losses, "training_holds": good}
 
 
 if __name__ == "__main__":

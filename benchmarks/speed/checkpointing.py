@@ -44,8 +44,9 @@ class Options:
     timing.at_least("--repeats", self.repeats, 1)
 
 
-def window(case: timing.Case, steps: int, checkpoints: checkpoint.Checkpoints | None,
-           config: str) -> float:
+def window(
+  case: timing.Case, steps: int, checkpoints: checkpoint.Checkpoints | None, config: str
+) -> float:
   """Seconds that so many steps take, and the checkpoint of the first of them if there is to be."""
   start = time.perf_counter()
   for step in range(steps):
@@ -64,18 +65,22 @@ def main(options: Options) -> dict:
   case = train.step_case("transfer", config)
   text = config.to_json()
   seconds = {"no checkpoint": [], "a checkpoint": []}
-  with (tempfile.TemporaryDirectory() as folder,
-        checkpoint.Checkpoints(Path(folder)) as checkpoints):
+  with tempfile.TemporaryDirectory() as folder, checkpoint.Checkpoints(Path(folder)) as checkpoints:
     for kind in (None, checkpoints):
       window(case, 2, kind, text)
     for repeat, name in itertools.product(range(options.repeats), seconds):
       kind = checkpoints if name == "a checkpoint" else None
       seconds[name].append(window(case, options.every, kind, text))
       print(f"{repeat + 1} of {options.repeats}, {name}: {seconds[name][-1]:.2f} s", flush=True)
-  rows = [{"case": f"{options.every} steps, {name}", **case.about,
-           "seconds": (found := timing.spread(times)),
-           "images_per_second": options.every * options.batch / found["median"]}
-          for name, times in seconds.items()]
+  rows = [
+    {
+      "case": f"{options.every} steps, {name}",
+      **case.about,
+      "seconds": (found := timing.spread(times)),
+      "images_per_second": options.every * options.batch / found["median"],
+    }
+    for name, times in seconds.items()
+  ]
   rows[1]["ratio"] = rows[1]["seconds"]["median"] / rows[0]["seconds"]["median"]
   return timing.report("checkpointing", options, {"rows": rows})
 

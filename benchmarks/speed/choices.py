@@ -53,8 +53,12 @@ def pairs(size: int) -> Iterator[tuple[str, Callable, Callable, tuple]]:
 
   for share, channels in ((4, 64), (8, 128)):
     arguments = maps(share, channels), kernel(channels, channels)
-    yield (f"minimal filtering, {channels} channels", conv_cpu.winograd_conv3x3,
-           conv_cpu.direct_conv3x3, arguments)
+    yield (
+      f"minimal filtering, {channels} channels",
+      conv_cpu.winograd_conv3x3,
+      conv_cpu.direct_conv3x3,
+      arguments,
+    )
 
   narrow = maps(2, 32), kernel(32, 32)
 
@@ -67,11 +71,16 @@ def pairs(size: int) -> Iterator[tuple[str, Callable, Callable, tuple]]:
   def strided(x, kernel):
     # The same filter on the picture itself: taps by place in a 2×2 block become taps by pixel.
     wide = kernel.reshape(3, 3, 2, 2, 3, 32).transpose(0, 2, 1, 3, 4, 5).reshape(6, 6, 3, 32)
-    return jax.lax.conv_general_dilated(x, wide, (2, 2), ((2, 2), (2, 2)),
-                                        dimension_numbers=DIMENSIONS)
+    return jax.lax.conv_general_dilated(
+      x, wide, (2, 2), ((2, 2), (2, 2)), dimension_numbers=DIMENSIONS
+    )
 
-  yield ("stem by space-to-depth",
-         lambda x, k: conv_cpu.conv3x3(layers.space_to_depth(x), k), strided, (picture, stem))
+  yield (
+    "stem by space-to-depth",
+    lambda x, k: conv_cpu.conv3x3(layers.space_to_depth(x), k),
+    strided,
+    (picture, stem),
+  )
 
   def two_passes(x):
     mean = x.mean((1, 2), keepdims=True)
@@ -82,28 +91,42 @@ def pairs(size: int) -> Iterator[tuple[str, Callable, Callable, tuple]]:
   def doubled(x, kernel, bias):
     return conv_cpu.conv3x3(layers.upsample2(x), kernel, padding="reflect") + bias[None, None, None]
 
-  yield ("doubling folded into the last convolution",
-         lambda x, k, b: layers.UpsampleConv(3).apply(
-           {"params": {"kernel": k, "sharp": np.zeros((3, 3, 32, 12), np.float32), "bias": b}}, x),
-         doubled, (maps(2, 32), kernel(32, 3), np.zeros(3, np.float32)))
+  yield (
+    "doubling folded into the last convolution",
+    lambda x, k, b: layers.UpsampleConv(3).apply(
+      {"params": {"kernel": k, "sharp": np.zeros((3, 3, 32, 12), np.float32), "bias": b}}, x
+    ),
+    doubled,
+    (maps(2, 32), kernel(32, 3), np.zeros(3, np.float32)),
+  )
 
   swatch = rng.standard_normal((8, 16, 16, 128)).astype(np.float32)
-  nets = [net.init(jax.random.key(0), swatch)["params"]
-          for net in (layers.ConvTranspose(128), nn.ConvTranspose(128, (4, 4), (2, 2)))]
+  nets = [
+    net.init(jax.random.key(0), swatch)["params"]
+    for net in (layers.ConvTranspose(128), nn.ConvTranspose(128, (4, 4), (2, 2)))
+  ]
 
   def gradient(net):
     def loss(params, x):
       return jnp.square(net.apply({"params": params}, x)).sum()
+
     return lambda ours, plain, x: jax.grad(loss)(
-      ours if isinstance(net, layers.ConvTranspose) else plain, x)
+      ours if isinstance(net, layers.ConvTranspose) else plain, x
+    )
 
-  yield ("transposed convolution's gradient", gradient(layers.ConvTranspose(128)),
-         gradient(nn.ConvTranspose(128, (4, 4), (2, 2))), (*nets, swatch))
+  yield (
+    "transposed convolution's gradient",
+    gradient(layers.ConvTranspose(128)),
+    gradient(nn.ConvTranspose(128, (4, 4), (2, 2))),
+    (*nets, swatch),
+  )
 
-  yield ("max-pool's gradient",
-         jax.grad(lambda x: jnp.square(vgg16.max_pool_2x2(x)).sum()),
-         jax.grad(lambda x: jnp.square(nn.max_pool(x, (2, 2), (2, 2))).sum()),
-         (maps(4, 64, batch=4),))
+  yield (
+    "max-pool's gradient",
+    jax.grad(lambda x: jnp.square(vgg16.max_pool_2x2(x)).sum()),
+    jax.grad(lambda x: jnp.square(nn.max_pool(x, (2, 2), (2, 2))).sum()),
+    (maps(4, 64, batch=4),),
+  )
 
 
 def main(options: Options) -> dict:
@@ -112,13 +135,26 @@ def main(options: Options) -> dict:
   rng = np.random.default_rng(0)
   params = stylejax.load_pretrained()
   pictures = tuple(rng.random((1, side, side, 3), np.float32) for side in (options.size, 256))
-  found.append([
-    timing.jit_case(f"compiler options, a stylization: {which}", stylejax.stylize,
-                    (params, *pictures), 1, about, **how)
-    for which, how in (("ours", {}), ("plain", {"options": {}}))])
+  found.append(
+    [
+      timing.jit_case(
+        f"compiler options, a stylization: {which}",
+        stylejax.stylize,
+        (params, *pictures),
+        1,
+        about,
+        **how,
+      )
+      for which, how in (("ours", {}), ("plain", {"options": {}}))
+    ]
+  )
   for name, ours, plain, arguments in pairs(options.size):
-    found.append([timing.jit_case(f"{name}: {which}", function, arguments, 1, about)
-                  for which, function in (("ours", ours), ("plain", plain))])
+    found.append(
+      [
+        timing.jit_case(f"{name}: {which}", function, arguments, 1, about)
+        for which, function in (("ours", ours), ("plain", plain))
+      ]
+    )
   result = timing.measure(list(itertools.chain.from_iterable(found)), options.repeats)
   for ours, plain in zip(result["rows"][::2], result["rows"][1::2], strict=True):
     ours["ratio"] = ours["seconds"]["median"] / plain["seconds"]["median"]

@@ -55,9 +55,10 @@ def compile_rows(options: Options) -> list[dict]:
           start = time.perf_counter()
           jax.jit(transfer.stylize, compiler_options=compiler_options()).lower(*arguments).compile()
           times.append(time.perf_counter() - start)
-    rows += [{"case": f"stylize, {kind}", **nets.about(options, size),
-              "seconds": timing.spread(times)}
-             for kind, times in seconds.items()]
+    rows += [
+      {"case": f"stylize, {kind}", **nets.about(options, size), "seconds": timing.spread(times)}
+      for kind, times in seconds.items()
+    ]
   jax.config.update("jax_compilation_cache_dir", None)
   return rows
 
@@ -67,13 +68,28 @@ def process_rows(repeats: int) -> list[dict]:
   folder = tempfile.TemporaryDirectory()
   picture = Path(folder.name) / "stylized.png"
   content, style = SAMPLES / "content" / "cat.jpg", SAMPLES / "style" / "great_wave.jpg"
-  infer = [sys.executable, str(ROOT / "infer.py"), "--content", str(content),
-           "--style", str(style), "--size", "512", "--output", str(picture)]
-  commands = {"import jax, flax": [sys.executable, "-c", "import jax, flax"],
-              # stylejax alone imports nothing: its names are looked up at first use.
-              "from stylejax import stylize, load_pretrained": [
-                sys.executable, "-c", "from stylejax import stylize, load_pretrained"],
-              "infer.py, later start": infer}
+  infer = [
+    sys.executable,
+    str(ROOT / "infer.py"),
+    "--content",
+    str(content),
+    "--style",
+    str(style),
+    "--size",
+    "512",
+    "--output",
+    str(picture),
+  ]
+  commands = {
+    "import jax, flax": [sys.executable, "-c", "import jax, flax"],
+    # stylejax alone imports nothing: its names are looked up at first use.
+    "from stylejax import stylize, load_pretrained": [
+      sys.executable,
+      "-c",
+      "from stylejax import stylize, load_pretrained",
+    ],
+    "infer.py, later start": infer,
+  }
   seconds = {name: [] for name in commands}
   subprocess.run(infer, check=True, capture_output=True)
   for _ in range(repeats):

@@ -1,6 +1,6 @@
 """How fast are style, content and perceptual features read from a picture?
 
-    python -m benchmarks encode --sizes 256 512 --batch 4
+python -m benchmarks encode --sizes 256 512 --batch 4
 """
 
 import jax
@@ -24,15 +24,18 @@ def cases(options: timing.Options) -> list[timing.Case]:
   def gradient(frozen, picture):
     def loss(picture):
       return sum(jnp.square(f).mean() for f in features(frozen, picture).values())
+
     return jax.grad(loss)(picture)
 
   found = []
   for size in options.sizes:
     picture, about = nets.pictures(options, size), nets.about(options, size)
     for name, function, first in (
-        ("encode_style", transfer.encode_style, params),
-        ("encode_content", transfer.encode_content, params),
-        ("perceptual", features, frozen), ("perceptual gradient", gradient, frozen)):
+      ("encode_style", transfer.encode_style, params),
+      ("encode_content", transfer.encode_content, params),
+      ("perceptual", features, frozen),
+      ("perceptual gradient", gradient, frozen),
+    ):
       found.append(timing.jit_case(name, function, (first, picture), options.batch, about))
   return found
 

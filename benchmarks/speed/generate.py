@@ -1,6 +1,6 @@
 """How fast do the generator, the autoencoder, the discriminator and the noise generator run?
 
-    python -m benchmarks generate --preset large --dtype bfloat16 --batch 8
+python -m benchmarks generate --preset large --dtype bfloat16 --batch 8
 """
 
 import jax
@@ -12,18 +12,25 @@ from stylejax import transfer
 def cases(options: timing.Options) -> list[timing.Case]:
   """Steps 3 and 4, the whole autoencoder, and a sampled style."""
   params = nets.params(options)
-  codes = jax.jit(lambda params, content, style: (
-    transfer.encode_content(params, content), transfer.encode_style(params, style)))
+  codes = jax.jit(
+    lambda params, content, style: (
+      transfer.encode_content(params, content),
+      transfer.encode_style(params, style),
+    )
+  )
   found = []
   for size in options.sizes:
     picture, about = nets.pictures(options, size), nets.about(options, size)
     content_code, style_code = codes(params, picture, picture)
     found += [
-      timing.jit_case("generate", transfer.generate, (params, content_code, style_code),
-                      options.batch, about),
+      timing.jit_case(
+        "generate", transfer.generate, (params, content_code, style_code), options.batch, about
+      ),
       timing.jit_case("reconstruct", transfer.reconstruct, (params, picture), options.batch, about),
-      timing.jit_case("discriminate", transfer.discriminate, (params, picture), options.batch,
-                      about)]
+      timing.jit_case(
+        "discriminate", transfer.discriminate, (params, picture), options.batch, about
+      ),
+    ]
   key = timing.replicate(jax.random.key(0), options.devices)  # each device does all of it
   about = nets.about(options, nets.config(options).swatch_size) | {"batch": 1, "devices": 1}
   found.append(timing.jit_case("sample_style", transfer.sample_style, (params, key), 1, about))

@@ -60,14 +60,19 @@ class Options:
 
   def check(self) -> None:
     """Raises InputError on the first setting that can't be measured."""
-    for flag, value, smallest in (("--places", len(self.places), 1), ("--size", self.size, 1),
-                                  ("--batch", self.batch, 1), ("--batches", self.batches, 1),
-                                  ("--workers", min(self.workers, default=-1), 0),
-                                  ("--repeats", self.repeats, 1)):
+    for flag, value, smallest in (
+      ("--places", len(self.places), 1),
+      ("--size", self.size, 1),
+      ("--batch", self.batch, 1),
+      ("--batches", self.batches, 1),
+      ("--workers", min(self.workers, default=-1), 0),
+      ("--repeats", self.repeats, 1),
+    ):
       timing.at_least(flag, value, smallest)
     if self.chip_images_per_second is not None and not self.chip_images_per_second > 0:
-      raise InputError(f"--chip-images-per-second: found {self.chip_images_per_second}, expected "
-                       "a number above 0")
+      raise InputError(
+        f"--chip-images-per-second: found {self.chip_images_per_second}, expected a number above 0"
+      )
 
 
 def decode_seconds(options: Options, pictures: Sequence, first: int) -> float:
@@ -86,9 +91,11 @@ def pipeline_seconds(options: Options, pictures: Sequence, workers: int, seed: i
   """Seconds a crop of batches of both streams, as train.py makes them."""
   # Past the start of the workers, and past what they made while others were starting.
   untimed = 4 * (1 + workers)
-  with contextlib.closing(make_batches(
-      pictures, pictures, batch=options.batch, size=options.size, seed=seed,
-      workers=workers)) as batches:
+  with contextlib.closing(
+    make_batches(
+      pictures, pictures, batch=options.batch, size=options.size, seed=seed, workers=workers
+    )
+  ) as batches:
     for _ in range(untimed):
       next(batches)
     start = time.perf_counter()
@@ -113,8 +120,14 @@ def chip_rates(options: Options) -> dict[str, float]:
 def _row(case: str, options: Options, place: str, cores: int, times: list[float], **more) -> dict:
   seconds = timing.spread(times)
   rate = 1 / seconds["median"]
-  return {"case": f"{case}, {place}", "size": options.size, **more, "seconds": seconds,
-          "images_per_second": rate, "images_per_second_per_core": rate / cores}
+  return {
+    "case": f"{case}, {place}",
+    "size": options.size,
+    **more,
+    "seconds": seconds,
+    "images_per_second": rate,
+    "images_per_second_per_core": rate / cores,
+  }
 
 
 def main(options: Options) -> dict:
@@ -131,21 +144,36 @@ def main(options: Options) -> dict:
     for place, workers in ways:
       times[place, workers].append(
         decode_seconds(options, opened[place], number * options.batches * options.batch)
-        if workers is None else pipeline_seconds(options, opened[place], workers, seed=number))
+        if workers is None
+        else pipeline_seconds(options, opened[place], workers, seed=number)
+      )
   rows = []
   for (place, workers), taken in times.items():
     if workers is None:
       rows.append(_row("decode and crop, one thread", options, place, 1, taken))
     else:
-      rows.append(_row("pipeline", options, place, min(cores, workers or THREADS), taken,
-                       batch=options.batch, workers=workers))
+      rows.append(
+        _row(
+          "pipeline",
+          options,
+          place,
+          min(cores, workers or THREADS),
+          taken,
+          batch=options.batch,
+          workers=workers,
+        )
+      )
   chips = chip_rates(options)
   for row in rows:
     if chips:
       row["cores_per_chip"] = {
-        chip: 2 * rate / row["images_per_second_per_core"] for chip, rate in chips.items()}
-  found = {"rows": rows, "pictures": {place: len(opened[place]) for place in opened},
-           "chip_images_per_second": chips}
+        chip: 2 * rate / row["images_per_second_per_core"] for chip, rate in chips.items()
+      }
+  found = {
+    "rows": rows,
+    "pictures": {place: len(opened[place]) for place in opened},
+    "chip_images_per_second": chips,
+  }
   if options.step:
     case = train.transfer_case(PRESETS["base"], batch=options.batch, size=options.size)
     timed = timing.measure([case], 5)
@@ -157,8 +185,10 @@ def main(options: Options) -> dict:
   result = timing.report("input", options, found)
   for row in rows:
     for chip, count in row.get("cores_per_chip", {}).items():
-      print(f"  {timing.label(row)}: {count:.1f} cores for one chip ({chip}, "
-            f"{chips[chip]:,.0f} images/s)")
+      print(
+        f"  {timing.label(row)}: {count:.1f} cores for one chip ({chip}, "
+        f"{chips[chip]:,.0f} images/s)"
+      )
   return result
 
 

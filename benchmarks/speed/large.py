@@ -98,20 +98,35 @@ def seconds_of_command(width: int, height: int, folder: Path, *options: str) -> 
   photo(height, width).save(folder / "photo.jpg", quality=92)
   start = time.perf_counter()
   subprocess.run(
-    [sys.executable, str(ROOT / "infer.py"), "--content", str(folder / "photo.jpg"), "--style",
-     str(STYLE), "--output", str(folder / "painted.jpg"), *options],
-    check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    [
+      sys.executable,
+      str(ROOT / "infer.py"),
+      "--content",
+      str(folder / "photo.jpg"),
+      "--style",
+      str(STYLE),
+      "--output",
+      str(folder / "painted.jpg"),
+      *options,
+    ],
+    check=True,
+    stdout=subprocess.DEVNULL,
+    stderr=subprocess.DEVNULL,
+  )
   return time.perf_counter() - start
 
 
 def small(params, code, repeats: int) -> dict:
   """Seconds a megapixel of pictures of 1,024 × 1,024, in the three ways."""
   with tempfile.TemporaryDirectory() as name:
-    found = {"whole": seconds_whole(params, code, repeats),
-             "file": seconds_from_files(2 * repeats, Path(name)),
-             "command": seconds_of_command(1024, 1024, Path(name))}
-  return {f"{how}_seconds_per_megapixel": seconds / (1024**2 / 1e6)
-          for how, seconds in found.items()}
+    found = {
+      "whole": seconds_whole(params, code, repeats),
+      "file": seconds_from_files(2 * repeats, Path(name)),
+      "command": seconds_of_command(1024, 1024, Path(name)),
+    }
+  return {
+    f"{how}_seconds_per_megapixel": seconds / (1024**2 / 1e6) for how, seconds in found.items()
+  }
 
 
 def huge(options: Options, params, code) -> dict:
@@ -128,10 +143,14 @@ def huge(options: Options, params, code) -> dict:
     seconds = seconds_of_command(options.width, options.height, folder, *tile)
     after = small(params, code, options.repeats)
   peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-  return {"width": options.width, "height": options.height, "seconds": seconds,
-          "peak_gib": peak / 2**20,
-          "seconds_per_megapixel": seconds / (options.width * options.height / 1e6),
-          **{how: (before[how] + after[how]) / 2 for how in before}}
+  return {
+    "width": options.width,
+    "height": options.height,
+    "seconds": seconds,
+    "peak_gib": peak / 2**20,
+    "seconds_per_megapixel": seconds / (options.width * options.height / 1e6),
+    **{how: (before[how] + after[how]) / 2 for how in before},
+  }
 
 
 def difference(params, code) -> dict:
@@ -141,16 +160,20 @@ def difference(params, code) -> dict:
   """
   found = {}
   for (height, width), strength, black in itertools.product(
-      ((1100, 1536), (217, 301)), (1.0, 2.0), (False, True)):
+    ((1100, 1536), (217, 301)), (1.0, 2.0), (False, True)
+  ):
     content = np.asarray(photo(height, width), np.float32) / 255
     content = np.where(black & (np.arange(height) < 150)[:, None, None], np.float32(0), content)
-    whole, = painters.Whole(params, content, painters.Colours()).paint(
-      [code], None, np.float32(strength))
+    (whole,) = painters.Whole(params, content, painters.Colours()).paint(
+      [code], None, np.float32(strength)
+    )
     name = f"{width}×{height}, strength {strength:g}" + (", black first tile" if black else "")
     found[name] = max(
-      float(np.abs(rows - whole[row:row + len(rows)]).max())
+      float(np.abs(rows - whole[row : row + len(rows)]).max())
       for row, rows in tiles.generate_tiled(
-        params, content, code, strength=np.float32(strength), tile_pixels=20_000))
+        params, content, code, strength=np.float32(strength), tile_pixels=20_000
+      )
+    )
   return found
 
 
@@ -169,14 +192,17 @@ def many(options: Options, folder: Path) -> dict:
   kinds = []
   for _ in range(options.sizes):
     shorter = draw.choice((384, 480, 512))
-    size = (shorter, round(shorter * draw.choice((1, 5 / 4, 4 / 3, 1.4, 3 / 2, 16 / 9))
-                           + draw.randrange(-8, 9)))
+    size = (
+      shorter,
+      round(shorter * draw.choice((1, 5 / 4, 4 / 3, 1.4, 3 / 2, 16 / 9)) + draw.randrange(-8, 9)),
+    )
     kinds.append(size if draw.random() < 0.6 else size[::-1])
   sizes = [draw.choice(kinds) for _ in range(options.pictures)]
   side = round(np.sqrt(np.mean([height * width for height, width in sizes])) / 8) * 8
   compiled = []
   jax.monitoring.register_event_duration_secs_listener(
-    lambda event, *_, **__: compiled.append(event) if event == COMPILED else None)
+    lambda event, *_, **__: compiled.append(event) if event == COMPILED else None
+  )
   found = {}
   for name, each in (("many", sizes), ("one", [(side, side)] * options.pictures)):
     contents = folder_of(each, folder / name)
@@ -189,10 +215,15 @@ def many(options: Options, folder: Path) -> dict:
   frames = buckets.plan(sizes, stride=load_pretrained().config.stride)
   return found | {
     "different_sizes": len(set(sizes)),
-    "filling": (sum(frames[size][0] * frames[size][1] for size in sizes)
-                / sum(height * width for height, width in sizes) - 1),
-    "share_of_steady": (found["many_second_images_per_second"]
-                        / found["one_second_images_per_second"])}
+    "filling": (
+      sum(frames[size][0] * frames[size][1] for size in sizes)
+      / sum(height * width for height, width in sizes)
+      - 1
+    ),
+    "share_of_steady": (
+      found["many_second_images_per_second"] / found["one_second_images_per_second"]
+    ),
+  }
 
 
 def main(options: Options) -> None:
@@ -200,25 +231,32 @@ def main(options: Options) -> None:
   params = load_pretrained()
   code = style_code(params)
   with tempfile.TemporaryDirectory() as folder:
-    result = {"rows": [huge(options, params, code)], "tiles_difference": difference(params, code),
-              "folder": many(options, Path(folder))}
+    result = {
+      "rows": [huge(options, params, code)],
+      "tiles_difference": difference(params, code),
+      "folder": many(options, Path(folder)),
+    }
   timing.report("large", options, result, show=show)
 
 
 def show(result: dict) -> None:
   """A few lines."""
   row, folder = result["rows"][0], result["folder"]
-  print(f"{row['width']} × {row['height']}: {row['seconds']:.1f} s, peak {row['peak_gib']:.2f} GiB;"
-        f" {row['seconds_per_megapixel']:.2f} s a megapixel, of pictures of 1024 × 1024 "
-        f"{row['file_seconds_per_megapixel']:.2f} s file to file, in memory "
-        f"{row['whole_seconds_per_megapixel']:.2f} s, one by the same command "
-        f"{row['command_seconds_per_megapixel']:.2f} s")
+  print(
+    f"{row['width']} × {row['height']}: {row['seconds']:.1f} s, peak {row['peak_gib']:.2f} GiB;"
+    f" {row['seconds_per_megapixel']:.2f} s a megapixel, of pictures of 1024 × 1024 "
+    f"{row['file_seconds_per_megapixel']:.2f} s file to file, in memory "
+    f"{row['whole_seconds_per_megapixel']:.2f} s, one by the same command "
+    f"{row['command_seconds_per_megapixel']:.2f} s"
+  )
   for size, apart in result["tiles_difference"].items():
     print(f"tiles and the whole at {size}: {apart:.1e} apart")
-  print(f"{folder['different_sizes']} sizes: {folder['many_compilations']} compilations, "
-        f"{folder['filling']:.0%} filling, "
-        f"{folder['many_second_images_per_second']:.2f} images/s, "
-        f"{folder['share_of_steady']:.2f} of a single size's")
+  print(
+    f"{folder['different_sizes']} sizes: {folder['many_compilations']} compilations, "
+    f"{folder['filling']:.0%} filling, "
+    f"{folder['many_second_images_per_second']:.2f} images/s, "
+    f"{folder['share_of_steady']:.2f} of a single size's"
+  )
 
 
 if __name__ == "__main__":

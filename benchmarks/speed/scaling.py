@@ -45,8 +45,9 @@ class Options:
     group = self.config.group
     for count in self.counts:
       if self.batch % (count * group):
-        raise InputError(f"--batch: found {self.batch}, expected a multiple of {count * group} for "
-                         f"{count} devices")
+        raise InputError(
+          f"--batch: found {self.batch}, expected a multiple of {count * group} for {count} devices"
+        )
 
   @property
   def config(self) -> TrainConfig:
@@ -60,15 +61,25 @@ def main(options: Options) -> dict:
   jax.config.update("jax_num_cpu_devices", max(options.counts))
   devices = jax.local_devices()
   found = timing.measure(
-    [train.step_case(options.command, options.config, devices[:count])
-     for count in options.counts if count <= len(devices)], options.repeats)
+    [
+      train.step_case(options.command, options.config, devices[:count])
+      for count in options.counts
+      if count <= len(devices)
+    ],
+    options.repeats,
+  )
   one = next((row for row in found["rows"] if row["devices"] == 1), None)
   for row in found["rows"] if one else ():
     row["ratio"] = row["images_per_second"] / one["images_per_second"]
   found["rows"] += [
-    {"case": f"{options.command} step", "devices": count,
-     "skipped": f"found {len(devices)} devices"}
-    for count in options.counts if count > len(devices)]
+    {
+      "case": f"{options.command} step",
+      "devices": count,
+      "skipped": f"found {len(devices)} devices",
+    }
+    for count in options.counts
+    if count > len(devices)
+  ]
   return timing.report("scaling", options, found)
 
 

@@ -36,7 +36,10 @@ class Options:
   """What to measure, and where to keep it."""
 
   commands: tuple[Literal["autoencoder", "gan", "transfer"], ...] = (
-    "autoencoder", "gan", "transfer")
+    "autoencoder",
+    "gan",
+    "transfer",
+  )
   """Whose steps."""
   losses: bool = False
   """Also time the losses of the transfer step one by one."""
@@ -63,8 +66,7 @@ class Options:
     timing.at_least("--batch", 1 if self.batch is None else self.batch, 1)
 
 
-def step_case(config: TrainConfig,
-              devices: Sequence[jax.Device] | None = None) -> timing.Case:
+def step_case(config: TrainConfig, devices: Sequence[jax.Device] | None = None) -> timing.Case:
   """The whole step of a task, its state donated from call to call; on all devices by default."""
   devices = jax.local_devices() if devices is None else devices
   config.check()
@@ -72,8 +74,10 @@ def step_case(config: TrainConfig,
   state = jax.jit(lambda: init_state(config))().replace(frozen=load_frozen(config))
   side = config.crop_size
   rng = np.random.default_rng(0)
-  host = {key: rng.integers(0, 256, (config.batch, side, side, 3)).astype(np.uint8)
-          for key in ("content", "style")}
+  host = {
+    key: rng.integers(0, 256, (config.batch, side, side, 3)).astype(np.uint8)
+    for key in ("content", "style")
+  }
   host["index"] = np.arange(config.batch, dtype=np.int32)
   step = task_of(config).make_train_step(config)
   flops = timing.direct_flops(step, (state, host))
@@ -87,15 +91,19 @@ def step_case(config: TrainConfig,
     held[0], metrics = compiled(held[0], batch)
     return held[0], metrics
 
-  about = {"preset": config.preset, "size": side, "batch": config.batch,
-           "dtype": config.model.dtype, "devices": len(devices)}
+  about = {
+    "preset": config.preset,
+    "size": side,
+    "batch": config.batch,
+    "dtype": config.model.dtype,
+    "devices": len(devices),
+  }
   return timing.Case(f"{config.task} step", call, config.batch, about, compiled, flops, seconds)
 
 
 def transfer_case(model: ModelConfig, *, batch: int, size: int) -> timing.Case:
   """The transfer step of a preset, for other files of this folder."""
-  return step_case(TransferConfig(
-    preset=model.name, dtype=model.dtype, batch=batch, size=size))
+  return step_case(TransferConfig(preset=model.name, dtype=model.dtype, batch=batch, size=size))
 
 
 def loss_cases(config: TransferConfig) -> list[timing.Case]:
@@ -109,48 +117,72 @@ def loss_cases(config: TransferConfig) -> list[timing.Case]:
   rng = np.random.default_rng(0)
   stylized, content, style = rng.random((3, config.batch, config.size, config.size, 3), np.float32)
   half = config.size // 2
-  original, quarters = content[:, :half, :half], style[::config.style_repeat, :half, :half]
+  original, quarters = content[:, :half, :half], style[:: config.style_repeat, :half, :half]
   layers = tuple(sorted({*terms.STYLE_LAYERS, *terms.CONTENT_LAYERS}))
   amount = np.full(config.batch, 0.5, np.float32)
 
   def features(nets, image):
     dtype = config.model.dtype
-    return {"vgg16": vgg16.vgg16_features(nets["vgg16"], image, layers, dtype=dtype),
-            "resnet50": resnet50.resnet_features(nets["resnet50"], image, dtype=dtype)}
+    return {
+      "vgg16": vgg16.vgg16_features(nets["vgg16"], image, layers, dtype=dtype),
+      "resnet50": resnet50.resnet_features(nets["resnet50"], image, dtype=dtype),
+    }
 
   def views(trained, stylized, nets, targets):
     new = params.replace(**trained)
     vgg_features, resnet_features = (
       terms.NetFeatures(features(nets, stylized)[name], *(target[name] for target in targets))
-      for name in ("vgg16", "resnet50"))
+      for name in ("vgg16", "resnet50")
+    )
     return terms.Views(
-      stylized=stylized, content=content, style=style, strength=np.ones_like(amount),
-      restyled=stylize_partially(new, original, original, amount), original=original,
-      vgg=vgg_features, resnet=resnet_features,
-      scores=lambda: transfer.discriminator_scores(params, stylized))
+      stylized=stylized,
+      content=content,
+      style=style,
+      strength=np.ones_like(amount),
+      restyled=stylize_partially(new, original, original, amount),
+      original=original,
+      vgg=vgg_features,
+      resnet=resnet_features,
+      scores=lambda: transfer.discriminator_scores(params, stylized),
+    )
 
   def term_case(term):
     def gradient(trained, stylized, nets, targets):
       def loss(trained, stylized):
-        return term.loss(views(trained, stylized, nets, targets),
-                         adversarial.wasserstein_generator_loss).mean()
+        return term.loss(
+          views(trained, stylized, nets, targets), adversarial.wasserstein_generator_loss
+        ).mean()
+
       return jax.grad(loss, argnums=(0, 1))(trained, stylized)
+
     return term.name, gradient, (select(params, config.trained), stylized, nets, targets)
 
   def penalty(disc, x):
     def loss(disc):
       judge = params.replace(discriminator=disc)
       return adversarial.r1_penalty(
-        lambda p: transfer.mean_score(transfer.discriminator_scores(judge, p)), x).mean()
+        lambda p: transfer.mean_score(transfer.discriminator_scores(judge, p)), x
+      ).mean()
+
     return jax.grad(loss)(disc)
 
   targets = [jax.jit(features)(nets, image) for image in (content, style)]
-  about = {"preset": config.preset, "size": config.size, "batch": config.batch,
-           "dtype": config.model.dtype, "devices": 1}
-  cases = [*map(term_case, terms.TERMS), ("target features", features, (nets, style)),
-           ("penalty", penalty, (params.discriminator, quarters))]
-  return [timing.jit_case(f"loss: {name}", function, arguments, config.batch, about)
-          for name, function, arguments in cases]
+  about = {
+    "preset": config.preset,
+    "size": config.size,
+    "batch": config.batch,
+    "dtype": config.model.dtype,
+    "devices": 1,
+  }
+  cases = [
+    *map(term_case, terms.TERMS),
+    ("target features", features, (nets, style)),
+    ("penalty", penalty, (params.discriminator, quarters)),
+  ]
+  return [
+    timing.jit_case(f"loss: {name}", function, arguments, config.batch, about)
+    for name, function, arguments in cases
+  ]
 
 
 def main(options: Options) -> dict:
@@ -158,13 +190,25 @@ def main(options: Options) -> dict:
   cases = []
   for command in options.commands:
     kind = TASKS[command].config
-    cases.append(step_case(kind(
-      preset=options.preset, dtype=options.dtype, size=options.size,
-      batch=kind.batch if options.batch is None else options.batch)))
+    cases.append(
+      step_case(
+        kind(
+          preset=options.preset,
+          dtype=options.dtype,
+          size=options.size,
+          batch=kind.batch if options.batch is None else options.batch,
+        )
+      )
+    )
   if options.losses:
-    cases += loss_cases(TransferConfig(
-      preset=options.preset, dtype=options.dtype, size=options.size,
-      batch=TransferConfig.batch if options.batch is None else options.batch))
+    cases += loss_cases(
+      TransferConfig(
+        preset=options.preset,
+        dtype=options.dtype,
+        size=options.size,
+        batch=TransferConfig.batch if options.batch is None else options.batch,
+      )
+    )
   found = timing.measure(cases, options.repeats, trace=options.trace)
   found["peak_resident_mib"] = timing.peak_resident_mib()
   return timing.report("train", options, found)

@@ -48,26 +48,63 @@ class Tpu:
 
 # Bandwidth of a link: the published one of the chip over its 4 or 6 links and 2 directions.
 TPUS = {
-  "v4": Tpu(flops=275e12, memory=32 * GIB, bandwidth=1200 * GB, link=50 * GB,
-            axes=3, longest=16, ring=4, cubes=True,
-            source="docs.cloud.google.com/tpu/docs/v4; links: Jouppi et al. 2023, "
-                   "arXiv:2304.01433, table 4"),
-  "v5e": Tpu(flops=197e12, memory=16 * GIB, bandwidth=819 * GB, link=400 * GB / 8,
-             axes=2, longest=16, ring=16, cubes=False,
-             source="docs.cloud.google.com/tpu/docs/v5e"),
-  "v5p": Tpu(flops=459e12, memory=95 * GIB, bandwidth=2765 * GB, link=1200 * GB / 12,
-             axes=3, longest=24, ring=4, cubes=True,
-             source="docs.cloud.google.com/tpu/docs/v5p"),
-  "v6e": Tpu(flops=918e12, memory=32 * GIB, bandwidth=1600 * GB, link=800 * GB / 8,
-             axes=2, longest=16, ring=16, cubes=False,
-             source="docs.cloud.google.com/tpu/docs/v6e"),
+  "v4": Tpu(
+    flops=275e12,
+    memory=32 * GIB,
+    bandwidth=1200 * GB,
+    link=50 * GB,
+    axes=3,
+    longest=16,
+    ring=4,
+    cubes=True,
+    source="docs.cloud.google.com/tpu/docs/v4; links: Jouppi et al. 2023, "
+    "arXiv:2304.01433, table 4",
+  ),
+  "v5e": Tpu(
+    flops=197e12,
+    memory=16 * GIB,
+    bandwidth=819 * GB,
+    link=400 * GB / 8,
+    axes=2,
+    longest=16,
+    ring=16,
+    cubes=False,
+    source="docs.cloud.google.com/tpu/docs/v5e",
+  ),
+  "v5p": Tpu(
+    flops=459e12,
+    memory=95 * GIB,
+    bandwidth=2765 * GB,
+    link=1200 * GB / 12,
+    axes=3,
+    longest=24,
+    ring=4,
+    cubes=True,
+    source="docs.cloud.google.com/tpu/docs/v5p",
+  ),
+  "v6e": Tpu(
+    flops=918e12,
+    memory=32 * GIB,
+    bandwidth=1600 * GB,
+    link=800 * GB / 8,
+    axes=2,
+    longest=16,
+    ring=16,
+    cubes=False,
+    source="docs.cloud.google.com/tpu/docs/v6e",
+  ),
 }
 # By the start of jax's device_kind. GPUs: data sheets on nvidia.com/en-us/data-center.
 PEAK_FLOPS = {
-  "TPU v4": TPUS["v4"].flops, "TPU v5 lite": TPUS["v5e"].flops, "TPU v5": TPUS["v5p"].flops,
+  "TPU v4": TPUS["v4"].flops,
+  "TPU v5 lite": TPUS["v5e"].flops,
+  "TPU v5": TPUS["v5p"].flops,
   "TPU v6 lite": TPUS["v6e"].flops,
-  "NVIDIA A100": 312e12, "NVIDIA H100 PCIe": 756e12, "NVIDIA H100 NVL": 835e12,
-  "NVIDIA H100": 989e12, "NVIDIA H200": 989e12,
+  "NVIDIA A100": 312e12,
+  "NVIDIA H100 PCIe": 756e12,
+  "NVIDIA H100 NVL": 835e12,
+  "NVIDIA H100": 989e12,
+  "NVIDIA H200": 989e12,
 }
 
 

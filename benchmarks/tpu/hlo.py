@@ -7,13 +7,35 @@ import dataclasses
 import math
 import re
 
-WIDTHS = {"pred": 1, "s8": 1, "u8": 1, "s16": 2, "u16": 2, "bf16": 2, "f16": 2, "s32": 4, "u32": 4,
-          "f32": 4, "s64": 8, "u64": 8, "f64": 8}
+WIDTHS = {
+  "pred": 1,
+  "s8": 1,
+  "u8": 1,
+  "s16": 2,
+  "u16": 2,
+  "bf16": 2,
+  "f16": 2,
+  "s32": 4,
+  "u32": 4,
+  "f32": 4,
+  "s64": 8,
+  "u64": 8,
+  "f64": 8,
+}
 COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "collective-permute", "all-to-all")
 # Of the instructions of a schedule, those that move nothing themselves; a custom call of this
 # target puts prefetched slices together where they lie.
-FREE = {"parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all", "copy-done",
-        "slice-done", "async-done"}
+FREE = {
+  "parameter",
+  "constant",
+  "tuple",
+  "get-tuple-element",
+  "bitcast",
+  "after-all",
+  "copy-done",
+  "slice-done",
+  "async-done",
+}
 FREE_TARGET = 'custom_call_target="ConcatBitcast"'
 
 _ARRAY = re.compile(r"\b(\w+)\[([\d,]*)\](?:\{([\d,]*)([^}]*)\})?")
@@ -85,8 +107,11 @@ def instructions(text: str) -> dict[str, Instruction]:
 
 
 def _arrays(result: str) -> tuple[Array, ...]:
-  return tuple(Array(dtype, _numbers(sides), _numbers(order), not re.search(r"S\([1-9]", tail))
-               for dtype, sides, order, tail in _ARRAY.findall(result) if dtype in WIDTHS)
+  return tuple(
+    Array(dtype, _numbers(sides), _numbers(order), not re.search(r"S\([1-9]", tail))
+    for dtype, sides, order, tail in _ARRAY.findall(result)
+    if dtype in WIDTHS
+  )
 
 
 def _numbers(text: str) -> tuple[int, ...]:
@@ -106,13 +131,15 @@ def collectives(module: dict[str, Instruction]) -> list[dict]:
       continue
     arrays = line.results
     if line.op in ("all-gather-start", "collective-permute-start"):
-      arrays = arrays[len(line.operands):2 * len(line.operands)]  # operands, results, contexts
+      arrays = arrays[len(line.operands) : 2 * len(line.operands)]  # operands, results, contexts
     size = sum(array.size for array in arrays)
     if kind == "reduce-scatter":
       size *= _group_size(line.rest)
     found.setdefault(kind, []).append(size)
-  return [{"kind": kind, "count": len(sizes), "bytes": sum(sizes), "each": sizes}
-          for kind, sizes in found.items()]
+  return [
+    {"kind": kind, "count": len(sizes), "bytes": sum(sizes), "each": sizes}
+    for kind, sizes in found.items()
+  ]
 
 
 def _group_size(rest: str) -> int:
@@ -138,17 +165,19 @@ def hbm_bytes(module: dict[str, Instruction]) -> int:
       source, result = line.results[:2]
       total += result.size * (source.in_hbm + result.in_hbm)
       continue
-    arrays = [*line.results, *(array for name in line.operands if name in module
-                               for array in module[name].results)]
+    arrays = [
+      *line.results,
+      *(array for name in line.operands if name in module for array in module[name].results),
+    ]
     total += sum(array.size for array in arrays if array.in_hbm)
   return total
 
 
 def estimated_cycles(module: dict[str, Instruction]) -> int:
-  """Cycles of the schedule by the compiler's own cost model, without collectives; 0 if it has none.
-  """
-  found = (re.search(r'"estimated_cycles":"(\d+)"', line.rest)
-           for line in module.values() if line.entry)
+  """Cycles of the schedule by the compiler's own cost model, without collectives; 0 if it has none."""
+  found = (
+    re.search(r'"estimated_cycles":"(\d+)"', line.rest) for line in module.values() if line.entry
+  )
   return sum(int(match[1]) for match in found if match)
 
 
@@ -157,9 +186,11 @@ def convolution_types(module: dict[str, Instruction]) -> list[tuple[str, tuple[s
 
   Matrix products, which XLA for TPUs also writes as convolutions, are left out.
   """
-  return [(line.source, tuple(module[name].results[0].dtype for name in line.operands))
-          for line in module.values()
-          if line.op == "convolution" and "dot_general" not in line.source]
+  return [
+    (line.source, tuple(module[name].results[0].dtype for name in line.operands))
+    for line in module.values()
+    if line.op == "convolution" and "dot_general" not in line.source
+  ]
 
 
 def layout_changes(module: dict[str, Instruction], channels: int = 64) -> list[Instruction]:

@@ -39,8 +39,12 @@ from stylejax.training.tasks import TASKS, task_of
 
 PER_CHIP = 8
 # Without these libtpu asks a metadata server what it runs on, and locks others out.
-ENVIRONMENT = {"TPU_SKIP_MDS_QUERY": "1", "TPU_WORKER_HOSTNAMES": "localhost",
-               "TPU_ACCELERATOR_TYPE": "v5litepod-4", "ALLOW_MULTIPLE_LIBTPU_LOAD": "1"}
+ENVIRONMENT = {
+  "TPU_SKIP_MDS_QUERY": "1",
+  "TPU_WORKER_HOSTNAMES": "localhost",
+  "TPU_ACCELERATOR_TYPE": "v5litepod-4",
+  "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+}
 UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
@@ -105,8 +109,10 @@ def find_slice(name: str) -> Slice:
   chip = chips.TPUS.get(match[1]) if match else None
   sides = tuple(int(side) for side in match[2].split("x")) if match else ()
   if chip is None or len(sides) != chip.axes or max(sides) > chip.longest:
-    raise InputError(f"--topology: found {name!r}, expected one of {', '.join(chips.TPUS)} and its "
-                     "sides, such as v5e:16x16 (at most) or v4:4x4x4")
+    raise InputError(
+      f"--topology: found {name!r}, expected one of {', '.join(chips.TPUS)} and its "
+      "sides, such as v5e:16x16 (at most) or v4:4x4x4"
+    )
   if importlib.util.find_spec("libtpu") is None:
     raise InputError("libtpu: found none, expected it for compiling: " + install_command("tpu"))
   for key, value in ENVIRONMENT.items():
@@ -118,8 +124,9 @@ def find_slice(name: str) -> Slice:
   try:
     found = topologies.get_topology_desc(platform="tpu", topology_name=name, **merged)
   except jax.errors.JaxRuntimeError as error:
-    raise InputError(f"--topology: found {name!r}, of which libtpu says: "
-                     f"{str(error).splitlines()[0]}") from None
+    raise InputError(
+      f"--topology: found {name!r}, of which libtpu says: {str(error).splitlines()[0]}"
+    ) from None
   return Slice(name, chip, sides, list(found.devices))
 
 
@@ -162,9 +169,13 @@ def compiled_facts(lowered: jax.stages.Lowered, place: Slice, cache: Path | None
     memory = compiled.memory_analysis()
     facts = {
       "cost": {key: compiled.cost_analysis()[key] for key in ("flops", "bytes accessed")},
-      "memory": {name: getattr(memory, f"{name}_size_in_bytes") for name in
-                 ("argument", "output", "alias", "temp", "generated_code")},
-      "text": compiled.as_text(), "seconds": time.perf_counter() - start}
+      "memory": {
+        name: getattr(memory, f"{name}_size_in_bytes")
+        for name in ("argument", "output", "alias", "temp", "generated_code")
+      },
+      "text": compiled.as_text(),
+      "seconds": time.perf_counter() - start,
+    }
   if kept is not None:
     kept.parent.mkdir(parents=True, exist_ok=True)
     kept.write_bytes(gzip.compress(json.dumps(facts).encode()))
@@ -183,14 +194,25 @@ def row(options: StepOptions, config: TrainConfig, place: Slice, facts: dict) ->
   """What a compiled step costs, per chip and in all."""
   module = hlo.instructions(facts["text"])
   count, memory = len(place.devices), dict(facts["memory"])
-  memory["peak"] = (memory["argument"] + memory["output"] + memory["temp"]
-                    + memory["generated_code"] - memory["alias"])
+  memory["peak"] = (
+    memory["argument"]
+    + memory["output"]
+    + memory["temp"]
+    + memory["generated_code"]
+    - memory["alias"]
+  )
   found = hlo.collectives(module)
   bound = roofline(place.chip, place.sides, facts["cost"]["flops"], hlo.hbm_bytes(module), found)
   return {
-    "case": f"{options.command} step", "topology": place.name, "chips": count,
-    "preset": config.preset, "size": config.size, "batch": config.batch,
-    "batch_per_chip": config.batch // count, "dtype": config.model.dtype, "remat": options.remat,
+    "case": f"{options.command} step",
+    "topology": place.name,
+    "chips": count,
+    "preset": config.preset,
+    "size": config.size,
+    "batch": config.batch,
+    "batch_per_chip": config.batch // count,
+    "dtype": config.model.dtype,
+    "remat": options.remat,
     "gflop_per_chip": facts["cost"]["flops"] / 1e9,
     "gflop": facts["cost"]["flops"] * count / 1e9,
     "hbm_gb_per_chip": hlo.hbm_bytes(module) / 1e9,
@@ -198,21 +220,30 @@ def row(options: StepOptions, config: TrainConfig, place: Slice, facts: dict) ->
     "compiler_cycles": hlo.estimated_cycles(module),
     "memory_mib": {key: value / 2**20 for key, value in memory.items()},
     "memory_share": memory["peak"] / place.chip.memory,
-    "collectives": found, "roofline": bound,
+    "collectives": found,
+    "roofline": bound,
     "images_per_second": config.batch / bound["step_seconds"],
     "communication_share": bound["communication_seconds"] / bound["step_seconds"],
-    "compile_seconds": facts["seconds"]}
+    "compile_seconds": facts["seconds"],
+  }
 
 
-def roofline(chip: chips.Tpu, sides: tuple[int, ...], flops: float, moved: float,
-             collectives: list[dict]) -> dict[str, float]:
+def roofline(
+  chip: chips.Tpu, sides: tuple[int, ...], flops: float, moved: float, collectives: list[dict]
+) -> dict[str, float]:
   """Seconds of a step by the module's formula; flops and moved bytes are one chip's."""
   compute, memory = flops / chip.flops, moved / chip.bandwidth
-  communication = sum(chips.collective_seconds(chip, sides, found["kind"], size)
-                      for found in collectives for size in found["each"])
-  return {"compute_seconds": compute, "memory_seconds": memory,
-          "communication_seconds": communication,
-          "step_seconds": max(compute, memory) + communication}
+  communication = sum(
+    chips.collective_seconds(chip, sides, found["kind"], size)
+    for found in collectives
+    for size in found["each"]
+  )
+  return {
+    "compute_seconds": compute,
+    "memory_seconds": memory,
+    "communication_seconds": communication,
+    "step_seconds": max(compute, memory) + communication,
+  }
 
 
 def step_config(options: StepOptions, place: Slice, batch: int) -> TrainConfig:
@@ -221,7 +252,8 @@ def step_config(options: StepOptions, place: Slice, batch: int) -> TrainConfig:
   if remat and options.command != "transfer":
     raise InputError(f"--remat: found it with {options.command}, expected transfer")
   config = TASKS[options.command].config(
-    preset=options.preset, dtype=options.dtype, size=options.size, batch=batch, **remat)
+    preset=options.preset, dtype=options.dtype, size=options.size, batch=batch, **remat
+  )
   config.check()
   check_batch(batch, config.group, place.devices)
   return config
@@ -239,8 +271,13 @@ def step_row(options: StepOptions, place: Slice, batch: int) -> dict:
   return row(options, config, place, step_facts(options, config, place))
 
 
-def largest_batch(needed: Callable[[int], tuple[bool, float | None]], tried: int,
-                  used: float | None, unit: int, limit: float) -> int:
+def largest_batch(
+  needed: Callable[[int], tuple[bool, float | None]],
+  tried: int,
+  used: float | None,
+  unit: int,
+  limit: float,
+) -> int:
   """The largest multiple of unit below `tried` that fits, or 0.
 
   Memory is nearly linear in the batch, so each next try is where the line through the largest that
@@ -271,6 +308,7 @@ def largest_batch(needed: Callable[[int], tuple[bool, float | None]], tried: int
 
 def fitting_batch(options: StepOptions, place: Slice, batch: int, used: float | None) -> int:
   """The largest batch below one that didn't fit, by compiling a few."""
+
   def needed(batch: int):
     try:
       return True, step_row(options, place, batch)["memory_mib"]["peak"] * 2**20
@@ -293,9 +331,11 @@ def main(options: Options) -> int:
       rows.append(step_row(options, place, batch))
     except DoesNotFit as error:
       most = fitting_batch(options, place, batch, error.needed)
-      raise InputError(f"--batch: found {batch}, which doesn't fit into {name}, expected at most "
-                       f"{most}" if most else
-                       f"--topology: found {name}, expected chips with more memory") from None
+      raise InputError(
+        f"--batch: found {batch}, which doesn't fit into {name}, expected at most {most}"
+        if most
+        else f"--topology: found {name}, expected chips with more memory"
+      ) from None
   timing.report("pod", options, {"rows": rows, "sources": sources(rows)}, show=show)
   return 0
 
@@ -311,24 +351,36 @@ def show(result: dict[str, Any]) -> None:
   for row in result["rows"]:
     chip = chips.TPUS[row["topology"].split(":")[0]]
     memory, bound = row["memory_mib"], row["roofline"]
-    print(f"{row['topology']}, {row['chips']} chips: {row['case']}, preset {row['preset']}, "
-          f"{row['dtype']}, batch {row['batch']} ({row['batch_per_chip']} a chip), "
-          f"{row['size']} px; compiled in {row['compile_seconds']:.0f} s")
-    print(f"  FLOPs            {row['gflop_per_chip']:12,.0f} GFLOP a chip, "
-          f"{row['gflop'] / 1e3:,.0f} TFLOP in all")
-    print(f"  HBM traffic      {row['hbm_gb_per_chip']:12,.2f} GB a chip (XLA's bytes accessed, "
-          f"VMEM included: {row['xla_bytes_accessed_gb']:.1f})")
-    print(f"  memory           {memory['peak']:12,.0f} MiB a chip of {chip.memory / 2**20:,.0f}: "
-          f"arguments {memory['argument']:,.0f}, temporaries {memory['temp']:,.0f}, output "
-          f"{memory['output']:,.0f}, of it aliased {memory['alias']:,.0f}, code "
-          f"{memory['generated_code']:,.0f}")
+    print(
+      f"{row['topology']}, {row['chips']} chips: {row['case']}, preset {row['preset']}, "
+      f"{row['dtype']}, batch {row['batch']} ({row['batch_per_chip']} a chip), "
+      f"{row['size']} px; compiled in {row['compile_seconds']:.0f} s"
+    )
+    print(
+      f"  FLOPs            {row['gflop_per_chip']:12,.0f} GFLOP a chip, "
+      f"{row['gflop'] / 1e3:,.0f} TFLOP in all"
+    )
+    print(
+      f"  HBM traffic      {row['hbm_gb_per_chip']:12,.2f} GB a chip (XLA's bytes accessed, "
+      f"VMEM included: {row['xla_bytes_accessed_gb']:.1f})"
+    )
+    print(
+      f"  memory           {memory['peak']:12,.0f} MiB a chip of {chip.memory / 2**20:,.0f}: "
+      f"arguments {memory['argument']:,.0f}, temporaries {memory['temp']:,.0f}, output "
+      f"{memory['output']:,.0f}, of it aliased {memory['alias']:,.0f}, code "
+      f"{memory['generated_code']:,.0f}"
+    )
     for found in row["collectives"]:
-      print(f"  {found['kind']:16} {found['bytes'] / 1e6:12,.1f} MB in {found['count']}: "
-            + ", ".join(f"{size / 1e6:,.1f}" for size in found["each"]))
-    print(f"  roofline step    {1e3 * bound['step_seconds']:12,.2f} ms: compute "
-          f"{1e3 * bound['compute_seconds']:.2f}, or HBM {1e3 * bound['memory_seconds']:.2f}; "
-          f"then communication {1e3 * bound['communication_seconds']:.2f} "
-          f"({row['communication_share']:.1%})")
+      print(
+        f"  {found['kind']:16} {found['bytes'] / 1e6:12,.1f} MB in {found['count']}: "
+        + ", ".join(f"{size / 1e6:,.1f}" for size in found["each"])
+      )
+    print(
+      f"  roofline step    {1e3 * bound['step_seconds']:12,.2f} ms: compute "
+      f"{1e3 * bound['compute_seconds']:.2f}, or HBM {1e3 * bound['memory_seconds']:.2f}; "
+      f"then communication {1e3 * bound['communication_seconds']:.2f} "
+      f"({row['communication_share']:.1%})"
+    )
     print(f"  images/s         {row['images_per_second']:12,.0f} at that bound")
 
 

@@ -55,8 +55,10 @@ def main(options: Options) -> None:
         try:
           facts[each] = pod.step_facts(options, whole, places[-1])
         except pod.DoesNotFit:
-          raise InputError(f"--{scaling}: found {each} pictures on a chip of {place.name}, which "
-                           "don't fit, expected fewer") from None
+          raise InputError(
+            f"--{scaling}: found {each} pictures on a chip of {place.name}, which "
+            "don't fit, expected fewer"
+          ) from None
       found.append(pod.row(options, config, place, facts[each]) | {"scaling": scaling})
     rows += with_efficiency(found)
   timing.report("pod_scaling", options, {"rows": rows, "sources": pod.sources(rows)}, show=show)
@@ -65,10 +67,12 @@ def main(options: Options) -> None:
 def show(result: dict) -> None:
   """One line a row."""
   for row in result["rows"]:
-    print(f"{row['scaling']:6} {row['topology']:10} {row['chips']:4} chips, batch "
-          f"{row['batch']:5}: {row['images_per_second']:10,.0f} images/s, efficiency "
-          f"{row['efficiency']:.2f}, communication {row['communication_share']:.1%} of "
-          f"{1e3 * row['roofline']['step_seconds']:.2f} ms")
+    print(
+      f"{row['scaling']:6} {row['topology']:10} {row['chips']:4} chips, batch "
+      f"{row['batch']:5}: {row['images_per_second']:10,.0f} images/s, efficiency "
+      f"{row['efficiency']:.2f}, communication {row['communication_share']:.1%} of "
+      f"{1e3 * row['roofline']['step_seconds']:.2f} ms"
+    )
 
 
 if __name__ == "__main__":

@@ -25,8 +25,11 @@ def exit_status(work: Callable[[], int], *, starts: bool = True) -> int:
       memory.check_start()
     return work()
   except MemoryError:
-    print("error: memory: found too little to go on, expected more, or a smaller image; --size "
-          "scales it", file=sys.stderr)
+    print(
+      "error: memory: found too little to go on, expected more, or a smaller image; --size "
+      "scales it",
+      file=sys.stderr,
+    )
     return 2
   except (InputError, OSError) as error:
     print(f"error: {describe(error)}", file=sys.stderr)
@@ -49,8 +52,14 @@ def progress() -> Iterator[tuple]:
   """
   console = Console(stderr=True)
   bar = Progress(
-    TextColumn("stylizing"), BarColumn(), MofNCompleteColumn(),
-    TextColumn("{task.fields[rate]}"), TextColumn("left"), TimeRemainingColumn(), console=console)
+    TextColumn("stylizing"),
+    BarColumn(),
+    MofNCompleteColumn(),
+    TextColumn("{task.fields[rate]}"),
+    TextColumn("left"),
+    TimeRemainingColumn(),
+    console=console,
+  )
   task, part, started = None, None, 0.0
 
   def on_progress(done: int, total: int) -> None:

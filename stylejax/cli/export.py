@@ -29,15 +29,20 @@ class Options:
   weights: str = "base"
   """base, which come with the package, or a .safetensors file of `train.py export`."""
   platforms: Annotated[
-    tuple[str, ...] | None, tyro.conf.arg(
-      metavar="NAME [NAME ...]", help_behavior_hint="(default: cpu cuda tpu)")] = None
+    tuple[str, ...] | None,
+    tyro.conf.arg(metavar="NAME [NAME ...]", help_behavior_hint="(default: cpu cuda tpu)"),
+  ] = None
   """Of cpu, cuda, rocm, tpu: where the program of a .zip shall run."""
 
 
 def main(arguments: Sequence[str]) -> int:
   """Runs the command and returns its exit status."""
-  options = tyro.cli(Options, prog="infer.py export", args=arguments,
-                     description=_DESCRIPTION.format(install=install_command("onnx")))
+  options = tyro.cli(
+    Options,
+    prog="infer.py export",
+    args=arguments,
+    description=_DESCRIPTION.format(install=install_command("onnx")),
+  )
   from stylejax.cli.console import exit_status
   from stylejax.deploy.stablehlo import export
   from stylejax.runtime.compilation_cache import enable_cache
@@ -50,11 +55,15 @@ def main(arguments: Sequence[str]) -> int:
     params = load_pretrained(options.weights)
     manifest = export(params, options.output, platforms=options.platforms)
     if "opset" in manifest:
-      print(f"wrote {printable(options.output)}, {os.path.getsize(options.output) / 1e6:.2f} MB: "
-            f"ONNX of opset {manifest['opset']}, run by onnxruntime on the CPU")
+      print(
+        f"wrote {printable(options.output)}, {os.path.getsize(options.output) / 1e6:.2f} MB: "
+        f"ONNX of opset {manifest['opset']}, run by onnxruntime on the CPU"
+      )
     else:
-      print(f"wrote {printable(options.output)} for {', '.join(manifest['platforms'])}: program of "
-            f"{manifest['bytes'] / 1e6:.2f} MB, SHA-256 {manifest['sha256'][:16]}…")
+      print(
+        f"wrote {printable(options.output)} for {', '.join(manifest['platforms'])}: program of "
+        f"{manifest['bytes'] / 1e6:.2f} MB, SHA-256 {manifest['sha256'][:16]}…"
+      )
       print(_readers(manifest["readable_by_jax"]))
     for size, difference in (manifest["max_difference"] or {}).items():
       print(f"  {size}: at most {difference:.1e} from stylejax.stylize")
@@ -68,6 +77,9 @@ def main(arguments: Sequence[str]) -> int:
 def _readers(window: dict[str, str | None]) -> str:
   """The line that says for how long a program can be read, and from when."""
   oldest = window["oldest_tried"]
-  return (f"  JAX promises to read it with releases of {window['released_from']} to "
-          f"{window['released_until']}" + (f" (the oldest that did: {oldest})" if oldest else "")
-          + "; later ones may want jax_export_deserialize_expired_versions")
+  return (
+    f"  JAX promises to read it with releases of {window['released_from']} to "
+    f"{window['released_until']}"
+    + (f" (the oldest that did: {oldest})" if oldest else "")
+    + "; later ones may want jax_export_deserialize_expired_versions"
+  )

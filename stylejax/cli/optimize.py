@@ -27,19 +27,29 @@ class Options:
 
   content: Annotated[str, option("The picture to paint.", "PATH", "(required)")]
   style: Annotated[str, option("The picture whose style to take.", "PATH", "(required)")]
-  output: Annotated[str, option(
-    f"The file to write ({formats.WRITTEN_SUFFIXES}).", "PATH", "(required)")]
+  output: Annotated[
+    str, option(f"The file to write ({formats.WRITTEN_SUFFIXES}).", "PATH", "(required)")
+  ]
   method: Annotated[Literal["optimise"], tyro.conf.arg(help="What chose this command.")] = (
-    "optimise")
+    "optimise"
+  )
   size: Annotated[int, option("Shorter side of the output.", "PIXELS")] = 384
-  style_size: Annotated[int | None, option(
-    "Shorter side at which the style is read: smaller gives larger strokes.", "PIXELS",
-    "(default: as the output)")] = None
-  steps: Annotated[int, option(
-    "In all: half of them at a quarter of the size, 3 of 10 at half of it.", "INTEGER")] = 200
+  style_size: Annotated[
+    int | None,
+    option(
+      "Shorter side at which the style is read: smaller gives larger strokes.",
+      "PIXELS",
+      "(default: as the output)",
+    ),
+  ] = None
+  steps: Annotated[
+    int, option("In all: half of them at a quarter of the size, 3 of 10 at half of it.", "INTEGER")
+  ] = 200
   style_weight: Annotated[float, option("How much style counts against content.", "NUMBER")] = 4.0
-  optimiser: Annotated[Literal["lbfgs", "adam"], tyro.conf.arg(
-    help="L-BFGS gets further in as many steps; Adam needs less memory.")] = "lbfgs"
+  optimiser: Annotated[
+    Literal["lbfgs", "adam"],
+    tyro.conf.arg(help="L-BFGS gets further in as many steps; Adam needs less memory."),
+  ] = "lbfgs"
   quality: Annotated[int, option("Of JPEG and WebP, 1 to 100.", "INTEGER")] = 95
 
 
@@ -91,8 +101,11 @@ def _run(options: Options) -> int:
   enable_cache()
   reuse_memory()
   bounds = [0, *(round(share * options.steps) for _, share in _SCALES)]
-  scales = [(scale, end - start)
-            for (scale, _), start, end in zip(_SCALES, bounds, bounds[1:]) if end > start]
+  scales = [
+    (scale, end - start)
+    for (scale, _), start, end in zip(_SCALES, bounds, bounds[1:])
+    if end > start
+  ]
   done = 0
   with progress() as (on_progress, *_):
     on_progress(0, options.steps)
@@ -105,11 +118,20 @@ def _run(options: Options) -> int:
 
     run = fast_jit(optimize_image, static_argnames=("method", "report"))
     painted = optimize_scales(
-      load_vgg(), content.rgb[None], painting[None], scales=scales, optimize=run,
-      style_weight=np.float32(options.style_weight), method=options.optimiser, report=report)
+      load_vgg(),
+      content.rgb[None],
+      painting[None],
+      scales=scales,
+      optimize=run,
+      style_weight=np.float32(options.style_weight),
+      method=options.optimiser,
+      report=report,
+    )
     rgb = np.asarray(painted[0])
     jax.effects_barrier()
   encode.write_picture(options.output, rgb, content.alpha, quality=options.quality)
-  print(f"wrote {printable(options.output)} in {time.perf_counter() - started:.1f} s, "
-        f"{options.steps} steps")
+  print(
+    f"wrote {printable(options.output)} in {time.perf_counter() - started:.1f} s, "
+    f"{options.steps} steps"
+  )
   return 0

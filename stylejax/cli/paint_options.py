@@ -60,75 +60,175 @@ def option(meaning: str, metavar: str, default: str | None = None):
 class Options:
   """Options of the command, as `stylejax.inference.batch.stylize_files` takes them."""
 
-  content: Annotated[tuple[str, ...], option(
-    f"Images to stylize: files or folders ({formats.names(formats.READ_IMAGES)}).",
-    "PATH [PATH ...]", "(required)")]
-  output: Annotated[str, option(
-    f"The file to write ({formats.WRITTEN_SUFFIXES}) for one content in one style, else a folder. "
-    "Transparency is kept in PNG and WebP and laid on white in JPEG. Inputs are never overwritten; "
-    "other files are.", "PATH", "(required)")]
-  style: Annotated[tuple[str, ...], option(
-    "Pictures whose style to take: files, folders, or @NAME from the library of `infer.py styles`. "
-    "Each content is painted in each style; with a weight behind each, as in a.jpg:0.7 b.jpg:0.3, "
-    "in their mixture.", "PATH[:WEIGHT] [...]", "(required, or --seed or --mask)")] = ()
-  mask: Annotated[tuple[str, ...], option(
-    "A style for a region: white in the mask is painted in it, grey partly, black as --style says, "
-    "or not at all without --style. A mask has the content's size. Several may be given.",
-    "MASK=STYLE [...]", "(default: none)")] = ()
-  strength: Annotated[float, option(
-    "How far to go: 0 is the content itself, 1 as trained; up to 2 the paint gets rougher.",
-    "NUMBER")] = 1.0
-  strength_map: Annotated[str | None, option(
-    "A picture of the content's size: --strength where it is white, less where it is darker, none "
-    "where it is black.", "PATH", "(default: none)")] = None
-  preserve_colour: Annotated[float, option(
-    "From 0, the style's colours, to 1, the content's.", "NUMBER")] = 0.0
-  colour_mode: Annotated[Literal["luminance", "moments"], tyro.conf.arg(
-    help="How colours are kept: luminance takes only light and dark from the painting; moments "
-    "shifts all its colours until their mean and spread are the content's.")] = "luminance"
-  stroke: Annotated[float | None, option(
-    "Size of the strokes, 0.25 to 4: 2 reads the style at twice --style-size's default.",
-    "NUMBER", "(default: 1)")] = None
-  style_size: Annotated[int | None, option(
-    "The same in pixels: shorter side at which styles are read. Larger gives larger, smoother "
-    "strokes.", "PIXELS", "(default: 320)")] = None
-  size: Annotated[int | None, option(
-    "Shorter side of the output: the content is scaled to it, up or down, and then painted.",
-    "PIXELS", "(default: the content's own)")] = None
-  tile: Annotated[float | None, option(
-    "Paint in tiles of about so many megapixels: the same picture in less memory.", "NUMBER",
-    "(default: where memory is short)")] = None
-  seamless: Annotated[Literal["x", "y", "xy"] | None, tyro.conf.arg(
-    help="For contents whose left edge goes on at their right one (x: panoramas of 360 degrees), "
-    "their upper at their lower one (y) or both (xy: textures that tile).")] = None
-  shard: Annotated[bool, tyro.conf.arg(help=
-    "Share the rows of each picture among this machine's devices. By default each takes a picture "
-    "of its own.")] = False
-  seed: Annotated[int | None, option(
-    "Invent a style from this number, instead of or beside --style. Needs weights with a noise "
-    "generator.", "INTEGER", "(default: none)")] = None
-  interpolate: Annotated[int | None, option(
-    "So many pictures on the way from the first style to the last, side by side; as an animation "
-    "if the output is a .gif.", "INTEGER", "(default: none)")] = None
-  library: Annotated[str | None, option(
-    "File of the styles called @NAME.", "FILE", "(default: the user's)")] = None
-  weights: Annotated[str, option(
-    "base, which come with the package, or a .safetensors file of `train.py export`.",
-    "NAME|FILE")] = "base"
-  quality: Annotated[int, option(
-    "Of JPEG and WebP, 1 to 100. WebP at 100 is lossless; PNG always is.", "INTEGER")] = 95
-  resume: Annotated[bool, tyro.conf.arg(help=
-    "Leave out the pictures whose outputs are there already: do what a run that was killed did not "
-    "get to. Outputs are whole or not there.")] = False
-  distributed: Annotated[bool, tyro.conf.arg(help=
-    "Share the contents with the other processes of a TPU pod, Slurm, Open MPI or Kubernetes job; "
-    "all see the same files.")] = False
-  coordinator: Annotated[str | None, option(
-    "HOST:PORT of process 0, where JAX detects no cluster; with --processes and --process.",
-    "HOST:PORT", "(default: none)")] = None
-  processes: Annotated[int | None, option(
-    "How many share the work.", "INTEGER", "(default: none)")] = None
-  process: Annotated[int | None, option(
-    "Number of this process, from 0.", "INTEGER", "(default: none)")] = None
-  format: Annotated[Literal["png", "jpg", "webp"], tyro.conf.arg(
-    help="Format of the files when --output is a folder.")] = "png"
+  content: Annotated[
+    tuple[str, ...],
+    option(
+      f"Images to stylize: files or folders ({formats.names(formats.READ_IMAGES)}).",
+      "PATH [PATH ...]",
+      "(required)",
+    ),
+  ]
+  output: Annotated[
+    str,
+    option(
+      f"The file to write ({formats.WRITTEN_SUFFIXES}) for one content in one style, else a folder. "
+      "Transparency is kept in PNG and WebP and laid on white in JPEG. Inputs are never overwritten; "
+      "other files are.",
+      "PATH",
+      "(required)",
+    ),
+  ]
+  style: Annotated[
+    tuple[str, ...],
+    option(
+      "Pictures whose style to take: files, folders, or @NAME from the library of `infer.py styles`. "
+      "Each content is painted in each style; with a weight behind each, as in a.jpg:0.7 b.jpg:0.3, "
+      "in their mixture.",
+      "PATH[:WEIGHT] [...]",
+      "(required, or --seed or --mask)",
+    ),
+  ] = ()
+  mask: Annotated[
+    tuple[str, ...],
+    option(
+      "A style for a region: white in the mask is painted in it, grey partly, black as --style says, "
+      "or not at all without --style. A mask has the content's size. Several may be given.",
+      "MASK=STYLE [...]",
+      "(default: none)",
+    ),
+  ] = ()
+  strength: Annotated[
+    float,
+    option(
+      "How far to go: 0 is the content itself, 1 as trained; up to 2 the paint gets rougher.",
+      "NUMBER",
+    ),
+  ] = 1.0
+  strength_map: Annotated[
+    str | None,
+    option(
+      "A picture of the content's size: --strength where it is white, less where it is darker, none "
+      "where it is black.",
+      "PATH",
+      "(default: none)",
+    ),
+  ] = None
+  preserve_colour: Annotated[
+    float, option("From 0, the style's colours, to 1, the content's.", "NUMBER")
+  ] = 0.0
+  colour_mode: Annotated[
+    Literal["luminance", "moments"],
+    tyro.conf.arg(
+      help="How colours are kept: luminance takes only light and dark from the painting; moments "
+      "shifts all its colours until their mean and spread are the content's."
+    ),
+  ] = "luminance"
+  stroke: Annotated[
+    float | None,
+    option(
+      "Size of the strokes, 0.25 to 4: 2 reads the style at twice --style-size's default.",
+      "NUMBER",
+      "(default: 1)",
+    ),
+  ] = None
+  style_size: Annotated[
+    int | None,
+    option(
+      "The same in pixels: shorter side at which styles are read. Larger gives larger, smoother "
+      "strokes.",
+      "PIXELS",
+      "(default: 320)",
+    ),
+  ] = None
+  size: Annotated[
+    int | None,
+    option(
+      "Shorter side of the output: the content is scaled to it, up or down, and then painted.",
+      "PIXELS",
+      "(default: the content's own)",
+    ),
+  ] = None
+  tile: Annotated[
+    float | None,
+    option(
+      "Paint in tiles of about so many megapixels: the same picture in less memory.",
+      "NUMBER",
+      "(default: where memory is short)",
+    ),
+  ] = None
+  seamless: Annotated[
+    Literal["x", "y", "xy"] | None,
+    tyro.conf.arg(
+      help="For contents whose left edge goes on at their right one (x: panoramas of 360 degrees), "
+      "their upper at their lower one (y) or both (xy: textures that tile)."
+    ),
+  ] = None
+  shard: Annotated[
+    bool,
+    tyro.conf.arg(
+      help="Share the rows of each picture among this machine's devices. By default each takes a picture "
+      "of its own."
+    ),
+  ] = False
+  seed: Annotated[
+    int | None,
+    option(
+      "Invent a style from this number, instead of or beside --style. Needs weights with a noise "
+      "generator.",
+      "INTEGER",
+      "(default: none)",
+    ),
+  ] = None
+  interpolate: Annotated[
+    int | None,
+    option(
+      "So many pictures on the way from the first style to the last, side by side; as an animation "
+      "if the output is a .gif.",
+      "INTEGER",
+      "(default: none)",
+    ),
+  ] = None
+  library: Annotated[
+    str | None, option("File of the styles called @NAME.", "FILE", "(default: the user's)")
+  ] = None
+  weights: Annotated[
+    str,
+    option(
+      "base, which come with the package, or a .safetensors file of `train.py export`.", "NAME|FILE"
+    ),
+  ] = "base"
+  quality: Annotated[
+    int, option("Of JPEG and WebP, 1 to 100. WebP at 100 is lossless; PNG always is.", "INTEGER")
+  ] = 95
+  resume: Annotated[
+    bool,
+    tyro.conf.arg(
+      help="Leave out the pictures whose outputs are there already: do what a run that was killed did not "
+      "get to. Outputs are whole or not there."
+    ),
+  ] = False
+  distributed: Annotated[
+    bool,
+    tyro.conf.arg(
+      help="Share the contents with the other processes of a TPU pod, Slurm, Open MPI or Kubernetes job; "
+      "all see the same files."
+    ),
+  ] = False
+  coordinator: Annotated[
+    str | None,
+    option(
+      "HOST:PORT of process 0, where JAX detects no cluster; with --processes and --process.",
+      "HOST:PORT",
+      "(default: none)",
+    ),
+  ] = None
+  processes: Annotated[
+    int | None, option("How many share the work.", "INTEGER", "(default: none)")
+  ] = None
+  process: Annotated[
+    int | None, option("Number of this process, from 0.", "INTEGER", "(default: none)")
+  ] = None
+  format: Annotated[
+    Literal["png", "jpg", "webp"],
+    tyro.conf.arg(help="Format of the files when --output is a folder."),
+  ] = "png"

@@ -50,25 +50,37 @@ _MAX_SHEET_SIDE = 1_024
 class Common:
   """Options of all of them."""
 
-  library: Annotated[str | None, option(
-    "The library.", "FILE", "(default: stylejax/styles.safetensors in $XDG_DATA_HOME, which is "
-    "~/.local/share)")] = None
-  weights: Annotated[str, option(
-    "base, which come with the package, or a .safetensors file.", "NAME|FILE")] = "base"
+  library: Annotated[
+    str | None,
+    option(
+      "The library.",
+      "FILE",
+      "(default: stylejax/styles.safetensors in $XDG_DATA_HOME, which is ~/.local/share)",
+    ),
+  ] = None
+  weights: Annotated[
+    str, option("base, which come with the package, or a .safetensors file.", "NAME|FILE")
+  ] = "base"
 
 
 @dataclasses.dataclass(frozen=True)
 class Add(Common):
   """Read the styles of pictures, or invent one, and keep them; a name that is there is replaced."""
 
-  pictures: Annotated[tuple[str, ...], tyro.conf.Positional, option(
-    "Files or folders. A style is called as its file is.", "[PATH ...]")] = ()
-  name: Annotated[str | None, option(
-    "Another name, for a single style.", "NAME", "(default: the file's)")] = None
-  seed: Annotated[int | None, option(
-    "Invent a style from this number.", "INTEGER", "(default: none)")] = None
-  stroke: Annotated[float | None, option(
-    "Size of the strokes, as of infer.py.", "NUMBER", "(default: 1)")] = None
+  pictures: Annotated[
+    tuple[str, ...],
+    tyro.conf.Positional,
+    option("Files or folders. A style is called as its file is.", "[PATH ...]"),
+  ] = ()
+  name: Annotated[
+    str | None, option("Another name, for a single style.", "NAME", "(default: the file's)")
+  ] = None
+  seed: Annotated[
+    int | None, option("Invent a style from this number.", "INTEGER", "(default: none)")
+  ] = None
+  stroke: Annotated[
+    float | None, option("Size of the strokes, as of infer.py.", "NUMBER", "(default: 1)")
+  ] = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,10 +107,12 @@ class Nearest(Common):
 class Sheet(Common):
   """Paint some photos, cut to squares, in every style of the library, on one picture."""
 
-  content: Annotated[tuple[str, ...], option(
-    "Photos: files or folders.", "PATH [PATH ...]", "(required)")] = ()
-  output: Annotated[str, option(
-    f"The file to write ({formats.WRITTEN_SUFFIXES}).", "PATH", "(required)")] = ""
+  content: Annotated[
+    tuple[str, ...], option("Photos: files or folders.", "PATH [PATH ...]", "(required)")
+  ] = ()
+  output: Annotated[
+    str, option(f"The file to write ({formats.WRITTEN_SUFFIXES}).", "PATH", "(required)")
+  ] = ""
   size: Annotated[int, option("Side of each painting.", "PIXELS")] = 192
 
 
@@ -137,13 +151,15 @@ def add(options: Add) -> int:
   for name in names:
     style_library.check_name(name)
     if names.count(name) > 1:
-      raise InputError(f"styles add: found two pictures called {name}, expected one; --name gives "
-                       "another name")
+      raise InputError(
+        f"styles add: found two pictures called {name}, expected one; --name gives another name"
+      )
   check_apart([_path(options)], [*files, *_weights(options)], what="library")
   path, params, _ = _open(options, new=True)
   if options.seed is not None and params.noise_generator is None:
-    raise InputError(f"weights {options.weights}: found no noise_generator, expected one for "
-                     "--seed")
+    raise InputError(
+      f"weights {options.weights}: found no noise_generator, expected one for --seed"
+    )
   codes, added = Codes(params, size, on_note=notes.append), {}
   for source in sources:
     origin = f"seed {source.seed}" if source.path is None else source.path.name
@@ -179,7 +195,8 @@ def remove(options: Remove) -> int:
     for name in names:
       style_library.find(name, saved, path)
     style_library.write_library(
-      path, {name: style for name, style in saved.items() if name not in names}, params)
+      path, {name: style for name, style in saved.items() if name not in names}, params
+    )
   print(f"removed {', '.join('@' + name for name in dict.fromkeys(names))} from {printable(path)}")
   return 0
 
@@ -192,7 +209,7 @@ def nearest(options: Nearest) -> int:
   _, params, saved = _open(options)
   codes = Codes(params, style_scale(None, None), on_note=say_note)
   code = codes.read(Source("", Path(options.picture)))
-  for name, distance in style_library.nearest(code, saved)[:options.count]:
+  for name, distance in style_library.nearest(code, saved)[: options.count]:
     print(f"{distance:5.2f}  @{name}")
   return 0
 
@@ -207,13 +224,18 @@ def sheet(options: Sheet) -> int:
   if not contents:
     raise InputError("--content: found nothing, expected photos")
   path, params, saved = _open(options)
-  (job,) = plan_outputs(contents[:1], ["sheet"], options.output,
-                         inputs=[*contents, path, *_weights(options)],
-                         folders=filter(os.path.isdir, options.content))
+  (job,) = plan_outputs(
+    contents[:1],
+    ["sheet"],
+    options.output,
+    inputs=[*contents, path, *_weights(options)],
+    folders=filter(os.path.isdir, options.content),
+  )
   if not saved:
     raise InputError(f"library {path}: found no style in it, expected one or more")
-  photos = np.stack([_square(encode.read(photo, on_note=notes.append), options.size)
-                     for photo in contents])
+  photos = np.stack(
+    [_square(encode.read(photo, on_note=notes.append), options.size) for photo in contents]
+  )
   _say(notes)
   codes = style_library.stack([style.code for style in saved.values()])
   painted = np.asarray(fast_jit(style_library.contact_sheet)(params, photos, codes))
@@ -237,7 +259,7 @@ def draw_sheet(rows: np.ndarray, labels: Sequence[str]) -> np.ndarray:
   for row in range(count):
     for column in range(columns):
       top, left = _GAP + row * step, margin + column * step
-      canvas[top:top + side, left:left + side] = rows[row, column]
+      canvas[top : top + side, left : left + side] = rows[row, column]
   return canvas
 
 
@@ -247,8 +269,9 @@ def _say(notes: Sequence[str]) -> None:
     say_note(note)
 
 
-def _open(options: Common, *, new: bool = False
-          ) -> tuple[Path, transfer.Params, dict[str, style_library.SavedStyle]]:
+def _open(
+  options: Common, *, new: bool = False
+) -> tuple[Path, transfer.Params, dict[str, style_library.SavedStyle]]:
   """The library's file, the weights, and the styles; with `new` the file may be missing."""
   enable_cache()
   path = _path(options)

@@ -65,12 +65,17 @@ def convert(config: ShardsConfig) -> None:
     InputError: a setting is wrong, or no picture can be read; nothing is left behind.
   """
   config.check()
-  paths = find_pictures(config.input_dir, flag="--input-dir", on_note=lambda note: print(printable(note)))
+  paths = find_pictures(
+    config.input_dir, flag="--input-dir", on_note=lambda note: print(printable(note))
+  )
   skipped, target = 0, config.output_dir
   check_apart([target], paths, [config.input_dir], what="--output-dir")
-  with (making([target.absolute().parent], "--output-dir"), _new_folder(target) as folder,
-        _progress(len(paths)) as (say, advance),
-        _Shards(folder, config.format, int(config.shard_size * 2**20)) as shards):
+  with (
+    making([target.absolute().parent], "--output-dir"),
+    _new_folder(target) as folder,
+    _progress(len(paths)) as (say, advance),
+    _Shards(folder, config.format, int(config.shard_size * 2**20)) as shards,
+  ):
     for path, data in _ahead(lambda path: _prepared(path, config.max_side), paths):
       if isinstance(data, InputError):
         skipped += 1
@@ -79,11 +84,15 @@ def convert(config: ShardsConfig) -> None:
         shards.add(path, data)
       advance()
     if skipped == len(paths):
-      raise InputError(f"--input-dir: found {len(paths)} files and none readable in "
-                       f"{config.input_dir}, expected at least one readable picture")
-  print(f"{printable(target)}: {len(paths) - skipped} pictures in {shards.count} {config.format} "
-        f"shards, {shards.bytes / 1e6:.1f} MB"
-        + (f"; {skipped} unreadable files skipped" if skipped else ""))
+      raise InputError(
+        f"--input-dir: found {len(paths)} files and none readable in "
+        f"{config.input_dir}, expected at least one readable picture"
+      )
+  print(
+    f"{printable(target)}: {len(paths) - skipped} pictures in {shards.count} {config.format} "
+    f"shards, {shards.bytes / 1e6:.1f} MB"
+    + (f"; {skipped} unreadable files skipped" if skipped else "")
+  )
 
 
 @contextlib.contextmanager
@@ -105,7 +114,8 @@ def _prepared(path: Path, max_side: int | None) -> bytes | InputError:
     size = (max_side, side) if image.width >= image.height else (side, max_side)
     buffer = io.BytesIO()
     image.resize(size, Image.Resampling.LANCZOS, reducing_gap=_REDUCING_GAP).save(
-      buffer, "JPEG", quality=_JPEG_QUALITY)
+      buffer, "JPEG", quality=_JPEG_QUALITY
+    )
     return buffer.getvalue()
   except InputError as error:
     return error
@@ -196,8 +206,10 @@ class _ArrayRecordWriter:
     try:
       from array_record.python.array_record_module import ArrayRecordWriter
     except ImportError as error:
-      raise InputError(f"--format: found no package to write array_record with ({error}), expected "
-                       "`pip install array_record`, or tar") from error
+      raise InputError(
+        f"--format: found no package to write array_record with ({error}), expected "
+        "`pip install array_record`, or tar"
+      ) from error
     self._path = path
     # One record a group, so that reading one reads no other; pictures are compressed already.
     self._writer = ArrayRecordWriter(str(path), "group_size:1,uncompressed")
@@ -226,9 +238,14 @@ def _progress(total: int) -> Iterator[tuple[Callable[[str], None], Callable[[], 
   """A bar on stderr; gives functions that say a line above it and that count one picture."""
   console = rich.console.Console(stderr=True)
   bar = rich.progress.Progress(
-    rich.progress.TextColumn("packing"), rich.progress.BarColumn(),
-    rich.progress.MofNCompleteColumn(), rich.progress.TextColumn("{task.fields[rate]}"),
-    rich.progress.TextColumn("left"), rich.progress.TimeRemainingColumn(), console=console)
+    rich.progress.TextColumn("packing"),
+    rich.progress.BarColumn(),
+    rich.progress.MofNCompleteColumn(),
+    rich.progress.TextColumn("{task.fields[rate]}"),
+    rich.progress.TextColumn("left"),
+    rich.progress.TimeRemainingColumn(),
+    console=console,
+  )
   task = bar.add_task("packing", total=total, rate="")
 
   def say(message: str) -> None:

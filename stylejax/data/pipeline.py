@@ -246,9 +246,7 @@ class Batches(Iterator[Batch]):
       # Grain reads absl flags to start workers; a program without absl never parses them.
       if not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()
-      workers = grain.MultiprocessingOptions(
-        num_workers=self._workers, per_worker_buffer_size=2
-      )
+      workers = grain.MultiprocessingOptions(num_workers=self._workers, per_worker_buffer_size=2)
       dataset = dataset.mp_prefetch(workers, worker_init_fn=_start_worker)
     return dataset
 

@@ -81,8 +81,12 @@ class LeftOut:
   names: tuple[str, ...] = ()
 
   def __add__(self, other: "LeftOut") -> "LeftOut":
-    return LeftOut(self.further + other.further, self.links + other.links,
-                   self.others + other.others, (self.names + other.names)[:_NAMED])
+    return LeftOut(
+      self.further + other.further,
+      self.links + other.links,
+      self.others + other.others,
+      (self.names + other.names)[:_NAMED],
+    )
 
   def note(self, shard: str, name: str, reason: str) -> "LeftOut":
     """The same with one file more; `reason` is "further", "links" or "others"."""
@@ -95,8 +99,10 @@ class LeftOut:
       return None
     reasons = []
     if self.further:
-      reasons.append(f"{self.further} share a sample with the image before (their names agree up "
-                     "to the first dot, WebDataset's rule); --tar-images all reads them too")
+      reasons.append(
+        f"{self.further} share a sample with the image before (their names agree up "
+        "to the first dot, WebDataset's rule); --tar-images all reads them too"
+      )
     if self.links:
       reasons.append(f"{self.links} are links or sparse files")
     if self.others:
@@ -169,15 +175,18 @@ class TarShard(Sequence):
       saved = json.loads(self._files.cat_file(path))
       if saved["bytes"] != size:
         return None
-      found = [(str(name).replace("\0", ""), int(offset), int(length))
-               for name, offset, length in saved["pictures"]]
+      found = [
+        (str(name).replace("\0", ""), int(offset), int(length))
+        for name, offset, length in saved["pictures"]
+      ]
     except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
       return None
     for name, offset, length in found:
-      if not (0 <= offset and 0 <= length and offset + length <= size):
+      if not (offset >= 0 and length >= 0 and offset + length <= size):
         raise InputError(
           f"{self.path}{INDEX_SUFFIX}: found {printable(name)[:80]} at bytes {offset} to "
-          f"{offset + length}, expected a place in the {size} bytes of {self.path}")
+          f"{offset + length}, expected a place in the {size} bytes of {self.path}"
+        )
     return found
 
 
@@ -188,8 +197,13 @@ class _Member(tarfile.TarInfo):
   def frombuf(cls, buf: bytes, encoding: str, errors: str) -> "_Member":
     """Reads a header; ReadError if its size is one that no writer gives."""
     member = super().frombuf(buf, encoding, errors)
-    notes = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME,
-             tarfile.GNUTYPE_LONGLINK)
+    notes = (
+      tarfile.XHDTYPE,
+      tarfile.XGLTYPE,
+      tarfile.SOLARIS_XHDTYPE,
+      tarfile.GNUTYPE_LONGNAME,
+      tarfile.GNUTYPE_LONGLINK,
+    )
     if member.size < 0 or (member.type in notes and member.size > _LARGEST_NOTE):
       raise tarfile.ReadError(f"a header of size {member.size}")
     return member
@@ -237,8 +251,9 @@ def scan_tar(
         raise tarfile.ReadError(f"no header at byte {tar.offset}")
   # Beside its own errors tarfile raises these at headers that contradict themselves.
   except (tarfile.TarError, ValueError, IndexError, OverflowError, RecursionError) as error:
-    raise InputError(f"{name}: found a damaged tar file ({error}), expected a whole one, not "
-                     "compressed") from error
+    raise InputError(
+      f"{name}: found a damaged tar file ({error}), expected a whole one, not compressed"
+    ) from error
   return found, left_out
 
 
@@ -269,11 +284,14 @@ class ArrayRecordShard(Sequence):
     try:
       from grain.sources import ArrayRecordDataSource
     except ImportError as error:
-      raise InputError(f"{path}: found no package to read it with ({error}), expected `pip install "
-                       "array_record`, or tar shards") from error
+      raise InputError(
+        f"{path}: found no package to read it with ({error}), expected `pip install "
+        "array_record`, or tar shards"
+      ) from error
     if "://" in path and not path.startswith(("gs://", "file://")):
-      raise InputError(f"{path}: found a remote ArrayRecord file, expected a local path, gs://, or "
-                       "tar shards")
+      raise InputError(
+        f"{path}: found a remote ArrayRecord file, expected a local path, gs://, or tar shards"
+      )
     with _reading(path):
       self._records = ArrayRecordDataSource([path.removeprefix("file://")])
 
@@ -295,8 +313,9 @@ class ArrayRecordShard(Sequence):
     except OSError as error:
       # The reader tells a damaged record from a file that is gone by its message alone.
       if "Corrupted" in str(error):
-        raise InputError(f"{record}: found a damaged record, expected the bytes of a picture file"
-                         ) from error
+        raise InputError(
+          f"{record}: found a damaged record, expected the bytes of a picture file"
+        ) from error
       raise
 
 
@@ -309,8 +328,9 @@ def compressed_line(paths: Sequence[str], flag: str) -> str | None:
   return f"{flag}: {len(found)} compressed tar files left out, shards are plain ones ({names})"
 
 
-def find_shards(place: str, *, flag: str,
-                say: Callable[[str], None] = lambda line: None) -> list[str]:
+def find_shards(
+  place: str, *, flag: str, say: Callable[[str], None] = lambda line: None
+) -> list[str]:
   """Lists shards by a path, a URL of a folder or a shard, or a pattern with *.
 
   Args:
@@ -331,7 +351,8 @@ def find_shards(place: str, *, flag: str,
   except ImportError as error:
     raise InputError(
       f"{flag}: found no package to read {place} ({error}), expected one for it: "
-      f"`{install_command('gcs')}` for gs://, `{install_command('s3')}` for s3://") from error
+      f"`{install_command('gcs')}` for gs://, `{install_command('s3')}` for s3://"
+    ) from error
   except ValueError as error:
     raise InputError(f"{flag}: found {place} ({error}), expected a path, gs:// or s3://") from error
   with _reading(place):
@@ -362,6 +383,7 @@ def open_shards(
     InputError: a shard is damaged, or all of them are empty.
     OSError: a shard can't be read.
   """
+
   def open_one(path: str) -> TarShard | ArrayRecordShard:
     if path.endswith(".tar"):
       return TarShard(path, images=tar_images)
@@ -371,8 +393,10 @@ def open_shards(
     shards = list(pool.map(open_one, paths))
   records = Joined(shards)
   if not len(records):
-    raise InputError(f"{flag}: found no picture in {len(paths)} shards from {paths[0]} on, "
-                     f"expected {formats.names(formats.TRAINING_IMAGES)} files in them")
+    raise InputError(
+      f"{flag}: found no picture in {len(paths)} shards from {paths[0]} on, "
+      f"expected {formats.names(formats.TRAINING_IMAGES)} files in them"
+    )
   return records, sum((shard.left_out for shard in shards), LeftOut())
 
 

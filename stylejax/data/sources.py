@@ -42,7 +42,10 @@ class Example:
 
 
 def open_pictures(
-  place: str | os.PathLike, *, flag: str, tar_images: str = "first",
+  place: str | os.PathLike,
+  *,
+  flag: str,
+  tar_images: str = "first",
   say: Callable[[str], None] = lambda line: None,
 ) -> Sequence[Path | Record]:
   """Finds the pictures to train on, in a folder or in shards.
@@ -82,8 +85,12 @@ def open_pictures(
   return records
 
 
-def find_pictures(folder: str | os.PathLike, *, flag: str = "folder",
-                  on_note: Callable[[str], None] = lambda note: None) -> list[Path]:
+def find_pictures(
+  folder: str | os.PathLike,
+  *,
+  flag: str = "folder",
+  on_note: Callable[[str], None] = lambda note: None,
+) -> list[Path]:
   """Lists the images of a folder that training takes; as `images.find.list_images`."""
   return find.list_images(folder, flag=flag, rows=formats.TRAINING_IMAGES, on_note=on_note)
 

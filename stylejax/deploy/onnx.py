@@ -54,8 +54,13 @@ class _Graph:
     self.nodes: list[onnx.NodeProto] = []
     self.constants: dict[str, onnx.TensorProto] = {}
 
-  def __call__(self, op: str, *inputs: _Value | str | float | list[int], output: str | None = None,
-               **attributes: Any) -> _Value:
+  def __call__(
+    self,
+    op: str,
+    *inputs: _Value | str | float | list[int],
+    output: str | None = None,
+    **attributes: Any,
+  ) -> _Value:
     """Adds a node; its inputs are values, names ("" for none) or constants."""
     names = [self._name(x) for x in inputs]
     output = output or f"{op}_{len(self.nodes)}"
@@ -107,11 +112,18 @@ def stylize_graph(parts: Mapping[str, Any], config: ModelConfig) -> onnx.ModelPr
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
   graph = helper.make_graph(
-    g.nodes, "stylize",
+    g.nodes,
+    "stylize",
     [value("content", ["b", "h", "w", 3]), value("style", ["p", "q", 3]), value("strength", [])],
-    [value("stylized", ["b", "h", "w", 3])], list(g.constants.values()))
-  model = helper.make_model(graph, producer_name="stylejax", ir_version=IR_VERSION,
-                            opset_imports=[helper.make_opsetid("", OPSET)])
+    [value("stylized", ["b", "h", "w", 3])],
+    list(g.constants.values()),
+  )
+  model = helper.make_model(
+    graph,
+    producer_name="stylejax",
+    ir_version=IR_VERSION,
+    opset_imports=[helper.make_opsetid("", OPSET)],
+  )
   onnx.checker.check_model(model, full_check=True)
   return model
 
@@ -149,13 +161,20 @@ def _style_vector(g: _Graph, part: Mapping[str, Any], config: ModelConfig) -> _V
   for level in range(len(config.style_widths)):
     x = g("Relu", _conv(x, part, f"style_encoder/Conv_{level}", 2 if level else 1))
     moments += _moments(x)
-  hidden = _dense(g("Flatten", g("Concat", *moments, axis=1)), part["vector"],
-                  "style_encoder/vector/Dense_0")
+  hidden = _dense(
+    g("Flatten", g("Concat", *moments, axis=1)), part["vector"], "style_encoder/vector/Dense_0"
+  )
   return _dense(g("Relu", hidden), part["vector"], "style_encoder/vector/Dense_1")
 
 
-def _painting(g: _Graph, part: Mapping[str, Any], config: ModelConfig, levels: list[_Value],
-              vector: _Value, moved: _Value) -> _Value:
+def _painting(
+  g: _Graph,
+  part: Mapping[str, Any],
+  config: ModelConfig,
+  levels: list[_Value],
+  vector: _Value,
+  moved: _Value,
+) -> _Value:
   """The generator: [B, 3, h, w], of whole cells of the coarsest level."""
   layers = (f"generator/decoder/Conv_{number}" for number in itertools.count())
   maps = {f"level{i}": level for i, level in enumerate(levels)}
@@ -207,8 +226,13 @@ def _conv(x: _Value, part: Mapping[str, Any], name: str, stride: int = 1) -> _Va
   kernel, bias = _parameters(part, name)
   if kernel.shape[0] == 3:
     x = g("Pad", x, [1, 1, 2 - stride, 2 - stride], "", [2, 3], mode="reflect")
-  return g("Conv", x, g.weight(f"{name}/kernel", kernel.transpose(3, 2, 0, 1)),
-           g.weight(f"{name}/bias", bias), strides=[stride, stride])
+  return g(
+    "Conv",
+    x,
+    g.weight(f"{name}/kernel", kernel.transpose(3, 2, 0, 1)),
+    g.weight(f"{name}/bias", bias),
+    strides=[stride, stride],
+  )
 
 
 def _doubled_conv(x: _Value, part: Mapping[str, Any], name: str) -> _Value:
@@ -221,8 +245,9 @@ def _doubled_conv(x: _Value, part: Mapping[str, Any], name: str) -> _Value:
 
 def _dense(x: _Value, part: Mapping[str, Any], name: str) -> _Value:
   kernel, bias = _parameters(part, name)
-  return x.graph("Gemm", x, x.graph.weight(f"{name}/kernel", kernel),
-                 x.graph.weight(f"{name}/bias", bias))
+  return x.graph(
+    "Gemm", x, x.graph.weight(f"{name}/kernel", kernel), x.graph.weight(f"{name}/bias", bias)
+  )
 
 
 def _parameters(part: Mapping[str, Any], name: str) -> tuple[np.ndarray, np.ndarray]:

@@ -99,29 +99,36 @@ def export(
   """
   output = Path(output)
   if output.suffix not in EXTENSIONS:
-    raise InputError(f"output {output}: found extension {output.suffix!r}, expected "
-                     + " or ".join(EXTENSIONS))
+    raise InputError(
+      f"output {output}: found extension {output.suffix!r}, expected " + " or ".join(EXTENSIONS)
+    )
   check_writable(output, "output")
   if output.suffix == ".onnx":
     return _export_model(params, output, platforms, sizes)
   return _export_program(params, output, platforms, sizes)
 
 
-def _export_model(params: transfer.Params, output: Path, platforms: Sequence[str] | None,
-                  sizes: Sequence[tuple[int, int]]) -> dict[str, Any]:
+def _export_model(
+  params: transfer.Params,
+  output: Path,
+  platforms: Sequence[str] | None,
+  sizes: Sequence[tuple[int, int]],
+) -> dict[str, Any]:
   if platforms is not None:
     raise InputError(f"platforms: found {', '.join(platforms)}, expected none for an .onnx file")
   try:
     import onnx
     import onnxruntime
   except ImportError as error:
-    raise InputError(f"export: found no {error.name}, expected it for .onnx files: "
-                     f"{install_command('onnx')}") from error
+    raise InputError(
+      f"export: found no {error.name}, expected it for .onnx files: {install_command('onnx')}"
+    ) from error
   from stylejax.deploy import onnx
 
   model = onnx.stylize_graph(_parts(params), params.config)
   session = onnxruntime.InferenceSession(
-    model.SerializeToString(), providers=["CPUExecutionProvider"])
+    model.SerializeToString(), providers=["CPUExecutionProvider"]
+  )
 
   def stylize(content, style, strength):
     return session.run(None, {"content": content, "style": style, "strength": strength})[0]
@@ -141,13 +148,19 @@ def _export_model(params: transfer.Params, output: Path, platforms: Sequence[str
   return manifest
 
 
-def _export_program(params: transfer.Params, output: Path, platforms: Sequence[str] | None,
-                    sizes: Sequence[tuple[int, int]]) -> dict[str, Any]:
+def _export_program(
+  params: transfer.Params,
+  output: Path,
+  platforms: Sequence[str] | None,
+  sizes: Sequence[tuple[int, int]],
+) -> dict[str, Any]:
   platforms = tuple(dict.fromkeys(DEFAULT_PLATFORMS if platforms is None else platforms))
   unknown = [platform for platform in platforms if platform not in PLATFORMS]
   if unknown or not platforms:
-    raise InputError(f"platforms: found {unknown[0] if unknown else 'none'}, expected some of "
-                     + ", ".join(PLATFORMS))
+    raise InputError(
+      f"platforms: found {unknown[0] if unknown else 'none'}, expected some of "
+      + ", ".join(PLATFORMS)
+    )
   program = _program(params, platforms)
   content = bytes(program.serialize())
   manifest = _interface(params, _USE.format(name=output.name, program=PROGRAM)) | {
@@ -157,8 +170,9 @@ def _export_program(params: transfer.Params, output: Path, platforms: Sequence[s
     "readable_by_jax": reading_window(jax.__version__, jaxlib.__version__),
     "bytes": len(content),
     "sha256": hashlib.sha256(content).hexdigest(),
-    "max_difference": (differences(loaded(content), params, sizes) if _runs_here(platforms)
-                       else None),
+    "max_difference": (
+      differences(loaded(content), params, sizes) if _runs_here(platforms) else None
+    ),
   }
   _write(output, content, manifest)
   return manifest
@@ -238,20 +252,25 @@ def differences(
     InputError: one is larger than rounding explains, or no number.
   """
   ours = fast_jit(transfer.stylize)
-  photo, painting = (read_picture(_SAMPLES / name) for name in (
-    "content/cat.jpg", "style/great_wave.jpg"))
+  photo, painting = (
+    read_picture(_SAMPLES / name) for name in ("content/cat.jpg", "style/great_wave.jpg")
+  )
   found = {}
   for count, (height, width) in enumerate(sizes, 1):
     picture = encode.resize(photo, height, width).rgb
     content = np.stack([np.roll(picture, 7 * shift, 1) for shift in range(count)])
     style = encode.resize(painting, height + 3, width + 5).rgb
-    results = [np.asarray(call(content, style, np.array(0.9, np.float32)))
-               for call in (exported, lambda c, s, a: ours(params, c, s, strength=a))]
+    results = [
+      np.asarray(call(content, style, np.array(0.9, np.float32)))
+      for call in (exported, lambda c, s, a: ours(params, c, s, strength=a))
+    ]
     name = f"{count}×{height}×{width}"
     found[name] = float(np.abs(results[0] - results[1]).max())
     if not found[name] <= _TOLERANCE[params.config.dtype]:
-      raise InputError(f"exported file: found a difference of {found[name]:.2g} to `stylize` "
-                       f"at {name}, expected at most {_TOLERANCE[params.config.dtype]:g}")
+      raise InputError(
+        f"exported file: found a difference of {found[name]:.2g} to `stylize` "
+        f"at {name}, expected at most {_TOLERANCE[params.config.dtype]:g}"
+      )
   return found
 
 

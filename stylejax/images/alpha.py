@@ -50,10 +50,22 @@ def fill_invisible(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 def _pull(rgb: np.ndarray, alpha: np.ndarray, white: float) -> np.ndarray:
   """The filled image [⌈H/2⌉, ⌈W/2⌉, 3] of half the size; rgb is divided by white."""
   height, width = alpha.shape
-  levels = [np.concatenate([
-    _halve(np.concatenate([rgb[top:bottom] / np.float32(white) * alpha[top:bottom, :, None],
-                           alpha[top:bottom, :, None]], -1))
-    for top, bottom in _strips(height, width)])]
+  levels = [
+    np.concatenate(
+      [
+        _halve(
+          np.concatenate(
+            [
+              rgb[top:bottom] / np.float32(white) * alpha[top:bottom, :, None],
+              alpha[top:bottom, :, None],
+            ],
+            -1,
+          )
+        )
+        for top, bottom in _strips(height, width)
+      ]
+    )
+  ]
   while max(levels[-1].shape[:2]) > 1:
     levels.append(_halve(levels[-1]))
   filled = None
@@ -74,18 +86,28 @@ def _halve(weighted: np.ndarray) -> np.ndarray:
   return _planes(weighted, lambda plane: plane.reduce(2))
 
 
-def _enlarge(image: np.ndarray, height: int, width: int,
-             box: tuple[float, float, float, float]) -> np.ndarray:
+def _enlarge(
+  image: np.ndarray, height: int, width: int, box: tuple[float, float, float, float]
+) -> np.ndarray:
   """A box (left, top, right, bottom) of [h, w, 3] float32 as [height, width, 3], bilinear."""
   right, bottom = min(box[2], image.shape[1]), min(box[3], image.shape[0])
-  return _planes(image, lambda plane: plane.resize(
-    (width, height), Image.Resampling.BILINEAR, box=(box[0], box[1], right, bottom)))
+  return _planes(
+    image,
+    lambda plane: plane.resize(
+      (width, height), Image.Resampling.BILINEAR, box=(box[0], box[1], right, bottom)
+    ),
+  )
 
 
 def _planes(image: np.ndarray, change: Callable[[Image.Image], Image.Image]) -> np.ndarray:
   """[H, W, C] float32 after a change that Pillow makes to each channel."""
-  return np.stack([np.asarray(change(Image.fromarray(np.ascontiguousarray(image[..., c]))))
-                   for c in range(image.shape[-1])], -1)
+  return np.stack(
+    [
+      np.asarray(change(Image.fromarray(np.ascontiguousarray(image[..., c]))))
+      for c in range(image.shape[-1])
+    ],
+    -1,
+  )
 
 
 def _strips(height: int, width: int) -> Iterator[tuple[int, int]]:

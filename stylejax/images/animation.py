@@ -67,22 +67,28 @@ class FolderReader:
     kinds = Counter(page.form for page in pages)
     if len(kinds) > 1:
       found = ", ".join(f"{count} {form}" for form, count in kinds.most_common())
-      note(f"{folder}: found frames in {len(kinds)} formats ({found}); they follow each other by "
-           "name")
+      note(
+        f"{folder}: found frames in {len(kinds)} formats ({found}); they follow each other by name"
+      )
     several = [file for file, page in zip(self._files, pages) if page.count > 1]
     if several:
-      note(f"{folder}: found {len(several)} frames with several images each ({several[0].name}"
-           f"{', …' if len(several) > 1 else ''}); the first of them is taken")
+      note(
+        f"{folder}: found {len(several)} frames with several images each ({several[0].name}"
+        f"{', …' if len(several) > 1 else ''}); the first of them is taken"
+      )
 
-  def _times(self, folder: Path, rate: Fraction, note: Callable[[str], None]
-             ) -> tuple[list[Fraction], bool]:
+  def _times(
+    self, folder: Path, rate: Fraction, note: Callable[[str], None]
+  ) -> tuple[list[Fraction], bool]:
     """(seconds of each file, whether a list says so)."""
     lengths = ffconcat.read(folder)
     names = [str(file.relative_to(folder)) for file in self._files]
     if lengths is None or set(lengths) != set(names):
       if lengths is not None:
-        note(f"{folder / formats.TIMES_NAME}: found the lengths of other files than are there; "
-             f"each is shown for {float(1 / rate):.3g} s")
+        note(
+          f"{folder / formats.TIMES_NAME}: found the lengths of other files than are there; "
+          f"each is shown for {float(1 / rate):.3g} s"
+        )
       return [1 / rate] * len(names), False
     note(f"{folder}: frames are shown as long as {formats.TIMES_NAME} says")
     return [lengths[name] for name in names], True
@@ -100,8 +106,10 @@ class FolderReader:
 
 def natural_key(path: Path) -> tuple:
   """A key that sorts names as people count: frame2 before frame10, img007 as img7."""
-  numbers = [[(int(piece), "") if piece.isdecimal() else (-1, piece)
-              for piece in re.split(r"(\d+)", part)] for part in path.parts]
+  numbers = [
+    [(int(piece), "") if piece.isdecimal() else (-1, piece) for piece in re.split(r"(\d+)", part)]
+    for part in path.parts
+  ]
   return numbers, path.parts
 
 
@@ -118,8 +126,14 @@ class AnimationReader:
     has_alpha: whether a pixel may be invisible.
   """
 
-  def __init__(self, path: Path, rate: Fraction, note: Callable[[str], None], *,
-               max_pixels: int = formats.MAX_PIXELS):
+  def __init__(
+    self,
+    path: Path,
+    rate: Fraction,
+    note: Callable[[str], None],
+    *,
+    max_pixels: int = formats.MAX_PIXELS,
+  ):
     """Counts the frames; `note` takes lines for the user.
 
     Raises:
@@ -147,11 +161,13 @@ class AnimationReader:
       yield _frame(picture, seconds, length)
       seconds += length
     if hurried:
-      self._note(f"{self._path}: found {hurried} of {self.total} frames that ask for 10 ms or "
-                 "less; each is shown for 100 ms, as browsers do")
+      self._note(
+        f"{self._path}: found {hurried} of {self.total} frames that ask for 10 ms or "
+        "less; each is shown for 100 ms, as browsers do"
+      )
 
   def _shown_length(self, asked: Fraction | None) -> Fraction:
-    if asked is None or self.total == 1 and asked <= timing.QUICKEST:
+    if asked is None or (self.total == 1 and asked <= timing.QUICKEST):
       return self._unset
     return timing.shown_length(asked)
 
@@ -188,14 +204,17 @@ def _structure(path: Path, form: str, max_pixels: int) -> tuple[Layout | None, l
   except InputError:
     raise
   except (struct.error, ValueError, IndexError, SyntaxError) as error:
-    raise InputError(f"{path}: found a damaged image ({error}), expected a whole "
-                     f"{formats.names([row for row in formats.ANIMATIONS if row.codec == form])}"
-                     ) from error
+    raise InputError(
+      f"{path}: found a damaged image ({error}), expected a whole "
+      f"{formats.names([row for row in formats.ANIMATIONS if row.codec == form])}"
+    ) from error
   if layout is None:
     return None, []
   if layout.width * layout.height > max_pixels:
-    raise InputError(f"{path}: found {layout.width}×{layout.height} pixels, expected at most "
-                     f"{max_pixels / 1e6:g} megapixels")
+    raise InputError(
+      f"{path}: found {layout.width}×{layout.height} pixels, expected at most "
+      f"{max_pixels / 1e6:g} megapixels"
+    )
   return layout, [patch.seconds for patch in layout.patches]
 
 
@@ -227,19 +246,30 @@ class FolderWriter:
       return
     if max(self._lengths) - min(self._lengths) <= _SAME_LENGTH:
       rate = len(self._lengths) / sum(self._lengths)
-      self._note(f"a folder holds no times: its {len(self._lengths)} frames are meant to be shown "
-                 f"at {float(rate):.5g} a second")
+      self._note(
+        f"a folder holds no times: its {len(self._lengths)} frames are meant to be shown "
+        f"at {float(rate):.5g} a second"
+      )
       return
     ffconcat.write(self._folder, self._names, self._lengths)
-    self._note(f"a folder holds no times: {formats.TIMES_NAME} beside the frames says how long "
-               "each is shown")
+    self._note(
+      f"a folder holds no times: {formats.TIMES_NAME} beside the frames says how long each is shown"
+    )
 
 
 class AnimationWriter:
   """Frames as a GIF, WebP or APNG, each as long as it should be; memory holds three of them."""
 
-  def __init__(self, file: Path, suffix: str, shape: tuple[int, ...], note: Callable[[str], None],
-               *, alpha: bool = False, plays: int = 0):
+  def __init__(
+    self,
+    file: Path,
+    suffix: str,
+    shape: tuple[int, ...],
+    note: Callable[[str], None],
+    *,
+    alpha: bool = False,
+    plays: int = 0,
+  ):
     """Writes to `file` in the format of `suffix`.
 
     Args:
@@ -272,11 +302,15 @@ class AnimationWriter:
       self._film.add(item, length)
     self._film.finish()
     if self._timeline.dropped:
-      self._note(f"left out {self._timeline.dropped} of {self._total} frames: {self._form} shows "
-                 f"at most {int(1 / self._clock.shortest)} a second")
+      self._note(
+        f"left out {self._timeline.dropped} of {self._total} frames: {self._form} shows "
+        f"at most {int(1 / self._clock.shortest)} a second"
+      )
     if getattr(self._film, "partial", False):
-      self._note("GIF has no partly transparent pixels: those from half on are written as "
-                 "opaque, the others as invisible")
+      self._note(
+        "GIF has no partly transparent pixels: those from half on are written as "
+        "opaque, the others as invisible"
+      )
 
   def close(self) -> None:
     """Closes what is open; after `finish` it does nothing."""
@@ -284,8 +318,11 @@ class AnimationWriter:
 
 
 def write_frames(
-    path: str | os.PathLike, frames: Sequence[np.ndarray], alpha: np.ndarray | None = None, *,
-    quality: int = 95
+  path: str | os.PathLike,
+  frames: Sequence[np.ndarray],
+  alpha: np.ndarray | None = None,
+  *,
+  quality: int = 95,
 ) -> Path:
   """Writes images of one size side by side or, to a .gif or .apng, one after the other.
 
@@ -299,8 +336,14 @@ def write_frames(
     return encode.write_picture(path, whole, alpha, quality=quality)
   for rgb in frames:
     encode.check_finite(path, rgb)
-  with replacing(path) as temporary, contextlib.closing(AnimationWriter(
-      temporary, path.suffix, frames[0].shape, lambda line: None, alpha=alpha is not None)) as film:
+  with (
+    replacing(path) as temporary,
+    contextlib.closing(
+      AnimationWriter(
+        temporary, path.suffix, frames[0].shape, lambda line: None, alpha=alpha is not None
+      )
+    ) as film,
+  ):
     for number, rgb in enumerate(frames):
       film.write(Frame(rgb, number * _STEP, _STEP, alpha))
     film.finish()

@@ -46,8 +46,14 @@ def read_layout(data: bytes, name: str) -> Layout | None:
   reader.end_frame()
   if not reader.patches:
     return None
-  return Layout(reader.width, reader.height, reader.plays, tuple(reader.patches),
-                reader.has_alpha, reader.orientation)
+  return Layout(
+    reader.width,
+    reader.height,
+    reader.plays,
+    tuple(reader.patches),
+    reader.has_alpha,
+    reader.orientation,
+  )
 
 
 def _is_animated(data: bytes) -> bool:
@@ -72,7 +78,7 @@ def _chunks(data: bytes, name: str) -> Iterator[tuple[bytes, memoryview]]:
     if at + 12 > len(data):
       raise _damaged(name, "the file is cut")
     length, kind = struct.unpack_from(">I4s", data, at)
-    body = view[at + 8:at + 8 + length]
+    body = view[at + 8 : at + 8 + length]
     if at + 12 + length > len(data):
       raise _damaged(name, "the file is cut")
     if struct.unpack_from(">I", data, at + 8 + length)[0] != zlib.crc32(body, zlib.crc32(kind)):
@@ -134,10 +140,14 @@ class _Reader:
     if len(self._control) < 26 or not self._bodies:
       raise _damaged(self._name, f"frame {number} without pixels")
     width, height, left, top, delay, parts, dispose, blend = struct.unpack_from(
-      ">IIIIHHBB", self._control, 4)
+      ">IIIIHHBB", self._control, 4
+    )
     if not (width and height) or left + width > self.width or top + height > self.height:
-      raise _damaged(self._name, f"frame {number} of {width}×{height} pixels at ({left}, {top}) in "
-                     f"an image of {self.width}×{self.height}")
+      raise _damaged(
+        self._name,
+        f"frame {number} of {width}×{height} pixels at ({left}, {top}) in "
+        f"an image of {self.width}×{self.height}",
+      )
     dispose = _DISPOSALS[dispose] if dispose < 3 else "keep"
     if not self.patches:
       self.has_alpha |= (width, height) != (self.width, self.height)
@@ -145,9 +155,17 @@ class _Reader:
     self.has_alpha |= dispose == "clear"
     header = struct.pack(">II", width, height) + self._header[8:]
     build = functools.partial(_single, header, tuple(self._shared), tuple(self._bodies))
-    self.patches.append(Patch(
-      f"{self._name}, frame {number}", build, left, top, Fraction(delay, parts or 100), dispose,
-      over=blend == 1))
+    self.patches.append(
+      Patch(
+        f"{self._name}, frame {number}",
+        build,
+        left,
+        top,
+        Fraction(delay, parts or 100),
+        dispose,
+        over=blend == 1,
+      )
+    )
     self._control, self._bodies = None, []
 
 
@@ -183,8 +201,17 @@ class ApngFilm:
     Image.fromarray(np.ascontiguousarray(pixels[box])).save(encoded, "PNG", compress_level=4)
     rows, columns = box
     control = struct.pack(
-      ">IIIIIHHBB", self._number(), columns.stop - columns.start, rows.stop - rows.start,
-      columns.start, rows.start, seconds.numerator, seconds.denominator, 0, 0)
+      ">IIIIIHHBB",
+      self._number(),
+      columns.stop - columns.start,
+      rows.stop - rows.start,
+      columns.start,
+      rows.start,
+      seconds.numerator,
+      seconds.denominator,
+      0,
+      0,
+    )
     first = self._frames == 0
     for kind, body in _chunks(encoded.getvalue(), "frame"):
       if kind == b"IHDR" and first:
@@ -192,8 +219,9 @@ class ApngFilm:
       if kind == b"IHDR":
         self._file.write(chunk(b"fcTL", control))
       elif kind == b"IDAT":
-        self._file.write(chunk(kind, body) if first else
-                         chunk(b"fdAT", struct.pack(">I", self._number()) + body))
+        self._file.write(
+          chunk(kind, body) if first else chunk(b"fdAT", struct.pack(">I", self._number()) + body)
+        )
     self._frames += 1
 
   def _number(self) -> int:

@@ -32,19 +32,41 @@ PRIMARIES: dict[str, tuple[tuple[float, float], ...]] = {
   "ebu3213": ((0.630, 0.340), (0.295, 0.605), (0.155, 0.077), _D65),
 }
 
-CICP_PRIMARIES = {1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte170m", 8: "film",
-                  9: "bt2020", 10: "xyz", 11: "dci_p3", 12: "display_p3", 22: "ebu3213"}
+CICP_PRIMARIES = {
+  1: "bt709",
+  4: "bt470m",
+  5: "bt470bg",
+  6: "smpte170m",
+  7: "smpte170m",
+  8: "film",
+  9: "bt2020",
+  10: "xyz",
+  11: "dci_p3",
+  12: "display_p3",
+  22: "ebu3213",
+}
 """Code points of H.273, table 2; 2 is "unspecified"."""
 
-CICP_TRANSFERS = {1: "bt709", 4: "gamma22", 5: "gamma28", 6: "bt709", 8: "linear", 13: "srgb",
-                  14: "bt709", 15: "bt709", 16: "pq", 18: "hlg"}
+CICP_TRANSFERS = {
+  1: "bt709",
+  4: "gamma22",
+  5: "gamma28",
+  6: "bt709",
+  8: "linear",
+  13: "srgb",
+  14: "bt709",
+  15: "bt709",
+  16: "pq",
+  18: "hlg",
+}
 """Code points of H.273, table 3; 2 is "unspecified"."""
 
 HDR_TRANSFERS = ("pq", "hlg")
 """Transfer functions that go beyond white and are tone-mapped."""
 
-_BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367],
-                      [0.0389, -0.0685, 1.0296]])
+_BRADFORD = np.array(
+  [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
+)
 
 # ITU-R BT.2100, tables 4 and 5.
 _M1, _M2 = 2610 / 16384, 2523 / 4096 * 128
@@ -92,7 +114,7 @@ def pq_to_linear(values: np.ndarray) -> np.ndarray:
 def linear_to_pq(light: np.ndarray) -> np.ndarray:
   """The inverse of `pq_to_linear`; light below 0 becomes 0."""
   powered = np.maximum(light, 0).astype(np.float64) * (REFERENCE_WHITE / 10_000)
-  powered = powered ** _M1
+  powered = powered**_M1
   return (((_C1 + _C2 * powered) / (1 + _C3 * powered)) ** _M2).astype(np.float32)
 
 
@@ -103,7 +125,7 @@ def hlg_to_linear(values: np.ndarray) -> np.ndarray:
   """
   values = np.clip(values, 0, 1)
   high = (np.exp((values - _HLG_C) / _HLG_A) + _HLG_B) / 12
-  scene = np.where(values <= 0.5, values ** 2 / 3, high)
+  scene = np.where(values <= 0.5, values**2 / 3, high)
   luminance = (scene @ _HLG_LUMA)[..., None]
   light = scene * luminance ** (_HLG_GAMMA - 1) * (HLG_PEAK / REFERENCE_WHITE)
   return light.astype(np.float32)
@@ -114,8 +136,11 @@ def linear_to_hlg(light: np.ndarray) -> np.ndarray:
   display = np.maximum(light, 0) * (REFERENCE_WHITE / HLG_PEAK)
   luminance = np.maximum((display @ _HLG_LUMA)[..., None], 1e-12)
   scene = display * luminance ** ((1 - _HLG_GAMMA) / _HLG_GAMMA)
-  values = np.where(scene <= 1 / 12, np.sqrt(3 * scene),
-                    _HLG_A * np.log(np.maximum(12 * scene - _HLG_B, 1e-12)) + _HLG_C)
+  values = np.where(
+    scene <= 1 / 12,
+    np.sqrt(3 * scene),
+    _HLG_A * np.log(np.maximum(12 * scene - _HLG_B, 1e-12)) + _HLG_C,
+  )
   return values.astype(np.float32)
 
 
@@ -198,15 +223,21 @@ def tone_map(light: np.ndarray, peak: float) -> np.ndarray:
   knee = 1.5 * limit - 0.5
   level = np.minimum(linear_to_pq(largest) / top, 1)
   part = np.clip((level - knee) / (1 - knee), 0, 1)
-  curve = ((2 * part**3 - 3 * part**2 + 1) * knee + (part**3 - 2 * part**2 + part) * (1 - knee)
-           + (3 * part**2 - 2 * part**3) * limit)
+  curve = (
+    (2 * part**3 - 3 * part**2 + 1) * knee
+    + (part**3 - 2 * part**2 + part) * (1 - knee)
+    + (3 * part**2 - 2 * part**3) * limit
+  )
   mapped = np.where(level < knee, largest, pq_to_linear(curve * top))
   return np.minimum(light * (mapped / largest), 1).astype(np.float32)
 
 
 def to_srgb(
-  rgb: np.ndarray, *, primaries: str | tuple[tuple[float, float], ...] = "bt709",
-  transfer: str | Callable[[np.ndarray], np.ndarray] = "srgb", peak: float | None = None,
+  rgb: np.ndarray,
+  *,
+  primaries: str | tuple[tuple[float, float], ...] = "bt709",
+  transfer: str | Callable[[np.ndarray], np.ndarray] = "srgb",
+  peak: float | None = None,
 ) -> np.ndarray:
   """RGB numbers of another color space as sRGB; HDR is tone-mapped.
 

@@ -84,8 +84,9 @@ def as_float(rgb: np.ndarray) -> np.ndarray:
   return rgb.astype(np.float32) / 255 if rgb.dtype == np.uint8 else rgb
 
 
-def read_picture(path: str | os.PathLike | Record, *, max_pixels: int = MAX_PIXELS,
-                 compact: bool = False) -> Picture:
+def read_picture(
+  path: str | os.PathLike | Record, *, max_pixels: int = MAX_PIXELS, compact: bool = False
+) -> Picture:
   """Reads one picture file at full precision and size.
 
   EXIF orientation is applied; an ICC profile, or what PNG and AVIF say instead, is converted to
@@ -124,8 +125,7 @@ def _picture(opened: "_Opened", compact: bool) -> Picture:
 
 
 def decode_rgb(
-  picture: str | os.PathLike | Record, *, min_side: int | None = None,
-  max_pixels: int = MAX_PIXELS
+  picture: str | os.PathLike | Record, *, min_side: int | None = None, max_pixels: int = MAX_PIXELS
 ) -> np.ndarray:
   """Decodes one picture file for training: quick, 8 bits, transparency laid on white.
 
@@ -146,8 +146,7 @@ def decode_rgb(
 
 
 def decode_image(
-  picture: str | os.PathLike | Record, *, min_side: int | None = None,
-  max_pixels: int = MAX_PIXELS
+  picture: str | os.PathLike | Record, *, min_side: int | None = None, max_pixels: int = MAX_PIXELS
 ) -> Image.Image:
   """As decode_rgb, but returns a Pillow image of mode RGB.
 
@@ -160,8 +159,12 @@ def decode_image(
     if min_side is not None and shorter > min_side:
       image.draft(None, tuple(-(-side * min_side // shorter) for side in image.size))
     rgb, alpha = _srgb(opened)
-    rgb, alpha = (Image.fromarray(np.rint(part * 255).astype(np.uint8))
-                  if isinstance(part, np.ndarray) else part for part in (rgb, alpha))
+    rgb, alpha = (
+      Image.fromarray(np.rint(part * 255).astype(np.uint8))
+      if isinstance(part, np.ndarray)
+      else part
+      for part in (rgb, alpha)
+    )
     if alpha is not None:
       rgb = Image.composite(rgb, Image.new("RGB", rgb.size, (255, 255, 255)), alpha)
     return rgb
@@ -233,8 +236,9 @@ def describe_pages(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> 
   """Opens a file without decoding it; raises as read_picture."""
   with _opened(path, max_pixels) as opened:
     image = opened.image
-    return Pages(image.format, _page_count(image), image.info.get("loop", 0),
-                 image.has_transparency_data)
+    return Pages(
+      image.format, _page_count(image), image.info.get("loop", 0), image.has_transparency_data
+    )
 
 
 def _page_count(image: Image.Image) -> int:
@@ -351,8 +355,9 @@ def _gif_box(image: Image.Image) -> tuple[int, int, int, int] | None:
   return None if box == (0, 0, *image.size) else box
 
 
-def _cut_to(box: tuple[int, int, int, int] | None, size: tuple[int, int],
-            alpha: Image.Image | None) -> Image.Image | None:
+def _cut_to(
+  box: tuple[int, int, int, int] | None, size: tuple[int, int], alpha: Image.Image | None
+) -> Image.Image | None:
   """Alpha that is 0 outside of a box; as it is without one."""
   if box is None:
     return alpha
@@ -361,9 +366,12 @@ def _cut_to(box: tuple[int, int, int, int] | None, size: tuple[int, int],
   return cut
 
 
-def _split_alpha(image: Image.Image, space: bytes | Coded | None, notes: list[str],
-                 box: tuple[int, int, int, int] | None = None,
-                 ) -> tuple[Image.Image | np.ndarray, Image.Image | None]:
+def _split_alpha(
+  image: Image.Image,
+  space: bytes | Coded | None,
+  notes: list[str],
+  box: tuple[int, int, int, int] | None = None,
+) -> tuple[Image.Image | np.ndarray, Image.Image | None]:
   """The colors in sRGB, and alpha as an 8-bit image or None; notes grow.
 
   Outside of `box` nothing is visible.

@@ -28,8 +28,9 @@ _STYLE_STEP = 32
 _STYLE_MAX_ASPECT = 4
 
 
-def read(path: Path, *, compact: bool = False,
-         on_note: Callable[[str], None] = lambda note: None) -> Picture:
+def read(
+  path: Path, *, compact: bool = False, on_note: Callable[[str], None] = lambda note: None
+) -> Picture:
   """A picture that is large enough for the nets, as `read_picture`; raises InputError.
 
   What was left out of the file or ignored is told to on_note, a line each.
@@ -45,8 +46,9 @@ def check_side(picture: Picture, path: Path) -> None:
   """Raises InputError when a side is below MIN_SIDE pixels."""
   height, width = picture.rgb.shape[:2]
   if min(height, width) < MIN_SIDE:
-    raise InputError(f"{path}: found {width}×{height} pixels, expected at least "
-                     f"{MIN_SIDE}×{MIN_SIDE}")
+    raise InputError(
+      f"{path}: found {width}×{height} pixels, expected at least {MIN_SIDE}×{MIN_SIDE}"
+    )
 
 
 def check_output_size(path: Path, height: int, width: int, frames: int = 1) -> None:
@@ -57,15 +59,19 @@ def check_output_size(path: Path, height: int, width: int, frames: int = 1) -> N
   check_pixels(f"output {path}", height, width)
   limit = row.max_side if row is not None else None
   if limit is not None and max(height, width) > limit:
-    raise InputError(f"output {path}: found {width}×{height} pixels, expected at most {limit} a "
-                     "side in this format; write a .png or use --size")
+    raise InputError(
+      f"output {path}: found {width}×{height} pixels, expected at most {limit} a "
+      "side in this format; write a .png or use --size"
+    )
 
 
 def check_pixels(what: str, height: int, width: int) -> None:
   """Raises InputError for an image of more than MAX_PIXELS, before memory is taken for it."""
   if height * width > formats.MAX_PIXELS:
-    raise InputError(f"{what}: found {width}×{height} pixels, expected at most "
-                     f"{formats.MAX_PIXELS // 1_000_000} megapixels; use a smaller --size")
+    raise InputError(
+      f"{what}: found {width}×{height} pixels, expected at most "
+      f"{formats.MAX_PIXELS // 1_000_000} megapixels; use a smaller --size"
+    )
 
 
 def fit_shorter_side(height: int, width: int, shorter: int) -> tuple[int, int]:
@@ -144,11 +150,7 @@ def alpha_note(alpha: np.ndarray | None, path: str | os.PathLike) -> str | None:
 
 
 def write_picture(
-    path: str | os.PathLike,
-    rgb: np.ndarray,
-    alpha: np.ndarray | None = None,
-    *,
-    quality: int = 95,
+  path: str | os.PathLike, rgb: np.ndarray, alpha: np.ndarray | None = None, *, quality: int = 95
 ) -> Path:
   """Writes one picture, 8 bits a channel, sRGB; the file is whole or not there.
 
@@ -168,8 +170,9 @@ def write_picture(
   """
   path = Path(path)
   if path.suffix.lower() not in OUTPUT_FORMATS:
-    raise InputError(f"output {path}: found extension {path.suffix!r}, expected "
-                     + ", ".join(OUTPUT_FORMATS))
+    raise InputError(
+      f"output {path}: found extension {path.suffix!r}, expected " + ", ".join(OUTPUT_FORMATS)
+    )
   form = OUTPUT_FORMATS[path.suffix.lower()]
   check_output_size(path, *rgb.shape[:2])
   check_finite(path, rgb)
@@ -179,11 +182,11 @@ def write_picture(
   if alpha is not None:
     pixels = np.concatenate([pixels, as_bytes(alpha)[..., None]], -1)
   settings = {
-      "PNG": {"compress_level": 4},
-      # Full colour resolution: half of it smears the edges of saturated strokes.
-      "JPEG": {"quality": quality, "subsampling": 0},
-      # `exact` keeps the colours under transparent pixels, as PNG does.
-      "WEBP": {"quality": quality, "lossless": quality == 100, "exact": True},
+    "PNG": {"compress_level": 4},
+    # Full colour resolution: half of it smears the edges of saturated strokes.
+    "JPEG": {"quality": quality, "subsampling": 0},
+    # `exact` keeps the colours under transparent pixels, as PNG does.
+    "WEBP": {"quality": quality, "lossless": quality == 100, "exact": True},
   }[form]
   encoded = io.BytesIO()
   Image.fromarray(pixels).save(encoded, form, **settings)
@@ -202,8 +205,10 @@ def as_bytes(values: np.ndarray) -> np.ndarray:
 def check_finite(path: Path, rgb: np.ndarray) -> None:
   """Raises InputError for NaN or infinity in what would be written to `path`."""
   if rgb.dtype != np.uint8 and not np.isfinite(rgb).all():
-    raise InputError(f"output {path}: found NaN or infinity in the picture, expected numbers in "
-                     "[0, 1]; the weights may be damaged")
+    raise InputError(
+      f"output {path}: found NaN or infinity in the picture, expected numbers in "
+      "[0, 1]; the weights may be damaged"
+    )
 
 
 def resize_plane(plane: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -213,13 +218,17 @@ def resize_plane(plane: np.ndarray, height: int, width: int) -> np.ndarray:
   return _resize(plane[..., None], height, width)[..., 0]
 
 
-def _resize(array: np.ndarray, height: int, width: int,
-            box: tuple[int, int, int, int] | None = None) -> np.ndarray:
+def _resize(
+  array: np.ndarray, height: int, width: int, box: tuple[int, int, int, int] | None = None
+) -> np.ndarray:
   """[H, W, C] float32 in [0, 1], or a box of it → [height, width, C], cut back into [0, 1]."""
   channels = [
-      np.asarray(Image.fromarray(np.ascontiguousarray(array[..., c], np.float32))
-                 .resize((width, height), Image.Resampling.LANCZOS, box=box))
-      for c in range(array.shape[-1])
+    np.asarray(
+      Image.fromarray(np.ascontiguousarray(array[..., c], np.float32)).resize(
+        (width, height), Image.Resampling.LANCZOS, box=box
+      )
+    )
+    for c in range(array.shape[-1])
   ]
   # Lanczos rings beyond [0, 1] at hard edges.
   return np.clip(np.stack(channels, -1), 0, 1)
@@ -228,4 +237,4 @@ def _resize(array: np.ndarray, height: int, width: int,
 def cut_middle(array: np.ndarray, height: int, width: int) -> np.ndarray:
   """The middle height × width pixels of [H, W, ...]."""
   top, left = (array.shape[0] - height) // 2, (array.shape[1] - width) // 2
-  return array[top:top + height, left:left + width]
+  return array[top : top + height, left : left + width]

@@ -52,7 +52,9 @@ def read(folder: Path) -> dict[str, Fraction] | None:
       continue
     seconds = re.fullmatch(r"duration (\d{1,8}(?:\.\d{1,12})?)", line.strip(), re.ASCII)
     if name is None or seconds is None or not Fraction(seconds[1]):
-      raise InputError(f"{path}, line {number}: found {line.strip()!r}, expected a file and then "
-                       "its duration in seconds")
+      raise InputError(
+        f"{path}, line {number}: found {line.strip()!r}, expected a file and then "
+        "its duration in seconds"
+      )
     lengths[name], name = Fraction(seconds[1]), None
   return lengths

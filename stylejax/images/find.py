@@ -16,7 +16,9 @@ _NAMED = 3  # files that a note names; the others are counted
 
 
 def find_images(
-  paths: Iterable[str | os.PathLike], flag: str, *,
+  paths: Iterable[str | os.PathLike],
+  flag: str,
+  *,
   on_note: Callable[[str], None] = lambda note: None,
 ) -> list[Path]:
   """Lists files as they are, and folders as the images in them and in the folders below.
@@ -42,15 +44,18 @@ def find_images(
     elif os.path.lexists(path):
       files = [path]
     else:
-      raise InputError(f"{flag}: found no file or folder {path}, expected an image or a folder of "
-                       "images")
+      raise InputError(
+        f"{flag}: found no file or folder {path}, expected an image or a folder of images"
+      )
     for file, real in zip(files, real_paths(files), strict=True):
       found.setdefault(real, file)
   return list(found.values())
 
 
 def list_images(
-  folder: str | os.PathLike, *, flag: str = "folder",
+  folder: str | os.PathLike,
+  *,
+  flag: str = "folder",
   rows: Sequence[formats.Format] = formats.READ_IMAGES,
   on_note: Callable[[str], None] = lambda note: None,
 ) -> list[Path]:
@@ -86,8 +91,10 @@ def list_images(
     among = f" among {len(others)} files ({_some(others)})" if others else ""
     raise InputError(f"{flag}: found no image in {folder}{among}, expected {expected} files")
   if others:
-    on_note(f"{flag}: {len(others)} of {len(found) + len(others)} files left out, which are no "
-            f"{expected} ({_some(others)})")
+    on_note(
+      f"{flag}: {len(others)} of {len(found) + len(others)} files left out, which are no "
+      f"{expected} ({_some(others)})"
+    )
   return found
 
 
@@ -104,7 +111,9 @@ def files_below(folder: Path, flag: str) -> list[Path]:
     InputError: a folder can't be listed.
   """
   found, visited, waiting = [], set(), [Path(folder)]
-  while waiting:  # no recursion, which os.walk needs on Python 3.11: folders may lie a thousand deep
+  while (
+    waiting
+  ):  # no recursion, which os.walk needs on Python 3.11: folders may lie a thousand deep
     place = waiting.pop()
     try:
       status = os.stat(place)
@@ -116,8 +125,9 @@ def files_below(folder: Path, flag: str) -> list[Path]:
         entries = [(entry.name, entry.is_dir()) for entry in listing if entry.name[0] != "."]
     except OSError as error:
       reason = error.strerror or type(error).__name__
-      raise InputError(f"{flag}: found the folder {place} unreadable ({reason}), expected to list "
-                       "it") from error
+      raise InputError(
+        f"{flag}: found the folder {place} unreadable ({reason}), expected to list it"
+      ) from error
     # Sorted, since which way into a circle comes first must not depend on the disk's order.
     entries.sort()
     found += [place / name for name, is_folder in entries if not is_folder]

@@ -31,8 +31,14 @@ class Source:
       readers and writers add to it with `note`.
   """
 
-  def __init__(self, path: Path, rate: float, *, output: Path | None = None,
-               on_note: Callable[[str], None] = lambda line: None):
+  def __init__(
+    self,
+    path: Path,
+    rate: float,
+    *,
+    output: Path | None = None,
+    on_note: Callable[[str], None] = lambda line: None,
+  ):
     """A folder's frames are shown `rate` times a second.
 
     Args:
@@ -49,8 +55,9 @@ class Source:
     if path.is_dir():
       reader = animation.FolderReader(path, rate, self.note)
     elif not path.is_file():
-      raise InputError(f"--content: found no file {path}, expected a folder of frames, a GIF or a "
-                       "video")
+      raise InputError(
+        f"--content: found no file {path}, expected a folder of frames, a GIF or a video"
+      )
     elif path.suffix.lower() in (*formats.READ_SUFFIXES, *formats.ANIMATION_SUFFIXES):
       reader = animation.AnimationReader(path, rate, self.note)
     else:
@@ -94,8 +101,10 @@ class Source:
       if shape is None:
         shape = frame.rgb.shape
       if frame.rgb.shape != shape:
-        raise InputError(f"{self.path}, frame {number}: found {_size(frame.rgb.shape)} pixels, "
-                         f"expected {_size(shape)} as in the first")
+        raise InputError(
+          f"{self.path}, frame {number}: found {_size(frame.rgb.shape)} pixels, "
+          f"expected {_size(shape)} as in the first"
+        )
       yield frame
     if shape is None:
       raise InputError(f"{self.path}: found no frame that can be read, expected one or more")
@@ -120,11 +129,17 @@ def writer(output: Path, source: Source, shape: tuple[int, ...]) -> Iterator:
   with replacing(output) as temporary, contextlib.ExitStack() as stack:
     if suffix in formats.ANIMATION_SUFFIXES:
       encode.check_output_size(output, *shape[:2])
-      target = stack.enter_context(contextlib.closing(animation.AnimationWriter(
-        temporary, suffix, shape, source.note, alpha=source.has_alpha, plays=source.plays)))
+      target = stack.enter_context(
+        contextlib.closing(
+          animation.AnimationWriter(
+            temporary, suffix, shape, source.note, alpha=source.has_alpha, plays=source.plays
+          )
+        )
+      )
     else:
-      target = video.VideoWriter(temporary, suffix, shape, source.rate, source.video, source.note,
-                                 stack)
+      target = video.VideoWriter(
+        temporary, suffix, shape, source.rate, source.video, source.note, stack
+      )
     yield target
     target.finish()
 
@@ -143,11 +158,14 @@ def check_output(output: Path, source: Source, inputs: Sequence[str | os.PathLik
   if suffix in ANIMATIONS:
     check_writable(output, "output")
   elif suffix and not output.is_dir():
-    raise InputError(f"output {output}: found extension {output.suffix!r}, expected a folder, "
-                     + ", ".join(ANIMATIONS))
+    raise InputError(
+      f"output {output}: found extension {output.suffix!r}, expected a folder, "
+      + ", ".join(ANIMATIONS)
+    )
   files = find_images([path], "--content")
-  check_apart([output], [*files, *inputs], [path] if path.is_dir() else [],
-              reads=formats.READ_SUFFIXES)
+  check_apart(
+    [output], [*files, *inputs], [path] if path.is_dir() else [], reads=formats.READ_SUFFIXES
+  )
   if suffix not in ANIMATIONS and (old := check_folder(output, "output", replaces=True)):
     source.note(f"{output}: the {old} frames of an earlier run are replaced")
 

@@ -44,8 +44,14 @@ def read_layout(data: bytes, name: str) -> Layout:
     pass
   if not reader.patches:
     raise InputError(f"{name}: found a damaged GIF without an image, expected frames")
-  return Layout(reader.width, reader.height, reader.plays, tuple(reader.patches),
-                reader.has_alpha, notes=tuple(reader.notes))
+  return Layout(
+    reader.width,
+    reader.height,
+    reader.plays,
+    tuple(reader.patches),
+    reader.has_alpha,
+    notes=tuple(reader.notes),
+  )
 
 
 class _Reader:
@@ -70,18 +76,22 @@ class _Reader:
       case b";":
         return False
       case other:
-        self.notes.append(f"{self._name}: found the byte {other[0]} after frame "
-                          f"{len(self.patches)} where a block of a GIF was expected; what follows "
-                          "is left out, as browsers do")
+        self.notes.append(
+          f"{self._name}: found the byte {other[0]} after frame "
+          f"{len(self.patches)} where a block of a GIF was expected; what follows "
+          "is left out, as browsers do"
+        )
         return False
     return True
 
   def _take(self, count: int) -> bytes:
     self._at += count
     if self._at > len(self._data):
-      raise InputError(f"{self._name}: found a damaged image (the file ends inside frame "
-                       f"{len(self.patches) + 1}), expected a whole GIF")
-    return self._data[self._at - count:self._at]
+      raise InputError(
+        f"{self._name}: found a damaged image (the file ends inside frame "
+        f"{len(self.patches) + 1}), expected a whole GIF"
+      )
+    return self._data[self._at - count : self._at]
 
   def _color_table(self, flags: int) -> bytes:
     return self._take(3 << (flags & 7) + 1) if flags & 0x80 else b""
@@ -115,28 +125,54 @@ class _Reader:
     if not self.patches:  # Files exist whose screen is smaller than what they show.
       self.width, self.height = max(self.width, left + width), max(self.height, top + height)
     elif left + width > self.width or top + height > self.height:
-      self.notes.append(f"{self._name}: frame {number} reaches beyond the edge of "
-                        f"{self.width}×{self.height} pixels and is cut off there, as browsers do")
+      self.notes.append(
+        f"{self._name}: frame {number} reaches beyond the edge of "
+        f"{self.width}×{self.height} pixels and is cut off there, as browsers do"
+      )
     if not self.patches and (width, height) != (self.width, self.height):
       self.has_alpha = True
     dispose = _DISPOSALS.get(packed >> 2 & 7, "keep")
-    if packed & 1 or dispose == "clear" or dispose == "restore" and not self.patches:
+    if packed & 1 or dispose == "clear" or (dispose == "restore" and not self.patches):
       self.has_alpha = True
     build = functools.partial(
-      _single, (width, height), flags & 0x40, table, transparent if packed & 1 else None,
-      memoryview(self._data)[start:self._at])
-    self.patches.append(Patch(
-      f"{self._name}, frame {number}", build if width and height else None, left, top,
-      Fraction(delay, 100), dispose, over=True))
+      _single,
+      (width, height),
+      flags & 0x40,
+      table,
+      transparent if packed & 1 else None,
+      memoryview(self._data)[start : self._at],
+    )
+    self.patches.append(
+      Patch(
+        f"{self._name}, frame {number}",
+        build if width and height else None,
+        left,
+        top,
+        Fraction(delay, 100),
+        dispose,
+        over=True,
+      )
+    )
 
 
-def _single(size: tuple[int, int], interlaced: int, table: bytes, transparent: int | None,
-            codes: memoryview) -> bytes:
+def _single(
+  size: tuple[int, int], interlaced: int, table: bytes, transparent: int | None, codes: memoryview
+) -> bytes:
   """A GIF of one image that fills it."""
   flags = 0x80 | (len(table) // 3).bit_length() - 2 if table else 0
   control = b"" if transparent is None else b"!\xf9\x04\x01\0\0" + bytes([transparent, 0])
-  return b"".join((b"GIF89a", struct.pack("<HHBBB", *size, flags, 0, 0), table, control, b",",
-                   struct.pack("<HHHHB", 0, 0, *size, interlaced), codes, b";"))
+  return b"".join(
+    (
+      b"GIF89a",
+      struct.pack("<HHBBB", *size, flags, 0, 0),
+      table,
+      control,
+      b",",
+      struct.pack("<HHHHB", 0, 0, *size, interlaced),
+      codes,
+      b";",
+    )
+  )
 
 
 class GifFilm:
@@ -200,7 +236,7 @@ class GifFilm:
 
   def _write_header(self, file: BinaryIO, colors: np.ndarray) -> None:
     height, width = self._shape
-    bits = max(1, int(len(colors)).bit_length() if len(colors) < 256 else 8)
+    bits = max(1, len(colors).bit_length() if len(colors) < 256 else 8)
     file.write(b"GIF89a" + struct.pack("<HHBBB", width, height, 0xF0 | bits - 1, 0, 0))
     file.write(colors.tobytes().ljust(3 << bits, b"\0"))
     if self._plays != 1:
@@ -208,8 +244,9 @@ class GifFilm:
       file.write(b"!\xff\x0bNETSCAPE2.0\x03\x01" + struct.pack("<HB", min(loops, 0xFFFF), 0))
 
 
-def _changed(before: np.ndarray | None, numbers: np.ndarray, free: int | None
-             ) -> tuple[np.ndarray, tuple[int, int]]:
+def _changed(
+  before: np.ndarray | None, numbers: np.ndarray, free: int | None
+) -> tuple[np.ndarray, tuple[int, int]]:
   """The rectangle of a frame that differs from the one before, and its (left, top).
 
   What is the same inside of it becomes `free`, which compresses well; None leaves it.
@@ -233,10 +270,16 @@ def changed_box(differs: np.ndarray) -> tuple[slice, slice]:
   return tuple(spans)
 
 
-def _write_image(file: BinaryIO, numbers: np.ndarray, corner: tuple[int, int], hundredths: int,
-                 disposal: int, transparent: int | None) -> None:
+def _write_image(
+  file: BinaryIO,
+  numbers: np.ndarray,
+  corner: tuple[int, int],
+  hundredths: int,
+  disposal: int,
+  transparent: int | None,
+) -> None:
   image = Image.frombytes("P", numbers.shape[::-1], np.ascontiguousarray(numbers).tobytes())
   settings = {} if transparent is None else {"transparency": transparent}
-  for block in GifImagePlugin.getdata(
-      image, corner, duration=hundredths * 10, disposal=disposal, **settings):
-    file.write(block)
+  file.writelines(
+    GifImagePlugin.getdata(image, corner, duration=hundredths * 10, disposal=disposal, **settings)
+  )

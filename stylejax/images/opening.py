@@ -67,12 +67,15 @@ def _open_otherwise(file: Path | io.BytesIO, error: Exception) -> Image.Image:
     try:
       return open_heif(file)
     except ImportError:
-      raise Refused("a HEIC image and no package to decode it "
-                    f"({install_command('heif')})") from None
+      raise Refused(
+        f"a HEIC image and no package to decode it ({install_command('heif')})"
+      ) from None
   head = _first_bytes(file, 8)
   if head[:4] in _TIFF:
-    raise Refused("a damaged TIFF or one of a kind that can't be read (as are colors of 32 bits "
-                  "or in floating point)") from None
+    raise Refused(
+      "a damaged TIFF or one of a kind that can't be read (as are colors of 32 bits "
+      "or in floating point)"
+    ) from None
   if head == _PNG:
     # Pillow 13.0 refuses a PNG for one remark or profile that is too long or broken.
     data = file.getvalue() if isinstance(file, io.BytesIO) else file.read_bytes()
@@ -90,8 +93,10 @@ def left_out(image: Image.Image) -> list[str]:
   if image.info.get("profile_ignored"):
     notes.append("its ICC profile can't be read and is ignored")
   if image.format == "TIFF" and (count := _further_channels(image)):
-    notes.append(f"it has {count} more {'channel' if count == 1 else 'channels'} beside color and "
-                 "transparency, left out")
+    notes.append(
+      f"it has {count} more {'channel' if count == 1 else 'channels'} beside color and "
+      "transparency, left out"
+    )
   try:
     if image.format == "TIFF" and _has_more_pages(image):
       notes.append("it has several pages, of which the first is taken")
@@ -155,7 +160,7 @@ def _without_chunks(data: bytes, kinds: Sequence[bytes]) -> bytes:
   while at + 8 <= len(data):
     length, kind = struct.unpack_from(">I4s", data, at)
     if kind not in kinds:
-      kept.append(data[at:at + 12 + length])
+      kept.append(data[at : at + 12 + length])
     at += 12 + length
   return b"".join(kept)
 

@@ -44,8 +44,9 @@ class ColorCounts:
     """At most `size` colors: all that were counted, or those that serve them best."""
     if self._few is not None and len(self._few) <= size:
       few = self._few
-      return Palette(np.stack([few >> 16, few >> 8 & 255, few & 255], -1).astype(np.uint8),
-                     exact=True)
+      return Palette(
+        np.stack([few >> 16, few >> 8 & 255, few & 255], -1).astype(np.uint8), exact=True
+      )
     full = self._counts > 0
     means = np.rint(self._sums[full] / self._counts[full, None]).astype(np.uint8)
     # By the square root of their pixels: a small thing's color counts too.

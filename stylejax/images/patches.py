@@ -83,10 +83,13 @@ def compose(layout: Layout, decode: Callable[[Patch], Picture]) -> Iterator[np.n
       yield canvas.copy()
       continue
     picture = decode(patch)
-    region = canvas[patch.top:, patch.left:][:picture.rgb.shape[0], :picture.rgb.shape[1]]
-    rgb = as_float(picture.rgb)[:region.shape[0], :region.shape[1]]
-    alpha = np.ones(region.shape[:2], np.float32) if picture.alpha is None else (
-      picture.alpha[:region.shape[0], :region.shape[1]])
+    region = canvas[patch.top :, patch.left :][: picture.rgb.shape[0], : picture.rgb.shape[1]]
+    rgb = as_float(picture.rgb)[: region.shape[0], : region.shape[1]]
+    alpha = (
+      np.ones(region.shape[:2], np.float32)
+      if picture.alpha is None
+      else (picture.alpha[: region.shape[0], : region.shape[1]])
+    )
     before = region.copy() if patch.dispose == "restore" else None
     _draw(region, rgb, alpha[..., None], over=patch.over and picture.alpha is not None)
     yield canvas.copy()

@@ -49,8 +49,11 @@ def coded_by_cicp(primaries: int, transfer: int, full_range: bool = True) -> Cod
   if primaries not in color.CICP_PRIMARIES and transfer not in color.CICP_TRANSFERS:
     return None
   curve = color.CICP_TRANSFERS.get(transfer, "srgb")
-  return Coded(color.CICP_PRIMARIES.get(primaries, "bt709"),
-               "srgb" if curve in _LIKE_SRGB else curve, full_range)
+  return Coded(
+    color.CICP_PRIMARIES.get(primaries, "bt709"),
+    "srgb" if curve in _LIKE_SRGB else curve,
+    full_range,
+  )
 
 
 def color_space(image: Image.Image) -> bytes | Coded | None:
@@ -119,7 +122,7 @@ def nclx(head: bytes) -> Coded | None:
   at = head.find(b"colrnclx")
   if at < 0 or len(head) < at + 15:
     return None
-  primaries, transfer = struct.unpack(">HH", head[at + 8:at + 12])
+  primaries, transfer = struct.unpack(">HH", head[at + 8 : at + 12])
   return coded_by_cicp(primaries, transfer)  # decoders give full range
 
 
@@ -135,14 +138,19 @@ def from_coded(values: np.ndarray, space: Coded) -> np.ndarray:
     return floats if space.full_range else np.clip((floats * 255 - 16) / 219, 0, 1)
 
   rows = max(1, _STRIP // values.shape[1])
-  strips = [values[top:top + rows] for top in range(0, values.shape[0], rows)]
+  strips = [values[top : top + rows] for top in range(0, values.shape[0], rows)]
   peak = None
   if transfer in color.HDR_TRANSFERS:
     matrix = color.to_bt709_matrix(color.PRIMARIES[space.primaries])
-    peak = max(float((color.TO_LINEAR[transfer](numbers(strip)) @ matrix.T).max())
-               for strip in strips)
-  return np.concatenate([color.to_srgb(numbers(strip), primaries=space.primaries,
-                                       transfer=transfer, peak=peak) for strip in strips])
+    peak = max(
+      float((color.TO_LINEAR[transfer](numbers(strip)) @ matrix.T).max()) for strip in strips
+    )
+  return np.concatenate(
+    [
+      color.to_srgb(numbers(strip), primaries=space.primaries, transfer=transfer, peak=peak)
+      for strip in strips
+    ]
+  )
 
 
 def hdr_note(space: object) -> list[str]:
@@ -227,17 +235,19 @@ def _curves_and_matrix(profile: bytes) -> tuple[list[Callable], np.ndarray | Non
   kind, space = profile[36:40], profile[16:20]
   if kind != b"acsp" or space not in (b"RGB ", b"GRAY"):
     raise ValueError(space)
-  count, = struct.unpack_from(">I", profile, 128)
+  (count,) = struct.unpack_from(">I", profile, 128)
   tags = {}
   for number in range(min(count, 200)):
     name, start, length = struct.unpack_from(">4sII", profile, 132 + 12 * number)
-    tags[name] = profile[start:start + length]
+    tags[name] = profile[start : start + length]
   if b"A2B0" in tags:
     raise ValueError("tables")
   if space == b"GRAY":
     return [_curve(tags[b"kTRC"])], None
-  columns = [np.array(struct.unpack_from(">3i", tags[name], 8)) / 65536
-             for name in (b"rXYZ", b"gXYZ", b"bXYZ")]
+  columns = [
+    np.array(struct.unpack_from(">3i", tags[name], 8)) / 65536
+    for name in (b"rXYZ", b"gXYZ", b"bXYZ")
+  ]
   d50 = color.rgb_to_d50(color.PRIMARIES["bt709"])
   matrix = np.linalg.solve(d50, np.stack(columns, -1)).astype(np.float32)
   return [_curve(tags[name]) for name in (b"rTRC", b"gTRC", b"bTRC")], matrix
@@ -246,7 +256,7 @@ def _curves_and_matrix(profile: bytes) -> tuple[list[Callable], np.ndarray | Non
 def _curve(tag: bytes) -> Callable[[np.ndarray], np.ndarray]:
   """A curve of an ICC profile (ICC.1:2022, sections 10.6 and 10.18) as a function to light."""
   if tag[:4] == b"curv":
-    count, = struct.unpack_from(">I", tag, 8)
+    (count,) = struct.unpack_from(">I", tag, 8)
     if count == 0:
       return np.float32
     points = np.array(struct.unpack_from(f">{count}H", tag, 12))
@@ -256,7 +266,7 @@ def _curve(tag: bytes) -> Callable[[np.ndarray], np.ndarray]:
     return lambda x: np.interp(x, grid, points / 65535).astype(np.float32)
   if tag[:4] != b"para":
     raise ValueError(tag[:4])
-  form, = struct.unpack_from(">H", tag, 8)
+  (form,) = struct.unpack_from(">H", tag, 8)
   values = np.array(struct.unpack_from(f">{(1, 3, 4, 5, 7)[form]}i", tag, 12)) / 65536
   g, a, b, c, d, e, f = _parameters(form, values)
 

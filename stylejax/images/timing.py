@@ -47,8 +47,9 @@ def _whole(ticks: int) -> Callable[[Fraction], Fraction]:
 GIF_CLOCK = Clock(_whole(100), Fraction(2, 100), Fraction(0xFFFF, 100))
 WEBP_CLOCK = Clock(_whole(1000), Fraction(11, 1000), Fraction(0xFFFFFF, 1000))
 # A fraction of two 16-bit numbers: what frame rates are made of fits as it is.
-APNG_CLOCK = Clock(lambda seconds: seconds.limit_denominator(0xFFFF), Fraction(11, 1000),
-                   Fraction(0xFFFF))
+APNG_CLOCK = Clock(
+  lambda seconds: seconds.limit_denominator(0xFFFF), Fraction(11, 1000), Fraction(0xFFFF)
+)
 
 
 class Timeline:
@@ -96,7 +97,8 @@ class Timeline:
   def close(self) -> list[tuple[Any, Fraction]]:
     """The frames that are left, the last one until the end of the film."""
     if len(self._waiting) > 1 and (
-        self._clock.nearest(self._end) - self._waiting[-1][1] < self._clock.shortest):
+      self._clock.nearest(self._end) - self._waiting[-1][1] < self._clock.shortest
+    ):
       self._waiting.pop()
       self.dropped += 1
     pieces = []

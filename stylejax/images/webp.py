@@ -23,8 +23,11 @@ _ALPHA, _ANIMATED, _NO_BLENDING = 0x10, 0x02, 0x02
 
 def read_lengths(data: bytes) -> list[Fraction]:
   """Seconds for which a file says that each of its frames is shown; none for a still image."""
-  return [Fraction(int.from_bytes(body[12:15], "little"), 1000)
-          for kind, body in _chunks(data) if kind == b"ANMF"]
+  return [
+    Fraction(int.from_bytes(body[12:15], "little"), 1000)
+    for kind, body in _chunks(data)
+    if kind == b"ANMF"
+  ]
 
 
 class WebpFilm:
@@ -34,8 +37,9 @@ class WebpFilm:
     """Frames may have invisible pixels if `alpha`; they are shown `plays` times, 0 is for ever."""
     self._channels, self._before = 4 if alpha else 3, None
     self._file = open(file, "w+b")
-    extended = struct.pack("<BxxxHBHB", _ANIMATED | (_ALPHA if alpha else 0),
-                           *_u24(width - 1), *_u24(height - 1))
+    extended = struct.pack(
+      "<BxxxHBHB", _ANIMATED | (_ALPHA if alpha else 0), *_u24(width - 1), *_u24(height - 1)
+    )
     control = struct.pack("<IH", 0, min(plays, 0xFFFF))
     self._file.write(b"RIFF\0\0\0\0WEBP" + _chunk(b"VP8X", extended) + _chunk(b"ANIM", control))
 
@@ -50,18 +54,27 @@ class WebpFilm:
     self._before = pixels
     encoded = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels[rows, columns])).save(
-      encoded, "WEBP", lossless=True, exact=True)
-    frame = struct.pack("<HBHBHBHBHBB", *_u24(columns.start // 2), *_u24(rows.start // 2),
-                        *_u24(columns.stop - columns.start - 1), *_u24(rows.stop - rows.start - 1),
-                        *_u24(round(seconds * 1000)), _NO_BLENDING)
+      encoded, "WEBP", lossless=True, exact=True
+    )
+    frame = struct.pack(
+      "<HBHBHBHBHBB",
+      *_u24(columns.start // 2),
+      *_u24(rows.start // 2),
+      *_u24(columns.stop - columns.start - 1),
+      *_u24(rows.stop - rows.start - 1),
+      *_u24(round(seconds * 1000)),
+      _NO_BLENDING,
+    )
     self._file.write(_chunk(b"ANMF", frame + _image_chunks(encoded.getvalue())))
 
   def finish(self) -> None:
     """Writes at the file's start how long it is."""
     size = self._file.tell() - 8
     if size > 0xFFFFFFFE:
-      raise InputError(f"output: found {size / 2**30:.1f} GiB of frames, expected at most 4 GiB in "
-                       "a WebP; write a video or a .png")
+      raise InputError(
+        f"output: found {size / 2**30:.1f} GiB of frames, expected at most 4 GiB in "
+        "a WebP; write a video or a .png"
+      )
     self._file.seek(4)
     self._file.write(struct.pack("<I", size))
     self.close()
@@ -84,11 +97,12 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
   at, view = 12, memoryview(data)
   while at + 8 <= len(data):
     kind, length = struct.unpack_from("<4sI", data, at)
-    yield kind, view[at + 8:at + 8 + length]
+    yield kind, view[at + 8 : at + 8 + length]
     at += 8 + length + length % 2
 
 
 def _image_chunks(file: bytes) -> bytes:
   """The pixels of a WebP of one image, without its header and what else it may hold."""
-  return b"".join(_chunk(kind, bytes(body)) for kind, body in _chunks(file)
-                  if kind in (b"ALPH", b"VP8 ", b"VP8L"))
+  return b"".join(
+    _chunk(kind, bytes(body)) for kind, body in _chunks(file) if kind in (b"ALPH", b"VP8 ", b"VP8L")
+  )

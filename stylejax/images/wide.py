@@ -13,9 +13,15 @@ from stylejax.errors import InputError
 
 # Pillow's names of what a decoder puts out: high bytes → low bytes. N is this machine's order.
 _LOW_BYTES = {
-  "RGB;16B": "RGB;16L", "RGB;16L": "RGB;16B", "RGB;16N": "RGB;16B",
-  "RGBA;16B": "RGBA;16L", "RGBA;16L": "RGBA;16B", "RGBA;16N": "RGBA;16B",
-  "RGBX;16B": "RGBX;16L", "RGBX;16L": "RGBX;16B", "RGBX;16N": "RGBX;16B",
+  "RGB;16B": "RGB;16L",
+  "RGB;16L": "RGB;16B",
+  "RGB;16N": "RGB;16B",
+  "RGBA;16B": "RGBA;16L",
+  "RGBA;16L": "RGBA;16B",
+  "RGBA;16N": "RGBA;16B",
+  "RGBX;16B": "RGBX;16L",
+  "RGBX;16L": "RGBX;16B",
+  "RGBX;16N": "RGBX;16B",
 }
 _BITS, _PHOTOMETRIC, _PLANAR, _FORMAT = 258, 262, 284, 339  # tags of TIFF 6.0
 _MAX_SAMPLE, _S_MAX_SAMPLE = 281, 341
@@ -24,8 +30,12 @@ _WHITE_IS_ZERO, _SEPARATE, _SIGNED = 0, 2, 2
 
 def is_wide(image: Image.Image) -> bool:
   """Whether an opened image, not decoded yet, has more than 8 bits a channel."""
-  return (image.mode.startswith("I") or image.mode == "F" or _layout(image) is not None
-          or _is_planar(image))
+  return (
+    image.mode.startswith("I")
+    or image.mode == "F"
+    or _layout(image) is not None
+    or _is_planar(image)
+  )
 
 
 def _layout(image: Image.Image) -> str | None:
@@ -51,12 +61,17 @@ def _is_planar(image: Image.Image) -> bool:
   Pillow 13.0 reads the bytes of each plane as if they were pixels of 8 bits (TiffImagePlugin,
   `_setup`: the layout of a plane is "R", whatever BitsPerSample says): twice as wide, and cut off.
   """
-  return (_is_separate(image) and bool(image.tile) and image.tile[0].codec_name == "raw"
-          and set(image.tag_v2.get(_BITS, ())) == {16})
+  return (
+    _is_separate(image)
+    and bool(image.tile)
+    and image.tile[0].codec_name == "raw"
+    and set(image.tag_v2.get(_BITS, ())) == {16}
+  )
 
 
 def read_wide(
-  image: Image.Image, reopen: Callable[[], Image.Image],
+  image: Image.Image,
+  reopen: Callable[[], Image.Image],
   upright: Callable[[Image.Image], Image.Image],
 ) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
   """Decodes an image for which `is_wide` holds.
@@ -102,11 +117,15 @@ def _decode_as(image: Image.Image, mode: str, layout: str) -> None:
   image._mode = mode  # Pillow has no public name for it
   image.tile = [
     tile._replace(args=layout if isinstance(tile.args, str) else (layout, *tile.args[1:]))
-    for tile in image.tile]
+    for tile in image.tile
+  ]
 
 
-def _planes(image: Image.Image, reopen: Callable[[], Image.Image],
-            upright: Callable[[Image.Image], Image.Image]) -> np.ndarray:
+def _planes(
+  image: Image.Image,
+  reopen: Callable[[], Image.Image],
+  upright: Callable[[Image.Image], Image.Image],
+) -> np.ndarray:
   """[H, W, 3] of an uncompressed TIFF of 16 bits that has one plane for each channel."""
   if image.mode != "RGB":
     raise InputError(f"a TIFF of mode {image.mode} with 16 bits in separate planes")

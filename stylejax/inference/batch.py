@@ -52,33 +52,33 @@ class Report:
 
 
 def stylize_files(
-    content: Sequence[str | os.PathLike],
-    style: Sequence[str | os.PathLike],
-    output: str | os.PathLike,
-    *,
-    mask: Sequence[str] = (),
-    strength: float = 1.0,
-    strength_map: str | os.PathLike | None = None,
-    preserve_colour: float = 0.0,
-    colour_mode: str = "luminance",
-    stroke: float | None = None,
-    style_size: int | None = None,
-    size: int | None = None,
-    tile: float | None = None,
-    seamless: str | None = None,
-    shard: bool = False,
-    seed: int | None = None,
-    interpolate: int | None = None,
-    library: str | os.PathLike | None = None,
-    weights: str | os.PathLike = "base",
-    quality: int = 95,
-    extension: str = "png",
-    resume: bool = False,
-    share: tuple[int, int] = (0, 1),
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
-    on_skip: Callable[[str], None] = lambda message: None,
-    on_part: Callable[[float], None] = lambda share: None,
-    on_note: Callable[[str], None] = lambda message: None,
+  content: Sequence[str | os.PathLike],
+  style: Sequence[str | os.PathLike],
+  output: str | os.PathLike,
+  *,
+  mask: Sequence[str] = (),
+  strength: float = 1.0,
+  strength_map: str | os.PathLike | None = None,
+  preserve_colour: float = 0.0,
+  colour_mode: str = "luminance",
+  stroke: float | None = None,
+  style_size: int | None = None,
+  size: int | None = None,
+  tile: float | None = None,
+  seamless: str | None = None,
+  shard: bool = False,
+  seed: int | None = None,
+  interpolate: int | None = None,
+  library: str | os.PathLike | None = None,
+  weights: str | os.PathLike = "base",
+  quality: int = 95,
+  extension: str = "png",
+  resume: bool = False,
+  share: tuple[int, int] = (0, 1),
+  on_progress: Callable[[int, int], None] = lambda done, total: None,
+  on_skip: Callable[[str], None] = lambda message: None,
+  on_part: Callable[[float], None] = lambda share: None,
+  on_note: Callable[[str], None] = lambda message: None,
 ) -> Report:
   """Stylizes files: every content in every style, or in a mixture of them.
 
@@ -151,15 +151,24 @@ def stylize_files(
   maps = [region.mask for region in regions]
   maps += [] if strength_map is None else find_images([strength_map], "--strength-map")
   jobs = plan_outputs(
-      contents, [look.name for look in looks], output, extension=extension,
-      inputs=[*contents, *maps, *(source.path for source in sources if source.path),
-              *filter(os.path.isfile, [weights, library or ""])],
-      folders=filter(os.path.isdir, [*content, *style]),
-      prefer_folder=any(map(os.path.isdir, [*content, *style])), animated=interpolate is not None)
+    contents,
+    [look.name for look in looks],
+    output,
+    extension=extension,
+    inputs=[
+      *contents,
+      *maps,
+      *(source.path for source in sources if source.path),
+      *filter(os.path.isfile, [weights, library or ""]),
+    ],
+    folders=filter(os.path.isdir, [*content, *style]),
+    prefer_folder=any(map(os.path.isdir, [*content, *style])),
+    animated=interpolate is not None,
+  )
   for note in notes:
     on_note(note)
   alone = len(jobs) == 1
-  jobs = [job for job in jobs[share[0]::share[1]] if not (resume and job.is_done())]
+  jobs = [job for job in jobs[share[0] :: share[1]] if not (resume and job.is_done())]
   if not jobs:
     return Report((), (), time.perf_counter() - started)
   colours = painters.Colours(float(preserve_colour), colour_mode == "moments")
@@ -176,8 +185,9 @@ def stylize_files(
   _check_parts(params, weights, sampling=any(source.seed is not None for source in sources))
   codes = Codes(params, style_size, library, on_note=on_note)
   area = [codes.read(region.source) for region in regions]
-  controls = Controls.read(regions, strength, None if strength_map is None else maps[-1],
-                           on_note=on_note)
+  controls = Controls.read(
+    regions, strength, None if strength_map is None else maps[-1], on_note=on_note
+  )
   paintings = {}
   for index, look in enumerate(looks):
     try:
@@ -186,8 +196,9 @@ def stylize_files(
       # Of a mixture nothing may be missing.
       skip(error, alone=len(looks) == 1)
   if not paintings:
-    raise InputError(f"--style: found no readable picture among {len(looks)}, expected one or "
-                     f"more; {skipped[0]}")
+    raise InputError(
+      f"--style: found no readable picture among {len(looks)}, expected one or more; {skipped[0]}"
+    )
 
   written: list[Path] = []
   total = len(jobs) * len(paintings)
@@ -203,30 +214,46 @@ def stylize_files(
         if isinstance(picture, InputError):
           skip(picture, alone=alone)
       ahead = 0
-      ready = [(job, picture) for job, picture in zip(group.jobs, found, strict=True)
-               if isinstance(picture, Picture)]
+      ready = [
+        (job, picture)
+        for job, picture in zip(group.jobs, found, strict=True)
+        if isinstance(picture, Picture)
+      ]
       if ready:
         with _memory_errors(ready[0][0].content):
-          painter = _painter(params, [picture.rgb for _, picture in ready], group.frame, colours,
-                             tile, seamless, shard, on_part)
+          painter = _painter(
+            params,
+            [picture.rgb for _, picture in ready],
+            group.frame,
+            colours,
+            tile,
+            seamless,
+            shard,
+            on_part,
+          )
           for index, style_codes in paintings.items():
             missing = [not (resume and job.outputs[index].exists()) for job, _ in ready]
             if not any(missing):
               continue
-            painted = [painter.paint(style_codes, *controls.at(mix, ready[0][1].rgb.shape[:2]))
-                       for mix in looks[index].weights]
+            painted = [
+              painter.paint(style_codes, *controls.at(mix, ready[0][1].rgb.shape[:2]))
+              for mix in looks[index].weights
+            ]
             for place, (job, picture) in enumerate(ready):
               if missing[place]:
-                writer.write(job.outputs[index], [each[place] for each in painted], picture.alpha,
-                             quality)
+                writer.write(
+                  job.outputs[index], [each[place] for each in painted], picture.alpha, quality
+                )
                 written.append(job.outputs[index])
                 ahead += 1
                 on_progress(done + ahead, total)
       done += len(group.jobs) * len(paintings)
       on_progress(done, total)
     if not written and share[1] == 1:
-      raise InputError(f"--content: found no readable picture among {len(jobs)}, expected one or "
-                       f"more; {skipped[-len(jobs)]}")
+      raise InputError(
+        f"--content: found no readable picture among {len(jobs)}, expected one or "
+        f"more; {skipped[-len(jobs)]}"
+      )
   return Report(tuple(written), tuple(skipped), time.perf_counter() - started)
 
 
@@ -250,15 +277,18 @@ def _groups(jobs: Sequence[Job], size: int | None, config: ModelConfig) -> list[
           sizes[job] = side
   at_once = jax.local_device_count()
   frames = buckets.plan(sizes.values(), stride=config.stride)
-  sizes = {job: side for job, side in sizes.items()
-           if budget.fits(frames[side], config, images=at_once)}
+  sizes = {
+    job: side for job, side in sizes.items() if budget.fits(frames[side], config, images=at_once)
+  }
   groups, alike = [Group((job,)) for job in jobs if job not in sizes], {}
   for job, side in sizes.items():
     alike.setdefault(frames[side], []).append(job)
   for frame, members in alike.items():
     own = at_once == 1 and all(sizes[job] == frame for job in members)
-    groups += [Group(tuple(members[i:i + at_once]), None if own else frame)
-               for i in range(0, len(members), at_once)]
+    groups += [
+      Group(tuple(members[i : i + at_once]), None if own else frame)
+      for i in range(0, len(members), at_once)
+    ]
   return groups
 
 
@@ -268,22 +298,30 @@ def _painter(params, contents, frame, colours, tile, seamless, shard, on_part):
   if frame is not None and all(c.shape[0] <= frame[0] and c.shape[1] <= frame[1] for c in contents):
     return painters.Framed(params, contents, frame, colours, jax.local_device_count())
   if seamless or shard:
-    budget.check_fits("--seamless" if seamless else "--shard", content.shape,
-                      budget.whole_bytes(params.config), "--size scales it")
+    budget.check_fits(
+      "--seamless" if seamless else "--shard",
+      content.shape,
+      budget.whole_bytes(params.config),
+      "--size scales it",
+    )
   if seamless:
     return painters.Whole(params, content, colours, seamless)
   if shard:
     return painters.Shared(params, content, colours)
   if tile is None and budget.fits(content.shape, params.config):
     return painters.Whole(params, content, colours)
-  pixels = (budget.tile_pixels(content.shape, params.config) if tile is None
-            else int(tile * 1_000_000))
+  pixels = (
+    budget.tile_pixels(content.shape, params.config) if tile is None else int(tile * 1_000_000)
+  )
   return painters.Tiled(params, content, colours, pixels, on_part)
 
 
 def _read_ahead(
-    groups: Sequence[Group], size: int | None, controls: Controls, frames: int,
-    on_note: Callable[[str], None],
+  groups: Sequence[Group],
+  size: int | None,
+  controls: Controls,
+  frames: int,
+  on_note: Callable[[str], None],
 ) -> Iterator[tuple[Group, list[Picture | InputError]]]:
   """Contents at the size of their output; the next ones are decoded while some are being used."""
 
@@ -312,8 +350,11 @@ def _read_ahead(
     for group, following in zip(groups, [*groups[1:], None], strict=True):
       found = read_all(group) if ahead is None else ahead.result()
       # Where memory is scarce a large image waits until the one before is done.
-      ahead = (pool.submit(read_all, following)
-               if following is not None and budget.leaves_room(_pixels(following)) else None)
+      ahead = (
+        pool.submit(read_all, following)
+        if following is not None and budget.leaves_room(_pixels(following))
+        else None
+      )
       yield group, found
 
 
@@ -334,11 +375,13 @@ class _Writer:
     self._pending: Future | None = None
     return self
 
-  def write(self, path: Path, frames: Sequence[np.ndarray], alpha: np.ndarray | None,
-            quality: int) -> None:
+  def write(
+    self, path: Path, frames: Sequence[np.ndarray], alpha: np.ndarray | None, quality: int
+  ) -> None:
     self._finish()
     self._pending = self._pool.submit(
-        animation.write_frames, path, frames, alpha, quality=int(quality))
+      animation.write_frames, path, frames, alpha, quality=int(quality)
+    )
     self._path = path
 
   def _finish(self) -> None:
@@ -348,8 +391,9 @@ class _Writer:
     try:
       pending.result()
     except OSError as error:
-      raise InputError(f"output {self._path}: found {error.strerror or error}, expected a file "
-                       "that can be written") from error
+      raise InputError(
+        f"output {self._path}: found {error.strerror or error}, expected a file that can be written"
+      ) from error
 
   def __exit__(self, kind, *unused) -> None:
     try:
@@ -366,19 +410,20 @@ def _memory_errors(path: Path) -> Iterator[None]:
     yield
   except (MemoryError, jax.errors.JaxRuntimeError) as error:
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
-      raise InputError(f"{path}: found a picture too large for the memory, expected a smaller one; "
-                       "--size scales it") from error
+      raise InputError(
+        f"{path}: found a picture too large for the memory, expected a smaller one; "
+        "--size scales it"
+      ) from error
     raise
 
 
-def _check_parts(
-    params: transfer.Params, weights: str | os.PathLike, *, sampling: bool
-) -> None:
+def _check_parts(params: transfer.Params, weights: str | os.PathLike, *, sampling: bool) -> None:
   """Raises when the weights lack a part that the run needs."""
   needed = ["content_encoder", "style_encoder", "generator"]
   if sampling:
     needed.append("noise_generator")
   missing = [part for part in needed if getattr(params, part) is None]
   if missing:
-    raise InputError(f"weights {weights}: found no {', '.join(missing)}, expected a file with "
-                     + ", ".join(needed))
+    raise InputError(
+      f"weights {weights}: found no {', '.join(missing)}, expected a file with " + ", ".join(needed)
+    )

@@ -19,8 +19,9 @@ but what is compiled is kept for the next run."""
 _AT_FIRST = 64
 
 
-def plan(sizes: Iterable[Size], *, stride: int, most: int = MOST,
-         compilation: float = COMPILATION) -> dict[Size, Size]:
+def plan(
+  sizes: Iterable[Size], *, stride: int, most: int = MOST, compilation: float = COMPILATION
+) -> dict[Size, Size]:
   """Chooses arrays to paint pictures in.
 
   Starts with one for each size and merges the two whose union costs least, as long as that saves
@@ -55,7 +56,8 @@ def plan(sizes: Iterable[Size], *, stride: int, most: int = MOST,
   while len(buckets) > 1:
     names = sorted(buckets)
     added, whole, one, other = min(
-      (*union(one, other), one, other) for i, one in enumerate(names) for other in names[:i])
+      (*union(one, other), one, other) for i, one in enumerate(names) for other in names[:i]
+    )
     if len(buckets) <= most and added > compilation:
       break
     parts = [buckets.pop(name) for name in (one, other)]

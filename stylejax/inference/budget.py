@@ -58,18 +58,22 @@ def check_fits(what: str, shape: tuple[int, ...], pixel_bytes: int, hint: str) -
   """
   needed, free = shape[0] * shape[1] * pixel_bytes, available_bytes()
   if jax.default_backend() == "cpu" and needed > 0.9 * free:
-    raise InputError(f"{what}: found {shape[1]}×{shape[0]} pixels, which take about "
-                     f"{needed / 1e9:.1f} GB at once, expected at most the {free / 1e9:.1f} GB of "
-                     f"memory that are free; {hint}")
+    raise InputError(
+      f"{what}: found {shape[1]}×{shape[0]} pixels, which take about "
+      f"{needed / 1e9:.1f} GB at once, expected at most the {free / 1e9:.1f} GB of "
+      f"memory that are free; {hint}"
+    )
 
 
 def check_file(path: object, width: int, height: int) -> None:
   """Raises InputError for an image whose decoded pixels alone don't fit."""
   needed, free = width * height * FILE_BYTES, available_bytes()
   if needed > 0.9 * free:
-    raise InputError(f"{path}: found {width}×{height} pixels, which take about "
-                     f"{needed / 1e9:.1f} GB to decode, expected at most the {free / 1e9:.1f} GB "
-                     "of memory that are free")
+    raise InputError(
+      f"{path}: found {width}×{height} pixels, which take about "
+      f"{needed / 1e9:.1f} GB to decode, expected at most the {free / 1e9:.1f} GB "
+      "of memory that are free"
+    )
 
 
 def leaves_room(pixels: int) -> bool:
@@ -92,11 +96,13 @@ def tile_pixels(shape: tuple[int, ...], config: ModelConfig) -> int:
   if pixels < min(MIN_TILE_PIXELS, shape[0] * shape[1]):
     raise InputError(
       f"memory: found {free / 1e9:.2f} GB free for an image of {shape[1]}×{shape[0]} pixels, "
-      f"expected at least {(_needed(shape, config)) / 1e9:.2f} GB; --size scales it")
+      f"expected at least {(_needed(shape, config)) / 1e9:.2f} GB; --size scales it"
+    )
   return min(TILE_PIXELS, pixels)
 
 
 def _needed(shape: tuple[int, ...], config: ModelConfig) -> float:
   """Bytes that the smallest tiles take."""
-  return (_COMPILING + shape[0] * shape[1] * FILE_BYTES
-          + 2 * whole_bytes(config) * MIN_TILE_PIXELS / 0.8)
+  return (
+    _COMPILING + shape[0] * shape[1] * FILE_BYTES + 2 * whole_bytes(config) * MIN_TILE_PIXELS / 0.8
+  )

@@ -37,9 +37,14 @@ def style_scale(stroke: float | None, style_size: int | None) -> int:
 class Codes:
   """Reads style codes, and remembers them."""
 
-  def __init__(self, params: transfer.Params, style_size: int,
-               library: str | os.PathLike | None = None, *,
-               on_note: Callable[[str], None] = lambda note: None):
+  def __init__(
+    self,
+    params: transfer.Params,
+    style_size: int,
+    library: str | os.PathLike | None = None,
+    *,
+    on_note: Callable[[str], None] = lambda note: None,
+  ):
     self._on_note = on_note
     self._params, self._style_size = params, style_size
     self._library = library
@@ -59,7 +64,8 @@ class Codes:
   def _read(self, source: Source) -> transfer.StyleCode:
     if source.path is not None:
       pixels = encode.style_pixels(
-        encode.read(source.path, on_note=self._on_note), self._style_size)
+        encode.read(source.path, on_note=self._on_note), self._style_size
+      )
       return compiled_step(transfer.encode_style)(self._params, pixels)
     if source.seed is not None:
       return compiled_step(transfer.sample_style)(self._params, jax.random.key(source.seed))

@@ -40,8 +40,9 @@ class Map:
       return self._array[place]
     rows, columns = place
     # Not mapped into memory: pages of a mapping would count as this process's.
-    out = np.empty((rows.stop - rows.start, columns.stop - columns.start, self.shape[2]),
-                   np.float16)
+    out = np.empty(
+      (rows.stop - rows.start, columns.stop - columns.start, self.shape[2]), np.float16
+    )
     for start, row in zip(self._starts(place), out):
       data = memoryview(row).cast("B")
       while data:

@@ -29,15 +29,15 @@ class Job:
 
 
 def plan_outputs(
-    contents: Sequence[Path],
-    style_names: Sequence[str],
-    output: str | os.PathLike,
-    *,
-    extension: str = "png",
-    inputs: Iterable[Path] = (),
-    folders: Iterable[str | os.PathLike] = (),
-    prefer_folder: bool = False,
-    animated: bool = False,
+  contents: Sequence[Path],
+  style_names: Sequence[str],
+  output: str | os.PathLike,
+  *,
+  extension: str = "png",
+  inputs: Iterable[Path] = (),
+  folders: Iterable[str | os.PathLike] = (),
+  prefer_folder: bool = False,
+  animated: bool = False,
 ) -> list[Job]:
   """Names the outputs and checks that they can be written.
 
@@ -68,8 +68,9 @@ def plan_outputs(
   if not os.fspath(output):
     raise InputError("output: found an empty name, expected a file or a folder")
   if f".{extension}" not in OUTPUT_FORMATS:
-    raise InputError(f"--format: found {extension!r}, expected "
-                     + ", ".join(s[1:] for s in OUTPUT_FORMATS))
+    raise InputError(
+      f"--format: found {extension!r}, expected " + ", ".join(s[1:] for s in OUTPUT_FORMATS)
+    )
   count = len(contents) * len(style_names)
   if _is_file_name(output, count, prefer_folder, animated):
     jobs = [Job(contents[0], (Path(output),))]
@@ -78,8 +79,8 @@ def plan_outputs(
     folder = Path(output)
     places = _places(contents)
     jobs = [
-        Job(path, tuple(folder / place / f"{stem}_{name}.{extension}" for name in style_names))
-        for path, place, stem in zip(contents, places, _stems(contents), strict=True)
+      Job(path, tuple(folder / place / f"{stem}_{name}.{extension}" for name in style_names))
+      for path, place, stem in zip(contents, places, _stems(contents), strict=True)
     ]
     if not folder.is_dir():
       check_writable(folder, "output")
@@ -90,8 +91,7 @@ def plan_outputs(
         check_writable(file, "output")
     check_creatable([file for file in files if not there[file.parent]], "output")
   _check_distinct(jobs, style_names)
-  check_apart([file for job in jobs for file in job.outputs], inputs, folders,
-              reads=READ_SUFFIXES)
+  check_apart([file for job in jobs for file in job.outputs], inputs, folders, reads=READ_SUFFIXES)
   return jobs
 
 
@@ -108,12 +108,14 @@ def _stems(contents: Sequence[Path]) -> list[str]:
   """Names of the contents without extension; of a.heic and a.jpg in one folder a_heic and a_jpg."""
   keys = [(os.path.abspath(path.parent), path.stem) for path in contents]
   times = collections.Counter(keys)
-  return [path.stem if times[key] == 1 else f"{path.stem}_{path.suffix[1:].lower()}"
-          for path, key in zip(contents, keys, strict=True)]
+  return [
+    path.stem if times[key] == 1 else f"{path.stem}_{path.suffix[1:].lower()}"
+    for path, key in zip(contents, keys, strict=True)
+  ]
 
 
 def check_number(
-    flag: str, value: float | None, low: float, high: float, *, whole: bool = True
+  flag: str, value: float | None, low: float, high: float, *, whole: bool = True
 ) -> None:
   """Raises InputError unless the value is None or a (whole) number from low to high."""
   if value is None:
@@ -125,12 +127,11 @@ def check_number(
 
 
 def _is_file_name(
-    output: str | os.PathLike, count: int, prefer_folder: bool, animated: bool
+  output: str | os.PathLike, count: int, prefer_folder: bool, animated: bool
 ) -> bool:
   """Whether `output` names the one file to write (True) or a folder (False)."""
   path = Path(output)
-  known = tuple(dict.fromkeys(
-    (*OUTPUT_FORMATS, *(formats.ANIMATION_SUFFIXES if animated else ()))))
+  known = tuple(dict.fromkeys((*OUTPUT_FORMATS, *(formats.ANIMATION_SUFFIXES if animated else ()))))
   suffix = path.suffix.lower()
   if path.is_dir() or os.fspath(output).endswith(("/", os.sep)):
     return False
@@ -139,8 +140,10 @@ def _is_file_name(
   expected = ", ".join(known)
   if count == 1 and (suffix in READ_SUFFIXES or not prefer_folder):
     found = f"extension {suffix!r}" if suffix else "no extension"
-    raise InputError(f"output {path}: found {found}, expected {expected}, or a folder (one that is "
-                     "not there yet with a slash at its end)")
+    raise InputError(
+      f"output {path}: found {found}, expected {expected}, or a folder (one that is "
+      "not there yet with a slash at its end)"
+    )
   if suffix in OUTPUT_FORMATS or suffix in READ_SUFFIXES:
     raise InputError(f"output {path}: found one file name for {count} pictures, expected a folder")
   if os.path.lexists(path):
@@ -151,12 +154,15 @@ def _is_file_name(
 def _check_distinct(jobs: Sequence[Job], style_names: Sequence[str]) -> None:
   """Raises when two outputs are one file."""
   taken: dict[object, tuple[Path, str]] = {}
-  places = [(job, file, name) for job in jobs
-            for file, name in zip(job.outputs, style_names, strict=True)]
+  places = [
+    (job, file, name) for job in jobs for file, name in zip(job.outputs, style_names, strict=True)
+  ]
   keys = identities(file for _, file, _ in places)
   for (job, file, name), key in zip(places, keys, strict=True):
     if key in taken:
       content, other = taken[key]
-      raise InputError(f"output {file}: found it twice, for {content} in {other} and "
-                       f"{job.content} in {name}, expected different names")
+      raise InputError(
+        f"output {file}: found it twice, for {content} in {other} and "
+        f"{job.content} in {name}, expected different names"
+      )
     taken[key] = job.content, name

@@ -40,8 +40,9 @@ class Colours:
 class Whole:
   """One picture of its own size, encoded once."""
 
-  def __init__(self, params: transfer.Params, content: np.ndarray, colours: Colours,
-               seamless: str = ""):
+  def __init__(
+    self, params: transfer.Params, content: np.ndarray, colours: Colours, seamless: str = ""
+  ):
     self._params, self._colours, self._seamless = params, colours, seamless
     self._size = content.shape[:2]
     self._content, edges = as_float(content), None
@@ -53,16 +54,19 @@ class Whole:
       edges = transfer.seamless_edges(seamless, self._content.shape)
     self._code = compiled_step(transfer.encode_content)(params, self._content, edges=edges)
 
-  def paint(self, codes: Sequence[transfer.StyleCode], weights: np.ndarray | None,
-            strength: np.ndarray) -> list[np.ndarray]:
+  def paint(
+    self, codes: Sequence[transfer.StyleCode], weights: np.ndarray | None, strength: np.ndarray
+  ) -> list[np.ndarray]:
     """[[H, W, 3]] float32 in [0, 1]; weights and strength as `stylejax.generate` takes them."""
     weights, strength = (self._fitted(control) for control in (weights, strength))
     code = codes[0] if weights is None else stack(codes)
     painted = compiled_step(transfer.generate)(
-      self._params, self._code, code, strength=strength, weights=weights)
+      self._params, self._code, code, strength=strength, weights=weights
+    )
     if self._colours.colour:
       painted = compiled_step(controls.preserve_colour)(
-        painted, self._content, **self._colours.settings())
+        painted, self._content, **self._colours.settings()
+      )
     painted = np.asarray(painted)
     if painted.shape[:2] != self._size:
       painted = encode.resize_around(painted, *self._size, self._seamless)
@@ -84,8 +88,14 @@ class Framed:
   number would be another program.
   """
 
-  def __init__(self, params: transfer.Params, contents: Sequence[np.ndarray],
-               frame: tuple[int, int], colours: Colours, devices: int = 1):
+  def __init__(
+    self,
+    params: transfer.Params,
+    contents: Sequence[np.ndarray],
+    frame: tuple[int, int],
+    colours: Colours,
+    devices: int = 1,
+  ):
     self._colours = colours
     self._sizes = [content.shape[:2] for content in contents]
     self._frame = frame
@@ -100,14 +110,16 @@ class Framed:
       params = jax.device_put(params, NamedSharding(self._mesh, P()))
     self._params, self._framed, self._ends = params, framed, ends
 
-  def paint(self, codes: Sequence[transfer.StyleCode], weights: np.ndarray | None,
-            strength: np.ndarray) -> list[np.ndarray]:
+  def paint(
+    self, codes: Sequence[transfer.StyleCode], weights: np.ndarray | None, strength: np.ndarray
+  ) -> list[np.ndarray]:
     """For each content [H, W, 3] uint8."""
     code = jax.tree.map(np.asarray, codes[0] if weights is None else stack(codes))
     step = _paint_framed if self._mesh is None else _framed_on(self._mesh)
     settings = self._colours.settings() if self._colours.colour else None
-    painted = np.asarray(step(self._params, self._framed, self._ends, code, weights,
-                              np.float32(strength), settings))
+    painted = np.asarray(
+      step(self._params, self._framed, self._ends, code, weights, np.float32(strength), settings)
+    )
     return [picture[:height, :width] for picture, (height, width) in zip(painted, self._sizes)]
 
 
@@ -119,17 +131,25 @@ def _framed(content: np.ndarray, frame: tuple[int, int], stride: int) -> np.ndar
   return np.pad(content, (*rest, (0, 0)))
 
 
-def paint_framed(params: transfer.Params, contents: jax.Array, ends: jax.Array,
-                 code: transfer.StyleCode, weights: jax.Array | None, strength: jax.Array,
-                 colours: dict | None) -> jax.Array:
+def paint_framed(
+  params: transfer.Params,
+  contents: jax.Array,
+  ends: jax.Array,
+  code: transfer.StyleCode,
+  weights: jax.Array | None,
+  strength: jax.Array,
+  colours: dict | None,
+) -> jax.Array:
   """Contents [B, H, W, 3] that end at ends [B, 2], as uint8 → painted likewise."""
   stride = params.config.stride
 
   def paint(content, end):
     content = as_float(content)
     # The nets see the picture up to whole cells, colours are the picture's own.
-    cells, own = (Edges(content.shape[:2], inside=(end[0], end[1])) for end in (
-      (end + stride - 1) // stride * stride, end))
+    cells, own = (
+      Edges(content.shape[:2], inside=(end[0], end[1]))
+      for end in ((end + stride - 1) // stride * stride, end)
+    )
     content_code = transfer.encode_content(params, content, edges=cells)
     painted = transfer.generate(params, content_code, code, strength=strength, weights=weights)
     if colours is not None:
@@ -152,13 +172,20 @@ def _framed_on(mesh: jax.sharding.Mesh):
 class Tiled:
   """One picture in tiles: `stylejax.inference.tiles`."""
 
-  def __init__(self, params: transfer.Params, content: np.ndarray, colours: Colours,
-               tile_pixels: int, on_part: Callable[[float], None] = lambda share: None):
+  def __init__(
+    self,
+    params: transfer.Params,
+    content: np.ndarray,
+    colours: Colours,
+    tile_pixels: int,
+    on_part: Callable[[float], None] = lambda share: None,
+  ):
     self._params, self._content, self._colours = params, content, colours
     self._tile_pixels, self._on_part = tile_pixels, on_part
 
-  def paint(self, codes: Sequence[transfer.StyleCode], weights: np.ndarray | None,
-            strength: np.ndarray) -> list[np.ndarray]:
+  def paint(
+    self, codes: Sequence[transfer.StyleCode], weights: np.ndarray | None, strength: np.ndarray
+  ) -> list[np.ndarray]:
     """[[H, W, 3]], uint8 if the content is."""
     content, colours = self._content, self._colours
     vectors, strengths, shares = _paintings(codes, weights, strength, content.shape[:2])
@@ -167,9 +194,14 @@ class Tiled:
     output = np.zeros(content.shape, np.float32 if several else content.dtype)
     for number, (vector, amount) in enumerate(zip(vectors, strengths)):
       for row, rows in tiles.generate_tiled(
-          self._params, content, transfer.StyleCode((), vector), strength=amount,
-          tile_pixels=self._tile_pixels, dtype=output.dtype.type,
-          on_progress=lambda part, number=number: self._on_part((number + part) / len(vectors))):
+        self._params,
+        content,
+        transfer.StyleCode((), vector),
+        strength=amount,
+        tile_pixels=self._tile_pixels,
+        dtype=output.dtype.type,
+        on_progress=lambda part, number=number: self._on_part((number + part) / len(vectors)),
+      ):
         place = slice(row, row + len(rows))
         if shares is not None:
           rows = output[place] + shares[number, place, :, None] * rows
@@ -191,19 +223,23 @@ class Shared:
     inside = [-(-side // stride) * stride for side in content.shape[:2]]
     self._mesh = jax.sharding.Mesh(devices, ("rows",))
     self._params = jax.device_put(params, NamedSharding(self._mesh, P()))
-    self._framed = jax.device_put(_framed(content, (part * len(devices), inside[1]), stride),
-                                  NamedSharding(self._mesh, P("rows")))
+    self._framed = jax.device_put(
+      _framed(content, (part * len(devices), inside[1]), stride),
+      NamedSharding(self._mesh, P("rows")),
+    )
     self._inside = np.int32(inside)
 
-  def paint(self, codes: Sequence[transfer.StyleCode], weights: np.ndarray | None,
-            strength: np.ndarray) -> list[np.ndarray]:
+  def paint(
+    self, codes: Sequence[transfer.StyleCode], weights: np.ndarray | None, strength: np.ndarray
+  ) -> list[np.ndarray]:
     """[[H, W, 3]] float32; weights and strength as `stylejax.generate` takes them."""
     height, width = self._content.shape[:2]
     vectors, strengths, shares = _paintings(codes, weights, strength, (height, width))
     output = np.zeros(self._content.shape, np.float32)
     for number, (vector, amount) in enumerate(zip(vectors, strengths)):
-      painted = np.asarray(_shared_on(self._mesh)(
-        self._params, self._framed, self._inside, vector, amount))[:height, :width]
+      painted = np.asarray(
+        _shared_on(self._mesh)(self._params, self._framed, self._inside, vector, amount)
+      )[:height, :width]
       output += painted if shares is None else shares[number, ..., None] * painted
     if shares is not None:
       fade(output, self._content, strength)
@@ -223,16 +259,20 @@ def _shared_on(mesh: jax.sharding.Mesh):
   return fast_jit(jax.shard_map(paint, mesh=mesh, in_specs=specs, out_specs=P("rows")))
 
 
-def _paintings(codes: Sequence[transfer.StyleCode], weights: np.ndarray | None,
-               strength: np.ndarray, size: tuple[int, int]
-               ) -> tuple[list[np.ndarray], list[np.float32], np.ndarray | None]:
+def _paintings(
+  codes: Sequence[transfer.StyleCode],
+  weights: np.ndarray | None,
+  strength: np.ndarray,
+  size: tuple[int, int],
+) -> tuple[list[np.ndarray], list[np.float32], np.ndarray | None]:
   """What to paint one after the other: vectors, strengths, and how much of them a pixel shows.
 
   As of `controls.paintings`, but without maps (shares None) with the strength itself, and with maps
   paintings of which nothing is seen are left out; what is missing below strength 1 is for `fade`.
   """
-  vectors = np.stack([np.asarray(code.vector) for code in (
-    codes if weights is not None else codes[:1])])
+  vectors = np.stack(
+    [np.asarray(code.vector) for code in (codes if weights is not None else codes[:1])]
+  )
   strength = controls.amount(strength, "strength", transfer.MAX_STRENGTH, size)
   vectors, strengths, shares = controls.paintings(jnp.asarray(vectors), weights, strength, size)
   vectors = np.asarray(vectors)[:, 0]

@@ -28,8 +28,9 @@ def fade(painted: np.ndarray, content: np.ndarray, strength: np.ndarray) -> None
     painted[place] = _faded(painted[place][None], as_float(content[place])[None], amount)[0]
 
 
-def keep_colours(painted: np.ndarray, content: np.ndarray, *, colour: float,
-                 mode: float | None) -> None:
+def keep_colours(
+  painted: np.ndarray, content: np.ndarray, *, colour: float, mode: float | None
+) -> None:
   """`stylejax.preserve_colour` in place.
 
   Args:
@@ -40,8 +41,12 @@ def keep_colours(painted: np.ndarray, content: np.ndarray, *, colour: float,
   if mode is not None:
     moments = tuple(_colour_moments(picture, places) for picture in (painted, content))
   for place in places:
-    rows = _preserve_colour(*(as_float(picture[place]) for picture in (painted, content)),
-                            colour, mode=mode, moments=moments)
+    rows = _preserve_colour(
+      *(as_float(picture[place]) for picture in (painted, content)),
+      colour,
+      mode=mode,
+      moments=moments,
+    )
     rows = np.asarray(rows)
     painted[place] = as_bytes(rows) if painted.dtype == np.uint8 else rows
 
@@ -55,8 +60,9 @@ def _places(picture: np.ndarray) -> list[slice]:
 
 def _colour_moments(picture: np.ndarray, places: list[slice]) -> tuple[np.ndarray, np.ndarray]:
   """`controls.colour_moments` of [H, W, 3], part by part."""
-  parts = [jax.tree.map(np.float64, _part_moments(as_float(picture[place])[None]))
-           for place in places]
+  parts = [
+    jax.tree.map(np.float64, _part_moments(as_float(picture[place])[None])) for place in places
+  ]
   share = np.array([place.stop - place.start for place in places]) / picture.shape[0]
   means = np.stack([mean[0, 0, 0] for mean, _ in parts])
   mean = share @ means

@@ -100,8 +100,10 @@ def stylize_sequence(
   first = next(ahead)
   shape = _resized(first, size).rgb.shape
   if min(shape[:2]) < encode.MIN_SIDE:
-    raise InputError(f"{content}: found frames of {shape[1]}×{shape[0]} pixels, expected at least "
-                     f"{encode.MIN_SIDE}×{encode.MIN_SIDE}")
+    raise InputError(
+      f"{content}: found frames of {shape[1]}×{shape[0]} pixels, expected at least "
+      f"{encode.MIN_SIDE}×{encode.MIN_SIDE}"
+    )
   budget.check_fits(content, shape, budget.sequence_bytes(params.config), "--size scales it")
   with frames.writer(Path(output), source, shape) as target:
     done, frame = 0, first
@@ -109,8 +111,9 @@ def stylize_sequence(
       resized = _resized(frame, size)
       rgb = resized.rgb  # what is invisible has the colors of its visible neighbors
       state = temporal.first_state(params, *shape[:2]) if state is None else state
-      picture, state = step(params, rgb, style_code, state, strength=np.float32(strength),
-                            memory=np.float32(memory))
+      picture, state = step(
+        params, rgb, style_code, state, strength=np.float32(strength), memory=np.float32(memory)
+      )
       if before is not None:
         changes.append(measure((before[0], rgb), (before[1], picture)))
       before = rgb, picture
@@ -125,9 +128,13 @@ def stylize_sequence(
     on_progress(done, done)
   change, still = np.array(changes, np.float64).reshape(-1, 2).T
   weight = still.sum()
-  return SequenceReport(done, float((change * still).sum() / weight) if weight else None,
-                        float(still.mean()) if len(still) else 0.0, time.perf_counter() - started,
-                        tuple(source.notes))
+  return SequenceReport(
+    done,
+    float((change * still).sum() / weight) if weight else None,
+    float(still.mean()) if len(still) else 0.0,
+    time.perf_counter() - started,
+    tuple(source.notes),
+  )
 
 
 def _resized(frame: frames.Frame, size: int | None) -> Picture:

@@ -55,9 +55,14 @@ class Region:
   source: Source
 
 
-def plan_looks(styles: Sequence[str | os.PathLike], *, seed: int | None = None,
-               regions: Sequence[Region] = (), frames: int | None = None,
-               on_note: Callable[[str], None] = lambda note: None) -> list[Look]:
+def plan_looks(
+  styles: Sequence[str | os.PathLike],
+  *,
+  seed: int | None = None,
+  regions: Sequence[Region] = (),
+  frames: int | None = None,
+  on_note: Callable[[str], None] = lambda note: None,
+) -> list[Look]:
   """The looks that the options ask for.
 
   Args:
@@ -80,12 +85,17 @@ def plan_looks(styles: Sequence[str | os.PathLike], *, seed: int | None = None,
   if weights and len(weights) < len(weighted):
     found = next(text for text, weight in weighted if weight is None)
     raise InputError(f"--style: found no weight behind {found}, expected one behind each or none")
-  sources = [source for text, weight in weighted 
-             for source in _sources(text, weight is not None, on_note=on_note)]
+  sources = [
+    source
+    for text, weight in weighted
+    for source in _sources(text, weight is not None, on_note=on_note)
+  ]
   if weights:
     if seed is not None:
-      raise InputError("--seed: found beside styles with weights, expected no weights; `infer.py "
-                       "styles add --seed` gives an invented style a name to mix it by")
+      raise InputError(
+        "--seed: found beside styles with weights, expected no weights; `infer.py "
+        "styles add --seed` gives an invented style a name to mix it by"
+      )
     if not sum(weights):
       raise InputError("--style: found weights that are all 0, expected one above 0")
   else:  # in a mixture a style may come twice
@@ -96,8 +106,9 @@ def plan_looks(styles: Sequence[str | os.PathLike], *, seed: int | None = None,
   if frames is not None:
     if weights or len(sources) < 2:
       found = "weights" if weights else f"{len(sources)}"
-      raise InputError(f"--interpolate: found {found} in --style, expected two styles or more "
-                       "without weights")
+      raise InputError(
+        f"--interpolate: found {found} in --style, expected two styles or more without weights"
+      )
     return [Look(name.replace("+", "-"), tuple(sources), _way(int(frames), len(sources)))]
   if weights:
     return [Look(name, tuple(sources), np.float32([weights]) / np.float32(sum(weights)))]
@@ -105,8 +116,9 @@ def plan_looks(styles: Sequence[str | os.PathLike], *, seed: int | None = None,
     name = "+".join(region.source.name for region in regions)
     return [Look(name, (), np.zeros((1, 0), np.float32))]
   if not sources:
-    raise InputError("--style: found nothing, expected a picture, a folder of pictures, @NAME, "
-                     "--mask or --seed")
+    raise InputError(
+      "--style: found nothing, expected a picture, a folder of pictures, @NAME, --mask or --seed"
+    )
   return [Look(source.name, (source,), np.ones((1, 1), np.float32)) for source in sources]
 
 
@@ -121,12 +133,12 @@ def plan_regions(masks: Sequence[str]) -> list[Region]:
     # A file's name may hold a =, so the first one behind which a file ends is taken.
     cuts = [i for i, letter in enumerate(text) if letter == "="]
     cut = next((i for i in cuts if os.path.lexists(text[:i])), cuts[0] if cuts else None)
-    if cut is None or not text[:cut] or not text[cut + 1:]:
+    if cut is None or not text[:cut] or not text[cut + 1 :]:
       raise InputError(f"--mask: found {text}, expected MASK=STYLE, for example sky.png=irises.jpg")
     if os.path.isdir(text[:cut]):
       raise InputError(f"--mask: found the folder {text[:cut]}, expected a picture")
-    mask, = find_images([text[:cut]], "--mask")
-    regions.append(Region(mask, *_sources(text[cut + 1:], True, "--mask")))
+    (mask,) = find_images([text[:cut]], "--mask")
+    regions.append(Region(mask, *_sources(text[cut + 1 :], True, "--mask")))
   return regions
 
 
@@ -147,9 +159,14 @@ class Controls:
   files: tuple[Path, ...]
 
   @classmethod
-  def read(cls, regions: Sequence[Region], strength: float,
-           strength_map: Path | None, *,
-           on_note: Callable[[str], None] = lambda note: None) -> "Controls":
+  def read(
+    cls,
+    regions: Sequence[Region],
+    strength: float,
+    strength_map: Path | None,
+    *,
+    on_note: Callable[[str], None] = lambda note: None,
+  ) -> "Controls":
     """Reads the maps; raises InputError for one that can't be read."""
     files = [region.mask for region in regions] + ([] if strength_map is None else [strength_map])
     maps = [_lightness(encode.read(path, on_note=on_note)) for path in files]
@@ -160,11 +177,12 @@ class Controls:
     """Raises InputError unless every map has the content's size."""
     for path, plane in zip(self.files, self._maps(), strict=True):
       if plane.shape != (height, width):
-        raise InputError(f"{path}: found {plane.shape[1]}×{plane.shape[0]} pixels, expected "
-                         f"{width}×{height} as in {content}")
+        raise InputError(
+          f"{path}: found {plane.shape[1]}×{plane.shape[0]} pixels, expected "
+          f"{width}×{height} as in {content}"
+        )
 
-  def at(self, mix: np.ndarray, size: tuple[int, int]
-         ) -> tuple[np.ndarray | None, np.ndarray]:
+  def at(self, mix: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray | None, np.ndarray]:
     """(weights, strength) for `generate`, at the size of a picture.
 
     Args:
@@ -177,7 +195,7 @@ class Controls:
       strength, a scalar or a map.
     """
     planes = [encode.resize_plane(plane, *size) for plane in self._maps()]
-    masks, rest = planes[:len(self.masks)], planes[len(self.masks):]
+    masks, rest = planes[: len(self.masks)], planes[len(self.masks) :]
     strength = np.float32(self.strength)
     if rest:
       strength = strength * rest[0]
@@ -218,8 +236,13 @@ def _split_weight(text: str) -> tuple[str, float | None]:
   return path, weight
 
 
-def _sources(text: str, single: bool, flag: str = "--style", *,
-             on_note: Callable[[str], None] = lambda note: None) -> list[Source]:
+def _sources(
+  text: str,
+  single: bool,
+  flag: str = "--style",
+  *,
+  on_note: Callable[[str], None] = lambda note: None,
+) -> list[Source]:
   """The styles behind one argument; a folder has many unless it must be a single one."""
   if text.startswith("@"):
     return [Source(text[1:])]

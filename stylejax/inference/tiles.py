@@ -37,15 +37,15 @@ def _map_bytes(config: ModelConfig, pixels: int) -> float:
 
 
 def generate_tiled(
-    params: transfer.Params,
-    content: np.ndarray,
-    style_code: transfer.StyleCode,
-    *,
-    strength: float = 1.0,
-    tile_pixels: int = TILE_PIXELS,
-    folder: Path | None = None,
-    dtype: type = np.float32,
-    on_progress: Callable[[float], None] = lambda share: None,
+  params: transfer.Params,
+  content: np.ndarray,
+  style_code: transfer.StyleCode,
+  *,
+  strength: float = 1.0,
+  tile_pixels: int = TILE_PIXELS,
+  folder: Path | None = None,
+  dtype: type = np.float32,
+  on_progress: Callable[[float], None] = lambda share: None,
 ) -> Iterator[tuple[int, np.ndarray]]:
   """`generate(params, encode_content(params, content), style_code)` in tiles, from top to bottom.
 
@@ -74,8 +74,9 @@ def generate_tiled(
   if folder is None and _map_bytes(config, height * width) > available_bytes() // 8:
     folder = scratch_folder()
   if min(height, width) < transfer.MIN_SIDE:
-    raise ValueError(f"content: found {width}×{height} pixels, expected at least "
-                     f"{transfer.MIN_SIDE} a side")
+    raise ValueError(
+      f"content: found {width}×{height} pixels, expected at least {transfer.MIN_SIDE} a side"
+    )
   if dtype not in (np.float32, np.uint8):
     raise ValueError(f"dtype: found {dtype}, expected float32 or uint8")
   padded = tuple(-(-side // config.stride) * config.stride for side in (height, width))
@@ -119,26 +120,38 @@ def generate_tiled(
     stride = config.stride
 
     def encode(rows: Window, columns: Window):
-      made = _encode(params, pixels(rows, columns, stride), _edges(rows, columns, stride),
-                     [origins[name] for name in levels])
+      made = _encode(
+        params,
+        pixels(rows, columns, stride),
+        _edges(rows, columns, stride),
+        [origins[name] for name in levels],
+      )
       settle(levels, [origin for *_, origin in made])
       return made
 
     cells = tuple(length // stride for length in padded)
-    for rows, columns, made in _in_tiles(
-        encode, cells, side, _encoder_halo(config) // stride):
+    for rows, columns, made in _in_tiles(encode, cells, side, _encoder_halo(config) // stride):
       for name, (features, found, _) in zip(levels, made):
         factor = stride // 2 ** (depth[name] + 1)
         if name in maps:
-          writer.do(maps[name].__setitem__, (rows.right(factor), columns.right(factor)),
-                    np.asarray(features)[rows.own(factor), columns.own(factor)])
+          writer.do(
+            maps[name].__setitem__,
+            (rows.right(factor), columns.right(factor)),
+            np.asarray(features)[rows.own(factor), columns.own(factor)],
+          )
         moments[name].add(*found)
       progress.add(0, rows, columns, cells)
     writer.wait()
 
-    targets = dict(zip(autoencoder.modulated_maps(config), _targets(
-      params, jnp.asarray(style_code.vector), [moments[name].mean_and_std() for name in levels]),
-      strict=True))
+    targets = dict(
+      zip(
+        autoencoder.modulated_maps(config),
+        _targets(
+          params, jnp.asarray(style_code.vector), [moments[name].mean_and_std() for name in levels]
+        ),
+        strict=True,
+      )
+    )
     for number, stage in enumerate(all_stages):
       final = stage.output == "picture"
       needed = stage.inputs if stage.fine is None else (*stage.inputs, stage.fine)
@@ -154,40 +167,61 @@ def generate_tiled(
       factors = [2 ** (depth[stage.inputs[0]] - depth[name]) for name in needed]
       finer = 1 if stage.fine is None and not final else 2
 
-      def run(rows: Window, columns: Window, number=number, stage=stage, needed=needed,
-              styles=styles, factors=factors, finer=finer):
-        parts = [maps[name][rows.read(factor), columns.read(factor)] if name in maps
-                 else pixels(rows, columns, 2 * factor) for name, factor in zip(needed, factors)]
+      def run(
+        rows: Window,
+        columns: Window,
+        number=number,
+        stage=stage,
+        needed=needed,
+        styles=styles,
+        factors=factors,
+        finer=finer,
+      ):
+        parts = [
+          maps[name][rows.read(factor), columns.read(factor)]
+          if name in maps
+          else pixels(rows, columns, 2 * factor)
+          for name, factor in zip(needed, factors)
+        ]
         corners = np.outer(factors, (rows.start, columns.start)).astype(np.int32)
         found = [origins[name] for name in needed]
         if final:
           own = None if shown is None else pixels(rows, columns, finer)
           return _run_last(params, number, parts, found, styles, corners, own, shown, dtype), None
-        *made, origin = _run_stage(params, number, parts, found, styles, corners,
-                                   _edges(rows, columns, finer), origins[stage.output])
+        *made, origin = _run_stage(
+          params,
+          number,
+          parts,
+          found,
+          styles,
+          corners,
+          _edges(rows, columns, finer),
+          origins[stage.output],
+        )
         settle([stage.output], [origin])
         return made
 
       band = None
       for rows, columns, (made, found) in _in_tiles(
-          run, coarse, side * stride // 2 ** (depth[stage.inputs[0]] + 1), 1):
+        run, coarse, side * stride // 2 ** (depth[stage.inputs[0]] + 1), 1
+      ):
         made = np.asarray(made)[rows.own(finer), columns.own(finer)]
         if final:
           if columns.first == 0:
             band = np.empty((made.shape[0], padded[1], 3), made.dtype)
           band[:, columns.right(finer)] = made
           if columns.last == coarse[1]:
-            top, band = finer * rows.first, band[:height - finer * rows.first, :width]
+            top, band = finer * rows.first, band[: height - finer * rows.first, :width]
             yield top, band
         else:
-          writer.do(maps[stage.output].__setitem__,
-                    (rows.right(finer), columns.right(finer)), made)
+          writer.do(maps[stage.output].__setitem__, (rows.right(finer), columns.right(finer)), made)
           moments[stage.output].add(*found)
         progress.add(number + 1, rows, columns, coarse)
       writer.wait()
       for name in needed:
         if name in maps and not any(
-            name in (*later.inputs, later.fine) for later in all_stages[number + 1:]):
+          name in (*later.inputs, later.fine) for later in all_stages[number + 1 :]
+        ):
           maps.pop(name).close()
   finally:
     writer.close()
@@ -225,8 +259,9 @@ class _Progress:
 
 def _edges(rows: Window, columns: Window, scale: int) -> np.ndarray:
   """[[first row, row after the last], the same of columns] that are right, in the tile."""
-  return np.array([[cut.start, cut.stop] for cut in (rows.own(scale), columns.own(scale))],
-                  np.int32)
+  return np.array(
+    [[cut.start, cut.stop] for cut in (rows.own(scale), columns.own(scale))], np.int32
+  )
 
 
 def _mirrored(cut: slice, size: int) -> slice | np.ndarray:
@@ -239,48 +274,73 @@ def _mirrored(cut: slice, size: int) -> slice | np.ndarray:
 
 def _encoder_halo(config: ModelConfig) -> int:
   """Pixels at a cut that the content encoder gets wrong, in whole cells of its coarsest level."""
-  reach = sum(2 ** max(1, level) + extra * 2 ** (level + 1)
-              for level, extra in enumerate(config.content_blocks))
+  reach = sum(
+    2 ** max(1, level) + extra * 2 ** (level + 1)
+    for level, extra in enumerate(config.content_blocks)
+  )
   return -(-reach // config.stride) * config.stride
 
 
 def _work(config: ModelConfig, all_stages, depth) -> list[float]:
   """Shares of the time, about: of the encoder and of each stage, by their convolutions."""
   widths = config.content_widths
-  encoder = sum(9 * w * (12 if i == 0 else widths[i - 1] + config.content_blocks[i] * w)
-                / 4 ** (i + 1) for i, w in enumerate(widths))
+  encoder = sum(
+    9 * w * (12 if i == 0 else widths[i - 1] + config.content_blocks[i] * w) / 4 ** (i + 1)
+    for i, w in enumerate(widths)
+  )
   costs = [encoder]
   for stage in all_stages:
     width = widths[depth[stage.output]]
-    costs.append(9 * width * (12 if stage.output == "picture" else width)
-                 / 4 ** (depth[stage.output] + 1))
+    costs.append(
+      9 * width * (12 if stage.output == "picture" else width) / 4 ** (depth[stage.output] + 1)
+    )
   return [cost / sum(costs) for cost in costs]
 
 
 @fast_jit
 def _targets(params: transfer.Params, vector: jax.Array, moments: gan.ContentMoments):
   return gan.Generator(params.config).apply(
-    {"params": params.generator}, vector[None], moments, method="targets")
+    {"params": params.generator}, vector[None], moments, method="targets"
+  )
 
 
 @fast_jit
 def _encode(params: transfer.Params, pixels: jax.Array, edges: jax.Array, origins):
   """For each level what `_kept` returns."""
   levels = transfer.encode_content(params, as_float(pixels)).levels
-  return [_kept(level, edges // 2 ** (i + 1), origin)
-          for i, (level, origin) in enumerate(zip(levels, origins, strict=True))]
+  return [
+    _kept(level, edges // 2 ** (i + 1), origin)
+    for i, (level, origin) in enumerate(zip(levels, origins, strict=True))
+  ]
 
 
 @functools.partial(fast_jit, static_argnums=1)
-def _run_stage(params: transfer.Params, number: int, maps, origins, styles, corners,
-               edges: jax.Array, origin: jax.Array):
+def _run_stage(
+  params: transfer.Params,
+  number: int,
+  maps,
+  origins,
+  styles,
+  corners,
+  edges: jax.Array,
+  origin: jax.Array,
+):
   """What `_kept` returns of a stage's output; arguments but origin as `_staged` takes them."""
   return _kept(_staged(params, number, maps, origins, styles, corners), edges, origin)
 
 
 @functools.partial(fast_jit, static_argnums=(1, 8))
-def _run_last(params: transfer.Params, number: int, maps, origins, styles, corners,
-              own: jax.Array | None, strength: jax.Array | None, dtype: type):
+def _run_last(
+  params: transfer.Params,
+  number: int,
+  maps,
+  origins,
+  styles,
+  corners,
+  own: jax.Array | None,
+  strength: jax.Array | None,
+  dtype: type,
+):
   """The picture [h, w, 3], faded to its own pixels if there are any, float32 or uint8."""
   made = _staged(params, number, maps, origins, styles, corners)
   if own is not None:
@@ -303,14 +363,14 @@ def _staged(params: transfer.Params, number: int, maps, origins, styles, corners
     else:
       x = (x.astype(jnp.float32) + start[None, None])[None].astype(config.dtype)
     x = layers.affine(x, scale, shift)
-    styled.append(x if grain is None else
-                  layers.textured(x, grain, top=corner[0], left=corner[1]))
+    styled.append(x if grain is None else layers.textured(x, grain, top=corner[0], left=corner[1]))
   if autoencoder.stages(config)[number].fine is not None:
     *styled, fine = styled
   else:
     fine = None
   return autoencoder.Decoder(config).apply(
-    {"params": params.generator["decoder"]}, number, styled, fine, method="stage")[0]
+    {"params": params.generator["decoder"]}, number, styled, fine, method="stage"
+  )[0]
 
 
 def _kept(x: jax.Array, edges: jax.Array, origin: jax.Array | None):
@@ -329,8 +389,10 @@ def _kept(x: jax.Array, edges: jax.Array, origin: jax.Array | None):
 
 def _moments(x: jax.Array, edges: jax.Array):
   """(count, mean [C], sum of squared deviations [C]) of the pixels between the edges; one pass."""
-  inside = [(jnp.arange(side) >= first) & (jnp.arange(side) < last)
-            for side, (first, last) in zip(x.shape, edges)]
+  inside = [
+    (jnp.arange(side) >= first) & (jnp.arange(side) < last)
+    for side, (first, last) in zip(x.shape, edges)
+  ]
   x = jnp.where((inside[0][:, None] & inside[1][None])[..., None], x.astype(jnp.float32), 0.0)
   count = jnp.prod(edges[:, 1] - edges[:, 0]).astype(jnp.float32)
   mean = x.sum((0, 1)) / count

@@ -21,8 +21,13 @@ from stylejax.runtime.files import replacing
 from stylejax.runtime.jit import compiler_options
 from stylejax.runtime.temporary import sweep
 
-FLAGS = ("jax_enable_x64", "jax_default_matmul_precision", "jax_numpy_dtype_promotion",
-         "jax_default_prng_impl", "jax_threefry_partitionable")
+FLAGS = (
+  "jax_enable_x64",
+  "jax_default_matmul_precision",
+  "jax_numpy_dtype_promotion",
+  "jax_default_prng_impl",
+  "jax_threefry_partitionable",
+)
 """What a traced program depends on among JAX's settings."""
 
 
@@ -30,20 +35,29 @@ def _register() -> None:
   """Tells `jax.export` how to write down the trees that the steps take and give."""
   register = jax.export.register_pytree_node_serialization
   register(
-      transfer.Params, serialized_name="stylejax.Params",
-      serialize_auxdata=lambda static: json.dumps(static[0].to_dict()).encode(),
-      deserialize_auxdata=lambda data: (ModelConfig.from_dict(json.loads(data)),))
+    transfer.Params,
+    serialized_name="stylejax.Params",
+    serialize_auxdata=lambda static: json.dumps(static[0].to_dict()).encode(),
+    deserialize_auxdata=lambda data: (ModelConfig.from_dict(json.loads(data)),),
+  )
   register(
-      transfer.ContentCode, serialized_name="stylejax.ContentCode",
-      serialize_auxdata=lambda static: json.dumps(static).encode(),
-      deserialize_auxdata=lambda data: tuple(map(tuple, json.loads(data))))
+    transfer.ContentCode,
+    serialized_name="stylejax.ContentCode",
+    serialize_auxdata=lambda static: json.dumps(static).encode(),
+    deserialize_auxdata=lambda data: tuple(map(tuple, json.loads(data))),
+  )
   register(
-      padding.Edges, serialized_name="stylejax.Edges",
-      serialize_auxdata=lambda static: json.dumps(static).encode(),
-      deserialize_auxdata=lambda data: _static_edges(*json.loads(data)))
+    padding.Edges,
+    serialized_name="stylejax.Edges",
+    serialize_auxdata=lambda static: json.dumps(static).encode(),
+    deserialize_auxdata=lambda data: _static_edges(*json.loads(data)),
+  )
   register(
-      transfer.StyleCode, serialized_name="stylejax.StyleCode",
-      serialize_auxdata=lambda static: b"", deserialize_auxdata=lambda data: ())
+    transfer.StyleCode,
+    serialized_name="stylejax.StyleCode",
+    serialize_auxdata=lambda static: b"",
+    deserialize_auxdata=lambda data: (),
+  )
 
 
 def _static_edges(shape, wrap, axis_name):
@@ -87,6 +101,7 @@ def compiled_step(step: Callable) -> Callable:
 
 def _jit(step: Callable, program: jax.export.Exported) -> Callable:
   """The program as a function that profiles and caches call by the step's name."""
+
   def run(*arguments, **controls):
     return program.call(*arguments, **controls)
 

@@ -34,12 +34,14 @@ def hinge_discriminator_loss(real: Scores, fake: Scores) -> jax.Array:
 
   Source: Lim & Ye 2017, arXiv:1705.02894; Miyato et al. 2018, arXiv:1802.05957, equation 16.
   """
-  return (_mean_score([jnp.maximum(0.0, 1.0 - s) for s in real])
-          + _mean_score([jnp.maximum(0.0, 1.0 + s) for s in fake]))
+  return _mean_score([jnp.maximum(0.0, 1.0 - s) for s in real]) + _mean_score(
+    [jnp.maximum(0.0, 1.0 + s) for s in fake]
+  )
 
 
-def gradient_penalty(score: Callable[[jax.Array], jax.Array], real: jax.Array, fake: jax.Array,
-                     mix: jax.Array) -> jax.Array:
+def gradient_penalty(
+  score: Callable[[jax.Array], jax.Array], real: jax.Array, fake: jax.Array, mix: jax.Array
+) -> jax.Array:
   """(‖∇D(x̂)‖₂ − 1)² with x̂ = mix·real + (1 − mix)·fake: keeps D near 1-Lipschitz.
 
   Args:

@@ -8,13 +8,19 @@ from stylejax.losses.features import target_moments
 from stylejax.models import layers
 
 OPPONENT_AXES = np.array(
-  [[3**-0.5, 3**-0.5, 3**-0.5], [2**-0.5, 0.0, -2**-0.5], [6**-0.5, -2 * 6**-0.5, 6**-0.5]],
-  np.float32)
+  [[3**-0.5, 3**-0.5, 3**-0.5], [2**-0.5, 0.0, -(2**-0.5)], [6**-0.5, -2 * 6**-0.5, 6**-0.5]],
+  np.float32,
+)
 """Orthonormal axes of RGB, one a row: light, red against blue, green against both."""
 
 
-def color_loss(image: jax.Array, target: jax.Array, *, content: jax.Array | None = None,
-               strength: jax.Array | float = 1.0) -> jax.Array:
+def color_loss(
+  image: jax.Array,
+  target: jax.Array,
+  *,
+  content: jax.Array | None = None,
+  strength: jax.Array | float = 1.0,
+) -> jax.Array:
   """Distance of the moments of colors on OPPONENT_AXES.
 
   For an axis: [(μ − μ*)² + (σ − σ*)²] / (σ*² + 0.003), averaged over axes. Faint colors count as
@@ -31,8 +37,10 @@ def color_loss(image: jax.Array, target: jax.Array, *, content: jax.Array | None
   Source: the axes are about those of Reinhard et al. 2001, "Color Transfer between Images",
   section 2, in linear form; so are the moments.
   """
-  image, target, content = (None if x is None else jnp.einsum("bhwc,ac->bhwa", x, OPPONENT_AXES)
-                            for x in (image, target, content))
+  image, target, content = (
+    None if x is None else jnp.einsum("bhwc,ac->bhwa", x, OPPONENT_AXES)
+    for x in (image, target, content)
+  )
   mean, std = layers.channel_moments(image)
   target_mean, target_std = target_moments(target, content=content, strength=strength)
   squared = jnp.square(mean - target_mean) + jnp.square(std - target_std)

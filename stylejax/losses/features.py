@@ -17,8 +17,9 @@ EPS = 1e-2
 """Added to variances and mean squares, in squared units of features of images scaled to 0..255."""
 
 
-def content_loss(features: Features, target: Features, weights: Mapping[str, float], *,
-                 eps: float = EPS) -> jax.Array:
+def content_loss(
+  features: Features, target: Features, weights: Mapping[str, float], *, eps: float = EPS
+) -> jax.Array:
   """Weighted sum over layers of the mean squared difference of instance-normalized features.
 
   Each channel is brought to mean 0 and standard deviation 1 first, so that the style, which lives
@@ -35,6 +36,7 @@ def content_loss(features: Features, target: Features, weights: Mapping[str, flo
 
   Departs from Gatys et al. 2016 and Huang & Belongie 2017, equation 12, in the normalization.
   """
+
   def distance(layer):
     difference = _instance_norm(features[layer], eps) - _instance_norm(target[layer], eps)
     return jnp.square(difference).mean((1, 2, 3))
@@ -42,8 +44,14 @@ def content_loss(features: Features, target: Features, weights: Mapping[str, flo
   return sum(weight * distance(layer) for layer, weight in weights.items())
 
 
-def moment_style_loss(features: Features, target: Features, *, content: Features | None = None,
-                      strength: jax.Array | float = 1.0, eps: float = EPS) -> jax.Array:
+def moment_style_loss(
+  features: Features,
+  target: Features,
+  *,
+  content: Features | None = None,
+  strength: jax.Array | float = 1.0,
+  eps: float = EPS,
+) -> jax.Array:
   """Mean over layers of the squared differences of channel moments, over the target's mean square.
 
   For a layer: Σ_c [(μ_c − μ*_c)² + (σ_c − σ*_c)²] / Σ_c E_p[f*_pc²]. The division makes layers
@@ -67,17 +75,21 @@ def moment_style_loss(features: Features, target: Features, *, content: Features
   for layer, f in features.items():
     mean, std = layers.channel_moments(f, eps=eps)
     target_mean, target_std = target_moments(
-      target[layer], content=None if content is None else content[layer], strength=strength,
-      eps=eps)
+      target[layer], content=None if content is None else content[layer], strength=strength, eps=eps
+    )
     squared = jnp.square(mean - target_mean) + jnp.square(std - target_std)
     power = jnp.square(target_mean) + jnp.square(target_std)
     losses.append(squared.mean((1, 2, 3)) / power.mean((1, 2, 3)))
   return jnp.stack(losses).mean(0)
 
 
-def target_moments(style: jax.Array, *, content: jax.Array | None = None,
-                   strength: jax.Array | float = 1.0, eps: float = 1e-5
-                   ) -> tuple[jax.Array, jax.Array]:
+def target_moments(
+  style: jax.Array,
+  *,
+  content: jax.Array | None = None,
+  strength: jax.Array | float = 1.0,
+  eps: float = 1e-5,
+) -> tuple[jax.Array, jax.Array]:
   """Channel moments on the straight line from the content's to the style's.
 
   Args:
@@ -93,8 +105,10 @@ def target_moments(style: jax.Array, *, content: jax.Array | None = None,
   if content is None:
     return moments
   strength = jnp.reshape(strength, (-1, 1, 1, 1))
-  return tuple(start + strength * (end - start) for start, end in zip(
-    layers.channel_moments(content, eps=eps), moments, strict=True))
+  return tuple(
+    start + strength * (end - start)
+    for start, end in zip(layers.channel_moments(content, eps=eps), moments, strict=True)
+  )
 
 
 def gram_matrix(features: jax.Array) -> jax.Array:
@@ -108,8 +122,13 @@ def gram_matrix(features: jax.Array) -> jax.Array:
   return jnp.einsum("bpc,bpd->bcd", flat, flat) / (height * width)
 
 
-def gram_style_loss(features: Features, target: Features, *, content: Features | None = None,
-                    strength: jax.Array | float = 1.0) -> jax.Array:
+def gram_style_loss(
+  features: Features,
+  target: Features,
+  *,
+  content: Features | None = None,
+  strength: jax.Array | float = 1.0,
+) -> jax.Array:
   """Mean over layers of ‖G − G*‖² / ‖G*‖², Frobenius norms of Gram matrices.
 
   Args:

@@ -102,12 +102,16 @@ def structure_loss(image: jax.Array, content: jax.Array, *, scales: int = 3) -> 
   for scale in range(scales):
     if scale:
       light, content_light = layers.downsample2(light), layers.downsample2(content_light)
-    terms = jnp.concatenate([light, content_light, light * light, content_light * content_light,
-                             light * content_light], -1)
+    terms = jnp.concatenate(
+      [light, content_light, light * light, content_light * content_light, light * content_light],
+      -1,
+    )
     mean, content_mean, square, content_square, product = jnp.split(
-      nn.avg_pool(terms, (8, 8), strides=(4, 4)), 5, -1)
-    variance, content_variance = (jnp.maximum(s - m * m, 0.0) for s, m in (
-      (square, mean), (content_square, content_mean)))
+      nn.avg_pool(terms, (8, 8), strides=(4, 4)), 5, -1
+    )
+    variance, content_variance = (
+      jnp.maximum(s - m * m, 0.0) for s, m in ((square, mean), (content_square, content_mean))
+    )
     spread = jnp.sqrt(variance * content_variance + 1e-10)
     covariance = product - mean * content_mean
     losses.append(1.0 - ((covariance + 4.5e-4) / (spread + 4.5e-4)).mean((1, 2, 3)))

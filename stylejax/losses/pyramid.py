@@ -44,9 +44,13 @@ def pyramid_statistics(image: jax.Array) -> jax.Array:
   scales = []
   while len(scales) < LEVELS and all(side >= 4 and side % 2 == 0 for side in level.shape[1:3]):
     coarse = layers.downsample2(level)
-    bands = (level - layers.upsample2(coarse),
-             level[:, 1:-1, 2:] - level[:, 1:-1, :-2], level[:, 2:, 1:-1] - level[:, :-2, 1:-1],
-             level[:, 2:, 2:] - level[:, :-2, :-2], level[:, 2:, :-2] - level[:, :-2, 2:])
+    bands = (
+      level - layers.upsample2(coarse),
+      level[:, 1:-1, 2:] - level[:, 1:-1, :-2],
+      level[:, 2:, 1:-1] - level[:, :-2, 1:-1],
+      level[:, 2:, 2:] - level[:, :-2, :-2],
+      level[:, 2:, :-2] - level[:, :-2, 2:],
+    )
     scales.append(jnp.stack([_magnitude_and_rms(band) for band in bands], 1))
     level = coarse
   return jnp.stack(scales, 1)
@@ -58,8 +62,13 @@ def _magnitude_and_rms(band: jax.Array) -> jax.Array:
   return jnp.stack([jnp.abs(band).mean((1, 2)), rms], 1)
 
 
-def pyramid_loss(image: jax.Array, target: jax.Array, *, content: jax.Array | None = None,
-                 strength: jax.Array | float = 1.0) -> jax.Array:
+def pyramid_loss(
+  image: jax.Array,
+  target: jax.Array,
+  *,
+  content: jax.Array | None = None,
+  strength: jax.Array | float = 1.0,
+) -> jax.Array:
   """Mean squared logarithm of the ratios of two images' `pyramid_statistics`.
 
   mean log²((b + FLOOR)/(b* + FLOOR)) over scales, filters, statistics and axes. Faint grain counts

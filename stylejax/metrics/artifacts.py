@@ -31,8 +31,11 @@ def find_faults(picture: np.ndarray, content: np.ndarray) -> dict[str, float]:
   Raises:
     InputError: other shapes.
   """
-  return {"border": border(picture, content), "grid": grid(picture, content),
-          "blotch": blotch(picture, content)}
+  return {
+    "border": border(picture, content),
+    "grid": grid(picture, content),
+    "blotch": blotch(picture, content),
+  }
 
 
 def border(picture: np.ndarray, content: np.ndarray) -> float:
@@ -92,8 +95,10 @@ def _edge_step(picture: np.ndarray, width: int) -> float:
   # A mean step counts by how much it goes one way all along the side, as a fault's does.
   colour = np.square(steps.mean(1)) / (np.abs(steps).mean(1) + 2 * LEVEL)
   contrast = np.abs(np.diff(np.abs(np.diff(strips, axis=2)).mean((1, 2, 3))))[:, None]
-  return max(float((found[0] / (np.quantile(found[1:], 0.9, axis=0) + 2 * LEVEL)).max())
-             for found in (colour, contrast))
+  return max(
+    float((found[0] / (np.quantile(found[1:], 0.9, axis=0) + 2 * LEVEL)).max())
+    for found in (colour, contrast)
+  )
 
 
 def _peaks(picture: np.ndarray) -> np.ndarray:
@@ -106,7 +111,10 @@ def _peaks(picture: np.ndarray) -> np.ndarray:
     near = [f for f in (at - 4, at - 3, at - 2, at + 2, at + 3, at + 4) if 0 < f <= TILE // 2]
     zero = [0, 1]  # a window's main lobe around what has no change in the other direction
     for rows, columns, rows_near, columns_near in (
-        ([at], zero, near, zero), (zero, [at], zero, near), ([at], [at], near, near)):
+      ([at], zero, near, zero),
+      (zero, [at], zero, near),
+      ([at], [at], near, near),
+    ):
       peak = power[:, :, rows][..., columns].mean((2, 3))
       around = power[:, :, rows_near][..., columns_near].mean((2, 3))
       ratios.append(np.log((peak + floor) / (around + floor)).mean(0))
@@ -141,7 +149,8 @@ def _responses(picture: np.ndarray, sigma: float) -> np.ndarray:
   planes = picture @ OPPONENT
   centre, surround = (
     ndimage.gaussian_filter(planes, (s, s, 0), mode="nearest", truncate=3)
-    for s in (sigma, 2 * sigma))
+    for s in (sigma, 2 * sigma)
+  )
   response = np.abs(centre - surround)
   return response / (np.quantile(response, 0.95, axis=(0, 1)) + 4 * LEVEL)
 
@@ -173,5 +182,7 @@ def _shrink(picture: np.ndarray, shorter: int) -> np.ndarray:
 def _check(picture: np.ndarray, content: np.ndarray) -> None:
   shape = picture.shape
   if len(shape) != 3 or shape[-1] != 3 or shape != content.shape or min(shape[:2]) < MIN_SIDE:
-    raise InputError(f"picture to look for faults in: found shapes {shape} and {content.shape},"
-                     f" expected the same [H, W, 3], at least {MIN_SIDE}×{MIN_SIDE}")
+    raise InputError(
+      f"picture to look for faults in: found shapes {shape} and {content.shape},"
+      f" expected the same [H, W, 3], at least {MIN_SIDE}×{MIN_SIDE}"
+    )

@@ -142,7 +142,8 @@ def feature_distance(
   """
   distances = [
     jnp.square(_unit(features[layer]) - _unit(reference[layer])).sum(-1).mean((1, 2))
-    for layer in layers]
+    for layer in layers
+  ]
   return jnp.mean(jnp.stack(distances), axis=0)
 
 

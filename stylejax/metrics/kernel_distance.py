@@ -27,8 +27,10 @@ def kernel_terms(features: np.ndarray, reference: np.ndarray) -> np.ndarray:
     InputError: shapes that don't fit.
   """
   if features.ndim != 3 or features.shape[::2] != reference.shape[::2]:
-    raise InputError(f"features to compare: found shapes {features.shape} and {reference.shape},"
-                     " expected [N, crops, D] with the same N and D")
+    raise InputError(
+      f"features to compare: found shapes {features.shape} and {reference.shape},"
+      " expected [N, crops, D] with the same N and D"
+    )
 
   def kernel(a, b):
     products = np.einsum("ikd,jld->ikjl", a, b, optimize=True, dtype=np.float64)

@@ -120,8 +120,9 @@ def sliced_color_distance(
   Source: Rabin, Peyré, Delon & Bernot 2011, doi:10.1007/978-3-642-24785-9_37; here with fixed
   directions and exponent 1.
   """
-  pixels = [p.shape[1] * p.shape[2] if p.ndim == 4 and p.shape[3] == 3 else 0
-            for p in (picture, style)]
+  pixels = [
+    p.shape[1] * p.shape[2] if p.ndim == 4 and p.shape[3] == 3 else 0 for p in (picture, style)
+  ]
   if pixels[0] != pixels[1] or not pixels[0]:
     raise InputError(
       f"colours to compare: found shapes {picture.shape} and {style.shape},"

@@ -71,8 +71,9 @@ def finest_level(config: ModelConfig, encoder: dict, picture: jax.Array) -> jax.
     [B, H/2, W/2, C1].
   """
   conv = layers.Conv(config.content_widths[0], dtype=config.dtype)
-  return nn.relu(conv.apply({"params": encoder["Conv_0"]},
-                            layers.space_to_depth(2.0 * picture - 1.0)))
+  return nn.relu(
+    conv.apply({"params": encoder["Conv_0"]}, layers.space_to_depth(2.0 * picture - 1.0))
+  )
 
 
 def modulated_levels(config: ModelConfig) -> tuple[int, ...]:
@@ -155,14 +156,19 @@ class Decoder(nn.Module):
     for number, stage in enumerate(stages(self.config)):
       for name in (*stage.inputs, *([stage.fine] if stage.fine else [])):
         if name not in styled:
-          styled[name] = (maps[name] if modulation is None else
-                          modulation[name](maps[name]))
+          styled[name] = maps[name] if modulation is None else modulation[name](maps[name])
       maps[stage.output] = self.stage(
-        number, [styled[name] for name in stage.inputs], styled.get(stage.fine), code.edges)
-    return maps["picture"][:, :code.size[0], :code.size[1]]
+        number, [styled[name] for name in stage.inputs], styled.get(stage.fine), code.edges
+      )
+    return maps["picture"][:, : code.size[0], : code.size[1]]
 
-  def stage(self, number: int, inputs: Sequence[jax.Array],
-            fine: jax.Array | None = None, edges: Edges | None = None) -> jax.Array:
+  def stage(
+    self,
+    number: int,
+    inputs: Sequence[jax.Array],
+    fine: jax.Array | None = None,
+    edges: Edges | None = None,
+  ) -> jax.Array:
     """Runs one of the `stages` on modulated maps (or rows of them) [B, h, w, C]."""
     x = functools.reduce(operator.add, inputs)
     if stages(self.config)[number].rectified:

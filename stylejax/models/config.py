@@ -4,6 +4,7 @@ Nothing of training lives here: a ModelConfig is all that is needed to build and
 """
 
 import dataclasses
+import itertools
 from typing import Any
 
 DTYPES = ("float32", "bfloat16")
@@ -61,7 +62,8 @@ class ModelConfig:
     if len(self.content_blocks) != len(self.content_widths):
       raise ValueError(
         f"content_blocks: found {len(self.content_blocks)} entries, expected one for each of the "
-        f"{len(self.content_widths)} content_widths")
+        f"{len(self.content_widths)} content_widths"
+      )
     if self.dtype not in DTYPES:
       raise ValueError(f"dtype: found {self.dtype!r}, expected one of {', '.join(DTYPES)}")
 
@@ -78,13 +80,20 @@ class ModelConfig:
   @property
   def layers(self) -> int:
     """How many convolutions the four parts have, about."""
-    return (len(self.content_widths) + sum(self.content_blocks) + 2 * self.decoder_blocks
-            + 2 * len(self.content_widths) + len(self.style_widths)
-            + len(self.disc_widths) * self.disc_scales + 2 * self.noise_stages)
+    return (
+      len(self.content_widths)
+      + sum(self.content_blocks)
+      + 2 * self.decoder_blocks
+      + 2 * len(self.content_widths)
+      + len(self.style_widths)
+      + len(self.disc_widths) * self.disc_scales
+      + 2 * self.noise_stages
+    )
 
   @property
   def work(self) -> int:
     """Multiply-adds per pixel of stylizing and judging an image, about."""
+
     def descent(widths, blocks):
       before, total = 12, 0  # four pixels of RGB
       for level, (width, extra) in enumerate(zip(widths, blocks)):
@@ -93,12 +102,18 @@ class ModelConfig:
       return total
 
     content, coarsest = self.content_widths, self.content_widths[-1]
-    rising = sum(9 * (width + deeper) * width / 4 ** (level + 1)
-                 for level, (width, deeper) in enumerate(zip(content, content[1:])))
+    rising = sum(
+      9 * (width + deeper) * width / 4 ** (level + 1)
+      for level, (width, deeper) in enumerate(itertools.pairwise(content))
+    )
     blocks = 2 * self.decoder_blocks * 9 * coarsest**2 / 4 ** len(content)
-    return round(descent(content, self.content_blocks) + blocks + rising
-                 + descent(self.style_widths, (0,) * len(self.style_widths))
-                 + 2 * descent(self.disc_widths, (0,) * len(self.disc_widths)))
+    return round(
+      descent(content, self.content_blocks)
+      + blocks
+      + rising
+      + descent(self.style_widths, (0,) * len(self.style_widths))
+      + 2 * descent(self.disc_widths, (0,) * len(self.disc_widths))
+    )
 
   def _check_size(self) -> None:
     """Raises ValueError for nets that take absurdly long to compile or to run."""
@@ -108,22 +123,28 @@ class ModelConfig:
       numbers = value if isinstance(value, tuple) else (value,)
       if any(type(number) is int and number > _LARGEST for number in numbers):
         raise ValueError(f"{field.name}: found a number above {_LARGEST}, expected a size of nets")
-    for name, levels in (("content_widths", len(self.content_widths)),
-                         ("style_widths", len(self.style_widths)),
-                         ("disc_widths and disc_scales",
-                          len(self.disc_widths) + max(0, self.disc_scales - 1))):
+    for name, levels in (
+      ("content_widths", len(self.content_widths)),
+      ("style_widths", len(self.style_widths)),
+      ("disc_widths and disc_scales", len(self.disc_widths) + max(0, self.disc_scales - 1)),
+    ):
       if levels > 64 or 2**levels > _MOST_STRIDE:
-        raise ValueError(f"{name}: found {levels} halvings, expected at most "
-                         f"{_MOST_STRIDE.bit_length() - 1}")
+        raise ValueError(
+          f"{name}: found {levels} halvings, expected at most {_MOST_STRIDE.bit_length() - 1}"
+        )
     if self.noise_stages > 64 or self.swatch_size > _MOST_SIDE:
-      raise ValueError(f"noise_stages: found {self.noise_stages}, expected texture samples of at "
-                       f"most {_MOST_SIDE} pixels")
+      raise ValueError(
+        f"noise_stages: found {self.noise_stages}, expected texture samples of at "
+        f"most {_MOST_SIDE} pixels"
+      )
     if self.layers > _MOST_LAYERS:
-      raise ValueError(f"sizes: found a model config of {self.layers} layers, expected at most "
-                       f"{_MOST_LAYERS}")
+      raise ValueError(
+        f"sizes: found a model config of {self.layers} layers, expected at most {_MOST_LAYERS}"
+      )
     if self.work > _MOST_WORK:
-      raise ValueError(f"sizes: found {self.work:.3g} multiply-adds per pixel, expected at most "
-                       f"{_MOST_WORK:.3g}")
+      raise ValueError(
+        f"sizes: found {self.work:.3g} multiply-adds per pixel, expected at most {_MOST_WORK:.3g}"
+      )
 
   def to_dict(self) -> dict[str, Any]:
     """The fields as JSON-able values."""
@@ -155,12 +176,32 @@ class ModelConfig:
 
 PRESETS: dict[str, ModelConfig] = {
   "tiny": ModelConfig(
-    name="tiny", content_widths=(8, 16), content_blocks=(0, 0), decoder_blocks=1,
-    style_widths=(8, 16), style_dim=16, disc_widths=(8, 16), disc_scales=2,
-    noise_dim=16, noise_base=8, noise_width=8, noise_stages=2),
+    name="tiny",
+    content_widths=(8, 16),
+    content_blocks=(0, 0),
+    decoder_blocks=1,
+    style_widths=(8, 16),
+    style_dim=16,
+    disc_widths=(8, 16),
+    disc_scales=2,
+    noise_dim=16,
+    noise_base=8,
+    noise_width=8,
+    noise_stages=2,
+  ),
   "base": ModelConfig(),
   "large": ModelConfig(
-    name="large", content_widths=(128, 256, 512), content_blocks=(0, 1, 1), decoder_blocks=6,
-    style_widths=(128, 256, 512, 512), style_dim=512, disc_widths=(128, 256, 512, 512),
-    disc_scales=3, noise_base=128, noise_width=256, noise_stages=3, dtype="bfloat16"),
+    name="large",
+    content_widths=(128, 256, 512),
+    content_blocks=(0, 1, 1),
+    decoder_blocks=6,
+    style_widths=(128, 256, 512, 512),
+    style_dim=512,
+    disc_widths=(128, 256, 512, 512),
+    disc_scales=3,
+    noise_base=128,
+    noise_width=256,
+    noise_stages=3,
+    dtype="bfloat16",
+  ),
 }

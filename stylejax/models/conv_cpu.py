@@ -31,20 +31,19 @@ INPUT = (
   (0, 2, -1, -2, 1, 0),
   (0, 4, 0, -5, 0, 1),
 )
-KERNEL = _twice([
-  [1 / 4, 0, 0],
-  [-1 / 6, -1 / 6, -1 / 6],
-  [-1 / 6, 1 / 6, -1 / 6],
-  [1 / 24, 1 / 12, 1 / 6],
-  [1 / 24, -1 / 12, 1 / 6],
-  [0, 0, 1],
-])
-OUTPUT = _twice([
-  [1, 1, 1, 1, 1, 0],
-  [0, 1, -1, 2, -2, 0],
-  [0, 1, 1, 4, 4, 0],
-  [0, 1, -1, 8, -8, 1],
-])
+KERNEL = _twice(
+  [
+    [1 / 4, 0, 0],
+    [-1 / 6, -1 / 6, -1 / 6],
+    [-1 / 6, 1 / 6, -1 / 6],
+    [1 / 24, 1 / 12, 1 / 6],
+    [1 / 24, -1 / 12, 1 / 6],
+    [0, 0, 1],
+  ]
+)
+OUTPUT = _twice(
+  [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]
+)
 
 
 def conv3x3(x: jax.Array, kernel: jax.Array, *, padding: str = "zeros") -> jax.Array:
@@ -78,8 +77,12 @@ def _conv3x3(x, kernel, padding, turned):
   """`conv3x3`; with the kernel turned by 180° and its channels swapped where turned."""
   # Inside of shard_map both vary over the same axes; gradients are summed by the cast's transpose.
   axes = _varying(x) | _varying(kernel)
-  x, kernel = (jax.lax.pcast(array, tuple(sorted(axes - _varying(array))), to="varying")
-               if axes - _varying(array) else array for array in (x, kernel))
+  x, kernel = (
+    jax.lax.pcast(array, tuple(sorted(axes - _varying(array))), to="varying")
+    if axes - _varying(array)
+    else array
+    for array in (x, kernel)
+  )
   return _conv3x3_p.bind(x, kernel, padding=padding, turned=turned)
 
 
@@ -113,6 +116,7 @@ def _by_pixels(cotangent, x, kernel, *, padding, turned):
 
 def _by_kernel(cotangent, x, kernel, *, padding, turned):
   """The transpose with respect to the kernel."""
+
   def of_kernel(kernel):
     return direct_conv3x3(x, kernel, padding, turned)
 
@@ -142,8 +146,9 @@ batching.primitive_batchers[_conv3x3_p] = _batched
 
 
 def _pad(x: jax.Array, pad: int, padding: str) -> jax.Array:
-  return jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)),
-                 mode="constant" if padding == "zeros" else padding)
+  return jnp.pad(
+    x, ((0, 0), (pad, pad), (pad, pad), (0, 0)), mode="constant" if padding == "zeros" else padding
+  )
 
 
 def is_faster(shape: tuple[int, ...], kernel_shape: tuple[int, ...]) -> bool:
@@ -204,7 +209,8 @@ def _line(x, at, axis):
 def _xla_conv(x, kernel, padding, turned, stride=1):
   kernel = kernel[::-1, ::-1].swapaxes(2, 3) if turned else kernel
   return jax.lax.conv_general_dilated(
-    x, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    x, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
+  )
 
 
 def winograd_conv3x3(
@@ -220,14 +226,16 @@ def winograd_conv3x3(
   batch, height, width, channels = x.shape
   rows, columns = -(-height // TILE), -(-width // TILE)
   x = _pad(x, 1, padding)
-  x = jnp.pad(x, ((0, 0), (0, (rows + 1) * TILE - height - 2),
-                  (0, (columns + 1) * TILE - width - 2), (0, 0)))
+  x = jnp.pad(
+    x, ((0, 0), (0, (rows + 1) * TILE - height - 2), (0, (columns + 1) * TILE - width - 2), (0, 0))
+  )
   x = x.reshape(batch, rows + 1, TILE, (columns + 1) * TILE * channels)
   lines = _transformed([x[:, :-1, i] if i < TILE else x[:, 1:, i - TILE] for i in range(SPAN)], 0)
   lines = jax.lax.optimization_barrier(lines)
   lines = lines.reshape(SPAN, batch, rows, columns + 1, TILE, channels)
-  pieces = _transformed([lines[:, :, :, :-1, i] if i < TILE else lines[:, :, :, 1:, i - TILE]
-                         for i in range(SPAN)], 1)
+  pieces = _transformed(
+    [lines[:, :, :, :-1, i] if i < TILE else lines[:, :, :, 1:, i - TILE] for i in range(SPAN)], 1
+  )
   taps = kernel[::-1, ::-1] if turned else kernel
   weights = jnp.dot(KERNEL, taps.reshape(9, -1)).reshape(SPAN**2, *kernel.shape[2:])
   contracted = (((2,), (2 if turned else 1,)), ((0,), (0,)))
@@ -239,5 +247,9 @@ def winograd_conv3x3(
 
 def _transformed(parts: list[jax.Array], axis: int) -> jax.Array:
   """INPUT applied to six arrays, its rows stacked along a new axis; zeros cost nothing."""
-  return jnp.stack([sum(weight * part for weight, part in zip(row, parts, strict=True) if weight)
-                    for row in INPUT], axis)
+  return jnp.stack(
+    [
+      sum(weight * part for weight, part in zip(row, parts, strict=True) if weight) for row in INPUT
+    ],
+    axis,
+  )

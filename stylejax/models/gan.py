@@ -29,8 +29,9 @@ class Adaptation(nn.Module):
     # Of maps after a ReLU, so that nothing is below 0; a few channels are a hundred times others.
     seen = jnp.log1p(jnp.concatenate([m[:, 0, 0] for pair in moments for m in pair], -1))
     width = 3 * self.dim // 4
-    x = nn.relu(nn.Dense(width, name="vector")(vector)
-                + nn.Dense(width, use_bias=False, name="content")(seen))
+    x = nn.relu(
+      nn.Dense(width, name="vector")(vector) + nn.Dense(width, use_bias=False, name="content")(seen)
+    )
     x = nn.relu(nn.Dense(width, name="hidden")(x))
     return vector + nn.Dense(self.dim, kernel_init=nn.initializers.zeros, name="step")(x)
 
@@ -52,26 +53,43 @@ class Generator(nn.Module):
     self.decoder = autoencoder.Decoder(self.config)
     self.adaptation = Adaptation(self.config.style_dim)
     self.modulation = [
-      nn.Dense((2 + grained) * self.config.content_widths[level],
-               bias_init=partial(_first_targets, grained=grained))
-      for level, grained in zip(autoencoder.modulated_levels(self.config), self._grained())]
+      nn.Dense(
+        (2 + grained) * self.config.content_widths[level],
+        bias_init=partial(_first_targets, grained=grained),
+      )
+      for level, grained in zip(autoencoder.modulated_levels(self.config), self._grained())
+    ]
 
-  def __call__(self, code: autoencoder.ContentCode, vector: jax.Array,
-               strength: jax.Array | float = 1.0) -> jax.Array:
+  def __call__(
+    self, code: autoencoder.ContentCode, vector: jax.Array, strength: jax.Array | float = 1.0
+  ) -> jax.Array:
     """Returns [B, H, W, 3] in [0, 1]; vector [B or 1, D], strength [B or 1, 1, 1, 1] or scalar.
 
     Strength is how far moments are moved; 1 is as trained.
     """
     moments = [layers.channel_moments(level, edges=code.edges) for level in code.levels]
     known = {f"level{i}": pair for i, pair in enumerate(moments)}
-    return self.decoder(code, [
-      partial(layers.modulate, gain=gain, bias=bias, strength=strength, edges=code.edges,
-              grain=grain, moments=known.get(name))
-      for name, (gain, bias, grain) in zip(
-        autoencoder.modulated_maps(self.config), self.targets(vector, moments), strict=True)])
+    return self.decoder(
+      code,
+      [
+        partial(
+          layers.modulate,
+          gain=gain,
+          bias=bias,
+          strength=strength,
+          edges=code.edges,
+          grain=grain,
+          moments=known.get(name),
+        )
+        for name, (gain, bias, grain) in zip(
+          autoencoder.modulated_maps(self.config), self.targets(vector, moments), strict=True
+        )
+      ],
+    )
 
-  def targets(self, vector: jax.Array, moments: ContentMoments
-              ) -> list[tuple[jax.Array, jax.Array, jax.Array | None]]:
+  def targets(
+    self, vector: jax.Array, moments: ContentMoments
+  ) -> list[tuple[jax.Array, jax.Array, jax.Array | None]]:
     """(gain, bias, grain or None) of each modulated layer; vector [B or 1, D].
 
     Each is [B, 1, 1, C]; the content's own maps have grain.
@@ -111,6 +129,7 @@ class NoiseGenerator(nn.Module):
   @nn.compact
   def __call__(self, z: jax.Array) -> jax.Array:
     """[B, Z] standard normal → [B, S, S, 3] in [0, 1], S = 8·2^stages."""
+
     def conv(features, x):
       return layers.Conv(features, dtype=self.dtype)(x)
 

@@ -60,11 +60,16 @@ def upsample2(x: jax.Array, edges: Edges | None = None) -> jax.Array:
   def double(x, axis):
     size = x.shape[axis]
     before = jnp.concatenate(
-      [jax.lax.slice_in_dim(x, 0, 1, axis=axis),
-       jax.lax.slice_in_dim(x, 0, size - 1, axis=axis)], axis)
+      [jax.lax.slice_in_dim(x, 0, 1, axis=axis), jax.lax.slice_in_dim(x, 0, size - 1, axis=axis)],
+      axis,
+    )
     after = jnp.concatenate(
-      [jax.lax.slice_in_dim(x, 1, size, axis=axis),
-       jax.lax.slice_in_dim(x, size - 1, size, axis=axis)], axis)
+      [
+        jax.lax.slice_in_dim(x, 1, size, axis=axis),
+        jax.lax.slice_in_dim(x, size - 1, size, axis=axis),
+      ],
+      axis,
+    )
     return _spread(0.25 * before + 0.75 * x, axis, 0) + _spread(0.75 * x + 0.25 * after, axis, 1)
 
   return double(double(x, 1), 2)
@@ -87,8 +92,9 @@ def downsample2(x: jax.Array) -> jax.Array:
   return x.reshape(batch, height // 2, 2, width // 2, 2, channels).mean((2, 4))
 
 
-def channel_moments(features: jax.Array, *, eps: float = 1e-5,
-                    edges: Edges | None = None) -> tuple[jax.Array, jax.Array]:
+def channel_moments(
+  features: jax.Array, *, eps: float = 1e-5, edges: Edges | None = None
+) -> tuple[jax.Array, jax.Array]:
   """Mean and standard deviation of each channel over the pixels of one picture.
 
   mean_c = (1/HW) Σ_p f_pc,   std_c = sqrt((1/HW) Σ_p f_pc² − mean_c² + eps), in one pass.
@@ -117,8 +123,9 @@ def channel_moments(features: jax.Array, *, eps: float = 1e-5,
   return mean, jnp.sqrt(jnp.maximum(variance, 0.0) + eps)
 
 
-def modulation(mean: jax.Array, std: jax.Array, gain: jax.Array, bias: jax.Array,
-               strength: jax.Array | float) -> tuple[jax.Array, jax.Array]:
+def modulation(
+  mean: jax.Array, std: jax.Array, gain: jax.Array, bias: jax.Array, strength: jax.Array | float
+) -> tuple[jax.Array, jax.Array]:
   """The affine map of each channel that moves its moments from (mean, std) towards (bias, gain).
 
   y = (x − mean)/std · (std + s·(gain − std)) + mean + s·(bias − mean). Strength s = 0 leaves x
@@ -148,8 +155,13 @@ def affine(features: jax.Array, scale: jax.Array, shift: jax.Array) -> jax.Array
   return features * scale.astype(features.dtype) + shift.astype(features.dtype)
 
 
-def textured(features: jax.Array, amount: jax.Array, edges: Edges | None = None,
-             top: jax.Array | int = 0, left: jax.Array | int = 0) -> jax.Array:
+def textured(
+  features: jax.Array,
+  amount: jax.Array,
+  edges: Edges | None = None,
+  top: jax.Array | int = 0,
+  left: jax.Array | int = 0,
+) -> jax.Array:
   """Adds the canvas's pattern to each channel of [B, H, W, C]; amount [B or 1, 1, 1, C].
 
   The map's first cell is the picture's at `top`, `left`; with edges of rows that lie on several
@@ -162,9 +174,16 @@ def textured(features: jax.Array, amount: jax.Array, edges: Edges | None = None,
   return features + (amount * pattern).astype(features.dtype)
 
 
-def modulate(features: jax.Array, gain: jax.Array, bias: jax.Array, strength: jax.Array | float,
-             edges: Edges | None = None, *, grain: jax.Array | None = None,
-             moments: tuple[jax.Array, jax.Array] | None = None) -> jax.Array:
+def modulate(
+  features: jax.Array,
+  gain: jax.Array,
+  bias: jax.Array,
+  strength: jax.Array | float,
+  edges: Edges | None = None,
+  *,
+  grain: jax.Array | None = None,
+  moments: tuple[jax.Array, jax.Array] | None = None,
+) -> jax.Array:
   """Moves each channel's mean and standard deviation towards `bias` and `gain`; adds grain.
 
   Args:
@@ -182,8 +201,9 @@ def modulate(features: jax.Array, gain: jax.Array, bias: jax.Array, strength: ja
   return moved if grain is None else textured(moved, strength * grain, edges)
 
 
-def reflect_conv(x: jax.Array, kernel: jax.Array, *, stride: int = 1,
-                 edges: Edges | None = None) -> jax.Array:
+def reflect_conv(
+  x: jax.Array, kernel: jax.Array, *, stride: int = 1, edges: Edges | None = None
+) -> jax.Array:
   """3×3 cross-correlation with reflect padding: f(x, y) = Σ_i Σ_j w_ij · I(x+i, y+j).
 
   Args:
@@ -202,11 +222,16 @@ def reflect_conv(x: jax.Array, kernel: jax.Array, *, stride: int = 1,
 
   def direct(x, kernel):
     return jax.lax.conv_general_dilated(
-      reflect_pad(x, 1)[:, :-1, :-1], kernel, (stride, stride), "VALID",
-      dimension_numbers=("NHWC", "HWIO", "NHWC"))
+      reflect_pad(x, 1)[:, :-1, :-1],
+      kernel,
+      (stride, stride),
+      "VALID",
+      dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
 
   return jax.lax.platform_dependent(
-    x, kernel, cpu=partial(edged_conv3x3, stride=stride), default=direct)
+    x, kernel, cpu=partial(edged_conv3x3, stride=stride), default=direct
+  )
 
 
 def _blank(x: jax.Array, scale: float, features: int) -> jax.Array:
@@ -281,8 +306,9 @@ class UpsampleConv(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, edges: Edges | None = None) -> jax.Array:
     kernel = self.param("kernel", he_normal, (3, 3, x.shape[-1], self.features), jnp.float32)
-    sharp = self.param("sharp", nn.initializers.zeros, (3, 3, x.shape[-1], 4 * self.features),
-                       jnp.float32)
+    sharp = self.param(
+      "sharp", nn.initializers.zeros, (3, 3, x.shape[-1], 4 * self.features), jnp.float32
+    )
     bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
     if self.is_initializing():
       return _blank(x, 2, self.features)

@@ -17,6 +17,7 @@ def on_any_mesh(function: Callable) -> Callable:
   Of the results those with the batch's length keep the batch's sharding, the others are
   replicated. Without such axes the function is called as it is.
   """
+
   @functools.wraps(function)
   def call(*arguments, **keywords):
     leaves, tree = jax.tree.flatten((arguments, keywords))
@@ -37,7 +38,8 @@ def on_any_mesh(function: Callable) -> Callable:
       shapes = jax.eval_shape(jax.sharding.auto_axes(run, out_sharding=P()), arrays)
       batch, axes = _batch(arrays)
       shardings = jax.tree.map(
-        lambda leaf: P(axes) if leaf.ndim and leaf.shape[0] == batch else P(), shapes)
+        lambda leaf: P(axes) if leaf.ndim and leaf.shape[0] == batch else P(), shapes
+      )
       return jax.sharding.auto_axes(run, out_sharding=shardings)(arrays)
 
   return call
@@ -51,6 +53,9 @@ def _explicit_mesh(arrays: list[jax.Array]) -> jax.sharding.AbstractMesh | None:
 
 def _batch(arrays: list[jax.Array]) -> tuple[int | None, object]:
   """(length, mesh axes) of the one leading dimension that is sharded; None unless there is one."""
-  found = {(x.shape[0], jax.typeof(x).sharding.spec[0]) for x in arrays
-           if x.ndim and jax.typeof(x).sharding.spec[0] is not None}
+  found = {
+    (x.shape[0], jax.typeof(x).sharding.spec[0])
+    for x in arrays
+    if x.ndim and jax.typeof(x).sharding.spec[0] is not None
+  }
   return found.pop() if len(found) == 1 else (None, None)

@@ -30,9 +30,11 @@ PATTERN = _pattern()
 """One period of the canvas; weights are trained on these very numbers."""
 
 
-def canvas(height: int, width: int, top: jax.Array | int = 0, left: jax.Array | int = 0
-           ) -> jax.Array:
+def canvas(
+  height: int, width: int, top: jax.Array | int = 0, left: jax.Array | int = 0
+) -> jax.Array:
   """The pattern under cells `top`, `left` and on: [height, width] float32, mean 0, variance 1."""
-  rows, columns = ((first + jnp.arange(size)) % PERIOD
-                   for first, size in ((top, height), (left, width)))
+  rows, columns = (
+    (first + jnp.arange(size)) % PERIOD for first, size in ((top, height), (left, width))
+  )
   return jnp.take(jnp.take(PATTERN, rows, axis=0), columns, axis=1)

@@ -66,7 +66,7 @@ class Edges:
   def crop(self, x: jax.Array, *, scale: float = 1) -> jax.Array:
     """Takes the margins off again, of a map that has become so much larger since."""
     rows, columns = (round(margin * scale) for margin in self.margins)
-    return x[:, rows:x.shape[1] - rows, columns:x.shape[2] - columns]
+    return x[:, rows : x.shape[1] - rows, columns : x.shape[2] - columns]
 
   def first_row(self, height: int) -> jax.Array | int:
     """Which row of the whole map is the first of this device's part, of so many rows."""
@@ -103,8 +103,10 @@ class Edges:
     height, width = x.shape[1:3]
     if self.inside is None:
       return None, None
-    rows, columns = (side // (whole // size) for side, whole, size in zip(
-      self.inside, self.shape, (height, width), strict=True))
+    rows, columns = (
+      side // (whole // size)
+      for side, whole, size in zip(self.inside, self.shape, (height, width), strict=True)
+    )
     if self.axis_name is not None:
       rows = rows - self.first_row(height)
     return rows, columns

@@ -95,9 +95,12 @@ def max_pool_3x3(features: jax.Array) -> jax.Array:
     beyond = [(0, 0)] * 4
     beyond[axis] = (0, 2 * places + 1 - size)
     padded = jnp.pad(features, beyond)
-    features = jnp.stack([
-      jax.lax.slice_in_dim(padded, first, first + 2 * places - 1, stride=2, axis=axis)
-      for first in range(3)]).max(0)
+    features = jnp.stack(
+      [
+        jax.lax.slice_in_dim(padded, first, first + 2 * places - 1, stride=2, axis=axis)
+        for first in range(3)
+      ]
+    ).max(0)
   return features
 
 
@@ -129,6 +132,8 @@ def resnet_features(
   if not layers:
     raise InputError("ResNet layers: found none, expected at least one")
   if picture.ndim != 4 or picture.shape[-1] != 3 or min(picture.shape[1:3]) < 16:
-    raise InputError(f"ResNet picture: found shape {picture.shape}, expected [B, H, W, 3] with"
-                     " sides of 16 at least")
+    raise InputError(
+      f"ResNet picture: found shape {picture.shape}, expected [B, H, W, 3] with"
+      " sides of 16 at least"
+    )
   return HalfResNet50(dtype=dtype).apply({"params": params}, picture, tuple(layers))

@@ -108,8 +108,7 @@ class VGG16(nn.Module):
     for name, channels in VGG16_CHANNELS.items():
       if name.endswith("_1") and name != "conv1_1":
         features = max_pool_2x2(features)
-      features = nn.relu(
-        Conv(channels, padding="zeros", dtype=self.dtype, name=name)(features))
+      features = nn.relu(Conv(channels, padding="zeros", dtype=self.dtype, name=name)(features))
       layer = name.replace("conv", "relu")
       if layer in wanted:
         found[layer] = features = checkpoint_name(features, layer)

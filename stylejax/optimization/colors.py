@@ -15,12 +15,16 @@ from stylejax.errors import InputError
 from stylejax.optimization.matching import on_grid
 
 # Linear sRGB → cone responses, and their cube roots → L, a, b.
-_RGB_TO_LMS = ((0.4122214708, 0.5363325363, 0.0514459929),
-               (0.2119034982, 0.6806995451, 0.1073969566),
-               (0.0883024619, 0.2817188376, 0.6299787005))
-_LMS_TO_LAB = ((0.2104542553, 0.7936177850, -0.0040720468),
-               (1.9779984951, -2.4285922050, 0.4505937099),
-               (0.0259040371, 0.7827717662, -0.8086757660))
+_RGB_TO_LMS = (
+  (0.4122214708, 0.5363325363, 0.0514459929),
+  (0.2119034982, 0.6806995451, 0.1073969566),
+  (0.0883024619, 0.2817188376, 0.6299787005),
+)
+_LMS_TO_LAB = (
+  (0.2104542553, 0.7936177850, -0.0040720468),
+  (1.9779984951, -2.4285922050, 0.4505937099),
+  (0.0259040371, 0.7827717662, -0.8086757660),
+)
 
 # Variance of a or b below which a palette has no colors to speak of.
 _EPS = 1e-5
@@ -76,25 +80,31 @@ def transfer_colors(
   Source: Kolkin et al. 2022, arXiv:2203.13215, section 3.5.
   """
   if jnp.shape(stylized) != jnp.shape(content):
-    raise InputError(f"stylized: found shape {jnp.shape(stylized)}, expected that of the content, "
-                     f"{jnp.shape(content)}")
+    raise InputError(
+      f"stylized: found shape {jnp.shape(stylized)}, expected that of the content, "
+      f"{jnp.shape(content)}"
+    )
   size = content.shape[1:3]
   keep_color = controls.amount(keep_color, "keep_color", 1, size)
   own_color = controls.amount(own_color, "own_color", 1, size)
   own, source = (srgb_to_oklab(jnp.clip(x, 0.0, 1.0)) for x in (stylized, content))
-  share = jnp.asarray(jnp.full(len(styles), 1.0 / len(styles)) if weights is None else weights,
-                      jnp.float32)
+  share = jnp.asarray(
+    jnp.full(len(styles), 1.0 / len(styles)) if weights is None else weights, jnp.float32
+  )
   share = on_grid(share, size)[:, None, :, :, None]
-  mapped = sum(part * match_chroma(source[..., 1:], srgb_to_oklab(style)[..., 1:], weights=part)
-               for part, style in zip(share, styles, strict=True))
+  mapped = sum(
+    part * match_chroma(source[..., 1:], srgb_to_oklab(style)[..., 1:], weights=part)
+    for part, style in zip(share, styles, strict=True)
+  )
   chroma = mapped + keep_color * (source[..., 1:] - mapped)
   chroma = chroma + own_color * (own[..., 1:] - chroma)
   chroma = smooth_chroma(chroma, own[..., :1], sigma_light=sigma_light)
   return into_gamut(jnp.concatenate([own[..., :1], chroma], -1))
 
 
-def match_chroma(chroma: jax.Array, style: jax.Array, *, weights: jax.Array | None = None
-                 ) -> jax.Array:
+def match_chroma(
+  chroma: jax.Array, style: jax.Array, *, weights: jax.Array | None = None
+) -> jax.Array:
   """The affine map that takes mean and covariance of a and b to the style's, and moves least.
 
   y = T (x − μ) + μ*,   T = Σ^(−1/2) (Σ^(1/2) Σ* Σ^(1/2))^(1/2) Σ^(−1/2)
@@ -115,8 +125,10 @@ def match_chroma(chroma: jax.Array, style: jax.Array, *, weights: jax.Array | No
   root = _root(covariance)
   inverse = jnp.linalg.inv(root)
   middle = _root(_sandwich(root, style_covariance))
-  return jnp.einsum("bhwi,bji->bhwj", chroma - mean, _sandwich(inverse, middle),
-                    precision="highest") + style_mean
+  return (
+    jnp.einsum("bhwi,bji->bhwj", chroma - mean, _sandwich(inverse, middle), precision="highest")
+    + style_mean
+  )
 
 
 def smooth_chroma(
@@ -145,22 +157,29 @@ def smooth_chroma(
   Source: Tomasi & Manduchi 1998, "Bilateral filtering for gray and color images"; with another
   image as guide Petschnigg et al. 2004.
   """
-  padded = jnp.pad(jnp.concatenate([light, chroma], -1),
-                   ((0, 0), (radius, radius), (radius, radius), (0, 0)), mode="reflect")
+  padded = jnp.pad(
+    jnp.concatenate([light, chroma], -1),
+    ((0, 0), (radius, radius), (radius, radius), (0, 0)),
+    mode="reflect",
+  )
   reach = 2 * radius + 1
-  space, range_ = (1.0 / (2.0 * jnp.square(jnp.asarray(sigma, light.dtype)))
-                   for sigma in (sigma_space, sigma_light))
+  space, range_ = (
+    1.0 / (2.0 * jnp.square(jnp.asarray(sigma, light.dtype)))
+    for sigma in (sigma_space, sigma_light)
+  )
 
   def add(number, sums):
     row, column = number // reach, number % reach
     there = jax.lax.dynamic_slice(padded, (0, row, column, 0), (*light.shape[:3], 3))
     away = jnp.square(row - radius) + jnp.square(column - radius)
-    weight = jnp.exp(-space * away.astype(light.dtype)
-                     - range_ * jnp.square(there[..., :1] - light))
+    weight = jnp.exp(
+      -space * away.astype(light.dtype) - range_ * jnp.square(there[..., :1] - light)
+    )
     return sums[0] + weight * there[..., 1:], sums[1] + weight
 
   total, weight = jax.lax.fori_loop(
-    0, reach * reach, add, (jnp.zeros_like(chroma), jnp.zeros_like(light)))
+    0, reach * reach, add, (jnp.zeros_like(chroma), jnp.zeros_like(light))
+  )
   return total / weight
 
 
@@ -174,9 +193,11 @@ def into_gamut(lab: jax.Array, *, halvings: int = 10) -> jax.Array:
   Returns:
     [..., 3] in [0, 1].
   """
+
   def rgb(chroma_scale):
-    return oklab_to_srgb(lab * jnp.concatenate(
-      [jnp.ones_like(chroma_scale), chroma_scale, chroma_scale], -1))
+    return oklab_to_srgb(
+      lab * jnp.concatenate([jnp.ones_like(chroma_scale), chroma_scale, chroma_scale], -1)
+    )
 
   def halve(_, bounds):
     low, high = bounds
@@ -199,8 +220,9 @@ def _moments(chroma, weights):
   weights = jnp.broadcast_to(weights, (*weights.shape[:1], *chroma.shape[1:3], 1))
   weights = weights / jnp.maximum(weights.sum((1, 2), keepdims=True), 1e-6)
   mean = (weights * chroma).sum((1, 2), keepdims=True)
-  covariance = jnp.einsum("bhwi,bhwj->bij", weights * (chroma - mean), chroma - mean,
-                          precision="highest")
+  covariance = jnp.einsum(
+    "bhwi,bhwj->bij", weights * (chroma - mean), chroma - mean, precision="highest"
+  )
   return mean, covariance + _EPS * jnp.eye(2, dtype=chroma.dtype)[None]
 
 
@@ -213,8 +235,9 @@ def _root(matrix: jax.Array) -> jax.Array:
 
 
 def _sandwich(outer: jax.Array, inner: jax.Array) -> jax.Array:
-  return jnp.einsum("bij,bjk,bkl->bil", outer, jnp.broadcast_to(inner, outer.shape), outer,
-                    precision="highest")
+  return jnp.einsum(
+    "bij,bjk,bkl->bil", outer, jnp.broadcast_to(inner, outer.shape), outer, precision="highest"
+  )
 
 
 def _product(x: jax.Array, matrix) -> jax.Array:

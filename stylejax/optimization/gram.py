@@ -78,6 +78,7 @@ def optimize_image(
     tx = optax.lbfgs(memory_size=HISTORY, linesearch=search)
     evaluate = optax.value_and_grad_from_state(loss)
   else:
+
     def rate(count):
       part = jnp.float32(count) / jnp.maximum(jnp.float32(steps), 1)
       return _ADAM_RATE * 0.5 * (1 + jnp.cos(jnp.pi * part))
@@ -96,7 +97,8 @@ def optimize_image(
     # Optax's own arithmetic mixes integers and floats.
     with jax.numpy_dtype_promotion("standard"):
       updates, state = tx.update(
-        gradient, state, picture, value=value, grad=gradient, value_fn=loss)
+        gradient, state, picture, value=value, grad=gradient, value_fn=loss
+      )
     return optax.apply_updates(picture, updates), state
 
   picture = jnp.asarray(content if start is None else start, jnp.float32)
@@ -130,8 +132,14 @@ def optimize_scales(
   picture = content
   for scale, steps in scales:
     small, painting = (_resized(x, _sides(x, scale)) for x in (content, style))
-    picture = optimize(vgg_params, small, painting, start=_resized(picture, small.shape[1:3]),
-                       steps=steps, **settings)
+    picture = optimize(
+      vgg_params,
+      small,
+      painting,
+      start=_resized(picture, small.shape[1:3]),
+      steps=steps,
+      **settings,
+    )
   return picture
 
 

@@ -63,13 +63,16 @@ def hypercolumns(
   return jnp.concatenate([x * scale for x, scale in zip(maps, scales, strict=True)], -1)
 
 
-def feature_maps(vgg_params: Mapping[str, Any], image: jax.Array, *, dtype: Any = jnp.float32
-                 ) -> list[jax.Array]:
+def feature_maps(
+  vgg_params: Mapping[str, Any], image: jax.Array, *, dtype: Any = jnp.float32
+) -> list[jax.Array]:
   """The layers of `hypercolumns` as maps [B, H // 4, W // 4, C] float32, not scaled yet."""
   rows, columns = grid_size(image.shape[1:3])
   features = vgg16_features(vgg_params, image, LAYERS, dtype=dtype)
-  return [_on_grid(features[layer], int(layer[len("relu")]), (rows, columns)).astype(jnp.float32)
-          for layer in LAYERS]
+  return [
+    _on_grid(features[layer], int(layer[len("relu")]), (rows, columns)).astype(jnp.float32)
+    for layer in LAYERS
+  ]
 
 
 def layer_scales(maps: Sequence[jax.Array], *, eps: float = 1e-6) -> jax.Array:
@@ -87,6 +90,7 @@ def layer_scales(maps: Sequence[jax.Array], *, eps: float = 1e-6) -> jax.Array:
   activations grow with depth; of the packaged VGG16 they shrink, and the first two layers would
   decide alone.
   """
+
   def spread(x):
     x = x.astype(jnp.float32).reshape(-1, x.shape[-1])
     return x.var(0).sum()
@@ -98,8 +102,9 @@ def check_image(image: jax.Array, name: str) -> None:
   """Raises InputError unless the image is [B, H, W, 3] with sides of MIN_SIDE or more."""
   shape = jnp.shape(image)
   if len(shape) != 4 or shape[-1] != 3 or min(shape[1:3]) < MIN_SIDE:
-    raise InputError(f"{name}: found shape {shape}, expected [B, H, W, 3] with sides of at least "
-                     f"{MIN_SIDE} pixels")
+    raise InputError(
+      f"{name}: found shape {shape}, expected [B, H, W, 3] with sides of at least {MIN_SIDE} pixels"
+    )
 
 
 def _on_grid(x: jax.Array, block: int, size: tuple[int, int]) -> jax.Array:

@@ -56,12 +56,16 @@ def nearest(
     InputError: shapes that don't fit together.
   """
   if query.ndim != 2 or bank.ndim != 2 or query.shape[1] != bank.shape[1]:
-    raise InputError(f"bank: found shape {bank.shape}, expected [N, D] with the query's D, "
-                     f"{query.shape}")
-  if preference is not None and (source is None or source.shape != bank.shape[:1]
-                                 or preference.shape[:1] != query.shape[:1]):
-    raise InputError(f"preference: found shape {preference.shape}, expected "
-                     f"[{len(query)}, S] and a source of each of the {len(bank)} vectors")
+    raise InputError(
+      f"bank: found shape {bank.shape}, expected [N, D] with the query's D, {query.shape}"
+    )
+  if preference is not None and (
+    source is None or source.shape != bank.shape[:1] or preference.shape[:1] != query.shape[:1]
+  ):
+    raise InputError(
+      f"preference: found shape {preference.shape}, expected "
+      f"[{len(query)}, S] and a source of each of the {len(bank)} vectors"
+    )
   count, devices = len(query), 1 if mesh is None else mesh.size
   if block is None:
     block = max(BLOCK_SIZE // len(bank), 64)
@@ -74,8 +78,11 @@ def nearest(
 
   def match(part):
     scores = jax.lax.platform_dependent(
-      part[0], bank, cpu=partial(_product, dtype=jnp.float32),
-      default=partial(_product, dtype=jnp.bfloat16))
+      part[0],
+      bank,
+      cpu=partial(_product, dtype=jnp.float32),
+      default=partial(_product, dtype=jnp.bfloat16),
+    )
     if preference is not None:
       scores = scores + jnp.take(part[1], source, axis=1)
     return jnp.argmax(scores, -1).astype(jnp.int32)
@@ -148,5 +155,6 @@ def source_means(bank: jax.Array, source: jax.Array, count: int) -> jax.Array:
 
 
 def _product(query: jax.Array, bank: jax.Array, *, dtype) -> jax.Array:
-  return jnp.einsum("qd,nd->qn", query.astype(dtype), bank.astype(dtype),
-                    preferred_element_type=jnp.float32)
+  return jnp.einsum(
+    "qd,nd->qn", query.astype(dtype), bank.astype(dtype), preferred_element_type=jnp.float32
+  )

@@ -65,8 +65,9 @@ class State:
   loss: jax.Array
 
 
-def stages(content_size: tuple[int, int], style_sizes: Sequence[tuple[int, int]]
-           ) -> tuple[Stage, ...]:
+def stages(
+  content_size: tuple[int, int], style_sizes: Sequence[tuple[int, int]]
+) -> tuple[Stage, ...]:
   """The stages for a content image and styles of these (H, W), from coarse to fine.
 
   The longer side of the content is halved while at least COARSEST pixels remain, and all shorter
@@ -131,19 +132,29 @@ def init(
     InputError: pyramids of two shapes.
   """
   if [x.shape for x in content] != [x.shape for x in start]:
-    raise InputError(f"start: found shapes {[x.shape for x in start]}, expected the content's, "
-                     f"{[x.shape for x in content]}")
+    raise InputError(
+      f"start: found shapes {[x.shape for x in start]}, expected the content's, "
+      f"{[x.shape for x in content]}"
+    )
   batch, tiles = content[0].shape[0], _tiles(tiles, mesh)
   if targets.split:
     matched = jnp.zeros((batch, 0), jnp.int32)
   else:
-    seen = (content_share * reconstruct(content)
-            + (1.0 - content_share) * reconstruct((content[0], *start[1:])))
-    matched = matched_columns(vgg_params, seen, targets, weights=weights, dtype=dtype,
-                              tiles=tiles, mesh=mesh)
+    seen = content_share * reconstruct(content) + (1.0 - content_share) * reconstruct(
+      (content[0], *start[1:])
+    )
+    matched = matched_columns(
+      vgg_params, seen, targets, weights=weights, dtype=dtype, tiles=tiles, mesh=mesh
+    )
   start = tuple(jnp.asarray(x, jnp.float32) for x in start)
-  return State(start, _adam.init(start), matched, jnp.int32(0), jnp.asarray(length, jnp.int32),
-               jnp.full(batch, jnp.inf, jnp.float32))
+  return State(
+    start,
+    _adam.init(start),
+    matched,
+    jnp.int32(0),
+    jnp.asarray(length, jnp.int32),
+    jnp.full(batch, jnp.inf, jnp.float32),
+  )
 
 
 def run(
@@ -267,11 +278,28 @@ def optimize_neighbors(
   current = content_start(pyramid)
   for stage, count in zip(plan, steps, strict=True):
     current = optimize_stage(
-      vgg_params, pyramid, current, styles, stage, count, weights=weights, rate=rate,
-      content_share=1.0 if stage == plan[0] else content_share, layer_weights=layer_weights,
-      dtype=dtype, tiles=tiles, mesh=mesh)
-  return colors.transfer_colors(reconstruct(current), content, styles, weights=weights,
-                                keep_color=keep_color, own_color=own_color)
+      vgg_params,
+      pyramid,
+      current,
+      styles,
+      stage,
+      count,
+      weights=weights,
+      rate=rate,
+      content_share=1.0 if stage == plan[0] else content_share,
+      layer_weights=layer_weights,
+      dtype=dtype,
+      tiles=tiles,
+      mesh=mesh,
+    )
+  return colors.transfer_colors(
+    reconstruct(current),
+    content,
+    styles,
+    weights=weights,
+    keep_color=keep_color,
+    own_color=own_color,
+  )
 
 
 def optimize_stage(
@@ -293,11 +321,19 @@ def optimize_stage(
   """`style_targets`, `init` and `run` of a stage, for pyramids from level 0 on."""
   targets = style_targets(vgg_params, styles, stage, layer_weights=layer_weights, dtype=dtype)
   settings = {"weights": weights, "dtype": dtype, "tiles": tiles, "mesh": mesh}
-  state = init(vgg_params, content[stage.level:], current[stage.level:], targets, length,
-               content_share=content_share, **settings)
-  state = run(vgg_params, state, targets, length if isinstance(length, int) else None, rate=rate,
-              **settings)
-  return (*current[:stage.level], *state.pyramid)
+  state = init(
+    vgg_params,
+    content[stage.level :],
+    current[stage.level :],
+    targets,
+    length,
+    content_share=content_share,
+    **settings,
+  )
+  state = run(
+    vgg_params, state, targets, length if isinstance(length, int) else None, rate=rate, **settings
+  )
+  return (*current[: stage.level], *state.pyramid)
 
 
 def default_steps(plan: Sequence[Stage]) -> tuple[int, ...]:
@@ -305,8 +341,9 @@ def default_steps(plan: Sequence[Stage]) -> tuple[int, ...]:
   return tuple(60 if stage.split else 40 if stage.level == 0 else 150 for stage in plan)
 
 
-def has_settled(losses: jax.Array, *, window: int = 10, tolerance: jax.Array | float = 0.01
-                ) -> jax.Array:
+def has_settled(
+  losses: jax.Array, *, window: int = 10, tolerance: jax.Array | float = 0.01
+) -> jax.Array:
   """Whether a loss falls by less than a part of itself over a window of steps.
 
   Args:
@@ -320,7 +357,7 @@ def has_settled(losses: jax.Array, *, window: int = 10, tolerance: jax.Array | f
   losses = jnp.asarray(losses)
   if len(losses) < 2 * window:
     return jnp.bool_(False)
-  before, now = losses[-2 * window:-window].mean(), losses[-window:].mean()
+  before, now = losses[-2 * window : -window].mean(), losses[-window:].mean()
   return before - now < tolerance * jnp.abs(before)
 
 
@@ -336,4 +373,3 @@ def _decay(step: jax.Array, length: jax.Array) -> jax.Array:
   done = step.astype(jnp.float32) / jnp.maximum(length, 1).astype(jnp.float32)
   late = jnp.clip((done - _DECAY_FROM) / (1.0 - _DECAY_FROM), 0.0, 1.0)
   return 1.0 - (1.0 - _LAST_RATE) * late
-

@@ -21,8 +21,9 @@ SCALES = 2
 CONTENT_SHARE = 0.5
 
 
-def refine_stages(content_size: tuple[int, int], style_sizes: Sequence[tuple[int, int]], *,
-                  scales: int = SCALES) -> tuple[neighbors.Stage, ...]:
+def refine_stages(
+  content_size: tuple[int, int], style_sizes: Sequence[tuple[int, int]], *, scales: int = SCALES
+) -> tuple[neighbors.Stage, ...]:
   """The stages of `neighbors.stages` at the last `scales` scales, with the last pass."""
   if scales < 1:
     raise InputError(f"scales: found {scales}, expected at least 1")
@@ -72,8 +73,10 @@ def refine_neighbors(
   """
   check_image(content, "content")
   if jnp.shape(stylized) != jnp.shape(content):
-    raise InputError(f"stylized: found shape {jnp.shape(stylized)}, expected that of the content, "
-                     f"{jnp.shape(content)}")
+    raise InputError(
+      f"stylized: found shape {jnp.shape(stylized)}, expected that of the content, "
+      f"{jnp.shape(content)}"
+    )
   styles = neighbors.check_styles(styles)
   plan = refine_stages(content.shape[1:3], [style.shape[1:3] for style in styles], scales=scales)
   steps = default_steps(plan) if steps is None else steps
@@ -85,10 +88,24 @@ def refine_neighbors(
   pyramid, current = (laplacian_pyramid(jnp.asarray(x, jnp.float32)) for x in (content, stylized))
   for stage, count in zip(plan, steps, strict=True):
     current = neighbors.optimize_stage(
-      vgg_params, pyramid, current, styles, stage, count, weights=weights,
-      content_share=content_share, **settings)
-  return colors.transfer_colors(reconstruct(current), content, styles, weights=weights,
-                                keep_color=keep_color, own_color=own_color)
+      vgg_params,
+      pyramid,
+      current,
+      styles,
+      stage,
+      count,
+      weights=weights,
+      content_share=content_share,
+      **settings,
+    )
+  return colors.transfer_colors(
+    reconstruct(current),
+    content,
+    styles,
+    weights=weights,
+    keep_color=keep_color,
+    own_color=own_color,
+  )
 
 
 def refine_gram(
@@ -119,15 +136,18 @@ def refine_gram(
   """
   check_image(content, "content")
   if jnp.shape(stylized) != jnp.shape(content):
-    raise InputError(f"stylized: found shape {jnp.shape(stylized)}, expected that of the content, "
-                     f"{jnp.shape(content)}")
+    raise InputError(
+      f"stylized: found shape {jnp.shape(stylized)}, expected that of the content, "
+      f"{jnp.shape(content)}"
+    )
   optimize = optimize or gram.optimize_image
   if not len(steps):
     raise InputError("steps: found none, expected a number for each scale")
   current = laplacian_pyramid(jnp.asarray(stylized, jnp.float32))
   for level, count in zip(reversed(range(len(steps))), steps, strict=True):
     start = jnp.clip(reconstruct(current[level:]), 0.0, 1.0)
-    image = optimize(vgg_params, halved(content, level), halved(style, level), start=start,
-                     steps=count, **settings)
+    image = optimize(
+      vgg_params, halved(content, level), halved(style, level), start=start, steps=count, **settings
+    )
     current = (*current[:level], *laplacian_pyramid(image, levels=len(current) - 1 - level))
   return jnp.clip(reconstruct(current), 0.0, 1.0)

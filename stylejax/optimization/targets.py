@@ -105,15 +105,19 @@ def style_targets(
     scales = layer_scales(joined)
   if layer_weights is not None:
     if jnp.shape(layer_weights) != (len(LAYERS),):
-      raise InputError(f"layer_weights: found shape {jnp.shape(layer_weights)}, expected "
-                       f"[{len(LAYERS)}]")
+      raise InputError(
+        f"layer_weights: found shape {jnp.shape(layer_weights)}, expected [{len(LAYERS)}]"
+      )
     scales = scales * jnp.asarray(layer_weights, jnp.float32)
   if not stage.split:
     maps = [[_scaled(m, scales)] for m in maps]
   features = tuple(jnp.concatenate([_flat(m[i])[0] for m in maps]) for i in range(len(maps[0])))
   sources = tuple(
-    jnp.concatenate([jnp.full(m[i].shape[1] * m[i].shape[2], s, jnp.int32)
-                     for s, m in enumerate(maps)]) for i in range(len(maps[0])))
+    jnp.concatenate(
+      [jnp.full(m[i].shape[1] * m[i].shape[2], s, jnp.int32) for s, m in enumerate(maps)]
+    )
+    for i in range(len(maps[0]))
+  )
   return Targets(features, sources, scales, len(styles), stage.split)
 
 
@@ -130,8 +134,14 @@ def check_styles(styles: Sequence[jax.Array]) -> list[jax.Array]:
 
 
 def matched_columns(
-  vgg_params: Mapping[str, Any], image: jax.Array, targets: Targets, *, weights: jax.Array | None,
-  dtype: Any, tiles: int, mesh: jax.sharding.Mesh | None,
+  vgg_params: Mapping[str, Any],
+  image: jax.Array,
+  targets: Targets,
+  *,
+  weights: jax.Array | None,
+  dtype: Any,
+  tiles: int,
+  mesh: jax.sharding.Mesh | None,
 ) -> jax.Array:
   """[B, P] int32: for each place of an image the nearest hypercolumn of the targets."""
   rows = grid_size(image.shape[1:3])[0]
@@ -153,9 +163,16 @@ def matched_columns(
   return _matched(_flat(columns), targets, 0, _region(weights, columns.shape[1:3]), mesh)
 
 
-def column_loss(vgg_params: Mapping[str, Any], targets: Targets, matched: jax.Array,
-                size: tuple[int, int], *, dtype: Any, tiles: int,
-                mesh: jax.sharding.Mesh | None) -> Loss:
+def column_loss(
+  vgg_params: Mapping[str, Any],
+  targets: Targets,
+  matched: jax.Array,
+  size: tuple[int, int],
+  *,
+  dtype: Any,
+  tiles: int,
+  mesh: jax.sharding.Mesh | None,
+) -> Loss:
   """Mean of 1 − cos between hypercolumns and those which the places of an image of (H, W) match."""
   places = grid_size(size)
   target = None if tiles > 1 else unit(jnp.take(targets.features[0], matched, axis=0))
@@ -166,7 +183,8 @@ def column_loss(vgg_params: Mapping[str, Any], targets: Targets, matched: jax.Ar
       return _distances(_flat(columns), target).mean(-1)
     columns, first, counts = tile.own(columns, STRIDE)
     there = jax.lax.dynamic_slice_in_dim(
-      matched.reshape(len(matched), *places), first, columns.shape[1], 1)
+      matched.reshape(len(matched), *places), first, columns.shape[1], 1
+    )
     found = _distances(columns, unit(jnp.take(targets.features[0], there, axis=0)))
     return (found * counts[None, :, None].astype(found.dtype)).sum((1, 2)) / (places[0] * places[1])
 
@@ -179,9 +197,16 @@ def column_loss(vgg_params: Mapping[str, Any], targets: Targets, matched: jax.Ar
   return loss
 
 
-def split_loss(vgg_params: Mapping[str, Any], targets: Targets, size: tuple[int, int], *,
-               weights: jax.Array | None, dtype: Any, tiles: int,
-               mesh: jax.sharding.Mesh | None) -> Loss:
+def split_loss(
+  vgg_params: Mapping[str, Any],
+  targets: Targets,
+  size: tuple[int, int],
+  *,
+  weights: jax.Array | None,
+  dtype: Any,
+  tiles: int,
+  mesh: jax.sharding.Mesh | None,
+) -> Loss:
   """Mean over the layers of 1 − cos between features and the nearest of the styles, now.
 
   A step looks at a regular grid of at most QUERY_SIDE × QUERY_SIDE places of each layer, the next
@@ -208,13 +233,15 @@ def split_loss(vgg_params: Mapping[str, Any], targets: Targets, size: tuple[int,
       grids = look(image, step)
     else:
       # Of each place one band knows something, the others zeros.
-      grids = [x.sum(0) for x in over_tiles(
-        lambda band, tile: look(band, step, tile), image, tiles, mesh)]
+      grids = [
+        x.sum(0) for x in over_tiles(lambda band, tile: look(band, step, tile), image, tiles, mesh)
+      ]
     total = 0.0
     for number, (grid, region) in enumerate(zip(grids, regions, strict=True)):
       if region is not None:
-        region = _every(_every(region[..., None], 2, sizes[number][1], step), 1,
-                        sizes[number][0], step)[..., 0]
+        region = _every(
+          _every(region[..., None], 2, sizes[number][1], step), 1, sizes[number][0], step
+        )[..., 0]
       x = _flat(grid)
       matched = _matched(jax.lax.stop_gradient(x), targets, number, region, mesh)
       target = unit(jnp.take(targets.features[number], matched, axis=0))
@@ -224,8 +251,13 @@ def split_loss(vgg_params: Mapping[str, Any], targets: Targets, size: tuple[int,
   return loss
 
 
-def _matched(query: jax.Array, targets: Targets, number: int, region: jax.Array | None,
-             mesh: jax.sharding.Mesh | None) -> jax.Array:
+def _matched(
+  query: jax.Array,
+  targets: Targets,
+  number: int,
+  region: jax.Array | None,
+  mesh: jax.sharding.Mesh | None,
+) -> jax.Array:
   """[B, P] int32: the nearest of features `number` for [B, P, D], each less its image's mean."""
   batch, count, depth = query.shape
   bank, source = targets.features[number], targets.sources[number]
@@ -235,8 +267,9 @@ def _matched(query: jax.Array, targets: Targets, number: int, region: jax.Array 
     preference = jnp.tile(style_preference(region, region.shape[1:]), (batch, 1))
   query = unit(query, centers(query, part))
   bank = unit(bank, source_means(bank, source, targets.count))
-  return nearest(query.reshape(-1, depth), bank, preference=preference, source=source,
-                 mesh=mesh).reshape(batch, count)
+  return nearest(
+    query.reshape(-1, depth), bank, preference=preference, source=source, mesh=mesh
+  ).reshape(batch, count)
 
 
 def _region(weights: jax.Array | None, size: tuple[int, int]) -> jax.Array | None:
@@ -264,16 +297,16 @@ def _bank_grid(x: jax.Array) -> jax.Array:
   return x
 
 
-def _lines(axis: int, size: int, side: int, step: jax.Array | int
-           ) -> tuple[jax.Array, int, int]:
+def _lines(axis: int, size: int, side: int, step: jax.Array | int) -> tuple[jax.Array, int, int]:
   """(first, distance, number) of at most `side` lines of `size`, of which steps see all in turn."""
   apart = -(-size // side)
   phase = jnp.float32(step) * _RATIOS[axis - 1] % 1.0
   return jnp.floor(phase * float(apart + size % apart)).astype(jnp.int32), apart, size // apart
 
 
-def _every(x: jax.Array, axis: int, size: int, step: jax.Array | int, side: int = QUERY_SIDE
-           ) -> jax.Array:
+def _every(
+  x: jax.Array, axis: int, size: int, step: jax.Array | int, side: int = QUERY_SIDE
+) -> jax.Array:
   """The `_lines` of an axis of [B, h, w, C]."""
   first, apart, count = _lines(axis, size, side, step)
   if apart == 1:

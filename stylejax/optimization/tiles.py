@@ -55,8 +55,12 @@ class Tile(NamedTuple):
     return jnp.take(x, there, axis=1) * own[None, :, None, None].astype(x.dtype)
 
 
-def over_tiles(function: Callable[[jax.Array, Tile], Any], image: jax.Array, count: int,
-               mesh: jax.sharding.Mesh | None) -> Any:
+def over_tiles(
+  function: Callable[[jax.Array, Tile], Any],
+  image: jax.Array,
+  count: int,
+  mesh: jax.sharding.Mesh | None,
+) -> Any:
   """A function of each band of an image, one after the other, or at once on several devices.
 
   Args:
@@ -81,14 +85,16 @@ def over_tiles(function: Callable[[jax.Array, Tile], Any], image: jax.Array, cou
 
   numbers = jnp.arange(count), jnp.asarray(starts)
   if mesh is None:
+
     def cut(arguments):
       number, start = arguments
       return one((jax.lax.dynamic_slice_in_dim(image, start, window, 1), number, start))
 
     return jax.lax.map(jax.checkpoint(cut), numbers)
-  bands = jnp.stack([image[:, start:start + window] for start in starts])
+  bands = jnp.stack([image[:, start : start + window] for start in starts])
   return jax.vmap(lambda *arguments: one(arguments))(
-    *(divided(x, mesh, axis=0) for x in (bands, *numbers)))
+    *(divided(x, mesh, axis=0) for x in (bands, *numbers))
+  )
 
 
 def divided(x: jax.Array, mesh: jax.sharding.Mesh | None, *, axis: int) -> jax.Array:
@@ -98,4 +104,5 @@ def divided(x: jax.Array, mesh: jax.sharding.Mesh | None, *, axis: int) -> jax.A
   spec = [None] * x.ndim
   spec[axis] = mesh.axis_names
   return jax.lax.with_sharding_constraint(
-    x, jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*spec)))
+    x, jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*spec))
+  )

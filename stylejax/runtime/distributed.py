@@ -45,8 +45,7 @@ def join(
     InputError: they are required, and there is no cluster, or process 0 doesn't answer.
   """
   given = coordinator is not None
-  if jax.distributed.is_initialized() or not (
-      required or given or (detect and _detected() > 1)):
+  if jax.distributed.is_initialized() or not (required or given or (detect and _detected() > 1)):
     return
   # Of processes on CPUs; others bring their own.
   jax.config.update("jax_cpu_collectives_implementation", "gloo")
@@ -58,7 +57,8 @@ def join(
     reason = str(error).strip().splitlines()[0][:200]
     raise InputError(
       f"--distributed: found {coordinator or 'no cluster'} ({reason}), expected a TPU pod, "
-      "Slurm, Open MPI or Kubernetes, or --coordinator with process 0 behind it") from None
+      "Slurm, Open MPI or Kubernetes, or --coordinator with process 0 behind it"
+    ) from None
 
 
 def check(coordinator: str | None, processes: int | None, process: int | None) -> None:
@@ -67,8 +67,10 @@ def check(coordinator: str | None, processes: int | None, process: int | None) -
   if given == (None, None, None):
     return
   if None in given or not 0 <= process < processes:
-    raise InputError(f"--coordinator, --processes, --process: found {given}, expected all three, "
-                     "with a process from 0 below the processes")
+    raise InputError(
+      f"--coordinator, --processes, --process: found {given}, expected all three, "
+      "with a process from 0 below the processes"
+    )
   if not coordinator.rpartition(":")[2].isdigit():
     raise InputError(f"--coordinator: found {coordinator!r}, expected HOST:PORT")
 
@@ -128,8 +130,12 @@ def from_process_0(tree: Any) -> Any:
 
   packed = multihost_utils.broadcast_one_to_all(jax.tree.map(pack, tree))
   return jax.tree.map(
-    lambda words, x: np.frombuffer(np.asarray(words).tobytes()[:np.asarray(x).nbytes],
-                                   np.asarray(x).dtype).reshape(np.shape(x)), packed, tree)
+    lambda words, x: np.frombuffer(
+      np.asarray(words).tobytes()[: np.asarray(x).nbytes], np.asarray(x).dtype
+    ).reshape(np.shape(x)),
+    packed,
+    tree,
+  )
 
 
 def json_from_process_0(value: Any) -> Any:

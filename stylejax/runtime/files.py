@@ -32,12 +32,12 @@ def describe(error: Exception) -> str:
 
 
 def check_apart(
-    outputs: Iterable[str | os.PathLike],
-    inputs: Iterable[str | os.PathLike],
-    folders: Iterable[str | os.PathLike] = (),
-    *,
-    reads: Iterable[str] | None = None,
-    what: str = "output",
+  outputs: Iterable[str | os.PathLike],
+  inputs: Iterable[str | os.PathLike],
+  folders: Iterable[str | os.PathLike] = (),
+  *,
+  reads: Iterable[str] | None = None,
+  what: str = "output",
 ) -> None:
   """Raises if an output is an input, by whatever name, or would be read by a second run.
 
@@ -68,8 +68,9 @@ def check_apart(
     for path, real in zip(folders_out, real_paths(folders_out), strict=True):
       for found, place in zip(inputs, places, strict=True):
         if place.startswith(os.path.join(real, "")):
-          raise InputError(f"{what} folder {path}: found the input {found} in it, expected another "
-                           "folder")
+          raise InputError(
+            f"{what} folder {path}: found the input {found} in it, expected another folder"
+          )
   searched = _searched(inputs, folders)
   suffixes = None if reads is None else tuple(reads)
   if searched:
@@ -77,8 +78,10 @@ def check_apart(
     for path, real in zip(outputs, real_paths(outputs), strict=True):
       read = suffixes is None or not path.suffix or path.suffix.lower() in suffixes
       if (read or path.is_dir()) and (folder := _above(real, searched, outside)) is not None:
-        raise InputError(f"{what} {path}: found it inside of the input folder {folder}, where the "
-                         "next run would read it, expected a place outside of it")
+        raise InputError(
+          f"{what} {path}: found it inside of the input folder {folder}, where the "
+          "next run would read it, expected a place outside of it"
+        )
   _sweep_around(outputs)
 
 
@@ -188,12 +191,15 @@ def check_writable(path: Path, what: str) -> None:
   if path.is_symlink():  # the link stays, and what it leads to is written
     folder = Path(os.path.realpath(path)).parent
     if not folder.is_dir():
-      raise InputError(f"{what} {path}: found a link into {folder}, which is no folder, expected a "
-                       "link into one that exists")
+      raise InputError(
+        f"{what} {path}: found a link into {folder}, which is no folder, expected a "
+        "link into one that exists"
+      )
   _check_length(path, what)
   if not os.access(folder, os.W_OK | os.X_OK):
-    raise InputError(f"{what} folder {folder}: found no permission to write, expected a writable "
-                     "folder")
+    raise InputError(
+      f"{what} folder {folder}: found no permission to write, expected a writable folder"
+    )
 
 
 def check_creatable(paths: Iterable[Path], what: str) -> None:
@@ -221,8 +227,9 @@ def _check_place(path: Path, there: Path, what: str) -> None:
     found = "a link to nothing" if os.path.islink(there) else "a file"
     raise InputError(f"{what} {path}: found {found} at {there}, expected a folder")
   if not os.access(there, os.W_OK | os.X_OK):
-    raise InputError(f"{what} folder {there}: found no permission to write, expected a writable "
-                     "folder")
+    raise InputError(
+      f"{what} folder {there}: found no permission to write, expected a writable folder"
+    )
 
 
 def _check_length(path: Path, what: str) -> None:
@@ -231,12 +238,14 @@ def _check_length(path: Path, what: str) -> None:
   name_limit, path_limit = _limit(there, "PC_NAME_MAX", 255), _limit(there, "PC_PATH_MAX", 4096)
   length = len(os.fsencode(path.name))
   if length > name_limit:
-    raise InputError(f"{what} {path}: found a name of {length} bytes, too long, expected at most "
-                     f"{name_limit}")
+    raise InputError(
+      f"{what} {path}: found a name of {length} bytes, too long, expected at most {name_limit}"
+    )
   longest = len(os.fsencode(os.path.abspath(there))) + max(length, _LONGEST_TEMPORARY) + 2
   if longest > path_limit:
-    raise InputError(f"{what} {path}: found a path of {longest} bytes, too long, expected at most "
-                     f"{path_limit}")
+    raise InputError(
+      f"{what} {path}: found a path of {longest} bytes, too long, expected at most {path_limit}"
+    )
 
 
 def _limit(folder: Path, name: str, otherwise: int) -> int:

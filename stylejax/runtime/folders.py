@@ -45,8 +45,9 @@ def check_folder(path: Path, what: str, *, replaces: bool) -> int:
     check_writable(path, what)
     return 0
   if not os.access(path, os.W_OK | os.X_OK):
-    raise InputError(f"{what} folder {path}: found no permission to write, expected a writable "
-                     "folder")
+    raise InputError(
+      f"{what} folder {path}: found no permission to write, expected a writable folder"
+    )
   return len(_files_to_replace(path, what, replaces))
 
 
@@ -68,8 +69,9 @@ def making(folders: Iterable[Path], what: str) -> Iterator[None]:
           try:
             path.mkdir(exist_ok=True)
           except OSError as error:
-            raise InputError(f"{what} folder {path}: found {error.strerror}, expected a folder "
-                             "that can be made") from error
+            raise InputError(
+              f"{what} folder {path}: found {error.strerror}, expected a folder that can be made"
+            ) from error
           made.append(path)
     yield
   except BaseException:
@@ -147,16 +149,20 @@ def _files_to_replace(folder: Path, what: str, replaces: bool) -> list[list]:
     if entry.name in _LITTER or is_temporary(entry.name) or entry.name == f".{_LOCK}.lock":
       continue
     found = _entry(entry)
-    alike = any(found[1] == size and abs(found[2] - written) <= _CLOCK_STEP
-                for size, written in known.get(entry.name, ()))
+    alike = any(
+      found[1] == size and abs(found[2] - written) <= _CLOCK_STEP
+      for size, written in known.get(entry.name, ())
+    )
     (ours if alike and entry.is_file(follow_symlinks=False) else others).append(found)
   if others:
     names = ", ".join(printable(name) for name, *_ in others[:3])
     names += ", ..." if len(others) > 3 else ""
     whose = "that no earlier run wrote" if replaces else "in it"
-    raise InputError(f"{what} folder {folder}: found {len(others)} "
-                     f"file{'s' * (len(others) > 1)} {whose} ({names}), expected a new or empty "
-                     "folder")
+    raise InputError(
+      f"{what} folder {folder}: found {len(others)} "
+      f"file{'s' * (len(others) > 1)} {whose} ({names}), expected a new or empty "
+      "folder"
+    )
   return ours
 
 

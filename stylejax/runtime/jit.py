@@ -49,6 +49,7 @@ def fast_jit(function: Callable, **settings) -> Callable:
 
   Asking makes JAX's backend, before which processes must have joined a cluster.
   """
+
   @functools.cache
   def compiled():
     return jax.jit(function, compiler_options=compiler_options(), **settings)

@@ -31,16 +31,22 @@ class Lease:
 
   def __init__(self, store: Store, name: str):
     self._store, self._name = store, name
-    self._mine = {"host": socket.gethostname(), "pid": os.getpid(),
-                  "process": temporary.identity(), "token": os.urandom(8).hex(),
-                  "since": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M:%S} UTC"}
+    self._mine = {
+      "host": socket.gethostname(),
+      "pid": os.getpid(),
+      "process": temporary.identity(),
+      "token": os.urandom(8).hex(),
+      "since": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M:%S} UTC",
+    }
     self._beats, self._stop, self._lost = 0, threading.Event(), None
 
   def check(self) -> None:
     """Raises OSError if somebody else has taken the lease over, as far as is known."""
     if self._lost:
-      raise OSError(f"{self._store.url}: found that {self._lost} has taken it over, expected to be "
-                    "the only one that writes there")
+      raise OSError(
+        f"{self._store.url}: found that {self._lost} has taken it over, expected to be "
+        "the only one that writes there"
+      )
 
   def confirm(self) -> None:
     """Asks the store, then as `check`."""
@@ -70,14 +76,18 @@ class Lease:
     """Waits until the holder is seen to live, which is an error, or counts as dead."""
     end = time.monotonic() + DEAD_AFTER
     if not temporary.is_dead(found.get("process")):
-      say(f"{self._store.url}: {_holder(found)} was here; waiting up to {DEAD_AFTER:.0f} s to see "
-          "whether it still is")
+      say(
+        f"{self._store.url}: {_holder(found)} was here; waiting up to {DEAD_AFTER:.0f} s to see "
+        "whether it still is"
+      )
       while time.monotonic() < end:
         time.sleep(min(1.0, DEAD_AFTER / 10))
         before, found = found, self._read() or {}
         if found and found != before:
-          raise InputError(f"{what}: found {self._store.url} in use by {_holder(found)}, expected "
-                           "another folder, or to wait for its end")
+          raise InputError(
+            f"{what}: found {self._store.url} in use by {_holder(found)}, expected "
+            "another folder, or to wait for its end"
+          )
         if not found:  # it has just ended
           break
     self._store.write(self._name, self._content())
@@ -85,8 +95,10 @@ class Lease:
     time.sleep(_SETTLE)
     winner = self._read() or {}
     if winner.get("token") != self._mine["token"]:
-      raise InputError(f"{what}: found {self._store.url} just taken by {_holder(winner)}, expected "
-                       "another folder, or to wait for its end")
+      raise InputError(
+        f"{what}: found {self._store.url} just taken by {_holder(winner)}, expected "
+        "another folder, or to wait for its end"
+      )
 
   def _keep(self) -> None:
     """Runs in a thread: rewrites the file until stopped or lost."""
@@ -101,8 +113,9 @@ class Lease:
 
 
 @contextlib.contextmanager
-def leased(store: Store, name: str, what: str, *, say: Callable[[str], None] = print
-           ) -> Iterator[Lease]:
+def leased(
+  store: Store, name: str, what: str, *, say: Callable[[str], None] = print
+) -> Iterator[Lease]:
   """Runs a block while no other process holds the lease of this name.
 
   Args:

@@ -16,6 +16,7 @@ try:
 except ImportError:  # no such locks on this system
   fcntl = None
 
+
 class NoLocks(InputError):
   """The file system has no locks."""
 
@@ -32,8 +33,9 @@ def lock_path(path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def locked(path: str | os.PathLike, what: str, *, patience: float = PATIENCE,
-           place: Path | None = None) -> Iterator[None]:
+def locked(
+  path: str | os.PathLike, what: str, *, patience: float = PATIENCE, place: Path | None = None
+) -> Iterator[None]:
   """Runs a block in which no other process is in a block of the same path.
 
   The lock is the system's own on a file beside `path`, so the end of a process, a kill included,
@@ -72,8 +74,10 @@ def _acquire(place: Path, target: Path, what: str, patience: float) -> int | Non
     try:
       descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
-      raise InputError(f"{what} {target}: found {error.strerror} for the lock beside it, expected a "
-                       "folder that can be written to") from error
+      raise InputError(
+        f"{what} {target}: found {error.strerror} for the lock beside it, expected a "
+        "folder that can be written to"
+      ) from error
     try:
       fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
       if _is_still(place, descriptor):
@@ -85,8 +89,10 @@ def _acquire(place: Path, target: Path, what: str, patience: float) -> int | Non
     except OSError as error:
       if error.errno not in (errno.EAGAIN, errno.EACCES, errno.EINTR):
         os.close(descriptor)
-        raise NoLocks(f"{what} {target}: found a file system without locks ({error.strerror}), "
-                         "expected one on which a file can be locked") from error
+        raise NoLocks(
+          f"{what} {target}: found a file system without locks ({error.strerror}), "
+          "expected one on which a file can be locked"
+        ) from error
     except BaseException:
       os.close(descriptor)
       raise
@@ -94,8 +100,10 @@ def _acquire(place: Path, target: Path, what: str, patience: float) -> int | Non
     os.close(descriptor)
     if time.monotonic() > end:
       waited = f" within {patience:.0f} s" if patience else ""
-      raise InputError(f"{what} {target}: found it in use by {holder}, expected it to be free"
-                       f"{waited}; try again when that has ended")
+      raise InputError(
+        f"{what} {target}: found it in use by {holder}, expected it to be free"
+        f"{waited}; try again when that has ended"
+      )
     time.sleep(_PAUSE)
 
 

@@ -51,12 +51,16 @@ def check_start(addresses: int = 900 * 2**20, resident: int = 300 * 2**20) -> No
     addresses: bytes of address space that JAX, its threads and one small image need.
     resident: bytes of memory that they need.
   """
-  for least, room in ((addresses, min(_process_rooms(Path("/")), default=addresses)),
-                      (resident, available_bytes())):
+  for least, room in (
+    (addresses, min(_process_rooms(Path("/")), default=addresses)),
+    (resident, available_bytes()),
+  ):
     if room < least:
       kind = "of address space (ulimit -v) " if least == addresses else ""
-      raise InputError(f"memory: found {max(0, room) / 1e9:.2f} GB {kind}free, expected at least "
-                       f"{least / 1e9:.2f} GB to start")
+      raise InputError(
+        f"memory: found {max(0, room) / 1e9:.2f} GB {kind}free, expected at least "
+        f"{least / 1e9:.2f} GB to start"
+      )
 
 
 def scratch_folder(root: Path = Path("/")) -> Path:
@@ -109,8 +113,11 @@ def _process_rooms(root: Path) -> Iterator[int]:
 def _group_rooms(root: Path) -> Iterator[int]:
   """What each control group leaves that this process is in, from its own to the topmost."""
   for version, top, group in _memory_groups(root):
-    names = (("memory.max", "memory.high"), "memory.current", "") if version == 2 else (
-      ("memory.limit_in_bytes",), "memory.usage_in_bytes", "total_")
+    names = (
+      (("memory.max", "memory.high"), "memory.current", "")
+      if version == 2
+      else (("memory.limit_in_bytes",), "memory.usage_in_bytes", "total_")
+    )
     limits, usage, prefix = names
     while True:
       stat = _fields(group / "memory.stat")

@@ -44,11 +44,14 @@ def open_store(url: str, *, flag: str) -> "Store":
     # Listings that are kept would hide what other machines write.
     files, root = url_to_fs(url, use_listings_cache=False)
   except ImportError as error:
-    raise InputError(f"{flag}: found no package to write {url} with ({error}), expected "
-                     f"`{install_command(SCHEMES[scheme])}`") from error
+    raise InputError(
+      f"{flag}: found no package to write {url} with ({error}), expected "
+      f"`{install_command(SCHEMES[scheme])}`"
+    ) from error
   except Exception as error:  # Every storage service has exceptions of its own.
-    raise InputError(f"{flag}: found {url} ({_reason(error)}), expected a URL that can be opened"
-                     ) from error
+    raise InputError(
+      f"{flag}: found {url} ({_reason(error)}), expected a URL that can be opened"
+    ) from error
   return Store(files, root.rstrip("/"), url.rstrip("/"))
 
 
@@ -96,8 +99,9 @@ class Store:
         found = self._files.find(place)
       except FileNotFoundError:
         found = []
-    return sorted(path[len(self._root) + 1:] for path in found
-                  if not is_temporary(path.rpartition("/")[2]))
+    return sorted(
+      path[len(self._root) + 1 :] for path in found if not is_temporary(path.rpartition("/")[2])
+    )
 
   def upload(self, path: Path, name: str) -> None:
     """Copies a local file to the store."""
@@ -113,9 +117,8 @@ class Store:
 
   def remove(self, name: str) -> None:
     """Removes a file, if it is there."""
-    with self._told(name):
-      with contextlib.suppress(FileNotFoundError):
-        self._files.rm_file(f"{self._root}/{name}")
+    with self._told(name), contextlib.suppress(FileNotFoundError):
+      self._files.rm_file(f"{self._root}/{name}")
 
   def remove_empty_folders(self, folder: str = "") -> None:
     """Removes folders without files, where the storage has folders at all."""
@@ -144,8 +147,9 @@ class Store:
     try:
       yield
     except Exception as error:  # Every storage service has exceptions of its own.
-      raise OSError(f"{self.url}/{name}: found {_reason(error)}, expected storage that can be read "
-                    "and written") from error
+      raise OSError(
+        f"{self.url}/{name}: found {_reason(error)}, expected storage that can be read and written"
+      ) from error
 
 
 def _reason(error: Exception) -> str:

@@ -26,8 +26,9 @@ _NAME = re.compile(r"\.stylejax-([0-9a-f]{12})-(\d+)-(\d+)-[0-9a-f]{8}\.tmp")
 def temporary_path(folder: Path) -> Path:
   """A hidden name in the folder that nothing has yet; 64 bytes at most, whatever it is for."""
   pid = os.getpid()
-  return folder / (f"{_PREFIX}{_system()}-{pid}-{_start_time(pid) or 0}-{os.urandom(4).hex()}"
-                   f"{_SUFFIX}")
+  return folder / (
+    f"{_PREFIX}{_system()}-{pid}-{_start_time(pid) or 0}-{os.urandom(4).hex()}{_SUFFIX}"
+  )
 
 
 def identity() -> str:
@@ -39,8 +40,12 @@ def identity() -> str:
 def is_dead(process: object) -> bool:
   """Whether the process of that `identity` is known to have ended: one of here that is gone."""
   match = _IDENTITY.fullmatch(process) if isinstance(process, str) else None
-  return bool(match and match[1] == _system() and os.name == "posix"
-              and not _is_alive(int(match[2]), int(match[3])))
+  return bool(
+    match
+    and match[1] == _system()
+    and os.name == "posix"
+    and not _is_alive(int(match[2]), int(match[3]))
+  )
 
 
 def is_temporary(name: str) -> bool:
@@ -111,8 +116,10 @@ def _system() -> str:
   about = [socket.gethostname()]
   if sys.platform == "linux":
     try:
-      about += [Path("/proc/sys/kernel/random/boot_id").read_text(),
-                os.readlink("/proc/self/ns/pid")]
+      about += [
+        Path("/proc/sys/kernel/random/boot_id").read_text(),
+        os.readlink("/proc/self/ns/pid"),
+      ]
     except OSError:  # two containers could not be told apart: nobody's files are known
       about.append(os.urandom(8).hex())
   return hashlib.sha256(" ".join(about).encode()).hexdigest()[:12]

@@ -39,8 +39,9 @@ def add_xla_flags(*flags: str, override: bool = False) -> list[str]:
     The flags that jaxlib refuses, which were left out.
   """
   present = os.environ.get(VARIABLE, "").split()
-  wanted = [flag for flag in flags
-            if override or not any(_name(flag) == _name(other) for other in present)]
+  wanted = [
+    flag for flag in flags if override or not any(_name(flag) == _name(other) for other in present)
+  ]
   refused = [] if _takes(wanted) else [flag for flag in wanted if not _takes([flag])]
   added = [flag for flag in wanted if flag not in refused]
   kept = [flag for flag in present if _name(flag) not in map(_name, added)]
@@ -58,5 +59,13 @@ def _takes(flags: list[str]) -> bool:
   if not flags:
     return True
   environment = os.environ | {VARIABLE: " ".join(flags), "JAX_PLATFORMS": "cpu"}
-  return subprocess.run([sys.executable, "-c", _PROBE], env=environment, check=False,
-                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+  return (
+    subprocess.run(
+      [sys.executable, "-c", _PROBE],
+      env=environment,
+      check=False,
+      stdout=subprocess.DEVNULL,
+      stderr=subprocess.DEVNULL,
+    ).returncode
+    == 0
+  )

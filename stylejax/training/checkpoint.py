@@ -49,8 +49,15 @@ def newest_step(workdir: Path) -> int | None:
 class Checkpoints:
   """The checkpoints under a run's folder; a context manager that waits for the last save."""
 
-  def __init__(self, workdir: Path, *, keep: int = 3, read_only: bool = False,
-               alone: bool = False, name: str | None = None):
+  def __init__(
+    self,
+    workdir: Path,
+    *,
+    keep: int = 3,
+    read_only: bool = False,
+    alone: bool = False,
+    name: str | None = None,
+  ):
     """Opens a run's checkpoints.
 
     Args:
@@ -71,18 +78,26 @@ class Checkpoints:
     processes = {}
     if self._alone_among_several:
       me = jax.process_index()
-      processes = {"multiprocessing_options": ocp.options.MultiprocessingOptions(
-        primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"process_{me}")}
+      processes = {
+        "multiprocessing_options": ocp.options.MultiprocessingOptions(
+          primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"process_{me}"
+        )
+      }
     if read_only:
       options = ocp.CheckpointManagerOptions(read_only=True, create=False, **processes)
     else:
       if processes:
         self._folder.mkdir(parents=True, exist_ok=True)
       options = ocp.CheckpointManagerOptions(
-        max_to_keep=keep, cleanup_tmp_directories=True, create=not processes,
-        async_options=ocp.AsyncOptions(post_finalization_callback=self._write_sums), **processes)
+        max_to_keep=keep,
+        cleanup_tmp_directories=True,
+        create=not processes,
+        async_options=ocp.AsyncOptions(post_finalization_callback=self._write_sums),
+        **processes,
+      )
     self._manager = ocp.CheckpointManager(
-      self._folder, item_names=("state", "position", "config"), options=options)
+      self._folder, item_names=("state", "position", "config"), options=options
+    )
 
   def __enter__(self) -> "Checkpoints":
     return self
@@ -96,8 +111,14 @@ class Checkpoints:
     """The newest complete checkpoint's step, or None."""
     return self._manager.latest_step()
 
-  def save(self, state: TrainState, position: dict[str, Any], config: str, *,
-           make_room: Callable[[], None] = lambda: None) -> None:
+  def save(
+    self,
+    state: TrainState,
+    position: dict[str, Any],
+    config: str,
+    *,
+    make_room: Callable[[], None] = lambda: None,
+  ) -> None:
     """Starts saving; returns once the state is copied, while it is still being written.
 
     Args:
@@ -124,9 +145,14 @@ class Checkpoints:
     make_room()
     with self._named_failure():
       self._saving = step
-      self._manager.save(step, args=ocp.args.Composite(
-        state=ocp.args.StandardSave(state), position=ocp.args.JsonSave(position),
-        config=ocp.args.JsonSave(json.loads(config))))
+      self._manager.save(
+        step,
+        args=ocp.args.Composite(
+          state=ocp.args.StandardSave(state),
+          position=ocp.args.JsonSave(position),
+          config=ocp.args.JsonSave(json.loads(config)),
+        ),
+      )
 
   def check(self) -> None:
     """Raises OSError if a save under way is known to have failed; waits for nothing."""
@@ -163,7 +189,8 @@ class Checkpoints:
       everywhere = replicated()
       like = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere),
-        like.replace(frozen=None))
+        like.replace(frozen=None),
+      )
     steps, first = [step] if step is not None else saved_steps(self._workdir), None
     for count, step in enumerate(steps):
       found, reason = self._read(step, like)
@@ -174,8 +201,11 @@ class Checkpoints:
       first = first or message
       if step != steps[-1] and distributed.leads():
         _logger.warning("%s; the one before, of step %d, is used", message, steps[count + 1])
-    raise InputError(f"{first}, expected a whole checkpoint" if first else
-                     f"checkpoints: found none in {self._name}, expected a run's checkpoints")
+    raise InputError(
+      f"{first}, expected a whole checkpoint"
+      if first
+      else f"checkpoints: found none in {self._name}, expected a run's checkpoints"
+    )
 
   def _read(self, step: int, like: TrainState) -> tuple[Any, str | None]:
     """(what the checkpoint holds, None), or (None, what is wrong with it)."""
@@ -186,13 +216,18 @@ class Checkpoints:
       return None, reason or "damage"
     found = None
     try:
-      found = self._manager.restore(step, args=ocp.args.Composite(
-        state=ocp.args.StandardRestore(like), position=ocp.args.JsonRestore()))
+      found = self._manager.restore(
+        step,
+        args=ocp.args.Composite(
+          state=ocp.args.StandardRestore(like), position=ocp.args.JsonRestore()
+        ),
+      )
     except Exception as error:  # Orbax raises Exception itself, among others.
       reason = _reason(error)
       if sums.exists():
-        raise InputError(f"checkpoint {self._name}/{step}: found {reason}, expected one of this "
-                         "config") from error
+        raise InputError(
+          f"checkpoint {self._name}/{step}: found {reason}, expected one of this config"
+        ) from error
     return (None, reason or "damage") if self._in_any(found is None) else (found, None)
 
   def _in_any(self, flag: bool) -> bool:
@@ -219,8 +254,11 @@ class Checkpoints:
     Those beside the folders of the items are Orbax's own notes: it writes to them later.
     """
     (folder,) = self._folder.glob(f"{self._saving}.orbax-checkpoint-tmp*")
-    sums = {str(path.relative_to(folder)): _sum(path)
-            for path in sorted(folder.glob("*/**/*")) if path.is_file()}
+    sums = {
+      str(path.relative_to(folder)): _sum(path)
+      for path in sorted(folder.glob("*/**/*"))
+      if path.is_file()
+    }
     (folder / SUMS).write_text(json.dumps(sums, indent=0))
 
   @contextlib.contextmanager
@@ -245,8 +283,9 @@ def _forget_closed_loops() -> None:
   show = sys.unraisablehook
 
   def hook(found):
-    if not (isinstance(found.exc_value, RuntimeError)
-            and str(found.exc_value) == "Event loop is closed"):
+    if not (
+      isinstance(found.exc_value, RuntimeError) and str(found.exc_value) == "Event loop is closed"
+    ):
       show(found)
 
   sys.unraisablehook = hook

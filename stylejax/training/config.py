@@ -125,15 +125,24 @@ class TrainConfig:
         flag = "--" + field.name.replace("_", "-")
         raise InputError(f"{flag}: found {value}, expected a finite number, 0 or more")
     checks = {
-      "--steps": (self.steps, 1, None), "--batch": (self.batch, 1, None),
-      "--style-repeat or --critic-steps": (self.group, 1, None), "--size": (self.size, 32, None),
-      "--log-every": (self.log_every, 1, None), "--accumulate": (self.accumulate, 1, None),
-      "--save-every": (self.save_every, 1, None), "--keep": (self.keep, 1, None),
-      "--grid-every": (self.grid_every, 0, None), "--workers": (self.workers, 0, None),
-      "--warmup-steps": (self.warmup_steps, 0, None), "--seed": (self.seed, 0, 2**31 - 1),
-      "--decay-fraction": (self.decay_fraction, 0, 1), "--ema-decay": (self.ema_decay, 0, 1),
-      "--final-rate": (self.final_rate, 0, 1), "--clip-norm": (self.clip_norm, 1e-9, None),
-      "--adam-b1": (self.adam_b1, 0, 0.9999), "--adam-b2": (self.adam_b2, 0, 0.999999),
+      "--steps": (self.steps, 1, None),
+      "--batch": (self.batch, 1, None),
+      "--style-repeat or --critic-steps": (self.group, 1, None),
+      "--size": (self.size, 32, None),
+      "--log-every": (self.log_every, 1, None),
+      "--accumulate": (self.accumulate, 1, None),
+      "--save-every": (self.save_every, 1, None),
+      "--keep": (self.keep, 1, None),
+      "--grid-every": (self.grid_every, 0, None),
+      "--workers": (self.workers, 0, None),
+      "--warmup-steps": (self.warmup_steps, 0, None),
+      "--seed": (self.seed, 0, 2**31 - 1),
+      "--decay-fraction": (self.decay_fraction, 0, 1),
+      "--ema-decay": (self.ema_decay, 0, 1),
+      "--final-rate": (self.final_rate, 0, 1),
+      "--clip-norm": (self.clip_norm, 1e-9, None),
+      "--adam-b1": (self.adam_b1, 0, 0.9999),
+      "--adam-b2": (self.adam_b2, 0, 0.999999),
     }
     for flag, (value, low, high) in checks.items():
       if not value >= low or (high is not None and not value <= high):
@@ -192,8 +201,10 @@ class TrainConfig:
         numbers = [int(number) for number in text.split(",")]
       except (KeyError, ValueError):
         sizes = [k for k, v in fields.items() if isinstance(v, int | list)]
-        raise InputError(f"--model-sizes: found {setting!r}, expected NAME=NUMBER[,NUMBER ...] "
-                         f"with a name among {', '.join(sizes)}") from None
+        raise InputError(
+          f"--model-sizes: found {setting!r}, expected NAME=NUMBER[,NUMBER ...] "
+          f"with a name among {', '.join(sizes)}"
+        ) from None
       fields[name] = numbers if isinstance(fields[name], list) else numbers[0]
     if self.dtype != "preset":
       fields["dtype"] = self.dtype
@@ -205,13 +216,15 @@ class TrainConfig:
   def to_json(self) -> str:
     """All fields and the nets' sizes, for config.json."""
     fields = {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(self).items()}
-    return json.dumps({"command": self.task, **fields,
-                       "model": self.model.to_dict()}, indent=2)
+    return json.dumps({"command": self.task, **fields, "model": self.model.to_dict()}, indent=2)
 
 
 RENAMED = {
-  "band_weight": "pyramid_weight", "between_share": "partial_strength_fraction",
-  "body_rate": "backbone_lr_scale", "calm_weight": "spurious_edge_weight",
-  "colour_weight": "color_weight", "seen_size": "perceptual_size",
+  "band_weight": "pyramid_weight",
+  "between_share": "partial_strength_fraction",
+  "body_rate": "backbone_lr_scale",
+  "calm_weight": "spurious_edge_weight",
+  "colour_weight": "color_weight",
+  "seen_size": "perceptual_size",
 }
 """Fields by the names that version 0.1 gave them in config.json and as flags."""

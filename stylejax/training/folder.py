@@ -80,8 +80,9 @@ class Folder:
       probe.touch()
       probe.unlink()
     except OSError as error:
-      raise InputError(f"{_FLAG}: found {self.name} ({error.strerror}), expected a folder that can "
-                       "be written to") from error
+      raise InputError(
+        f"{_FLAG}: found {self.name} ({error.strerror}), expected a folder that can be written to"
+      ) from error
 
   @contextlib.contextmanager
   def _held(self) -> Iterator[None]:
@@ -174,6 +175,7 @@ def _by_process_0(name: str, hold) -> Iterator[None]:
       except (InputError, OSError) as raised:
         error = raised
     if distributed.any_process(error is not None):
-      raise error or InputError(f"{_FLAG}: found {name} refused by process 0, expected that it can "
-                                "hold it")
+      raise error or InputError(
+        f"{_FLAG}: found {name} refused by process 0, expected that it can hold it"
+      )
     yield

@@ -76,10 +76,18 @@ def train(config: TrainConfig, read_weights: Callable[[Path], Params] | None = N
         _say(f"{folder.name}: already at step {start} of {config.steps}; --steps sets more")
         return
       batches = make_batches(
-        content, style, batch=config.batch, size=config.crop_size, seed=config.seed,
-        start_step=start, content_scale=config.content_scale, style_scale=config.style_scale,
-        workers=config.workers, process_index=jax.process_index(),
-        process_count=jax.process_count())
+        content,
+        style,
+        batch=config.batch,
+        size=config.crop_size,
+        seed=config.seed,
+        start_step=start,
+        content_scale=config.content_scale,
+        style_scale=config.style_scale,
+        workers=config.workers,
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+      )
       if position is not None:
         batches.restore(position)
       # Nothing is refused any more.
@@ -88,8 +96,10 @@ def train(config: TrainConfig, read_weights: Callable[[Path], Params] | None = N
       step = run.to_end(state.replace(frozen=frozen), start)
   if batches.skipped:
     _say(f"skipped {len(batches.skipped)} unreadable files")
-  _say(f"{folder.name}: saved at step {step}"
-       + ("" if step == config.steps else f" of {config.steps}; go on with --resume"))
+  _say(
+    f"{folder.name}: saved at step {step}"
+    + ("" if step == config.steps else f" of {config.steps}; go on with --resume")
+  )
 
 
 def _saved(config: TrainConfig, folder) -> TrainConfig | None:
@@ -98,8 +108,10 @@ def _saved(config: TrainConfig, folder) -> TrainConfig | None:
   if reached is None:
     return None
   if not config.resume:
-    raise InputError(f"--workdir: found a run at step {reached} in {folder.name}, expected a new "
-                     "folder, or --resume to go on")
+    raise InputError(
+      f"--workdir: found a run at step {reached} in {folder.name}, expected a new "
+      "folder, or --resume to go on"
+    )
   return from_saved(parsed_config(folder.config_text(), folder.name))
 
 
@@ -107,8 +119,11 @@ def _checkpoints(config: TrainConfig, folder):
   """The checkpoints of a folder: each process's own or, of storage, those of process 0 for all."""
   if folder.shared or not distributed.several():
     return checkpoint.Checkpoints(folder.path, keep=config.keep, name=folder.name)
-  return SharedCheckpoints(checkpoint.Checkpoints(
-    folder.path, keep=config.keep, alone=True, name=folder.name) if distributed.leads() else None)
+  return SharedCheckpoints(
+    checkpoint.Checkpoints(folder.path, keep=config.keep, alone=True, name=folder.name)
+    if distributed.leads()
+    else None
+  )
 
 
 def _write_down(config: TrainConfig, saved: TrainConfig | None, folder, start: int) -> None:
@@ -141,12 +156,19 @@ class _Run:
     """Trains until done or interrupted, saves, and returns the step reached."""
     config, batches = self._config, self._batches
     monitors = monitor.Monitor if distributed.leads() else monitor.Silent
-    with (contextlib.closing(batches),
-          monitors(self._folder.path, steps=config.steps, start=start, batch=config.batch,
-                   description=config.task) as self._shown,
-          _logged_to(self._shown),
-          prefetch_to_device(batches, self._replicas.put_batch) as ready,
-          distributed.Interrupt(config.log_every) as interrupt):
+    with (
+      contextlib.closing(batches),
+      monitors(
+        self._folder.path,
+        steps=config.steps,
+        start=start,
+        batch=config.batch,
+        description=config.task,
+      ) as self._shown,
+      _logged_to(self._shown),
+      prefetch_to_device(batches, self._replicas.put_batch) as ready,
+      distributed.Interrupt(config.log_every) as interrupt,
+    ):
       return self._loop(self._replicas.put_state(state), ready, start, interrupt)
 
   def _loop(self, state: TrainState, ready, step: int, interrupt: distributed.Interrupt) -> int:
@@ -186,7 +208,8 @@ class _Run:
         if not math.isfinite(value):
           raise FloatingPointError(
             f"step {step - back}: found {name} = {value}, expected a finite number; checkpoints "
-            f"up to step {self._checkpoints.latest_step() or 0} are kept")
+            f"up to step {self._checkpoints.latest_step() or 0} are kept"
+          )
     self._checkpoints.check()
     self._folder.check()
     mean = {name: float(np.mean([m[name] for m in fetched])) for name in fetched[0]}
@@ -194,8 +217,11 @@ class _Run:
 
   def _save(self, state: TrainState, step: int) -> None:
     self._checkpoints.save(
-      self._replicas.take_state(state), self._batches.state() | {"step": step},
-      self._config.to_json(), make_room=self._folder.make_room)
+      self._replicas.take_state(state),
+      self._batches.state() | {"step": step},
+      self._config.to_json(),
+      make_room=self._folder.make_room,
+    )
 
   def _grid(self, state: TrainState, step: int) -> None:
     if not distributed.leads():
@@ -217,21 +243,29 @@ def dry_run(config: TrainConfig, replicas) -> None:
   size = config.crop_size
   share = config.batch // jax.process_count()
   crops = np.zeros((share, size, size, 3), np.uint8)
-  batch = {name: crops for name in config.streams}
+  batch = dict.fromkeys(config.streams, crops)
   batch = replicas.put_batch(batch | {"index": np.arange(share, dtype=np.int32)})
   compiled = replicas.lower(state, batch).compile()
   cost, memory = compiled.cost_analysis(), compiled.memory_analysis()
   parts = config.trained + (("discriminator",) if config.uses_discriminator else ())
-  _say(f"{config.task}, preset {config.preset}, batch {config.batch}, {size} px, "
-       f"{len(jax.devices())} device(s)")
+  _say(
+    f"{config.task}, preset {config.preset}, batch {config.batch}, {size} px, "
+    f"{len(jax.devices())} device(s)"
+  )
   for part in parts:
     count = sum(x.size for x in jax.tree.leaves(getattr(state.params, part)))
     _say(f"  {part:16} {count:>12,} parameters")
-  peak = (memory.argument_size_in_bytes + memory.output_size_in_bytes
-          + memory.temp_size_in_bytes - memory.alias_size_in_bytes)
+  peak = (
+    memory.argument_size_in_bytes
+    + memory.output_size_in_bytes
+    + memory.temp_size_in_bytes
+    - memory.alias_size_in_bytes
+  )
   _say(f"  FLOPs of a step  {cost['flops'] / 1e9:>12,.1f} GFLOP per device")
-  _say(f"  memory of a step {peak / 2**20:>12,.1f} MiB per device, of which the state "
-       f"{memory.argument_size_in_bytes / 2**20:,.1f} MiB")
+  _say(
+    f"  memory of a step {peak / 2**20:>12,.1f} MiB per device, of which the state "
+    f"{memory.argument_size_in_bytes / 2**20:,.1f} MiB"
+  )
 
 
 def _start(config: TrainConfig, checkpoints, other):
@@ -259,8 +293,12 @@ def load_run(workdir: str | os.PathLike) -> tuple[dict, TrainState]:
   like = jax.eval_shape(lambda: init_state(config))
   if folder.newest_step() is None:
     raise InputError(f"workdir: found no checkpoint in {place}, expected a run's folder")
-  with folder.copied() as path, checkpoint.Checkpoints(
-      path, read_only=True, alone=not folder.shared, name=place) as checkpoints:
+  with (
+    folder.copied() as path,
+    checkpoint.Checkpoints(
+      path, read_only=True, alone=not folder.shared, name=place
+    ) as checkpoints,
+  ):
     return found, checkpoints.restore(like)[0]
 
 
@@ -276,7 +314,7 @@ def _with_weights_of(other: tuple[str, Params], state: TrainState) -> TrainState
   """Takes over the averaged weights that are there; keeps the rest as initialised."""
   command, weights = other
   taken = {}
-  for part in TransferConfig.trained + ("discriminator",):
+  for part in (*TransferConfig.trained, "discriminator"):
     theirs, ours = getattr(weights, part), getattr(state.params, part)
     if theirs is None or (part == "discriminator" and command != "transfer"):
       continue
@@ -288,14 +326,19 @@ def _with_weights_of(other: tuple[str, Params], state: TrainState) -> TrainState
     taken[part] = theirs
   if not taken:
     raise InputError(f"--init-from: found a {command} run, expected an autoencoder or transfer run")
-  return state.replace(params=state.params.replace(**taken),
-                       ema_params=jax.tree.map(np.copy, state.ema_params.replace(**taken)))
+  return state.replace(
+    params=state.params.replace(**taken),
+    ema_params=jax.tree.map(np.copy, state.ema_params.replace(**taken)),
+  )
 
 
 def _streams(config: TrainConfig):
   """Images of the content and the style stream; a task without a style stream sees both in one."""
-  content = (_pictures(config, config.content_dir, "--content-dir", "content")
-             if "content" in config.streams else None)
+  content = (
+    _pictures(config, config.content_dir, "--content-dir", "content")
+    if "content" in config.streams
+    else None
+  )
   style = _pictures(config, config.style_dir, "--style-dir", "style")
   return (content, style) if "style" in config.streams else (Joined([content, style]), None)
 
@@ -324,8 +367,9 @@ def _preview_pictures(content, style, size: int):
         picture = decode_rgb(paths[place])
       except InputError:
         continue
-      found.append(random_resized_crop(
-        picture, np.random.default_rng(place), size=2 * size, scale=(1.0, 1.0)))
+      found.append(
+        random_resized_crop(picture, np.random.default_rng(place), size=2 * size, scale=(1.0, 1.0))
+      )
       if len(found) == PREVIEW_ROWS:
         break
     return np.stack([found[i % len(found)] for i in range(PREVIEW_ROWS)])

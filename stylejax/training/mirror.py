@@ -26,9 +26,14 @@ _FIRST_PAUSE = 1.0  # seconds before the second attempt; each later one is twice
 def stored_steps(store: Store) -> list[int]:
   """The whole checkpoints of a run in storage, newest first."""
   names = [name.split("/") for name in store.list("checkpoints")]
-  return sorted((int(parts[1]) for parts in names
-                 if len(parts) == 3 and parts[1].isdigit() and parts[2] == checkpoint.SUMS),
-                reverse=True)
+  return sorted(
+    (
+      int(parts[1])
+      for parts in names
+      if len(parts) == 3 and parts[1].isdigit() and parts[2] == checkpoint.SUMS
+    ),
+    reverse=True,
+  )
 
 
 def fetch(store: Store, local: Path) -> None:
@@ -127,8 +132,9 @@ class Mirror:
     with self._turn:
       here = checkpoint.saved_steps(self._local)
       new = [step for step in reversed(here) if step not in self._stored]
-      damaged = [step for step in self._stored - set(here)
-                 if (self._local / "damaged" / str(step)).is_dir()]
+      damaged = [
+        step for step in self._stored - set(here) if (self._local / "damaged" / str(step)).is_dir()
+      ]
       if new or damaged or everything:
         self._lease.confirm()
         begun = time.monotonic()
@@ -140,7 +146,7 @@ class Mirror:
         self._remove(step)
       for step in new:
         self._copy_step(step)
-        for old in sorted(self._stored, reverse=True)[self._keep:]:
+        for old in sorted(self._stored, reverse=True)[self._keep :]:
           self._remove(old)
 
   def _copy_files(self) -> None:
@@ -175,9 +181,13 @@ class Mirror:
 
 def _files(folder: Path) -> list[Path]:
   """All files of a run but its checkpoints and what is not finished."""
-  return [path for path in sorted(folder.rglob("*"))
-          if path.is_file() and path.suffix != ".tmp"
-          and path.relative_to(folder).parts[0] != "checkpoints"]
+  return [
+    path
+    for path in sorted(folder.rglob("*"))
+    if path.is_file()
+    and path.suffix != ".tmp"
+    and path.relative_to(folder).parts[0] != "checkpoints"
+  ]
 
 
 def _stamp(path: Path) -> tuple[int, int]:

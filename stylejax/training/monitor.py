@@ -28,19 +28,24 @@ class Monitor:
     self._metrics = _open_metrics(workdir / "metrics.jsonl", start)
     # A queue that has room when its thread has died of a full disk; log() then tells.
     self._board = tensorboardX.SummaryWriter(
-      str(workdir / "tensorboard"), purge_step=start + 1 if start else None, max_queue=1000)
+      str(workdir / "tensorboard"), purge_step=start + 1 if start else None, max_queue=1000
+    )
     self._board_error: OSError | None = None
     self._thread_hook = threading.excepthook
     self._steps, self._born = steps, time.monotonic()
     self._timed = start, self._born
     self._description = description
     self._progress = rich.progress.Progress(
-      rich.progress.TextColumn("{task.description}"), rich.progress.BarColumn(),
-      rich.progress.MofNCompleteColumn(), rich.progress.TextColumn("{task.fields[notes]}"))
+      rich.progress.TextColumn("{task.description}"),
+      rich.progress.BarColumn(),
+      rich.progress.MofNCompleteColumn(),
+      rich.progress.TextColumn("{task.fields[notes]}"),
+    )
     # Elsewhere a bar would be squeezed into 80 columns, or come once at the end.
     self._bar = self._progress.console.is_terminal
     self._task = self._progress.add_task(
-      description, total=steps, completed=start, notes="compiling")
+      description, total=steps, completed=start, notes="compiling"
+    )
 
   def __enter__(self) -> "Monitor":
     threading.excepthook = self._note_thread
@@ -74,8 +79,7 @@ class Monitor:
     else:
       self._thread_hook(args)
 
-  def log(self, step: int, metrics: dict[str, float],
-          seconds_per_step: float | None) -> None:
+  def log(self, step: int, metrics: dict[str, float], seconds_per_step: float | None) -> None:
     """One line of metrics.jsonl, TensorBoard scalars, and the progress bar's numbers."""
     line = {"step": step, **{k: float(f"{v:.6g}") for k, v in metrics.items()}}
     if seconds_per_step:
@@ -123,8 +127,11 @@ class Monitor:
 def _duration(seconds: float) -> str:
   """A time in the two units that tell most: 45 s, 3 min 20 s, 5 h 10 min, 2 d 3 h."""
   seconds = round(seconds)
-  for unit, name, smaller, small in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"),
-                                     (60, "min", 1, "s")):
+  for unit, name, smaller, small in (
+    (86400, "d", 3600, "h"),
+    (3600, "h", 60, "min"),
+    (60, "min", 1, "s"),
+  ):
     if seconds >= unit:
       rest = seconds % unit // smaller
       return f"{seconds // unit} {name}" + (f" {rest} {small}" if rest else "")
@@ -163,8 +170,9 @@ def _named(workdir: Path):
   try:
     yield
   except OSError as error:
-    raise OSError(f"{workdir}: found {error.strerror or error}, expected room to write the metrics"
-                  ) from error
+    raise OSError(
+      f"{workdir}: found {error.strerror or error}, expected room to write the metrics"
+    ) from error
 
 
 def _open_metrics(path: Path, start: int):

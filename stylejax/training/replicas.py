@@ -35,14 +35,17 @@ def require_determinism() -> None:
   """
   refused = add_xla_flags("--xla_gpu_deterministic_ops=true", override=True)
   if refused:
-    raise InputError(f"--deterministic: found jaxlib {importlib.metadata.version('jaxlib')}, "
-                     f"which refuses {refused[0]}, expected one that takes it")
+    raise InputError(
+      f"--deterministic: found jaxlib {importlib.metadata.version('jaxlib')}, "
+      f"which refuses {refused[0]}, expected one that takes it"
+    )
 
 
 def replicated(devices: Sequence[jax.Device] | None = None) -> NamedSharding:
   """The whole of an array on each device of all processes."""
   return NamedSharding(
-    jax.sharding.Mesh(np.array(devices or jax.devices()), (AXIS,)), PartitionSpec())
+    jax.sharding.Mesh(np.array(devices or jax.devices()), (AXIS,)), PartitionSpec()
+  )
 
 
 def local(tree: Any) -> Any:
@@ -55,8 +58,9 @@ def check_batch(batch: int, group: int = 1, devices: Sequence[jax.Device] | None
   count = len(devices or jax.devices())
   if batch % (count * group):
     grouped = f" × {group} (--style-repeat, --critic-steps, --accumulate)" if group > 1 else ""
-    raise InputError(f"--batch: found {batch}, expected a multiple of {count * group}: "
-                     f"{count} device(s){grouped}")
+    raise InputError(
+      f"--batch: found {batch}, expected a multiple of {count * group}: {count} device(s){grouped}"
+    )
 
 
 class ShardMap:
@@ -69,10 +73,15 @@ class ShardMap:
     # check_vma off: gradients stay local until the step averages them, as under pmap.
     self.step = jax.jit(
       jax.shard_map(
-        functools.partial(step, axis_name=AXIS), mesh=self.mesh,
-        in_specs=(PartitionSpec(), PartitionSpec(AXIS)), out_specs=PartitionSpec(),
-        check_vma=False),
-      donate_argnums=0, compiler_options=compiler_options(devices[0].platform))
+        functools.partial(step, axis_name=AXIS),
+        mesh=self.mesh,
+        in_specs=(PartitionSpec(), PartitionSpec(AXIS)),
+        out_specs=PartitionSpec(),
+        check_vma=False,
+      ),
+      donate_argnums=0,
+      compiler_options=compiler_options(devices[0].platform),
+    )
 
   def lower(self, state: Any, batch: Any) -> jax.stages.Lowered:
     """The step for a state and a batch of these shapes, lowered but not run.
@@ -88,12 +97,16 @@ class ShardMap:
     # device_put would compare every array with those of the other processes.
     return jax.tree.map(
       lambda x: jax.make_array_from_callback(
-        np.shape(x), self._replicated, lambda index, x=np.asarray(x): x[index]), state)
+        np.shape(x), self._replicated, lambda index, x=np.asarray(x): x[index]
+      ),
+      state,
+    )
 
   def put_batch(self, batch: dict[str, np.ndarray]) -> dict[str, jax.Array]:
     """Splits this process's share of a global batch over its devices."""
-    return {name: jax.make_array_from_process_local_data(self._split, x)
-            for name, x in batch.items()}
+    return {
+      name: jax.make_array_from_process_local_data(self._split, x) for name, x in batch.items()
+    }
 
   def take_state(self, state: Any) -> Any:
     """The state without its mapping, for checkpoints and previews."""
@@ -116,7 +129,8 @@ class Pmap:
     self._local = [d for d in devices if d.process_index == jax.process_index()]
     self._replicated = replicated(devices)
     self.step = jax.pmap(
-      functools.partial(step, axis_name=AXIS), axis_name=AXIS, devices=devices, donate_argnums=0)
+      functools.partial(step, axis_name=AXIS), axis_name=AXIS, devices=devices, donate_argnums=0
+    )
 
   def lower(self, state: Any, batch: Any) -> jax.stages.Lowered:
     """The step for a state of these shapes and a put batch, lowered but not run."""
@@ -137,9 +151,13 @@ class Pmap:
     """The state without its mapping, for checkpoints and previews."""
     return jax.tree.map(
       lambda x: jax.make_array_from_single_device_arrays(
-        x.shape[1:], self._replicated, [shard.data[0] for shard in x.addressable_shards]), state)
+        x.shape[1:], self._replicated, [shard.data[0] for shard in x.addressable_shards]
+      ),
+      state,
+    )
 
   def take_metrics(self, metrics: Any) -> Any:
     """Metrics on the host, as floats."""
-    return jax.tree.map(lambda x: float(np.asarray(x.addressable_shards[0].data).reshape(-1)[0]),
-                        metrics)
+    return jax.tree.map(
+      lambda x: float(np.asarray(x.addressable_shards[0].data).reshape(-1)[0]), metrics
+    )

@@ -47,32 +47,44 @@ def settle(config: TrainConfig, saved: TrainConfig, place: str) -> TrainConfig:
     InputError: a setting that a run keeps is another one.
   """
   if config.task != saved.task:
-    raise InputError(f"--workdir: found a run of {saved.task} in {place}, expected one of "
-                     f"{config.task}")
-  config = dataclasses.replace(config, **{
-    field.name: getattr(saved, field.name) for field in dataclasses.fields(config)
-    if field.name in ("content_dir", "style_dir", "init_from")
-    and getattr(config, field.name) is None})
+    raise InputError(
+      f"--workdir: found a run of {saved.task} in {place}, expected one of {config.task}"
+    )
+  config = dataclasses.replace(
+    config,
+    **{
+      field.name: getattr(saved, field.name)
+      for field in dataclasses.fields(config)
+      if field.name in ("content_dir", "style_dir", "init_from")
+      and getattr(config, field.name) is None
+    },
+  )
   for name, value in config.model.to_dict().items():
     kept = saved.model.to_dict()[name]
     if value != kept and name != "name":
       flags = "--dtype or --preset" if name == "dtype" else "--preset or --model-sizes"
-      raise InputError(f"{flags}: found {name} {value}, expected {kept} as in {place}/config.json; "
-                       "a run keeps it")
+      raise InputError(
+        f"{flags}: found {name} {value}, expected {kept} as in {place}/config.json; a run keeps it"
+      )
   for name in _KEPT:
     value, kept = getattr(config, name, None), getattr(saved, name, None)
     if value != kept:
-      raise InputError(f"--{name.replace('_', '-')}: found {value}, expected {kept} as in "
-                       f"{place}/config.json; a run keeps it")
+      raise InputError(
+        f"--{name.replace('_', '-')}: found {value}, expected {kept} as in "
+        f"{place}/config.json; a run keeps it"
+      )
   return config
 
 
 def changes(config: TrainConfig, saved: TrainConfig) -> dict[str, list[Any]]:
   """[before, now] by the name of each setting of the run that differs."""
   new, old = (json.loads(c.to_json()) for c in (config, saved))
-  return {name: [old.get(name), value] for name, value in new.items()
-          if name not in (*_OF_A_START, "model", "preset", "model_sizes", "dtype")
-          and old.get(name) != value}
+  return {
+    name: [old.get(name), value]
+    for name, value in new.items()
+    if name not in (*_OF_A_START, "model", "preset", "model_sizes", "dtype")
+    and old.get(name) != value
+  }
 
 
 def line(changed: dict[str, list[Any]]) -> str:

@@ -54,6 +54,8 @@ def from_saved(fields: dict[str, Any]) -> TrainConfig:
       settings[field.name] = value
   config = kind(**settings)
   if config.model.to_dict() != fields["model"]:
-    raise InputError(f"{config.task} run: found sizes that preset {config.preset} no longer "
-                     "has, expected those of this version")
+    raise InputError(
+      f"{config.task} run: found sizes that preset {config.preset} no longer "
+      "has, expected those of this version"
+    )
   return config

@@ -61,6 +61,8 @@ class SharedCheckpoints:
       except InputError as raised:
         error = raised
     if distributed.any_process(error is not None):
-      raise error or InputError("checkpoints: found that process 0 can't restore one, expected a "
-                                "whole checkpoint of this config")
+      raise error or InputError(
+        "checkpoints: found that process 0 can't restore one, expected a "
+        "whole checkpoint of this config"
+      )
     return distributed.from_process_0(state), distributed.json_from_process_0(position)

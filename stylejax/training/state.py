@@ -42,20 +42,25 @@ def learning_rate_schedule(config: TrainConfig, peak: float) -> optax.Schedule:
   """Linear rise over warmup_steps, level, then a cosine fall over the last decay_fraction."""
   decay = round(config.decay_fraction * config.steps)
   warmup = min(config.warmup_steps, config.steps - decay)
-  return optax.join_schedules([
-    optax.linear_schedule(0.0 if warmup else peak, peak, max(warmup, 1)),
-    optax.constant_schedule(peak),
-    optax.cosine_decay_schedule(peak, max(decay, 1), config.final_rate),
-  ], [warmup, config.steps - decay])
+  return optax.join_schedules(
+    [
+      optax.linear_schedule(0.0 if warmup else peak, peak, max(warmup, 1)),
+      optax.constant_schedule(peak),
+      optax.cosine_decay_schedule(peak, max(decay, 1), config.final_rate),
+    ],
+    [warmup, config.steps - decay],
+  )
 
 
 def make_optimizers(config: TrainConfig) -> tuple[optax.GradientTransformation, ...]:
   """(optimizer of the trained parts, optimizer of the discriminator)."""
+
   def adam(peak, b1, updates=1):
     schedule = learning_rate_schedule(config, peak)
     return optax.chain(
       optax.clip_by_global_norm(config.clip_norm),
-      optax.adam(lambda count: schedule(count // updates), b1, config.adam_b2))
+      optax.adam(lambda count: schedule(count // updates), b1, config.adam_b2),
+    )
 
   tx = adam(config.learning_rate, config.adam_b1)
   if config.backbone_lr_scale != 1:
@@ -67,7 +72,8 @@ def make_optimizers(config: TrainConfig) -> tuple[optax.GradientTransformation, 
 def _backbone(trained: dict) -> dict:
   """True for the trained parts that know no style: the content encoder and the decoder."""
   return jax.tree_util.tree_map_with_path(
-    lambda path, _: path[0].key == "content_encoder" or path[1].key == "decoder", trained)
+    lambda path, _: path[0].key == "content_encoder" or path[1].key == "decoder", trained
+  )
 
 
 def init_state(config: TrainConfig) -> TrainState:
@@ -89,4 +95,5 @@ def with_optimizers(config: TrainConfig, params: transfer.Params, key: jax.Array
     ema_params=jax.tree.map(jnp.copy, params),
     opt_state=tx.init(select(params, config.trained)),
     disc_opt_state=disc_tx.init(params.discriminator) if config.uses_discriminator else None,
-    key=key)
+    key=key,
+  )

@@ -57,15 +57,22 @@ def average(function: Callable, batch: dict, parts: int, axis_name: str | None):
     split = jax.tree.map(lambda x: x.reshape(parts, x.shape[0] // parts, *x.shape[1:]), batch)
     zeros = jax.tree.map(
       lambda x: jnp.zeros(x.shape, x.dtype),
-      jax.eval_shape(function, jax.tree.map(lambda x: x[0], split)))
+      jax.eval_shape(function, jax.tree.map(lambda x: x[0], split)),
+    )
     total, _ = jax.lax.scan(
-      lambda total, part: (jax.tree.map(jnp.add, total, function(part)), None), zeros, split)
+      lambda total, part: (jax.tree.map(jnp.add, total, function(part)), None), zeros, split
+    )
     mean = jax.tree.map(lambda x: x / parts, total)
   return mean if axis_name is None else jax.lax.pmean(mean, axis_name)
 
 
-def update(state: TrainState, config: TrainConfig, tx: optax.GradientTransformation, grads: dict,
-           metrics: Metrics) -> tuple[TrainState, Metrics]:
+def update(
+  state: TrainState,
+  config: TrainConfig,
+  tx: optax.GradientTransformation,
+  grads: dict,
+  metrics: Metrics,
+) -> tuple[TrainState, Metrics]:
   """One optimizer update of the trained parts and of their moving average.
 
   Returns:
@@ -78,26 +85,35 @@ def update(state: TrainState, config: TrainConfig, tx: optax.GradientTransformat
   decay = jnp.minimum(config.ema_decay, (1.0 + state.step) / (10.0 + state.step))
   ema = optax.incremental_update(trained, select(state.ema_params, config.trained), 1.0 - decay)
   metrics = metrics | {
-    "grad_norm": optax.tree.norm(grads), "update_norm": optax.tree.norm(updates),
-    "param_norm": optax.tree.norm(trained)}
+    "grad_norm": optax.tree.norm(grads),
+    "update_norm": optax.tree.norm(updates),
+    "param_norm": optax.tree.norm(trained),
+  }
   return state.replace(
-    step=state.step + 1, params=state.params.replace(**trained),
-    ema_params=state.ema_params.replace(**ema), opt_state=opt_state), metrics
+    step=state.step + 1,
+    params=state.params.replace(**trained),
+    ema_params=state.ema_params.replace(**ema),
+    opt_state=opt_state,
+  ), metrics
 
 
-def update_discriminator(state: TrainState, tx: optax.GradientTransformation, grads: dict
-                         ) -> TrainState:
+def update_discriminator(
+  state: TrainState, tx: optax.GradientTransformation, grads: dict
+) -> TrainState:
   """One optimizer update of the discriminator, which has no moving average."""
   disc = state.params.discriminator
   updates, disc_opt_state = tx.update(grads, state.disc_opt_state, disc)
   disc = optax.apply_updates(disc, updates)
   return state.replace(
     params=state.params.replace(discriminator=disc),
-    ema_params=state.ema_params.replace(discriminator=disc), disc_opt_state=disc_opt_state)
+    ema_params=state.ema_params.replace(discriminator=disc),
+    disc_opt_state=disc_opt_state,
+  )
 
 
 def game(name: str) -> tuple[Callable, Callable, Callable]:
   """(discriminator loss, generator loss, penalty(params, real, fake, keys)) of a game, each [B]."""
+
   def score(params):
     return lambda x: transfer.mean_score(transfer.discriminator_scores(params, x))
 
@@ -110,6 +126,9 @@ def game(name: str) -> tuple[Callable, Callable, Callable]:
     return adversarial.r1_penalty(score(params), real)
 
   if name == "wasserstein":
-    return (adversarial.wasserstein_discriminator_loss, adversarial.wasserstein_generator_loss,
-            gradient_penalty)
+    return (
+      adversarial.wasserstein_discriminator_loss,
+      adversarial.wasserstein_generator_loss,
+      gradient_penalty,
+    )
   return (adversarial.hinge_discriminator_loss, adversarial.wasserstein_generator_loss, r1_penalty)

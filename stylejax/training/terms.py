@@ -35,8 +35,10 @@ class NetFeatures:
 
   def style_layers(self) -> "NetFeatures":
     """The features of STYLE_LAYERS alone."""
+
     def pick(found):
       return {layer: found[layer] for layer in STYLE_LAYERS}
+
     return NetFeatures(pick(self.stylized), pick(self.content), pick(self.style))
 
 
@@ -87,22 +89,29 @@ def _image_style_loss(function: Callable, views: Views) -> jax.Array:
 
 
 TERMS = (
-  Term("content", lambda v, _: features.content_loss(
-    v.vgg.stylized, v.vgg.content, CONTENT_LAYERS)),
-  Term("style", lambda v, _: _style_loss(
-    features.moment_style_loss, v, v.vgg.style_layers())),
+  Term(
+    "content", lambda v, _: features.content_loss(v.vgg.stylized, v.vgg.content, CONTENT_LAYERS)
+  ),
+  Term("style", lambda v, _: _style_loss(features.moment_style_loss, v, v.vgg.style_layers())),
   Term("identity", lambda v, _: pixels.l1_loss(v.restyled, v.original)),
   Term("tv", lambda v, _: pixels.total_variation(v.stylized)),
-  Term("detail", lambda v, _: features.content_loss(
-    v.vgg.stylized, v.vgg.content, DETAIL_LAYERS)),
+  Term("detail", lambda v, _: features.content_loss(v.vgg.stylized, v.vgg.content, DETAIL_LAYERS)),
   Term("structure", lambda v, _: pixels.structure_loss(v.stylized, v.content)),
   Term("spurious_edge", lambda v, _: pixels.spurious_edge_loss(v.stylized, v.content)),
   Term("color", lambda v, _: _image_style_loss(color.color_loss, v)),
   Term("pyramid", lambda v, _: _image_style_loss(pyramid.pyramid_loss, v)),
-  Term("resnet", lambda v, _: _style_loss(
-    features.moment_style_loss, v, v.resnet, eps=RESNET_EPS), net="resnet50"),
-  Term("resnet_content", lambda v, _: features.content_loss(
-    v.resnet.stylized, v.resnet.content, RESNET_CONTENT_LAYERS, eps=RESNET_EPS), net="resnet50"),
+  Term(
+    "resnet",
+    lambda v, _: _style_loss(features.moment_style_loss, v, v.resnet, eps=RESNET_EPS),
+    net="resnet50",
+  ),
+  Term(
+    "resnet_content",
+    lambda v, _: features.content_loss(
+      v.resnet.stylized, v.resnet.content, RESNET_CONTENT_LAYERS, eps=RESNET_EPS
+    ),
+    net="resnet50",
+  ),
   Term("gram", lambda v, _: _style_loss(features.gram_style_loss, v, v.vgg.style_layers())),
   Term("adversarial", lambda v, gen_loss: gen_loss(v.scores())),
 )

@@ -32,11 +32,11 @@ _DTYPES = {"float16": np.float16, "float32": np.float32}
 
 
 def save_weights(
-    path: str | os.PathLike,
-    params: transfer.Params,
-    metadata: dict[str, Any] | None = None,
-    *,
-    dtype: str = "float16",
+  path: str | os.PathLike,
+  params: transfer.Params,
+  metadata: dict[str, Any] | None = None,
+  *,
+  dtype: str = "float16",
 ) -> Path:
   """Writes parameters to one safetensors file; the file is whole or not there.
 
@@ -66,12 +66,14 @@ def save_weights(
     with np.errstate(over="ignore"):
       array = np.ascontiguousarray(np.asarray(leaf, np.float32).astype(_DTYPES[dtype]))
     if not np.isfinite(array).all():
-      raise InputError(f"weights {name}: found NaN, infinity or values beyond {dtype}, "
-                       f"expected finite numbers")
+      raise InputError(
+        f"weights {name}: found NaN, infinity or values beyond {dtype}, expected finite numbers"
+      )
     arrays[name] = array
   if not arrays:
-    raise InputError("weights: found no part that is not None, expected at least one of "
-                     + ", ".join(PARTS))
+    raise InputError(
+      "weights: found no part that is not None, expected at least one of " + ", ".join(PARTS)
+    )
   header = {k: v if isinstance(v, str) else json.dumps(v) for k, v in (metadata or {}).items()}
   header["stylejax_config"] = json.dumps(params.config.to_dict())
   header["stylejax_format"] = FORMAT
@@ -137,9 +139,11 @@ def load_pretrained(name_or_path: str | os.PathLike = "base") -> transfer.Params
   if files is None:
     path = Path(name_or_path)
     if not path.exists():
-      raise InputError(f"weights {name_or_path}: found neither a packaged name nor a file, "
-                       f"expected {' or '.join(map(repr, PACKAGED))} or the path of a .safetensors "
-                       "file")
+      raise InputError(
+        f"weights {name_or_path}: found neither a packaged name nor a file, "
+        f"expected {' or '.join(map(repr, PACKAGED))} or the path of a .safetensors "
+        "file"
+      )
     return load_weights(path)
   folder = resources.files("stylejax") / "assets" / "weights"
   params = None
@@ -147,18 +151,22 @@ def load_pretrained(name_or_path: str | os.PathLike = "base") -> transfer.Params
     with resources.as_file(folder / name) as path:
       if not path.exists():
         if params is None:
-          raise InputError(f"weights {name_or_path}: found no file {path}, expected it in the "
-                           "package; reinstall stylejax or give a file with --weights")
+          raise InputError(
+            f"weights {name_or_path}: found no file {path}, expected it in the "
+            "package; reinstall stylejax or give a file with --weights"
+          )
         continue
       loaded = _load(path, ours=True)
     if params is None:
       params = loaded
       continue
     if loaded.config != params.config:
-      raise InputError(f"weights {path}: found another model config than in {files[0]}, "
-                       "expected the same one")
+      raise InputError(
+        f"weights {path}: found another model config than in {files[0]}, expected the same one"
+      )
     params = params.replace(
-        **{part: getattr(loaded, part) for part in PARTS if getattr(params, part) is None})
+      **{part: getattr(loaded, part) for part in PARTS if getattr(params, part) is None}
+    )
   return params
 
 
@@ -195,27 +203,34 @@ def _read(path: Path, *, arrays: bool = True) -> tuple[dict[str, np.ndarray], di
         content[name] = file.get_tensor(name)
   # ValueError: NumPy's, for an empty array with a side that it can't count.
   except (SafetensorError, ValueError) as error:
-    raise InputError(f"weights {path}: found no whole safetensors file ({error}), expected one "
-                     "written by `train.py export`") from error
+    raise InputError(
+      f"weights {path}: found no whole safetensors file ({error}), expected one "
+      "written by `train.py export`"
+    ) from error
   except OSError as error:
-    raise InputError(f"weights {path}: found {error.strerror or error}, expected a readable "
-                     ".safetensors file") from error
+    raise InputError(
+      f"weights {path}: found {error.strerror or error}, expected a readable .safetensors file"
+    ) from error
   return content, metadata
 
 
 def _config(path: Path, metadata: dict[str, str]) -> ModelConfig:
   """The model config of a file's metadata."""
   if "stylejax_config" not in metadata or "stylejax_format" not in metadata:
-    raise InputError(f"weights {path}: found a safetensors file without stylejax's config, "
-                     "expected one written by `train.py export`")
+    raise InputError(
+      f"weights {path}: found a safetensors file without stylejax's config, "
+      "expected one written by `train.py export`"
+    )
   version = metadata["stylejax_format"]
   if version != FORMAT:
     raise InputError(f"weights {path}: found format version {version!r}, expected {FORMAT!r}")
   try:
     config = ModelConfig.from_dict(json.loads(metadata["stylejax_config"]))
   except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-    raise InputError(f"weights {path}: found a model config that can't be read ({error}), expected "
-                     "one written by this version of stylejax") from error
+    raise InputError(
+      f"weights {path}: found a model config that can't be read ({error}), expected "
+      "one written by this version of stylejax"
+    ) from error
   return config
 
 
@@ -231,24 +246,28 @@ def _expected_shapes(path: Path, config: ModelConfig) -> dict[str, tuple[int, ..
     return _shapes(config)
   except Exception as error:  # whatever an absurd config makes the modules raise
     reason = str(error).partition("\n")[0]
-    raise InputError(f"weights {path}: found a model config that builds no model ({reason}), "
-                     "expected one written by this version of stylejax") from error
+    raise InputError(
+      f"weights {path}: found a model config that builds no model ({reason}), "
+      "expected one written by this version of stylejax"
+    ) from error
 
 
 def _check_shapes(
-    path: Path, arrays: dict[str, np.ndarray], expected: dict[str, tuple[int, ...]]
+  path: Path, arrays: dict[str, np.ndarray], expected: dict[str, tuple[int, ...]]
 ) -> None:
   """Raises at the first array that is missing, too many or of another shape."""
   for name, shape in expected.items():
     if name not in arrays:
       raise InputError(f"weights {path}: found no array {name}, expected one of shape {shape}")
     if arrays[name].shape != shape:
-      raise InputError(f"weights {path}: found shape {arrays[name].shape} for {name}, expected "
-                       f"{shape}")
+      raise InputError(
+        f"weights {path}: found shape {arrays[name].shape} for {name}, expected {shape}"
+      )
   for name in arrays:
     if name not in expected:
-      raise InputError(f"weights {path}: found array {name}, expected none of that name in this "
-                       "model")
+      raise InputError(
+        f"weights {path}: found array {name}, expected none of that name in this model"
+      )
 
 
 def _flatten(params: transfer.Params) -> dict[str, Any]:

@@ -72,8 +72,10 @@ def load_resnet(path: str | os.PathLike | None = None) -> dict[str, Any]:
   path = _packaged("resnet50_half.safetensors") if path is None else Path(path)
   tensors = _read_tensors(path)
   shapes = jax.eval_shape(HalfResNet50().init, jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
-  expected = {name: value.shape
-              for name, value in flax.traverse_util.flatten_dict(shapes["params"], sep=".").items()}
+  expected = {
+    name: value.shape
+    for name, value in flax.traverse_util.flatten_dict(shapes["params"], sep=".").items()
+  }
   for name, shape in expected.items():
     found = tensors[name].shape if name in tensors else "none"
     if found != shape:
@@ -81,7 +83,8 @@ def load_resnet(path: str | os.PathLike | None = None) -> dict[str, Any]:
     if not np.isfinite(tensors[name]).all():
       raise InputError(f"ResNet weights {path}: {name}: found NaN or Inf, expected numbers")
   return flax.traverse_util.unflatten_dict(
-    {name: jnp.asarray(tensors[name], jnp.float32) for name in expected}, sep=".")
+    {name: jnp.asarray(tensors[name], jnp.float32) for name in expected}, sep="."
+  )
 
 
 def load_lpips_heads(path: str | os.PathLike | None = None) -> dict[str, jax.Array]:
@@ -156,9 +159,7 @@ def _from_torchvision(tensors: dict[str, np.ndarray]) -> dict[str, Any]:
   (x − mean) / std is stored as "input" and not folded into conv1_1: beside a zero padding a
   different mean can't be.
   """
-  params = {
-    "input": {"mean": np.array(TORCHVISION_MEAN), "scale": 1 / np.array(TORCHVISION_STD)},
-  }
+  params = {"input": {"mean": np.array(TORCHVISION_MEAN), "scale": 1 / np.array(TORCHVISION_STD)}}
   for name, index in zip(VGG16_LAYERS, TORCHVISION_INDICES, strict=True):
     weight = tensors.get(f"features.{index}.weight")
     if weight is not None and weight.ndim == 4:

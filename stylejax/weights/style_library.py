@@ -53,8 +53,10 @@ def default_path() -> Path:
 def check_name(name: str) -> None:
   """Raises InputError unless the name is one that `--style @name:weight` can carry."""
   if not _NAME.fullmatch(name):
-    raise InputError(f"style name {name}: found {len(name)} characters or a space, sign or "
-                     "separator, expected 1 to 64 letters, digits and _ . + -")
+    raise InputError(
+      f"style name {name}: found {len(name)} characters or a space, sign or "
+      "separator, expected 1 to 64 letters, digits and _ . + -"
+    )
 
 
 def fingerprint(params: transfer.Params) -> str:
@@ -83,22 +85,27 @@ def read_library(path: str | os.PathLike, params: transfer.Params) -> dict[str, 
   path = Path(path)
   if not path.is_file():
     found = "something else" if path.exists() else "no such file"
-    raise InputError(f"library {path}: found {found}, expected a file that `infer.py styles add` "
-                     "wrote")
+    raise InputError(
+      f"library {path}: found {found}, expected a file that `infer.py styles add` wrote"
+    )
   try:
     with safe_open(path, framework="np") as file:
       metadata = dict(file.metadata() or {})
-      arrays = {name: _array(file, name) for name in file.keys()}
+      arrays = {name: _array(file, name) for name in file}
   # ValueError: NumPy's, for an empty array with a side that it can't count.
   except (SafetensorError, OSError, ValueError, _NotFloat) as error:
-    raise InputError(f"library {path}: found no whole library ({error}), expected a file that "
-                     "`infer.py styles add` wrote") from error
+    raise InputError(
+      f"library {path}: found no whole library ({error}), expected a file that "
+      "`infer.py styles add` wrote"
+    ) from error
   if metadata.get("stylejax_library") != FORMAT:
     found = metadata.get("stylejax_library", "none")
     raise InputError(f"library {path}: found format version {found}, expected {FORMAT}")
   if metadata.get("style_encoder") != fingerprint(params):
-    raise InputError(f"library {path}: found styles read with other weights, expected those of "
-                     "--weights; use another --library for each")
+    raise InputError(
+      f"library {path}: found styles read with other weights, expected those of "
+      "--weights; use another --library for each"
+    )
   try:
     entries = [(entry["name"], entry["origin"]) for entry in json.loads(metadata["styles"])]
     codes = _unpacked(arrays, len(params.config.style_widths))
@@ -111,14 +118,19 @@ def read_library(path: str | os.PathLike, params: transfer.Params) -> dict[str, 
     _expect(all(_NAME.fullmatch(name) for name, _ in entries))  # they are printed and drawn
     _expect(all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(codes)))
   except (ValueError, KeyError, TypeError, RecursionError) as error:
-    raise InputError(f"library {path}: found names and codes that don't fit each other, expected a "
-                     "file that `infer.py styles add` wrote") from error
-  return {name: SavedStyle(jax.tree.map(lambda leaf, i=i: leaf[i], codes), origin)
-          for i, (name, origin) in enumerate(entries)}
+    raise InputError(
+      f"library {path}: found names and codes that don't fit each other, expected a "
+      "file that `infer.py styles add` wrote"
+    ) from error
+  return {
+    name: SavedStyle(jax.tree.map(lambda leaf, i=i: leaf[i], codes), origin)
+    for i, (name, origin) in enumerate(entries)
+  }
 
 
-def write_library(path: str | os.PathLike, styles: dict[str, SavedStyle],
-                  params: transfer.Params) -> Path:
+def write_library(
+  path: str | os.PathLike, styles: dict[str, SavedStyle], params: transfer.Params
+) -> Path:
   """Writes a library; the file is whole or not there.
 
   Args:
@@ -134,8 +146,10 @@ def write_library(path: str | os.PathLike, styles: dict[str, SavedStyle],
   for name in styles:
     check_name(name)
   metadata = {
-    "stylejax_library": FORMAT, "style_encoder": fingerprint(params),
-    "styles": json.dumps([{"name": n, "origin": s.origin} for n, s in styles.items()])}
+    "stylejax_library": FORMAT,
+    "style_encoder": fingerprint(params),
+    "styles": json.dumps([{"name": n, "origin": s.origin} for n, s in styles.items()]),
+  }
   arrays = _packed(stack([s.code for s in styles.values()])) if styles else _empty(params.config)
   content = to_safetensors(arrays, metadata=metadata)
   with replacing(path) as temporary:
@@ -157,9 +171,11 @@ def find(name: str, styles: dict[str, SavedStyle], path: str | os.PathLike) -> S
     InputError: there is none.
   """
   if name not in styles:
-    raise InputError(f"@{name}: found no such style in {path}, expected one of "
-                     + (", ".join(list(styles)[:12]) or "none, it is empty")
-                     + (", ..." if len(styles) > 12 else ""))
+    raise InputError(
+      f"@{name}: found no such style in {path}, expected one of "
+      + (", ".join(list(styles)[:12]) or "none, it is empty")
+      + (", ..." if len(styles) > 12 else "")
+    )
   return styles[name]
 
 
@@ -179,8 +195,9 @@ def nearest(code: transfer.StyleCode, styles: dict[str, SavedStyle]) -> list[tup
   return sorted(zip(styles, map(float, distances)), key=lambda pair: pair[1])
 
 
-def contact_sheet(params: transfer.Params, photos: jax.Array, codes: transfer.StyleCode, *,
-                  at_once: int = 8) -> jax.Array:
+def contact_sheet(
+  params: transfer.Params, photos: jax.Array, codes: transfer.StyleCode, *, at_once: int = 8
+) -> jax.Array:
   """All styles × some photos, in one call; the photos are encoded once.
 
   Args:
@@ -194,7 +211,8 @@ def contact_sheet(params: transfer.Params, photos: jax.Array, codes: transfer.St
   """
   content_code = transfer.encode_content(params, photos)
   return jax.lax.map(
-    lambda code: transfer.generate(params, content_code, code), codes, batch_size=at_once)
+    lambda code: transfer.generate(params, content_code, code), codes, batch_size=at_once
+  )
 
 
 def stack(codes: Sequence[transfer.StyleCode]) -> transfer.StyleCode:
@@ -216,9 +234,12 @@ def _unpacked(arrays: dict[str, np.ndarray], levels: int) -> transfer.StyleCode:
 
 
 def _empty(config) -> dict[str, np.ndarray]:
-  return _packed(transfer.StyleCode(
-    tuple((np.zeros((0, 1, 1, width), np.float32),) * 2 for width in config.style_widths),
-    np.zeros((0, config.style_dim), np.float32)))
+  return _packed(
+    transfer.StyleCode(
+      tuple((np.zeros((0, 1, 1, width), np.float32),) * 2 for width in config.style_widths),
+      np.zeros((0, config.style_dim), np.float32),
+    )
+  )
 
 
 class _NotFloat(Exception):

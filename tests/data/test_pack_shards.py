@@ -2,6 +2,7 @@
 
 import errno
 import io
+import itertools
 import os
 import subprocess
 import sys
@@ -26,8 +27,13 @@ def folder(tmp_path):
   folder = tmp_path / "photos"
   (folder / "b").mkdir(parents=True)
   rng = np.random.default_rng(0)
-  for name, size in (("a.b.jpg", (90, 60)), ("a.c.jpg", (30, 40)), ("b/a.png", (50, 80)),
-                     ("b/é ü.webp", (64, 64)), ("large.jpg", (300, 200))):
+  for name, size in (
+    ("a.b.jpg", (90, 60)),
+    ("a.c.jpg", (30, 40)),
+    ("b/a.png", (50, 80)),
+    ("b/é ü.webp", (64, 64)),
+    ("large.jpg", (300, 200)),
+  ):
     pixels = rng.integers(0, 256, (*reversed(size), 3)).astype(np.uint8)
     Image.fromarray(pixels).save(folder / name)
   return folder
@@ -64,7 +70,8 @@ def test_tar_shards_are_plain_tar_files_of_samples(folder, tmp_path):
   with tarfile.open(output / "shard-00000.tar") as tar:
     members = tar.getmembers()
     assert [tar.extractfile(member).read() for member in members] == [
-      path.read_bytes() for path in find_pictures(folder)]
+      path.read_bytes() for path in find_pictures(folder)
+    ]
   keys = [member.name.partition(".")[0] for member in members]
   assert len(set(keys)) == 5 and keys == sorted(keys)
   assert all(member.name.isascii() and member.name.count(".") == 1 for member in members)
@@ -85,8 +92,7 @@ def test_no_shard_is_larger_than_asked(folder, tmp_path):
     assert sum(filled, []) == sizes
     assert all(sum(shard) <= most or len(shard) == 1 for shard in filled)
     # Full: the first picture of a shard had no room in the one before.
-    assert all(sum(shard) + after[0] > most
-               for shard, after in zip(filled, filled[1:], strict=False))
+    assert all(sum(shard) + after[0] > most for shard, after in itertools.pairwise(filled))
 
 
 def test_large_pictures_are_scaled_down_and_others_kept(folder, tmp_path):
@@ -115,11 +121,22 @@ def test_large_pictures_are_scaled_down_and_others_kept(folder, tmp_path):
 def test_unreadable_pictures_are_skipped_counted_and_named(folder, tmp_path):
   (folder / "bad.jpg").write_bytes(b"not a picture")
   whole = (folder / "large.jpg").read_bytes()
-  (folder / "cut.jpg").write_bytes(whole[:len(whole) // 2])
+  (folder / "cut.jpg").write_bytes(whole[: len(whole) // 2])
   output = tmp_path / "shards"
   done = subprocess.run(
-    [sys.executable, str(ROOT / "train.py"), "shards", "--input-dir", str(folder), "--output-dir",
-     str(output)], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    [
+      sys.executable,
+      str(ROOT / "train.py"),
+      "shards",
+      "--input-dir",
+      str(folder),
+      "--output-dir",
+      str(output),
+    ],
+    capture_output=True,
+    text=True,
+    env=os.environ | {"PYTHONPATH": str(ROOT)},
+  )
   assert done.returncode == 0, done.stderr
   assert "5 pictures in 1 tar shards" in done.stdout
   assert "2 unreadable files skipped" in done.stdout
@@ -158,8 +175,11 @@ def test_mistakes_exit_2_in_one_line_and_leave_nothing(folder, tmp_path, capsys)
 
 
 def test_what_fails_half_way_leaves_nothing(folder, tmp_path, monkeypatch, capsys):
-  for failure, code in ((OSError(errno.ENOSPC, "No space left on device"), 2),
-                        (KeyboardInterrupt(), 130)):
+  for failure, code in (
+    (OSError(errno.ENOSPC, "No space left on device"), 2),
+    (KeyboardInterrupt(), 130),
+  ):
+
     def fail(self, failure=failure):
       self._tar.close()
       raise failure

@@ -69,7 +69,10 @@ def places(tmp_path_factory):
     with fsspec.open(f"memory://same/{number}.tar", "wb") as file:
       file.write((root / "tar" / f"{number}.tar").read_bytes())
   return {name: str(root / name) for name in ("folder", "tar", "array_record")} | {
-    "memory": "memory://same", "pattern": str(root / "tar" / "*.tar"), "root": str(root)}
+    "memory": "memory://same",
+    "pattern": str(root / "tar" / "*.tar"),
+    "root": str(root),
+  }
 
 
 def batches(pictures, count=4, **changes):
@@ -108,14 +111,19 @@ from stylejax.data.sources import open_pictures
 
 if __name__ == "__main__":
   content, style = (open_pictures(place, flag="") for place in {
-    (places["tar"], places["array_record"])})
+    (places["tar"], places["array_record"])
+  })
   source = make_batches(content, style, batch=3, size=16, seed=5, workers=2)
   for step, batch in enumerate(itertools.islice(source, 4)):
     np.savez({str(tmp_path)!r} + f"/{{step}}.npz", **batch)
   source.close()
 """)
-  subprocess.run([sys.executable, str(script)], check=True, timeout=300,
-                 env=os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"})
+  subprocess.run(
+    [sys.executable, str(script)],
+    check=True,
+    timeout=300,
+    env=os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
+  )
   got = [np.load(tmp_path / f"{step}.npz") for step in range(4)]
   assert_same(batches(open_pictures(places["folder"], flag="")), got)
 
@@ -130,8 +138,21 @@ def test_a_single_shard_is_a_place_too(places):
 
 
 names = st.sampled_from(
-  ["a.jpg", "a.txt", "a.seg.png", "b.PNG", "b.cls", "d/a.webp", "d/a.json", "e.f/c.jpeg",
-   "c.jpeg.bak", "c.json", ".d.jpg", "é" * 60 + ".png"])
+  [
+    "a.jpg",
+    "a.txt",
+    "a.seg.png",
+    "b.PNG",
+    "b.cls",
+    "d/a.webp",
+    "d/a.json",
+    "e.f/c.jpeg",
+    "c.jpeg.bak",
+    "c.json",
+    ".d.jpg",
+    "é" * 60 + ".png",
+  ]
+)
 
 
 @settings(max_examples=60, deadline=None)
@@ -147,19 +168,25 @@ def test_the_index_finds_the_first_picture_of_each_sample(files):
   samples = itertools.groupby(files, lambda file: re.match(r"(?:.*/)?[^./]*", file[0]).group())
   expected = []
   for _, sample in samples:
-    taken = [file for file in sample
-             if re.fullmatch(r"(.*/)?[^/.][^/]*\.(jpe?g|png|webp)", file[0], re.I)]
+    taken = [
+      file
+      for file in sample
+      if re.fullmatch(r"(.*/)?[^/.][^/]*\.(jpe?g|png|webp)", file[0], re.IGNORECASE)
+    ]
     expected += taken[:1]
   buffer.seek(0)
   found, left_out = scan_tar(buffer, "x.tar")
   data = buffer.getvalue()
-  assert [(name, data[start:start + size]) for name, start, size in found] == expected
-  images = [file for file in files
-            if re.fullmatch(r"(.*/)?[^/.][^/]*\.(jpe?g|png|webp)", file[0], re.I)]
+  assert [(name, data[start : start + size]) for name, start, size in found] == expected
+  images = [
+    file
+    for file in files
+    if re.fullmatch(r"(.*/)?[^/.][^/]*\.(jpe?g|png|webp)", file[0], re.IGNORECASE)
+  ]
   assert (left_out.further, left_out.links) == (len(images) - len(expected), 0)
   buffer.seek(0)
   found, left_out = scan_tar(buffer, "x.tar", images="all")
-  assert [(name, data[start:start + size]) for name, start, size in found] == images
+  assert [(name, data[start : start + size]) for name, start, size in found] == images
   assert left_out == LeftOut()
 
 
@@ -172,7 +199,8 @@ def test_images_that_share_a_key_are_counted_named_and_read_if_asked(tmp_path):
   assert said == [
     f"--style-dir: 6 of 8 images left out ({path}:{shots[1]}, {path}:{shots[2]}, {path}:{shots[3]},"
     " …): 6 share a sample with the image before (their names agree up to the first dot, "
-    "WebDataset's rule); --tar-images all reads them too"]
+    "WebDataset's rule); --tar-images all reads them too"
+  ]
   said.clear()
   records = open_pictures(path, flag="--style-dir", tar_images="all", say=said.append)
   assert [record.read() for record in records] == [picture(i) for i in range(8)] and not said
@@ -189,17 +217,21 @@ def test_links_in_a_tar_are_counted_and_named(tmp_path):
     tar.addfile(link)
   said = []
   assert len(open_pictures(path, flag="--style-dir", say=said.append)) == 1
-  assert said == [f"--style-dir: 1 of 2 images left out ({path}:b\\x1b[2J.jpg): 1 are links or "
-                  "sparse files"]
+  assert said == [
+    f"--style-dir: 1 of 2 images left out ({path}:b\\x1b[2J.jpg): 1 are links or sparse files"
+  ]
 
 
 def test_images_of_other_formats_in_a_tar_are_counted_and_named(tmp_path):
-  path = write_tar(tmp_path / "x.tar", {
-    "a.jpg": picture(0), "b.tif": b"x", "c.HEIC": b"x", "d.txt": b"x", "d.jpg": picture(1)})
+  path = write_tar(
+    tmp_path / "x.tar",
+    {"a.jpg": picture(0), "b.tif": b"x", "c.HEIC": b"x", "d.txt": b"x", "d.jpg": picture(1)},
+  )
   said = []
   assert len(open_pictures(path, flag="--style-dir", say=said.append)) == 2
-  assert said == [f"--style-dir: 2 of 4 images left out ({path}:b.tif, {path}:c.HEIC): 2 are no "
-                  "JPEG, PNG or WebP"]
+  assert said == [
+    f"--style-dir: 2 of 4 images left out ({path}:b.tif, {path}:c.HEIC): 2 are no JPEG, PNG or WebP"
+  ]
 
 
 @pytest.mark.parametrize("place", ["", "/*"])
@@ -209,8 +241,10 @@ def test_compressed_tar_files_beside_shards_are_counted_and_named(tmp_path, plac
   (tmp_path / "c.tgz").write_bytes(b"x")
   said = []
   assert len(open_pictures(f"{tmp_path}{place}", flag="--style-dir", say=said.append)) == 1
-  assert said == ["--style-dir: 2 compressed tar files left out, shards are plain ones "
-                  f"({tmp_path}/b.tar.gz, {tmp_path}/c.tgz)"]
+  assert said == [
+    "--style-dir: 2 compressed tar files left out, shards are plain ones "
+    f"({tmp_path}/b.tar.gz, {tmp_path}/c.tgz)"
+  ]
 
 
 def test_other_files_of_a_folder_are_counted_and_named(tmp_path):
@@ -219,8 +253,10 @@ def test_other_files_of_a_folder_are_counted_and_named(tmp_path):
     (tmp_path / name).write_bytes(picture(0))
   said = []
   assert len(open_pictures(tmp_path, flag="--style-dir", say=said.append)) == 1
-  assert said == [f"--style-dir: 4 of 5 files left out, which are no JPEG, PNG or WebP "
-                  f"({tmp_path}/b.tif, {tmp_path}/c/d.heic, {tmp_path}/e.txt, …)"]
+  assert said == [
+    f"--style-dir: 4 of 5 files left out, which are no JPEG, PNG or WebP "
+    f"({tmp_path}/b.tif, {tmp_path}/c/d.heic, {tmp_path}/e.txt, …)"
+  ]
 
 
 def test_an_index_that_points_outside_is_refused(tmp_path):
@@ -232,8 +268,9 @@ def test_an_index_that_points_outside_is_refused(tmp_path):
     with pytest.raises(InputError) as caught:
       TarShard(path)
     message = str(caught.value)
-    assert message.startswith(f"{path}.index: found a.jpg at bytes {offset} to") and \
-      "\n" not in message
+    assert (
+      message.startswith(f"{path}.index: found a.jpg at bytes {offset} to") and "\n" not in message
+    )
   # A nest that JSON's reader gives up on, and an index that is larger than its tar file.
   for text in ("[" * 100_000, " " * (size + 1) + tar_index([], size)):
     index.write_text(text)
@@ -259,6 +296,7 @@ def test_a_tar_that_leads_back_is_refused(tmp_path, monkeypatch):
       TarShard(path)
   parse = tarfile.TarInfo.frombuf.__func__
   for size, kind in ((-512, tarfile.REGTYPE), (2**30, tarfile.XHDTYPE)):
+
     def frombuf(cls, buf, encoding, errors, size=size, kind=kind):
       member = parse(cls, buf, encoding, errors)
       member.size, member.type = size, kind
@@ -293,10 +331,13 @@ def test_damaged_tar_files_are_named_at_once(tmp_path):
   data = whole.read_bytes()
   second = 512 + -(-len(picture(0)) // 512) * 512
   damaged = {
-    "cut in a picture": data[:second + 700],
-    "cut in a header": data[:second + 100],
-    "a broken header": data[:second] + b"x" * 512 + data[second + 512:],
-    "compressed": gzip.compress(data), "empty": b"", "not a tar file": picture(0)}
+    "cut in a picture": data[: second + 700],
+    "cut in a header": data[: second + 100],
+    "a broken header": data[:second] + b"x" * 512 + data[second + 512 :],
+    "compressed": gzip.compress(data),
+    "empty": b"",
+    "not a tar file": picture(0),
+  }
   for name, content in damaged.items():
     path = tmp_path / "damaged.tar"
     path.write_bytes(content)

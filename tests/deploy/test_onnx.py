@@ -38,15 +38,22 @@ def exported(tiny_params, tmp_path_factory):
 # Beyond 1, where only grain grows, and below, where the painting fades to the content.
 @pytest.mark.parametrize("strength", [1.7, 0.5, 0.0])
 def test_onnxruntime_alone_paints_the_same_at_another_size(
-    strength, exported, tiny_params, rng, tmp_path):
+  strength, exported, tiny_params, rng, tmp_path
+):
   path, manifest = exported
   content, style = rng.random((2, 37, 54, 3), np.float32), rng.random((16, 31, 3), np.float32)
   np.savez(tmp_path / "in.npz", content=content, style=style, strength=np.float32(strength))
   (tmp_path / path.name).write_bytes(path.read_bytes())
   use = "\n".join(manifest["use"][:-2])
   environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-  result = subprocess.run([sys.executable, "-P", "-c", STRANGER.format(use=use)], cwd=tmp_path,
-                          env=environment, capture_output=True, text=True, timeout=300)
+  result = subprocess.run(
+    [sys.executable, "-P", "-c", STRANGER.format(use=use)],
+    cwd=tmp_path,
+    env=environment,
+    capture_output=True,
+    text=True,
+    timeout=300,
+  )
   assert result.returncode == 0, result.stderr
   expected = jax.jit(transfer.stylize)(tiny_params, content, style, strength=strength)
   np.testing.assert_allclose(np.load(tmp_path / "out.npy"), expected, atol=1e-5)
@@ -68,15 +75,17 @@ def test_weights_that_float16_holds_are_written_in_it(tiny_params, tmp_path):
   halves = jax.tree.map(lambda leaf: leaf.astype("float16").astype("float32"), tiny_params)
   manifest = exporting.export(halves, tmp_path / "half.onnx", sizes=((24, 17),))
   assert manifest["max_difference"]["1×24×17"] < 1e-5
-  kinds = {tensor.name: tensor.data_type for tensor in onnx.load(tmp_path / "half.onnx")
-           .graph.initializer}
+  kinds = {
+    tensor.name: tensor.data_type for tensor in onnx.load(tmp_path / "half.onnx").graph.initializer
+  }
   assert kinds["content_encoder/Conv_0/kernel"] == onnx.TensorProto.FLOAT16
 
 
 def test_a_model_that_paints_otherwise_is_not_written(tiny_params, tmp_path, monkeypatch):
   """As if the nets had changed and the graph not."""
-  monkeypatch.setattr("stylejax.deploy.onnx.doubling_kernel",
-                      lambda kernel, sharp: np.zeros_like(sharp))
+  monkeypatch.setattr(
+    "stylejax.deploy.onnx.doubling_kernel", lambda kernel, sharp: np.zeros_like(sharp)
+  )
   with pytest.raises(InputError, match="found a difference of"):
     exporting.export(tiny_params, tmp_path / "a.onnx", sizes=((24, 17),))
   assert list(tmp_path.iterdir()) == []
@@ -86,10 +95,11 @@ def test_mistakes_are_one_line(tmp_path, monkeypatch, capsys):
   argv = ["export", "--output", str(tmp_path / "a.onnx")]
   assert infer.main([*argv, "--platforms", "cpu"]) == 2
   assert capsys.readouterr().err == (
-    "error: platforms: found cpu, expected none for an .onnx file\n")
+    "error: platforms: found cpu, expected none for an .onnx file\n"
+  )
   monkeypatch.setitem(sys.modules, "onnxruntime", None)
   assert infer.main(argv) == 2
   assert capsys.readouterr().err == (
-    "error: export: found no onnxruntime, expected it for .onnx files: "
-    f"{install_command('onnx')}\n")
+    f"error: export: found no onnxruntime, expected it for .onnx files: {install_command('onnx')}\n"
+  )
   assert list(tmp_path.iterdir()) == []

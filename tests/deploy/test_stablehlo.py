@@ -47,8 +47,14 @@ def test_a_program_with_only_jax_paints_the_same_at_any_size(exported, tiny_para
   (tmp_path / path.name).write_bytes(path.read_bytes())
   use = "\n".join(manifest["use"][:-1])
   environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-  result = subprocess.run([sys.executable, "-P", "-c", STRANGER.format(use=use)], cwd=tmp_path,
-                          env=environment, capture_output=True, text=True, timeout=300)
+  result = subprocess.run(
+    [sys.executable, "-P", "-c", STRANGER.format(use=use)],
+    cwd=tmp_path,
+    env=environment,
+    capture_output=True,
+    text=True,
+    timeout=300,
+  )
   assert (result.returncode, result.stderr) == (0, "")
   for name in "ab":
     expected = jax.jit(transfer.stylize)(tiny_params, arrays[name], arrays["style"], strength=0.7)
@@ -73,7 +79,8 @@ def test_the_command_says_until_when_it_can_be_read(exported, tmp_path, monkeypa
   path, manifest = exported
   window = {"released_from": "2026-05-27", "released_until": "2026-12-17", "oldest_tried": "0.8.2"}
   monkeypatch.setattr(
-    exporting, "export", lambda params, output, platforms: manifest | {"readable_by_jax": window})
+    exporting, "export", lambda params, output, platforms: manifest | {"readable_by_jax": window}
+  )
   assert infer.main(["export", "--output", str(path)]) == 0
   assert (
     "  JAX promises to read it with releases of 2026-05-27 to 2026-12-17 (the oldest that did: "
@@ -89,16 +96,20 @@ def test_a_wrong_program_is_not_passed_off(exported, tiny_params):
     exporting.differences(exporting.loaded(program), other, [(24, 17)])
 
 
-@pytest.mark.parametrize("change, message", [
-  ({"output": "a.bin"}, "found extension '.bin', expected .zip or .onnx"),
-  ({"output": "no/a.zip"}, "found no such folder"),
-  ({"platforms": ("cpu", "npu")}, "platforms: found npu, expected some of cpu"),
-  ({"platforms": ()}, "platforms: found none"),
-  ({"without": "generator"}, "params: found no generator"),
-])
+@pytest.mark.parametrize(
+  "change, message",
+  [
+    ({"output": "a.bin"}, "found extension '.bin', expected .zip or .onnx"),
+    ({"output": "no/a.zip"}, "found no such folder"),
+    ({"platforms": ("cpu", "npu")}, "platforms: found npu, expected some of cpu"),
+    ({"platforms": ()}, "platforms: found none"),
+    ({"without": "generator"}, "params: found no generator"),
+  ],
+)
 def test_mistakes_leave_nothing(tiny_params, tmp_path, change, message):
   params = tiny_params.replace(**{change["without"]: None}) if "without" in change else tiny_params
   with pytest.raises(exporting.InputError, match=message):
-    exporting.export(params, tmp_path / change.get("output", "a.zip"),
-                     platforms=change.get("platforms", ("cpu",)))
+    exporting.export(
+      params, tmp_path / change.get("output", "a.zip"), platforms=change.get("platforms", ("cpu",))
+    )
   assert list(tmp_path.iterdir()) == []

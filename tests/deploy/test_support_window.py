@@ -9,14 +9,17 @@ import pytest
 from stylejax.deploy import support_window
 
 
-@pytest.mark.parametrize("version, first, last", [
-  # Upload dates of the package index: jax 0.10.2 on 2026-06-17, 0.12.0.1 on 2026-10-21.
-  ("0.10.2", "2026-05-27", "2026-12-17"),
-  ("0.12.0.1", "2026-09-30", "2027-04-21"),
-  # Not in the list: as old as the newest before it, 0.10.0 of 2026-04-16 and 0.12.0.1.
-  ("0.10.0.5", "2026-03-26", "2026-10-16"),
-  ("0.99.0.dev20270101+abc", "2026-09-30", "2027-04-21"),
-])
+@pytest.mark.parametrize(
+  "version, first, last",
+  [
+    # Upload dates of the package index: jax 0.10.2 on 2026-06-17, 0.12.0.1 on 2026-10-21.
+    ("0.10.2", "2026-05-27", "2026-12-17"),
+    ("0.12.0.1", "2026-09-30", "2027-04-21"),
+    # Not in the list: as old as the newest before it, 0.10.0 of 2026-04-16 and 0.12.0.1.
+    ("0.10.0.5", "2026-03-26", "2026-10-16"),
+    ("0.99.0.dev20270101+abc", "2026-09-30", "2027-04-21"),
+  ],
+)
 def test_three_weeks_back_and_six_months_on(version, first, last):
   window = support_window.reading_window(version, version)
   assert (window["released_from"], window["released_until"]) == (first, last)
@@ -25,7 +28,10 @@ def test_three_weeks_back_and_six_months_on(version, first, last):
 def test_of_two_dates_the_one_that_promises_less_counts():
   window = support_window.reading_window("0.12.0", "0.11.0")
   assert window == {
-    "released_from": "2026-09-28", "released_until": "2027-01-16", "oldest_tried": None}
+    "released_from": "2026-09-28",
+    "released_until": "2027-01-16",
+    "oldest_tried": None,
+  }
 
 
 def test_months_end_where_the_month_does():

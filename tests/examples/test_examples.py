@@ -35,9 +35,11 @@ def test_64_styles_in_one_call_are_those_of_64_calls(tiny_params, rng):
   keys = jax.random.split(jax.random.key(1), 64)
   painted = jax.jit(load("many_styles").paint_all)(tiny_params, photo, keys)
   assert painted.shape == (64, 32, 48, 3)
-  one = jax.jit(lambda params, key: stylejax.generate(
-    params, stylejax.encode_content(params, photo), stylejax.sample_style(params, key)))(
-      tiny_params, keys[41])
+  one = jax.jit(
+    lambda params, key: stylejax.generate(
+      params, stylejax.encode_content(params, photo), stylejax.sample_style(params, key)
+    )
+  )(tiny_params, keys[41])
   np.testing.assert_allclose(painted[41], one, atol=1e-4)
   assert np.abs(painted[41] - painted[40]).max() > 1e-4
 
@@ -45,8 +47,9 @@ def test_64_styles_in_one_call_are_those_of_64_calls(tiny_params, rng):
 def test_a_pipeline_repaints_half_and_repeats_itself(tiny_params, rng):
   images = rng.random((16, 32, 32, 3), np.float32)
   module = load("grain_augment")
-  first, again = (list(module.batches(tiny_params, images, np.arange(16), batch_size=8, seed=3))
-                  for _ in range(2))
+  first, again = (
+    list(module.batches(tiny_params, images, np.arange(16), batch_size=8, seed=3)) for _ in range(2)
+  )
   moved = []
   for a, b in zip(first, again, strict=True):
     np.testing.assert_array_equal(a["image"], b["image"])

@@ -19,7 +19,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from cases import CASES, FOLDERS, HERE  # noqa: E402
+from cases import CASES, FOLDERS, HERE
 
 
 def command():
@@ -39,8 +39,10 @@ def stylize(infer, name: str, folder: Path) -> dict[str, np.ndarray]:
     status = infer.main([*CASES[name], "--output", place])
   assert status == 0, (name, status)
   files = sorted(output.glob("[!.]*.png")) if name in FOLDERS else [output]
-  return {f"{name}_{file.stem}" if name in FOLDERS else name: np.asarray(Image.open(file))
-          for file in files}
+  return {
+    f"{name}_{file.stem}" if name in FOLDERS else name: np.asarray(Image.open(file))
+    for file in files
+  }
 
 
 def main() -> None:

@@ -23,8 +23,16 @@ def png(pixels: np.ndarray, *before: bytes, after: tuple[bytes, ...] = ()) -> by
   depth = 8 * pixels.dtype.itemsize
   header = struct.pack(">IIBBBBB", width, height, depth, color_type, 0, 0, 0)
   rows = b"".join(b"\0" + row.astype(f">u{depth // 8}").tobytes() for row in pixels)
-  return b"".join([PNG_SIGNATURE, chunk(b"IHDR", header), *before,
-                   chunk(b"IDAT", zlib.compress(rows)), *after, chunk(b"IEND", b"")])
+  return b"".join(
+    [
+      PNG_SIGNATURE,
+      chunk(b"IHDR", header),
+      *before,
+      chunk(b"IDAT", zlib.compress(rows)),
+      *after,
+      chunk(b"IEND", b""),
+    ]
+  )
 
 
 def gamma(value: float) -> bytes:
@@ -76,17 +84,26 @@ def xyz(*values: float) -> bytes:
 LINEAR_GRAY = profile(b"GRAY", {b"kTRC": curve(None)})
 
 # Colorants of sRGB as ICC profiles have them (adapted to D50), from IEC's own sRGB profile.
-_SRGB = {b"rXYZ": xyz(0.43607, 0.22249, 0.01392), b"gXYZ": xyz(0.38515, 0.71687, 0.09708),
-         b"bXYZ": xyz(0.14307, 0.06061, 0.71410)}
+_SRGB = {
+  b"rXYZ": xyz(0.43607, 0.22249, 0.01392),
+  b"gXYZ": xyz(0.38515, 0.71687, 0.09708),
+  b"bXYZ": xyz(0.14307, 0.06061, 0.71410),
+}
 LINEAR_RGB = profile(b"RGB ", {**_SRGB, **dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve(None))})
-GAMMA_18_RGB = profile(
-  b"RGB ", {**_SRGB, **dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve(1.8))})
+GAMMA_18_RGB = profile(b"RGB ", {**_SRGB, **dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve(1.8))})
 
 TYPES = {1: "B", 3: "H", 4: "I", 7: "B", 12: "d"}
 
 
-def tiff(pixels: np.ndarray, tags: dict[int, tuple[int, list]] | None = None, *,
-         planar: bool = False, order: str = "<", pages: int = 1, rows: int | None = None) -> bytes:
+def tiff(
+  pixels: np.ndarray,
+  tags: dict[int, tuple[int, list]] | None = None,
+  *,
+  planar: bool = False,
+  order: str = "<",
+  pages: int = 1,
+  rows: int | None = None,
+) -> bytes:
   """An uncompressed TIFF of [H, W] or [H, W, C] numbers in the byte order "<" or ">".
 
   Args:
@@ -99,18 +116,29 @@ def tiff(pixels: np.ndarray, tags: dict[int, tuple[int, list]] | None = None, *,
   height, width = pixels.shape[:2]
   channels = pixels[..., None] if pixels.ndim == 2 else pixels
   count = channels.shape[2]
-  planes = [channels[..., c:c + 1] for c in range(count)] if planar else [channels]
+  planes = [channels[..., c : c + 1] for c in range(count)] if planar else [channels]
   rows = rows or height
-  strips = [plane[top:top + rows].astype(pixels.dtype.newbyteorder(order)).tobytes()
-            for plane in planes for top in range(0, height, rows)]
+  strips = [
+    plane[top : top + rows].astype(pixels.dtype.newbyteorder(order)).tobytes()
+    for plane in planes
+    for top in range(0, height, rows)
+  ]
   kind = {"u": 1, "i": 2, "f": 3}[pixels.dtype.kind]
   out = bytearray(struct.pack(f"{order}2sHI", b"II" if order == "<" else b"MM", 42, 8))
   for page in range(pages):
     entries = {
-      254: (4, [0]), 256: (4, [width]), 257: (4, [height]),
-      258: (3, [8 * pixels.dtype.itemsize] * count), 259: (3, [1]),
-      262: (3, [2 if count >= 3 else 1]), 277: (3, [count]), 278: (4, [rows]),
-      284: (3, [2 if planar else 1]), 339: (3, [kind] * count), **(tags or {})}
+      254: (4, [0]),
+      256: (4, [width]),
+      257: (4, [height]),
+      258: (3, [8 * pixels.dtype.itemsize] * count),
+      259: (3, [1]),
+      262: (3, [2 if count >= 3 else 1]),
+      277: (3, [count]),
+      278: (4, [rows]),
+      284: (3, [2 if planar else 1]),
+      339: (3, [kind] * count),
+      **(tags or {}),
+    }
     start = len(out) + 2 + 12 * (len(entries) + 2) + 4
     data, offsets = b"", []
     for strip in strips:

@@ -25,7 +25,7 @@ def test_what_is_stored_under_alpha_0_has_no_influence(height, width, seed):
   filled = fill_invisible(black, alpha)
   np.testing.assert_array_equal(filled, fill_invisible(white, alpha))
   np.testing.assert_array_equal(filled[alpha > 0], rgb[alpha > 0])
-  assert filled.dtype == np.float32 and 0 <= filled.min() and filled.max() <= 1
+  assert filled.dtype == np.float32 and filled.min() >= 0 and filled.max() <= 1
 
 
 def test_one_color_goes_on_everywhere():

@@ -31,18 +31,22 @@ FORMATS = (".gif", ".webp", ".png")
 
 # --- files made by hand ---------------------------------------------------------------------------
 
+
 def gif_codes(numbers):
   """The pixels' codes, as Pillow's encoder makes them for a still image."""
   image = Image.frombytes("P", numbers.shape[::-1], numbers.tobytes())
   data = b"".join(GifImagePlugin.getdata(image))
-  return data[data.index(b",") + 10:]
+  return data[data.index(b",") + 10 :]
 
 
 def gif(size, images, *, palette=PALETTE, background=3, loops=None, end=b";"):
   """A GIF of (left, top, numbers, hundredths, disposal, transparent or None)."""
   table = np.array(palette, np.uint8).tobytes()
-  out = [b"GIF89a", struct.pack("<HHBBB", *size, 0x80 | (len(palette).bit_length() - 2),
-                                background, 0), table]
+  out = [
+    b"GIF89a",
+    struct.pack("<HHBBB", *size, 0x80 | (len(palette).bit_length() - 2), background, 0),
+    table,
+  ]
   if loops is not None:
     out.append(b"!\xff\x0bNETSCAPE2.0\x03\x01" + struct.pack("<HB", loops, 0))
   for left, top, numbers, hundredths, disposal, transparent in images:
@@ -66,16 +70,22 @@ def png_rows(pixels):
 
 def apng_file(size, frames, *, color=6, depth=8, plays=0, hidden=None, extra=b""):
   """An APNG of (left, top, pixels, (delay, parts), dispose, blend)."""
-  out = [b"\x89PNG\r\n\x1a\n",
-         png_chunk(b"IHDR", struct.pack(">IIBBBBB", *size, depth, color, 0, 0, 0)), extra,
-         png_chunk(b"acTL", struct.pack(">II", len(frames), plays))]
+  out = [
+    b"\x89PNG\r\n\x1a\n",
+    png_chunk(b"IHDR", struct.pack(">IIBBBBB", *size, depth, color, 0, 0, 0)),
+    extra,
+    png_chunk(b"acTL", struct.pack(">II", len(frames), plays)),
+  ]
   if hidden is not None:
     out.append(png_chunk(b"IDAT", png_rows(hidden)))
   number = 0
   for left, top, pixels, delay, dispose, blend in frames:
     height, width = pixels.shape[:2]
-    out.append(png_chunk(b"fcTL", struct.pack(
-      ">IIIIIHHBB", number, width, height, left, top, *delay, dispose, blend)))
+    out.append(
+      png_chunk(
+        b"fcTL", struct.pack(">IIIIIHHBB", number, width, height, left, top, *delay, dispose, blend)
+      )
+    )
     number += 1
     if number == 1 and hidden is None:
       out.append(png_chunk(b"IDAT", png_rows(pixels)))
@@ -97,7 +107,7 @@ def patched(base, *patches):
   """[4, 4, 4] of one color with 2×2 squares of others at (left, top)."""
   image = rgba(base)
   for (left, top), color in patches:
-    image[top:top + 2, left:left + 2] = rgba(color, 2)
+    image[top : top + 2, left : left + 2] = rgba(color, 2)
   return image
 
 
@@ -131,36 +141,57 @@ GIF_CASES = {
   "no disposal keeps": (
     [(0, 0, plain(0), 10, 1, None), (0, 0, SMALL, 10, 0, None), (2, 2, SMALL, 10, 0, None)],
     [patched(RED), patched(RED, ((0, 0), GREEN)), patched(RED, ((0, 0), GREEN), ((2, 2), GREEN))],
-    True),
+    True,
+  ),
   "background becomes invisible": (
     [(0, 0, plain(0), 10, 1, 3), (0, 0, SMALL, 10, 2, 3), (2, 2, SMALL, 10, 1, 3)],
     [patched(RED), patched(RED, ((0, 0), GREEN)), patched(RED, ((0, 0), NONE), ((2, 2), GREEN))],
-    True),
+    True,
+  ),
   "background without a transparent color": (
     [(0, 0, plain(0), 10, 1, None), (0, 0, SMALL, 10, 2, None), (2, 2, SMALL, 10, 1, None)],
     [patched(RED), patched(RED, ((0, 0), GREEN)), patched(RED, ((0, 0), NONE), ((2, 2), GREEN))],
-    False),
+    False,
+  ),
   # Pillow 13.0.0 (GifImagePlugin._seek) keeps disposal 2 of the frame before: "seems to prevent the
   # last frame from looking odd". GIF89a, 23.c.iv: 0 means that no action is required.
   "unspecified after background": (
-    [(0, 0, plain(0), 10, 1, 3), (0, 0, SMALL, 10, 2, 3), (2, 2, SMALL, 10, 0, 3),
-     (2, 0, SMALL, 10, 0, 3)],
-    [patched(RED), patched(RED, ((0, 0), GREEN)), patched(RED, ((0, 0), NONE), ((2, 2), GREEN)),
-     patched(RED, ((0, 0), NONE), ((2, 2), GREEN), ((2, 0), GREEN))], True),
+    [
+      (0, 0, plain(0), 10, 1, 3),
+      (0, 0, SMALL, 10, 2, 3),
+      (2, 2, SMALL, 10, 0, 3),
+      (2, 0, SMALL, 10, 0, 3),
+    ],
+    [
+      patched(RED),
+      patched(RED, ((0, 0), GREEN)),
+      patched(RED, ((0, 0), NONE), ((2, 2), GREEN)),
+      patched(RED, ((0, 0), NONE), ((2, 2), GREEN), ((2, 0), GREEN)),
+    ],
+    True,
+  ),
   "previous is restored": (
     [(0, 0, plain(0), 10, 1, None), (0, 0, SMALL, 10, 3, None), (2, 2, SMALL, 10, 1, None)],
-    [patched(RED), patched(RED, ((0, 0), GREEN)), patched(RED, ((2, 2), GREEN))], True),
+    [patched(RED), patched(RED, ((0, 0), GREEN)), patched(RED, ((2, 2), GREEN))],
+    True,
+  ),
   # GIF89a, section 23: what was there before comes back; before the first frame nothing was.
   "previous of the first is nothing": (
     [(0, 0, plain(0), 10, 3, 3), (2, 2, SMALL, 10, 1, 3)],
-    [patched(RED), patched(NONE, ((2, 2), GREEN))], True),
+    [patched(RED), patched(NONE, ((2, 2), GREEN))],
+    True,
+  ),
   # Pillow 13.0.0 fills the rest with the palette's first color.
   "small first frame": (
     [(1, 1, SMALL, 10, 1, None), (2, 2, plain(2, 2), 10, 1, None)],
-    [patched(NONE, ((1, 1), GREEN)), patched(NONE, ((1, 1), GREEN), ((2, 2), BLUE))], False),
+    [patched(NONE, ((1, 1), GREEN)), patched(NONE, ((1, 1), GREEN), ((2, 2), BLUE))],
+    False,
+  ),
   "transparent pixels show what is below": (
     [(0, 0, plain(0), 10, 1, None), (0, 0, HIDDEN_MIDDLE, 10, 1, 3)],
-    [patched(RED), patched(GREEN, ((1, 1), RED))], True),
+    [patched(RED), patched(GREEN, ((1, 1), RED))],
+    True,
+  ),
 }
 
 
@@ -192,8 +223,9 @@ def test_gif_interlaced_and_with_palettes_of_its_frames(tmp_path):
   rng = np.random.default_rng(0)
   pixels = [rng.integers(0, 256, (32, 24, 3)).astype(np.uint8) for _ in range(3)]
   images = [Image.fromarray(frame).quantize(200) for frame in pixels]
-  images[0].save(tmp_path / "a.gif", save_all=True, append_images=images[1:], interlace=1,
-                 optimize=False)
+  images[0].save(
+    tmp_path / "a.gif", save_all=True, append_images=images[1:], interlace=1, optimize=False
+  )
   images[2].save(tmp_path / "still.gif", interlace=1)
   _, frames, _ = read(tmp_path / "a.gif")
   expected = [np.asarray(image.convert("RGBA")) for image in images]
@@ -230,7 +262,7 @@ def test_gif_bomb_in_a_later_frame_is_refused(tmp_path):
   """A frame's own size, 2,000 × 2,000, is written over that of the second of two small frames."""
   content = bytearray(gif((4, 4), [(0, 0, plain(0), 10, 1, None)] * 2))
   second = content.rindex(b",\0\0\0\0\x04\0\x04\0")
-  content[second + 5:second + 9] = (2000).to_bytes(2, "little") * 2
+  content[second + 5 : second + 9] = (2000).to_bytes(2, "little") * 2
   (tmp_path / "a.gif").write_bytes(content)
   with pytest.raises(InputError, match="found 2000×2000 pixels"):
     list(animation.AnimationReader(tmp_path / "a.gif", Fraction(25), print, max_pixels=10**6))
@@ -239,31 +271,46 @@ def test_gif_bomb_in_a_later_frame_is_refused(tmp_path):
 HALF = np.array((0, 0, 255, 128), np.uint8)
 APNG_CASES = {
   "source replaces": (
-    {}, [(0, 0, rgba(RED), (1, 10), 0, 0), (0, 0, rgba(NONE, 2), (1, 10), 0, 0)],
-    [patched(RED), patched(RED, ((0, 0), NONE))]),
+    {},
+    [(0, 0, rgba(RED), (1, 10), 0, 0), (0, 0, rgba(NONE, 2), (1, 10), 0, 0)],
+    [patched(RED), patched(RED, ((0, 0), NONE))],
+  ),
   "over blends": (
-    {}, [(0, 0, rgba(RED), (1, 10), 0, 0),
-         (0, 0, np.broadcast_to(HALF, (2, 2, 4)), (1, 10), 0, 1)],
+    {},
+    [(0, 0, rgba(RED), (1, 10), 0, 0), (0, 0, np.broadcast_to(HALF, (2, 2, 4)), (1, 10), 0, 1)],
     # 128/255 of blue over red.
-    [patched(RED), patched(RED, ((0, 0), (127, 0, 128)))]),
+    [patched(RED), patched(RED, ((0, 0), (127, 0, 128)))],
+  ),
   "background becomes invisible": (
-    {}, [(0, 0, rgba(RED), (1, 10), 0, 0), (0, 0, rgba(GREEN, 2), (1, 10), 1, 0),
-         (2, 2, rgba(GREEN, 2), (1, 10), 0, 0)],
-    [patched(RED), patched(RED, ((0, 0), GREEN)), patched(RED, ((0, 0), NONE), ((2, 2), GREEN))]),
+    {},
+    [
+      (0, 0, rgba(RED), (1, 10), 0, 0),
+      (0, 0, rgba(GREEN, 2), (1, 10), 1, 0),
+      (2, 2, rgba(GREEN, 2), (1, 10), 0, 0),
+    ],
+    [patched(RED), patched(RED, ((0, 0), GREEN)), patched(RED, ((0, 0), NONE), ((2, 2), GREEN))],
+  ),
   "previous is restored": (
-    {}, [(0, 0, rgba(RED), (1, 10), 0, 0), (0, 0, rgba(GREEN, 2), (1, 10), 2, 0),
-         (2, 2, rgba(GREEN, 2), (1, 10), 0, 0)],
-    [patched(RED), patched(RED, ((0, 0), GREEN)), patched(RED, ((2, 2), GREEN))]),
+    {},
+    [
+      (0, 0, rgba(RED), (1, 10), 0, 0),
+      (0, 0, rgba(GREEN, 2), (1, 10), 2, 0),
+      (2, 2, rgba(GREEN, 2), (1, 10), 0, 0),
+    ],
+    [patched(RED), patched(RED, ((0, 0), GREEN)), patched(RED, ((2, 2), GREEN))],
+  ),
   # An IDAT before the first fcTL is no frame; Pillow 13.0.0 gives it as frame 0.
   "hidden default image": (
     {"hidden": rgba(BLUE)},
     [(0, 0, rgba(RED), (1, 10), 0, 0), (0, 0, rgba(GREEN, 2), (1, 10), 0, 0)],
-    [patched(RED), patched(RED, ((0, 0), GREEN))]),
+    [patched(RED), patched(RED, ((0, 0), GREEN))],
+  ),
   # ... and what the first frame leaves free is invisible; Pillow shows the default image there.
   "hidden default image and a small first frame": (
     {"hidden": rgba(BLUE)},
     [(1, 1, rgba(RED, 2), (1, 10), 0, 1), (0, 0, rgba(GREEN, 2), (1, 10), 0, 0)],
-    [patched(NONE, ((1, 1), RED)), patched(NONE, ((1, 1), RED), ((0, 0), GREEN))]),
+    [patched(NONE, ((1, 1), RED)), patched(NONE, ((1, 1), RED), ((0, 0), GREEN))],
+  ),
 }
 
 
@@ -283,12 +330,19 @@ def test_apng_without_alpha_clears_to_nothing(tmp_path):
   """The specification clears to "fully transparent black" whatever the color type; Pillow 13.0.0
   and FFmpeg 8 leave opaque black in RGB files."""
   path = tmp_path / "a.png"
-  path.write_bytes(apng_file((4, 4), [
-    (0, 0, rgba(RED)[..., :3], (1, 10), 0, 0), (0, 0, rgba(GREEN, 2)[..., :3], (1, 10), 1, 0),
-    (2, 2, rgba(GREEN, 2)[..., :3], (1, 10), 0, 0)], color=2))
+  path.write_bytes(
+    apng_file(
+      (4, 4),
+      [
+        (0, 0, rgba(RED)[..., :3], (1, 10), 0, 0),
+        (0, 0, rgba(GREEN, 2)[..., :3], (1, 10), 1, 0),
+        (2, 2, rgba(GREEN, 2)[..., :3], (1, 10), 0, 0),
+      ],
+      color=2,
+    )
+  )
   source, frames, _ = read(path)
-  np.testing.assert_array_equal(
-    as_rgba(frames[2]), patched(RED, ((0, 0), NONE), ((2, 2), GREEN)))
+  np.testing.assert_array_equal(as_rgba(frames[2]), patched(RED, ((0, 0), NONE), ((2, 2), GREEN)))
   assert source.has_alpha
 
 
@@ -296,9 +350,18 @@ def test_apng_palette_with_transparency(tmp_path):
   """Pillow 13.0.0 clears to the palette's first color here."""
   extra = png_chunk(b"PLTE", bytes((*RED, *GREEN, *BLUE))) + png_chunk(b"tRNS", b"\xff\xff\0")
   path = tmp_path / "a.png"
-  path.write_bytes(apng_file((4, 4), [
-    (0, 0, plain(0), (1, 10), 0, 0), (0, 0, plain(1, 2), (1, 10), 1, 0),
-    (2, 2, plain(2, 2), (1, 10), 0, 0)], color=3, extra=extra))
+  path.write_bytes(
+    apng_file(
+      (4, 4),
+      [
+        (0, 0, plain(0), (1, 10), 0, 0),
+        (0, 0, plain(1, 2), (1, 10), 1, 0),
+        (2, 2, plain(2, 2), (1, 10), 0, 0),
+      ],
+      color=3,
+      extra=extra,
+    )
+  )
   _, frames, _ = read(path)
   np.testing.assert_array_equal(as_rgba(frames[1]), patched(RED, ((0, 0), GREEN)))
   np.testing.assert_array_equal(as_rgba(frames[2]), patched(RED, ((0, 0), NONE), ((2, 2), NONE)))
@@ -330,8 +393,9 @@ def test_profiles_of_animations_are_applied(tmp_path, name):
   """Linear 55 of 255 is sRGB 128 (IEC 61966-2-1)."""
   profile, path = profile_with_gamma_1(), tmp_path / f"a.{name.replace('apng', 'png')}"
   images = [Image.new("RGB", (16, 16), (level,) * 3) for level in (55, 255)]
-  images[0].save(path, save_all=True, append_images=images[1:], duration=50, icc_profile=profile,
-                 lossless=True)
+  images[0].save(
+    path, save_all=True, append_images=images[1:], duration=50, icc_profile=profile, lossless=True
+  )
   _, frames, _ = read(path)
   assert abs(frames[0].rgb * 255 - 128).max() <= 1.5
   assert frames[1].rgb.min() > 0.99
@@ -339,19 +403,21 @@ def test_profiles_of_animations_are_applied(tmp_path, name):
 
 @pytest.mark.parametrize("damage", ["order", "checksum", "place", "cut"])
 def test_apng_damaged_is_refused(tmp_path, damage):
-  frames = [(0, 0, rgba(RED), (1, 10), 0, 0), (3 if damage == "place" else 0, 0, rgba(GREEN, 2),
-                                               (1, 10), 0, 0)]
+  frames = [
+    (0, 0, rgba(RED), (1, 10), 0, 0),
+    (3 if damage == "place" else 0, 0, rgba(GREEN, 2), (1, 10), 0, 0),
+  ]
   content = bytearray(apng_file((4, 4), frames))
   last = content.rindex(b"fdAT")
   if damage == "order":
     length = struct.unpack_from(">I", content, last - 4)[0]
     content[last + 7] += 1
-    checksum = zlib.crc32(content[last:last + 4 + length])
+    checksum = zlib.crc32(content[last : last + 4 + length])
     struct.pack_into(">I", content, last + 4 + length, checksum)
   elif damage == "checksum":
     content[last + 12] ^= 1
   elif damage == "cut":
-    content = content[:last + 10]
+    content = content[: last + 10]
   (tmp_path / "a.png").write_bytes(content)
   with pytest.raises(InputError, match="a.png: found a damaged"):
     read(tmp_path / "a.png")
@@ -359,8 +425,14 @@ def test_apng_damaged_is_refused(tmp_path, damage):
 
 def test_webp_alpha_and_times_as_libwebp_reads_them(tmp_path):
   images = [Image.fromarray(patched(NONE, ((at, at), RED))) for at in range(3)]
-  images[0].save(tmp_path / "a.webp", save_all=True, append_images=images[1:], lossless=True,
-                 duration=[70, 30, 2000], loop=3)
+  images[0].save(
+    tmp_path / "a.webp",
+    save_all=True,
+    append_images=images[1:],
+    lossless=True,
+    duration=[70, 30, 2000],
+    loop=3,
+  )
   source, frames, _ = read(tmp_path / "a.webp")
   np.testing.assert_array_equal([as_rgba(frame) for frame in frames], images)
   assert [frame.length * 1000 for frame in frames] == [70, 30, 2000]
@@ -374,8 +446,14 @@ def test_webp_turned_by_exif(tmp_path):
   exif = Image.Exif()
   exif[0x0112] = 6
   images = [Image.fromarray(patched(color, ((0, 0), RED))) for color in (BLUE, GREEN)]
-  images[0].save(tmp_path / "a.webp", save_all=True, append_images=images[1:], lossless=True,
-                 duration=50, exif=exif.tobytes())
+  images[0].save(
+    tmp_path / "a.webp",
+    save_all=True,
+    append_images=images[1:],
+    lossless=True,
+    duration=50,
+    exif=exif.tobytes(),
+  )
   _, frames, _ = read(tmp_path / "a.webp")
   np.testing.assert_array_equal(as_rgba(frames[0]), patched(BLUE, ((2, 0), RED)))
 
@@ -384,8 +462,11 @@ def test_apng_turned_by_exif(tmp_path):
   exif = Image.Exif()
   exif[0x0112] = 8  # row 0 is the left side
   extra = png_chunk(b"eXIf", exif.tobytes()[6:])
-  (tmp_path / "a.png").write_bytes(apng_file((4, 4), [
-    (0, 0, rgba(BLUE), (1, 10), 0, 0), (0, 0, rgba(RED, 2), (1, 10), 0, 0)], extra=extra))
+  (tmp_path / "a.png").write_bytes(
+    apng_file(
+      (4, 4), [(0, 0, rgba(BLUE), (1, 10), 0, 0), (0, 0, rgba(RED, 2), (1, 10), 0, 0)], extra=extra
+    )
+  )
   _, frames, _ = read(tmp_path / "a.png")
   np.testing.assert_array_equal(as_rgba(frames[1]), patched(BLUE, ((0, 2), RED)))
 
@@ -417,15 +498,18 @@ def damage_seeds():
   yield apng_file((4, 4), APNG_CASES["hidden default image"][1], hidden=rgba(BLUE))
 
 
-@given(st.integers(0, 4), st.floats(0.02, 1),
-       st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), max_size=3))
+@given(
+  st.integers(0, 4),
+  st.floats(0.02, 1),
+  st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), max_size=3),
+)
 @settings(max_examples=80, deadline=None)
 def test_damaged_animations_are_refused_in_one_line_or_read(tmp_path_factory, seed, kept, changes):
   data = bytearray(list(damage_seeds())[seed])
   for position, value in changes:
     data[int(position * len(data))] = value
   path = tmp_path_factory.getbasetemp() / "damaged"
-  path.write_bytes(data[:int(len(data) * kept)])
+  path.write_bytes(data[: int(len(data) * kept)])
   try:
     for frame in animation.AnimationReader(path, Fraction(25), print, max_pixels=10**6):
       assert np.isfinite(frame.rgb).all() and frame.length > 0
@@ -435,39 +519,54 @@ def test_damaged_animations_are_refused_in_one_line_or_read(tmp_path_factory, se
 
 @pytest.mark.parametrize("kind", [b"acTL", b"fcTL", b"eXIf", b"IHDR"])
 def test_apng_with_a_short_chunk_is_refused(tmp_path, kind):
-  whole = apng_file((4, 4), APNG_CASES["source replaces"][1],
-                    extra=png_chunk(b"eXIf", b"MM\0*\0\0\0\x08\0\0\0\0\0\0"))
+  whole = apng_file(
+    (4, 4),
+    APNG_CASES["source replaces"][1],
+    extra=png_chunk(b"eXIf", b"MM\0*\0\0\0\x08\0\0\0\0\0\0"),
+  )
   at = whole.index(kind)
   length = struct.unpack_from(">I", whole, at - 4)[0]
-  (tmp_path / "a.png").write_bytes(whole[:at - 4] + png_chunk(kind, whole[at + 4:at + 7])
-                                   + whole[at + 8 + length:])
+  (tmp_path / "a.png").write_bytes(
+    whole[: at - 4] + png_chunk(kind, whole[at + 4 : at + 7]) + whole[at + 8 + length :]
+  )
   with pytest.raises(InputError, match="a.png: found"):
     read(tmp_path / "a.png")
 
 
 # --- reading: times -------------------------------------------------------------------------------
 
+
 def test_gif_of_no_delay_is_shown_as_browsers_do(tmp_path):
   """0 and 1 hundredth are 100 ms in browsers (WebKit bug 36082: "a duration of 100 ms for any
   frames that specify a duration of <= 10 ms"); FFmpeg 8 does so for 0 alone."""
   path = tmp_path / "a.gif"
-  path.write_bytes(gif((4, 4), [(0, 0, plain(n), delay, 1, None)
-                                for n, delay in enumerate((0, 1, 2, 300))]))
-  source, frames, notes = read(path)
+  path.write_bytes(
+    gif((4, 4), [(0, 0, plain(n), delay, 1, None) for n, delay in enumerate((0, 1, 2, 300))])
+  )
+  _source, frames, notes = read(path)
   assert [frame.length * 100 for frame in frames] == [10, 10, 2, 300]
   assert [frame.seconds * 100 for frame in frames] == [0, 10, 20, 22]
-  assert notes == [f"{path}: found 2 of 4 frames that ask for 10 ms or less; each is shown for "
-                   "100 ms, as browsers do"]
+  assert notes == [
+    f"{path}: found 2 of 4 frames that ask for 10 ms or less; each is shown for "
+    "100 ms, as browsers do"
+  ]
 
 
 def test_apng_times_are_fractions(tmp_path):
   """A denominator of 0 stands for 100 (PNG, third edition, 11.3.6.2)."""
   delays = ((1001, 24_000), (5, 0), (3, 1), (0, 7))
-  (tmp_path / "a.png").write_bytes(apng_file(
-    (4, 4), [(0, 0, rgba(PALETTE[n]), delay, 0, 0) for n, delay in enumerate(delays)], plays=4))
+  (tmp_path / "a.png").write_bytes(
+    apng_file(
+      (4, 4), [(0, 0, rgba(PALETTE[n]), delay, 0, 0) for n, delay in enumerate(delays)], plays=4
+    )
+  )
   source, frames, notes = read(tmp_path / "a.png")
   assert [frame.length for frame in frames] == [
-    Fraction(1001, 24_000), Fraction(1, 20), 3, Fraction(1, 10)]
+    Fraction(1001, 24_000),
+    Fraction(1, 20),
+    3,
+    Fraction(1, 10),
+  ]
   assert source.plays == 4 and len(notes) == 1
 
 
@@ -480,6 +579,7 @@ def test_gif_counts_repeats_not_plays(tmp_path, loops, plays):
 
 # --- folders --------------------------------------------------------------------------------------
 
+
 def folder_of(tmp_path, files):
   folder = tmp_path / "frames"
   folder.mkdir()
@@ -488,12 +588,15 @@ def folder_of(tmp_path, files):
   return folder
 
 
-@pytest.mark.parametrize("names", [
-  ["1.png", "2.png", "10.png", "11.png"],
-  ["a 9.png", "a 10.png", "b 1.png"],
-  ["img007.png", "img8.png", "img09.png", "img0010.png"],
-  ["t1.5.png", "t1.10.png", "t2.1.png"],
-])
+@pytest.mark.parametrize(
+  "names",
+  [
+    ["1.png", "2.png", "10.png", "11.png"],
+    ["a 9.png", "a 10.png", "b 1.png"],
+    ["img007.png", "img8.png", "img09.png", "img0010.png"],
+    ["t1.5.png", "t1.10.png", "t2.1.png"],
+  ],
+)
 def test_folder_sorts_numbers_as_numbers(tmp_path, names):
   folder = folder_of(tmp_path, names)
   found = [round(float(frame.rgb[0, 0, 0]) * 255) for frame in Source(folder, 1)]
@@ -537,6 +640,7 @@ def test_folder_keeps_alpha(tmp_path, suffix):
 
 # --- writing: times -------------------------------------------------------------------------------
 
+
 def film(lengths, side=16, seed=0):
   """Frames of noise, each shown for so many seconds."""
   rng, seconds, frames = np.random.default_rng(seed), Fraction(0), []
@@ -574,7 +678,7 @@ def written_lengths(path):
   while at < len(data):
     kind, length = struct.unpack_from("<4sI", data, at)
     if kind == b"ANMF":
-      found.append(Fraction(int.from_bytes(data[at + 20:at + 23], "little"), 1000))
+      found.append(Fraction(int.from_bytes(data[at + 20 : at + 23], "little"), 1000))
     at += 8 + length + length % 2
   return found
 
@@ -607,8 +711,9 @@ def test_lengths_of_the_film_are_kept(tmp_path, suffix, case):
   assert abs(sum(lengths) - total) <= tick / 2
   # Browsers take 10 ms and less for 100 ms.
   assert min(lengths) >= (Fraction(2, 100) if suffix == ".gif" else Fraction(11, 1000))
-  assert any("left out" in note for note in notes) == (
-    len(lengths) < len(frames)), "what is left out is said"
+  assert any("left out" in note for note in notes) == (len(lengths) < len(frames)), (
+    "what is left out is said"
+  )
 
 
 def test_gif_of_30_and_of_60_frames_a_second(tmp_path):
@@ -629,8 +734,9 @@ def test_frames_start_when_they_should(tmp_path, suffix):
   write(path, frames)
   starts = np.cumsum([0, *(float(length) for length in written_lengths(path))])
   tick = {".gif": 0.005, ".webp": 0.0005, ".png": 0.0016}[suffix]
-  np.testing.assert_allclose(starts[:-1], [float(frame.seconds) for frame in frames],
-                             atol=tick + 1e-6)
+  np.testing.assert_allclose(
+    starts[:-1], [float(frame.seconds) for frame in frames], atol=tick + 1e-6
+  )
 
 
 def test_apng_writes_ntsc_rates_exactly(tmp_path):
@@ -638,9 +744,10 @@ def test_apng_writes_ntsc_rates_exactly(tmp_path):
   assert {frame.length for frame in Source(tmp_path / "a.png", 25)} == {NTSC}
 
 
-@given(st.lists(st.fractions(Fraction(1, 2000), 3, max_denominator=90_000), min_size=1,
-                max_size=40),
-       st.sampled_from([timing.GIF_CLOCK, timing.WEBP_CLOCK, timing.APNG_CLOCK]))
+@given(
+  st.lists(st.fractions(Fraction(1, 2000), 3, max_denominator=90_000), min_size=1, max_size=40),
+  st.sampled_from([timing.GIF_CLOCK, timing.WEBP_CLOCK, timing.APNG_CLOCK]),
+)
 @settings(max_examples=60, deadline=None)
 def test_timelines_add_up(lengths, clock):
   """Whatever the lengths: the sum is the film's, each can be written, frames keep their order."""
@@ -654,7 +761,8 @@ def test_timelines_add_up(lengths, clock):
   assert len(written) + timeline.dropped == len(lengths)
   total = sum(length for _, length in written)
   assert total == max(clock.nearest(sum(lengths)), clock.shortest) or (
-    clock is timing.APNG_CLOCK and abs(total - sum(lengths)) < 1e-6)
+    clock is timing.APNG_CLOCK and abs(total - sum(lengths)) < 1e-6
+  )
   start = Fraction(0)
   for number, length in written:
     assert -Fraction(1, 200) <= start - sum(lengths[:number]) <= clock.shortest + Fraction(1, 200)
@@ -666,7 +774,7 @@ def test_folder_of_one_rate_says_which(tmp_path):
   lengths = [Fraction(n, 1000) for n in (33, 33, 34) * 10]
   notes = write(tmp_path / "out", film(lengths))
   assert notes == ["a folder holds no times: its 30 frames are meant to be shown at 30 a second"]
-  assert sorted(path.name for path in (tmp_path / "out").glob("*"))[-1] == "000030.png"
+  assert max(path.name for path in (tmp_path / "out").glob("*")) == "000030.png"
   assert write(tmp_path / "again", film(lengths), timed=False) == []
 
 
@@ -676,16 +784,17 @@ def test_folder_of_several_rates_keeps_them_in_a_list(tmp_path):
   notes = write(tmp_path / "out", film(lengths))
   assert len(notes) == 1 and "frames.ffconcat beside the frames" in notes[0]
   with av.open(str(tmp_path / "out" / "frames.ffconcat"), format="concat") as file:
-    starts = [float(packet.pts * packet.time_base) for packet in file.demux(video=0)
-              if packet.size]
+    starts = [float(packet.pts * packet.time_base) for packet in file.demux(video=0) if packet.size]
   expected = [float(sum(lengths[:n])) for n in range(4)]
   np.testing.assert_allclose(np.array(starts) - starts[0], expected, atol=0.021)  # in 25ths
   source, frames, notes = read(tmp_path / "out")
-  np.testing.assert_allclose([float(frame.length) for frame in frames],
-                             [float(length) for length in lengths], atol=1e-6)
+  np.testing.assert_allclose(
+    [float(frame.length) for frame in frames], [float(length) for length in lengths], atol=1e-6
+  )
   assert abs(sum(frame.length for frame in frames) - sum(lengths)) < Fraction(1, 10**6)
   assert source.timed and notes == [
-    f"{tmp_path / 'out'}: frames are shown as long as frames.ffconcat says"]
+    f"{tmp_path / 'out'}: frames are shown as long as frames.ffconcat says"
+  ]
 
 
 def test_folder_with_a_list_of_other_files_says_so(tmp_path):
@@ -696,8 +805,18 @@ def test_folder_with_a_list_of_other_files_says_so(tmp_path):
   assert len(notes) == 1 and "other files than are there; each is shown for 0.25 s" in notes[0]
 
 
-@pytest.mark.parametrize("line", ["duration x", "duration 0", "duration -1", "duration 1/0",
-                                  "duration nan", "duration 1e999999999", "stream"])
+@pytest.mark.parametrize(
+  "line",
+  [
+    "duration x",
+    "duration 0",
+    "duration -1",
+    "duration 1/0",
+    "duration nan",
+    "duration 1e999999999",
+    "stream",
+  ],
+)
 def test_folder_with_a_damaged_list_is_refused(tmp_path, line):
   folder = folder_of(tmp_path, ["1.png"])
   (folder / "frames.ffconcat").write_text(f"ffconcat version 1.0\nfile 1.png\n{line}\n")
@@ -706,6 +825,7 @@ def test_folder_with_a_damaged_list_is_refused(tmp_path, line):
 
 
 # --- writing: pixels ------------------------------------------------------------------------------
+
 
 def decoded(path):
   """All frames by a decoder that is not ours."""
@@ -725,7 +845,7 @@ def moving(count=6, side=(24, 31)):
   for number in range(count):
     pixels = base.copy()
     at = (0, 3, 1, 1, 5, 2)[number]
-    pixels[3 + at:8 + at, 2 * at:2 * at + 5] = (250, 20 * at, 5)
+    pixels[3 + at : 8 + at, 2 * at : 2 * at + 5] = (250, 20 * at, 5)
     frames.append(pixels)
   return frames
 
@@ -733,19 +853,30 @@ def moving(count=6, side=(24, 31)):
 @pytest.mark.parametrize("suffix", [".webp", ".png"])
 @pytest.mark.parametrize("alpha", [False, True])
 def test_pixels_are_kept_exactly(tmp_path, suffix, alpha):
-  frames = [Frame(pixels / np.float32(255), Fraction(n, 10), Fraction(1, 10))
-            for n, pixels in enumerate(moving())]
-  expected = [np.concatenate([pixels, np.full_like(pixels[..., :1], 255)], -1)
-              for pixels in moving()]
+  frames = [
+    Frame(pixels / np.float32(255), Fraction(n, 10), Fraction(1, 10))
+    for n, pixels in enumerate(moving())
+  ]
+  expected = [
+    np.concatenate([pixels, np.full_like(pixels[..., :1], 255)], -1) for pixels in moving()
+  ]
   if alpha:
     mask = np.random.default_rng(2).integers(0, 256, (6, *frames[0].rgb.shape[:2]))
     mask[:, :5] = 0
     mask[0] = 255  # a frame in which all is visible has no alpha
-    frames = [Frame(frame.rgb, frame.seconds, frame.length,
-                    None if n == 0 else (mask[n] / 255).astype(np.float32))
-              for n, frame in enumerate(frames)]
-    expected = [np.where(mask[n][..., None] > 0, np.concatenate(
-      [pixels[..., :3], mask[n][..., None]], -1), 0) for n, pixels in enumerate(expected)]
+    frames = [
+      Frame(
+        frame.rgb,
+        frame.seconds,
+        frame.length,
+        None if n == 0 else (mask[n] / 255).astype(np.float32),
+      )
+      for n, frame in enumerate(frames)
+    ]
+    expected = [
+      np.where(mask[n][..., None] > 0, np.concatenate([pixels[..., :3], mask[n][..., None]], -1), 0)
+      for n, pixels in enumerate(expected)
+    ]
   path = tmp_path / f"a{suffix}"
   write(path, frames, has_alpha=alpha)
   found = [np.where(frame[..., 3:] > 0, frame, 0) for frame in decoded(path)]
@@ -756,8 +887,12 @@ def test_pixels_are_kept_exactly(tmp_path, suffix, alpha):
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_alpha_that_nobody_announced_is_laid_on_white_and_said(tmp_path, suffix):
   frames = film([1, 1])
-  frames[1] = Frame(np.zeros((16, 16, 3), np.float32), frames[1].seconds, frames[1].length,
-                    np.zeros((16, 16), np.float32))
+  frames[1] = Frame(
+    np.zeros((16, 16, 3), np.float32),
+    frames[1].seconds,
+    frames[1].length,
+    np.zeros((16, 16), np.float32),
+  )
   notes = write(tmp_path / f"a{suffix}", frames)
   assert len(notes) == 1 and "laid on white" in notes[0]
   assert decoded(tmp_path / f"a{suffix}")[1].min() == 255
@@ -787,18 +922,32 @@ def test_gif_of_few_colors_keeps_them_all(tmp_path, count):
   rng = np.random.default_rng(3)
   colors = np.unique(rng.integers(0, 1 << 24, 2 * count))[:count]
   colors = np.stack([colors >> 16, colors >> 8 & 255, colors & 255], -1).astype(np.uint8)
-  pixels = [colors[rng.permutation(np.arange(32 * 32) % count)].reshape(32, 32, 3)
-            for _ in range(3)]
-  write(tmp_path / "a.gif", [Frame(frame / np.float32(255), Fraction(n, 10), Fraction(1, 10))
-                             for n, frame in enumerate(pixels)])
+  pixels = [
+    colors[rng.permutation(np.arange(32 * 32) % count)].reshape(32, 32, 3) for _ in range(3)
+  ]
+  write(
+    tmp_path / "a.gif",
+    [
+      Frame(frame / np.float32(255), Fraction(n, 10), Fraction(1, 10))
+      for n, frame in enumerate(pixels)
+    ],
+  )
   np.testing.assert_array_equal([frame[..., :3] for frame in by_ffmpeg(tmp_path / "a.gif")], pixels)
   np.testing.assert_array_equal(
-    [as_rgba(frame)[..., :3] for frame in Source(tmp_path / "a.gif", 25)], pixels)
+    [as_rgba(frame)[..., :3] for frame in Source(tmp_path / "a.gif", 25)], pixels
+  )
 
 
 def test_gif_keeps_what_is_invisible(tmp_path):
-  frames = [Frame(np.ones((8, 8, 3), np.float32) * 0.5, Fraction(n, 10), Fraction(1, 10),
-                  (np.arange(64).reshape(8, 8) % 3 == n).astype(np.float32)) for n in range(3)]
+  frames = [
+    Frame(
+      np.ones((8, 8, 3), np.float32) * 0.5,
+      Fraction(n, 10),
+      Fraction(1, 10),
+      (np.arange(64).reshape(8, 8) % 3 == n).astype(np.float32),
+    )
+    for n in range(3)
+  ]
   notes = write(tmp_path / "a.gif", frames, has_alpha=True)
   for frame, before in zip(by_ffmpeg(tmp_path / "a.gif"), frames, strict=True):
     np.testing.assert_array_equal(frame[..., 3], before.alpha * 255)
@@ -816,7 +965,7 @@ def steady_scene():
   base = np.stack([0.5 + 0.4 * np.sin(9 * x + 3 * y), 0.2 + 0.6 * y, 0.9 - 0.8 * x], -1)
   frames = np.clip(base + rng.normal(0, 1.3 / 255, (8, *base.shape)), 0, 1).astype(np.float32)
   for number, frame in enumerate(frames):
-    frame[40:56, 10 * number:10 * number + 16] = (1, 0.9, 0.1)
+    frame[40:56, 10 * number : 10 * number + 16] = (1, 0.9, 0.1)
   return frames
 
 
@@ -831,21 +980,26 @@ def test_gif_is_as_steady_as_its_frames(tmp_path):
   than in the frames themselves. A palette for each frame, measured beside it, more than doubles
   the change."""
   frames = steady_scene()
-  write(tmp_path / "a.gif", [Frame(frame, Fraction(n, 10), Fraction(1, 10))
-                             for n, frame in enumerate(frames)])
+  write(
+    tmp_path / "a.gif",
+    [Frame(frame, Fraction(n, 10), Fraction(1, 10)) for n, frame in enumerate(frames)],
+  )
   pixels = [encode.as_bytes(frame) for frame in frames]
   change, share = unsteadiness(by_ffmpeg(tmp_path / "a.gif"))
   change_before, _ = unsteadiness(pixels)
   alone, share_alone = unsteadiness(
-    [np.asarray(Image.fromarray(frame).quantize(256).convert("RGB")) for frame in pixels])
+    [np.asarray(Image.fromarray(frame).quantize(256).convert("RGB")) for frame in pixels]
+  )
   assert change < change_before / 2 and share < 0.1
   assert alone > 2 * change_before and share_alone > 0.5
 
 
 def test_gif_colors_are_near(tmp_path):
   frames = steady_scene()
-  write(tmp_path / "a.gif", [Frame(frame, Fraction(n, 10), Fraction(1, 10))
-                             for n, frame in enumerate(frames)])
+  write(
+    tmp_path / "a.gif",
+    [Frame(frame, Fraction(n, 10), Fraction(1, 10)) for n, frame in enumerate(frames)],
+  )
   found = np.array(by_ffmpeg(tmp_path / "a.gif"), float)[..., :3]
   assert np.sqrt(((found - 255 * frames) ** 2).mean()) < 6
   assert abs((found - 255 * frames).mean()) < 1  # no shift as a whole
@@ -854,9 +1008,14 @@ def test_gif_colors_are_near(tmp_path):
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_memory_doesnt_grow_with_the_film(tmp_path, suffix):
   """32 frames of 128 × 128 are 1.6 MB; the writer keeps a few of them."""
+
   def peak(count):
-    frames = (Frame(np.random.default_rng(n).random((128, 128, 3), np.float32), Fraction(n, 25),
-                    Fraction(1, 25)) for n in range(count))
+    frames = (
+      Frame(
+        np.random.default_rng(n).random((128, 128, 3), np.float32), Fraction(n, 25), Fraction(1, 25)
+      )
+      for n in range(count)
+    )
     source = FakeSource()
     tracemalloc.start()
     with writer(tmp_path / f"a{suffix}", source, (128, 128, 3)) as target:

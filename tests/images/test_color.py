@@ -8,9 +8,15 @@ from stylejax.images import color
 GRAYS = np.linspace(0, 1, 33, dtype=np.float32)[:, None].repeat(3, 1)
 
 
-@pytest.mark.parametrize("there, back", [
-  (color.srgb_to_linear, color.linear_to_srgb), (color.bt709_to_linear, color.linear_to_bt709),
-  (color.pq_to_linear, color.linear_to_pq), (color.hlg_to_linear, color.linear_to_hlg)])
+@pytest.mark.parametrize(
+  "there, back",
+  [
+    (color.srgb_to_linear, color.linear_to_srgb),
+    (color.bt709_to_linear, color.linear_to_bt709),
+    (color.pq_to_linear, color.linear_to_pq),
+    (color.hlg_to_linear, color.linear_to_hlg),
+  ],
+)
 def test_transfer_functions_are_undone(there, back):
   np.testing.assert_allclose(back(there(GRAYS)), GRAYS, atol=2e-6)
 
@@ -31,21 +37,26 @@ def test_matrices_as_the_standards_print_them():
   # IEC 61966-2-1 (sRGB to XYZ) and ITU-R BT.2087, M2 inverse (BT.2020 to BT.709).
   np.testing.assert_allclose(
     color.rgb_to_xyz(color.PRIMARIES["bt709"]),
-    [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]], atol=1e-4)
+    [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]],
+    atol=1e-4,
+  )
   np.testing.assert_allclose(
     color.to_bt709_matrix(color.PRIMARIES["bt2020"]),
     [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]],
-    atol=1e-4)
+    atol=1e-4,
+  )
 
 
 @pytest.mark.parametrize("name", color.PRIMARIES)
 def test_white_stays_white(name):
   np.testing.assert_allclose(
-    color.to_bt709_matrix(color.PRIMARIES[name]) @ np.ones(3), 1, atol=1e-5)
+    color.to_bt709_matrix(color.PRIMARIES[name]) @ np.ones(3), 1, atol=1e-5
+  )
 
 
-@pytest.mark.parametrize("transfer, encode", [("pq", color.linear_to_pq),
-                                              ("hlg", color.linear_to_hlg)])
+@pytest.mark.parametrize(
+  "transfer, encode", [("pq", color.linear_to_pq), ("hlg", color.linear_to_hlg)]
+)
 def test_sdr_carried_in_hdr_comes_back(transfer, encode):
   rgb = np.random.default_rng(0).random((200, 3), np.float32)
   back = np.linalg.inv(color.to_bt709_matrix(color.PRIMARIES["bt2020"]))

@@ -290,7 +290,7 @@ def test_too_many_pixels(tmp_path, recwarn):
   limit = Image.MAX_IMAGE_PIXELS
   expect_one_line(path, "320 megapixels", "300 megapixels")
   expect_one_line(path, max_pixels=1000)
-  assert Image.MAX_IMAGE_PIXELS == limit
+  assert limit == Image.MAX_IMAGE_PIXELS
   assert not recwarn.list
 
 

@@ -19,7 +19,6 @@ def noise(height, width, channels=3, seed=0):
 
 
 class TestWrite:
-
   def test_png_rounds_to_the_nearest_level(self, tmp_path):
     levels = np.arange(256, dtype=np.float32).reshape(16, 16, 1).repeat(3, -1)
     path = encode.write_picture(tmp_path / "a.png", (levels + 0.4) / 255)
@@ -46,8 +45,10 @@ class TestWrite:
 
   def test_quality_changes_the_bytes(self, tmp_path):
     for name in ("a.jpg", "a.webp"):
-      sizes = [encode.write_picture(tmp_path / name, noise(64, 64), quality=q).stat().st_size
-               for q in (20, 90)]
+      sizes = [
+        encode.write_picture(tmp_path / name, noise(64, 64), quality=q).stat().st_size
+        for q in (20, 90)
+      ]
       assert sizes[0] < sizes[1]
 
   @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -70,16 +71,14 @@ class TestWrite:
 
 
 class TestReplacing:
-
   @pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
   def test_an_interrupted_write_leaves_the_old_file(self, tmp_path, error):
     path = tmp_path / "a"
     path.write_text("old")
-    with pytest.raises(error):
-      with files.replacing(path) as temporary:
-        temporary.write_text("half")
-        assert temporary.parent == tmp_path
-        raise error
+    with pytest.raises(error), files.replacing(path) as temporary:
+      temporary.write_text("half")
+      assert temporary.parent == tmp_path
+      raise error
     assert os.listdir(tmp_path) == ["a"]
     assert path.read_text() == "old"
 
@@ -95,7 +94,6 @@ class TestReplacing:
 
 
 class TestResize:
-
   @given(st.integers(16, 3000), st.integers(16, 3000), st.integers(16, 3000))
   def test_shorter_side(self, height, width, shorter):
     found = encode.fit_shorter_side(height, width, shorter)
@@ -118,8 +116,9 @@ class TestResize:
     alpha[:, 16:] = 1
     small = encode.resize(Picture(rgb, alpha, "RGBA"), 11, 11)
     seen = small.alpha > 0.02
-    np.testing.assert_allclose(small.rgb[seen], np.broadcast_to((1, 0, 0), (seen.sum(), 3)),
-                               atol=0.02)
+    np.testing.assert_allclose(
+      small.rgb[seen], np.broadcast_to((1, 0, 0), (seen.sum(), 3)), atol=0.02
+    )
 
   def test_the_same_size_is_the_same_object(self):
     picture = Picture(noise(20, 30), None, "RGB")
@@ -127,12 +126,12 @@ class TestResize:
 
 
 class TestStylePixels:
-
   @settings(deadline=None, max_examples=40)
   @given(st.integers(16, 400), st.integers(16, 400), st.integers(16, 128))
   def test_sizes(self, height, width, shorter):
-    found = encode.style_pixels(Picture(np.full((height, width, 3), 0.3, np.float32), None, ""),
-                                  shorter)
+    found = encode.style_pixels(
+      Picture(np.full((height, width, 3), 0.3, np.float32), None, ""), shorter
+    )
     assert found.dtype == np.float32
     assert min(found.shape[:2]) == shorter
     assert max(found.shape[:2]) <= 4 * shorter
@@ -145,8 +144,7 @@ class TestStylePixels:
 
   def test_the_middle_is_kept(self):
     rgb = noise(64, 75)
-    np.testing.assert_array_equal(
-      encode.style_pixels(Picture(rgb, None, ""), 64), rgb[:, 5:69])
+    np.testing.assert_array_equal(encode.style_pixels(Picture(rgb, None, ""), 64), rgb[:, 5:69])
 
   def test_transparency_adds_no_color(self):
     picture = Picture(np.full((32, 32, 3), 0.3, np.float32), np.eye(32, dtype=np.float32), "RGBA")

@@ -21,7 +21,8 @@ def test_folder_takes_every_format_that_a_single_file_may_have(tmp_path):
   notes = []
   found = find_images([tmp_path], "--content", on_note=notes.append)
   assert {path.suffix for path in found} == {
-    suffix for row in formats.IMAGES if row.reads for suffix in row.suffixes}
+    suffix for row in formats.IMAGES if row.reads for suffix in row.suffixes
+  }
   assert {".jpg", ".tif", ".bmp", ".gif", ".png", ".webp"} <= {path.suffix for path in found}
   assert not notes
 
@@ -41,13 +42,15 @@ def test_folder_of_training_takes_its_own_formats(tmp_path):
   found = list_images(tmp_path, rows=formats.TRAINING_IMAGES, on_note=notes.append)
   assert [path.name for path in found] == ["a.jpg"]
   assert notes == [
-    f"folder: 1 of 2 files left out, which are no JPEG, PNG or WebP ({tmp_path}/b.tif)"]
+    f"folder: 1 of 2 files left out, which are no JPEG, PNG or WebP ({tmp_path}/b.tif)"
+  ]
 
 
 def test_folder_without_an_image_says_what_it_holds(tmp_path):
   make(tmp_path, "a.txt")
-  with pytest.raises(InputError,
-                     match=r"--content: found no image in .* among 1 files \(.*/a.txt\)"):
+  with pytest.raises(
+    InputError, match=r"--content: found no image in .* among 1 files \(.*/a.txt\)"
+  ):
     find_images([tmp_path], "--content")
 
 
@@ -56,7 +59,8 @@ def test_folder_reached_by_two_links_counts_once(tmp_path):
   os.symlink(tmp_path / "a", tmp_path / "c")
   os.symlink(tmp_path, tmp_path / "a" / "up")
   assert [path.relative_to(tmp_path) for path in find_images([tmp_path], "--x")] == [
-    Path("a/b.png")]
+    Path("a/b.png")
+  ]
 
 
 def test_folders_a_thousand_deep_are_searched(tmp_path):

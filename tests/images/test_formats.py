@@ -16,7 +16,8 @@ def test_the_document_says_what_the_table_says():
   module = importlib.util.module_from_spec(spec)
   spec.loader.exec_module(module)
   assert module.DOCUMENT.read_text() == module.document(), (
-    "docs/formats.md is not what the table gives: run python tools/write_formats.py")
+    "docs/formats.md is not what the table gives: run python tools/write_formats.py"
+  )
   for row in formats.FORMATS:
     for suffix in row.suffixes:
       assert suffix in module.document()

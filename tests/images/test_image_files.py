@@ -73,133 +73,338 @@ CASES = {
   "png 16-bit gray": (files.png(GRAY16), gray(GRAY16 / 65535), None, 1e-6, []),
   "png 16-bit color keeps 16 bits": (files.png(RGB16), RGB16 / 65535, None, 1e-6, []),
   "png 16-bit gray and alpha": (
-    files.png(np.stack([GRAY16, RGB16[..., 0] | 1], -1)), gray(GRAY16 / 65535),
-    (RGB16[..., 0] | 1) / 65535, 1e-6, []),
+    files.png(np.stack([GRAY16, RGB16[..., 0] | 1], -1)),
+    gray(GRAY16 / 65535),
+    (RGB16[..., 0] | 1) / 65535,
+    1e-6,
+    [],
+  ),
   "png 16-bit color and alpha": (
-    files.png(np.dstack([RGB16, GRAY16 | 1])), RGB16 / 65535, (GRAY16 | 1) / 65535, 1e-6, []),
+    files.png(np.dstack([RGB16, GRAY16 | 1])),
+    RGB16 / 65535,
+    (GRAY16 | 1) / 65535,
+    1e-6,
+    [],
+  ),
   "png 16-bit gray, linear gray profile": (
-    files.png(GRAY16, files.iccp(files.LINEAR_GRAY)), gray(srgb(GRAY16 / 65535)), None, 1e-3, []),
+    files.png(GRAY16, files.iccp(files.LINEAR_GRAY)),
+    gray(srgb(GRAY16 / 65535)),
+    None,
+    1e-3,
+    [],
+  ),
   "png 16-bit gray, linear RGB profile": (
-    files.png(GRAY16, files.iccp(files.LINEAR_RGB)), gray(srgb(GRAY16 / 65535)), None, 2e-3, []),
+    files.png(GRAY16, files.iccp(files.LINEAR_RGB)),
+    gray(srgb(GRAY16 / 65535)),
+    None,
+    2e-3,
+    [],
+  ),
   "png 16-bit color, linear RGB profile": (
-    files.png(RGB16, files.iccp(files.LINEAR_RGB)), srgb(RGB16 / 65535), None, 2e-3, []),
+    files.png(RGB16, files.iccp(files.LINEAR_RGB)),
+    srgb(RGB16 / 65535),
+    None,
+    2e-3,
+    [],
+  ),
   "png 16-bit color, profile of gamma 1.8": (
-    files.png(RGB16, files.iccp(files.GAMMA_18_RGB)), srgb((RGB16 / 65535) ** 1.8), None, 2e-3, []),
+    files.png(RGB16, files.iccp(files.GAMMA_18_RGB)),
+    srgb((RGB16 / 65535) ** 1.8),
+    None,
+    2e-3,
+    [],
+  ),
   "png 8-bit gray, linear gray profile": (
-    files.png(RGB8[..., 0], files.iccp(files.LINEAR_GRAY)), gray(srgb(RGB8[..., 0] / 255)), None,
-    2.5 / 255, []),
-  "png gAMA 1.0 is linear": (
-    files.png(RGB8, files.gamma(1.0)), srgb(RGB8 / 255), None, HALF, []),
+    files.png(RGB8[..., 0], files.iccp(files.LINEAR_GRAY)),
+    gray(srgb(RGB8[..., 0] / 255)),
+    None,
+    2.5 / 255,
+    [],
+  ),
+  "png gAMA 1.0 is linear": (files.png(RGB8, files.gamma(1.0)), srgb(RGB8 / 255), None, HALF, []),
   "png gAMA 1.0, 16 bits": (
-    files.png(RGB16, files.gamma(1.0)), srgb(RGB16 / 65535), None, 1e-5, []),
+    files.png(RGB16, files.gamma(1.0)),
+    srgb(RGB16 / 65535),
+    None,
+    1e-5,
+    [],
+  ),
   "png gAMA 1/1.8": (
-    files.png(RGB8, files.gamma(1 / 1.8)), srgb((RGB8 / 255) ** 1.8), None, HALF, []),
+    files.png(RGB8, files.gamma(1 / 1.8)),
+    srgb((RGB8 / 255) ** 1.8),
+    None,
+    HALF,
+    [],
+  ),
   "png gAMA 1/2.2 stands for sRGB": (
-    files.png(RGB8, files.gamma(0.45455)), RGB8 / 255, None, 1e-6, []),
+    files.png(RGB8, files.gamma(0.45455)),
+    RGB8 / 255,
+    None,
+    1e-6,
+    [],
+  ),
   "png gAMA and cHRM of Display P3": (
-    files.png(as8(srgb(light(S) @ TO_P3.T)), files.gamma(0.45455),
-              files.chromaticities((0.68, 0.32), (0.265, 0.69), (0.15, 0.06), (0.3127, 0.329))),
-    srgb((as8(srgb(light(S) @ TO_P3.T)) / 255.0) ** 2.2 @ np.linalg.inv(TO_P3).T), None, 1.5 / 255,
-    []),
+    files.png(
+      as8(srgb(light(S) @ TO_P3.T)),
+      files.gamma(0.45455),
+      files.chromaticities((0.68, 0.32), (0.265, 0.69), (0.15, 0.06), (0.3127, 0.329)),
+    ),
+    srgb((as8(srgb(light(S) @ TO_P3.T)) / 255.0) ** 2.2 @ np.linalg.inv(TO_P3).T),
+    None,
+    1.5 / 255,
+    [],
+  ),
   "png sRGB chunk wins over gAMA": (
-    files.png(RGB8, files.chunk(b"sRGB", b"\0"), files.gamma(1.0)), RGB8 / 255, None, 1e-6, []),
+    files.png(RGB8, files.chunk(b"sRGB", b"\0"), files.gamma(1.0)),
+    RGB8 / 255,
+    None,
+    1e-6,
+    [],
+  ),
   "png ICC profile wins over gAMA": (
-    files.png(RGB8, files.iccp(files.LINEAR_RGB), files.gamma(0.1)), srgb(RGB8 / 255), None,
-    2.5 / 255, []),
+    files.png(RGB8, files.iccp(files.LINEAR_RGB), files.gamma(0.1)),
+    srgb(RGB8 / 255),
+    None,
+    2.5 / 255,
+    [],
+  ),
   "png cICP wins over the ICC profile": (
-    files.png(RGB8, files.cicp(1, 13), files.iccp(files.LINEAR_RGB)), RGB8 / 255, None, 1e-6, []),
+    files.png(RGB8, files.cicp(1, 13), files.iccp(files.LINEAR_RGB)),
+    RGB8 / 255,
+    None,
+    1e-6,
+    [],
+  ),
   "png cICP Display P3": (
-    files.png(as8(srgb(light(S) @ TO_P3.T)), files.cicp(12, 13)), S, None, 2 / 255, []),
+    files.png(as8(srgb(light(S) @ TO_P3.T)), files.cicp(12, 13)),
+    S,
+    None,
+    2 / 255,
+    [],
+  ),
   "png cICP BT.2020 in PQ": (
-    files.png(np.rint(pq(203 * light(S) @ TO_2020.T) * 65535).astype(np.uint16),
-              files.cicp(9, 16)), S, None, 2 / 255, ["HDR (PQ) is tone-mapped"]),
+    files.png(np.rint(pq(203 * light(S) @ TO_2020.T) * 65535).astype(np.uint16), files.cicp(9, 16)),
+    S,
+    None,
+    2 / 255,
+    ["HDR (PQ) is tone-mapped"],
+  ),
   "png cICP in PQ, 8 bits": (
-    files.png(as8(pq(203 * light(S) @ TO_2020.T)), files.cicp(9, 16)), S, None, 5 / 255,
-    ["HDR (PQ) is tone-mapped"]),
+    files.png(as8(pq(203 * light(S) @ TO_2020.T)), files.cicp(9, 16)),
+    S,
+    None,
+    5 / 255,
+    ["HDR (PQ) is tone-mapped"],
+  ),
   "png cICP linear": (files.png(RGB16, files.cicp(1, 8)), srgb(RGB16 / 65535), None, 1e-5, []),
   "png cICP of a narrow range": (
-    files.png(np.rint(16 + S * 219).astype(np.uint8), files.cicp(1, 13, full=0)), S, None,
-    1.2 * HALF, []),
+    files.png(np.rint(16 + S * 219).astype(np.uint8), files.cicp(1, 13, full=0)),
+    S,
+    None,
+    1.2 * HALF,
+    [],
+  ),
   "png cICP unspecified": (files.png(RGB8, files.cicp(2, 2)), RGB8 / 255, None, 1e-6, []),
   "png remark of 2 MB": (
     files.png(RGB8, files.chunk(b"zTXt", b"Comment\0\0" + files.zlib.compress(bytes(2_000_000)))),
-    RGB8 / 255, None, 1e-6, []),
+    RGB8 / 255,
+    None,
+    1e-6,
+    [],
+  ),
   "png remark of 2 MB behind the pixels": (
-    files.png(RGB8, after=(
-      files.chunk(b"zTXt", b"Comment\0\0" + files.zlib.compress(bytes(2_000_000))),)),
-    RGB8 / 255, None, 1e-6, []),
+    files.png(
+      RGB8, after=(files.chunk(b"zTXt", b"Comment\0\0" + files.zlib.compress(bytes(2_000_000))),)
+    ),
+    RGB8 / 255,
+    None,
+    1e-6,
+    [],
+  ),
   "png profile of 2 MB": (
-    files.png(RGB8, files.iccp(bytes(2_000_000))), RGB8 / 255, None, 1e-6,
-    ["its ICC profile can't be read and is ignored"]),
+    files.png(RGB8, files.iccp(bytes(2_000_000))),
+    RGB8 / 255,
+    None,
+    1e-6,
+    ["its ICC profile can't be read and is ignored"],
+  ),
   "png broken profile": (
-    files.png(RGB8, files.iccp(b"no profile")), RGB8 / 255, None, 1e-6,
-    ["its ICC profile can't be read and is ignored"]),
+    files.png(RGB8, files.iccp(b"no profile")),
+    RGB8 / 255,
+    None,
+    1e-6,
+    ["its ICC profile can't be read and is ignored"],
+  ),
   "png broken profile, 16 bits": (
-    files.png(RGB16, files.iccp(b"no profile")), RGB16 / 65535, None, 1e-6,
-    ["its ICC profile can't be read and is ignored"]),
+    files.png(RGB16, files.iccp(b"no profile")),
+    RGB16 / 65535,
+    None,
+    1e-6,
+    ["its ICC profile can't be read and is ignored"],
+  ),
   "png profile chunk of an unknown compression": (
-    files.png(RGB8, files.chunk(b"iCCP", b"profile\0\7" + bytes(9))), RGB8 / 255, None, 1e-6,
-    ["its ICC profile can't be read and is ignored"]),
+    files.png(RGB8, files.chunk(b"iCCP", b"profile\0\7" + bytes(9))),
+    RGB8 / 255,
+    None,
+    1e-6,
+    ["its ICC profile can't be read and is ignored"],
+  ),
   "png gray profile on colors": (
-    files.png(RGB8, files.iccp(files.LINEAR_GRAY)), RGB8 / 255, None, 1e-6,
-    ["its ICC profile can't be read and is ignored"]),
+    files.png(RGB8, files.iccp(files.LINEAR_GRAY)),
+    RGB8 / 255,
+    None,
+    1e-6,
+    ["its ICC profile can't be read and is ignored"],
+  ),
   "png 16-bit color with a transparent color": (
-    files.png(RGB16, files.chunk(b"tRNS", RGB16[2, 3].astype(">u2").tobytes())), RGB16 / 65535,
-    (RGB16 != RGB16[2, 3]).any(-1), 1e-6, []),
+    files.png(RGB16, files.chunk(b"tRNS", RGB16[2, 3].astype(">u2").tobytes())),
+    RGB16 / 65535,
+    (RGB16[2, 3] != RGB16).any(-1),
+    1e-6,
+    [],
+  ),
   "tiff 16-bit gray": (files.tiff(GRAY16), gray(GRAY16 / 65535), None, 1e-6, []),
   "tiff 16-bit gray, big-endian": (
-    files.tiff(GRAY16, order=">"), gray(GRAY16 / 65535), None, 1e-6, []),
+    files.tiff(GRAY16, order=">"),
+    gray(GRAY16 / 65535),
+    None,
+    1e-6,
+    [],
+  ),
   "tiff 16-bit gray, white is zero": (
-    files.tiff(GRAY16, WHITE_IS_ZERO), gray(1 - GRAY16 / 65535), None, 1e-6, []),
+    files.tiff(GRAY16, WHITE_IS_ZERO),
+    gray(1 - GRAY16 / 65535),
+    None,
+    1e-6,
+    [],
+  ),
   "tiff 8-bit gray, white is zero": (
-    files.tiff(RGB8[..., 0], WHITE_IS_ZERO), gray(1 - RGB8[..., 0] / 255), None, 1e-6, []),
+    files.tiff(RGB8[..., 0], WHITE_IS_ZERO),
+    gray(1 - RGB8[..., 0] / 255),
+    None,
+    1e-6,
+    [],
+  ),
   "tiff float gray, white is zero": (
-    files.tiff(FLOAT, WHITE_IS_ZERO), gray(1 - FLOAT), None, 1e-6, []),
+    files.tiff(FLOAT, WHITE_IS_ZERO),
+    gray(1 - FLOAT),
+    None,
+    1e-6,
+    [],
+  ),
   "tiff 16-bit gray, linear profile": (
-    files.tiff(GRAY16, {34675: (7, list(files.LINEAR_GRAY))}), gray(srgb(GRAY16 / 65535)), None,
-    1e-3, []),
+    files.tiff(GRAY16, {34675: (7, list(files.LINEAR_GRAY))}),
+    gray(srgb(GRAY16 / 65535)),
+    None,
+    1e-3,
+    [],
+  ),
   "tiff 16-bit gray, linear profile, white is zero": (
     files.tiff(GRAY16, {34675: (7, list(files.LINEAR_GRAY)), **WHITE_IS_ZERO}),
-    gray(srgb(1 - GRAY16 / 65535)), None, 1e-3, []),
+    gray(srgb(1 - GRAY16 / 65535)),
+    None,
+    1e-3,
+    [],
+  ),
   "tiff 12 bits in 16 by MaxSampleValue": (
-    files.tiff(TWELVE, {281: (3, [4095])}), gray(TWELVE / 4095), None, 1e-6, []),
+    files.tiff(TWELVE, {281: (3, [4095])}),
+    gray(TWELVE / 4095),
+    None,
+    1e-6,
+    [],
+  ),
   "tiff 12 bits in 16 by SMaxSampleValue": (
-    files.tiff(TWELVE, {341: (3, [4095])}), gray(TWELVE / 4095), None, 1e-6, []),
+    files.tiff(TWELVE, {341: (3, [4095])}),
+    gray(TWELVE / 4095),
+    None,
+    1e-6,
+    [],
+  ),
   "tiff MaxSampleValue that is a statistic": (
-    files.tiff(TWELVE, {281: (3, [4000])}), gray(TWELVE / 65535), None, 1e-6, []),
+    files.tiff(TWELVE, {281: (3, [4000])}),
+    gray(TWELVE / 65535),
+    None,
+    1e-6,
+    [],
+  ),
   "tiff float up to 0.6": (files.tiff(FLOAT), gray(FLOAT), None, 1e-6, []),
   "tiff float beyond 1": (
-    files.tiff(OVER), gray(np.minimum(OVER, 1)), None, 1e-6, ["values up to 3 are cut off at 1"]),
+    files.tiff(OVER),
+    gray(np.minimum(OVER, 1)),
+    None,
+    1e-6,
+    ["values up to 3 are cut off at 1"],
+  ),
   "tiff unsigned 32 bits": (
-    files.tiff(GRAY16.astype(np.uint32) * 65537), gray(GRAY16 / 65535), None, 1e-5, []),
+    files.tiff(GRAY16.astype(np.uint32) * 65537),
+    gray(GRAY16 / 65535),
+    None,
+    1e-5,
+    [],
+  ),
   "tiff signed 16 bits": (
-    files.tiff((GRAY16 >> 1).astype(np.int16)), gray((GRAY16 >> 1) / 32767), None, 1e-6, []),
+    files.tiff((GRAY16 >> 1).astype(np.int16)),
+    gray((GRAY16 >> 1) / 32767),
+    None,
+    1e-6,
+    [],
+  ),
   "tiff 16-bit color keeps 16 bits": (files.tiff(RGB16), RGB16 / 65535, None, 1e-6, []),
-  "tiff 16-bit color, big-endian": (
-    files.tiff(RGB16, order=">"), RGB16 / 65535, None, 1e-6, []),
+  "tiff 16-bit color, big-endian": (files.tiff(RGB16, order=">"), RGB16 / 65535, None, 1e-6, []),
   "tiff 16-bit color in strips": (files.tiff(RGB16, rows=2), RGB16 / 65535, None, 1e-6, []),
   "tiff 16-bit color in planes": (files.tiff(RGB16, planar=True), RGB16 / 65535, None, 1e-6, []),
   "tiff 16-bit color in planes and strips, big-endian": (
-    files.tiff(RGB16, planar=True, order=">", rows=4), RGB16 / 65535, None, 1e-6, []),
+    files.tiff(RGB16, planar=True, order=">", rows=4),
+    RGB16 / 65535,
+    None,
+    1e-6,
+    [],
+  ),
   "tiff 8-bit color in planes": (files.tiff(RGB8, planar=True), RGB8 / 255, None, 1e-6, []),
   "tiff 16-bit color and alpha": (
-    files.tiff(np.dstack([RGB16, GRAY16 | 1]), {338: (3, [2])}), RGB16 / 65535,
-    (GRAY16 | 1) / 65535, 1e-6, []),
+    files.tiff(np.dstack([RGB16, GRAY16 | 1]), {338: (3, [2])}),
+    RGB16 / 65535,
+    (GRAY16 | 1) / 65535,
+    1e-6,
+    [],
+  ),
   "tiff 16-bit color, linear profile": (
-    files.tiff(RGB16, {34675: (7, list(files.LINEAR_RGB))}), srgb(RGB16 / 65535), None, 2e-3, []),
+    files.tiff(RGB16, {34675: (7, list(files.LINEAR_RGB))}),
+    srgb(RGB16 / 65535),
+    None,
+    2e-3,
+    [],
+  ),
   "tiff of colors and a mask": (
-    files.tiff(np.dstack([RGB8, RGB8[..., :1]]), {338: (3, [0])}), RGB8 / 255, None, 1e-6,
-    ["it has 1 more channel beside color and transparency, left out"]),
+    files.tiff(np.dstack([RGB8, RGB8[..., :1]]), {338: (3, [0])}),
+    RGB8 / 255,
+    None,
+    1e-6,
+    ["it has 1 more channel beside color and transparency, left out"],
+  ),
   "tiff of 16-bit colors and a mask": (
-    files.tiff(np.dstack([RGB16, GRAY16]), {338: (3, [0])}), RGB16 / 65535, None, 1e-6,
-    ["it has 1 more channel beside color and transparency, left out"]),
+    files.tiff(np.dstack([RGB16, GRAY16]), {338: (3, [0])}),
+    RGB16 / 65535,
+    None,
+    1e-6,
+    ["it has 1 more channel beside color and transparency, left out"],
+  ),
   "tiff of colors times alpha": (  # TIFF 6.0, section 18: 1 is associated alpha
-    files.tiff(np.dstack([np.full((H, W, 3), 100), np.full((H, W), 128)]).astype(np.uint8),
-               {338: (3, [1])}), np.full((H, W, 3), 100 / 128), np.full((H, W), 128 / 255), HALF,
-    []),
+    files.tiff(
+      np.dstack([np.full((H, W, 3), 100), np.full((H, W), 128)]).astype(np.uint8), {338: (3, [1])}
+    ),
+    np.full((H, W, 3), 100 / 128),
+    np.full((H, W), 128 / 255),
+    HALF,
+    [],
+  ),
   "tiff of three pages": (
-    files.tiff(RGB8, pages=3), RGB8 / 255, None, 1e-6,
-    ["several pages, of which the first is taken"]),
+    files.tiff(RGB8, pages=3),
+    RGB8 / 255,
+    None,
+    1e-6,
+    ["several pages, of which the first is taken"],
+  ),
 }
 
 
@@ -263,7 +468,6 @@ needs_avif = pytest.mark.skipif(not features.check("avif"), reason="this Pillow 
 
 @needs_avif
 class TestAvif:
-
   def test_avif_colors_and_alpha(self, tmp_path):
     colors = np.dstack([smooth(32, 48), np.full((32, 48), 200, np.uint8)])
     (tmp_path / "a.avif").write_bytes(saved(colors, "AVIF", quality=95, subsampling="4:4:4"))
@@ -275,28 +479,39 @@ class TestAvif:
   def test_avif_orientation(self, tmp_path, orientation):
     # EXIF 2.3: where row 0 and column 0 of the stored pixels lie in the scene.
     upright = smooth(24, 40)
-    turned = {1: upright, 2: upright[:, ::-1], 3: upright[::-1, ::-1], 4: upright[::-1],
-              5: upright.transpose(1, 0, 2), 6: np.rot90(upright, 1),
-              7: upright[::-1, ::-1].transpose(1, 0, 2), 8: np.rot90(upright, -1)}[orientation]
+    turned = {
+      1: upright,
+      2: upright[:, ::-1],
+      3: upright[::-1, ::-1],
+      4: upright[::-1],
+      5: upright.transpose(1, 0, 2),
+      6: np.rot90(upright, 1),
+      7: upright[::-1, ::-1].transpose(1, 0, 2),
+      8: np.rot90(upright, -1),
+    }[orientation]
     exif = Image.Exif()
     exif[274] = orientation
     path = tmp_path / "a.avif"
-    path.write_bytes(saved(np.ascontiguousarray(turned), "AVIF", quality=95, exif=exif,
-                           subsampling="4:4:4"))
+    path.write_bytes(
+      saved(np.ascontiguousarray(turned), "AVIF", quality=95, exif=exif, subsampling="4:4:4")
+    )
     np.testing.assert_allclose(read_picture(path).rgb, upright / 255, atol=6 / 255)
     assert picture_size(path) == (40, 24)
 
-  @pytest.mark.parametrize("codes, want, notes", [
-    ((12, 13), lambda v: srgb(light(v) @ np.linalg.inv(TO_P3).T), 0),
-    ((1, 8), srgb, 0),
-    # ITU-R BT.2100 and BT.2408: PQ's light over 203 cd/m² is SDR's; what is above is tone-mapped.
-    ((9, 16), lambda v: srgb(light_of_pq(v) / 203 @ np.linalg.inv(TO_2020).T), 1),
-  ])
+  @pytest.mark.parametrize(
+    "codes, want, notes",
+    [
+      ((12, 13), lambda v: srgb(light(v) @ np.linalg.inv(TO_P3).T), 0),
+      ((1, 8), srgb, 0),
+      # ITU-R BT.2100 and BT.2408: PQ's light over 203 cd/m² is SDR's; what is above is tone-mapped.
+      ((9, 16), lambda v: srgb(light_of_pq(v) / 203 @ np.linalg.inv(TO_2020).T), 1),
+    ],
+  )
   def test_avif_nclx(self, tmp_path, codes, want, notes):
     colors = np.rint(80 + 0.2 * smooth(32, 48)).astype(np.uint8)
     data = bytearray(saved(colors, "AVIF", quality=100, subsampling="4:4:4"))
     at = data.index(b"colrnclx") + 8
-    data[at:at + 4] = codes[0].to_bytes(2, "big") + codes[1].to_bytes(2, "big")
+    data[at : at + 4] = codes[0].to_bytes(2, "big") + codes[1].to_bytes(2, "big")
     (tmp_path / "a.avif").write_bytes(data)
     plain = read_picture(tmp_path / "a.avif")
     assert len(plain.notes) == notes
@@ -312,7 +527,6 @@ class TestAvif:
 
 
 class TestHeic:
-
   @pytest.fixture
   def heif(self):
     return pytest.importorskip("pillow_heif", reason="pillow-heif isn't installed")
@@ -341,8 +555,9 @@ class TestHeic:
   def test_heic_profile(self, heif, tmp_path):
     path = tmp_path / "a.heic"
     self.save(heif, path, smooth(64, 80), icc_profile=files.LINEAR_RGB)
-    np.testing.assert_allclose(read_picture(path).rgb[8:, 8:], srgb(smooth(64, 80) / 255)[8:, 8:],
-                               atol=16 / 255)
+    np.testing.assert_allclose(
+      read_picture(path).rgb[8:, 8:], srgb(smooth(64, 80) / 255)[8:, 8:], atol=16 / 255
+    )
 
   def test_heic_cut(self, heif, tmp_path):
     path = self.save(heif, tmp_path / "a.heic", smooth(64, 80))
@@ -419,7 +634,7 @@ def test_animations_say_that_the_first_frame_is_taken(tmp_path, fmt, options):
 
 def test_frames_have_the_colors_of_their_chunks(tmp_path):
   (tmp_path / "a.png").write_bytes(files.png(RGB8, files.gamma(1.0)))
-  (frame, _), = read_pages(tmp_path / "a.png")
+  ((frame, _),) = read_pages(tmp_path / "a.png")
   np.testing.assert_allclose(frame.rgb, srgb(RGB8 / 255), atol=HALF)
 
 
@@ -440,24 +655,26 @@ SEEDS = seeds()
 @pytest.mark.filterwarnings("error")
 # Pillow 13.0 leaves some files that it refuses to the garbage collector.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@settings(max_examples=200, deadline=None,
-          suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+  max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
   seed=st.integers(0, len(SEEDS) - 1),
   edits=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=6),
-  kept=st.sampled_from([1, 1, 1, 0.9, 0.5]))
+  kept=st.sampled_from([1, 1, 1, 0.9, 0.5]),
+)
 def test_damaged_bytes_give_an_image_or_one_line(tmp_path, seed, edits, kept):
   data = bytearray(SEEDS[seed])
   for position, value in edits:
     data[int(position * len(data))] = value
   path = tmp_path / "damaged"
-  path.write_bytes(data[:int(len(data) * kept)])
+  path.write_bytes(data[: int(len(data) * kept)])
   try:
     picture = read_picture(path, max_pixels=10**6)
   except InputError as error:
     assert "\n" not in str(error)
   else:
     assert picture.rgb.ndim == 3 and np.isfinite(picture.rgb).all()
-    assert 0 <= picture.rgb.min() and picture.rgb.max() <= 1
+    assert picture.rgb.min() >= 0 and picture.rgb.max() <= 1
     if picture.alpha is not None:
       assert picture.alpha.shape == picture.rgb.shape[:2] and np.isfinite(picture.alpha).all()

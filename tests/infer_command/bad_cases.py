@@ -23,18 +23,23 @@ def written(path, content):
 def cut(folder, name, mode="RGB", share=0.5, **settings):
   """The first part of a picture file."""
   path = save(folder / name, mode, size=(64, 64), **settings)
-  return written(path, path.read_bytes()[:int(share * path.stat().st_size)])
+  return written(path, path.read_bytes()[: int(share * path.stat().st_size)])
 
 
 def png_header(path, width, height):
   """A PNG of a few bytes that announces a size."""
+
   def chunk(kind, data):
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(
-      ">I", zlib.crc32(kind + data))
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
   header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-  return written(path, b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
-                 + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b""))
+  return written(
+    path,
+    b"\x89PNG\r\n\x1a\n"
+    + chunk(b"IHDR", header)
+    + chunk(b"IDAT", zlib.compress(bytes(1000)))
+    + chunk(b"IEND", b""),
+  )
 
 
 def damaged_png(path):
@@ -47,7 +52,7 @@ def damaged_png(path):
 def animation(path, share=1.0):
   frames = [pixels("P", (40, 40), seed) for seed in range(4)]
   frames[0].save(path, save_all=True, append_images=frames[1:])
-  return written(path, path.read_bytes()[:int(share * path.stat().st_size)])
+  return written(path, path.read_bytes()[: int(share * path.stat().st_size)])
 
 
 def array(path, value):
@@ -110,8 +115,11 @@ def ours(folder, arrays=None, **config):
 
 def with_config(folder, text, version="1"):
   path = folder / "w.safetensors"
-  save_file({"generator/x": np.zeros(3, np.float32)}, path,
-            metadata={"stylejax_config": text, "stylejax_format": version})
+  save_file(
+    {"generator/x": np.zeros(3, np.float32)},
+    path,
+    metadata={"stylejax_config": text, "stylejax_format": version},
+  )
   return path
 
 
@@ -132,14 +140,19 @@ PICTURES = {
   "cut palette PNG": (lambda d: cut(d, "c.png", "P"), "damaged"),
   "cut inside the header": (lambda d: cut(d, "c.png", share=0.002), "c.png: found"),
   "cut inside an ICC profile": (
-    lambda d: cut(d, "c.jpg", share=0.3, icc_profile=bytes(50_000)), "c.jpg: found"),
+    lambda d: cut(d, "c.jpg", share=0.3, icc_profile=bytes(50_000)),
+    "c.jpg: found",
+  ),
   "cut animation": (lambda d: animation(d / "a.gif", 0.1), "a.gif: found"),
   "PDF renamed": (lambda d: written(d / "p.jpg", b"%PDF-1.7\n%..."), "not a picture"),
   "PostScript renamed": (
     lambda d: written(d / "p.png", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 64\n"),
-    "not a picture"),
-  "SVG": (lambda d: written(d / "v.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>"),
-          "not a picture"),
+    "not a picture",
+  ),
+  "SVG": (
+    lambda d: written(d / "v.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>"),
+    "not a picture",
+  ),
   "web page renamed": (lambda d: written(d / "w.jpg", b"<!doctype html>"), "not a picture"),
   "zip renamed": (lambda d: pickled(d, "z.pt").rename(d / "z.png"), "not a picture"),
   "NaN in .npy": (lambda d: array(d / "n.npy", np.nan), "not a picture"),
@@ -155,28 +168,51 @@ PICTURES = {
 WEIGHTS = {
   "cut": (lambda d: written(d / "w.safetensors", ours(d).read_bytes()[:-5]), "found no whole"),
   "header longer than the file": (
-    lambda d: written(d / "w.safetensors", struct.pack("<Q", 2**40) + b"{}"), "found no whole"),
+    lambda d: written(d / "w.safetensors", struct.pack("<Q", 2**40) + b"{}"),
+    "found no whole",
+  ),
   "header of 2^64 bytes": (
-    lambda d: written(d / "w.safetensors", b"\xff" * 8 + b"{}"), "found no whole"),
+    lambda d: written(d / "w.safetensors", b"\xff" * 8 + b"{}"),
+    "found no whole",
+  ),
   "header nested 100,000 deep": (
-    lambda d: with_header(d / "w.safetensors", b"[" * 100_000), "found no whole"),
+    lambda d: with_header(d / "w.safetensors", b"[" * 100_000),
+    "found no whole",
+  ),
   "header with an array nested deep": (
-    lambda d: with_header(d / "w.safetensors", b'{"a":' * 50_000), "found no whole"),
+    lambda d: with_header(d / "w.safetensors", b'{"a":' * 50_000),
+    "found no whole",
+  ),
   "header that is no JSON": (
-    lambda d: with_header(d / "w.safetensors", b"{'a': 1}"), "found no whole"),
+    lambda d: with_header(d / "w.safetensors", b"{'a': 1}"),
+    "found no whole",
+  ),
   "arrays beyond the end": (
-    lambda d: with_header(d / "w.safetensors", b'{"a":{"dtype":"F32","shape":[1000000000],'
-                          b'"data_offsets":[0,4000000000]}}', b"1234"), "found no whole"),
+    lambda d: with_header(
+      d / "w.safetensors",
+      b'{"a":{"dtype":"F32","shape":[1000000000],"data_offsets":[0,4000000000]}}',
+      b"1234",
+    ),
+    "found no whole",
+  ),
   "negative shape": (
-    lambda d: with_header(d / "w.safetensors", b'{"a":{"dtype":"F32","shape":[-1],'
-                          b'"data_offsets":[0,4]}}', b"1234"), "found no whole"),
+    lambda d: with_header(
+      d / "w.safetensors", b'{"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}}', b"1234"
+    ),
+    "found no whole",
+  ),
   "config nested 100,000 deep": (lambda d: with_config(d, "[" * 100_000), "can't be read"),
   "config is a number": (lambda d: with_config(d, "7"), "can't be read"),
   "config of other fields": (lambda d: ours(d, heads=8), "unknown field 'heads'"),
-  "config of 2^40 channels": (lambda d: ours(d, content_widths=[2**40, 2**40]), "found a number above"),
+  "config of 2^40 channels": (
+    lambda d: ours(d, content_widths=[2**40, 2**40]),
+    "found a number above",
+  ),
   "config of a million layers": (lambda d: ours(d, disc_scales=10**6), "halvings, expected"),
   "config of a million levels": (
-    lambda d: ours(d, content_widths=[1] * 10**6, content_blocks=[0] * 10**6), "halvings"),
+    lambda d: ours(d, content_widths=[1] * 10**6, content_blocks=[0] * 10**6),
+    "halvings",
+  ),
   "negative width": (lambda d: ours(d, style_widths=[-8, 8]), "style_widths"),
   "another format": (lambda d: with_config(d, "{}", "99"), "format version '99'"),
   "whole numbers": (lambda d: ours(d, {"generator/x": np.zeros(3, np.int64)}), "found I64"),
@@ -211,13 +247,19 @@ ARGUMENTS = {
 }
 
 FILES = {f"content, {name}": ("content", *case) for name, case in PICTURES.items()}
-FILES |= {f"style, {name}": ("style", *PICTURES[name])
-          for name in ("decompression bomb", "cut PNG", "links in a circle", "pipe")}
+FILES |= {
+  f"style, {name}": ("style", *PICTURES[name])
+  for name in ("decompression bomb", "cut PNG", "links in a circle", "pipe")
+}
 FILES |= {f"weights, {name}": ("weights", *case) for name, case in WEIGHTS.items()}
-BAD = {name: (lambda d, flag=flag, make=make: {flag: make(d)}, [message])
-       for name, (flag, make, message) in FILES.items()}
-BAD |= {name: (lambda d, change=change: dict(change), [message])
-        for name, (change, message) in ARGUMENTS.items()}
+BAD = {
+  name: (lambda d, flag=flag, make=make: {flag: make(d)}, [message])
+  for name, (flag, make, message) in FILES.items()
+}
+BAD |= {
+  name: (lambda d, change=change: dict(change), [message])
+  for name, (change, message) in ARGUMENTS.items()
+}
 
 
 def outputs(folder, kind):
@@ -236,9 +278,13 @@ BAD |= {
   "output is a pipe": (lambda d: {"output": outputs(d, "special")}, ["special file"]),
   "output links in a circle": (lambda d: {"output": outputs(d, "loop")}, ["o.png"]),
   "output in a folder that is a link to nothing": (
-    lambda d: {"output": dangling(d / "l.png") / "o.png"}, ["no such folder"]),
+    lambda d: {"output": dangling(d / "l.png") / "o.png"},
+    ["no such folder"],
+  ),
   "output is a hard link to the content": (
-    lambda d: {"output": hard_link(d / "h.png", d / "content.png")}, ["the input"]),
+    lambda d: {"output": hard_link(d / "h.png", d / "content.png")},
+    ["the input"],
+  ),
 }
 
 
@@ -258,27 +304,43 @@ def nested(folder, *names):
 BAD |= {
   "20,000 pixels wide, scaled up": (
     lambda d: {"content": save(d / "wide.png", size=(20_000, 16)), "size": 4_000},
-    ["found 5000000×4000 pixels", "300 megapixels", "--size"]),
+    ["found 5000000×4000 pixels", "300 megapixels", "--size"],
+  ),
   "output links into a missing folder": (
-    lambda d: {"output": linked(d / "l.png", "no/o.png")}, ["l.png", "no folder"]),
+    lambda d: {"output": linked(d / "l.png", "no/o.png")},
+    ["l.png", "no folder"],
+  ),
   "a name too long in a new folder": (
-    lambda d: {"content": [save(d / ("c" * 240 + ".png")), d / "content.png"],
-               "style": save(d / ("s" * 20 + ".png")), "output": d / "new"}, ["too long", "255"]),
+    lambda d: {
+      "content": [save(d / ("c" * 240 + ".png")), d / "content.png"],
+      "style": save(d / ("s" * 20 + ".png")),
+      "output": d / "new",
+    },
+    ["too long", "255"],
+  ),
   "output folder inside the content folder": (
     lambda d: {"content": nested(d, "a.png"), "output": f"{d}/many/out/"},
-    ["inside of the input folder", "many"]),
+    ["inside of the input folder", "many"],
+  ),
   "output inside the style folder": (
     lambda d: {"style": nested(d, "a.png"), "output": d / "many" / "o.png"},
-    ["inside of the input folder", "many"]),
+    ["inside of the input folder", "many"],
+  ),
   "output is the weights": (
     lambda d: {"output": linked(d / "o.png", "w.safetensors"), "weights": ours(d)},
-    ["o.png: found the input", "w.safetensors"]),
+    ["o.png: found the input", "w.safetensors"],
+  ),
   "a file where a nested folder would be": (
     lambda d: {"content": nested(d, "1/a.png", "2/a.png"), "output": with_file(d / "o", "2")},
-    ["found a file at", "expected a folder"]),
+    ["found a file at", "expected a folder"],
+  ),
   "repeated names in one folder of several": (
-    lambda d: {"content": nested(d, "1/a.png", "1/a.webp", "1/a_png.png", "2/a.png"), "output": d / "o"},
-    ["1/a_png_style.png", "twice"]),
+    lambda d: {
+      "content": nested(d, "1/a.png", "1/a.webp", "1/a_png.png", "2/a.png"),
+      "output": d / "o",
+    },
+    ["1/a_png_style.png", "twice"],
+  ),
 }
 
 
@@ -301,6 +363,9 @@ ODD_BUT_GOOD = {
   "wrong extension": ("a.jpg", "RGB", {"format": "PNG"}),
   "broken ICC profile": ("a.png", "RGB", {"icc_profile": b"no profile at all"}),
   "name with a newline": ("a\nb.png", "RGB", {}),
-  "animated": ("a.gif", "P", {"save_all": True, "append_images": [
-    Image.new("RGB", (37, 29), "red")]}),
+  "animated": (
+    "a.gif",
+    "P",
+    {"save_all": True, "append_images": [Image.new("RGB", (37, 29), "red")]},
+  ),
 }

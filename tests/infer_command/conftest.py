@@ -31,13 +31,15 @@ def params():
   generator = np.random.default_rng(8)
   # Multiples of 1/1024 below 1 survive float16, so the file gives back these very numbers.
   return jax.tree.map(
-    lambda leaf: np.float32(generator.integers(-200, 200, leaf.shape) / 1024), shapes)
+    lambda leaf: np.float32(generator.integers(-200, 200, leaf.shape) / 1024), shapes
+  )
 
 
 @pytest.fixture(scope="session")
 def weights(params, tmp_path_factory):
   return stylejax.save_weights(
-    tmp_path_factory.mktemp("weights") / "tiny.safetensors", params, {"made": "by a test"})
+    tmp_path_factory.mktemp("weights") / "tiny.safetensors", params, {"made": "by a test"}
+  )
 
 
 @pytest.fixture(autouse=True)

@@ -39,7 +39,8 @@ def stylized(params, rgb, style, strength=1.0):
   """What the file must hold, by the library's own function, in 0 to 255."""
   style = np.float32(Image.open(style).convert("RGB")) / 255
   return 255 * np.asarray(
-    _stylize(params, np.float32(rgb) / 255, style, strength=np.float32(strength)))
+    _stylize(params, np.float32(rgb) / 255, style, strength=np.float32(strength))
+  )
 
 
 # Mode, extension of the file, what to pass to Pillow, and the mode of the output.

@@ -37,6 +37,7 @@ def linked(path, target):
 
 def safetensors(path, arrays, metadata=None):
   from safetensors.numpy import save_file
+
   save_file(arrays, path, metadata=metadata)
   return path
 
@@ -75,36 +76,51 @@ BAD = {
   "output is content": (lambda d: {"output": d / "content.png"}, ["content.png", "the input"]),
   "output is style": (lambda d: {"output": d / "style.png"}, ["style.png", "the input"]),
   "output links to content": (
-    lambda d: {"output": linked(d / "l.png", d / "content.png")}, ["l.png", "the input"]),
+    lambda d: {"output": linked(d / "l.png", d / "content.png")},
+    ["l.png", "the input"],
+  ),
   "output loops": (lambda d: {"output": linked(d / "l.png", d / "l.png")}, ["l.png"]),
   "no output folder": (lambda d: {"output": d / "no" / "o.png"}, ["no such folder"]),
   "output folder is a file": (
-    lambda d: {"output": d / "content.png" / "o.png"}, ["content.png", "found a file"]),
+    lambda d: {"output": d / "content.png" / "o.png"},
+    ["content.png", "found a file"],
+  ),
   "output can't be made": (lambda d: {"output": "/proc/stylized.png"}, ["/proc"]),
   "output name too long": (lambda d: {"output": d / ("o" * 300 + ".png")}, ["too long"]),
   "file for many": (
-    lambda d: {"content": folder_with(d, "a.png", "b.png")}, ["one file name for 2 pictures"]),
+    lambda d: {"content": folder_with(d, "a.png", "b.png")},
+    ["one file name for 2 pictures"],
+  ),
   "existing file for many": (
     lambda d: {"content": folder_with(d, "a.png", "b.png"), "output": made(d / "o", b"x")},
-    ["found a file, expected a folder"]),
+    ["found a file, expected a folder"],
+  ),
   "duplicate outputs": (
     lambda d: {"content": folder_with(d, "a.png", "a.webp", "a_png.png"), "output": d / "o"},
-    ["a_png_style.png", "twice"]),
+    ["a_png_style.png", "twice"],
+  ),
   "output in folder is content": (
     lambda d: {"content": folder_with(d, "a.png", "a_style.png"), "output": d / "many"},
-    ["a_style.png", "the input"]),
+    ["a_style.png", "the input"],
+  ),
   "missing weights": (lambda d: {"weights": d / "no.safetensors"}, ["no.safetensors", "'base'"]),
   "weights are a folder": (lambda d: {"weights": d}, ["found a folder"]),
   "weights are text": (
     lambda d: {"weights": made(d / "w.safetensors", b"hello")},
-    ["w.safetensors", "found no whole"]),
+    ["w.safetensors", "found no whole"],
+  ),
   "weights are empty": (
-    lambda d: {"weights": made(d / "w.safetensors", b"")}, ["w.safetensors", "found no whole"]),
+    lambda d: {"weights": made(d / "w.safetensors", b"")},
+    ["w.safetensors", "found no whole"],
+  ),
   "weights are a pickle": (
-    lambda d: {"weights": made(d / "w.pth", b"\x80\x04}.")}, ["w.pth", "found no whole"]),
+    lambda d: {"weights": made(d / "w.pth", b"\x80\x04}.")},
+    ["w.pth", "found no whole"],
+  ),
   "other model's weights": (
     lambda d: {"weights": safetensors(d / "w.safetensors", {"conv": np.zeros(3, np.float32)})},
-    ["w.safetensors", "without stylejax's config"]),
+    ["w.safetensors", "without stylejax's config"],
+  ),
 }
 
 
@@ -112,12 +128,14 @@ BAD |= bad_cases.BAD
 
 
 class TestBadInput:
-
   @pytest.mark.parametrize("case", BAD)
   def test_one_line_and_nothing_written(self, run, style, weights, tmp_path, case):
     change, expected = BAD[case]
-    settings = {"content": save(tmp_path / "content.png"), "style": style,
-                "output": tmp_path / "out.png"}
+    settings = {
+      "content": save(tmp_path / "content.png"),
+      "style": style,
+      "output": tmp_path / "out.png",
+    }
     settings.update(change(tmp_path))
     before = snapshot(tmp_path)
     arguments = []
@@ -160,9 +178,11 @@ class TestBadInput:
 
   def test_weights_without_noise_generator(self, run, params, style, tmp_path):
     weights = stylejax.save_weights(
-      tmp_path / "w.safetensors", params.replace(noise_generator=None))
-    status, _, err = run("--content", style, "--seed", "1", "--output", tmp_path / "o.png",
-                         weights=weights)
+      tmp_path / "w.safetensors", params.replace(noise_generator=None)
+    )
+    status, _, err = run(
+      "--content", style, "--seed", "1", "--output", tmp_path / "o.png", weights=weights
+    )
     assert status == 2
     assert "found no noise_generator" in err
     assert not (tmp_path / "o.png").exists()
@@ -182,15 +202,22 @@ class TestBadInput:
     assert "No space left on device" in err and err.count("\n") == 1
     assert snapshot(tmp_path) == before
 
-  @pytest.mark.parametrize("arguments", [
-    ["--strength", "strong"], ["--size", "1.5"], ["--bogus", "1"], ["--format", "gif"],
-    ["--content", "again.png"],
-  ])
+  @pytest.mark.parametrize(
+    "arguments",
+    [
+      ["--strength", "strong"],
+      ["--size", "1.5"],
+      ["--bogus", "1"],
+      ["--format", "gif"],
+      ["--content", "again.png"],
+    ],
+  )
   def test_arguments_that_cannot_be_parsed_exit_with_2(self, run, style, tmp_path, arguments):
     content = save(tmp_path / "content.png")
     before = snapshot(tmp_path)
-    status, _, err = run("--content", content, "--style", style, "--output", tmp_path / "o.png",
-                         *arguments)
+    status, _, err = run(
+      "--content", content, "--style", style, "--output", tmp_path / "o.png", *arguments
+    )
     assert status == 2
     assert arguments[0] in err and "Traceback" not in err
     assert snapshot(tmp_path) == before
@@ -200,4 +227,5 @@ def snapshot(folder):
   """Every path below the folder with its bytes, links by their target."""
   return {
     path: os.readlink(path) if path.is_symlink() else path.is_file() and path.read_bytes()
-    for path in sorted(folder.rglob("*"))}
+    for path in sorted(folder.rglob("*"))
+  }

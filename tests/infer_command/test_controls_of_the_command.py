@@ -30,7 +30,7 @@ def weights(params, tmp_path_factory):
 def files(tmp_path):
   """A content, two styles and a mask of its right half."""
   mask = np.zeros((HEIGHT, WIDTH), np.uint8)
-  mask[:, WIDTH // 2:] = 255
+  mask[:, WIDTH // 2 :] = 255
   Image.fromarray(mask).save(tmp_path / "mask.png")
   save(tmp_path / "content.png")
   save(tmp_path / "one.png", size=(64, 64), seed=9)
@@ -50,20 +50,25 @@ def painted(run, files, params):
   """The command's picture and the library's, of the two styles."""
 
   def call(*arguments, styles=("one", "two"), output="out.png", **controls):
-    status, out, err = run("--content", files / "content.png", "--output", files / output,
-                           "--style-size", 64, *arguments)
+    status, _out, err = run(
+      "--content", files / "content.png", "--output", files / output, "--style-size", 64, *arguments
+    )
     assert (status, err) == (0, "")
-    expected = _stylize(params, picture(files / "content.png"),
-                        [picture(files / f"{name}.png") for name in styles],
-                        **({"weights": np.ones(len(styles))} | controls))
+    expected = _stylize(
+      params,
+      picture(files / "content.png"),
+      [picture(files / f"{name}.png") for name in styles],
+      **({"weights": np.ones(len(styles))} | controls),
+    )
     return picture(files / output), np.asarray(expected)
 
   return call
 
 
 def test_a_mixture(painted, files):
-  found, expected = painted("--style", f"{files}/one.png:3", f"{files}/two.png:1",
-                            weights=np.float32([0.75, 0.25]))
+  found, expected = painted(
+    "--style", f"{files}/one.png:3", f"{files}/two.png:1", weights=np.float32([0.75, 0.25])
+  )
   np.testing.assert_allclose(found, expected, atol=0.003)
   assert np.abs(found - painted("--style", files / "one.png")[0]).max() > 0.03
 
@@ -71,27 +76,49 @@ def test_a_mixture(painted, files):
 def test_a_region_on_a_style_with_colour(painted, files):
   mask = picture(files / "mask.png")[..., 0]
   found, expected = painted(
-    "--style", files / "one.png", "--mask", f"{files}/mask.png={files}/two.png",
-    "--preserve-colour", 0.5, "--colour-mode", "moments", "--strength", 0.7,
-    weights=np.stack([1 - mask, mask]), colour=np.float32(0.5), colour_mode=np.float32(1),
-    strength=np.float32(0.7))
+    "--style",
+    files / "one.png",
+    "--mask",
+    f"{files}/mask.png={files}/two.png",
+    "--preserve-colour",
+    0.5,
+    "--colour-mode",
+    "moments",
+    "--strength",
+    0.7,
+    weights=np.stack([1 - mask, mask]),
+    colour=np.float32(0.5),
+    colour_mode=np.float32(1),
+    strength=np.float32(0.7),
+  )
   np.testing.assert_allclose(found, expected, atol=0.003)
 
 
 def test_a_region_alone_and_a_strength_map(painted, files):
   mask = picture(files / "mask.png")[..., 0]
-  arguments = ("--mask", f"{files}/mask.png={files}/two.png"), (
-    "--style", files / "two.png", "--strength-map", files / "mask.png")
+  arguments = (
+    ("--mask", f"{files}/mask.png={files}/two.png"),
+    ("--style", files / "two.png", "--strength-map", files / "mask.png"),
+  )
   for words in arguments:
-    found, expected = painted(*words, styles=["two"], weights=np.ones(1, np.float32),
-                              strength=mask)
+    found, expected = painted(*words, styles=["two"], weights=np.ones(1, np.float32), strength=mask)
     np.testing.assert_allclose(found, expected, atol=0.003)
 
 
 def test_stroke_is_a_style_size(run, files):
   for name, words in (("a", ("--stroke", 0.25)), ("b", ("--style-size", 80)), ("c", ())):
-    assert run("--content", files / "content.png", "--style", files / "one.png", "--output",
-               files / f"{name}.png", *words)[0] == 0
+    assert (
+      run(
+        "--content",
+        files / "content.png",
+        "--style",
+        files / "one.png",
+        "--output",
+        files / f"{name}.png",
+        *words,
+      )[0]
+      == 0
+    )
   a, b, c = (picture(files / f"{name}.png") for name in "abc")
   np.testing.assert_array_equal(a, b)
   assert np.abs(a - c).max() > 0.01
@@ -99,35 +126,56 @@ def test_stroke_is_a_style_size(run, files):
 
 def test_a_way_as_a_strip_and_as_a_gif(painted, run, files):
   for name in ("way.png", "way.gif"):
-    assert run("--content", files / "content.png", "--style", files / "one.png",
-               files / "two.png", "--style-size", 64, "--interpolate", 3, "--output",
-               files / name)[0] == 0
+    assert (
+      run(
+        "--content",
+        files / "content.png",
+        "--style",
+        files / "one.png",
+        files / "two.png",
+        "--style-size",
+        64,
+        "--interpolate",
+        3,
+        "--output",
+        files / name,
+      )[0]
+      == 0
+    )
   strip = picture(files / "way.png")
   assert strip.shape == (HEIGHT, 3 * WIDTH, 3)
   for frame, part in enumerate((1, 0.5, 0)):
     alone, _ = painted("--style", f"{files}/one.png:{part}", f"{files}/two.png:{1 - part}")
-    np.testing.assert_allclose(strip[:, frame * WIDTH:][:, :WIDTH], alone, atol=0.005)
+    np.testing.assert_allclose(strip[:, frame * WIDTH :][:, :WIDTH], alone, atol=0.005)
   animation = Image.open(files / "way.gif")
   assert (animation.n_frames, animation.size) == (3, (WIDTH, HEIGHT))
 
 
 # What is wrong: the arguments and what the line must say.
 BAD = {
-  "mask of another size": (lambda d: ["--mask", f"{d}/one.png={d}/two.png"],
-                           ["one.png", "64×64", f"{WIDTH}×{HEIGHT}"]),
+  "mask of another size": (
+    lambda d: ["--mask", f"{d}/one.png={d}/two.png"],
+    ["one.png", "64×64", f"{WIDTH}×{HEIGHT}"],
+  ),
   "strength map of another size": (lambda d: ["--strength-map", d / "one.png"], ["one.png"]),
   "mask without a style": (lambda d: ["--mask", d / "mask.png"], ["--mask", "MASK=STYLE"]),
   "two strokes": (lambda d: ["--stroke", 2], ["--stroke", "--style-size"]),
   "colour": (lambda d: ["--preserve-colour", 1.1], ["--preserve-colour", "0 to 1"]),
   "one frame": (lambda d: ["--interpolate", 1], ["--interpolate", "2 to"]),
   "way of one": (lambda d: ["--interpolate", 3], ["--interpolate", "two styles"]),
-  "output is the mask": (lambda d: ["--mask", f"{d}/mask.png={d}/two.png", "--output",
-                                    d / "mask.png"], ["mask.png", "the input"]),
+  "output is the mask": (
+    lambda d: ["--mask", f"{d}/mask.png={d}/two.png", "--output", d / "mask.png"],
+    ["mask.png", "the input"],
+  ),
   "gif of one": (lambda d: ["--output", d / "o.gif"], ["'.gif'"]),
-  "no library": (lambda d: ["--style", "@one", "--library", d / "no.safetensors"],
-                 ["no.safetensors", "no such file"]),
-  "library is a pickle": (lambda d: ["--style", "@one", "--library", d / "one.png"],
-                          ["one.png", "no whole library"]),
+  "no library": (
+    lambda d: ["--style", "@one", "--library", d / "no.safetensors"],
+    ["no.safetensors", "no such file"],
+  ),
+  "library is a pickle": (
+    lambda d: ["--style", "@one", "--library", d / "one.png"],
+    ["one.png", "no whole library"],
+  ),
 }
 
 
@@ -135,8 +183,12 @@ BAD = {
 def test_mistakes_are_one_line_and_write_nothing(run, files, case):
   make, expected = BAD[case]
   words = make(files)
-  defaults = {"--content": files / "content.png", "--style": files / "one.png",
-              "--output": files / "o.png", "--style-size": 64}
+  defaults = {
+    "--content": files / "content.png",
+    "--style": files / "one.png",
+    "--output": files / "o.png",
+    "--style-size": 64,
+  }
   for flag, value in defaults.items():
     words += [] if flag in words else [flag, value]
   before = {path: path.read_bytes() for path in files.iterdir()}
@@ -148,7 +200,6 @@ def test_mistakes_are_one_line_and_write_nothing(run, files, case):
 
 
 class TestStyles:
-
   def test_a_life_of_a_library(self, run, files, weights):
     library = files / "l.safetensors"
 
@@ -157,16 +208,55 @@ class TestStyles:
 
     assert styles("add", files / "one.png", files / "two.png", "--stroke", 0.25)[0] == 0
     assert styles("add", "--seed", 3, "--name", "dream")[0] == 0
-    assert styles("list")[1].split() == ["@one", "one.png", "@two", "two.png", "@dream", "seed",
-                                         "3"]
+    assert styles("list")[1].split() == [
+      "@one",
+      "one.png",
+      "@two",
+      "two.png",
+      "@dream",
+      "seed",
+      "3",
+    ]
     output = files / "out.png", files / "same.png"
-    assert run("--content", files / "content.png", "--style", "@two:1", "@one:3", "--library",
-               library, "--output", output[0])[0] == 0
-    assert run("--content", files / "content.png", "--style", f"{files}/two.png:1",
-               f"{files}/one.png:3", "--style-size", 80, "--output", output[1])[0] == 0
+    assert (
+      run(
+        "--content",
+        files / "content.png",
+        "--style",
+        "@two:1",
+        "@one:3",
+        "--library",
+        library,
+        "--output",
+        output[0],
+      )[0]
+      == 0
+    )
+    assert (
+      run(
+        "--content",
+        files / "content.png",
+        "--style",
+        f"{files}/two.png:1",
+        f"{files}/one.png:3",
+        "--style-size",
+        80,
+        "--output",
+        output[1],
+      )[0]
+      == 0
+    )
     np.testing.assert_allclose(picture(output[0]), picture(output[1]), atol=0.005)
-    status, out, _ = styles("sheet", "--content", files / "content.png", files / "one.png",
-                            "--output", files / "sheet.png", "--size", 32)
+    status, out, _ = styles(
+      "sheet",
+      "--content",
+      files / "content.png",
+      files / "one.png",
+      "--output",
+      files / "sheet.png",
+      "--size",
+      32,
+    )
     assert status == 0 and "3 styles × 2 photos" in out
     width, height = Image.open(files / "sheet.png").size
     assert height == 4 * 36 + 4 and width > 2 * 36
@@ -192,14 +282,25 @@ class TestStyles:
     (files / "some").mkdir()
     (files / "some" / "a.png").write_bytes((files / "one.png").read_bytes())
     (files / "some" / "notes.txt").write_text("x")
-    for words in (["sheet", "--content", files / "some", "--output", files / "s.txt"],
-                  ["sheet", "--content", files / "some", files / "no.png",
-                   "--output", files / "s.png"],
-                  ["add", files / "some", library]):
+    for words in (
+      ["sheet", "--content", files / "some", "--output", files / "s.txt"],
+      ["sheet", "--content", files / "some", files / "no.png", "--output", files / "s.png"],
+      ["add", files / "some", library],
+    ):
       status, _, error = run("styles", *words, "--library", library)
       assert status == 2 and error.startswith("error: ") and error.count("\n") == 1, error
-    status, _, error = run("styles", "sheet", "--content", files / "some", "--output",
-                           files / "s.png", "--library", library, "--size", 32)
+    status, _, error = run(
+      "styles",
+      "sheet",
+      "--content",
+      files / "some",
+      "--output",
+      files / "s.png",
+      "--library",
+      library,
+      "--size",
+      32,
+    )
     assert status == 0 and "1 of 2 files left out" in error
 
   def test_of_two_that_add_at_once_nothing_is_lost(self, run, files, monkeypatch):
@@ -223,19 +324,28 @@ class TestStyles:
     library = files / "l.safetensors"
     assert run("styles", "add", files / "one.png", "--library", library)[0] == 0
     with safe_open(library, "np") as file:
-      arrays, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()
+      arrays, metadata = {name: file.get_tensor(name) for name in file}, file.metadata()
     entries = json.loads(metadata["styles"])
     entries[0][field] = text
     save_file(arrays, library, metadata | {"styles": json.dumps(entries)})
-    for words in (["styles", "list"], ["styles", "nearest", files / "one.png"],
-                  ["--content", files / "one.png", "--style", "@two", "--output", files / "o.png"]):
+    for words in (
+      ["styles", "list"],
+      ["styles", "nearest", files / "one.png"],
+      ["--content", files / "one.png", "--style", "@two", "--output", files / "o.png"],
+    ):
       _, out, err = run(*words, "--library", library)
       assert "\x1b" not in out + err and "\x07" not in out + err
 
-  @pytest.mark.parametrize("words, expected", [
-    (["sheet", "--content", "FILES/one.png", "--output", "FILES/one.png"], "the input"),
-    (["sheet", "--content", "FILES", "--output", "FILES/sheet.png"], "inside of the input folder"),
-  ])
+  @pytest.mark.parametrize(
+    "words, expected",
+    [
+      (["sheet", "--content", "FILES/one.png", "--output", "FILES/one.png"], "the input"),
+      (
+        ["sheet", "--content", "FILES", "--output", "FILES/sheet.png"],
+        "inside of the input folder",
+      ),
+    ],
+  )
   def test_a_sheet_is_never_one_of_its_photos(self, run, files, words, expected):
     library = files.parent / f"{files.name}.safetensors"
     assert run("styles", "add", files / "one.png", "--library", library)[0] == 0
@@ -243,19 +353,22 @@ class TestStyles:
     status, out, err = run("styles", *words, "--library", library)
     assert (status, out) == (2, "") and expected in err and err.count("\n") == 1
 
-  @pytest.mark.parametrize("words, expected", [
-    (["list"], "no such file"),
-    (["remove", "one"], "no such file"),
-    (["add"], "found nothing"),
-    (["add", "no.png"], "no.png"),
-    (["add", "FILES", "--name", "x"], "--name: found one for"),
-    (["add", "FILES/one.png", "--name", "a b"], "style name a b"),
-    (["add", "FILES/one.png", "--library", "FILES/l.pickle"], "found extension '.pickle'"),
-    (["add", "FILES/one.png", "--library", "FILES/link.safetensors"], "the input"),
-    (["nearest"], "found no picture"),
-    (["sheet", "--content", "FILES/one.png"], "--output: found nothing"),
-    (["sheet", "--content", "FILES/one.png", "--output", "o.png", "--size", "1"], "--size"),
-  ])
+  @pytest.mark.parametrize(
+    "words, expected",
+    [
+      (["list"], "no such file"),
+      (["remove", "one"], "no such file"),
+      (["add"], "found nothing"),
+      (["add", "no.png"], "no.png"),
+      (["add", "FILES", "--name", "x"], "--name: found one for"),
+      (["add", "FILES/one.png", "--name", "a b"], "style name a b"),
+      (["add", "FILES/one.png", "--library", "FILES/l.pickle"], "found extension '.pickle'"),
+      (["add", "FILES/one.png", "--library", "FILES/link.safetensors"], "the input"),
+      (["nearest"], "found no picture"),
+      (["sheet", "--content", "FILES/one.png"], "--output: found nothing"),
+      (["sheet", "--content", "FILES/one.png", "--output", "o.png", "--size", "1"], "--size"),
+    ],
+  )
   def test_mistakes_are_one_line_and_write_nothing(self, run, files, words, expected):
     words = [word.replace("FILES", str(files)) for word in words]
     if "--library" not in words:

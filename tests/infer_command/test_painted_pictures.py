@@ -35,8 +35,9 @@ def test_every_picture_mode(run, params, style, tmp_path, case):
   mode, extension, settings, expected_mode = MODES[case]
   content = save(tmp_path / f"content.{extension}", mode, **settings)
   output = tmp_path / "out.png"
-  status, out, err = run("--content", content, "--style", style, "--output", output,
-                         "--style-size", "64")
+  status, out, err = run(
+    "--content", content, "--style", style, "--output", output, "--style-size", "64"
+  )
   assert (status, err) == (0, "")
   assert str(output) in out
   found, source = Image.open(output), Image.open(content)
@@ -52,7 +53,8 @@ def test_every_picture_mode(run, params, style, tmp_path, case):
     # The net sees the colors of visible neighbors where nothing is visible.
     rgb = fill_invisible(np.asarray(rgb), np.float32(alpha) / 255)
   np.testing.assert_allclose(
-    np.float32(found.convert("RGB")), stylized(params, rgb, style), atol=0.6)
+    np.float32(found.convert("RGB")), stylized(params, rgb, style), atol=0.6
+  )
 
 
 @pytest.mark.parametrize("extension", ["png", "jpg", "jpeg", "webp", "PNG"])
@@ -60,8 +62,18 @@ def test_every_picture_mode(run, params, style, tmp_path, case):
 def test_every_output_format(run, params, style, tmp_path, mode, extension):
   content = save(tmp_path / "content.png", mode)
   output = tmp_path / f"out.{extension}"
-  status, _, err = run("--content", content, "--style", style, "--output", output,
-                       "--style-size", "64", "--quality", "100")
+  status, _, err = run(
+    "--content",
+    content,
+    "--style",
+    style,
+    "--output",
+    output,
+    "--style-size",
+    "64",
+    "--quality",
+    "100",
+  )
   lost = mode == "RGBA" and extension.startswith("jp")
   note = f"note: {content}: its transparency is laid on white: JPEG has none\n"
   assert (status, err) == (0, note if lost else "")
@@ -80,8 +92,7 @@ def test_every_output_format(run, params, style, tmp_path, mode, extension):
     np.testing.assert_array_equal(np.asarray(found)[..., 3], np.asarray(source)[..., 3])
   else:
     assert found.mode == "RGB"
-  np.testing.assert_allclose(
-    np.float32(found.convert("RGB")), expected, atol=12 if jpeg else 0.6)
+  np.testing.assert_allclose(np.float32(found.convert("RGB")), expected, atol=12 if jpeg else 0.6)
 
 
 def test_exif_orientation_is_applied(run, params, style, tmp_path):
@@ -89,8 +100,9 @@ def test_exif_orientation_is_applied(run, params, style, tmp_path):
   exif[274] = 6  # held so that it must be turned by 90 degrees clockwise
   content = save(tmp_path / "content.png", exif=exif)
   output = tmp_path / "out.png"
-  assert run("--content", content, "--style", style, "--output", output,
-             "--style-size", "64")[0] == 0
+  assert (
+    run("--content", content, "--style", style, "--output", output, "--style-size", "64")[0] == 0
+  )
   upright = Image.open(content).convert("RGB").transpose(Image.Transpose.ROTATE_270)
   found = Image.open(output)
   assert found.size == (HEIGHT, WIDTH)
@@ -110,8 +122,21 @@ def test_odd_sizes_stay(run, style, tmp_path, size):
 def test_strength(run, params, style, tmp_path, strength):
   content = save(tmp_path / "content.png")
   output = tmp_path / "out.png"
-  assert run("--content", content, "--style", style, "--output", output, "--style-size", "64",
-             "--strength", strength)[0] == 0
+  assert (
+    run(
+      "--content",
+      content,
+      "--style",
+      style,
+      "--output",
+      output,
+      "--style-size",
+      "64",
+      "--strength",
+      strength,
+    )[0]
+    == 0
+  )
   expected = stylized(params, Image.open(content), style, strength)
   np.testing.assert_allclose(np.float32(Image.open(output)), expected, atol=0.6)
 
@@ -127,8 +152,12 @@ def test_size_scales_the_shorter_side_of_the_output(run, style, tmp_path):
 def test_style_size_changes_the_picture(run, style, tmp_path):
   content = save(tmp_path / "content.png")
   for name, side in (("a.png", 32), ("b.png", 64)):
-    assert run("--content", content, "--style", style, "--output", tmp_path / name,
-               "--style-size", side)[0] == 0
+    assert (
+      run(
+        "--content", content, "--style", style, "--output", tmp_path / name, "--style-size", side
+      )[0]
+      == 0
+    )
   a, b = (np.int16(Image.open(tmp_path / name)) for name in ("a.png", "b.png"))
   assert np.abs(a - b).max() > 0
 
@@ -138,9 +167,13 @@ def test_seed_invents_a_style(run, params, tmp_path):
   for seed in (3, 4):
     assert run("--content", content, "--seed", seed, "--output", tmp_path / f"{seed}.png")[0] == 0
   picture = np.float32(Image.open(content)) / 255
-  expected = jax.jit(lambda params: stylejax.generate(
-    params, stylejax.encode_content(params, picture),
-    stylejax.sample_style(params, jax.random.key(3))))(params)
+  expected = jax.jit(
+    lambda params: stylejax.generate(
+      params,
+      stylejax.encode_content(params, picture),
+      stylejax.sample_style(params, jax.random.key(3)),
+    )
+  )(params)
   found = [np.float32(Image.open(tmp_path / f"{seed}.png")) for seed in (3, 4)]
   np.testing.assert_allclose(found[0], np.asarray(expected) * 255, atol=0.6)
   assert np.abs(found[0] - found[1]).max() > 0
@@ -156,7 +189,6 @@ def test_existing_output_is_replaced_and_nothing_else_is_left(run, style, tmp_pa
 
 
 class TestManyPictures:
-
   @pytest.fixture
   def photos(self, tmp_path):
     folder = tmp_path / "photos"
@@ -168,8 +200,9 @@ class TestManyPictures:
   def test_folder_in_several_styles(self, run, params, photos, style, tmp_path):
     other = save(tmp_path / "other.png", size=(64, 64), seed=11)
     output = tmp_path / "out"
-    status, out, err = run("--content", photos, "--style", style, other, "--output", output,
-                           "--style-size", "64")
+    status, out, err = run(
+      "--content", photos, "--style", style, other, "--output", output, "--style-size", "64"
+    )
     assert status == 0
     assert "6 pictures" in out
     assert "images/s" in err
@@ -186,8 +219,9 @@ class TestManyPictures:
     content = save(tmp_path / "content.png")
     output = tmp_path / "out"
     output.mkdir()
-    assert run("--content", content, "--style", photos, "--output", output,
-               "--format", "webp")[0] == 0
+    assert (
+      run("--content", content, "--style", photos, "--output", output, "--format", "webp")[0] == 0
+    )
     assert set(os.listdir(output)) == {f"content_p{i}.webp" for i in range(3)}
 
   def test_one_picture_into_a_folder(self, run, style, tmp_path):
@@ -207,7 +241,9 @@ class TestManyPictures:
   def test_unreadable_style_among_several_is_skipped(self, run, photos, style, tmp_path):
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"")
-    status, out, err = run("--content", photos, "--style", bad, style, "--output", tmp_path / "out")
+    status, _out, err = run(
+      "--content", photos, "--style", bad, style, "--output", tmp_path / "out"
+    )
     assert status == 1
     assert "bad.png: found" in err
     assert set(os.listdir(tmp_path / "out")) == {f"p{i}_style.png" for i in range(3)}

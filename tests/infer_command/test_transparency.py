@@ -20,15 +20,31 @@ def sprite(path, hidden, size=(HEIGHT, WIDTH)):
   return path, alpha
 
 
-@pytest.mark.parametrize("setting", [[], ["--tile", "0.01"], ["--size", "64"],
-                                     ["--preserve-colour", "1", "--colour-mode", "moments"]])
+@pytest.mark.parametrize(
+  "setting",
+  [
+    [],
+    ["--tile", "0.01"],
+    ["--size", "64"],
+    ["--preserve-colour", "1", "--colour-mode", "moments"],
+  ],
+)
 @pytest.mark.parametrize("suffix", ["png", "webp"])
 def test_hidden_colors_of_the_content(run, style, tmp_path, setting, suffix):
   found = []
   for name, hidden in (("black", 0), ("white", 255)):
     content, alpha = sprite(tmp_path / f"{name}.{suffix}", hidden)
-    status, *_ = run("--content", content, "--style", style, "--output",
-                     tmp_path / f"{name}_out.png", "--style-size", "64", *setting)
+    status, *_ = run(
+      "--content",
+      content,
+      "--style",
+      style,
+      "--output",
+      tmp_path / f"{name}_out.png",
+      "--style-size",
+      "64",
+      *setting,
+    )
     assert status == 0
     found.append(np.asarray(Image.open(tmp_path / f"{name}_out.png")))
   np.testing.assert_array_equal(*found)
@@ -40,8 +56,9 @@ def test_hidden_colors_of_the_style(run, style, tmp_path):
   found = []
   for name, hidden in (("black", 0), ("white", 255)):
     painted, _ = sprite(tmp_path / f"{name}.png", hidden)
-    assert run("--content", style, "--style", painted, "--output",
-               tmp_path / f"{name}_out.png")[0] == 0
+    assert (
+      run("--content", style, "--style", painted, "--output", tmp_path / f"{name}_out.png")[0] == 0
+    )
     found.append(np.asarray(Image.open(tmp_path / f"{name}_out.png")))
   np.testing.assert_array_equal(*found)
 
@@ -51,8 +68,9 @@ def test_visible_pixels_are_kept_at_strength_0(run, style, tmp_path):
   output = tmp_path / "out.png"
   assert run("--content", content, "--style", style, "--output", output, "--strength", "0")[0] == 0
   seen = alpha > 0
-  np.testing.assert_array_equal(np.asarray(Image.open(output))[seen],
-                                np.asarray(Image.open(content))[seen])
+  np.testing.assert_array_equal(
+    np.asarray(Image.open(output))[seen], np.asarray(Image.open(content))[seen]
+  )
 
 
 @pytest.mark.parametrize("name, said", [("o.jpg", True), ("o.png", False), ("o.webp", False)])

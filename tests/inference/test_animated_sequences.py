@@ -30,7 +30,7 @@ def pixels():
   frames = np.zeros((3, *SHAPE, 4), np.uint8)
   frames[:, 14:] = (40, 180, 60, 255)
   for number, frame in enumerate(frames):
-    frame[2:12, 6 * number:6 * number + 10] = (200, 30, 10, 255)
+    frame[2:12, 6 * number : 6 * number + 10] = (200, 30, 10, 255)
   return frames
 
 
@@ -39,23 +39,47 @@ def inputs(pixels, tmp_path_factory):
   """The same frames as a GIF, WebP and APNG that are shown twice, and as a folder; and a style."""
   root = tmp_path_factory.mktemp("inputs")
   images = [Image.fromarray(frame) for frame in pixels]
-  for name, loop, more in (("a.gif", 1, {"disposal": 2}), ("a.webp", 2, {"lossless": True}),
-                           ("a.png", 2, {})):
-    images[0].save(root / name, save_all=True, append_images=images[1:], loop=loop,
-                   duration=[int(1000 * length) for length in LENGTHS], **more)
+  for name, loop, more in (
+    ("a.gif", 1, {"disposal": 2}),
+    ("a.webp", 2, {"lossless": True}),
+    ("a.png", 2, {}),
+  ):
+    images[0].save(
+      root / name,
+      save_all=True,
+      append_images=images[1:],
+      loop=loop,
+      duration=[int(1000 * length) for length in LENGTHS],
+      **more,
+    )
   (root / "frames").mkdir()
   for number, image in zip((8, 9, 10), images, strict=True):
     image.save(root / "frames" / f"{number}.png")
   Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3)).astype(np.uint8)).save(
-    root / "style.png")
+    root / "style.png"
+  )
   return root
 
 
 def run(inputs, weights, content, output, capsys, *more):
-  status = infer.main([
-    "--sequence", "--content", str(inputs / content), "--style", str(inputs / "style.png"),
-    "--output", str(output), "--style-size", "32", "--weights", str(weights), "--strength", "0",
-    *more])
+  status = infer.main(
+    [
+      "--sequence",
+      "--content",
+      str(inputs / content),
+      "--style",
+      str(inputs / "style.png"),
+      "--output",
+      str(output),
+      "--style-size",
+      "32",
+      "--weights",
+      str(weights),
+      "--strength",
+      "0",
+      *more,
+    ]
+  )
   lines = capsys.readouterr().err.splitlines()
   return status, [line.removeprefix("note: ") for line in lines if line.startswith("note: ")]
 
@@ -78,7 +102,8 @@ def decoded(output):
 @pytest.mark.parametrize("content", ["a.gif", "a.webp", "a.png"])
 @pytest.mark.parametrize("name", ["o.gif", "o.webp", "o.png", "out"])
 def test_animations_keep_pixels_times_alpha_and_loops(
-    inputs, weights, pixels, tmp_path, capsys, content, name):
+  inputs, weights, pixels, tmp_path, capsys, content, name
+):
   output = tmp_path / name
   status, notes = run(inputs, weights, content, output, capsys)
   assert status == 0
@@ -87,8 +112,11 @@ def test_animations_keep_pixels_times_alpha_and_loops(
   lengths = [frame.length for frame in source]
   np.testing.assert_allclose([float(n) for n in lengths], [float(n) for n in LENGTHS], atol=1e-6)
   assert source.plays == (0 if name == "out" else 2)
-  assert notes == (["a folder holds no times: frames.ffconcat beside the frames says how long each "
-                    "is shown"] if name == "out" else [])
+  assert notes == (
+    ["a folder holds no times: frames.ffconcat beside the frames says how long each is shown"]
+    if name == "out"
+    else []
+  )
 
 
 @pytest.mark.parametrize("name", ["o.gif", "o.webp", "o.png", "out"])
@@ -103,7 +131,8 @@ def test_folders_keep_alpha_and_order(inputs, weights, pixels, tmp_path, capsys,
 
 
 def test_alpha_that_a_video_cant_hold_is_laid_on_white_and_said(
-    inputs, weights, pixels, tmp_path, capsys):
+  inputs, weights, pixels, tmp_path, capsys
+):
   status, notes = run(inputs, weights, "a.gif", tmp_path / "o.mp4", capsys)
   assert status == 0 and len(notes) == 1 and "white" in notes[0]
   frames = decoded(tmp_path / "o.mp4")
@@ -122,9 +151,21 @@ def test_a_gif_is_as_steady_as_its_frames_as_png(inputs, weights, tmp_path, caps
     Image.fromarray(noisy).save(tmp_path / "frames" / f"{number}.png")
   found = {}
   for name in ("o.gif", "out"):
-    status = infer.main([
-      "--sequence", "--content", str(tmp_path / "frames"), "--style", str(inputs / "style.png"),
-      "--output", str(tmp_path / name), "--style-size", "32", "--weights", str(weights)])
+    status = infer.main(
+      [
+        "--sequence",
+        "--content",
+        str(tmp_path / "frames"),
+        "--style",
+        str(inputs / "style.png"),
+        "--output",
+        str(tmp_path / name),
+        "--style-size",
+        "32",
+        "--weights",
+        str(weights),
+      ]
+    )
     assert status == 0
     frames = np.array(decoded(tmp_path / name), float)[2:, ..., :3]
     found[name] = np.abs(np.diff(frames, axis=0)).mean()

@@ -20,14 +20,17 @@ def inside(tmp_path, monkeypatch):
   (tmp_path / "there").mkdir()
 
 
-@pytest.mark.parametrize("contents, styles, output, expected", [
-  (["a.jpg"], ["s"], "o.png", [["o.png"]]),
-  (["a.jpg"], ["s"], "o.JPG", [["o.JPG"]]),
-  (["a.jpg"], ["s"], "there", [["there/a_s.png"]]),
-  (["a.jpg"], ["s"], "new/", [["new/a_s.png"]]),
-  (["a.jpg"], ["s", "t"], "new", [["new/a_s.png", "new/a_t.png"]]),
-  (["d/a.b.jpg", "b.png"], ["s"], "there", [["there/a.b_s.png"], ["there/b_s.png"]]),
-])
+@pytest.mark.parametrize(
+  "contents, styles, output, expected",
+  [
+    (["a.jpg"], ["s"], "o.png", [["o.png"]]),
+    (["a.jpg"], ["s"], "o.JPG", [["o.JPG"]]),
+    (["a.jpg"], ["s"], "there", [["there/a_s.png"]]),
+    (["a.jpg"], ["s"], "new/", [["new/a_s.png"]]),
+    (["a.jpg"], ["s", "t"], "new", [["new/a_s.png", "new/a_t.png"]]),
+    (["d/a.b.jpg", "b.png"], ["s"], "there", [["there/a.b_s.png"], ["there/b_s.png"]]),
+  ],
+)
 def test_names(contents, styles, output, expected):
   assert names(plan_outputs([Path(c) for c in contents], styles, output)) == expected
   assert os.listdir(".") == ["there"] and os.listdir("there") == []
@@ -40,15 +43,18 @@ def test_a_folder_with_one_picture_goes_to_a_folder():
   assert names(jobs) == [["o.png"]]
 
 
-@pytest.mark.parametrize("contents, expected", [
-  # Camera folders, as a folder, as several folders or as files, give the same paths.
-  (["DCIM/100/IMG_1.jpg", "DCIM/101/IMG_1.jpg"], ["100/IMG_1_s.png", "101/IMG_1_s.png"]),
-  (["a/x.jpg", "a/b/x.jpg", "a/y.jpg"], ["x_s.png", "b/x_s.png", "y_s.png"]),
-  (["a/x.jpg", "x.png"], ["a/x_s.png", "x_s.png"]),
-  (["./a/../a/x.jpg", "b/x.jpg"], ["a/x_s.png", "b/x_s.png"]),
-  # Nothing repeats: the folders are left out, as before.
-  (["a/x.jpg", "a/b/y.jpg"], ["x_s.png", "y_s.png"]),
-])
+@pytest.mark.parametrize(
+  "contents, expected",
+  [
+    # Camera folders, as a folder, as several folders or as files, give the same paths.
+    (["DCIM/100/IMG_1.jpg", "DCIM/101/IMG_1.jpg"], ["100/IMG_1_s.png", "101/IMG_1_s.png"]),
+    (["a/x.jpg", "a/b/x.jpg", "a/y.jpg"], ["x_s.png", "b/x_s.png", "y_s.png"]),
+    (["a/x.jpg", "x.png"], ["a/x_s.png", "x_s.png"]),
+    (["./a/../a/x.jpg", "b/x.jpg"], ["a/x_s.png", "b/x_s.png"]),
+    # Nothing repeats: the folders are left out, as before.
+    (["a/x.jpg", "a/b/y.jpg"], ["x_s.png", "y_s.png"]),
+  ],
+)
 def test_repeated_names_lie_in_folders_as_the_contents_do(contents, expected):
   jobs = plan_outputs([Path(c) for c in contents], ["s"], "there")
   assert names(jobs) == [[f"there/{path}"] for path in expected]
@@ -60,7 +66,10 @@ def test_two_formats_of_one_name_keep_their_extensions(tmp_path):
   contents = [tmp_path / name for name in ("IMG_1.HEIC", "IMG_1.JPG", "IMG_2.JPG")]
   jobs = plan_outputs(contents, ["s"], tmp_path / "o")
   assert [job.outputs[0].name for job in jobs] == [
-    "IMG_1_heic_s.png", "IMG_1_jpg_s.png", "IMG_2_s.png"]
+    "IMG_1_heic_s.png",
+    "IMG_1_jpg_s.png",
+    "IMG_2_s.png",
+  ]
 
 
 def test_two_names_of_one_file_are_found_out():

@@ -28,28 +28,41 @@ def controls_of(kind, height, width):
   rng = np.random.default_rng(3)
   regions = rng.random((2, height, width), np.float32)
   strengths = 1.5 * rng.random((height, width), np.float32)
-  strengths[:height // 4] = 0
-  return {"one": (None, np.float32(0.8)),
-          "none": (None, np.float32(0)),
-          "mixture": (np.float32([0.3, 0.7]), np.float32(1)),
-          "regions": (regions, np.float32(1)),
-          "faint regions": (regions, np.float32(0.4)),
-          "strengths": (None, strengths),
-          "light": (None, strengths / 1.5),
-          "regions and strengths": (regions, strengths),
-          "nothing": (regions, 0 * strengths)}[kind]
+  strengths[: height // 4] = 0
+  return {
+    "one": (None, np.float32(0.8)),
+    "none": (None, np.float32(0)),
+    "mixture": (np.float32([0.3, 0.7]), np.float32(1)),
+    "regions": (regions, np.float32(1)),
+    "faint regions": (regions, np.float32(0.4)),
+    "strengths": (None, strengths),
+    "light": (None, strengths / 1.5),
+    "regions and strengths": (regions, strengths),
+    "nothing": (regions, 0 * strengths),
+  }[kind]
 
 
-@pytest.mark.parametrize("kind", [
-  "one", "none", "mixture", "regions", "faint regions", "strengths", "light",
-  "regions and strengths", "nothing"])
+@pytest.mark.parametrize(
+  "kind",
+  [
+    "one",
+    "none",
+    "mixture",
+    "regions",
+    "faint regions",
+    "strengths",
+    "light",
+    "regions and strengths",
+    "nothing",
+  ],
+)
 @pytest.mark.parametrize("colours", [COLOURS, painters.Colours(0.7, moments=True)])
 def test_tiles_and_shared_rows_are_the_whole(tiny_params, codes, kind, colours, monkeypatch):
   monkeypatch.setattr("stylejax.inference.parts.PART_PIXELS", 1500)
   picture, asked = content(135, 53), controls_of(kind, 135, 53)
-  whole, = painters.Whole(tiny_params, picture, colours).paint(codes, *asked)
-  tiled, = painters.Tiled(tiny_params, picture, colours, 1500).paint(codes, *asked)
-  shared, = painters.Shared(tiny_params, picture, colours).paint(codes, *asked)
+  (whole,) = painters.Whole(tiny_params, picture, colours).paint(codes, *asked)
+  (tiled,) = painters.Tiled(tiny_params, picture, colours, 1500).paint(codes, *asked)
+  (shared,) = painters.Shared(tiny_params, picture, colours).paint(codes, *asked)
   assert tiled.dtype == np.uint8
   # Rounding to 8 bits, and tiles' maps in float16 (test_tiles.py).
   assert np.abs(tiled - 255 * whole).max() <= 0.5 + 255 * 5e-4
@@ -64,15 +77,16 @@ def test_tiles_and_shared_rows_are_the_whole(tiny_params, codes, kind, colours, 
 @pytest.mark.parametrize("count, devices", [(1, 1), (3, 4)])
 @pytest.mark.parametrize("colours", [COLOURS, painters.Colours(0.7, moments=True)])
 def test_a_frame_is_never_seen(tiny_params, codes, colours, count, devices):
-  several = [content(height, width, seed) for seed, (height, width) in enumerate(
-    ((44, 60), (61, 33), (64, 64)))][:count]
+  several = [
+    content(height, width, seed)
+    for seed, (height, width) in enumerate(((44, 60), (61, 33), (64, 64)))
+  ][:count]
   for kind in ("one", "none", "mixture"):
     asked = controls_of(kind, 0, 0)
-    framed = painters.Framed(tiny_params, several, (64, 64), colours, devices).paint(
-      codes, *asked)
+    framed = painters.Framed(tiny_params, several, (64, 64), colours, devices).paint(codes, *asked)
     assert len(framed) == count
     for picture, found in zip(several, framed, strict=True):
-      whole, = painters.Whole(tiny_params, picture, colours).paint(codes, *asked)
+      (whole,) = painters.Whole(tiny_params, picture, colours).paint(codes, *asked)
       assert np.abs(found - 255 * whole).max() <= 0.51
       if kind == "none" and colours == COLOURS:
         np.testing.assert_array_equal(found, picture)
@@ -80,7 +94,7 @@ def test_a_frame_is_never_seen(tiny_params, codes, colours, count, devices):
 
 def test_a_seamless_picture_of_any_size_keeps_it(tiny_params, codes):
   asked = controls_of("regions", 45, 61)
-  painted, = painters.Whole(tiny_params, content(45, 61), COLOURS, "xy").paint(codes, *asked)
+  (painted,) = painters.Whole(tiny_params, content(45, 61), COLOURS, "xy").paint(codes, *asked)
   assert painted.shape == (45, 61, 3)
 
 

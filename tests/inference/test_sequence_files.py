@@ -34,7 +34,7 @@ def pixels():
   ramp = np.linspace(40, 200, SHAPE[1])[None, :, None] * np.ones((*SHAPE, 3))
   found = np.repeat(ramp[None], 5, 0).astype(np.uint8)
   for number, frame in enumerate(found):
-    frame[4:14, 5 * number:5 * number + 10] = (250, 20, 20)
+    frame[4:14, 5 * number : 5 * number + 10] = (250, 20, 20)
   return found
 
 
@@ -46,8 +46,9 @@ def sources(pixels, tmp_path_factory):
   images = [Image.fromarray(frame) for frame in pixels]
   for number, image in enumerate(images):
     image.save(root / "frames" / f"{number}.png")
-  images[0].save(root / "a.gif", save_all=True, append_images=images[1:],
-                 duration=[100, 50, 200, 80, 60])
+  images[0].save(
+    root / "a.gif", save_all=True, append_images=images[1:], duration=[100, 50, 200, 80, 60]
+  )
   images[2].transpose(Image.Transpose.ROTATE_90).save(root / "style.png")
   with av.open(str(root / "a.mp4"), "w") as file:
     video = file.add_stream("libx264", rate=10, options={"crf": "1"})
@@ -66,9 +67,22 @@ def sources(pixels, tmp_path_factory):
 
 
 def run(sources, weights, content, output, *more):
-  return infer.main(["--sequence", "--content", str(sources / content), "--style",
-                     str(sources / "style.png"), "--output", str(output), "--style-size", "32",
-                     "--weights", str(weights), *more])
+  return infer.main(
+    [
+      "--sequence",
+      "--content",
+      str(sources / content),
+      "--style",
+      str(sources / "style.png"),
+      "--output",
+      str(output),
+      "--style-size",
+      "32",
+      "--weights",
+      str(weights),
+      *more,
+    ]
+  )
 
 
 def packets(path):
@@ -79,14 +93,15 @@ def packets(path):
 def test_folder_to_folder_prints_its_flicker(sources, weights, tmp_path, capsys):
   assert run(sources, weights, "frames", tmp_path / "out") == 0
   assert sorted(os.listdir(tmp_path / "out")) == [
-    folders.LIST_NAME, *(f"{n:06d}.png" for n in range(1, 6))]
+    folders.LIST_NAME,
+    *(f"{n:06d}.png" for n in range(1, 6)),
+  ]
   assert Image.open(tmp_path / "out" / "000003.png").size == SHAPE[::-1]
   out = capsys.readouterr().out
   assert "5 frames" in out and "flicker 0.0" in out and "stand still" in out
   alone = tmp_path / "alone"
   assert run(sources, weights, "frames", alone, "--smoothing", "0") == 0
-  numbers = [float(line.split("flicker ")[1].split()[0])
-             for line in (out, capsys.readouterr().out)]
+  numbers = [float(line.split("flicker ")[1].split()[0]) for line in (out, capsys.readouterr().out)]
   assert numbers[0] < numbers[1]
 
 
@@ -99,8 +114,10 @@ def test_gif_to_gif_keeps_its_times(sources, weights, tmp_path):
 def test_video_to_video_keeps_sound_and_times(sources, weights, tmp_path):
   assert run(sources, weights, "a.mp4", tmp_path / "o.mp4") == 0
   assert packets(tmp_path / "o.mp4") == packets(sources / "a.mp4") != []
-  before, after = ([frame.seconds for frame in frames.Source(path, 25)]
-                   for path in (sources / "a.mp4", tmp_path / "o.mp4"))
+  before, after = (
+    [frame.seconds for frame in frames.Source(path, 25)]
+    for path in (sources / "a.mp4", tmp_path / "o.mp4")
+  )
   assert before == after and len(after) == 5
 
 
@@ -116,7 +133,8 @@ def test_video_reads_the_pixels_and_odd_sides_grow_by_one(sources, weights, pixe
 @pytest.mark.parametrize("output", ["o.mp4", "o.gif"])
 @pytest.mark.parametrize("where", ["write", "finish"])
 def test_interrupted_runs_leave_no_half_file(
-    sources, weights, tmp_path, monkeypatch, output, where):
+  sources, weights, tmp_path, monkeypatch, output, where
+):
   """At the third frame; and when all is on disk but not yet under its name."""
   kind = animation.AnimationWriter if output.endswith("gif") else video.VideoWriter
   call, calls = getattr(kind, where), []
@@ -133,20 +151,24 @@ def test_interrupted_runs_leave_no_half_file(
   assert os.listdir(tmp_path) == [output] and (tmp_path / output).read_bytes() == b"old"
 
 
-@pytest.mark.parametrize("content, output, more, message", [
-  ("no", "o.gif", [], "found no file"),
-  ("frames", "o.avi", [], "found extension '.avi'"),
-  ("frames", "no/o.gif", [], "no such folder"),
-  ("a.gif", "a.gif", [], "found the input"),
-  ("style.txt", "o.gif", [], "can't be read as a video"),
-  ("cut.mp4", "o.mp4", [], "can't be read as a video"),
-  ("mixed", "o.mp4", [], "frame 2: found 20×20 pixels, expected 48×33"),
-  ("a.gif", "o.gif", ["--smoothing", "1"], "--smoothing: found 1.0"),
-  ("a.gif", "o.gif", ["--strength", "nan"], "--strength: found nan"),
-  ("a.gif", "o.gif", ["--rate", "0"], "--rate: found 0.0"),
-])
+@pytest.mark.parametrize(
+  "content, output, more, message",
+  [
+    ("no", "o.gif", [], "found no file"),
+    ("frames", "o.avi", [], "found extension '.avi'"),
+    ("frames", "no/o.gif", [], "no such folder"),
+    ("a.gif", "a.gif", [], "found the input"),
+    ("style.txt", "o.gif", [], "can't be read as a video"),
+    ("cut.mp4", "o.mp4", [], "can't be read as a video"),
+    ("mixed", "o.mp4", [], "frame 2: found 20×20 pixels, expected 48×33"),
+    ("a.gif", "o.gif", ["--smoothing", "1"], "--smoothing: found 1.0"),
+    ("a.gif", "o.gif", ["--strength", "nan"], "--strength: found nan"),
+    ("a.gif", "o.gif", ["--rate", "0"], "--rate: found 0.0"),
+  ],
+)
 def test_mistakes_are_one_line_and_leave_nothing(
-    sources, weights, tmp_path, capsys, content, output, more, message):
+  sources, weights, tmp_path, capsys, content, output, more, message
+):
   for name in ("a.gif", "style.png", "a.mp4"):
     (tmp_path / name).write_bytes((sources / name).read_bytes())
   (tmp_path / "cut.mp4").write_bytes((sources / "a.mp4").read_bytes()[:700])
@@ -172,8 +194,13 @@ def test_without_pyav_videos_are_refused(sources, weights, monkeypatch, tmp_path
 def test_the_report_counts(sources, weights, tmp_path):
   seen = []
   report = sequence.stylize_sequence(
-    sources / "frames", sources / "style.png", tmp_path / "o.gif", weights=weights, style_size=32,
-    on_progress=lambda done, total: seen.append((done, total)))
+    sources / "frames",
+    sources / "style.png",
+    tmp_path / "o.gif",
+    weights=weights,
+    style_size=32,
+    on_progress=lambda done, total: seen.append((done, total)),
+  )
   assert report.frames == 5 and seen == [(n, 5) for n in range(6)]
   assert 0 < report.still < 1
 
@@ -198,27 +225,41 @@ def tree(folder):
   return {path: path.is_file() and path.read_bytes() for path in folder.rglob("*")}
 
 
-@pytest.mark.parametrize("content, style, output, message", [
-  ("a.gif", "style.png", "a.gif", "found the input"),
-  ("a.gif", "style.png", "linked.gif", "found the input"),
-  ("a.gif", "style.png", "hard.gif", "found the input"),
-  ("frames", "a.gif", "a.gif", "found the input"),
-  ("frames", "a.gif", "hard.gif", "found the input"),
-  ("frames", "style.png", "frames", "in it, expected another folder"),
-  ("frames", "style.png", "also", "in it, expected another folder"),
-  ("a.gif", "frames/0.png", "frames", "in it, expected another folder"),
-  ("frames", "style.png", "frames/out", "inside of the input folder"),
-  ("frames", "style.png", "also/out", "inside of the input folder"),
-  ("frames", "style.png", "frames/out.gif", "inside of the input folder"),
-  ("a.gif", "style.png", "frames", "that no earlier run wrote (0.png, 1.png, 2.png, ...)"),
-])
+@pytest.mark.parametrize(
+  "content, style, output, message",
+  [
+    ("a.gif", "style.png", "a.gif", "found the input"),
+    ("a.gif", "style.png", "linked.gif", "found the input"),
+    ("a.gif", "style.png", "hard.gif", "found the input"),
+    ("frames", "a.gif", "a.gif", "found the input"),
+    ("frames", "a.gif", "hard.gif", "found the input"),
+    ("frames", "style.png", "frames", "in it, expected another folder"),
+    ("frames", "style.png", "also", "in it, expected another folder"),
+    ("a.gif", "frames/0.png", "frames", "in it, expected another folder"),
+    ("frames", "style.png", "frames/out", "inside of the input folder"),
+    ("frames", "style.png", "also/out", "inside of the input folder"),
+    ("frames", "style.png", "frames/out.gif", "inside of the input folder"),
+    ("a.gif", "style.png", "frames", "that no earlier run wrote (0.png, 1.png, 2.png, ...)"),
+  ],
+)
 def test_inputs_are_never_written_over_nor_outputs_read(
-    sources, weights, tmp_path, capsys, content, style, output, message):
+  sources, weights, tmp_path, capsys, content, style, output, message
+):
   place(sources, tmp_path)
   before = tree(tmp_path)
-  status = infer.main(["--sequence", "--content", str(tmp_path / content), "--style",
-                       str(tmp_path / style), "--output", str(tmp_path / output), "--weights",
-                       str(weights)])
+  status = infer.main(
+    [
+      "--sequence",
+      "--content",
+      str(tmp_path / content),
+      "--style",
+      str(tmp_path / style),
+      "--output",
+      str(tmp_path / output),
+      "--weights",
+      str(weights),
+    ]
+  )
   error = capsys.readouterr().err
   assert status == 2 and error.startswith("error: output ") and error.count("\n") == 1
   assert message in error
@@ -226,7 +267,8 @@ def test_inputs_are_never_written_over_nor_outputs_read(
 
 
 def test_a_shorter_run_replaces_the_frames_of_a_longer_one_and_says_so(
-    sources, weights, tmp_path, capsys):
+  sources, weights, tmp_path, capsys
+):
   place(sources, tmp_path)
   assert run(sources, weights, "frames", tmp_path / "out") == 0
   for name in ("3.png", "4.png"):
@@ -254,7 +296,8 @@ def test_an_interrupted_run_leaves_the_folder_as_it_was(sources, weights, tmp_pa
 
 
 def test_a_video_keeps_its_colors_at_strength_0_and_notes_are_printed(
-    sources, weights, tmp_path, capsys):
+  sources, weights, tmp_path, capsys
+):
   """BT.709 by its definition (Kr 0.2126, Kb 0.0722), on the planes as they are decoded."""
   color, luma = np.array([40, 180, 60]), np.array([0.2126, 0.7152, 0.0722])
   y = color @ luma
@@ -280,8 +323,10 @@ def test_a_video_keeps_its_colors_at_strength_0_and_notes_are_printed(
     with av.open(str(tmp_path / output)) as file:
       frame = next(file.decode(video=0))
       assert (int(frame.colorspace), int(frame.color_range)) == (1, 1)
-      y, cb, cr = (np.frombuffer(plane, np.uint8).reshape(plane.height, -1)[8, 8].astype(float)
-                   for plane in frame.planes)
+      y, cb, cr = (
+        np.frombuffer(plane, np.uint8).reshape(plane.height, -1)[8, 8].astype(float)
+        for plane in frame.planes
+      )
     y, cb, cr = (y - 16) / 219 * 255, (cb - 128) / 224 * 255, (cr - 128) / 224 * 255
     red, blue = y + 1.5748 * cr, y + 1.8556 * cb
     found = np.array([red, (y - 0.2126 * red - 0.0722 * blue) / 0.7152, blue])

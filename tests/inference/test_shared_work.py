@@ -26,23 +26,39 @@ def files(tmp_path_factory):
   for name in ("photos/0", "photos/1", "photos/2", "photos/3", "photos/4", "style"):
     pixels = rng.integers(0, 256, (24, 24, 3)).astype(np.uint8)
     Image.fromarray(pixels).save(root / f"{name}.png")
-  shapes = jax.eval_shape(
-    lambda: stylejax.init_params(jax.random.key(0), stylejax.PRESETS["tiny"]))
-  stylejax.save_weights(root / "w.safetensors", jax.tree.map(
-    lambda leaf: rng.normal(0, 0.1, leaf.shape).astype(np.float32), shapes))
+  shapes = jax.eval_shape(lambda: stylejax.init_params(jax.random.key(0), stylejax.PRESETS["tiny"]))
+  stylejax.save_weights(
+    root / "w.safetensors",
+    jax.tree.map(lambda leaf: rng.normal(0, 0.1, leaf.shape).astype(np.float32), shapes),
+  )
   return root
 
 
 def arguments(files, output, *more):
-  return ["--content", str(files / "photos"), "--style", str(files / "style.png"), "--output",
-          str(output), "--weights", str(files / "w.safetensors"), *more]
+  return [
+    "--content",
+    str(files / "photos"),
+    "--style",
+    str(files / "style.png"),
+    "--output",
+    str(output),
+    "--weights",
+    str(files / "w.safetensors"),
+    *more,
+  ]
 
 
 def test_shares_are_the_whole_and_do_not_meet(files, tmp_path):
   written = [
-    stylize_files([files / "photos"], [files / "style.png"], tmp_path / "o",
-                  weights=files / "w.safetensors", share=(process, 7)).written
-    for process in range(7)]
+    stylize_files(
+      [files / "photos"],
+      [files / "style.png"],
+      tmp_path / "o",
+      weights=files / "w.safetensors",
+      share=(process, 7),
+    ).written
+    for process in range(7)
+  ]
   names = [path.name for share in written for path in share]
   assert sorted(names) == [f"{n}_style.png" for n in range(5)] == sorted(os.listdir(tmp_path / "o"))
   assert [len(share) for share in written] == [1] * 5 + [0] * 2
@@ -77,8 +93,13 @@ def test_two_processes_one_summary(files, tmp_path):
   running = [
     subprocess.Popen(
       [*command, "--coordinator", f"localhost:{port}", "--processes", "2", "--process", str(n)],
-      env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    for n in range(2)]
+      env=environment,
+      stdout=subprocess.PIPE,
+      stderr=subprocess.PIPE,
+      text=True,
+    )
+    for n in range(2)
+  ]
   results = [(*process.communicate(timeout=300), process.returncode) for process in running]
   assert [code for *_, code in results] == [1, 1]
   assert sorted(os.listdir(tmp_path / "o")) == [f"{n}_style.png" for n in range(5)]
@@ -87,11 +108,14 @@ def test_two_processes_one_summary(files, tmp_path):
   assert "Traceback" not in results[0][1] + results[1][1]
 
 
-@pytest.mark.parametrize("more, message", [
-  (["--processes", "2"], "expected all three"),
-  (["--coordinator", "host", "--processes", "2", "--process", "0"], "expected HOST:PORT"),
-  (["--coordinator", "host:1", "--processes", "2", "--process", "2"], "expected all three"),
-])
+@pytest.mark.parametrize(
+  "more, message",
+  [
+    (["--processes", "2"], "expected all three"),
+    (["--coordinator", "host", "--processes", "2", "--process", "0"], "expected HOST:PORT"),
+    (["--coordinator", "host:1", "--processes", "2", "--process", "2"], "expected all three"),
+  ],
+)
 def test_mistakes_are_one_line(files, tmp_path, capsys, more, message):
   assert infer.main(arguments(files, tmp_path / "o", *more)) == 2
   error = capsys.readouterr().err

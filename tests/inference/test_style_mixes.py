@@ -19,37 +19,47 @@ def inside(tmp_path, monkeypatch):
 
 
 def summary(looks):
-  return [(look.name, [source.name for source in look.sources], look.weights.tolist())
-          for look in looks]
+  return [
+    (look.name, [source.name for source in look.sources], look.weights.tolist()) for look in looks
+  ]
 
 
-@pytest.mark.parametrize("styles, settings, expected", [
-  (["a.jpg", "b.jpg"], {}, [("a", ["a"], [[1]]), ("b", ["b"], [[1]])]),
-  (["many", "@saved", "./many/y.png", "@saved"], {},
-   [("x", ["x"], [[1]]), ("y", ["y"], [[1]]), ("saved", ["saved"], [[1]])]),
-  (["a.jpg:3", "@saved:1"], {}, [("a+saved", ["a", "saved"], [[0.75, 0.25]])]),
-  (["a.jpg:1", "a.jpg:1"], {}, [("a+a", ["a", "a"], [[0.5, 0.5]])]),
-  (["c:0.5"], {}, [("c:0", ["c:0"], [[1]])]),
-  (["a.jpg"], {"seed": 3}, [("a", ["a"], [[1]]), ("seed3", ["seed3"], [[1]])]),
-  (["a.jpg", "b.jpg"], {"frames": 3}, [("a-b", ["a", "b"], [[1, 0], [0.5, 0.5], [0, 1]])]),
-  (["a.jpg", "b.jpg", "@c"], {"frames": 2}, [("a-b-c", ["a", "b", "c"], [[1, 0, 0], [0, 0, 1]])]),
-])
+@pytest.mark.parametrize(
+  "styles, settings, expected",
+  [
+    (["a.jpg", "b.jpg"], {}, [("a", ["a"], [[1]]), ("b", ["b"], [[1]])]),
+    (
+      ["many", "@saved", "./many/y.png", "@saved"],
+      {},
+      [("x", ["x"], [[1]]), ("y", ["y"], [[1]]), ("saved", ["saved"], [[1]])],
+    ),
+    (["a.jpg:3", "@saved:1"], {}, [("a+saved", ["a", "saved"], [[0.75, 0.25]])]),
+    (["a.jpg:1", "a.jpg:1"], {}, [("a+a", ["a", "a"], [[0.5, 0.5]])]),
+    (["c:0.5"], {}, [("c:0", ["c:0"], [[1]])]),
+    (["a.jpg"], {"seed": 3}, [("a", ["a"], [[1]]), ("seed3", ["seed3"], [[1]])]),
+    (["a.jpg", "b.jpg"], {"frames": 3}, [("a-b", ["a", "b"], [[1, 0], [0.5, 0.5], [0, 1]])]),
+    (["a.jpg", "b.jpg", "@c"], {"frames": 2}, [("a-b-c", ["a", "b", "c"], [[1, 0, 0], [0, 0, 1]])]),
+  ],
+)
 def test_looks(styles, settings, expected):
   assert summary(plan_looks(styles, **settings)) == expected
 
 
-@pytest.mark.parametrize("styles, settings, message", [
-  (["a.jpg:0.5", "b.jpg"], {}, "found no weight behind b.jpg, expected one behind each or none"),
-  (["a.jpg:-1"], {}, "the weight -1 of a.jpg, expected a number from 0"),
-  (["a.jpg:nan"], {}, "the weight nan"),
-  (["a.jpg:0", "b.jpg:0"], {}, "weights that are all 0"),
-  (["a.jpg:many"], {}, "found no file or folder a.jpg:many"),
-  (["many:0.5"], {}, "found the folder many, expected a picture"),
-  (["a.jpg:1"], {"seed": 1}, "--seed: found beside styles with weights"),
-  (["a.jpg"], {"frames": 3}, "--interpolate: found 1 in --style, expected two"),
-  (["a.jpg:1", "b.jpg:1"], {"frames": 3}, "--interpolate: found weights"),
-  ([], {}, "--style: found nothing"),
-])
+@pytest.mark.parametrize(
+  "styles, settings, message",
+  [
+    (["a.jpg:0.5", "b.jpg"], {}, "found no weight behind b.jpg, expected one behind each or none"),
+    (["a.jpg:-1"], {}, "the weight -1 of a.jpg, expected a number from 0"),
+    (["a.jpg:nan"], {}, "the weight nan"),
+    (["a.jpg:0", "b.jpg:0"], {}, "weights that are all 0"),
+    (["a.jpg:many"], {}, "found no file or folder a.jpg:many"),
+    (["many:0.5"], {}, "found the folder many, expected a picture"),
+    (["a.jpg:1"], {"seed": 1}, "--seed: found beside styles with weights"),
+    (["a.jpg"], {"frames": 3}, "--interpolate: found 1 in --style, expected two"),
+    (["a.jpg:1", "b.jpg:1"], {"frames": 3}, "--interpolate: found weights"),
+    ([], {}, "--style: found nothing"),
+  ],
+)
 def test_looks_that_are_refused(styles, settings, message):
   with pytest.raises(InputError, match=message):
     plan_looks(styles, **settings)
@@ -58,26 +68,30 @@ def test_looks_that_are_refused(styles, settings, message):
 def test_regions():
   found = plan_regions(["a.jpg=b.jpg", "d=e.png=@saved"])
   assert [(str(r.mask), r.source.name, r.source.path) for r in found] == [
-    ("a.jpg", "b", Path("b.jpg")), ("d=e.png", "saved", None)]
+    ("a.jpg", "b", Path("b.jpg")),
+    ("d=e.png", "saved", None),
+  ]
   assert summary(plan_looks([], regions=found)) == [("b+saved", [], [[]])]
 
 
-@pytest.mark.parametrize("mask, message", [
-  ("a.jpg", "found a.jpg, expected MASK=STYLE"),
-  ("=a.jpg", "expected MASK=STYLE"),
-  ("a.jpg=", "expected MASK=STYLE"),
-  ("no.png=a.jpg", "--mask: found no file or folder no.png"),
-  ("a.jpg=no.png", "--mask: found no file or folder no.png"),
-  ("many=a.jpg", "found the folder many"),
-  ("a.jpg=many", "found the folder many"),
-])
+@pytest.mark.parametrize(
+  "mask, message",
+  [
+    ("a.jpg", "found a.jpg, expected MASK=STYLE"),
+    ("=a.jpg", "expected MASK=STYLE"),
+    ("a.jpg=", "expected MASK=STYLE"),
+    ("no.png=a.jpg", "--mask: found no file or folder no.png"),
+    ("a.jpg=no.png", "--mask: found no file or folder no.png"),
+    ("many=a.jpg", "found the folder many"),
+    ("a.jpg=many", "found the folder many"),
+  ],
+)
 def test_regions_that_are_refused(mask, message):
   with pytest.raises(InputError, match=message):
     plan_regions([mask])
 
 
 class TestControls:
-
   @pytest.fixture
   def controls(self):
     left, top = np.zeros((16, 20), np.uint8), np.zeros((16, 20), np.uint8)
@@ -101,15 +115,15 @@ class TestControls:
     weights, strength = controls(2).at(np.float32([0.3, 0.7]), (16, 20))
     corners = weights[:, [0, 0, -1, -1], [0, -1, 0, -1]].T
     np.testing.assert_allclose(
-      corners, [[0, 0, 1, 1], [0, 0, 0, 1], [0, 0, 1, 0], [0.3, 0.7, 0, 0]], atol=1e-6)
+      corners, [[0, 0, 1, 1], [0, 0, 0, 1], [0, 0, 1, 0], [0.3, 0.7, 0, 0]], atol=1e-6
+    )
     assert strength == np.float32(1.5)
 
   def test_outside_of_masks_alone_nothing_is_painted(self, controls):
     for strength_map, expected in ((None, [1.5, 1.5, 1.5, 0]), ("top.png", [1.5, 1.5, 0, 0])):
       weights, strength = controls(2, strength_map).at(np.zeros(0, np.float32), (16, 20))
       assert weights.shape == (2, 16, 20)
-      np.testing.assert_allclose(
-        strength[[0, 0, -1, -1], [0, -1, 0, -1]], expected, atol=1e-6)
+      np.testing.assert_allclose(strength[[0, 0, -1, -1], [0, -1, 0, -1]], expected, atol=1e-6)
 
   def test_maps_are_scaled_with_the_picture(self, controls):
     weights, strength = controls(1, "top.png").at(np.ones(1, np.float32), (32, 40))

@@ -23,8 +23,9 @@ def painted(tiny_params):
   rng = np.random.default_rng(3)
   content = np.kron(rng.random((31, 22, 3)), np.ones((10, 10, 1))).astype(np.float32)[:301, :217]
   code = jax.jit(transfer.encode_style)(tiny_params, rng.random((40, 32, 3), np.float32))
-  whole = jax.jit(lambda p, x, c: transfer.generate(
-    p, transfer.encode_content(p, x), c, strength=1.3))(tiny_params, content, code)
+  whole = jax.jit(
+    lambda p, x, c: transfer.generate(p, transfer.encode_content(p, x), c, strength=1.3)
+  )(tiny_params, content, code)
   return content, code, np.asarray(whole)
 
 
@@ -33,11 +34,17 @@ def test_tiles_are_the_whole(pixels, in_files, painted, tiny_params, tmp_path):
   content, code, whole = painted
   found, shares = np.full_like(whole, np.nan), []
   parts = tiles.generate_tiled(
-    tiny_params, content, code, strength=1.3, tile_pixels=pixels,
-    folder=tmp_path if in_files else None, on_progress=shares.append)
+    tiny_params,
+    content,
+    code,
+    strength=1.3,
+    tile_pixels=pixels,
+    folder=tmp_path if in_files else None,
+    on_progress=shares.append,
+  )
   rows = []
   for row, part in parts:
-    found[row:row + len(part)] = part
+    found[row : row + len(part)] = part
     rows.append(row)
   assert len(rows) > 2 and rows == sorted(rows)
   assert_the_whole(found, whole)
@@ -47,8 +54,9 @@ def test_tiles_are_the_whole(pixels, in_files, painted, tiny_params, tmp_path):
 
 def test_a_strength_below_1_fades_in_every_tile(painted, tiny_params):
   content, code, _ = painted
-  whole = jax.jit(lambda p, x, c: transfer.generate(
-    p, transfer.encode_content(p, x), c, strength=0.5))(tiny_params, content, code)
+  whole = jax.jit(
+    lambda p, x, c: transfer.generate(p, transfer.encode_content(p, x), c, strength=0.5)
+  )(tiny_params, content, code)
   parts = tiles.generate_tiled(tiny_params, content, code, strength=0.5, tile_pixels=8_000)
   assert_the_whole(np.concatenate([part for _, part in parts]), whole)
 
@@ -57,10 +65,12 @@ def test_faint_detail_on_a_large_mean_keeps_its_digits(painted, tiny_params):
   """As float16 of a map itself, its grain would be steps; counted from an origin it isn't."""
   content, code, _ = painted
   conv = tiny_params.content_encoder["Conv_1"]
-  params = tiny_params.replace(content_encoder=tiny_params.content_encoder | {
-    "Conv_1": conv | {"bias": conv["bias"] + 20.0}})
+  params = tiny_params.replace(
+    content_encoder=tiny_params.content_encoder | {"Conv_1": conv | {"bias": conv["bias"] + 20.0}}
+  )
   whole = jax.jit(lambda p, x, c: transfer.generate(p, transfer.encode_content(p, x), c))(
-    params, content, code)
+    params, content, code
+  )
   parts = tiles.generate_tiled(params, content, code, tile_pixels=8_000)
   assert_the_whole(np.concatenate([part for _, part in parts]), np.asarray(whole))
 
@@ -68,9 +78,17 @@ def test_faint_detail_on_a_large_mean_keeps_its_digits(painted, tiny_params):
 @pytest.mark.parametrize("strength", [0.5, 1.3])
 def test_tiles_of_bytes_are_those_of_floats_rounded(strength, painted, tiny_params):
   content, code, _ = painted
-  found = {dtype: np.concatenate([part for _, part in tiles.generate_tiled(
-    tiny_params, content, code, strength=strength, tile_pixels=30_000, dtype=dtype)])
-    for dtype in (np.float32, np.uint8)}
+  found = {
+    dtype: np.concatenate(
+      [
+        part
+        for _, part in tiles.generate_tiled(
+          tiny_params, content, code, strength=strength, tile_pixels=30_000, dtype=dtype
+        )
+      ]
+    )
+    for dtype in (np.float32, np.uint8)
+  }
   assert {dtype: part.dtype for dtype, part in found.items()} == {d: np.dtype(d) for d in found}
   assert np.abs(found[np.uint8] - 255 * found[np.float32]).max() <= 0.501
 
@@ -90,11 +108,13 @@ def test_a_finest_map_of_several_layers_is_kept(rng):
 def test_the_content_may_be_written_over(strength, painted, tiny_params):
   content, code, _ = painted
   buffer = content.copy()
-  parts = list(tiles.generate_tiled(
-    tiny_params, content, code, strength=strength, tile_pixels=8_000))
+  parts = list(
+    tiles.generate_tiled(tiny_params, content, code, strength=strength, tile_pixels=8_000)
+  )
   for row, part in tiles.generate_tiled(
-      tiny_params, buffer, code, strength=strength, tile_pixels=8_000):
-    buffer[row:row + len(part)] = part
+    tiny_params, buffer, code, strength=strength, tile_pixels=8_000
+  ):
+    buffer[row : row + len(part)] = part
   np.testing.assert_array_equal(buffer, np.concatenate([part for _, part in parts]))
 
 
@@ -103,7 +123,7 @@ def test_windows_meet_and_are_of_one_size(height, rows, halo):
   found = maps.windows(height, rows, halo)
   assert found[0].first == 0 and found[-1].last == height
   assert [w.last for w in found[:-1]] == [w.first for w in found[1:]]
-  size, = {w.stop - w.start for w in found}
+  (size,) = {w.stop - w.start for w in found}
   assert 3 / 4 * rows - 1 < size <= rows or size == height < rows
   for w in found:
     assert w.start == 0 or w.first - w.start >= halo

@@ -38,8 +38,7 @@ def fresh(step):
 def codes(params, picture):
   content = fresh(transfer.encode_content)(params, picture)
   style = fresh(transfer.encode_style)(params, picture)
-  return content, style, fresh(transfer.generate)(
-      params, content, style, strength=np.float32(0.5))
+  return content, style, fresh(transfer.generate)(params, content, style, strength=np.float32(0.5))
 
 
 def test_a_second_process_traces_nothing_and_gives_the_same(folder, traced, tiny_params, rng):
@@ -53,11 +52,13 @@ def test_a_second_process_traces_nothing_and_gives_the_same(folder, traced, tiny
   chex.assert_trees_all_equal_structs(content, second[0])
   assert second[0].size == (33, 30)
   chex.assert_trees_all_close(
-      second[2], jax.jit(transfer.stylize)(tiny_params, picture, picture, strength=0.5), atol=1e-5)
+    second[2], jax.jit(transfer.stylize)(tiny_params, picture, picture, strength=0.5), atol=1e-5
+  )
 
 
 def test_other_shapes_settings_and_code_are_traced_anew(
-    folder, traced, tiny_params, rng, monkeypatch):
+  folder, traced, tiny_params, rng, monkeypatch
+):
   picture = rng.random((32, 32, 3), np.float32)
   fresh(transfer.encode_style)(tiny_params, picture)
   fresh(transfer.encode_style)(tiny_params, picture[:24])
@@ -93,8 +94,9 @@ def test_a_folder_that_cannot_be_written_costs_only_time(folder, traced, tiny_pa
 def test_edges_come_back_from_disk(folder, traced, tiny_params, rng):
   picture = rng.random((32, 40, 3), np.float32)
   edges = transfer.seamless_edges("x", picture.shape)
-  first, second = (fresh(transfer.encode_content)(tiny_params, picture, edges=edges)
-                   for _ in range(2))
+  first, second = (
+    fresh(transfer.encode_content)(tiny_params, picture, edges=edges) for _ in range(2)
+  )
   assert traced == ["encode_content"]
   chex.assert_trees_all_equal(first, second)
   assert second.edges == edges

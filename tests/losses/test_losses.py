@@ -12,8 +12,10 @@ LAYERS = {"relu1_1": (9, 8, 4), "relu2_1": (5, 4, 6)}
 
 
 def some_features(rng, shift=0.0):
-  return {layer: (rng.gamma(1.0, 20.0, (2, *shape)) + shift).astype(np.float32)
-          for layer, shape in LAYERS.items()}
+  return {
+    layer: (rng.gamma(1.0, 20.0, (2, *shape)) + shift).astype(np.float32)
+    for layer, shape in LAYERS.items()
+  }
 
 
 def mean_of(loss, *images):
@@ -30,9 +32,15 @@ def test_l1(rng):
 def test_multiscale_l1(rng):
   a, b = rng.random((2, 2, 8, 12, 3), np.float32)
   ta, tb = (torch.from_numpy(x.transpose(0, 3, 1, 2).copy()) for x in (a, b))
-  expected = np.mean([
-    F.l1_loss(*(F.avg_pool2d(x, 2**s) if s else x for x in (ta, tb)), reduction="none")
-    .mean((1, 2, 3)).numpy() for s in range(3)], 0)
+  expected = np.mean(
+    [
+      F.l1_loss(*(F.avg_pool2d(x, 2**s) if s else x for x in (ta, tb)), reduction="none")
+      .mean((1, 2, 3))
+      .numpy()
+      for s in range(3)
+    ],
+    0,
+  )
   np.testing.assert_allclose(pixels.multiscale_l1_loss(a, b), expected, rtol=1e-5)
 
 
@@ -70,8 +78,7 @@ def test_moment_style_loss(rng):
     moved = ((f.mean((1, 2)) - t.mean((1, 2))) ** 2).sum(1)
     moved += ((f.std((1, 2)) - t.std((1, 2))) ** 2).sum(1)
     per_layer.append(moved / (t**2).mean((1, 2)).sum(1))
-  np.testing.assert_allclose(
-    features.moment_style_loss(a, b), np.mean(per_layer, 0), rtol=1e-3)
+  np.testing.assert_allclose(features.moment_style_loss(a, b), np.mean(per_layer, 0), rtol=1e-3)
 
 
 @pytest.mark.torch
@@ -93,8 +100,11 @@ def test_style_losses_want_what_lies_between(rng):
   style, content = some_features(rng), some_features(rng, 5.0)
   colours = rng.random((2, 2, 16, 16, 3), np.float32)
   for loss, there, own in (
-      (features.moment_style_loss, style, content), (features.gram_style_loss, style, content),
-      (color.color_loss, *colours), (pyramid.pyramid_loss, *colours)):
+    (features.moment_style_loss, style, content),
+    (features.gram_style_loss, style, content),
+    (color.color_loss, *colours),
+    (pyramid.pyramid_loss, *colours),
+  ):
     assert loss(own, there, content=own, strength=0.0).max() < 1e-6
     full = loss(own, there)
     assert full.shape == (2,)
@@ -104,13 +114,19 @@ def test_style_losses_want_what_lies_between(rng):
     np.testing.assert_allclose(mixed, [0, full[1]], rtol=1e-4, atol=1e-6)
     second = jax.tree.map(lambda x: x[1:], (own, there))
     np.testing.assert_allclose(loss(*second), full[1:], rtol=1e-4)
-  halfway = {layer: 0.5 * (style[layer].mean((1, 2), keepdims=True)
-                           + content[layer].mean((1, 2), keepdims=True)) for layer in LAYERS}
+  halfway = {
+    layer: 0.5
+    * (style[layer].mean((1, 2), keepdims=True) + content[layer].mean((1, 2), keepdims=True))
+    for layer in LAYERS
+  }
   gone = {layer: np.broadcast_to(mean, style[layer].shape) for layer, mean in halfway.items()}
-  flat = [{layer: np.broadcast_to(f.mean((1, 2), keepdims=True), f.shape)
-           for layer, f in x.items()} for x in (style, content)]
-  assert float(features.moment_style_loss(
-    gone, flat[0], content=flat[1], strength=0.5).max()) < 1e-5
+  flat = [
+    {layer: np.broadcast_to(f.mean((1, 2), keepdims=True), f.shape) for layer, f in x.items()}
+    for x in (style, content)
+  ]
+  assert (
+    float(features.moment_style_loss(gone, flat[0], content=flat[1], strength=0.5).max()) < 1e-5
+  )
 
 
 @pytest.mark.parametrize("loss", [features.moment_style_loss, features.gram_style_loss])
@@ -127,13 +143,12 @@ def test_games_against_their_formulas(rng):
   real, fake = ([jnp.asarray(s, jnp.float32) for s in x] for x in (real, fake))
   mean = lambda maps: np.mean([np.mean(m, (1, 2, 3)) for m in maps], 0)  # noqa: E731
   np.testing.assert_allclose(
-    adversarial.wasserstein_discriminator_loss(real, fake), mean(fake) - mean(real), rtol=1e-5)
-  np.testing.assert_allclose(
-    adversarial.wasserstein_generator_loss(fake), -mean(fake), rtol=1e-5)
+    adversarial.wasserstein_discriminator_loss(real, fake), mean(fake) - mean(real), rtol=1e-5
+  )
+  np.testing.assert_allclose(adversarial.wasserstein_generator_loss(fake), -mean(fake), rtol=1e-5)
   relu = lambda maps: [torch.relu(torch.from_numpy(np.array(m))).numpy() for m in maps]  # noqa: E731
   expected = mean(relu([1 - s for s in real])) + mean(relu([1 + s for s in fake]))
-  np.testing.assert_allclose(
-    adversarial.hinge_discriminator_loss(real, fake), expected, rtol=1e-5)
+  np.testing.assert_allclose(adversarial.hinge_discriminator_loss(real, fake), expected, rtol=1e-5)
 
 
 class Judge:
@@ -181,8 +196,10 @@ def test_spurious_edges_are_clouds_not_contrast(rng):
   cloud = np.zeros((1, 64, 64, 1), np.float32)
   cloud[:, 16:48, :16] = 0.3
   grain = rng.normal(size=content.shape).astype(np.float32) * 0.05
-  contrast, clouded, grained = (mean_of(pixels.spurious_edge_loss, x.astype(np.float32), content)
-                                for x in (strong, strong + cloud, strong + grain))
+  contrast, clouded, grained = (
+    mean_of(pixels.spurious_edge_loss, x.astype(np.float32), content)
+    for x in (strong, strong + cloud, strong + grain)
+  )
   # Its edges are where the content's own are.
   assert contrast < 0.03
   assert clouded > 5 * contrast
@@ -200,7 +217,8 @@ def test_structure_is_lost_to_blur_and_turned_light_not_to_contrast(rng):
   blurred = (content + np.roll(content, 1, 1) + np.roll(content, 1, 2)) / 3
   kept, changed, grained, soft, turned = (
     mean_of(pixels.structure_loss, x.astype(np.float32), content)
-    for x in (0.5 * content + 0.3, content + hue, content + grain, blurred, 1 - content))
+    for x in (0.5 * content + 0.3, content + hue, content + grain, blurred, 1 - content)
+  )
   assert max(kept, changed) < 0.02  # of contrast and of hue
   assert grained < 0.1  # where the content is plain
   assert soft > 0.1
@@ -237,11 +255,19 @@ def test_band_statistics_against_pytorch(rng):
       kernel[:, :, 1 + down // 2, 1 + right // 2] = 1
       kernel[:, :, 1 - down // 2, 1 - right // 2] = -1
       found.append(F.conv2d(level, kernel, groups=3))
-    expected.append(torch.stack([torch.stack(
-      [band.abs().mean((2, 3)), band.square().mean((2, 3)).sqrt()], 1) for band in found], 1))
+    expected.append(
+      torch.stack(
+        [
+          torch.stack([band.abs().mean((2, 3)), band.square().mean((2, 3)).sqrt()], 1)
+          for band in found
+        ],
+        1,
+      )
+    )
     level = coarse
   np.testing.assert_allclose(
-    pyramid.pyramid_statistics(picture), torch.stack(expected, 1).numpy(), rtol=2e-3, atol=1e-5)
+    pyramid.pyramid_statistics(picture), torch.stack(expected, 1).numpy(), rtol=2e-3, atol=1e-5
+  )
 
 
 def test_bands_tell_grain_from_edges_of_the_same_strength(rng):
@@ -269,10 +295,12 @@ def test_gradients_are_finite_even_for_blank_pictures(rng, constant):
     lambda f: features.gram_style_loss(f, target),
     lambda f: pixels.total_variation(f["relu1_1"]),
     lambda f: pixels.l1_loss(f["relu1_1"], target["relu1_1"]),
-    lambda f: pixels.spurious_edge_loss(*(x["relu1_1"].repeat(8, 1).repeat(8, 2)[:, :64, :64]
-                                         for x in (f, target))),
-    lambda f: pixels.structure_loss(*(x["relu1_1"].repeat(8, 1).repeat(8, 2)[:, :64, :64]
-                                              for x in (f, target))),
+    lambda f: pixels.spurious_edge_loss(
+      *(x["relu1_1"].repeat(8, 1).repeat(8, 2)[:, :64, :64] for x in (f, target))
+    ),
+    lambda f: pixels.structure_loss(
+      *(x["relu1_1"].repeat(8, 1).repeat(8, 2)[:, :64, :64] for x in (f, target))
+    ),
     lambda f: color.color_loss(f["relu1_1"][..., :3], target["relu1_1"][..., :3]),
     lambda f: pyramid.pyramid_loss(f["relu1_1"][:, :8, :8, :3], target["relu1_1"][:, :8, :8, :3]),
   ]

@@ -46,6 +46,7 @@ def checkerboard(period):
   def add(picture):
     y, x = np.mgrid[: SHAPE[0], : SHAPE[1]] // (period // 2)
     return picture + 0.016 * (1 - 2 * ((y + x) % 2))[..., None]
+
   return add
 
 
@@ -68,9 +69,12 @@ def dead(picture):
 
 
 FAULTS = {
-  "strip": (strip, "border"), "frame": (frame, "border"), "stripes": (stripes, "grid"),
+  "strip": (strip, "border"),
+  "frame": (frame, "border"),
+  "stripes": (stripes, "grid"),
   **{f"checkerboard {p}": (checkerboard(p), "grid") for p in artifacts.PERIODS},
-  "droplet": (droplet, "blotch"), "dead area": (dead, "blotch"),
+  "droplet": (droplet, "blotch"),
+  "dead area": (dead, "blotch"),
 }
 HARMLESS = {
   "itself": lambda picture: picture,
@@ -113,12 +117,19 @@ def test_a_score_is_the_same_from_every_side():
   picture = strip(recolour(content))
   for turned in (lambda x: np.rot90(x), lambda x: x[::-1], lambda x: x[:, ::-1]):
     assert artifacts.border(turned(picture), turned(content)) == pytest.approx(
-      artifacts.border(picture, content))
+      artifacts.border(picture, content)
+    )
 
 
-@pytest.mark.parametrize("shape, other", [
-  ((64, 80, 3), (64, 81, 3)), ((63, 80, 3), (63, 80, 3)), ((64, 80), (64, 80)),
-  ((1, 64, 80, 3), (1, 64, 80, 3))])
+@pytest.mark.parametrize(
+  "shape, other",
+  [
+    ((64, 80, 3), (64, 81, 3)),
+    ((63, 80, 3), (63, 80, 3)),
+    ((64, 80), (64, 80)),
+    ((1, 64, 80, 3), (1, 64, 80, 3)),
+  ],
+)
 def test_wrong_shapes(shape, other):
   with pytest.raises(InputError, match="at least 64×64"):
     artifacts.find_faults(np.zeros(shape), np.zeros(other))

@@ -30,10 +30,12 @@ def pictures(rng):
 @pytest.fixture
 def features(rng):
   """Two sets of features of the five layers, some pixels without any."""
+
   def one():
     made = {layer: np.maximum(rng.normal(size=(2, 4, 5, 6)), 0) for layer in LPIPS_LAYERS}
     made["relu3_3"][:, 0, 0] = 0
     return {layer: value.astype(np.float32) for layer, value in made.items()}
+
   return one(), one(), {layer: rng.uniform(size=6).astype(np.float32) for layer in LPIPS_LAYERS}
 
 
@@ -47,8 +49,12 @@ def numpy_ssim(a, b):
   axis = np.arange(11.0) - 5
   window = np.exp(-(axis[:, None] ** 2 + axis[None] ** 2) / (2 * 1.5**2))
   window /= window.sum()
-  x, y = (np.lib.stride_tricks.sliding_window_view(
-    p.astype(np.float64) @ [0.299, 0.587, 0.114], (11, 11), (1, 2)) for p in (a, b))
+  x, y = (
+    np.lib.stride_tricks.sliding_window_view(
+      p.astype(np.float64) @ [0.299, 0.587, 0.114], (11, 11), (1, 2)
+    )
+    for p in (a, b)
+  )
   mx, my = ((window * v).sum((3, 4), keepdims=True) for v in (x, y))
   vx, vy = ((window * (v - m) ** 2).sum((3, 4)) for v, m in ((x, mx), (y, my)))
   cov = (window * (x - mx) * (y - my)).sum((3, 4))
@@ -90,8 +96,9 @@ class TestPixels:
     gradient = jax.jit(jax.grad(lambda a, b: ours(a, b).sum()))
     assert np.isfinite(gradient(*map(jnp.asarray, pictures))).all()
 
-  @pytest.mark.parametrize("shapes", [((1, 16, 16, 3), (1, 16, 17, 3)), ((16, 16, 3),) * 2,
-                                      ((1, 16, 16, 1),) * 2])
+  @pytest.mark.parametrize(
+    "shapes", [((1, 16, 16, 3), (1, 16, 17, 3)), ((16, 16, 3),) * 2, ((1, 16, 16, 1),) * 2]
+  )
   def test_wrong_shapes(self, name, shapes):
     with pytest.raises(InputError, match="pictures to compare: found shapes"):
       CASES[name][0](*map(jnp.zeros, shapes))
@@ -118,7 +125,8 @@ class TestLpipsForm:
   def test_reference(self, features):
     a, b, heads = features
     np.testing.assert_allclose(
-      lpips_from_features(a, b, heads), numpy_lpips(a, b, heads), rtol=1e-4)
+      lpips_from_features(a, b, heads), numpy_lpips(a, b, heads), rtol=1e-4
+    )
 
   def test_empty_pixels_have_a_finite_gradient(self, features):
     a, b, heads = features
@@ -131,7 +139,8 @@ class TestLpipsForm:
     distance = jax.jit(lpips_vgg)
     none, half, full = (
       np.asarray(distance(vgg_params, heads, clean + share * (noisy - clean), clean))
-      for share in (0.0, 0.5, 1.0))
+      for share in (0.0, 0.5, 1.0)
+    )
     np.testing.assert_allclose(none, 0, atol=1e-9)
     assert none.shape == (2,) and (half > 1e-3).all() and (full > half).all()
 
@@ -152,8 +161,9 @@ def test_distance_without_heads(features):
     return x / np.sqrt((x**2).sum(-1, keepdims=True))
 
   want = np.mean([((unit(a[k]) - unit(b[k])) ** 2).sum(-1).mean((1, 2)) for k in layers], axis=0)
-  np.testing.assert_allclose(jax.jit(feature_distance, static_argnums=2)(a, b, layers), want,
-                             rtol=1e-5)
+  np.testing.assert_allclose(
+    jax.jit(feature_distance, static_argnums=2)(a, b, layers), want, rtol=1e-5
+  )
   np.testing.assert_array_equal(feature_distance(a, a, layers), 0)
   opposite = {layer: -value for layer, value in a.items()}
   np.testing.assert_allclose(feature_distance(a, opposite, layers), 4, rtol=1e-5)

@@ -16,8 +16,12 @@ def test_is_the_mean_over_pairs_of_pictures(rng):
   def kernel(a, b):
     return np.mean([(u @ v / 5 + 1) ** 3 for u in a for v in b])
 
-  want = np.mean([kernel(x[i], x[j]) + kernel(y[i], y[j]) - kernel(x[i], y[j]) - kernel(x[j], y[i])
-                  for i, j in itertools.permutations(range(4), 2)])
+  want = np.mean(
+    [
+      kernel(x[i], x[j]) + kernel(y[i], y[j]) - kernel(x[i], y[j]) - kernel(x[j], y[i])
+      for i, j in itertools.permutations(range(4), 2)
+    ]
+  )
   assert kernel_distance(kernel_terms(x, y)) == pytest.approx(want)
   half = kernel_distance(kernel_terms(x, y), np.array([0, 2]))
   assert half == pytest.approx(kernel_distance(kernel_terms(x[::2], y[::2])))

@@ -17,9 +17,13 @@ LAYERS = ("relu1_1", "relu2_1", "relu3_1")
 @pytest.fixture
 def features(rng):
   """Features of two pictures of different sizes, a batch of 2, as of three layers."""
+
   def one(height, width):
-    return {layer: np.maximum(rng.normal(size=(2, height, width, 5)), 0).astype(np.float32)
-            for layer in LAYERS}
+    return {
+      layer: np.maximum(rng.normal(size=(2, height, width, 5)), 0).astype(np.float32)
+      for layer in LAYERS
+    }
+
   return one(6, 7), one(9, 4)
 
 
@@ -114,9 +118,17 @@ class TestColors:
     """In one direction, z, the quantiles of the blue channel are compared."""
     a, b = rng.uniform(size=(2, 1, 5, 6, 3)).astype(np.float32)
     vectors = metrics._half_sphere(4)
-    want = np.mean([
-      (torch.tensor(a.reshape(-1, 3) @ u).sort().values
-       - torch.tensor(b.reshape(-1, 3) @ u).sort().values).abs().mean() for u in vectors.T])
+    want = np.mean(
+      [
+        (
+          torch.tensor(a.reshape(-1, 3) @ u).sort().values
+          - torch.tensor(b.reshape(-1, 3) @ u).sort().values
+        )
+        .abs()
+        .mean()
+        for u in vectors.T
+      ]
+    )
     found = metrics.sliced_color_distance(jnp.asarray(a), jnp.asarray(b), directions=4)
     np.testing.assert_allclose(found[0], want, rtol=1e-4)
 

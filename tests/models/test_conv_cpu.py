@@ -36,26 +36,34 @@ def valid_conv(x, kernel, padding):
   x, kernel = np.float64(x), np.float64(kernel)
   padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode=mode)
   height, width = x.shape[1:3]
-  return sum(padded[:, i:i + height, j:j + width] @ kernel[i, j]
-             for i in range(3) for j in range(3))
+  return sum(
+    padded[:, i : i + height, j : j + width] @ kernel[i, j] for i in range(3) for j in range(3)
+  )
 
 
 @settings(deadline=None, max_examples=8)
-@given(batch=st.integers(1, 3), height=st.integers(2, 13), width=st.integers(2, 13),
-       channels=st.integers(1, 9), features=st.integers(1, 9),
-       padding=st.sampled_from(["zeros", "reflect"]), seed=st.integers(0, 99))
+@given(
+  batch=st.integers(1, 3),
+  height=st.integers(2, 13),
+  width=st.integers(2, 13),
+  channels=st.integers(1, 9),
+  features=st.integers(1, 9),
+  padding=st.sampled_from(["zeros", "reflect"]),
+  seed=st.integers(0, 99),
+)
 def test_every_way_is_the_definition_at_any_size(
-    batch, height, width, channels, features, padding, seed):
-  x, kernel = arrays(np.random.default_rng(seed), (batch, height, width, channels),
-                     (3, 3, channels, features))
+  batch, height, width, channels, features, padding, seed
+):
+  x, kernel = arrays(
+    np.random.default_rng(seed), (batch, height, width, channels), (3, 3, channels, features)
+  )
   expected = valid_conv(x, kernel, padding)
   np.testing.assert_allclose(direct(x, kernel, padding=padding), expected, atol=1e-4)
   np.testing.assert_allclose(by_winograd(x, kernel, padding=padding), expected, atol=2e-3)
   if padding == "reflect":
     np.testing.assert_allclose(edged(x, kernel), expected, atol=1e-4)
     if not (height % 2 or width % 2):
-      np.testing.assert_allclose(
-        edged(x, kernel, stride=2), expected[:, ::2, ::2], atol=1e-4)
+      np.testing.assert_allclose(edged(x, kernel, stride=2), expected[:, ::2, ::2], atol=1e-4)
 
 
 def test_error_is_small_on_wide_channels(rng):
@@ -92,7 +100,8 @@ def test_derivatives_are_the_direct_ones(rng, padding, always_winograd):
 def test_forward_derivatives_are_the_direct_ones(rng, padding, always_winograd):
   """By x and by the kernel, of a gradient too, and over a batch of examples."""
   x, kernel, along, kernel_along, weight = arrays(
-    rng, (2, 2, 9, 6, 5), (2, 3, 3, 5, 4), (2, 2, 9, 6, 5), (2, 3, 3, 5, 4), (2, 9, 6, 4))
+    rng, (2, 2, 9, 6, 5), (2, 3, 3, 5, 4), (2, 2, 9, 6, 5), (2, 3, 3, 5, 4), (2, 9, 6, 4)
+  )
 
   def slopes(conv):
     def value(x, kernel):
@@ -100,9 +109,11 @@ def test_forward_derivatives_are_the_direct_ones(rng, padding, always_winograd):
 
     def one(x, kernel, along, kernel_along):
       arguments, steps = (x, kernel), (along, kernel_along)
-      return (jax.jvp(value, arguments, steps)[1],
-              jax.jvp(jax.grad(value, (0, 1)), arguments, steps)[1],
-              jax.grad(lambda x: jax.jvp(value, (x, kernel), steps)[1])(x))
+      return (
+        jax.jvp(value, arguments, steps)[1],
+        jax.jvp(jax.grad(value, (0, 1)), arguments, steps)[1],
+        jax.grad(lambda x: jax.jvp(value, (x, kernel), steps)[1])(x),
+      )
 
     return jax.jit(jax.vmap(one))(x, kernel, along, kernel_along)
 
@@ -124,18 +135,24 @@ def test_maps_over_pictures_as_a_loop_does(rng, always_winograd):
   np.testing.assert_allclose(mapped, expected, atol=1e-3 * float(jnp.abs(expected).max()))
 
 
-@pytest.mark.parametrize("x_spec, kernel_spec", [
-  (P("data"), P()), (P("data"), P("data"))], ids=str)
+@pytest.mark.parametrize("x_spec, kernel_spec", [(P("data"), P()), (P("data"), P("data"))], ids=str)
 def test_gradients_under_shard_map(rng, always_winograd, x_spec, kernel_spec):
   mesh = jax.sharding.Mesh(np.array(jax.devices()[:2]), ("data",))
-  x, = arrays(rng, (2, 8, 8, 4))
-  kernel, = arrays(rng, (6 if kernel_spec else 3, 3, 4, 4))
+  (x,) = arrays(rng, (2, 8, 8, 4))
+  (kernel,) = arrays(rng, (6 if kernel_spec else 3, 3, 4, 4))
 
   def gradient(conv):
     def value(x, kernel):
       return jnp.square(conv(x, kernel)).sum()
-    return jax.jit(jax.shard_map(jax.grad(value, (0, 1)), mesh=mesh,
-                                 in_specs=(x_spec, kernel_spec), out_specs=(x_spec, kernel_spec)))
+
+    return jax.jit(
+      jax.shard_map(
+        jax.grad(value, (0, 1)),
+        mesh=mesh,
+        in_specs=(x_spec, kernel_spec),
+        out_specs=(x_spec, kernel_spec),
+      )
+    )
 
   for a, b in zip(gradient(conv3x3)(x, kernel), gradient(direct_conv3x3)(x, kernel), strict=True):
     np.testing.assert_allclose(a, b, atol=1e-3 * float(jnp.abs(b).max()))
@@ -143,8 +160,10 @@ def test_gradients_under_shard_map(rng, always_winograd, x_spec, kernel_spec):
 
 def test_only_a_cpu_takes_the_detour(always_winograd):
   arguments = (jnp.ones((1, 16, 16, 64)), jnp.ones((3, 3, 64, 64)))
-  text = {platform: jax.jit(conv3x3).trace(*arguments)
-          .lower(lowering_platforms=(platform,)).as_text() for platform in ("cpu", "cuda", "tpu")}
+  text = {
+    platform: jax.jit(conv3x3).trace(*arguments).lower(lowering_platforms=(platform,)).as_text()
+    for platform in ("cpu", "cuda", "tpu")
+  }
   assert "stablehlo.convolution" not in text["cpu"]
   for platform in ("cuda", "tpu"):
     assert text[platform].count("stablehlo.convolution") == 1
@@ -159,9 +178,10 @@ def test_small_and_narrow_convolutions_stay_direct():
 
 
 def test_exports_with_an_open_batch(rng):
-  batch, = jax.export.symbolic_shape("b")
+  (batch,) = jax.export.symbolic_shape("b")
   kernel = jnp.ones((3, 3, 128, 128))
   exported = jax.export.export(jax.jit(lambda x: conv3x3(x, kernel)))(
-    jax.ShapeDtypeStruct((batch, 32, 32, 128), jnp.float32))
-  x, = arrays(rng, (2, 32, 32, 128))
+    jax.ShapeDtypeStruct((batch, 32, 32, 128), jnp.float32)
+  )
+  (x,) = arrays(rng, (2, 32, 32, 128))
   np.testing.assert_allclose(exported.call(x), direct(x, kernel), atol=1e-3)

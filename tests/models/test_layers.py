@@ -67,8 +67,11 @@ def test_the_sharp_part_paints_what_doubling_cannot(rng):
   sharp = np.zeros((3, 3, 2, 2, 2, 1), np.float32)  # tap, tap, channel, row's and column's phase
   for phase in range(2):
     sharp[1, 1, phase, :, phase] = 1.0
-  params = {"kernel": np.zeros((3, 3, 2, 1), np.float32), "bias": np.zeros(1, np.float32),
-            "sharp": sharp.reshape(3, 3, 2, 4)}
+  params = {
+    "kernel": np.zeros((3, 3, 2, 1), np.float32),
+    "bias": np.zeros(1, np.float32),
+    "sharp": sharp.reshape(3, 3, 2, 4),
+  }
   found = np.asarray(layers.UpsampleConv(1).apply({"params": params}, stripes))
   mean = F.avg_pool2d(F.pad(to_torch(stripes), (1, 1, 1, 1), "reflect"), 3, 1)
   mean = np.repeat(np.repeat(from_torch(mean), 2, 1), 2, 2)
@@ -85,7 +88,8 @@ def test_conv_transpose_is_linens_inside_the_border(rng):
   variables = expected.init(jax.random.key(0), x)
   found = layers.ConvTranspose(4)
   assert jax.tree.map(jnp.shape, found.init(jax.random.key(0), x)) == jax.tree.map(
-    jnp.shape, variables)
+    jnp.shape, variables
+  )
   a, b = (np.asarray(module.apply(variables, x)) for module in (found, expected))
   assert a.shape == b.shape
   np.testing.assert_allclose(a[:, 1:-1, 1:-1], b[:, 1:-1, 1:-1], atol=1e-5)

@@ -22,22 +22,30 @@ def count(tree) -> int:
 def test_noise_generator_is_the_described_net():
   """100 → 8·8·128 → 8×8×128 → 256 wide, three stages; counted by hand, layer by layer."""
   shapes = jax.eval_shape(
-    lambda: gan.NoiseGenerator().init(jax.random.key(0), jnp.zeros((1, 100))))["params"]
+    lambda: gan.NoiseGenerator().init(jax.random.key(0), jnp.zeros((1, 100)))
+  )["params"]
   kernels = [("Dense_0", (100, 8 * 8 * 128)), ("Conv_0", (3, 3, 128, 256))]
   for stage in range(3):
-    kernels += [(f"ConvTranspose_{stage}", (4, 4, 256, 256)),
-                (f"Conv_{2 * stage + 1}", (3, 3, 256, 256)),
-                (f"Conv_{2 * stage + 2}", (3, 3, 256, 256))]
+    kernels += [
+      (f"ConvTranspose_{stage}", (4, 4, 256, 256)),
+      (f"Conv_{2 * stage + 1}", (3, 3, 256, 256)),
+      (f"Conv_{2 * stage + 2}", (3, 3, 256, 256)),
+    ]
   kernels += [("Conv_7", (3, 3, 256, 3))]
   assert {name: layer["kernel"].shape for name, layer in shapes.items()} == dict(kernels)
-  by_hand = (100 * 8192 + 8192) + (9 * 128 * 256 + 256) + 3 * (
-    (16 * 256 * 256 + 256) + 2 * (9 * 256 * 256 + 256)) + (9 * 256 * 3 + 3)
+  by_hand = (
+    (100 * 8192 + 8192)
+    + (9 * 128 * 256 + 256)
+    + 3 * ((16 * 256 * 256 + 256) + 2 * (9 * 256 * 256 + 256))
+    + (9 * 256 * 3 + 3)
+  )
   assert count(shapes) == by_hand == 7_816_451
 
 
 def test_noise_generator_makes_64_pixel_swatches_by_default():
   swatch = jax.eval_shape(
-    lambda z: gan.NoiseGenerator().init_with_output(jax.random.key(0), z)[0], jnp.zeros((2, 100)))
+    lambda z: gan.NoiseGenerator().init_with_output(jax.random.key(0), z)[0], jnp.zeros((2, 100))
+  )
   assert swatch.shape == (2, 64, 64, 3)
 
 
@@ -77,8 +85,10 @@ def test_style_code_holds_two_moments_for_each_level(tiny_params, rng):
 
 def test_a_style_adapts_to_the_content(tiny_params, rng):
   vector = rng.normal(size=(1, 16)).astype(np.float32)
-  moments = [(4 * rng.random((2, 1, 1, w), np.float32), rng.random((2, 1, 1, w), np.float32))
-             for w in tiny_params.config.content_widths]
+  moments = [
+    (4 * rng.random((2, 1, 1, w), np.float32), rng.random((2, 1, 1, w), np.float32))
+    for w in tiny_params.config.content_widths
+  ]
   net = gan.Adaptation(16)
   fresh = net.init(jax.random.key(0), vector, moments)
   np.testing.assert_array_equal(net.apply(fresh, vector, moments), vector.repeat(2, 0))
@@ -89,7 +99,8 @@ def test_a_style_adapts_to_the_content(tiny_params, rng):
 
 def test_discriminator_judges_patches_at_each_scale(tiny_params, rng):
   scores = jax.jit(transfer.discriminator_scores)(
-    tiny_params, rng.random((2, 64, 48, 3), np.float32))
+    tiny_params, rng.random((2, 64, 48, 3), np.float32)
+  )
   assert [s.shape for s in scores] == [(2, 16, 12, 1), (2, 8, 6, 1)]
 
 
@@ -104,7 +115,8 @@ def test_bfloat16_activations_leave_moments_and_pictures_float32(tiny_params, rn
   stylized = jax.jit(transfer.generate)(params, content, style)
   assert stylized.dtype == jnp.float32
   np.testing.assert_allclose(
-    stylized, jax.jit(transfer.stylize)(tiny_params, picture, picture), atol=0.05)
+    stylized, jax.jit(transfer.stylize)(tiny_params, picture, picture), atol=0.05
+  )
 
 
 def test_config_survives_json():
@@ -112,11 +124,17 @@ def test_config_survives_json():
     assert ModelConfig.from_dict(config.to_dict()) == config
 
 
-@pytest.mark.parametrize("fields, named", [
-  ({"width": 3}, "width"), ({"style_dim": "big"}, "style_dim"), ({"dtype": "int8"}, "dtype"),
-  ({"content_widths": [8]}, "content_widths"), ({"content_widths": [8, -1]}, "content_widths"),
-  ({"content_blocks": [0]}, "content_blocks"),
-])
+@pytest.mark.parametrize(
+  "fields, named",
+  [
+    ({"width": 3}, "width"),
+    ({"style_dim": "big"}, "style_dim"),
+    ({"dtype": "int8"}, "dtype"),
+    ({"content_widths": [8]}, "content_widths"),
+    ({"content_widths": [8, -1]}, "content_widths"),
+    ({"content_blocks": [0]}, "content_blocks"),
+  ],
+)
 def test_config_names_what_is_wrong(fields, named):
   with pytest.raises(ValueError, match=named):
     ModelConfig.from_dict({**PRESETS["tiny"].to_dict(), **fields})
@@ -128,11 +146,15 @@ def test_accelerators_convolve_in_bfloat16_alone():
   picture = jax.ShapeDtypeStruct((2, 64, 64, 3), jnp.float32)
 
   def every_net(params, picture):
-    return (transfer.stylize(params, picture, picture), transfer.discriminate(params, picture),
-            transfer.swatches(params, jnp.ones((2, config.noise_dim))))
+    return (
+      transfer.stylize(params, picture, picture),
+      transfer.discriminate(params, picture),
+      transfer.swatches(params, jnp.ones((2, config.noise_dim))),
+    )
 
   text = jax.jit(every_net).trace(params, picture).lower(lowering_platforms=("tpu",)).as_text()
-  convolutions = [line.rsplit(" : ", 1)[1] for line in text.splitlines()
-                  if "stablehlo.convolution" in line]
+  convolutions = [
+    line.rsplit(" : ", 1)[1] for line in text.splitlines() if "stablehlo.convolution" in line
+  ]
   assert len(convolutions) > 20
   assert all(types.count("xbf16>") == 3 for types in convolutions)

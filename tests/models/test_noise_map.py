@@ -38,5 +38,7 @@ def test_grain_grows_with_strength_and_spares_what_gets_none(rng):
     found = layers.modulate(x, gain, bias, strength, grain=grain)
     without = layers.modulate(x, gain, bias, strength)
     np.testing.assert_allclose(
-      found - without, strength * grain * np.asarray(noise_map.canvas(6, 5))[None, :, :, None],
-      atol=1e-6)
+      found - without,
+      strength * grain * np.asarray(noise_map.canvas(6, 5))[None, :, :, None],
+      atol=1e-6,
+    )

@@ -39,7 +39,8 @@ def without_grain(params):
     if autoencoder.shows_canvas(name):
       layer = generator[f"modulation_{number}"]
       generator[f"modulation_{number}"] = {
-        key: values.at[..., 2 * (values.shape[-1] // 3):].set(0) for key, values in layer.items()}
+        key: values.at[..., 2 * (values.shape[-1] // 3) :].set(0) for key, values in layer.items()
+      }
   return params.replace(generator=generator)
 
 
@@ -50,8 +51,9 @@ def test_what_lies_beyond_a_picture_is_never_seen(tiny_params, code, paint, fill
   for height, width in ((48, 60), (64, 80)):
     around = np.pad(content, ((0, height - 44), (0, width - 60), (0, 0)), constant_values=filling)
     edges = Edges((height, width), inside=(np.int32(44), np.int32(60)))
-    np.testing.assert_allclose(paint(tiny_params, around, code, edges)[:44, :60], whole,
-                               atol=TOLERANCE)
+    np.testing.assert_allclose(
+      paint(tiny_params, around, code, edges)[:44, :60], whole, atol=TOLERANCE
+    )
 
 
 def test_one_program_for_all_sizes_inside(tiny_params, code, paint):
@@ -104,8 +106,9 @@ def test_rows_on_several_devices_give_the_picture_of_one(tiny_params, code, pain
 
   around = np.pad(content, ((0, padded - height), (0, 0), (0, 0)))
   found = shared(tiny_params, around, code, (jnp.int32(height), jnp.int32(60)))
-  np.testing.assert_allclose(found[:height], paint(tiny_params, content, code, None),
-                             atol=TOLERANCE)
+  np.testing.assert_allclose(
+    found[:height], paint(tiny_params, content, code, None), atol=TOLERANCE
+  )
 
 
 def test_rows_on_several_devices_may_wrap(tiny_params, code, paint):

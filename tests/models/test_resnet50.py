@@ -30,8 +30,9 @@ def torch_features(params, picture: np.ndarray) -> dict[str, np.ndarray]:
     return F.conv2d(x, array(layer["kernel"]).permute(3, 2, 0, 1), array(layer["bias"]), **settings)
 
   mean, scale = (array(params["input"][part]).view(1, 3, 1, 1) for part in ("mean", "scale"))
-  x = F.relu(conv((array(picture).permute(0, 3, 1, 2) - mean) * scale, params["conv1"],
-                  stride=2, padding=3))
+  x = F.relu(
+    conv((array(picture).permute(0, 3, 1, 2) - mean) * scale, params["conv1"], stride=2, padding=3)
+  )
   found = {"conv1": x}
   x = F.max_pool2d(x, 3, 2, ceil_mode=True)
   for stage, (blocks, _) in STAGES.items():
@@ -66,18 +67,27 @@ def test_max_pool_is_caffes(rng, size):
 def test_trained_weights_tell_pictures_from_noise(params, rng):
   """Deep channels answer to structure: shuffled pixels have their moments changed, colours not."""
   ramp = np.linspace(0, 1, 64, dtype=np.float32)
-  picture = np.stack([np.broadcast_to(ramp[:, None], (64, 64)), np.sin(6 * ramp[:, None] * ramp),
-                      np.cos(9 * ramp[None]) * ramp[:, None]], -1)[None]
+  picture = np.stack(
+    [
+      np.broadcast_to(ramp[:, None], (64, 64)),
+      np.sin(6 * ramp[:, None] * ramp),
+      np.cos(9 * ramp[None]) * ramp[:, None],
+    ],
+    -1,
+  )[None]
   shuffled = rng.permutation(picture.reshape(-1, 3)).reshape(picture.shape)
-  a, b = (resnet_features(params, jnp.asarray(x), ("conv4_x",))["conv4_x"].mean((1, 2))
-          for x in (picture, shuffled))
+  a, b = (
+    resnet_features(params, jnp.asarray(x), ("conv4_x",))["conv4_x"].mean((1, 2))
+    for x in (picture, shuffled)
+  )
   assert float(jnp.linalg.norm(a - b)) > 0.3 * float(jnp.linalg.norm(a))
 
 
 def test_nothing_deeper_is_computed(params):
   for layers, convolutions in ((("conv1",), 1), (("conv2_x", "conv1"), 11), (RESNET_LAYERS, 43)):
     trace = jax.make_jaxpr(lambda x, layers=layers: resnet_features(params, x, layers))(
-      jnp.zeros((1, 32, 32, 3)))
+      jnp.zeros((1, 32, 32, 3))
+    )
     assert str(trace).count("conv_general_dilated") == convolutions
 
 
@@ -94,17 +104,21 @@ def test_gradient_and_bfloat16(params, rng):
 
 def test_module_makes_its_own_parameters():
   shapes = jax.eval_shape(
-    lambda: HalfResNet50().init(jax.random.key(0), jnp.zeros((1, 32, 32, 3))))["params"]
+    lambda: HalfResNet50().init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
+  )["params"]
   assert jax.tree.map(jnp.shape, load_resnet()) == jax.tree.map(lambda x: x.shape, dict(shapes))
 
 
-@pytest.mark.parametrize("picture, layers, message", [
-  ((32, 32, 3), RESNET_LAYERS, "expected [B, H, W, 3]"),
-  ((1, 32, 32, 4), RESNET_LAYERS, "expected [B, H, W, 3]"),
-  ((1, 15, 40, 3), RESNET_LAYERS, "sides of 16 at least"),
-  ((1, 32, 32, 3), ("conv5_x",), "found 'conv5_x'"),
-  ((1, 32, 32, 3), (), "found none"),
-])
+@pytest.mark.parametrize(
+  "picture, layers, message",
+  [
+    ((32, 32, 3), RESNET_LAYERS, "expected [B, H, W, 3]"),
+    ((1, 32, 32, 4), RESNET_LAYERS, "expected [B, H, W, 3]"),
+    ((1, 15, 40, 3), RESNET_LAYERS, "sides of 16 at least"),
+    ((1, 32, 32, 3), ("conv5_x",), "found 'conv5_x'"),
+    ((1, 32, 32, 3), (), "found none"),
+  ],
+)
 def test_mistakes_are_named(params, picture, layers, message):
   with pytest.raises(InputError) as error:
     resnet_features(params, jnp.zeros(picture), layers)

@@ -33,8 +33,9 @@ def torch_features(vgg_params, picture: "torch.Tensor") -> dict[str, "torch.Tens
     x = F.max_pool2d(x, 2) if block > 1 else x
     for index in range(1, count + 1):
       layer = vgg_params[f"conv{block}_{index}"]
-      x = F.relu(F.conv2d(x, array(layer["kernel"]).permute(3, 2, 0, 1), array(layer["bias"]),
-                          padding=1))
+      x = F.relu(
+        F.conv2d(x, array(layer["kernel"]).permute(3, 2, 0, 1), array(layer["bias"]), padding=1)
+      )
       found[f"relu{block}_{index}"] = x
   return found
 
@@ -56,9 +57,9 @@ def test_every_layer_is_pytorchs(vgg_params, rng, size):
 @pytest.mark.torch
 def test_gradient_is_pytorchs(vgg_params, rng):
   picture = rng.uniform(size=(1, 35, 38, 3)).astype(np.float32)
-  gradient = jax.jit(jax.grad(
-    lambda p: jnp.square(vgg16_features(vgg_params, p, ("relu4_1",))["relu4_1"]).mean()
-  ))(jnp.asarray(picture))
+  gradient = jax.jit(
+    jax.grad(lambda p: jnp.square(vgg16_features(vgg_params, p, ("relu4_1",))["relu4_1"]).mean())
+  )(jnp.asarray(picture))
   tensor = torch.tensor(picture).double().permute(0, 3, 1, 2).requires_grad_()
   torch_features(vgg_params, tensor)["relu4_1"].square().mean().backward()
   want = tensor.grad.permute(0, 2, 3, 1).numpy()
@@ -69,7 +70,8 @@ def test_input_is_the_published_preprocessing(vgg_params):
   """x·255 − (123.68, 116.779, 103.939) in RGB, the ImageNet means of the original net."""
   np.testing.assert_allclose(vgg_params["input"]["scale"], [255, 255, 255])
   np.testing.assert_allclose(
-    vgg_params["input"]["mean"] * 255, [123.68, 116.779, 103.939], rtol=1e-6)
+    vgg_params["input"]["mean"] * 255, [123.68, 116.779, 103.939], rtol=1e-6
+  )
 
 
 def test_the_picture_of_a_mean_colour_excites_only_biases(vgg_params):
@@ -85,11 +87,14 @@ def test_color_order_is_rgb(vgg_params):
   assert green > red > blue
 
 
-@pytest.mark.parametrize("layers, convolutions", [
-  (("relu1_1",), 1), (("relu2_1", "relu1_2"), 3), (("relu4_1",), 8), (RELUS, 13)])
+@pytest.mark.parametrize(
+  "layers, convolutions",
+  [(("relu1_1",), 1), (("relu2_1", "relu1_2"), 3), (("relu4_1",), 8), (RELUS, 13)],
+)
 def test_nothing_deeper_is_computed(vgg_params, layers, convolutions):
   trace = jax.make_jaxpr(lambda p, x: vgg16_features(p, x, layers))(
-    vgg_params, jnp.zeros((1, 16, 16, 3)))
+    vgg_params, jnp.zeros((1, 16, 16, 3))
+  )
   assert str(trace).count("stylejax_conv3x3") == convolutions
 
 
@@ -135,22 +140,26 @@ def test_max_pool_and_its_gradient_are_pytorchs(rng, size):
 
 def test_module_makes_its_own_parameters():
   """Random weights through Linen's own init have the shapes of the shipped ones."""
-  shapes = jax.eval_shape(
-    lambda: VGG16().init(jax.random.key(0), jnp.zeros((1, 16, 16, 3))))["params"]
+  shapes = jax.eval_shape(lambda: VGG16().init(jax.random.key(0), jnp.zeros((1, 16, 16, 3))))[
+    "params"
+  ]
   assert jax.tree.map(jnp.shape, load_vgg()) == jax.tree.map(lambda x: x.shape, dict(shapes))
   # 14,714,688: VGG16's published count without the classifier; 6 for mean and scale.
   assert sum(x.size for x in jax.tree.leaves(shapes)) == 14_714_688 + 6
 
 
-@pytest.mark.parametrize("picture, layers, message", [
-  ((16, 16, 3), ("relu1_1",), "expected [B, H, W, 3]"),
-  ((1, 16, 16, 4), ("relu1_1",), "expected [B, H, W, 3]"),
-  ((1, 1, 40, 3), ("relu2_1",), "found 1×40 pixels, expected at least 2×2"),
-  ((1, 16, 16, 3), ("relu6_1",), "found 'relu6_1'"),
-  ((1, 16, 16, 3), ("conv1_1",), "found 'conv1_1'"),
-  ((1, 16, 16, 3), (), "found none"),
-  ((1, 16, 16, 3), ("relu3_1",), "found no 'conv3_1'"),
-])
+@pytest.mark.parametrize(
+  "picture, layers, message",
+  [
+    ((16, 16, 3), ("relu1_1",), "expected [B, H, W, 3]"),
+    ((1, 16, 16, 4), ("relu1_1",), "expected [B, H, W, 3]"),
+    ((1, 1, 40, 3), ("relu2_1",), "found 1×40 pixels, expected at least 2×2"),
+    ((1, 16, 16, 3), ("relu6_1",), "found 'relu6_1'"),
+    ((1, 16, 16, 3), ("conv1_1",), "found 'conv1_1'"),
+    ((1, 16, 16, 3), (), "found none"),
+    ((1, 16, 16, 3), ("relu3_1",), "found no 'conv3_1'"),
+  ],
+)
 def test_mistakes_are_named(shallow, picture, layers, message):
   with pytest.raises(InputError) as error:
     vgg16_features(shallow, jnp.zeros(picture), layers)

@@ -27,8 +27,16 @@ def test_layers_lie_one_after_the_other_on_a_grid(rng):
   features = jax.jit(vgg16_features, static_argnums=2)(vgg_params, image, LAYERS)
   parts = [
     torch.nn.functional.interpolate(
-      torch.from_numpy(np.array(features[layer])).permute(0, 3, 1, 2), (8, 10), mode="bilinear",
-      align_corners=False).permute(0, 2, 3, 1).numpy() / CHANNELS[layer] for layer in LAYERS]
+      torch.from_numpy(np.array(features[layer])).permute(0, 3, 1, 2),
+      (8, 10),
+      mode="bilinear",
+      align_corners=False,
+    )
+    .permute(0, 2, 3, 1)
+    .numpy()
+    / CHANNELS[layer]
+    for layer in LAYERS
+  ]
   run = jax.jit(hypercolumns)
   found = run(vgg_params, image)
   assert found.shape == (2, 8, 10, 2688) and found.dtype == jnp.float32

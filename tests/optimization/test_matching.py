@@ -16,8 +16,11 @@ def vectors(rng):
   """(query [50, 12], bank [37, 12]), of length 1, and sources [37] of 3 styles."""
   query, bank = (rng.normal(size=(count, 12)) for count in (50, 37))
   query, bank = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (query, bank))
-  return (jnp.asarray(query, jnp.float32), jnp.asarray(bank, jnp.float32),
-          jnp.asarray(rng.integers(0, 3, 37)))
+  return (
+    jnp.asarray(query, jnp.float32),
+    jnp.asarray(bank, jnp.float32),
+    jnp.asarray(rng.integers(0, 3, 37)),
+  )
 
 
 @pytest.mark.parametrize("block", [None, 1, 7, 50, 64])
@@ -99,8 +102,10 @@ def test_centers_are_means_of_regions(rng):
 
 def test_wrong_shapes_are_one_line(vectors):
   query, bank, source = vectors
-  for arguments, message in (((query, bank[:, :5]), "bank: found shape"),
-                             ((query[0], bank), "bank: found shape")):
+  for arguments, message in (
+    ((query, bank[:, :5]), "bank: found shape"),
+    ((query[0], bank), "bank: found shape"),
+  ):
     with pytest.raises(InputError, match=message):
       nearest(*arguments)
   with pytest.raises(InputError, match="preference: found shape"):

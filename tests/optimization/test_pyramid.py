@@ -38,7 +38,8 @@ def test_an_image_comes_back(height, width, levels):
   np.testing.assert_allclose(reconstruct(pyramid), image, atol=1e-5)
   for level in range(len(pyramid)):
     np.testing.assert_allclose(
-      reconstruct(pyramid[level:]), halved(jnp.asarray(image), level), atol=1e-5)
+      reconstruct(pyramid[level:]), halved(jnp.asarray(image), level), atol=1e-5
+    )
 
 
 def test_bands_hold_what_halving_loses():

@@ -16,15 +16,22 @@ from stylejax.weights.perceptual import load_vgg
 def images():
   """Stylized and content [1, 16, 64, 3], a style [1, 20, 24, 3]."""
   rng = np.random.default_rng(0)
-  return [jnp.asarray(rng.uniform(size=size), jnp.float32)
-          for size in ((1, 16, 64, 3), (1, 16, 64, 3), (1, 20, 24, 3))]
+  return [
+    jnp.asarray(rng.uniform(size=size), jnp.float32)
+    for size in ((1, 16, 64, 3), (1, 16, 64, 3), (1, 20, 24, 3))
+  ]
 
 
 def test_stages_are_the_last_ones():
   assert refine.refine_stages((512, 512), [(512, 512)]) == (
-    Stage(1, False), Stage(0, False), Stage(0, True))
+    Stage(1, False),
+    Stage(0, False),
+    Stage(0, True),
+  )
   assert refine.refine_stages((512, 512), [(512, 512)], scales=1) == (
-    Stage(0, False), Stage(0, True))
+    Stage(0, False),
+    Stage(0, True),
+  )
   assert refine.refine_stages((64, 64), [(64, 64)]) == (Stage(0, False), Stage(0, True))
   with pytest.raises(InputError, match="scales: found 0, expected at least 1"):
     refine.refine_stages((64, 64), [(64, 64)], scales=0)
@@ -36,8 +43,9 @@ def test_it_begins_at_the_stylized_image_and_moves(images):
 
   @jax.jit
   def run(vgg_params, steps):
-    return refine.refine_neighbors(vgg_params, stylized, content, [style], steps=steps,
-                                   own_color=1.0)
+    return refine.refine_neighbors(
+      vgg_params, stylized, content, [style], steps=steps, own_color=1.0
+    )
 
   still, moved = (run(vgg_params, jnp.asarray([n, n])) for n in (0, 3))
   # The chroma is smoothed; the luminance isn't.
@@ -57,16 +65,19 @@ def test_gram_goes_from_coarse_to_fine(images):
     return start + 0.0625
 
   inside = 0.25 + 0.5 * stylized
-  found = refine.refine_gram(None, inside, content, style, optimize=optimize, steps=(7, 3),
-                             style_weight=2.0)
+  found = refine.refine_gram(
+    None, inside, content, style, optimize=optimize, steps=(7, 3), style_weight=2.0
+  )
   assert seen == [((8, 32), (10, 12), (8, 32), 7, 2.0), ((16, 64), (20, 24), (16, 64), 3, 2.0)]
   np.testing.assert_allclose(found, inside + 0.125, atol=1e-5)
 
 
 def test_wrong_settings_are_one_line(images):
   stylized, content, style = images
-  for function in (lambda *a, **k: refine.refine_neighbors(None, *a, **k),
-                   lambda *a, **k: refine.refine_gram(None, *a, **k)):
+  for function in (
+    lambda *a, **k: refine.refine_neighbors(None, *a, **k),
+    lambda *a, **k: refine.refine_gram(None, *a, **k),
+  ):
     with pytest.raises(InputError, match="stylized: found shape"):
       function(stylized[:, :8], content, style)
   with pytest.raises(InputError, match="steps: found none"):

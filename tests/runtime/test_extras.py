@@ -24,10 +24,21 @@ def test_the_packages_are_named_with_their_bounds(extra, monkeypatch):
   declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
   optional = declared["optional-dependencies"]
   # As build backends write it into METADATA: Core metadata specification 2.1, Requires-Dist.
-  monkeypatch.setattr(importlib.metadata, "requires", lambda name: declared["dependencies"] + [
-    f"{package}; extra == {name!r}" for name, packages in optional.items() for package in packages])
+  monkeypatch.setattr(
+    importlib.metadata,
+    "requires",
+    lambda name: (
+      declared["dependencies"]
+      + [
+        f"{package}; extra == {name!r}"
+        for name, packages in optional.items()
+        for package in packages
+      ]
+    ),
+  )
   assert extras.install_command(extra) == "pip install " + " ".join(
-    f"'{package}'" for package in optional[extra])
+    f"'{package}'" for package in optional[extra]
+  )
 
 
 def test_a_checkout_that_is_not_installed_names_its_extra(monkeypatch):
@@ -40,9 +51,16 @@ def test_a_checkout_that_is_not_installed_names_its_extra(monkeypatch):
 
 def test_no_message_names_a_package_that_no_index_has():
   """`pip install 'stylejax[onnx]'` finds nothing: stylejax is not published."""
-  files = [path for folder in ("stylejax", "benchmarks", "tools", "docs", "examples")
-           for path in (ROOT / folder).rglob("*") if path.suffix in (".py", ".md")]
+  files = [
+    path
+    for folder in ("stylejax", "benchmarks", "tools", "docs", "examples")
+    for path in (ROOT / folder).rglob("*")
+    if path.suffix in (".py", ".md")
+  ]
   assert len(files) > 50
-  wrong = [str(path) for path in [*files, ROOT / "README.md"]
-           if re.search(r"""pip install\s+['"]?stylejax\b""", path.read_text())]
+  wrong = [
+    str(path)
+    for path in [*files, ROOT / "README.md"]
+    if re.search(r"""pip install\s+['"]?stylejax\b""", path.read_text())
+  ]
   assert not wrong

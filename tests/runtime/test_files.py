@@ -30,7 +30,6 @@ def touch(*paths):
 
 
 class TestReplacing:
-
   @pytest.mark.parametrize("before", [0o600, 0o640, 0o644, 0o666, 0o755])
   def test_a_file_that_is_replaced_keeps_its_permissions(self, tmp_path, before):
     path = tmp_path / "a.png"
@@ -83,8 +82,10 @@ class TestReplacing:
 
   def test_an_error_without_a_name_gets_one(self, tmp_path):
     (tmp_path / "a.png").write_bytes(b"old")
-    with pytest.raises(OSError, match="No space left") as error, \
-        files.replacing(tmp_path / "a.png") as temporary:
+    with (
+      pytest.raises(OSError, match="No space left") as error,
+      files.replacing(tmp_path / "a.png") as temporary,
+    ):
       temporary.write_bytes(b"half")
       raise OSError(errno.ENOSPC, "No space left on device")
     assert files.describe(error.value) == f"{tmp_path}/a.png: found No space left on device"
@@ -117,13 +118,25 @@ APART = {
   "an input in the output folder": (["in"], ["in/f.png"], [], "found the input in/f.png in it"),
   "an input deep in the output folder": (["in"], ["in/deep/g.png"], [], "in/deep/g.png in it"),
   "an output folder in the input folder": (
-    ["in/out"], ["in/f.png"], ["in"], "inside of the input folder in"),
+    ["in/out"],
+    ["in/f.png"],
+    ["in"],
+    "inside of the input folder in",
+  ),
   "an output folder deep in it": (
-    ["in/deep/out"], ["in/f.png"], ["in"], "inside of the input folder in"),
+    ["in/deep/out"],
+    ["in/f.png"],
+    ["in"],
+    "inside of the input folder in",
+  ),
   "the input folder itself": (["in/f_style.png"], ["in/f.png"], ["in"], "inside of the input"),
   "the input folder by a link": (["also_in/f_style.png"], ["in/f.png"], ["in"], "inside of"),
   "a folder that a link in the input folder leads to": (
-    ["far/new.png"], ["in/link/h.png"], ["in"], "inside of the input folder in/link"),
+    ["far/new.png"],
+    ["in/link/h.png"],
+    ["in"],
+    "inside of the input folder in/link",
+  ),
 }
 
 
@@ -137,7 +150,6 @@ def links():
 
 
 class TestCheckApart:
-
   @pytest.mark.parametrize("case", APART)
   def test_refused(self, links, case):
     outputs, inputs, folders, message = APART[case]
@@ -145,20 +157,22 @@ class TestCheckApart:
       files.check_apart(outputs, inputs, folders, reads=(".png", ".gif"), what="--output")
     assert message in str(error.value) and str(error.value).count("\n") == 0
 
-  @pytest.mark.parametrize("outputs, inputs, folders", [
-    (["new.gif"], ["s.gif"], []),
-    (["in/f_style.png"], ["in/f.png"], []),  # beside a file that was named
-    (["in2"], ["in/f.png"], ["in"]),  # begins with the folder's name and isn't in it
-    (["in/film.mp4"], ["in/f.png"], ["in"]),  # never read as a frame
-    (["in/.hidden/f.png"], ["in/f.png"], ["in"]),  # never searched
-    (["."], ["../f.png"], []),
-  ])
+  @pytest.mark.parametrize(
+    "outputs, inputs, folders",
+    [
+      (["new.gif"], ["s.gif"], []),
+      (["in/f_style.png"], ["in/f.png"], []),  # beside a file that was named
+      (["in2"], ["in/f.png"], ["in"]),  # begins with the folder's name and isn't in it
+      (["in/film.mp4"], ["in/f.png"], ["in"]),  # never read as a frame
+      (["in/.hidden/f.png"], ["in/f.png"], ["in"]),  # never searched
+      (["."], ["../f.png"], []),
+    ],
+  )
   def test_allowed(self, links, outputs, inputs, folders):
     files.check_apart(outputs, inputs, folders, reads=(".png", ".gif"))
 
 
 class TestCheckWritable:
-
   def test_a_link_into_a_missing_folder_is_refused(self):
     os.symlink("missing/a.png", "link.png")
     with pytest.raises(InputError, match="link.png: found a link into .*missing, which is no"):
@@ -187,9 +201,20 @@ class TestCheckWritable:
 
 def test_real_paths_are_those_of_the_system(links):
   os.symlink("loop", "loop")
-  paths = [os.path.join(folder, name) for name in ("f.png", "link/h.png", "missing/x", "..", "")
-           for folder in ("in", "also_in", "./in", "in/deep/..", os.path.abspath("also_in"), "loop",
-                          "in//", "/")]
+  paths = [
+    os.path.join(folder, name)
+    for name in ("f.png", "link/h.png", "missing/x", "..", "")
+    for folder in (
+      "in",
+      "also_in",
+      "./in",
+      "in/deep/..",
+      os.path.abspath("also_in"),
+      "loop",
+      "in//",
+      "/",
+    )
+  ]
   assert files.real_paths(paths) == [os.path.realpath(path) for path in paths]
 
 

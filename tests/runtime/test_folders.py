@@ -22,8 +22,7 @@ def fill(path, count, text="new", replaces=True):
 
 
 def content(path):
-  return {name: (path / name).read_text() for name in sorted(os.listdir(path))
-          if name != LIST_NAME}
+  return {name: (path / name).read_text() for name in sorted(os.listdir(path)) if name != LIST_NAME}
 
 
 def frames(count, text="new"):
@@ -135,8 +134,10 @@ def test_of_two_at_once_the_later_is_there_whole(tmp_path):
     fill(path, 3, "second")
     assert content(path) == frames(3, "second")
   assert content(path) == {"000001.png": "first"}
-  with pytest.raises(InputError, match="found 1 file in it"), \
-      filling(tmp_path / "shards", "--output-dir", replaces=False) as first:
+  with (
+    pytest.raises(InputError, match="found 1 file in it"),
+    filling(tmp_path / "shards", "--output-dir", replaces=False) as first,
+  ):
     (first / "a.tar").write_text("first")
     fill(tmp_path / "shards", 1, replaces=False)
   assert content(tmp_path / "shards") == frames(1)

@@ -41,8 +41,9 @@ def test_an_accelerator_gets_none(monkeypatch):
   assert jit.compiler_options("cpu") == jit.CPU_OPTIONS
 
 
-@pytest.mark.parametrize("unknown", [
-  {"xla_cpu_no_such_option": "1"}, {jit.FLAG: "LIBRARY_FUSION_TYPE_NONE_SUCH"}])
+@pytest.mark.parametrize(
+  "unknown", [{"xla_cpu_no_such_option": "1"}, {jit.FLAG: "LIBRARY_FUSION_TYPE_NONE_SUCH"}]
+)
 def test_a_jaxlib_without_them_gets_none(monkeypatch, unknown):
   monkeypatch.setattr(jit, "CPU_OPTIONS", unknown)
   assert jit.compiler_options() == {}
@@ -66,8 +67,14 @@ thread.start()
 thread.join()
 print(found[-1] - found[0])
 """
-  plain, reusing = (int(subprocess.run([sys.executable, "-c", code, how], text=True, check=True,
-                                       stdout=subprocess.PIPE).stdout) for how in ("not", "reuse"))
+  plain, reusing = (
+    int(
+      subprocess.run(
+        [sys.executable, "-c", code, how], text=True, check=True, stdout=subprocess.PIPE
+      ).stdout
+    )
+    for how in ("not", "reuse")
+  )
   assert reusing < plain / 10, (plain, reusing)
 
 

@@ -30,8 +30,9 @@ for _ in range(50):
 
 @pytest.fixture
 def holder(tmp_path):
-  process = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path / "a")], text=True,
-                             stdout=subprocess.PIPE)
+  process = subprocess.Popen(
+    [sys.executable, "-c", HOLD, str(tmp_path / "a")], text=True, stdout=subprocess.PIPE
+  )
   assert process.stdout.readline() == "held\n"
   yield process
   process.kill()
@@ -62,9 +63,11 @@ def test_nothing_is_counted_twice(tmp_path):
 def test_a_link_and_its_target_are_one(tmp_path):
   (tmp_path / "a").touch()
   (tmp_path / "link").symlink_to("a")
-  with locked(tmp_path / "a", "library"), \
-      pytest.raises(InputError, match="found it in use by process"), \
-      locked(tmp_path / "link", "library", patience=0):
+  with (
+    locked(tmp_path / "a", "library"),
+    pytest.raises(InputError, match="found it in use by process"),
+    locked(tmp_path / "link", "library", patience=0),
+  ):
     pass
 
 
@@ -77,6 +80,8 @@ def test_an_error_releases_it(tmp_path):
 
 
 def test_a_missing_folder(tmp_path):
-  with pytest.raises(InputError, match="No such file or directory for the lock beside it"), \
-      locked(tmp_path / "no" / "a", "library"):
+  with (
+    pytest.raises(InputError, match="No such file or directory for the lock beside it"),
+    locked(tmp_path / "no" / "a", "library"),
+  ):
     pass

@@ -35,13 +35,22 @@ def heed_signals():
     signal.signal(number, signal.SIG_DFL)
 
 
-@pytest.mark.parametrize("name, status, words", [
-  ("SIGTERM", 143, "stopped by SIGTERM"), ("SIGHUP", 129, "stopped by SIGHUP"),
-  ("SIGINT", 130, "interrupted")])
+@pytest.mark.parametrize(
+  "name, status, words",
+  [
+    ("SIGTERM", 143, "stopped by SIGTERM"),
+    ("SIGHUP", 129, "stopped by SIGHUP"),
+    ("SIGINT", 130, "interrupted"),
+  ],
+)
 def test_a_signal_removes_what_is_unfinished(tmp_path, name, status, words):
-  started = subprocess.Popen([sys.executable, "-c", WORK, str(tmp_path)], text=True,
-                             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                             preexec_fn=heed_signals)
+  started = subprocess.Popen(
+    [sys.executable, "-c", WORK, str(tmp_path)],
+    text=True,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    preexec_fn=heed_signals,
+  )
   assert started.stdout.readline() == "writing\n"
   started.send_signal(getattr(signal, name))
   _, error = started.communicate(timeout=30)
@@ -53,8 +62,12 @@ def test_a_signal_removes_what_is_unfinished(tmp_path, name, status, words):
 def test_a_signal_that_is_ignored_stays_so(tmp_path):
   """As nohup has it."""
   code = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)" + WORK.replace("60", "1")
-  started = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], text=True,
-                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+  started = subprocess.Popen(
+    [sys.executable, "-c", code, str(tmp_path)],
+    text=True,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+  )
   assert started.stdout.readline() == "writing\n"
   started.send_signal(signal.SIGHUP)
   _, error = started.communicate(timeout=30)
@@ -72,9 +85,13 @@ def test_ctrl_c_while_it_imports_is_one_line(tmp_path, script):
   # A stand-in for a library that takes long to import.
   (tmp_path / "tyro.py").write_text("print('importing', flush=True)\nimport time\ntime.sleep(60)\n")
   started = subprocess.Popen(
-    [sys.executable, str(ROOT / script), "--help"], text=True, stdout=subprocess.PIPE,
-    stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": f"{tmp_path}:{ROOT}"},
-    preexec_fn=heed_signals)
+    [sys.executable, str(ROOT / script), "--help"],
+    text=True,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    env=os.environ | {"PYTHONPATH": f"{tmp_path}:{ROOT}"},
+    preexec_fn=heed_signals,
+  )
   assert started.stdout.readline() == "importing\n"
   time.sleep(0.1)
   started.send_signal(signal.SIGINT)
@@ -85,9 +102,15 @@ def test_ctrl_c_while_it_imports_is_one_line(tmp_path, script):
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
 def test_a_name_that_the_terminal_lacks_is_escaped(encoding):
-  code = ("import sys\nfrom stylejax.runtime import process\n"
-          "sys.exit(process.run(lambda: print('wrote \\u732b.png') or 0))")
-  done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True,
-                        env=os.environ | {"PYTHONIOENCODING": encoding, "PYTHONPATH": str(ROOT)})
+  code = (
+    "import sys\nfrom stylejax.runtime import process\n"
+    "sys.exit(process.run(lambda: print('wrote \\u732b.png') or 0))"
+  )
+  done = subprocess.run(
+    [sys.executable, "-c", code],
+    check=False,
+    capture_output=True,
+    env=os.environ | {"PYTHONIOENCODING": encoding, "PYTHONPATH": str(ROOT)},
+  )
   shown = "猫" if encoding == "utf-8" else "\\u732b"
   assert (done.returncode, done.stdout.decode(encoding)) == (0, f"wrote {shown}.png\n")

@@ -25,8 +25,9 @@ with replacing(Path(sys.argv[1]) / "a.png") as path:
 @pytest.fixture
 def writer(tmp_path):
   """A process in the middle of writing a.png."""
-  process = subprocess.Popen([sys.executable, "-c", WRITE, str(tmp_path)], text=True,
-                             stdout=subprocess.PIPE)
+  process = subprocess.Popen(
+    [sys.executable, "-c", WRITE, str(tmp_path)], text=True, stdout=subprocess.PIPE
+  )
   assert process.stdout.readline() == "writing\n"
   yield process
   process.kill()
@@ -64,10 +65,13 @@ def test_a_number_given_to_another_process_is_found_out(tmp_path):
   assert not earlier.exists()
 
 
-@pytest.mark.parametrize("name", [
-  ".stylejax-0123456789ab-1-1-01234567.tmp",  # another machine's, container's or boot's
-  ".stylejax-99999999-01234567.tmp",  # as versions before this one called them
-])
+@pytest.mark.parametrize(
+  "name",
+  [
+    ".stylejax-0123456789ab-1-1-01234567.tmp",  # another machine's, container's or boot's
+    ".stylejax-99999999-01234567.tmp",  # as versions before this one called them
+  ],
+)
 def test_files_of_processes_that_cannot_be_seen_stay_for_a_week(tmp_path, name):
   path = tmp_path / name
   path.touch()

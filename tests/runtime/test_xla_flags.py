@@ -15,8 +15,12 @@ KNOWN, UNKNOWN = "--xla_backend_optimization_level=0", "--xla_cpu_no_such_flag=1
 def start_jax(flags):
   """What becomes of a process that makes JAX's backend under these flags."""
   return subprocess.run(
-    [sys.executable, "-c", "import jax; print(jax.devices())"], check=False, capture_output=True,
-    text=True, env=xla_flags.os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"})
+    [sys.executable, "-c", "import jax; print(jax.devices())"],
+    check=False,
+    capture_output=True,
+    text=True,
+    env=xla_flags.os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
+  )
 
 
 def test_xla_ends_the_process_for_a_flag_that_it_does_not_know():

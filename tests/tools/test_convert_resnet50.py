@@ -21,7 +21,8 @@ def converter():
   sys.path.insert(0, str(ROOT / "tools"))
   try:
     spec = importlib.util.spec_from_file_location(
-      "convert_resnet50", ROOT / "tools/convert_resnet50.py")
+      "convert_resnet50", ROOT / "tools/convert_resnet50.py"
+    )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
   finally:
@@ -46,8 +47,13 @@ def caffe_model(layers: dict[str, list[np.ndarray]]) -> bytes:
   model = field(1, b"net")
   for name, arrays in layers.items():
     blobs = b"".join(
-      field(7, field(7, field(1, b"".join(map(varint, array.shape))))
-            + field(5, array.astype("<f4").tobytes())) for array in arrays)
+      field(
+        7,
+        field(7, field(1, b"".join(map(varint, array.shape))))
+        + field(5, array.astype("<f4").tobytes()),
+      )
+      for array in arrays
+    )
     model += field(100, field(1, name.encode()) + varint(10 << 3) + varint(1) + blobs)
   return model + varint(6 << 3 | 5) + struct.pack("<f", 1.0)
 
@@ -56,8 +62,10 @@ def some_layers(rng) -> dict[str, list[np.ndarray]]:
   layers = {}
 
   def conv(name, inputs, outputs, side):
-    layers[f"conv_{name}"] = [rng.normal(size=(outputs, inputs, side, side)),
-                              rng.normal(size=outputs)]
+    layers[f"conv_{name}"] = [
+      rng.normal(size=(outputs, inputs, side, side)),
+      rng.normal(size=outputs),
+    ]
     layers[f"bn_{name}"] = [rng.normal(size=outputs), rng.uniform(1, 3, outputs), np.array([2.0])]
     layers[f"scale_{name}"] = [rng.uniform(1, 2, outputs), rng.normal(size=outputs)]
 
@@ -88,8 +96,9 @@ def test_batch_norms_are_folded_and_colours_turned(converter, rng):
   want = gamma * (plain - mean / count) / np.sqrt(variance / count + 1e-5) + beta
   np.testing.assert_allclose(found + tensors["conv1.bias"], want, atol=2e-3 * np.abs(want).max())
   with safetensors.safe_open(WEIGHTS, "np") as file:
-    assert {name: file.get_slice(name).get_shape() for name in file.keys()} == {
-      name: list(value.shape) for name, value in tensors.items()}
+    assert {name: file.get_slice(name).get_shape() for name in file} == {
+      name: list(value.shape) for name, value in tensors.items()
+    }
 
 
 def test_the_packaged_file_is_its_bytes(converter):

@@ -42,5 +42,5 @@ def test_the_schedule_is_that_of_any_batch():
     assert big.learning_rate == pytest.approx(2 * small.learning_rate)
     for config in (small, big):
       assert config.warmup_steps == pytest.approx(0.02 * config.steps, rel=0.01)
-      assert config.ema_decay ** config.steps == pytest.approx(math.exp(-100), rel=0.5)
+      assert config.ema_decay**config.steps == pytest.approx(math.exp(-100), rel=0.5)
   assert max(config.learning_rate for config in configs(4096)) <= 4e-3

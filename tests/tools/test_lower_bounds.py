@@ -11,8 +11,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def checker():
-  spec = importlib.util.spec_from_file_location("check_lower_bounds",
-                                                ROOT / "tools/check_lower_bounds.py")
+  spec = importlib.util.spec_from_file_location(
+    "check_lower_bounds", ROOT / "tools/check_lower_bounds.py"
+  )
   module = importlib.util.module_from_spec(spec)
   spec.loader.exec_module(module)
   return module
@@ -21,8 +22,9 @@ def checker():
 def test_every_dependency_has_a_lowest_version(checker):
   project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
   pinned = checker.lowest(checker.declared())
-  assert [name.split("==")[0] for name in pinned][:len(project["dependencies"])] == [
-    name.split(">=")[0] for name in project["dependencies"]]
+  assert [name.split("==")[0] for name in pinned][: len(project["dependencies"])] == [
+    name.split(">=")[0] for name in project["dependencies"]
+  ]
   assert {"onnx", "av"} <= {name.split("==")[0] for name in pinned}
 
 

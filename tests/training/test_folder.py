@@ -48,8 +48,9 @@ def write_checkpoint(local: Path, step: int) -> None:
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
     (folder / name).write_bytes(content)
   (folder / "_METADATA").write_text("{}")
-  (folder / checkpoint.SUMS).write_text(json.dumps(
-    {name: [len(content), zlib.crc32(content)] for name, content in data.items()}))
+  (folder / checkpoint.SUMS).write_text(
+    json.dumps({name: [len(content), zlib.crc32(content)] for name, content in data.items()})
+  )
 
 
 class Free:
@@ -126,8 +127,9 @@ def test_a_kill_at_any_moment_keeps_a_whole_checkpoint(place, tmp_path):
     assert newest in (20, 30, 40)
     assert checkpoint.saved_steps(found) == [newest]
     assert checkpoint.damage(found / "checkpoints" / str(newest) / checkpoint.SUMS) is None
-    assert (found / "checkpoints" / str(newest) / "state" / "a").read_bytes() == \
-      bytes([newest]) * 100
+    assert (found / "checkpoints" / str(newest) / "state" / "a").read_bytes() == bytes(
+      [newest]
+    ) * 100
     # Metrics reach as far as the checkpoint, so that a resumed run lacks none.
     assert str(newest) in (found / "metrics.jsonl").read_text().split()
     # Who comes next goes on, and leaves nothing of the killed one.
@@ -158,8 +160,7 @@ def test_a_damaged_checkpoint_comes_with_the_one_before_and_is_set_aside(place, 
   assert store.read("damaged/20/state/a") == b"other bytes"
 
 
-def test_storage_that_fails_for_a_while_is_tried_again_and_then_told(
-    place, tmp_path, monkeypatch):
+def test_storage_that_fails_for_a_while_is_tried_again_and_then_told(place, tmp_path, monkeypatch):
   monkeypatch.setattr(mirror, "_FIRST_PAUSE", 0.01)
   store = stores.open_store(place, flag="--workdir")
   upload, failures = stores.Store.upload, []
@@ -208,8 +209,13 @@ def test_the_lease_of_a_dead_process_is_taken_over(place, quick):
   assert "process 1 on pod-7" in line and "waiting up to" in line
   # Of this machine: known to be dead, so nothing to wait for.
   tell = "from stylejax.runtime import temporary; print(temporary.identity())"
-  child = subprocess.run([sys.executable, "-c", tell], capture_output=True, text=True, check=True,
-                         env=os.environ | {"PYTHONPATH": str(ROOT)})
+  child = subprocess.run(
+    [sys.executable, "-c", tell],
+    capture_output=True,
+    text=True,
+    check=True,
+    env=os.environ | {"PYTHONPATH": str(ROOT)},
+  )
   store.write("lease.json", json.dumps({"process": child.stdout.strip()}).encode())
   with leases.leased(store, "lease.json", "--workdir", say=pytest.fail):
     pass
@@ -267,8 +273,12 @@ with open_folder(sys.argv[1]).held(keep=1):
 
 def test_a_killed_training_releases_its_folder(tmp_path):
   workdir = tmp_path / "new" / "run"
-  holder = subprocess.Popen([sys.executable, "-c", HOLD, str(workdir)], text=True,
-                            env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE)
+  holder = subprocess.Popen(
+    [sys.executable, "-c", HOLD, str(workdir)],
+    text=True,
+    env=os.environ | {"PYTHONPATH": str(ROOT)},
+    stdout=subprocess.PIPE,
+  )
   assert holder.stdout.readline() == "held\n"
   with pytest.raises(InputError) as caught, open_folder(str(workdir)).held(keep=1):
     pass
@@ -287,18 +297,26 @@ def test_what_fails_leaves_no_folder_behind(tmp_path):
     1 / 0  # noqa: B018
   assert not list(tmp_path.iterdir())
   (tmp_path / "file").touch()
-  with pytest.raises(InputError, match="--workdir"), \
-      open_folder(str(tmp_path / "file")).held(keep=1):
+  with (
+    pytest.raises(InputError, match="--workdir"),
+    open_folder(str(tmp_path / "file")).held(keep=1),
+  ):
     pass
 
 
-@pytest.mark.parametrize("url, words", [
-  ("ftp://host/run", "expected a local folder or a URL of gs://, s3://, file://"),
-  ("memory://bucket/run", "expected a local folder or a URL of gs://, s3://, file://"),
-  ("gs://bucket/run", "found no package to write gs://bucket/run with .*pip install 'gcsfs>=.*'`"),
-  ("s3://bucket/run", "found no package to write s3://bucket/run with .*pip install 's3fs>=.*'`"),
-  ("gs://", "expected gs://BUCKET/FOLDER"),
-])
+@pytest.mark.parametrize(
+  "url, words",
+  [
+    ("ftp://host/run", "expected a local folder or a URL of gs://, s3://, file://"),
+    ("memory://bucket/run", "expected a local folder or a URL of gs://, s3://, file://"),
+    (
+      "gs://bucket/run",
+      "found no package to write gs://bucket/run with .*pip install 'gcsfs>=.*'`",
+    ),
+    ("s3://bucket/run", "found no package to write s3://bucket/run with .*pip install 's3fs>=.*'`"),
+    ("gs://", "expected gs://BUCKET/FOLDER"),
+  ],
+)
 def test_places_that_can_not_be_used_are_refused_at_once(url, words, monkeypatch, tmp_path):
   monkeypatch.chdir(tmp_path)
   for package in ("gcsfs", "s3fs"):

@@ -21,9 +21,26 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 def command(workdir, *more):
-  return ["autoencoder", "--preset", "tiny", "--batch", "2", "--size", "32", "--steps", "6",
-          "--save-every", "2", "--log-every", "1", "--grid-every", "0", "--workdir", str(workdir),
-          *more]
+  return [
+    "autoencoder",
+    "--preset",
+    "tiny",
+    "--batch",
+    "2",
+    "--size",
+    "32",
+    "--steps",
+    "6",
+    "--save-every",
+    "2",
+    "--log-every",
+    "1",
+    "--grid-every",
+    "0",
+    "--workdir",
+    str(workdir),
+    *more,
+  ]
 
 
 @pytest.fixture(autouse=True)
@@ -117,9 +134,12 @@ def test_a_disk_without_room_stops_the_run_and_keeps_the_last_checkpoint(whole, 
   for step in (4, 6):
     shutil.rmtree(workdir / "checkpoints" / str(step))
   run = subprocess.run(
-    [sys.executable, str(ROOT / "train.py"), *command(workdir, "--resume")], text=True,
+    [sys.executable, str(ROOT / "train.py"), *command(workdir, "--resume")],
+    text=True,
     env=os.environ | {"PYTHONPATH": str(ROOT), "JAX_NUM_CPU_DEVICES": "1", "STYLEJAX_CACHE": ""},
-    capture_output=True, preexec_fn=no_room)
+    capture_output=True,
+    preexec_fn=no_room,
+  )
   assert run.returncode == 2
   assert run.stderr.count("\n") == 1, run.stderr
   line = run.stderr.strip()

@@ -25,8 +25,11 @@ ROOT = Path(__file__).parent.parent.parent
 STEPS = 20
 # The rates that the first steps of a training of the default length have. Adam turns the rounding
 # of a gradient near 0 into a step of full size, so that larger ones drift apart like any two runs.
-RATES = {"autoencoder": ("4e-4",), "gan": ("4e-5", "--critic-steps", "2"),
-         "transfer": ("2e-4", "--disc-learning-rate", "4e-5")}
+RATES = {
+  "autoencoder": ("4e-4",),
+  "gan": ("4e-5", "--critic-steps", "2"),
+  "transfer": ("2e-4", "--disc-learning-rate", "4e-5"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +46,31 @@ def folders(tmp_path_factory):
 
 def command(kind, folders, workdir, *more):
   content = ("--content-dir", str(folders / "content")) if kind != "gan" else ()
-  return [kind, *content, "--style-dir", str(folders / "style"), "--workdir", str(workdir),
-          "--preset", "tiny", "--batch", "16", "--size", "32", "--steps", str(STEPS),
-          "--decay-fraction", "0", "--log-every", "1", "--grid-every", "0",
-          "--learning-rate", *RATES[kind], *more]
+  return [
+    kind,
+    *content,
+    "--style-dir",
+    str(folders / "style"),
+    "--workdir",
+    str(workdir),
+    "--preset",
+    "tiny",
+    "--batch",
+    "16",
+    "--size",
+    "32",
+    "--steps",
+    str(STEPS),
+    "--decay-fraction",
+    "0",
+    "--log-every",
+    "1",
+    "--grid-every",
+    "0",
+    "--learning-rate",
+    *RATES[kind],
+    *more,
+  ]
 
 
 def start_two(argv):
@@ -55,10 +79,26 @@ def start_two(argv):
     free.bind(("127.0.0.1", 0))
     address = f"127.0.0.1:{free.getsockname()[1]}"
   env = os.environ | {"JAX_NUM_CPU_DEVICES": "4", "PYTHONPATH": str(ROOT)}
-  return [subprocess.Popen(
-    [sys.executable, str(ROOT / "train.py"), *argv, "--coordinator", address, "--processes", "2",
-     "--process", str(i)], env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    for i in range(2)]
+  return [
+    subprocess.Popen(
+      [
+        sys.executable,
+        str(ROOT / "train.py"),
+        *argv,
+        "--coordinator",
+        address,
+        "--processes",
+        "2",
+        "--process",
+        str(i),
+      ],
+      env=env,
+      text=True,
+      stdout=subprocess.PIPE,
+      stderr=subprocess.STDOUT,
+    )
+    for i in range(2)
+  ]
 
 
 def finish(processes):
@@ -87,9 +127,17 @@ def losses(workdir):
 
 def parts(params):
   """Each part's parameters as one vector."""
-  return {name: np.concatenate([np.ravel(x) for x in jax.tree.leaves(getattr(params, name))])
-          for name in ("content_encoder", "style_encoder", "generator", "noise_generator",
-                       "discriminator") if getattr(params, name) is not None}
+  return {
+    name: np.concatenate([np.ravel(x) for x in jax.tree.leaves(getattr(params, name))])
+    for name in (
+      "content_encoder",
+      "style_encoder",
+      "generator",
+      "noise_generator",
+      "discriminator",
+    )
+    if getattr(params, name) is not None
+  }
 
 
 def assert_same_run(expected, found):
@@ -102,7 +150,7 @@ def assert_same_run(expected, found):
     apart, moved = np.linalg.norm(a - b), np.linalg.norm(a - fresh[name])
     assert apart <= 1e-3 * np.linalg.norm(a), name
     # Small rates move little, so the difference must be small beside the movement as well.
-    assert 0 < moved and apart <= 0.02 * moved, (name, apart, moved)
+    assert moved > 0 and apart <= 0.02 * moved, (name, apart, moved)
 
 
 @pytest.fixture(scope="module")
@@ -120,8 +168,7 @@ def on_one_device(folders, tmp_path_factory):
 
 
 @pytest.mark.parametrize("kind", ["autoencoder", "gan", "transfer"])
-def test_every_layout_gives_the_same_numbers(
-    kind, folders, on_one_device, tmp_path, monkeypatch):
+def test_every_layout_gives_the_same_numbers(kind, folders, on_one_device, tmp_path, monkeypatch):
   expected = on_one_device(kind)
   layouts = {"2": (2, "--accumulate", "4"), "4": (4, "--parallel", "pmap"), "8": (8,)}
   for name, (count, *more) in layouts.items():
@@ -142,13 +189,15 @@ def test_same_devices_same_bits(folders, tmp_path, monkeypatch):
 
 
 def test_sigterm_to_one_process_stops_both_and_another_count_goes_on(
-    folders, on_one_device, tmp_path, monkeypatch):
+  folders, on_one_device, tmp_path, monkeypatch
+):
   workdir = tmp_path / "run"
   argv = command("autoencoder", folders, workdir)
   processes = start_two(argv)
   metrics = workdir / "metrics.jsonl"
   while all(p.poll() is None for p in processes) and (
-      not metrics.exists() or metrics.read_text().count("\n") < 2):
+    not metrics.exists() or metrics.read_text().count("\n") < 2
+  ):
     time.sleep(0.01)
   # The one that does not lead.
   processes[1].send_signal(signal.SIGTERM)
@@ -160,20 +209,26 @@ def test_sigterm_to_one_process_stops_both_and_another_count_goes_on(
   assert_same_run(on_one_device("autoencoder"), workdir)
 
 
-@pytest.mark.parametrize("argv, message", [
-  (["--processes", "2"], "--coordinator, --processes, --process: found (None, 2, None)"),
-  (["--coordinator", "host:1", "--processes", "2", "--process", "2"], "expected all three"),
-  (["--coordinator", "host", "--processes", "2", "--process", "0"], "expected HOST:PORT"),
-  (["--distributed"], "--distributed: found no cluster"),
-  (["--accumulate", "0"], "--accumulate: found 0"),
-  (["--accumulate", "3"], "--batch: found 16, expected a multiple of 24"),
-])
+@pytest.mark.parametrize(
+  "argv, message",
+  [
+    (["--processes", "2"], "--coordinator, --processes, --process: found (None, 2, None)"),
+    (["--coordinator", "host:1", "--processes", "2", "--process", "2"], "expected all three"),
+    (["--coordinator", "host", "--processes", "2", "--process", "0"], "expected HOST:PORT"),
+    (["--distributed"], "--distributed: found no cluster"),
+    (["--accumulate", "0"], "--accumulate: found 0"),
+    (["--accumulate", "3"], "--batch: found 16, expected a multiple of 24"),
+  ],
+)
 def test_mistakes_in_one_line(argv, message, folders, tmp_path, capsys):
   if argv == ["--distributed"]:
     # Past the backend that this process has, where jax would not even look for a cluster.
     code = subprocess.run(
       [sys.executable, str(ROOT / "train.py"), *command("autoencoder", folders, tmp_path), *argv],
-      env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True, capture_output=True)
+      env=os.environ | {"PYTHONPATH": str(ROOT)},
+      text=True,
+      capture_output=True,
+    )
     error, code = code.stderr, code.returncode
   else:
     code = train.main(command("autoencoder", folders, tmp_path, *argv))

@@ -15,19 +15,25 @@ from stylejax.errors import InputError
 from stylejax.training import resume
 from stylejax.training.tasks import GanConfig, TransferConfig
 
-SAVED = TransferConfig(preset="tiny", content_dir="photos", style_dir="works", seed=3,
-                       init_from="runs/ae")
+SAVED = TransferConfig(
+  preset="tiny", content_dir="photos", style_dir="works", seed=3, init_from="runs/ae"
+)
 
 
-@pytest.mark.parametrize("change, words", [
-  ({"seed": 4}, "--seed: found 4, expected 3 as in runs/x/config.json"),
-  ({"batch": 16}, "--batch: found 16, expected 8"),
-  ({"preset": "base"}, "--preset or --model-sizes: found content_widths"),
-  ({"model_sizes": ("style_dim=12",)},
-   "--preset or --model-sizes: found style_dim 12, expected 16"),
-  ({"dtype": "bfloat16"}, "--dtype or --preset: found dtype bfloat16, expected float32"),
-  ({"init_from": "base"}, "--init-from: found base, expected runs/ae"),
-])
+@pytest.mark.parametrize(
+  "change, words",
+  [
+    ({"seed": 4}, "--seed: found 4, expected 3 as in runs/x/config.json"),
+    ({"batch": 16}, "--batch: found 16, expected 8"),
+    ({"preset": "base"}, "--preset or --model-sizes: found content_widths"),
+    (
+      {"model_sizes": ("style_dim=12",)},
+      "--preset or --model-sizes: found style_dim 12, expected 16",
+    ),
+    ({"dtype": "bfloat16"}, "--dtype or --preset: found dtype bfloat16, expected float32"),
+    ({"init_from": "base"}, "--init-from: found base, expected runs/ae"),
+  ],
+)
 def test_what_a_run_keeps(change, words):
   with pytest.raises(InputError, match=words.replace(".", r"\.")) as caught:
     resume.settle(dataclasses.replace(SAVED, **change), SAVED, "runs/x")
@@ -43,13 +49,19 @@ def test_folders_that_are_not_given_are_the_runs():
   asked = TransferConfig(preset="tiny", seed=3, steps=7, style_dir="others")
   settled = resume.settle(asked, SAVED, "runs/x")
   assert (settled.content_dir, settled.style_dir, settled.steps) == ("photos", "others", 7)
-  assert resume.changes(settled, SAVED) == {
-    "style_dir": ["works", "others"], "steps": [20_000, 7]}
+  assert resume.changes(settled, SAVED) == {"style_dir": ["works", "others"], "steps": [20_000, 7]}
 
 
 def test_settings_of_one_start_are_no_changes():
-  other = dataclasses.replace(SAVED, workdir="elsewhere", resume=True, distributed=True,
-                              coordinator="host:1", processes=2, process=1)
+  other = dataclasses.replace(
+    SAVED,
+    workdir="elsewhere",
+    resume=True,
+    distributed=True,
+    coordinator="host:1",
+    processes=2,
+    process=1,
+  )
   assert resume.changes(other, SAVED) == {}
   assert resume.line({"a": [1, 2], "b": [None, "x"]}) == "a 1 → 2, b None → x"
 
@@ -62,25 +74,38 @@ def run(tmp_path, monkeypatch):
   (tmp_path / "images").mkdir()
   for i in range(3):
     Image.fromarray(rng.integers(0, 256, (50, 60, 3)).astype(np.uint8)).save(
-      tmp_path / "images" / f"{i}.png")
+      tmp_path / "images" / f"{i}.png"
+    )
   workdir = tmp_path / "run"
-  argv = ["autoencoder", *flags("autoencoder"), "--log-every", "1", "--grid-every", "0",
-          "--workdir", str(workdir)]
+  argv = [
+    "autoencoder",
+    *flags("autoencoder"),
+    "--log-every",
+    "1",
+    "--grid-every",
+    "0",
+    "--workdir",
+    str(workdir),
+  ]
   images = ["--content-dir", str(tmp_path / "images"), "--style-dir", str(tmp_path / "images")]
   assert train.main([*argv, *images, "--learning-rate", "5e-4"]) == 0
   return workdir, images
 
 
 def contents(folder):
-  return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-          for path in folder.rglob("*") if path.is_file()}
+  return {
+    str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+    for path in folder.rglob("*")
+    if path.is_file()
+  }
 
 
 def test_the_command_keeps_lists_and_records(run, capsys):
   workdir, images = run
   before = contents(workdir)
   for more, words in (
-    (["--seed", "1"], "--seed: found 1, expected 0"), (["--batch", "8"], "--batch: found 8"),
+    (["--seed", "1"], "--seed: found 1, expected 0"),
+    (["--batch", "8"], "--batch: found 8"),
     (["--model-sizes", "style_dim=12"], "--preset or --model-sizes: found style_dim 12"),
     (["--content-dir", f"{workdir}/none"], "--content-dir: found no folder"),
     (["--steps", "0"], "--steps: found 0"),

@@ -43,23 +43,43 @@ def command(folders, workdir, kind="transfer", *more):
   dirs = ["--style-dir", str(folders / "style")]
   if kind != "gan":
     dirs += ["--content-dir", str(folders / "content")]
-  return [kind, *flags(kind), "--log-every", "1", "--grid-every", "0", *dirs, "--workdir",
-          str(workdir), *more]
+  return [
+    kind,
+    *flags(kind),
+    "--log-every",
+    "1",
+    "--grid-every",
+    "0",
+    *dirs,
+    "--workdir",
+    str(workdir),
+    *more,
+  ]
 
 
 FEW_ON_PMAP = ("--steps", "3", "--critic-steps", "2", "--parallel", "pmap")
 # As `one_device` below does it: among as many devices as the tests have, for the programs' sake.
-ON_ONE = ("import sys, jax; jax.devices = lambda *a: jax.local_devices()[:1]; import train; "
-          "sys.exit(train.main())")
+ON_ONE = (
+  "import sys, jax; jax.devices = lambda *a: jax.local_devices()[:1]; import train; "
+  "sys.exit(train.main())"
+)
 
 
 def start(argv, *command):
   command = command or (str(ROOT / "train.py"),)
   # One device: the number that a laptop has, and that a batch of 4 fits.
-  env = {**os.environ, "JAX_NUM_CPU_DEVICES": "8" if "-c" in command else "1",
-         "PYTHONPATH": str(ROOT)}
-  return subprocess.Popen([sys.executable, *command, *argv], env=env, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+  env = {
+    **os.environ,
+    "JAX_NUM_CPU_DEVICES": "8" if "-c" in command else "1",
+    "PYTHONPATH": str(ROOT),
+  }
+  return subprocess.Popen(
+    [sys.executable, *command, *argv],
+    env=env,
+    text=True,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.STDOUT,
+  )
 
 
 def finish(argv) -> str:
@@ -76,8 +96,11 @@ def lines(workdir):
 
 def wait_for_step(process, workdir, step):
   while process.poll() is None:
-    found = [x for x in (workdir / "metrics.jsonl").read_text().splitlines() if x.endswith("}")] \
-      if (workdir / "metrics.jsonl").exists() else []
+    found = (
+      [x for x in (workdir / "metrics.jsonl").read_text().splitlines() if x.endswith("}")]
+      if (workdir / "metrics.jsonl").exists()
+      else []
+    )
     if found and json.loads(found[-1])["step"] >= step:
       return
     time.sleep(0.02)
@@ -127,11 +150,26 @@ def one_device(monkeypatch):
 def test_every_command_end_to_end(folders, tmp_path, one_device, capsys):
   """autoencoder → transfer → gan → export, in this process; losses are finite and by name."""
   assert train.main(command(folders, tmp_path / "ae", "autoencoder")) == 0
-  assert train.main(command(folders, tmp_path / "t", "transfer", "--grid-every", str(STEPS),
-                            "--init-from", str(tmp_path / "ae"))) == 0
+  assert (
+    train.main(
+      command(
+        folders,
+        tmp_path / "t",
+        "transfer",
+        "--grid-every",
+        str(STEPS),
+        "--init-from",
+        str(tmp_path / "ae"),
+      )
+    )
+    == 0
+  )
   assert train.main(command(folders, tmp_path / "g", "gan", *FEW_ON_PMAP)) == 0
-  expected = {"ae": (STEPS, {"l1", "multiscale"}), "g": (3, {"disc", "penalty"}),
-              "t": (STEPS, {"content", "style", "identity", "tv", "disc"})}
+  expected = {
+    "ae": (STEPS, {"l1", "multiscale"}),
+    "g": (3, {"disc", "penalty"}),
+    "t": (STEPS, {"content", "style", "identity", "tv", "disc"}),
+  }
   for name, (count, losses) in expected.items():
     found = lines(tmp_path / name)
     assert [x["step"] for x in found] == list(range(1, count + 1))
@@ -154,8 +192,26 @@ def test_every_command_end_to_end(folders, tmp_path, one_device, capsys):
 @pytest.mark.slow
 def test_a_newcomers_first_training_learns(tmp_path, one_device):
   """The command of README without folders: the package's own pictures, and a loss that falls."""
-  assert train.main(["transfer", "--preset", "tiny", "--steps", "60", "--size", "32", "--batch",
-                     "4", "--log-every", "5", "--workdir", str(tmp_path / "run")]) == 0
+  assert (
+    train.main(
+      [
+        "transfer",
+        "--preset",
+        "tiny",
+        "--steps",
+        "60",
+        "--size",
+        "32",
+        "--batch",
+        "4",
+        "--log-every",
+        "5",
+        "--workdir",
+        str(tmp_path / "run"),
+      ]
+    )
+    == 0
+  )
   losses = [x["loss"] for x in lines(tmp_path / "run")]
   assert len(losses) == 12
   assert np.mean(losses[-3:]) < 0.8 * np.mean(losses[:2])
@@ -163,8 +219,10 @@ def test_a_newcomers_first_training_learns(tmp_path, one_device):
 
 def test_init_from_a_gan_is_refused(folders, tmp_path, one_device, capsys):
   train.main(command(folders, tmp_path / "g", "gan", *FEW_ON_PMAP))
-  assert train.main(command(folders, tmp_path / "t", "transfer", "--init-from",
-                            str(tmp_path / "g"))) == 2
+  assert (
+    train.main(command(folders, tmp_path / "t", "transfer", "--init-from", str(tmp_path / "g")))
+    == 2
+  )
   assert "--init-from: found a gan run" in capsys.readouterr().err
 
 
@@ -181,8 +239,10 @@ def test_init_from_an_autoencoder_takes_its_weights(folders, tmp_path, one_devic
   config = TransferConfig(preset="tiny", init_from=tmp_path / "ae")
   fresh = jax.jit(lambda: loop.init_state(config))()
   state = loop._with_weights_of(loop._load_weights(tmp_path / "ae", None), fresh)
-  for a, b in ((learnt.content_encoder, state.params.content_encoder),
-               (learnt.generator["decoder"], state.params.generator["decoder"])):
+  for a, b in (
+    (learnt.content_encoder, state.params.content_encoder),
+    (learnt.generator["decoder"], state.params.generator["decoder"]),
+  ):
     jax.tree.map(np.testing.assert_array_equal, a, b)
 
 
@@ -199,8 +259,7 @@ def test_init_from_a_weights_file_takes_all_it_has(tmp_path, tiny_params):
     loop._with_weights_of(loop._load_weights(Path("base"), load_pretrained), fresh)
 
 
-def test_a_loss_that_is_not_finite_stops_with_the_step_named(
-    folders, tmp_path, one_device, capsys):
+def test_a_loss_that_is_not_finite_stops_with_the_step_named(folders, tmp_path, one_device, capsys):
   workdir = tmp_path / "run"
   argv = command(folders, workdir, "autoencoder", "--save-every", "2")
   assert train.main(argv) == 0
@@ -227,29 +286,34 @@ def test_dry_run_prints_and_writes_nothing(folders, tmp_path, one_device, capsys
   assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("argv, message", [
-  (["transfer", "--content-dir", "{tmp}/none"], "--content-dir"),
-  (["transfer", "--content-dir", "{tmp}"], "--content-dir: found no image"),
-  (["gan", "--style-dir", "{tmp}/file.txt"], "--style-dir"),
-  (["transfer", "--size", "100"], "--size: found 100, expected a multiple of 16"),
-  (["transfer", "--size", "64", "--perceptual-size", "80"],
-   "--perceptual-size: found 80, expected a multiple of 16 from 32 to --size"),
-  (["transfer", "--batch", "0"], "--batch: found 0, expected 1 or more"),
-  (["transfer", "--batch", "5"], "--batch: found 5, expected a multiple of 2"),
-  (["transfer", "--style-weight", "nan"], "--style-weight: found nan, expected a finite number"),
-  (["transfer", "--clip-norm", "0"], "--clip-norm: found 0.0"),
-  (["transfer", "--decay-fraction", "1.5"], "--decay-fraction: found 1.5, expected 0 to 1"),
-  (["transfer", "--style-scale", "2", "1"], "--style-scale"),
-  (["transfer", "--preset", "huge"], "huge"),
-  (["transfer", "--model-sizes", "depth=3"], "--model-sizes: found 'depth=3'"),
-  (["transfer", "--model-sizes", "style_dim=big"], "--model-sizes: found 'style_dim=big'"),
-  (["transfer", "--model-sizes", "content_widths=8"], "--model-sizes: content_widths"),
-  (["transfer", "--steps", "many"], "many"),
-  (["transfer", "--vgg", "{tmp}/file.txt"], "file.txt"),
-  (["transfer", "--init-from", "{tmp}"], "config.json"),
-  (["export", "--workdir", "{tmp}", "--output", "{tmp}/x.safetensors"], "config.json"),
-  (["export", "--workdir", "{tmp}", "--output", "{tmp}/x.pth"], "expected a name ending in"),
-])
+@pytest.mark.parametrize(
+  "argv, message",
+  [
+    (["transfer", "--content-dir", "{tmp}/none"], "--content-dir"),
+    (["transfer", "--content-dir", "{tmp}"], "--content-dir: found no image"),
+    (["gan", "--style-dir", "{tmp}/file.txt"], "--style-dir"),
+    (["transfer", "--size", "100"], "--size: found 100, expected a multiple of 16"),
+    (
+      ["transfer", "--size", "64", "--perceptual-size", "80"],
+      "--perceptual-size: found 80, expected a multiple of 16 from 32 to --size",
+    ),
+    (["transfer", "--batch", "0"], "--batch: found 0, expected 1 or more"),
+    (["transfer", "--batch", "5"], "--batch: found 5, expected a multiple of 2"),
+    (["transfer", "--style-weight", "nan"], "--style-weight: found nan, expected a finite number"),
+    (["transfer", "--clip-norm", "0"], "--clip-norm: found 0.0"),
+    (["transfer", "--decay-fraction", "1.5"], "--decay-fraction: found 1.5, expected 0 to 1"),
+    (["transfer", "--style-scale", "2", "1"], "--style-scale"),
+    (["transfer", "--preset", "huge"], "huge"),
+    (["transfer", "--model-sizes", "depth=3"], "--model-sizes: found 'depth=3'"),
+    (["transfer", "--model-sizes", "style_dim=big"], "--model-sizes: found 'style_dim=big'"),
+    (["transfer", "--model-sizes", "content_widths=8"], "--model-sizes: content_widths"),
+    (["transfer", "--steps", "many"], "many"),
+    (["transfer", "--vgg", "{tmp}/file.txt"], "file.txt"),
+    (["transfer", "--init-from", "{tmp}"], "config.json"),
+    (["export", "--workdir", "{tmp}", "--output", "{tmp}/x.safetensors"], "config.json"),
+    (["export", "--workdir", "{tmp}", "--output", "{tmp}/x.pth"], "expected a name ending in"),
+  ],
+)
 def test_mistakes_exit_2_in_one_line(argv, message, tmp_path, one_device, capsys):
   (tmp_path / "file.txt").write_text("text")
   argv = [a.replace("{tmp}", str(tmp_path)) for a in argv]
@@ -271,8 +335,13 @@ def test_mistakes_exit_2_in_one_line(argv, message, tmp_path, one_device, capsys
 
 def test_saved_configs_come_back(tmp_path):
   for task in TASKS.values():
-    config = task.config(workdir=tmp_path, seed=3, content_dir="photos", size=64,
-                  model_sizes=("style_dim=24", "style_widths=8,8,16"))
+    config = task.config(
+      workdir=tmp_path,
+      seed=3,
+      content_dir="photos",
+      size=64,
+      model_sizes=("style_dim=24", "style_widths=8,8,16"),
+    )
     assert config.model.style_dim == 24 and config.model.style_widths == (8, 8, 16)
     (tmp_path / "config.json").write_text(config.to_json())
     assert from_saved(saved_config(tmp_path)) == config

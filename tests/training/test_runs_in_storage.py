@@ -32,8 +32,21 @@ def _one_device(monkeypatch, tmp_path):
 
 
 def command(workdir, *more):
-  return ["autoencoder", *flags("autoencoder"), "--log-every", "1", "--grid-every", "10",
-          "--save-every", "3", "--keep", "2", "--workdir", str(workdir), *more]
+  return [
+    "autoencoder",
+    *flags("autoencoder"),
+    "--log-every",
+    "1",
+    "--grid-every",
+    "10",
+    "--save-every",
+    "3",
+    "--keep",
+    "2",
+    "--workdir",
+    str(workdir),
+    *more,
+  ]
 
 
 @pytest.fixture(scope="module")
@@ -55,13 +68,19 @@ def assert_same(whole, url):
   assert int(found.step) == STEPS
   jax.tree.map(np.testing.assert_array_equal, expected, found)
   store = stores.open_store(url, flag="")
-  assert losses(store.read("metrics.jsonl").decode()) == \
-    losses((whole / "metrics.jsonl").read_text())
+  assert losses(store.read("metrics.jsonl").decode()) == losses(
+    (whole / "metrics.jsonl").read_text()
+  )
   for grid in (whole / "grids").iterdir():
     assert store.read(f"grids/{grid.name}") == grid.read_bytes()
   names = store.list()
   assert {name.split("/")[0] for name in names} == {
-    "config.json", "metrics.jsonl", "grids", "tensorboard", "checkpoints"}
+    "config.json",
+    "metrics.jsonl",
+    "grids",
+    "tensorboard",
+    "checkpoints",
+  }
   assert mirror.stored_steps(store) == [20, 18]
 
 
@@ -85,8 +104,10 @@ def test_stopped_dead_and_resumed_in_memory(whole, tmp_path, monkeypatch, capsys
   assert_same(whole, url)
   # The weights, from there and to there.
   assert train.main(["export", "--workdir", url, "--output", f"{url}/mine.safetensors"]) == 0
-  assert train.main(["export", "--workdir", str(whole), "--output", str(tmp_path / "w.safetensors")]
-                    ) == 0
+  assert (
+    train.main(["export", "--workdir", str(whole), "--output", str(tmp_path / "w.safetensors")])
+    == 0
+  )
   stored = stores.open_store(url, flag="").read("mine.safetensors")
   # Not byte for byte: safetensors writes its notes in another order each time.
   here = load_file(tmp_path / "w.safetensors")
@@ -125,19 +146,28 @@ def test_other_places_are_refused_before_anything_is_made(url, tmp_path, monkeyp
   assert [path.name for path in tmp_path.iterdir()] == ["temporary"]
 
 
-ON_ONE = ("import sys, jax; jax.devices = lambda *a: jax.local_devices()[:1]; import train; "
-          "sys.exit(train.main())")
+ON_ONE = (
+  "import sys, jax; jax.devices = lambda *a: jax.local_devices()[:1]; import train; "
+  "sys.exit(train.main())"
+)
 
 
 @pytest.mark.processes
 def test_killed_and_resumed_on_a_file_url(whole, tmp_path):
   """SIGKILL at several moments; the lease of the dead process is known to be free at once."""
   url = f"file://{tmp_path}/store/run"
-  env = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path / "temporary"),
-                      "JAX_NUM_CPU_DEVICES": "8"}
+  env = os.environ | {
+    "PYTHONPATH": str(ROOT),
+    "TMPDIR": str(tmp_path / "temporary"),
+    "JAX_NUM_CPU_DEVICES": "8",
+  }
   start = lambda: subprocess.Popen(  # noqa: E731
-    [sys.executable, "-c", ON_ONE, *command(url, "--resume")], env=env, text=True,
-    stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    [sys.executable, "-c", ON_ONE, *command(url, "--resume")],
+    env=env,
+    text=True,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.STDOUT,
+  )
   store = stores.open_store(url, flag="")
   for step in (3, 9, 15):
     process = start()
@@ -164,10 +194,26 @@ def test_two_processes_keep_their_run_in_storage(tmp_path):
 
   def run(*more):
     env = os.environ | {"PYTHONPATH": str(ROOT), "JAX_NUM_CPU_DEVICES": "2"}
-    processes = [subprocess.Popen(
-      [sys.executable, str(ROOT / "train.py"), *command(url, *more), "--coordinator", address,
-       "--processes", "2", "--process", str(i)], env=env, text=True, stdout=subprocess.PIPE,
-      stderr=subprocess.STDOUT) for i in range(2)]
+    processes = [
+      subprocess.Popen(
+        [
+          sys.executable,
+          str(ROOT / "train.py"),
+          *command(url, *more),
+          "--coordinator",
+          address,
+          "--processes",
+          "2",
+          "--process",
+          str(i),
+        ],
+        env=env,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+      )
+      for i in range(2)
+    ]
     outputs = [process.communicate(timeout=600)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], "\n".join(outputs)
     return outputs

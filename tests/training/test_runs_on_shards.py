@@ -26,8 +26,20 @@ def test_shards_train_as_their_folder(tmp_path, one_device, capsys):
       picture = Image.fromarray(small).resize((70 + i, 60), Image.Resampling.BICUBIC)
       picture.save(tmp_path / kind / f"{i}.jpg")
   for kind, form in (("content", "tar"), ("style", "array_record")):
-    assert train.main(["shards", "--input-dir", str(tmp_path / kind), "--output-dir",
-                       str(tmp_path / f"{kind}_shards"), "--format", form]) == 0
+    assert (
+      train.main(
+        [
+          "shards",
+          "--input-dir",
+          str(tmp_path / kind),
+          "--output-dir",
+          str(tmp_path / f"{kind}_shards"),
+          "--format",
+          form,
+        ]
+      )
+      == 0
+    )
   # A picture that goes bad after it was packed.
   shard = tmp_path / "content_shards" / "shard-00000.tar"
   data = shard.read_bytes()
@@ -39,11 +51,25 @@ def test_shards_train_as_their_folder(tmp_path, one_device, capsys):
   for name, ending in (("folders", ""), ("shards", "_shards")):
     workdir = tmp_path / name
     # An autoencoder reads both in one stream.
-    assert train.main([
-      "autoencoder", *flags("autoencoder"), "--grid-every", str(STEPS), "--log-every", "1",
-      "--workdir", str(workdir),
-      "--content-dir", str(tmp_path / f"content{ending}"),
-      "--style-dir", str(tmp_path / f"style{ending}")]) == 0
+    assert (
+      train.main(
+        [
+          "autoencoder",
+          *flags("autoencoder"),
+          "--grid-every",
+          str(STEPS),
+          "--log-every",
+          "1",
+          "--workdir",
+          str(workdir),
+          "--content-dir",
+          str(tmp_path / f"content{ending}"),
+          "--style-dir",
+          str(tmp_path / f"style{ending}"),
+        ]
+      )
+      == 0
+    )
     output = capsys.readouterr().out
     assert "skipped 1 unreadable file" in output
     losses = [json.loads(line)["loss"] for line in (workdir / "metrics.jsonl").open()]
@@ -58,7 +84,11 @@ def test_a_shard_that_can_not_be_read_exits_2(tmp_path, capsys):
   shard = tmp_path / "x.tar"
   shard.write_bytes(b"not a tar file" * 100)
   for place, words in ((shard, "found a damaged tar file"), (f"{tmp_path}/*.array", "no shard")):
-    assert train.main(["gan", "--preset", "tiny", "--style-dir", str(place), "--workdir",
-                       str(tmp_path / "run")]) == 2
+    assert (
+      train.main(
+        ["gan", "--preset", "tiny", "--style-dir", str(place), "--workdir", str(tmp_path / "run")]
+      )
+      == 2
+    )
     error = capsys.readouterr().err
     assert error.startswith("error: ") and words in error and error.count("\n") == 1

@@ -68,8 +68,9 @@ def run(config, frozen, count, replicas_of=replicas_of):
   return seen, jax.device_get(replicas.take_state(state))
 
 
-@pytest.mark.parametrize("name", [
-  pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in CONFIGS])
+@pytest.mark.parametrize(
+  "name", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in CONFIGS]
+)
 def test_a_step_is_pure_and_changes_what_it_trains(name, frozen):
   config = CONFIGS[name]
   metrics, state = run(config, frozen, 2)
@@ -84,8 +85,10 @@ def test_a_step_is_pure_and_changes_what_it_trains(name, frozen):
     before, after = getattr(fresh, part), getattr(state.params, part)
     assert (before is None) == (after is None)
     if after is not None:
-      moved = max(np.abs(np.asarray(a) - np.asarray(b)).max() for a, b in
-                  zip(jax.tree.leaves(before), jax.tree.leaves(after)))
+      moved = max(
+        np.abs(np.asarray(a) - np.asarray(b)).max()
+        for a, b in zip(jax.tree.leaves(before), jax.tree.leaves(after))
+      )
       assert moved > 0, part
   assert all(np.isfinite(list(m.values())).all() for m in metrics)
 
@@ -126,10 +129,10 @@ def test_the_perceptual_net_sees_crops_at_the_size_asked_for(frozen, monkeypatch
 def test_windows_of_the_perceptual_net(rng):
   picture = rng.random((64, 64, 3), np.float32)
   whole = transfer._resized_window(
-    picture, np.float32(0), np.array([0.3, 0.9], np.float32), side=48)
+    picture, np.float32(0), np.array([0.3, 0.9], np.float32), side=48
+  )
   np.testing.assert_allclose(whole, jax.image.resize(picture, (48, 48, 3), "linear"), atol=1e-5)
-  near = transfer._resized_window(
-    picture, np.float32(1), np.array([0.5, 1], np.float32), side=48)
+  near = transfer._resized_window(picture, np.float32(1), np.array([0.5, 1], np.float32), side=48)
   np.testing.assert_allclose(near, picture[8:56, 16:], atol=1e-5)
 
 
@@ -139,8 +142,10 @@ def test_the_backbone_takes_smaller_steps(frozen):
   _, state = run(config, frozen, 1)
 
   def step(part, *names):
-    pair = [functools.reduce(lambda tree, name: tree[name], names, getattr(params, part))
-            for params in (start, jax.device_get(state.params))]
+    pair = [
+      functools.reduce(lambda tree, name: tree[name], names, getattr(params, part))
+      for params in (start, jax.device_get(state.params))
+    ]
     return max(np.abs(a - b).max() for a, b in zip(*map(jax.tree.leaves, pair)))
 
   # Adam's first step is the rate itself, for any gradient but the smallest.
@@ -161,8 +166,10 @@ def test_transfer_without_adversary_leaves_the_discriminator(frozen):
   config = TransferConfig(**SETTINGS, adversarial_weight=0.0)
   metrics, state = run(config, frozen, 1)
   assert "disc" not in metrics[0] and "adversarial" not in metrics[0]
-  for a, b in zip(jax.tree.leaves(state.params.discriminator),
-                  jax.tree.leaves(fresh_state(config).params.discriminator)):
+  for a, b in zip(
+    jax.tree.leaves(state.params.discriminator),
+    jax.tree.leaves(fresh_state(config).params.discriminator),
+  ):
     np.testing.assert_allclose(a, b, atol=1e-7)
 
 

@@ -11,8 +11,9 @@ from stylejax.training.tasks import TASKS, TransferConfig
 
 
 def test_every_term_has_a_weight_and_every_weight_a_term():
-  weights = {field.name for field in dataclasses.fields(TransferConfig)
-             if field.name.endswith("_weight")}
+  weights = {
+    field.name for field in dataclasses.fields(TransferConfig) if field.name.endswith("_weight")
+  }
   assert weights - {"penalty_weight"} == {f"{term.name}_weight" for term in terms.TERMS}
 
 

@@ -81,8 +81,9 @@ def test_absent_parts_are_none(params, tmp_path, part):
 
 def test_loaded_params_run(params, tmp_path):
   found = load_pretrained(save_weights(tmp_path / "w.safetensors", params))
-  output = jax.jit(stylejax.stylize)(found, np.full((16, 18, 3), 0.5, np.float32),
-                                     np.full((16, 16, 3), 0.2, np.float32))
+  output = jax.jit(stylejax.stylize)(
+    found, np.full((16, 18, 3), 0.5, np.float32), np.full((16, 16, 3), 0.2, np.float32)
+  )
   assert output.shape == (16, 18, 3)
   assert np.isfinite(output).all()
 
@@ -109,17 +110,26 @@ class TestPackaged:
     save_weights(folder / "base.safetensors", params.replace(noise_generator=None), dtype="float32")
     assert load_pretrained().noise_generator is None
     # The discriminator of the second file must not replace the first one's.
-    save_weights(folder / "base-noise.safetensors", other.replace(
-      generator=None, style_encoder=None, content_encoder=None), dtype="float32")
-    assert_same(load_pretrained("base"), params.replace(noise_generator=other.noise_generator),
-                rtol=0)
+    save_weights(
+      folder / "base-noise.safetensors",
+      other.replace(generator=None, style_encoder=None, content_encoder=None),
+      dtype="float32",
+    )
+    assert_same(
+      load_pretrained("base"), params.replace(noise_generator=other.noise_generator), rtol=0
+    )
 
   def test_configs_must_agree(self, folder, params):
     import dataclasses
+
     save_weights(folder / "base.safetensors", params.replace(noise_generator=None))
     config = dataclasses.replace(CONFIG, name="other")
-    save_weights(folder / "base-noise.safetensors", params.replace(
-      config=config, generator=None, style_encoder=None, content_encoder=None, discriminator=None))
+    save_weights(
+      folder / "base-noise.safetensors",
+      params.replace(
+        config=config, generator=None, style_encoder=None, content_encoder=None, discriminator=None
+      ),
+    )
     with pytest.raises(InputError, match="another model config"):
       load_pretrained()
 
@@ -133,7 +143,6 @@ class TestPackaged:
 
 
 class TestSaveRefuses:
-
   @pytest.mark.parametrize("value", [np.nan, np.inf, 1e5])
   def test_numbers_that_float16_cannot_hold(self, params, tmp_path, value):
     first = jax.tree.leaves(params)[0]
@@ -147,10 +156,13 @@ class TestSaveRefuses:
     with pytest.raises(InputError, match="found no part"):
       save_weights(tmp_path / "w.safetensors", empty)
 
-  @pytest.mark.parametrize("name, words", [
-    ("w.bin", "found extension '.bin', expected .safetensors"),
-    ("no/w.safetensors", "found no such folder"),
-  ])
+  @pytest.mark.parametrize(
+    "name, words",
+    [
+      ("w.bin", "found extension '.bin', expected .safetensors"),
+      ("no/w.safetensors", "found no such folder"),
+    ],
+  )
   def test_names(self, params, tmp_path, name, words):
     with pytest.raises(InputError, match=words):
       save_weights(tmp_path / name, params)
@@ -160,8 +172,6 @@ class TestSaveRefuses:
       save_weights(tmp_path / "w.safetensors", params, dtype="bfloat16")
 
 
-
-
 def _config(metadata, **fields):
   metadata["stylejax_config"] = json.dumps(CONFIG.to_dict() | fields)
 
@@ -169,14 +179,18 @@ def _config(metadata, **fields):
 NAME = "generator/modulation_0/bias"
 SPOILED = {
   "other shape": (
-    lambda a, m: a.update({NAME: np.zeros(3, np.float16)}), f"shape \\(3,\\) for {NAME}"),
+    lambda a, m: a.update({NAME: np.zeros(3, np.float16)}),
+    f"shape \\(3,\\) for {NAME}",
+  ),
   "array missing": (lambda a, m: a.pop(NAME), f"found no array {NAME}"),
   "array too many": (lambda a, m: a.update({"generator/x": a[NAME]}), "found array generator/x"),
   "unknown part": (lambda a, m: a.update({"decoder/x": a[NAME]}), "found part 'decoder'"),
   "float64": (lambda a, m: a.update({NAME: a[NAME].astype(np.float64)}), f"found F64 in {NAME}"),
   "integers": (lambda a, m: a.update({NAME: a[NAME].astype(np.int8)}), f"found I8 in {NAME}"),
   "NaN": (
-    lambda a, m: a.update({NAME: a[NAME] * np.float16(np.nan)}), f"NaN or infinity in {NAME}"),
+    lambda a, m: a.update({NAME: a[NAME] * np.float16(np.nan)}),
+    f"NaN or infinity in {NAME}",
+  ),
   "no arrays": (lambda a, m: a.clear(), "found no arrays"),
   "no config": (lambda a, m: m.pop("stylejax_config"), "without stylejax's config"),
   "no format": (lambda a, m: m.pop("stylejax_format"), "without stylejax's config"),
@@ -189,15 +203,21 @@ SPOILED = {
   "too many layers": (lambda a, m: _config(m, decoder_blocks=1000), "layers, expected at most"),
   "a huge number": (lambda a, m: _config(m, style_dim=10**400), "style_dim: found a number above"),
   # 2**30 pixels to either side of an image of any size.
-  "absurd padding": (lambda a, m: _config(m, content_widths=[1] * 30, content_blocks=[0] * 30),
-                     "content_widths: found 30 halvings, expected at most 7"),
-  "absurd padding of styles": (lambda a, m: _config(m, style_widths=[1] * 10**5),
-                               "style_widths: found 100000 halvings, expected at most 7"),
+  "absurd padding": (
+    lambda a, m: _config(m, content_widths=[1] * 30, content_blocks=[0] * 30),
+    "content_widths: found 30 halvings, expected at most 7",
+  ),
+  "absurd padding of styles": (
+    lambda a, m: _config(m, style_widths=[1] * 10**5),
+    "style_widths: found 100000 halvings, expected at most 7",
+  ),
   "absurd scales": (lambda a, m: _config(m, disc_scales=100), "disc_widths and disc_scales: found"),
   "absurd samples": (lambda a, m: _config(m, noise_stages=8), "noise_stages: found 8, expected"),
   # 60 layers of 9 · 512² on a quarter of the pixels are 3.54e7; the others are about 1e5.
-  "absurd work": (lambda a, m: _config(m, content_widths=[512, 16], content_blocks=[60, 0]),
-                  "found 3.6e\\+07 multiply-adds per pixel, expected at most 1e\\+07"),
+  "absurd work": (
+    lambda a, m: _config(m, content_widths=[512, 16], content_blocks=[60, 0]),
+    "found 3.6e\\+07 multiply-adds per pixel, expected at most 1e\\+07",
+  ),
   "no width": (lambda a, m: _config(m, style_widths=[0, 0]), "w.safetensors: found"),
 }
 
@@ -216,14 +236,20 @@ def test_spoiled_files_are_refused_in_one_line(params, tmp_path, case):
   assert "\n" not in str(error.value) and ", expected " in str(error.value)
 
 
-@pytest.mark.parametrize("shape", [[0, 2**62], [2**40, 0, 2**40], [1] * 100, [2**63, 2**63],
-                                   [2**62, 4], [2**64], [-1]], ids=str)
+@pytest.mark.parametrize(
+  "shape",
+  [[0, 2**62], [2**40, 0, 2**40], [1] * 100, [2**63, 2**63], [2**62, 4], [2**64], [-1]],
+  ids=str,
+)
 def test_shapes_that_no_array_has_are_refused_by_every_reader(shape, tmp_path, tiny_params):
   """An empty array with a side of 2^62 passes safetensors 0.5's own check and NumPy raises."""
   path = tmp_path / "w.safetensors"
-  header = json.dumps({
-    "__metadata__": {"stylejax_format": "1", "stylejax_config": json.dumps(CONFIG.to_dict())},
-    NAME: {"dtype": "F32", "shape": shape, "data_offsets": [0, 0 if 0 in shape else 4]}}).encode()
+  header = json.dumps(
+    {
+      "__metadata__": {"stylejax_format": "1", "stylejax_config": json.dumps(CONFIG.to_dict())},
+      NAME: {"dtype": "F32", "shape": shape, "data_offsets": [0, 0 if 0 in shape else 4]},
+    }
+  ).encode()
   path.write_bytes(len(header).to_bytes(8, "little") + header + (b"" if 0 in shape else bytes(4)))
   for read in (load_weights, load_vgg, lambda path: read_library(path, tiny_params)):
     with pytest.raises(InputError) as caught:
@@ -237,14 +263,15 @@ def good_bytes(params, tmp_path_factory):
   return save_weights(path, params.replace(noise_generator=None)).read_bytes()
 
 
-@settings(max_examples=60, deadline=None,
-          suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+  max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(data=st.data())
 def test_cut_or_damaged_bytes_give_params_or_an_input_error(good_bytes, tmp_path, data):
   content = bytearray(good_bytes)
   header = 8 + int.from_bytes(content[:8], "little")
   if data.draw(st.booleans(), "cut"):
-    del content[data.draw(st.integers(0, len(content) - 1), "length"):]
+    del content[data.draw(st.integers(0, len(content) - 1), "length") :]
   else:
     # Mostly in the header, where a byte means more than one weight.
     for _ in range(data.draw(st.integers(1, 4))):
@@ -259,8 +286,9 @@ def test_cut_or_damaged_bytes_give_params_or_an_input_error(good_bytes, tmp_path
     assert isinstance(found, stylejax.Params)
 
 
-@settings(max_examples=60, deadline=None,
-          suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+  max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(content=st.binary(max_size=200))
 def test_any_other_bytes_are_refused(tmp_path, content):
   path = tmp_path / "w.safetensors"

@@ -37,8 +37,9 @@ def torchvision_relu2_2(state, picture: np.ndarray) -> np.ndarray:
     if index == 5:
       layers.append(torch.nn.MaxPool2d(2, 2))
     convolution = torch.nn.Conv2d(inputs, outputs, 3, padding=1)
-    convolution.load_state_dict({part: torch.tensor(state[f"features.{index}.{part}"])
-                                 for part in ("weight", "bias")})
+    convolution.load_state_dict(
+      {part: torch.tensor(state[f"features.{index}.{part}"]) for part in ("weight", "bias")}
+    )
     layers += [convolution, torch.nn.ReLU()]
   mean = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
   std = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
@@ -82,8 +83,11 @@ def test_packaged_weights_see_edges():
 
 def test_own_layout_is_read_back(tmp_path, state):
   params = load_vgg(write(tmp_path / "a.safetensors", state))
-  flat = {f"{name}.{part}": np.asarray(value)
-          for name, layer in params.items() for part, value in layer.items()}
+  flat = {
+    f"{name}.{part}": np.asarray(value)
+    for name, layer in params.items()
+    for part, value in layer.items()
+  }
   again = load_vgg(write(tmp_path / "b.safetensors", flat))
   jax.tree.map(np.testing.assert_array_equal, again, params)
 
@@ -91,7 +95,12 @@ def test_own_layout_is_read_back(tmp_path, state):
 def test_lpips_heads():
   heads = load_lpips_heads()
   assert {name: head.shape for name, head in heads.items()} == {
-    "relu1_2": (64,), "relu2_2": (128,), "relu3_3": (256,), "relu4_3": (512,), "relu5_3": (512,)}
+    "relu1_2": (64,),
+    "relu2_2": (128,),
+    "relu3_3": (256,),
+    "relu4_3": (512,),
+    "relu5_3": (512,),
+  }
   # LPIPS trains them with non-negative weights.
   assert all((head >= 0).all() and head.sum() > 0 for head in heads.values())
 
@@ -103,9 +112,11 @@ def test_packaged_resnet():
 
 
 def test_wrong_resnets_are_named(tmp_path):
-  flat = {f"{name}.{'.'.join(part)}": np.asarray(value)
-          for name, layer in load_resnet().items()
-          for part, value in flax.traverse_util.flatten_dict(layer).items()}
+  flat = {
+    f"{name}.{'.'.join(part)}": np.asarray(value)
+    for name, layer in load_resnet().items()
+    for part, value in flax.traverse_util.flatten_dict(layer).items()
+  }
   again = load_resnet(write(tmp_path / "same.safetensors", flat))
   jax.tree.map(np.testing.assert_array_equal, again, load_resnet())
   for change, words in (
@@ -125,6 +136,7 @@ class Harmful:
 
 def wrong_files(folder, state):
   """{what: (path, words of the message)}"""
+
   def without(name):
     return {key: value for key, value in state.items() if key != name}
 
@@ -147,12 +159,18 @@ def wrong_files(folder, state):
     "empty": (empty, "expected a safetensors file"),
     "cut": (cut, "expected a safetensors file"),
     "names": (write(folder / "n.safetensors", {"a": np.zeros(2)}), "found tensors a, expected"),
-    "gap": (write(folder / "g.safetensors", without("features.2.weight")),
-            "conv1_2 kernel: found shape none, expected (3, 3, 64, 64)"),
-    "bias": (write(folder / "b.safetensors", without("features.7.bias")),
-             "conv2_2 bias: found shape none, expected (128,)"),
-    "shape": (write(folder / "s.safetensors", thin),
-              "conv1_2 kernel: found shape (3, 3, 32, 64), expected (3, 3, 64, 64)"),
+    "gap": (
+      write(folder / "g.safetensors", without("features.2.weight")),
+      "conv1_2 kernel: found shape none, expected (3, 3, 64, 64)",
+    ),
+    "bias": (
+      write(folder / "b.safetensors", without("features.7.bias")),
+      "conv2_2 bias: found shape none, expected (128,)",
+    ),
+    "shape": (
+      write(folder / "s.safetensors", thin),
+      "conv1_2 kernel: found shape (3, 3, 32, 64), expected (3, 3, 64, 64)",
+    ),
     "rank": (write(folder / "r.safetensors", flat), "conv1_1 kernel: found shape (1728,)"),
     "nan": (write(folder / "nan.safetensors", nan), "conv1_2 bias: found NaN"),
   }

@@ -16,8 +16,9 @@ from stylejax.weights import style_library
 def codes(tiny_params, rng):
   """Codes of random numbers: no net is needed to keep them."""
   shapes = jax.eval_shape(transfer.encode_style, tiny_params, np.zeros((20, 20, 3), np.float32))
-  return [jax.tree.map(lambda x: rng.normal(size=x.shape).astype(np.float32), shapes)
-          for _ in range(3)]
+  return [
+    jax.tree.map(lambda x: rng.normal(size=x.shape).astype(np.float32), shapes) for _ in range(3)
+  ]
 
 
 @pytest.fixture
@@ -49,31 +50,35 @@ def test_other_weights_are_refused_and_another_generator_is_not(path, tiny_param
 
 def changed(path, arrays=lambda a: a, **metadata):
   from safetensors import safe_open
+
   with safe_open(path, framework="np") as file:
     before = file.metadata()
   save_file(arrays(load_file(path)), path, metadata=before | metadata)
 
 
-@pytest.mark.parametrize("damage", [
-  lambda p: p.write_bytes(b"\x80\x04}."),  # a pickle
-  lambda p: p.write_bytes(p.read_bytes()[:-5]),
-  lambda p: p.write_bytes(b""),
-  lambda p: p.unlink(),
-  lambda p: save_file({"vector": np.zeros(3, np.float32)}, p),
-  lambda p: changed(p, stylejax_library="2"),
-  lambda p: changed(p, styles="[]"),
-  lambda p: changed(p, styles="{"),
-  lambda p: changed(p, styles="[" * 100_000),
-  lambda p: changed(p, styles=json.dumps([{"name": "a", "origin": ""}] * 3)),
-  lambda p: changed(p, styles=json.dumps([{"name": n, "origin": 1} for n in "abc"])),
-  lambda p: changed(p, styles=json.dumps([{"name": n} for n in "abc"])),
-  lambda p: changed(p, lambda a: a | {"more": a["vector"]}),
-  lambda p: changed(p, lambda a: a | {"vector": a["vector"][:, :-1].copy()}),
-  lambda p: changed(p, lambda a: a | {"mean0": a["std1"]}),
-  lambda p: changed(p, lambda a: a | {"vector": a["vector"] * np.float32(np.nan)}),
-  lambda p: changed(p, lambda a: a | {"vector": a["vector"].astype(np.float16)}),
-  lambda p: changed(p, lambda a: {"x": a.pop("vector"), **a}),
-])
+@pytest.mark.parametrize(
+  "damage",
+  [
+    lambda p: p.write_bytes(b"\x80\x04}."),  # a pickle
+    lambda p: p.write_bytes(p.read_bytes()[:-5]),
+    lambda p: p.write_bytes(b""),
+    lambda p: p.unlink(),
+    lambda p: save_file({"vector": np.zeros(3, np.float32)}, p),
+    lambda p: changed(p, stylejax_library="2"),
+    lambda p: changed(p, styles="[]"),
+    lambda p: changed(p, styles="{"),
+    lambda p: changed(p, styles="[" * 100_000),
+    lambda p: changed(p, styles=json.dumps([{"name": "a", "origin": ""}] * 3)),
+    lambda p: changed(p, styles=json.dumps([{"name": n, "origin": 1} for n in "abc"])),
+    lambda p: changed(p, styles=json.dumps([{"name": n} for n in "abc"])),
+    lambda p: changed(p, lambda a: a | {"more": a["vector"]}),
+    lambda p: changed(p, lambda a: a | {"vector": a["vector"][:, :-1].copy()}),
+    lambda p: changed(p, lambda a: a | {"mean0": a["std1"]}),
+    lambda p: changed(p, lambda a: a | {"vector": a["vector"] * np.float32(np.nan)}),
+    lambda p: changed(p, lambda a: a | {"vector": a["vector"].astype(np.float16)}),
+    lambda p: changed(p, lambda a: {"x": a.pop("vector"), **a}),
+  ],
+)
 def test_damaged_libraries_are_refused(path, tiny_params, damage):
   damage(path)
   with pytest.raises(InputError, match="^library .*l.safetensors: found .*, expected"):
@@ -97,20 +102,29 @@ def test_nearest_is_by_the_vector(saved):
   vectors = {name: style.code.vector for name, style in saved.items()}
   probe = saved["a"].code.replace(vector=0.9 * vectors["a"] + 0.1 * vectors["b"])
   found = dict(style_library.nearest(probe, saved))
-  assert list(found)[0] == "a" and list(found.values()) == sorted(found.values())
+  assert next(iter(found)) == "a" and list(found.values()) == sorted(found.values())
   mean = np.mean([np.linalg.norm(vectors[x] - vectors[y]) for x, y in ("ab", "bc", "ca")])
-  np.testing.assert_allclose(found["c"], np.linalg.norm(probe.vector - vectors["c"]) / mean,
-                             rtol=1e-5)
-  assert style_library.nearest(probe, {"a": saved["a"]})[0][0] == "a" and style_library.nearest(probe, {}) == []
+  np.testing.assert_allclose(
+    found["c"], np.linalg.norm(probe.vector - vectors["c"]) / mean, rtol=1e-5
+  )
+  assert (
+    style_library.nearest(probe, {"a": saved["a"]})[0][0] == "a"
+    and style_library.nearest(probe, {}) == []
+  )
 
 
 def test_the_sheet_is_every_style_on_every_photo(tiny_params, codes, rng):
   photos = rng.random((2, 16, 16, 3), np.float32)
   found = jax.jit(style_library.contact_sheet, static_argnames="at_once")(
-    tiny_params, photos, style_library.stack(codes), at_once=2)
+    tiny_params, photos, style_library.stack(codes), at_once=2
+  )
   assert found.shape == (3, 2, 16, 16, 3)
-  generate = jax.jit(lambda photo, code: transfer.generate(
-    tiny_params, transfer.encode_content(tiny_params, photo), code))
+  generate = jax.jit(
+    lambda photo, code: transfer.generate(
+      tiny_params, transfer.encode_content(tiny_params, photo), code
+    )
+  )
   for style, photo in ((0, 1), (2, 0)):
     np.testing.assert_allclose(
-      found[style, photo], generate(photos[photo], codes[style]), atol=2e-5)
+      found[style, photo], generate(photos[photo], codes[style]), atol=2e-5
+    )

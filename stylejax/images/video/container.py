@@ -5,6 +5,7 @@ Pixels are in reader.py. No other module imports PyAV.
 
 import contextlib
 import dataclasses
+import itertools
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -16,8 +17,30 @@ MAX_PIXELS = 16_384 * 16_384
 """The largest width × height of a frame that is read."""
 
 _DEMUXERS = (
-  "mov", "matroska", "mpegts", "mpeg", "avi", "flv", "asf", "ogg", "mxf", "ivf", "h264", "hevc",
-  "mpegvideo", "m4v", "mjpeg", "dv", "nut", "obu", "wtv", "rm", "gxf", "y4m", "yuv4mpegpipe")
+  "mov",
+  "matroska",
+  "mpegts",
+  "mpeg",
+  "avi",
+  "flv",
+  "asf",
+  "ogg",
+  "mxf",
+  "ivf",
+  "h264",
+  "hevc",
+  "mpegvideo",
+  "m4v",
+  "mjpeg",
+  "dv",
+  "nut",
+  "obu",
+  "wtv",
+  "rm",
+  "gxf",
+  "y4m",
+  "yuv4mpegpipe",
+)
 # Formats are named, so that a file's bytes can't reach one that opens other files (playlists,
 # FFmpeg's lists), and no protocol but "file" is open to them.
 _OPTIONS = {"format_whitelist": ",".join(_DEMUXERS), "protocol_whitelist": "file"}
@@ -56,7 +79,8 @@ def import_av():
     import av
   except ImportError:
     raise InputError(
-      f"video: found no PyAV, expected it for videos: {install_command('video')}") from None
+      f"video: found no PyAV, expected it for videos: {install_command('video')}"
+    ) from None
   av.logging.set_level(av.logging.PANIC)  # what it says of a damaged file is in the exception
   return av
 
@@ -84,13 +108,16 @@ def opened(path: Path) -> Iterator[tuple]:
         raise InputError(f"{path}: found a video codec that FFmpeg doesn't know, expected another")
       width, height = stream.codec_context.width, stream.codec_context.height
       if width * height > MAX_PIXELS:
-        raise InputError(f"{path}: found frames of {width}×{height} pixels, expected at most "
-                         f"{MAX_PIXELS:,}")
+        raise InputError(
+          f"{path}: found frames of {width}×{height} pixels, expected at most {MAX_PIXELS:,}"
+        )
       stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
       yield container, stream
   except av.FFmpegError as error:
-    raise InputError(f"{path}: found a file that can't be read as a video ({error.strerror}), "
-                     "expected a folder of frames, a GIF or a video") from error
+    raise InputError(
+      f"{path}: found a file that can't be read as a video ({error.strerror}), "
+      "expected a folder of frames, a GIF or a video"
+    ) from error
 
 
 def _film(container):
@@ -118,19 +145,28 @@ def survey(container, stream) -> Survey:
       first_sound = packet.pts * packet.time_base
   times = sorted((pts * clock, length * clock) for pts, length in film if pts is not None)
   shown = [time for time, _ in times]
-  earliest = min([time for time in (first_sound, *shown[:1]) if time is not None],
-                 default=Fraction(0))
+  earliest = min(
+    [time for time in (first_sound, *shown[:1]) if time is not None], default=Fraction(0)
+  )
   # What lies before zero is the decoder's run-up, except for images.
   start = max(earliest, Fraction(0)) if not shown else min(max(earliest, Fraction(0)), shown[0])
   return Survey(
-    len(film), start, _rate(stream, shown), _last_length(container, stream, times), shown,
-    max(stream.frames - cut, 0))
+    len(film),
+    start,
+    _rate(stream, shown),
+    _last_length(container, stream, times),
+    shown,
+    max(stream.frames - cut, 0),
+  )
 
 
 def _rate(stream, times: list[Fraction]) -> Fraction:
-  claims = [Fraction(rate) for rate in (stream.guessed_rate, stream.average_rate)
-            if rate and 0 < rate <= _MAX_RATE]
-  steps = [later - time for time, later in zip(times, times[1:]) if later > time]
+  claims = [
+    Fraction(rate)
+    for rate in (stream.guessed_rate, stream.average_rate)
+    if rate and 0 < rate <= _MAX_RATE
+  ]
+  steps = [later - time for time, later in itertools.pairwise(times) if later > time]
   if not steps:
     return claims[0] if claims else _RATE_WITHOUT_ANY
   tick = stream.time_base * Fraction(11, 10)

@@ -91,14 +91,25 @@ class VideoReader:
         if seconds is None or seconds <= before:
           seconds = before + length
         yield Frame(waiting.rgb, before, seconds - before, waiting.alpha)
-      properties = (picture.format.name, picture.height, picture.width, picture.colorspace,
-                    picture.color_range, picture.color_primaries, picture.color_trc)
+      properties = (
+        picture.format.name,
+        picture.height,
+        picture.width,
+        picture.colorspace,
+        picture.color_range,
+        picture.color_primaries,
+        picture.color_trc,
+      )
       if properties != kind:
         convert, kind = self._converter(picture), properties
       rgb, alpha = convert(picture)
       turn = _turn(picture)
-      waiting = Frame(turned(rgb, turn), seconds if seconds is not None else Fraction(0), length,
-                      alpha if alpha is None else turned(alpha, turn))
+      waiting = Frame(
+        turned(rgb, turn),
+        seconds if seconds is not None else Fraction(0),
+        length,
+        alpha if alpha is None else turned(alpha, turn),
+      )
     if waiting is not None:
       yield Frame(waiting.rgb, waiting.seconds, self._survey.last_length or length, waiting.alpha)
 
@@ -134,11 +145,14 @@ class VideoReader:
           frames += 1
           yield picture
     if tell and damaged and frames:
-      self._note(f"{damaged} damaged packets of {self.path.name} hold no frame that can be read: "
-                 "they are left out")
+      self._note(
+        f"{damaged} damaged packets of {self.path.name} hold no frame that can be read: "
+        "they are left out"
+      )
     if tell and marked and frames:
-      self._note(f"{marked} packets of {self.path.name} are damaged: frames are missing or wrong "
-                 "there")
+      self._note(
+        f"{marked} packets of {self.path.name} are damaged: frames are missing or wrong there"
+      )
 
   def _film_peak(self, convert: ToSrgb) -> float:
     """The brightest light of a few frames of the film: one curve for all, which can't flicker."""
@@ -148,8 +162,9 @@ class VideoReader:
       span = times[-1] - times[0] if times else 0
       for part in range(_PEAK_SAMPLES if span else 1):
         if span:
-          container.seek(int((times[0] + span * part / _PEAK_SAMPLES) / stream.time_base),
-                         stream=stream)
+          container.seek(
+            int((times[0] + span * part / _PEAK_SAMPLES) / stream.time_base), stream=stream
+          )
         picture = next(container.decode(stream), None)
         if picture is not None:
           peaks.append(convert.brightest(picture))
@@ -164,11 +179,15 @@ class VideoReader:
       else:
         height = round(height / self._aspect)
     if height * width > files.MAX_PIXELS:
-      raise InputError(f"{self.path}: found frames of {width}×{height} square pixels, expected at "
-                       f"most {files.MAX_PIXELS:,}")
+      raise InputError(
+        f"{self.path}: found frames of {width}×{height} square pixels, expected at "
+        f"most {files.MAX_PIXELS:,}"
+      )
     if _is_dolby_vision_alone(picture, self._code):
-      raise InputError(f"{self.path}: found Dolby Vision of profile 5, whose colors its own players "
-                       "alone can decode, expected HDR10, HLG or SDR, as of profile 8")
+      raise InputError(
+        f"{self.path}: found Dolby Vision of profile 5, whose colors its own players "
+        "alone can decode, expected HDR10, HLG or SDR, as of profile 8"
+      )
     try:
       return ToSrgb(picture, (height, width), self._note, self._peak)
     except InputError as error:

@@ -24,8 +24,13 @@ _HD_ROWS, _HD_COLUMNS = 720, 1280
 
 # Kr and Kb: how much red and blue count in luma.
 _MATRICES = {
-  1: (0.2126, 0.0722), 4: (0.30, 0.11), 5: (0.299, 0.114), 6: (0.299, 0.114),
-  7: (0.212, 0.087), 9: (0.2627, 0.0593)}
+  1: (0.2126, 0.0722),
+  4: (0.30, 0.11),
+  5: (0.299, 0.114),
+  6: (0.299, 0.114),
+  7: (0.212, 0.087),
+  9: (0.2627, 0.0593),
+}
 _SCALE_NAMES = {1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020"}
 
 # Primaries and transfers of standard dynamic range that players show as they should: a video keeps
@@ -89,8 +94,9 @@ def read_tags(frame) -> Tags:
     large = frame.height >= _HD_ROWS or frame.width >= _HD_COLUMNS
     matrix = BT2020 if primaries == BT2020 else BT709 if large else _BT601
   elif matrix not in _MATRICES:
-    raise InputError(f"found colors coded with matrix {matrix} of H.273, expected RGB, BT.601, "
-                     "BT.709 or BT.2020")
+    raise InputError(
+      f"found colors coded with matrix {matrix} of H.273, expected RGB, BT.601, BT.709 or BT.2020"
+    )
   said = int(frame.color_range)
   full = coded_as_rgb or name.startswith("yuvj") or said == _FULL_RANGE or (gray and said == 0)
   return Tags(matrix, primaries, int(frame.color_trc), full)
@@ -103,8 +109,10 @@ def written_tags(tags: Tags | None) -> tuple[int, int]:
   """
   if tags is None or tags.is_hdr:
     return BT709, BT709
-  return (tags.primaries if tags.primaries != UNSAID and tags.gamut in _KEPT_PRIMARIES else BT709,
-          tags.transfer if tags.transfer != UNSAID and tags.curve in _KEPT_TRANSFERS else BT709)
+  return (
+    tags.primaries if tags.primaries != UNSAID and tags.gamut in _KEPT_PRIMARIES else BT709,
+    tags.transfer if tags.transfer != UNSAID and tags.curve in _KEPT_TRANSFERS else BT709,
+  )
 
 
 class Reformatter:
@@ -121,10 +129,14 @@ class Reformatter:
     av = import_av()
     self._graph = av.filter.Graph()
     # Tags of later frames are ours to know, `scale` names them: none go into the graph.
-    last = self._graph.add_buffer(width=frame.width, height=frame.height, format=frame.format,
-                                  time_base=Fraction(1, 90_000))
-    for name, arguments in (("scale", f"{scale}:{_FLAGS}"), ("format", f"pix_fmts={pixel_format}"),
-                            ("buffersink", None)):
+    last = self._graph.add_buffer(
+      width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 90_000)
+    )
+    for name, arguments in (
+      ("scale", f"{scale}:{_FLAGS}"),
+      ("format", f"pix_fmts={pixel_format}"),
+      ("buffersink", None),
+    ):
       step = self._graph.add(name, arguments)
       last.link_to(step)
       last = step
@@ -144,8 +156,7 @@ class ToSrgb:
     has_alpha: whether they have alpha.
   """
 
-  def __init__(self, frame, size: tuple[int, int], note: Callable[[str], None],
-               peak: float = 1.0):
+  def __init__(self, frame, size: tuple[int, int], note: Callable[[str], None], peak: float = 1.0):
     """Made for frames like this one.
 
     Args:
@@ -170,15 +181,20 @@ class ToSrgb:
     span, matrix = "full" if tags.full else "limited", _SCALE_NAMES.get(tags.matrix)
     if self._exact:
       target = "yuva444p16le" if self.has_alpha else "yuv444p16le"
-      scale = (f"{size_options}:in_range={span}:out_range={span}:in_color_matrix={matrix}"
-               f":out_color_matrix={matrix}")
+      scale = (
+        f"{size_options}:in_range={span}:out_range={span}:in_color_matrix={matrix}"
+        f":out_color_matrix={matrix}"
+      )
     elif tags.matrix == 0:
-      target = ("rgba64le" if self.has_alpha else "rgb48le") if deep else (
-        "rgba" if self.has_alpha else "rgb24")
+      target = (
+        ("rgba64le" if self.has_alpha else "rgb48le")
+        if deep
+        else ("rgba" if self.has_alpha else "rgb24")
+      )
       scale = size_options
     else:
       target = "rgba" if self.has_alpha else "rgb24"
-      scale = (f"{size_options}:in_range={span}:in_color_matrix={matrix}:out_range=full")
+      scale = f"{size_options}:in_range={span}:in_color_matrix={matrix}:out_range=full"
     self._reformat = Reformatter(frame, scale, target)
     self._tell(note, deep)
 
@@ -190,8 +206,9 @@ class ToSrgb:
       rgb = color.to_srgb(rgb, primaries=tags.gamut, transfer=tags.curve, peak=self._peak)
     elif self._converted or tags.curve == "linear":
       # Of standard dynamic range, numbers are shown as sRGB's are: only light itself is coded.
-      rgb = color.to_srgb(rgb, primaries=tags.gamut,
-                          transfer="linear" if tags.curve == "linear" else "srgb")
+      rgb = color.to_srgb(
+        rgb, primaries=tags.gamut, transfer="linear" if tags.curve == "linear" else "srgb"
+      )
     return rgb, alpha
 
   def brightest(self, frame) -> float:
@@ -203,8 +220,11 @@ class ToSrgb:
     light = light @ color.to_bt709_matrix(color.PRIMARIES[self.tags.gamut]).T
     largest = light.max(-1)
     height, width = (max(side // _BLOCK, 1) * _BLOCK for side in largest.shape)
-    blocks = np.pad(largest, ((0, max(height - largest.shape[0], 0)),
-                              (0, max(width - largest.shape[1], 0))), mode="edge")
+    blocks = np.pad(
+      largest,
+      ((0, max(height - largest.shape[0], 0)), (0, max(width - largest.shape[1], 0))),
+      mode="edge",
+    )
     blocks = blocks[:height, :width].reshape(height // _BLOCK, _BLOCK, width // _BLOCK, _BLOCK)
     return float(blocks.mean((1, 3)).max())
 
@@ -233,8 +253,10 @@ class ToSrgb:
 
   def _tell(self, note: Callable[[str], None], deep: bool) -> None:
     if self.tags.is_hdr:
-      note(f"HDR ({self.tags.curve.upper()}) becomes SDR: light is rolled off to "
-           "reference white (203 cd/m²) with the curve of ITU-R BT.2390")
+      note(
+        f"HDR ({self.tags.curve.upper()}) becomes SDR: light is rolled off to "
+        "reference white (203 cd/m²) with the curve of ITU-R BT.2390"
+      )
     elif deep:
       note("more than 8 bits a channel become 8")
     if self._converted and not self.tags.is_hdr:
@@ -252,14 +274,15 @@ class FromSrgb:
     frame = import_av().VideoFrame.from_ndarray(as_bytes(rgb), format="rgb24")
     if self._reformat is None:
       self._reformat = Reformatter(
-        frame, "in_range=full:out_range=limited:out_color_matrix=bt709", "yuv420p")
+        frame, "in_range=full:out_range=limited:out_color_matrix=bt709", "yuv420p"
+      )
     return self._reformat(frame)
 
 
 def _plane(plane) -> np.ndarray:
   """A plane of 16-bit values, without the padding of its lines."""
   lines = np.frombuffer(plane, np.uint16).reshape(plane.height, plane.line_size // 2)
-  return lines[:, :plane.width]
+  return lines[:, : plane.width]
 
 
 def _packed(frame, channels: int) -> np.ndarray:
@@ -268,5 +291,5 @@ def _packed(frame, channels: int) -> np.ndarray:
   kind, size = (np.uint16, 2) if deep else (np.uint8, 1)
   plane = frame.planes[0]
   lines = np.frombuffer(plane, kind).reshape(plane.height, plane.line_size // size)
-  values = lines[:, :frame.width * channels].reshape(frame.height, frame.width, channels)
+  values = lines[:, : frame.width * channels].reshape(frame.height, frame.width, channels)
   return values.astype(np.float32) / (65535 if deep else 255)

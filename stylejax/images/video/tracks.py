@@ -11,8 +11,13 @@ from pathlib import Path
 
 from stylejax.images.video import container as files
 
-_KINDS = {"audio": "sound track", "subtitle": "subtitles", "video": "video track",
-          "data": "data track", "attachment": "attachment"}
+_KINDS = {
+  "audio": "sound track",
+  "subtitle": "subtitles",
+  "video": "video track",
+  "data": "data track",
+  "attachment": "attachment",
+}
 
 
 def left_out_of_images(container, film) -> str | None:
@@ -42,8 +47,16 @@ def named(container, film) -> Iterator[tuple]:
 class Tracks:
   """The tracks of a source beside its images, on their way into an output."""
 
-  def __init__(self, output, suffix: str, form: str, path: Path, start: Fraction,
-               note: Callable[[str], None], stack: contextlib.ExitStack):
+  def __init__(
+    self,
+    output,
+    suffix: str,
+    form: str,
+    path: Path,
+    start: Fraction,
+    note: Callable[[str], None],
+    stack: contextlib.ExitStack,
+  ):
     """Adds the tracks that the output can hold to it, before anything is written.
 
     Args:
@@ -96,8 +109,13 @@ class Tracks:
     moved = []
     for chapter in chapters:
       shift = round(self._start / chapter["time_base"])
-      moved.append({**chapter, "start": max(chapter["start"] - shift, 0),
-                    "end": max(chapter["end"] - shift, 0)})
+      moved.append(
+        {
+          **chapter,
+          "start": max(chapter["start"] - shift, 0),
+          "end": max(chapter["end"] - shift, 0),
+        }
+      )
     self._output.set_chapters(moved)
 
   def _audible(self) -> Iterator:
@@ -128,8 +146,10 @@ class Tracks:
         yield packet
       elif packet.duration:
         lost = (packet.pts + packet.duration) * packet.time_base
-        self._note(f"the first {float(lost):.3f} s of {self._names[number]} are left out: "
-                   f"{self._suffix} can't begin inside a packet")
+        self._note(
+          f"the first {float(lost):.3f} s of {self._names[number]} are left out: "
+          f"{self._suffix} can't begin inside a packet"
+        )
 
 
 def _holds(form: str, stream) -> bool:

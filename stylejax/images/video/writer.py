@@ -22,9 +22,16 @@ _LIMITED_RANGE = 1
 class VideoWriter:
   """A video of Frames, with the sound and subtitles of the video that they came from."""
 
-  def __init__(self, file: Path, suffix: str, shape: tuple[int, ...], rate: Fraction,
-               source: VideoReader | None, note: Callable[[str], None],
-               stack: contextlib.ExitStack):
+  def __init__(
+    self,
+    file: Path,
+    suffix: str,
+    shape: tuple[int, ...],
+    rate: Fraction,
+    source: VideoReader | None,
+    note: Callable[[str], None],
+    stack: contextlib.ExitStack,
+  ):
     """Files stay open until the stack is left.
 
     Args:
@@ -40,26 +47,35 @@ class VideoWriter:
     self._lengths, self._last = {}, -1
     with self._errors():
       self._container = stack.enter_context(
-        files.import_av().open(f"file:{file}", "w", format=VIDEO_FORMATS[suffix]))
+        files.import_av().open(f"file:{file}", "w", format=VIDEO_FORMATS[suffix])
+      )
       self._stream = self._encoder(suffix, shape, rate, source)
       self._convert = FromSrgb()
       self._tracks = None
       if source is not None:
-        self._tracks = Tracks(self._container, suffix, VIDEO_FORMATS[suffix], source.path,
-                              source.start, note, stack)
+        self._tracks = Tracks(
+          self._container, suffix, VIDEO_FORMATS[suffix], source.path, source.start, note, stack
+        )
     if any(side % 2 for side in shape[:2]):
       width, height = self._stream.width, self._stream.height
-      note(f"{shape[1]}×{shape[0]} pixels become {width}×{height}: video has even sides, a row or "
-           "column is repeated")
+      note(
+        f"{shape[1]}×{shape[0]} pixels become {width}×{height}: video has even sides, a row or "
+        "column is repeated"
+      )
 
-  def _encoder(self, suffix: str, shape: tuple[int, ...], rate: Fraction,
-               source: VideoReader | None):
+  def _encoder(
+    self, suffix: str, shape: tuple[int, ...], rate: Fraction, source: VideoReader | None
+  ):
     # Without B-frames the order of packets is that of frames, so that the last one's length is
     # kept in MP4, whose lengths are those of packets.
-    codec, options = ("libvpx-vp9", {"crf": "18", "row-mt": "1", "cpu-used": "2"}) \
-      if suffix == ".webm" else ("libx264", {"crf": "18", "bf": "0"})
-    stream = self._container.add_stream(codec, rate=rate.limit_denominator(100_000),
-                                        options=options)
+    codec, options = (
+      ("libvpx-vp9", {"crf": "18", "row-mt": "1", "cpu-used": "2"})
+      if suffix == ".webm"
+      else ("libx264", {"crf": "18", "bf": "0"})
+    )
+    stream = self._container.add_stream(
+      codec, rate=rate.limit_denominator(100_000), options=options
+    )
     # Color is stored for 2×2 pixels: an odd side grows by one repeated row or column.
     stream.height, stream.width = (side + side % 2 for side in shape[:2])
     stream.pix_fmt = "yuv420p"
@@ -106,5 +122,7 @@ class VideoWriter:
     try:
       yield
     except files.import_av().FFmpegError as error:
-      raise InputError(f"output: found a video that can't be written ({error.strerror}), expected "
-                       "another format or size") from error
+      raise InputError(
+        f"output: found a video that can't be written ({error.strerror}), expected "
+        "another format or size"
+      ) from error

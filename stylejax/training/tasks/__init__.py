@@ -32,9 +32,14 @@ class Task:
   preview: Callable
 
 
-TASKS = {module_config.task: Task(module_config, module.make_train_step, module.preview)
-         for module, module_config in (
-           (autoencoder, AutoencoderConfig), (gan, GanConfig), (transfer, TransferConfig))}
+TASKS = {
+  module_config.task: Task(module_config, module.make_train_step, module.preview)
+  for module, module_config in (
+    (autoencoder, AutoencoderConfig),
+    (gan, GanConfig),
+    (transfer, TransferConfig),
+  )
+}
 
 
 def task_of(config: TrainConfig) -> Task:

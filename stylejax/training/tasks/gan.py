@@ -80,9 +80,12 @@ def make_train_step(config: GanConfig) -> Step:
     return jax.vmap(lambda k: jax.random.normal(k, (config.model.noise_dim,)))(fold(keys, 0))
 
   def train_step(state: TrainState, batch: dict, *, axis_name: str | None = None):
-    shares = [jax.tree.map(lambda x, i=i: x[i::config.critic_steps], batch)
-              for i in range(config.critic_steps)]
+    shares = [
+      jax.tree.map(lambda x, i=i: x[i :: config.critic_steps], batch)
+      for i in range(config.critic_steps)
+    ]
     for share in shares:
+
       def disc_loss_fn(disc, part, params=state.params):
         real, keys = images(part["style"]), example_keys(state.key, part["index"])
         fake = jax.lax.stop_gradient(transfer.swatches(params, noise(keys)))
@@ -92,13 +95,18 @@ def make_train_step(config: GanConfig) -> Step:
         loss = disc_loss(real_scores, fake_scores).mean()
         penalty_term = penalty(params, real, fake, fold(keys, 1)).mean()
         return loss + config.penalty_weight * penalty_term, {
-          "disc": loss, "penalty": penalty_term,
+          "disc": loss,
+          "penalty": penalty_term,
           "score_real": transfer.mean_score(real_scores).mean(),
-          "score_fake": transfer.mean_score(fake_scores).mean()}
+          "score_fake": transfer.mean_score(fake_scores).mean(),
+        }
 
       grads, metrics = average(
         functools.partial(jax.grad(disc_loss_fn, has_aux=True), state.params.discriminator),
-        share, config.accumulate, axis_name)
+        share,
+        config.accumulate,
+        axis_name,
+      )
       state = update_discriminator(state, disc_tx, grads)
       metrics = metrics | {"disc_grad_norm": optax.tree.norm(grads)}
 
@@ -109,7 +117,10 @@ def make_train_step(config: GanConfig) -> Step:
 
     loss, grads = average(
       functools.partial(jax.value_and_grad(loss_fn), select(state.params, config.trained)),
-      shares[0], config.accumulate, axis_name)
+      shares[0],
+      config.accumulate,
+      axis_name,
+    )
     return update(state, config, tx, grads, {"loss": loss, **metrics})
 
   return train_step

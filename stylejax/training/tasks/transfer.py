@@ -103,12 +103,14 @@ class TransferConfig(TrainConfig):
   def check(self) -> None:
     super().check()
     if not 0 <= self.partial_strength_fraction <= 1:
-      raise InputError(f"--partial-strength-fraction: found {self.partial_strength_fraction}, "
-                       "expected 0 to 1")
+      raise InputError(
+        f"--partial-strength-fraction: found {self.partial_strength_fraction}, expected 0 to 1"
+      )
     side = self.perceptual_size
     if side is not None and (side % 16 or not 32 <= side <= self.size):
-      raise InputError(f"--perceptual-size: found {side}, expected a multiple of 16 from 32 to "
-                       "--size")
+      raise InputError(
+        f"--perceptual-size: found {side}, expected a multiple of 16 from 32 to --size"
+      )
 
 
 def make_train_step(config: TransferConfig) -> Step:
@@ -137,26 +139,34 @@ def make_train_step(config: TransferConfig) -> Step:
     window = jax.vmap(_draw_window)(fold(keys, 2))
     windows = [jnp.concatenate([x, x[::repeat]]) for x in window]
     targets = features(state.frozen, jnp.concatenate([content, style[::repeat]]), windows)
-    content_features = jax.tree.map(lambda x: x[:len(content)], targets)
-    style_features = jax.tree.map(lambda x: jnp.repeat(x[len(content):], repeat, 0), targets)
+    content_features = jax.tree.map(lambda x: x[: len(content)], targets)
+    style_features = jax.tree.map(lambda x: jnp.repeat(x[len(content) :], repeat, 0), targets)
 
     def loss_fn(trained):
       params = state.params.replace(**trained)
       stylized = stylize_partially(params, content, style, strength)
       nets = {
         name: terms.NetFeatures(found, content_features[name], style_features[name])
-        for name, found in features_of_stylized(state.frozen, stylized, window).items()}
+        for name, found in features_of_stylized(state.frozen, stylized, window).items()
+      }
       views = terms.Views(
-        stylized=stylized, content=content, style=style, strength=strength,
+        stylized=stylized,
+        content=content,
+        style=style,
+        strength=strength,
         restyled=stylize_partially(params, original, original, identity_strength),
-        original=original, vgg=nets["vgg16"], resnet=nets.get("resnet50"),
-        scores=lambda: transfer.discriminator_scores(params, stylized))
+        original=original,
+        vgg=nets["vgg16"],
+        resnet=nets.get("resnet50"),
+        scores=lambda: transfer.discriminator_scores(params, stylized),
+      )
       metrics = {term.name: term.loss(views, gen_loss).mean() for term in active}
       loss = sum(terms.weight(config, term) * metrics[term.name] for term in active)
       return loss, ({"loss": loss, **metrics}, stylized)
 
     grads, (metrics, stylized) = jax.grad(loss_fn, has_aux=True)(
-      select(state.params, config.trained))
+      select(state.params, config.trained)
+    )
     if not adversarial:
       return grads, None, metrics
     fake = jax.lax.stop_gradient(stylized)
@@ -166,19 +176,22 @@ def make_train_step(config: TransferConfig) -> Step:
       scores = [transfer.discriminator_scores(params, x) for x in (style, fake)]
       loss = disc_loss(*scores).mean()
       # Quarters of the distinct artworks: a penalty is a statistic, and its gradient is expensive.
-      quarters = [x[::repeat, :config.size // 2, :config.size // 2] for x in (style, fake)]
+      quarters = [x[::repeat, : config.size // 2, : config.size // 2] for x in (style, fake)]
       penalty_term = penalty(params, *quarters, fold(keys[::repeat], 1)).mean()
       return loss + config.penalty_weight * penalty_term, {
-        "disc": loss, "penalty": penalty_term,
+        "disc": loss,
+        "penalty": penalty_term,
         "score_real": transfer.mean_score(scores[0]).mean(),
-        "score_fake": transfer.mean_score(scores[1]).mean()}
+        "score_fake": transfer.mean_score(scores[1]).mean(),
+      }
 
     disc_grads, disc_metrics = jax.grad(disc_loss_fn, has_aux=True)(state.params.discriminator)
     return grads, disc_grads, metrics | disc_metrics
 
   def train_step(state: TrainState, batch: dict, *, axis_name: str | None = None):
     grads, disc_grads, metrics = average(
-      functools.partial(grads_of, state), batch, config.accumulate, axis_name)
+      functools.partial(grads_of, state), batch, config.accumulate, axis_name
+    )
     if adversarial:
       state = update_discriminator(state, disc_tx, disc_grads)
       metrics = metrics | {"disc_grad_norm": optax.tree.norm(disc_grads)}
@@ -208,8 +221,9 @@ def _feature_functions(config: TransferConfig) -> tuple[Callable, Callable]:
   return features, jax.checkpoint(features, policy=policy) if config.remat else features
 
 
-def _identity_images(content: jax.Array, style: jax.Array, index: jax.Array, keys: jax.Array
-                     ) -> tuple[jax.Array, jax.Array]:
+def _identity_images(
+  content: jax.Array, style: jax.Array, index: jax.Array, keys: jax.Array
+) -> tuple[jax.Array, jax.Array]:
   """(quarters of photos and artworks in turn, how far their moments are moved [B])."""
   drawn = jax.vmap(lambda k: jax.random.uniform(k, minval=-1.0, maxval=1.5))(fold(keys, 0))
   image = jnp.where((index % 2 == 0)[:, None, None, None], content, style)
@@ -229,8 +243,9 @@ def _draw_window(key: jax.Array) -> tuple[jax.Array, jax.Array]:
   return jax.random.uniform(zoom), jax.random.uniform(position, (2,))
 
 
-def _resized_window(image: jax.Array, zoom: jax.Array, position: jax.Array, *, side: int
-                    ) -> jax.Array:
+def _resized_window(
+  image: jax.Array, zoom: jax.Array, position: jax.Array, *, side: int
+) -> jax.Array:
   """A window of an image [S, S, 3] at [side, side, 3]: all of it (zoom 0) to as many pixels (1).
 
   Textures that are compared at one scale only come out right at that scale only.
@@ -239,20 +254,36 @@ def _resized_window(image: jax.Array, zoom: jax.Array, position: jax.Array, *, s
   window = whole + zoom * (side - whole)
   scale = side / window
   return jax.image.scale_and_translate(
-    image, (side, side, 3), (0, 1), jnp.stack([scale, scale]),
-    -position * (whole - window) * scale, "linear")  # antialiased
+    image,
+    (side, side, 3),
+    (0, 1),
+    jnp.stack([scale, scale]),
+    -position * (whole - window) * scale,
+    "linear",
+  )  # antialiased
 
 
-def stylize_partially(params: transfer.Params, content: jax.Array, style: jax.Array,
-                      amount: jax.Array) -> jax.Array:
+def stylize_partially(
+  params: transfer.Params, content: jax.Array, style: jax.Array, amount: jax.Array
+) -> jax.Array:
   """Stylized images [B, H, W, 3], moments moved by amount [B]; 1 is what `generate` does."""
   return gan.Generator(params.config).apply(
-    {"params": params.generator}, transfer.encode_content(params, content),
-    transfer.encode_style(params, style).vector, amount[:, None, None, None])
+    {"params": params.generator},
+    transfer.encode_content(params, content),
+    transfer.encode_style(params, style).vector,
+    amount[:, None, None, None],
+  )
 
 
 def preview(params: transfer.Params, content: jax.Array, style: jax.Array) -> jax.Array:
   """Rows of (content, style, stylized, reconstruction): uint8 [R, S, S, 3] → [R, 4, S, S, 3]."""
   content, style = images(content), images(style)
-  return jnp.stack([content, style, transfer.stylize(params, content, style),
-                    transfer.reconstruct(params, content)], 1)
+  return jnp.stack(
+    [
+      content,
+      style,
+      transfer.stylize(params, content, style),
+      transfer.reconstruct(params, content),
+    ],
+    1,
+  )

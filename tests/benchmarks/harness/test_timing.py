@@ -20,13 +20,18 @@ ROOT = Path(__file__).parents[3]
 
 def start(*arguments):
   """The result of `python -m benchmarks` in a process of its own."""
-  return subprocess.run([sys.executable, "-m", "benchmarks", *map(str, arguments)], cwd=ROOT,
-                        capture_output=True, text=True)
+  return subprocess.run(
+    [sys.executable, "-m", "benchmarks", *map(str, arguments)],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+  )
 
 
 @pytest.fixture
 def run(capfd, monkeypatch):
   """The same in this process, which has imported JAX already."""
+
   def run(*arguments):
     monkeypatch.setattr(sys, "argv", ["benchmarks", *map(str, arguments)])
     monkeypatch.delitem(sys.modules, f"benchmarks.{arguments[0]}", raising=False)
@@ -42,17 +47,21 @@ def run(capfd, monkeypatch):
 @pytest.fixture
 def result():
   spread = {"median": 1.0, "low": 0.95, "high": 1.05}
-  return {"limits": {"matrix_product_gflop_per_second": 100.0},
-          "rows": [{"case": "stylize", "size": 256, "seconds": dict(spread)},
-                   {"case": "stylize", "size": 512, "seconds": dict(spread)},
-                   {"case": "scaling", "skipped": "found 1 device"}]}
+  return {
+    "limits": {"matrix_product_gflop_per_second": 100.0},
+    "rows": [
+      {"case": "stylize", "size": 256, "seconds": dict(spread)},
+      {"case": "stylize", "size": 512, "seconds": dict(spread)},
+      {"case": "scaling", "skipped": "found 1 device"},
+    ],
+  }
 
 
 def test_a_row_holds_work_time_and_memory_of_its_case():
   matrix = jnp.ones((64, 32))
   case = timing.jit_case("product", lambda a, b: a @ b, (matrix, matrix.T), 4, {"size": 64})
   found = timing.measure([case], 3)
-  row, = found["rows"]
+  (row,) = found["rows"]
   assert row["gflop"] == pytest.approx(2 * 64 * 64 * 32 / 1e9)
   assert row["seconds"]["low"] <= row["seconds"]["median"] <= row["seconds"]["high"]
   assert row["images_per_second"] == pytest.approx(4 / row["seconds"]["median"])
@@ -77,7 +86,9 @@ def test_compare_names_what_got_slower_and_only_that(result):
   after["rows"][1]["seconds"] = {"median": 1.5, "low": 1.4, "high": 1.6}
   found = compare.compare(result, after, tolerance=0.1)
   assert [(row["case"], row["verdict"] == "SLOWER") for row in found] == [
-    ("stylize (size 256)", False), ("stylize (size 512)", True)]
+    ("stylize (size 256)", False),
+    ("stylize (size 512)", True),
+  ]
 
 
 def test_compare_takes_overlapping_quartiles_for_noise(result):
@@ -90,11 +101,12 @@ def test_compare_names_what_is_gone_and_refuses_another_benchmark(result):
   after = copy.deepcopy(result)
   del after["rows"][0]
   found = compare.compare(result, after, tolerance=0.1)
-  assert [(row["ratio"] is None, row["verdict"]) for row in found] == [
-    (True, "GONE"), (False, "")]
+  assert [(row["ratio"] is None, row["verdict"]) for row in found] == [(True, "GONE"), (False, "")]
   found = compare.compare(after, result, tolerance=0.1)
   assert [(row["case"], row["verdict"]) for row in found] == [
-    ("stylize (size 512)", ""), ("stylize (size 256)", "NEW")]
+    ("stylize (size 512)", ""),
+    ("stylize (size 256)", "NEW"),
+  ]
   with pytest.raises(InputError, match="encode"):
     compare.compare(result, after | {"benchmark": "encode"}, tolerance=0.1)
 
@@ -122,9 +134,13 @@ def test_compare_command_exits_1_for_slower_and_2_for_nonsense(result, tmp_path,
   after.write_text(json.dumps(result))
   gone = run("compare", before, after)
   assert gone.returncode == 1 and "GONE   stylize (size 256)" in gone.stdout
-  texts = {"c.json": "{", "list.json": "[1]", "picture.json": "\0\1", "memory.json":
-           '{"rows": [{"case": "stylize", "peak_mib": 5.0}]}', "zero.json":
-           '{"rows": [{"case": "s", "seconds": {"low": 0.0, "median": NaN, "high": 1.0}}]}'}
+  texts = {
+    "c.json": "{",
+    "list.json": "[1]",
+    "picture.json": "\0\1",
+    "memory.json": '{"rows": [{"case": "stylize", "peak_mib": 5.0}]}',
+    "zero.json": '{"rows": [{"case": "s", "seconds": {"low": 0.0, "median": NaN, "high": 1.0}}]}',
+  }
   for name, text in texts.items():
     (tmp_path / name).write_text(text)
   for other in (*texts, "missing.json"):
@@ -139,15 +155,22 @@ def test_compare_command_exits_1_for_slower_and_2_for_nonsense(result, tmp_path,
 def test_help_explains_the_options(name, run):
   done = run(name, "--help")
   assert done.returncode == 0 and f"usage: python -m benchmarks {name}" in done.stdout
-  expected = {"compare": "not worth a word", "train": "Sizes of the nets", "scaling": "Whose step",
-              "memory": "Sides of the square pictures"}
+  expected = {
+    "compare": "not worth a word",
+    "train": "Sizes of the nets",
+    "scaling": "Whose step",
+    "memory": "Sides of the square pictures",
+  }
   assert expected[name] in done.stdout
 
 
 def test_a_place_that_cannot_be_written_to_is_told_before_measuring(run, tmp_path):
   (tmp_path / "file").write_text("")
-  for flag, place in (("--output", tmp_path), ("--output", tmp_path / "file" / "x" / "y.json"),
-                      ("--trace", tmp_path / "file")):
+  for flag, place in (
+    ("--output", tmp_path),
+    ("--output", tmp_path / "file" / "x" / "y.json"),
+    ("--trace", tmp_path / "file"),
+  ):
     done = run("stylize", flag, place)
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.startswith(f"error: {flag}") and len(done.stderr.splitlines()) == 1
@@ -155,8 +178,19 @@ def test_a_place_that_cannot_be_written_to_is_told_before_measuring(run, tmp_pat
 
 def test_a_benchmark_writes_what_it_prints(tmp_path):
   output = tmp_path / "new" / "stylize.json"
-  done = start("stylize", "--preset", "tiny", "--sizes", "32", "--repeats", "2", "--output", output,
-             "--trace", tmp_path / "trace")
+  done = start(
+    "stylize",
+    "--preset",
+    "tiny",
+    "--sizes",
+    "32",
+    "--repeats",
+    "2",
+    "--output",
+    output,
+    "--trace",
+    tmp_path / "trace",
+  )
   assert done.returncode == 0, done.stderr
   result = json.loads(output.read_text())
   assert result["rows"][0]["case"] == "stylize" and result["rows"][0]["size"] == 32
@@ -165,13 +199,23 @@ def test_a_benchmark_writes_what_it_prints(tmp_path):
   assert list((tmp_path / "trace").rglob("*.xplane.pb"))
 
 
-@pytest.mark.parametrize("arguments", [
-  ("stylize", "--devices", "99"), ("stylize", "--sizes", "8"), ("encode", "--repeats", "0"),
-  ("generate", "--batch", "0"), ("train", "--batch", "0"), ("input", "--batches", "0"),
-  ("input", "--places", "no/such/folder"), ("peers", "--sizes", "250"),
-  ("peers", "--train-batch", "-1"), ("stylize", "--sizes"),
-  ("scaling", "--batch", "2", "--counts", "1", "2"),
-], ids=" ".join)
+@pytest.mark.parametrize(
+  "arguments",
+  [
+    ("stylize", "--devices", "99"),
+    ("stylize", "--sizes", "8"),
+    ("encode", "--repeats", "0"),
+    ("generate", "--batch", "0"),
+    ("train", "--batch", "0"),
+    ("input", "--batches", "0"),
+    ("input", "--places", "no/such/folder"),
+    ("peers", "--sizes", "250"),
+    ("peers", "--train-batch", "-1"),
+    ("stylize", "--sizes"),
+    ("scaling", "--batch", "2", "--counts", "1", "2"),
+  ],
+  ids=" ".join,
+)
 def test_what_cannot_be_measured_is_one_line(arguments, run):
   done = run(*arguments)
   assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr

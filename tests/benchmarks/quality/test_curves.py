@@ -13,14 +13,22 @@ RIVAL = "reference: other"
 def row(content, style, psnr=40.0, spread=(0.9, 1.0, 1.1)):
   """Three pairs around the means given."""
   spread = np.array(spread)
-  return {"content": content * spread, "style": style * spread, "content_lite0": content * spread,
-          "style_lite0": 2 * style * spread, "psnr": np.full(3, psnr)}
+  return {
+    "content": content * spread,
+    "style": style * spread,
+    "content_lite0": content * spread,
+    "style_lite0": 2 * style * spread,
+    "psnr": np.full(3, psnr),
+  }
 
 
 @pytest.fixture
 def rows():
-  return dict(zip((*CURVE, RIVAL), (row(0.01, 0.4), row(0.1, 0.2), row(0.2, 0.1),
-                                    row(0.15, 0.1)), strict=True))
+  return dict(
+    zip(
+      (*CURVE, RIVAL), (row(0.01, 0.4), row(0.1, 0.2), row(0.2, 0.1), row(0.15, 0.1)), strict=True
+    )
+  )
 
 
 class TestStyleAt:
@@ -79,27 +87,39 @@ def test_goals(rows):
   assert failed == {
     "strength 1: content by VGG16 ≤ reference: other's + 0.02",
     "at reference: other's content by VGG16: style ≤ 1.00 × its",
-    "at reference: other's content by EfficientNet-lite0: style ≤ 1.00 × its"}
+    "at reference: other's content by EfficientNet-lite0: style ≤ 1.00 × its",
+  }
   rows["ours, strength 1"] = row(0.15, 0.09)
   assert all(verdicts(rows, clean).values())
   rows["ours, strength 0"]["psnr"][2] = 29
   found = verdicts(rows, {"64 px": {"border": 0, "grid": 1, "blotch": 0}})
   assert {goal for goal, holds in found.items() if not holds} == {
-    "strength 0: the content back, ≥ 30 dB", "no fault at 64 px"}
+    "strength 0: the content back, ≥ 30 dB",
+    "no fault at 64 px",
+  }
 
 
 def test_report_draws_tables_and_plot(rows, tmp_path):
   from benchmarks.quality.evaluators import summarize
-  rows = {name: {k: v for k, v in columns.items()} for name, columns in rows.items()}
+
+  rows = {name: dict(columns.items()) for name, columns in rows.items()}
   summary = summarize(rows)
   comparison = curves.compare(rows, CURVE, [RIVAL])
   faults = {"border": 0, "grid": 2, "blotch": 0}
   result = {
-    "rows": {name: {"summary": summary[name], "faults": faults, "strength": CURVE.get(name)}
-             for name in rows},
-    "goals": curves.goals(rows, CURVE, comparison, {}), "at_their_content": comparison,
-    "pairs": [1, 2, 3], "note": "Note.", "command": ["python"], "date": "2026-01-01T00",
-    "machine": {"processor": "chip", "cpus": 2}, "versions": {"jax": "1"}}
+    "rows": {
+      name: {"summary": summary[name], "faults": faults, "strength": CURVE.get(name)}
+      for name in rows
+    },
+    "goals": curves.goals(rows, CURVE, comparison, {}),
+    "at_their_content": comparison,
+    "pairs": [1, 2, 3],
+    "note": "Note.",
+    "command": ["python"],
+    "date": "2026-01-01T00",
+    "machine": {"processor": "chip", "cpus": 2},
+    "versions": {"jax": "1"},
+  }
   table = report.quality_table(result)
   assert f"| {RIVAL} | 0.150 [" in table and "| 0, 2, 0 |" in table
   goals = report.goals_table(result)

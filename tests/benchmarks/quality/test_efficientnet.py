@@ -15,8 +15,15 @@ from benchmarks.quality import efficientnet  # noqa: E402
 pytestmark = pytest.mark.torch
 
 # As published: expansion, kernel, stride, input and output channels, repeats.
-BLOCKS = ((1, 3, 1, 32, 16, 1), (6, 3, 2, 16, 24, 2), (6, 5, 2, 24, 40, 2), (6, 3, 2, 40, 80, 3),
-          (6, 5, 1, 80, 112, 3), (6, 5, 2, 112, 192, 4), (6, 3, 1, 192, 320, 1))
+BLOCKS = (
+  (1, 3, 1, 32, 16, 1),
+  (6, 3, 2, 16, 24, 2),
+  (6, 5, 2, 24, 40, 2),
+  (6, 3, 2, 40, 80, 3),
+  (6, 5, 1, 80, 112, 3),
+  (6, 5, 2, 112, 192, 4),
+  (6, 3, 1, 192, 320, 1),
+)
 
 
 class Block(nn.Module):
@@ -95,8 +102,12 @@ def test_is_the_published_net(net, rng):
     blocks, head = net(torch.tensor(pictures).permute(0, 3, 1, 2))
   found = efficientnet.load()(pictures)
   for name, block, channels, side in zip(
-      (*efficientnet.NAMES, efficientnet.BLOCK), (0, 2, 4, 10, 15, 7),
-      (16, 24, 40, 112, 320, 80), (32, 16, 8, 4, 2, 4), strict=True):
+    (*efficientnet.NAMES, efficientnet.BLOCK),
+    (0, 2, 4, 10, 15, 7),
+    (16, 24, 40, 112, 320, 80),
+    (32, 16, 8, 4, 2, 4),
+    strict=True,
+  ):
     assert found[name].shape == (2, side, side * 3 // 2, channels)
     want = blocks[block].permute(0, 2, 3, 1).numpy()
     np.testing.assert_allclose(found[name], want, atol=2e-4 * np.abs(want).max())
@@ -106,4 +117,9 @@ def test_is_the_published_net(net, rng):
 def test_odd_sides_are_rounded_up(net):
   found = efficientnet.load()(np.zeros((1, 33, 65, 3), np.float32))
   assert [found[name].shape[1:3] for name in efficientnet.NAMES] == [
-    (17, 33), (9, 17), (5, 9), (3, 5), (2, 3)]
+    (17, 33),
+    (9, 17),
+    (5, 9),
+    (3, 5),
+    (2, 3),
+  ]

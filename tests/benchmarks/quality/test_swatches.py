@@ -13,8 +13,12 @@ def test_mean_distance_is_over_pairs_of_different_pictures(rng):
   batch = rng.random((3, 32, 32, 3), np.float32)
   vgg, heads = load_vgg(), load_lpips_heads()
   pair = jax.jit(lpips_vgg)
-  expected = np.mean([float(pair(vgg, heads, batch[i:i + 1], batch[j:j + 1])[0])
-                      for i, j in ((0, 1), (0, 2), (1, 2))])
+  expected = np.mean(
+    [
+      float(pair(vgg, heads, batch[i : i + 1], batch[j : j + 1])[0])
+      for i, j in ((0, 1), (0, 2), (1, 2))
+    ]
+  )
   assert float(swatches.mean_distance(vgg, heads, batch)) == pytest.approx(expected, rel=1e-3)
 
 

@@ -9,12 +9,20 @@ from benchmarks.robustness import command_faults, faults
 def arena(tmp_path, monkeypatch):
   """Inputs and an output folder, for which no command is run."""
   monkeypatch.setattr(command_faults.Arena, "start", lambda self, case, version: self._make())
-  monkeypatch.setattr(command_faults.Arena, "_make", lambda self: (
-    self.out / "styles.safetensors").write_bytes(b"styles"), raising=False)
+  monkeypatch.setattr(
+    command_faults.Arena,
+    "_make",
+    lambda self: (self.out / "styles.safetensors").write_bytes(b"styles"),
+    raising=False,
+  )
   monkeypatch.setattr(command_faults, "_finish", lambda process: (0, []))
   monkeypatch.setattr(command_faults, "_random_params", lambda seed: seed)
-  monkeypatch.setattr(command_faults.stylejax, "save_weights",
-                      lambda path, seed: path.write_bytes(bytes([seed])), raising=False)
+  monkeypatch.setattr(
+    command_faults.stylejax,
+    "save_weights",
+    lambda path, seed: path.write_bytes(bytes([seed])),
+    raising=False,
+  )
   return command_faults.Arena(tmp_path / "arena")
 
 
@@ -24,8 +32,9 @@ def test_an_input_that_changes_is_seen(arena):
   assert arena.faults(left=False) == ["input photos/2.png changed"]
 
 
-@pytest.mark.parametrize("name", ["out/.stylejax-1.tmp", "out/.x.lock", "tmp/anything",
-                                  "cache/traces/.stylejax-2.tmp"])
+@pytest.mark.parametrize(
+  "name", ["out/.stylejax-1.tmp", "out/.x.lock", "tmp/anything", "cache/traces/.stylejax-2.tmp"]
+)
 def test_a_leftover_is_seen(arena, name):
   (arena.folder / name).parent.mkdir(parents=True, exist_ok=True)
   (arena.folder / name).touch()
@@ -38,7 +47,9 @@ def test_a_half_file_is_seen():
   assert command_faults._not_whole({"a.png": b"old", "b.png": b"b"}, whole) == []
   assert command_faults._not_whole({"a.png": b"new"}, whole) == []
   assert command_faults._not_whole({"a.png": b"ne", "b.png": b""}, whole) == [
-    "a.png is no whole file", "b.png is no whole file"]
+    "a.png is no whole file",
+    "b.png is no whole file",
+  ]
   assert command_faults._not_whole({"b.png": b"new"}, whole) == ["b.png is no whole file"]
 
 
@@ -50,6 +61,9 @@ def test_each_verdict_is_printed(capsys):
 
 def test_a_fault_is_the_exit_status(monkeypatch, tmp_path):
   for found, status in (([], 0), (["lost"], 1)):
-    monkeypatch.setattr(faults, "attacks", lambda options, found=found: [
-      {"case": "one", "alive": True, "faults": found}])
+    monkeypatch.setattr(
+      faults,
+      "attacks",
+      lambda options, found=found: [{"case": "one", "alive": True, "faults": found}],
+    )
     assert faults.main(faults.Options(parts=("kills",), output=tmp_path / "f.json")) == status

@@ -7,13 +7,13 @@ import pytest
 
 pytest.importorskip("torch", reason="torch: compares with PyTorch, which is not installed")
 
-import stylejax  # noqa: E402
-from benchmarks.speed import mirror  # noqa: E402
-from stylejax import transfer  # noqa: E402
-from stylejax.models.vgg16 import vgg16_features  # noqa: E402
-from stylejax.training.tasks import TransferConfig  # noqa: E402
-from stylejax.training.tasks.transfer import stylize_partially  # noqa: E402
-from stylejax.weights.perceptual import load_vgg  # noqa: E402
+import stylejax
+from benchmarks.speed import mirror
+from stylejax import transfer
+from stylejax.models.vgg16 import vgg16_features
+from stylejax.training.tasks import TransferConfig
+from stylejax.training.tasks.transfer import stylize_partially
+from stylejax.weights.perceptual import load_vgg
 
 pytestmark = pytest.mark.torch
 
@@ -32,8 +32,9 @@ def test_stylized_pictures_agree(params, rng, strength):
   content = rng.random((2, 96, 160, 3), np.float32)
   style = rng.random((2, 64, 64, 3), np.float32)
   expected = jax.jit(transfer.stylize)(params, content, style, strength=strength)
-  found = mirror.stylize(mirror.read_params(params), mirror.tensor(content), mirror.tensor(style),
-                         strength)
+  found = mirror.stylize(
+    mirror.read_params(params), mirror.tensor(content), mirror.tensor(style), strength
+  )
   np.testing.assert_allclose(back(found), expected, atol=1e-4)
 
 
@@ -41,7 +42,8 @@ def test_paintings_with_moments_moved_less_far_agree(params, rng):
   content, style = rng.random((2, 1, 64, 64, 3), np.float32)
   expected = jax.jit(stylize_partially)(params, content, style, np.float32([0.4]))
   found = mirror.paint(
-    mirror.read_params(params), mirror.tensor(content), mirror.tensor(style), 0.4)
+    mirror.read_params(params), mirror.tensor(content), mirror.tensor(style), 0.4
+  )
   np.testing.assert_allclose(back(found), expected, atol=1e-4)
 
 

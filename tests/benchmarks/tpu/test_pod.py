@@ -72,8 +72,11 @@ def module():
 
 def test_every_collective_counts_once_with_the_whole_array(module):
   assert {found["kind"]: found["each"] for found in hlo.collectives(module)} == {
-    "all-reduce": [VECTOR + KERNEL + 4, VECTOR], "reduce-scatter": [VECTOR, VECTOR],
-    "all-gather": [VECTOR], "collective-permute": [VECTOR]}
+    "all-reduce": [VECTOR + KERNEL + 4, VECTOR],
+    "reduce-scatter": [VECTOR, VECTOR],
+    "all-gather": [VECTOR],
+    "collective-permute": [VECTOR],
+  }
   first = hlo.collectives(module)[0]
   assert (first["count"], first["bytes"]) == (2, 2 * VECTOR + KERNEL + 4)
 
@@ -81,16 +84,28 @@ def test_every_collective_counts_once_with_the_whole_array(module):
 def test_hbm_traffic_leaves_out_what_stays_in_faster_memory(module):
   picture = 4 * 8 * 16 * 16 * 3
   by_line = {
-    "turned": MAP, "moved": MAP, "narrow": MAP + picture, "picture": 2 * picture,
-    "fetch": KERNEL // 3, "y": KERNEL, "z": KERNEL, "d": 2 * VECTOR, "g": VECTOR + KERNEL,
-    "s": VECTOR, "t": 0, "r": VECTOR, "r2": VECTOR}
+    "turned": MAP,
+    "moved": MAP,
+    "narrow": MAP + picture,
+    "picture": 2 * picture,
+    "fetch": KERNEL // 3,
+    "y": KERNEL,
+    "z": KERNEL,
+    "d": 2 * VECTOR,
+    "g": VECTOR + KERNEL,
+    "s": VECTOR,
+    "t": 0,
+    "r": VECTOR,
+    "r2": VECTOR,
+  }
   assert hlo.hbm_bytes(module) == sum(by_line.values())
 
 
 def test_convolutions_show_their_types_and_products_do_not_count(module):
   assert hlo.convolution_types(module) == [
     ("jit(step)/Conv_0/conv_general_dilated", ("bf16", "bf16")),
-    ("jit(step)/Conv_1/conv_general_dilated", ("bf16", "f32"))]
+    ("jit(step)/Conv_1/conv_general_dilated", ("bf16", "f32")),
+  ]
 
 
 def test_a_copy_that_turns_a_wide_map_is_a_layout_change(module):
@@ -108,17 +123,28 @@ def test_parsed_collectives_are_those_that_jax_asked_for():
   def both(x):
     return jax.lax.psum(x, "data"), jax.lax.all_gather(x, "data")
 
-  run = jax.jit(jax.shard_map(both, mesh=mesh, in_specs=PartitionSpec("data"),
-                              out_specs=PartitionSpec(), check_vma=False))
+  run = jax.jit(
+    jax.shard_map(
+      both, mesh=mesh, in_specs=PartitionSpec("data"), out_specs=PartitionSpec(), check_vma=False
+    )
+  )
   found = hlo.collectives(hlo.instructions(run.lower(jnp.ones((8, 100))).compile().as_text()))
-  assert {kind["kind"]: kind["bytes"] for kind in found} == {
-    "all-reduce": 400, "all-gather": 3200}
+  assert {kind["kind"]: kind["bytes"] for kind in found} == {"all-reduce": 400, "all-gather": 3200}
 
 
-@pytest.mark.parametrize("name, sides, links, hops", [
-  ("v5e", (2, 2), 2, 2), ("v5e", (4, 4), 2, 6), ("v5e", (8, 16), 3, 15), ("v5e", (16, 16), 4, 16),
-  ("v4", (2, 2, 1), 2, 2), ("v4", (4, 4, 4), 6, 6), ("v5p", (2, 4, 4), 3, 7),
-  ("v6e", (4, 4), 2, 6)])
+@pytest.mark.parametrize(
+  "name, sides, links, hops",
+  [
+    ("v5e", (2, 2), 2, 2),
+    ("v5e", (4, 4), 2, 6),
+    ("v5e", (8, 16), 3, 15),
+    ("v5e", (16, 16), 4, 16),
+    ("v4", (2, 2, 1), 2, 2),
+    ("v4", (4, 4, 4), 6, 6),
+    ("v5p", (2, 4, 4), 3, 7),
+    ("v6e", (4, 4), 2, 6),
+  ],
+)
 def test_all_reduce_uses_every_link_of_the_torus(name, sides, links, hops):
   chip, count, size = chips.TPUS[name], int(np.prod(sides)), 1e9
   expected = 2 * (count - 1) / count * size / (links * chip.link) + 2 * hops * 1e-6
@@ -145,9 +171,16 @@ def test_roofline_is_the_slower_of_compute_and_memory_then_communication():
   assert slow["step_seconds"] == pytest.approx(0.1)
 
 
-@pytest.mark.parametrize("fixed, each, silent", [
-  (2e9, 1.3e8, False), (2e9, 1.3e8, True), (0.0, 5e8, False), (14e9, 1e9, False), (17e9, 1.0, False)
-])
+@pytest.mark.parametrize(
+  "fixed, each, silent",
+  [
+    (2e9, 1.3e8, False),
+    (2e9, 1.3e8, True),
+    (0.0, 5e8, False),
+    (14e9, 1e9, False),
+    (17e9, 1.0, False),
+  ],
+)
 def test_largest_batch_is_found_in_a_few_compilations(fixed, each, silent):
   tried, limit, unit = [], 16e9, 32
 
@@ -159,17 +192,21 @@ def test_largest_batch_is_found_in_a_few_compilations(fixed, each, silent):
 
   most = pod.largest_batch(needed, 8192, None if silent else fixed + each * 512, unit, limit)
   fitting = [batch for batch in range(unit, 8192, unit) if needed(batch)[0]]
-  del tried[-len(range(unit, 8192, unit)):]
+  del tried[-len(range(unit, 8192, unit)) :]
   assert most == max(fitting, default=0)
   assert len(tried) <= 12
 
 
 def test_memory_needed_is_read_from_the_compilers_message():
-  message = ("RESOURCE_EXHAUSTED: XLA:TPU compile permanent error. Ran out of memory in memory "
-             "space hbm. Used 18.50G of 15.75G hbm. Exceeded hbm capacity by 2.75G.")
+  message = (
+    "RESOURCE_EXHAUSTED: XLA:TPU compile permanent error. Ran out of memory in memory "
+    "space hbm. Used 18.50G of 15.75G hbm. Exceeded hbm capacity by 2.75G."
+  )
   assert pod.memory_needed(message) == 18.5 * 2**30
-  message = ("RESOURCE_EXHAUSTED: Ran out of memory on HBM, the total memory required for HLO "
-             "temporaries (48.00G) exceeds available HBM (15.75G).")
+  message = (
+    "RESOURCE_EXHAUSTED: Ran out of memory on HBM, the total memory required for HLO "
+    "temporaries (48.00G) exceeds available HBM (15.75G)."
+  )
   assert pod.memory_needed(message) == 48 * 2**30
   assert pod.memory_needed("RESOURCE_EXHAUSTED: no figure") is None
 
@@ -180,8 +217,13 @@ def test_efficiency_is_per_chip_and_of_the_smallest_slice():
 
 
 def run(*arguments):
-  return subprocess.run([sys.executable, "-m", "benchmarks.tpu.pod", *arguments], cwd=ROOT,
-                        env=os.environ | {"JAX_PLATFORMS": "cpu"}, capture_output=True, text=True)
+  return subprocess.run(
+    [sys.executable, "-m", "benchmarks.tpu.pod", *arguments],
+    cwd=ROOT,
+    env=os.environ | {"JAX_PLATFORMS": "cpu"},
+    capture_output=True,
+    text=True,
+  )
 
 
 @pytest.mark.parametrize("topology", ["v9:2x2", "v5e", "v5e:2x2x2", "v5e:32x32", "v4:4x4"])
@@ -210,8 +252,15 @@ def test_stylize_keeps_to_bfloat16_and_to_its_convolutions_layout_on_a_tpu():
   params = jax.eval_shape(lambda: transfer.init_params(jax.random.key(0), PRESETS["large"]))
   pictures = placed(jax.ShapeDtypeStruct((8 * 16, 128, 128, 3), jnp.float32), "data")
   split = PartitionSpec("data")
-  run = jax.jit(jax.shard_map(transfer.stylize, mesh=mesh, in_specs=(PartitionSpec(), split, split),
-                              out_specs=split, check_vma=False))
+  run = jax.jit(
+    jax.shard_map(
+      transfer.stylize,
+      mesh=mesh,
+      in_specs=(PartitionSpec(), split, split),
+      out_specs=split,
+      check_vma=False,
+    )
+  )
   text = run.lower(placed(params), pictures, pictures).compile().as_text()
   module = hlo.instructions(text)
   types = hlo.convolution_types(module)
@@ -224,10 +273,22 @@ def test_stylize_keeps_to_bfloat16_and_to_its_convolutions_layout_on_a_tpu():
 @pytest.mark.tpu
 def test_report_of_a_slice_is_that_of_its_compilation(tmp_path):
   output = tmp_path / "pod.json"
-  done = run("--topology", "v5e:4x4", "--command", "autoencoder", "--preset", "tiny", "--size",
-             "32", "--output", str(output), "--cache", str(tmp_path / "cache"))
+  done = run(
+    "--topology",
+    "v5e:4x4",
+    "--command",
+    "autoencoder",
+    "--preset",
+    "tiny",
+    "--size",
+    "32",
+    "--output",
+    str(output),
+    "--cache",
+    str(tmp_path / "cache"),
+  )
   assert done.returncode == 0, done.stderr
-  row, = json.loads(output.read_text())["rows"]
+  (row,) = json.loads(output.read_text())["rows"]
   assert (row["chips"], row["batch"], row["batch_per_chip"]) == (16, 128, 8)
   state = jax.eval_shape(lambda: init_state(AutoencoderConfig(preset="tiny")))
   held = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state)) / 2**20
@@ -239,6 +300,16 @@ def test_report_of_a_slice_is_that_of_its_compilation(tmp_path):
   assert reduced.keys() == {"all-reduce"}
   # The gradients, and a few scalars.
   assert 4 * trained <= reduced["all-reduce"] <= 4 * (trained + 16)
-  again = run("--topology", "v5e:4x4", "--command", "autoencoder", "--preset", "tiny", "--size",
-              "32", "--cache", str(tmp_path / "cache"))
+  again = run(
+    "--topology",
+    "v5e:4x4",
+    "--command",
+    "autoencoder",
+    "--preset",
+    "tiny",
+    "--size",
+    "32",
+    "--cache",
+    str(tmp_path / "cache"),
+  )
   assert again.stdout == done.stdout

@@ -1,6 +1,7 @@
 """Videos made from raw planes, and a player written apart from the package: NumPy on what a decoder
 gives, no conversion by FFmpeg."""
 
+import itertools
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -44,8 +45,21 @@ def decode_patches(frame, count):
   return np.clip(np.stack([r, g, b], -1), 0, 1) * 255
 
 
-def write_patches(path, rgb, matrix, tags, *, bits=8, full=False, height=64, width=64,
-                  codec="ffv1", options=None, count=2, pixel_format=None):
+def write_patches(
+  path,
+  rgb,
+  matrix,
+  tags,
+  *,
+  bits=8,
+  full=False,
+  height=64,
+  width=64,
+  codec="ffv1",
+  options=None,
+  count=2,
+  pixel_format=None,
+):
   """A video of columns of flat color, `width` pixels each; tags are (matrix, primaries, transfer,
   range) in H.273's numbers."""
   with av.open(str(path), "w") as file:
@@ -60,7 +74,7 @@ def write_patches(path, rgb, matrix, tags, *, bits=8, full=False, height=64, wid
         kind = np.uint8 if bits == 8 else np.dtype("<u2")
         row = np.repeat(values, plane.width // len(rgb)).astype(kind)
         lines = np.zeros((plane.height, plane.line_size // row.itemsize), kind)
-        lines[:, :len(row)] = row
+        lines[:, : len(row)] = row
         plane.update(lines.tobytes())
       frame.colorspace, frame.color_primaries, frame.color_trc, frame.color_range = tags
       frame.pts, frame.time_base = number, Fraction(1, 10)
@@ -69,8 +83,19 @@ def write_patches(path, rgb, matrix, tags, *, bits=8, full=False, height=64, wid
   return path
 
 
-def film(path, times, *, rate=25, length=None, codec="libx264", options=None, size=(64, 48),
-         setup=lambda file, stream: None, sound=0, clock=Fraction(1, 90_000)):
+def film(
+  path,
+  times,
+  *,
+  rate=25,
+  length=None,
+  codec="libx264",
+  options=None,
+  size=(64, 48),
+  setup=lambda file, stream: None,
+  sound=0,
+  clock=Fraction(1, 90_000),
+):
   """A gray video whose n-th frame is shown at times[n] seconds; brighter by 3 levels each.
 
   Args:
@@ -94,7 +119,7 @@ def film(path, times, *, rate=25, length=None, codec="libx264", options=None, si
     lengths = {}
     ticks = [round(Fraction(time) / clock) for time in times]
     last = round(Fraction(length or Fraction(1, rate)) / clock)
-    steps = [later - tick for tick, later in zip(ticks, ticks[1:])] + [last]
+    steps = [later - tick for tick, later in itertools.pairwise(ticks)] + [last]
     packets = []
     for number, (tick, step) in enumerate(zip(ticks, steps)):
       pixels = np.full((size[1], size[0], 3), 30 + 3 * number % 200, np.uint8)
@@ -125,8 +150,10 @@ def shown(path):
   """(seconds at which frames are shown, seconds at which the last one ends) as FFmpeg has them."""
   with av.open(str(path)) as file:
     stream = file.streams.video[0]
-    found = [(frame.pts * frame.time_base, frame.duration * frame.time_base)
-             for frame in file.decode(stream)]
+    found = [
+      (frame.pts * frame.time_base, frame.duration * frame.time_base)
+      for frame in file.decode(stream)
+    ]
   return [time for time, _ in found], found[-1][0] + found[-1][1]
 
 
@@ -147,5 +174,10 @@ def sound_of(path, track=0):
 def video_tools():
   """The functions above, for the tests of this folder."""
   return SimpleNamespace(
-    write_patches=write_patches, decode_patches=decode_patches, film=film, convert=convert,
-    shown=shown, sound_of=sound_of)
+    write_patches=write_patches,
+    decode_patches=decode_patches,
+    film=film,
+    convert=convert,
+    shown=shown,
+    sound_of=sound_of,
+  )

@@ -4,6 +4,7 @@ Expected times are those with which each file was made; written files are read b
 with the times and lengths that it gives.
 """
 
+import itertools
 from fractions import Fraction
 
 import av
@@ -25,8 +26,12 @@ def steps(rate, count):
 FILMS = {
   "mp4-h264-b-frames-30": ("a.mp4", steps(30, 12), 30, None),
   "mkv-h264-60": ("a.mkv", steps(60, 60), 60, None),
-  "mov-h264-29.97": ("a.mov", [Fraction(1001 * n, 30_000) for n in range(12)],
-                     Fraction(30_000, 1001), None),
+  "mov-h264-29.97": (
+    "a.mov",
+    [Fraction(1001 * n, 30_000) for n in range(12)],
+    Fraction(30_000, 1001),
+    None,
+  ),
   "webm-vp9-24": ("a.webm", steps(24, 8), 24, None),
   "ts-h264-from-10-hours": ("a.ts", [36_000 + time for time in steps(25, 12)], 25, None),
   "m2ts-h264-from-10-hours": ("a.m2ts", [36_000 + time for time in steps(25, 12)], 25, None),
@@ -42,8 +47,9 @@ def make(tools, folder, name, times, rate, length):
   codec = {"webm": "libvpx-vp9", "avi": "mpeg4"}.get(name.split(".")[1], "libx264")
   options = {"bf": "0"} if length else None  # MP4 has lengths of packets, not of frames
   clock = Fraction(1, 25) if codec == "mpeg4" else Fraction(1, 90_000)
-  return tools.film(folder / name, times, rate=rate, length=length, codec=codec, options=options,
-                    clock=clock)
+  return tools.film(
+    folder / name, times, rate=rate, length=length, codec=codec, options=options, clock=clock
+  )
 
 
 @pytest.mark.parametrize("name, times, rate, length", FILMS.values(), ids=FILMS)
@@ -62,8 +68,7 @@ def test_frames_come_at_their_times(video_tools, tmp_path, name, times, rate, le
 
 @pytest.mark.parametrize("output", CONTAINERS)
 @pytest.mark.parametrize("name, times, rate, length", FILMS.values(), ids=FILMS)
-def test_films_are_as_long_as_they_were(
-    video_tools, tmp_path, name, times, rate, length, output):
+def test_films_are_as_long_as_they_were(video_tools, tmp_path, name, times, rate, length, output):
   path = make(video_tools, tmp_path, name, times, rate, length)
   video_tools.convert(path, tmp_path / output)
   found, end = video_tools.shown(tmp_path / output)
@@ -82,7 +87,7 @@ def test_films_are_as_long_as_they_were(
 
 
 def steps_of(times):
-  return [round(later - time, 3) for time, later in zip(times, times[1:])]
+  return [round(later - time, 3) for time, later in itertools.pairwise(times)]
 
 
 @pytest.mark.parametrize("output", CONTAINERS)
@@ -100,8 +105,9 @@ def test_folder_at_one_frame_a_second_is_five_seconds(video_tools, tmp_path, out
 @pytest.mark.parametrize("output", CONTAINERS)
 def test_gif_whose_last_frame_stands_three_seconds(video_tools, tmp_path, output):
   images = [Image.new("L", (64, 48), 60 * number) for number in range(4)]
-  images[0].save(tmp_path / "a.gif", save_all=True, append_images=images[1:],
-                 duration=[100, 100, 100, 3000])
+  images[0].save(
+    tmp_path / "a.gif", save_all=True, append_images=images[1:], duration=[100, 100, 100, 3000]
+  )
   video_tools.convert(tmp_path / "a.gif", tmp_path / output)
   times, end = video_tools.shown(tmp_path / output)
   assert times == [0, Fraction(1, 10), Fraction(2, 10), Fraction(3, 10)]
@@ -125,8 +131,10 @@ def test_mp4_edit_list_cuts_images(video_tools, tmp_path):
 def test_h264_without_a_container_counts_from_zero(video_tools, tmp_path):
   """A bare stream has no times: 25 a second, as FFmpeg takes it where the stream names no rate."""
   video_tools.film(tmp_path / "a.mp4", steps(25, 8), rate=25)
-  with av.open(str(tmp_path / "a.mp4")) as source, \
-      av.open(str(tmp_path / "a.h264"), "w", format="h264") as target:
+  with (
+    av.open(str(tmp_path / "a.mp4")) as source,
+    av.open(str(tmp_path / "a.h264"), "w", format="h264") as target,
+  ):
     stream = target.add_stream_from_template(source.streams.video[0])
     annexb = av.bitstream.BitStreamFilterContext("h264_mp4toannexb", source.streams.video[0])
     for packet in source.demux(video=0):
@@ -174,17 +182,23 @@ def with_matrix(path, matrix, aspect=None):
   place = data.index(b"tkhd") + 4 + 40
   a, b, c, d = matrix
   numbers = [a * 65_536, b * 65_536, 0, c * 65_536, d * 65_536, 0, 0, 0, 1 << 30]
-  data[place:place + 36] = b"".join(n.to_bytes(4, "big", signed=True) for n in numbers)
+  data[place : place + 36] = b"".join(n.to_bytes(4, "big", signed=True) for n in numbers)
   path.write_bytes(data)
   return path
 
 
 def corners(rgb):
   height, width = rgb.shape[0] // 4, rgb.shape[1] // 4
-  names = {(True, False, False): "R", (False, True, False): "G", (False, False, True): "B",
-           (True, True, True): "W"}
-  found = ["".join(names[tuple(bool(v > 0.5) for v in rgb[y * height, x * width])]
-                   for x in (1, 3)) for y in (1, 3)]
+  names = {
+    (True, False, False): "R",
+    (False, True, False): "G",
+    (False, False, True): "B",
+    (True, True, True): "W",
+  }
+  found = [
+    "".join(names[tuple(bool(v > 0.5) for v in rgb[y * height, x * width])] for x in (1, 3))
+    for y in (1, 3)
+  ]
   return " ".join(found)
 
 
@@ -197,8 +211,10 @@ def test_mp4_display_matrix(tmp_path, matrix, expected):
 
 def test_mp4_pixel_aspect_is_kept_and_turned(video_tools, tmp_path):
   """4:3 pixels of 96×64; turned by a quarter they are 3:4."""
-  for name, matrix, aspect in (("a.mp4", (1, 0, 0, 1), Fraction(4, 3)),
-                               ("b.mp4", (0, 1, -1, 0), Fraction(3, 4))):
+  for name, matrix, aspect in (
+    ("a.mp4", (1, 0, 0, 1), Fraction(4, 3)),
+    ("b.mp4", (0, 1, -1, 0), Fraction(3, 4)),
+  ):
     path = with_matrix(tmp_path / name, matrix, Fraction(4, 3))
     for output in ("o.mp4", "o.mkv", "o.mov"):
       source = video_tools.convert(path, tmp_path / output)
@@ -217,8 +233,9 @@ def test_mp4_pixels_are_made_square_for_images(video_tools, tmp_path, aspect, sh
   assert Image.open(tmp_path / "o.gif").size == shape[::-1]
   frame = next(iter(frames.Source(path, 25)))
   assert frame.rgb.shape[:2] == shape and corners(frame.rgb) == "RG BW"
-  assert any(f"{aspect.numerator}:{aspect.denominator} are made square" in note
-             for note in source.notes)
+  assert any(
+    f"{aspect.numerator}:{aspect.denominator} are made square" in note for note in source.notes
+  )
 
 
 def test_mp4_absurd_pixel_aspect_is_named(tmp_path):
@@ -232,10 +249,12 @@ def test_mp4_cut_short_says_how_many_frames_are_left(video_tools, tmp_path):
   path = video_tools.film(tmp_path / "a.mp4", steps(25, 40), options={"bf": "0", "g": "4"})
   whole = path.read_bytes()
   start = whole.index(b"mdat")
-  boxes = whole[whole.index(b"moov") - 4:]
+  boxes = whole[whole.index(b"moov") - 4 :]
   # moov first, so that the end of the file can be missing.
-  with av.open(str(path)) as source, av.open(
-      str(tmp_path / "b.mp4"), "w", options={"movflags": "faststart"}) as target:
+  with (
+    av.open(str(path)) as source,
+    av.open(str(tmp_path / "b.mp4"), "w", options={"movflags": "faststart"}) as target,
+  ):
     stream = target.add_stream_from_template(source.streams.video[0])
     for packet in source.demux(video=0):
       if packet.size:
@@ -243,7 +262,7 @@ def test_mp4_cut_short_says_how_many_frames_are_left(video_tools, tmp_path):
         target.mux(packet)
   assert start and boxes
   data = (tmp_path / "b.mp4").read_bytes()
-  (tmp_path / "b.mp4").write_bytes(data[:len(data) - (len(data) - data.index(b"mdat")) // 2])
+  (tmp_path / "b.mp4").write_bytes(data[: len(data) - (len(data) - data.index(b"mdat")) // 2])
   source = frames.Source(tmp_path / "b.mp4", 25)
   found = len(list(source))
   assert 0 < found < 40
@@ -254,7 +273,7 @@ def test_ts_with_damaged_bytes_goes_on_and_says_so(video_tools, tmp_path):
   path = video_tools.film(tmp_path / "a.ts", steps(25, 40), options={"bf": "0", "g": "4"})
   data = bytearray(path.read_bytes())
   middle = len(data) // 2
-  data[middle:middle + 3000] = bytes(3000)
+  data[middle : middle + 3000] = bytes(3000)
   path.write_bytes(data)
   source = frames.Source(path, 25)
   found = list(source)
@@ -262,11 +281,14 @@ def test_ts_with_damaged_bytes_goes_on_and_says_so(video_tools, tmp_path):
   assert any("packets of a.ts are damaged" in note for note in source.notes), source.notes
 
 
-@pytest.mark.parametrize("name, text", [
-  ("a.m3u8", "#EXTM3U\n#EXTINF:1,\nsecret.ts\n#EXT-X-ENDLIST\n"),
-  ("a.ffconcat", "ffconcat version 1.0\nfile secret.ts\n"),
-  ("a.sdp", "v=0\nm=video 5004 RTP/AVP 96\n"),
-])
+@pytest.mark.parametrize(
+  "name, text",
+  [
+    ("a.m3u8", "#EXTM3U\n#EXTINF:1,\nsecret.ts\n#EXT-X-ENDLIST\n"),
+    ("a.ffconcat", "ffconcat version 1.0\nfile secret.ts\n"),
+    ("a.sdp", "v=0\nm=video 5004 RTP/AVP 96\n"),
+  ],
+)
 def test_lists_of_other_files_are_refused(video_tools, tmp_path, name, text):
   """FFmpeg opens playlists by their content and then the files that they name."""
   video_tools.film(tmp_path / "secret.ts", steps(25, 4))

@@ -9,9 +9,19 @@ import pytest
 
 from stylejax.images import frames
 
-PATCHES = np.array([
-  [40, 180, 60], [200, 30, 30], [30, 60, 200], [128, 128, 128], [200, 120, 40], [220, 200, 180],
-  [255, 255, 255], [16, 16, 16], [60, 20, 90]])
+PATCHES = np.array(
+  [
+    [40, 180, 60],
+    [200, 30, 30],
+    [30, 60, 200],
+    [128, 128, 128],
+    [200, 120, 40],
+    [220, 200, 180],
+    [255, 255, 255],
+    [16, 16, 16],
+    [60, 20, 90],
+  ]
+)
 SRGB = PATCHES / 255.0
 
 # (matrix, primaries, transfer, range); 1 BT.709, 2 not said, 6 SMPTE 170M, 9 BT.2020.
@@ -29,29 +39,37 @@ X265 = {"crf": "4", "x265-params": "log-level=none:info=0:pools=none"}
 
 # The names: container, codec, what is tagged. Expected: the colors from which the planes were made.
 SDR = {
-  "mp4-h264-bt709-720p": ("a.mp4", 1, BT709, dict(codec="libx264", options={"crf": "4"},
-                                                  height=720, width=142)),
-  "mkv-ffv1-untagged-720p-is-bt709": ("a.mkv", 1, SILENT, dict(height=720, width=144)),
-  "mkv-ffv1-untagged-1280-wide-is-bt709": ("a.mkv", 1, SILENT, dict(width=144)),
+  "mp4-h264-bt709-720p": (
+    "a.mp4",
+    1,
+    BT709,
+    {"codec": "libx264", "options": {"crf": "4"}, "height": 720, "width": 142},
+  ),
+  "mkv-ffv1-untagged-720p-is-bt709": ("a.mkv", 1, SILENT, {"height": 720, "width": 144}),
+  "mkv-ffv1-untagged-1280-wide-is-bt709": ("a.mkv", 1, SILENT, {"width": 144}),
   "mkv-ffv1-untagged-small-is-bt601": ("a.mkv", 6, SILENT, {}),
-  "mkv-ffv1-bt601-tagged-720p": ("a.mkv", 6, BT601, dict(height=720, width=144)),
+  "mkv-ffv1-bt601-tagged-720p": ("a.mkv", 6, BT601, {"height": 720, "width": 144}),
   "mkv-ffv1-bt709-tagged-small": ("a.mkv", 1, BT709, {}),
-  "mkv-ffv1-bt709-full-range": ("a.mkv", 1, FULL, dict(full=True)),
-  "mkv-ffv1-bt709-10bit": ("a.mkv", 1, BT709, dict(bits=10)),
-  "mkv-ffv1-bt709-10bit-full-range": ("a.mkv", 1, FULL, dict(bits=10, full=True)),
-  "mov-prores-bt709-10bit": ("a.mov", 1, BT709, dict(bits=10, codec="prores_ks",
-                                                     pixel_format="yuv422p10le")),
-  "mp4-hevc-bt709-10bit": ("a.mp4", 1, BT709, dict(
-    bits=10, codec="libx265", options=X265)),
-  "webm-vp9-bt709": ("a.webm", 1, BT709, dict(codec="libvpx-vp9", options={"crf": "4"})),
-  "ts-h264-bt709": ("a.ts", 1, BT709, dict(codec="libx264", options={"crf": "4"})),
+  "mkv-ffv1-bt709-full-range": ("a.mkv", 1, FULL, {"full": True}),
+  "mkv-ffv1-bt709-10bit": ("a.mkv", 1, BT709, {"bits": 10}),
+  "mkv-ffv1-bt709-10bit-full-range": ("a.mkv", 1, FULL, {"bits": 10, "full": True}),
+  "mov-prores-bt709-10bit": (
+    "a.mov",
+    1,
+    BT709,
+    {"bits": 10, "codec": "prores_ks", "pixel_format": "yuv422p10le"},
+  ),
+  "mp4-hevc-bt709-10bit": ("a.mp4", 1, BT709, {"bits": 10, "codec": "libx265", "options": X265}),
+  "webm-vp9-bt709": ("a.webm", 1, BT709, {"codec": "libvpx-vp9", "options": {"crf": "4"}}),
+  "ts-h264-bt709": ("a.ts", 1, BT709, {"codec": "libx264", "options": {"crf": "4"}}),
 }
 
 
 @pytest.mark.parametrize("name, matrix, tags, settings", SDR.values(), ids=SDR)
 @pytest.mark.parametrize("output", ["o.mp4", "o.webm"])
 def test_sdr_patches_come_back_within_two_levels(
-    video_tools, tmp_path, name, matrix, tags, settings, output):
+  video_tools, tmp_path, name, matrix, tags, settings, output
+):
   path = video_tools.write_patches(tmp_path / name, SRGB, matrix, tags, **settings)
   assert np.abs(patches_of(path) - PATCHES).max() <= 1.5  # 8 bits of Cr are 1.6 levels of red
   video_tools.convert(path, tmp_path / output)
@@ -66,8 +84,15 @@ def test_sdr_patches_come_back_within_two_levels(
 def test_mp4_mjpeg_is_full_range_bt601(video_tools, tmp_path):
   """JPEG's own definition (JFIF): BT.601, 0 to 255; what cameras put into AVI and MOV."""
   path = video_tools.write_patches(
-    tmp_path / "a.avi", SRGB, 6, (6, 1, 1, 2), full=True, codec="mjpeg", pixel_format="yuvj420p",
-    options={"qmin": "1", "qmax": "1"})
+    tmp_path / "a.avi",
+    SRGB,
+    6,
+    (6, 1, 1, 2),
+    full=True,
+    codec="mjpeg",
+    pixel_format="yuvj420p",
+    options={"qmin": "1", "qmax": "1"},
+  )
   assert np.abs(patches_of(path) - PATCHES).max() <= 2
 
 
@@ -102,32 +127,38 @@ def hlg(light):
   display = light / 1000
   luminance = (display @ np.array([0.2627, 0.6780, 0.0593]))[:, None]
   scene = display * luminance ** (1 / 1.2 - 1)
-  return np.where(scene <= 1 / 12, np.sqrt(3 * scene),
-                  0.17883277 * np.log(np.maximum(12 * scene - 0.28466892, 1e-9)) + 0.55991073)
+  return np.where(
+    scene <= 1 / 12,
+    np.sqrt(3 * scene),
+    0.17883277 * np.log(np.maximum(12 * scene - 0.28466892, 1e-9)) + 0.55991073,
+  )
 
 
 HDR = {
   "mkv-ffv1-pq": ("a.mkv", pq, 16, {}),
   "mkv-ffv1-hlg": ("a.mkv", hlg, 18, {}),
-  "mp4-hevc-pq": ("a.mp4", pq, 16, dict(
-    codec="libx265", options=X265)),
-  "mov-hevc-hlg": ("a.mov", hlg, 18, dict(
-    codec="libx265", options=X265)),
+  "mp4-hevc-pq": ("a.mp4", pq, 16, {"codec": "libx265", "options": X265}),
+  "mov-hevc-hlg": ("a.mov", hlg, 18, {"codec": "libx265", "options": X265}),
 }
 
 
 @pytest.mark.parametrize("name, curve, transfer, settings", HDR.values(), ids=HDR)
 def test_hdr_patches_come_back_within_five_levels(
-    video_tools, tmp_path, name, curve, transfer, settings):
+  video_tools, tmp_path, name, curve, transfer, settings
+):
   """SDR carried in HDR as ITU-R BT.2408 has it: white is 203 cd/m²."""
   signal = curve(203 * to_light(SRGB) @ TO_BT2020.T)
   path = video_tools.write_patches(
-    tmp_path / name, signal, 9, (9, 9, transfer, 1), bits=10, **settings)
+    tmp_path / name, signal, 9, (9, 9, transfer, 1), bits=10, **settings
+  )
   source = video_tools.convert(path, tmp_path / "o.mp4")
   with av.open(str(tmp_path / "o.mp4")) as file:
     frame = next(file.decode(video=0))
-    assert [int(tag) for tag in (frame.colorspace, frame.color_primaries, frame.color_trc)] \
-      == [1, 1, 1]
+    assert [int(tag) for tag in (frame.colorspace, frame.color_primaries, frame.color_trc)] == [
+      1,
+      1,
+      1,
+    ]
     assert np.abs(video_tools.decode_patches(frame, len(PATCHES)) - PATCHES).max() <= 5
   assert sum("becomes SDR" in note and "BT.2390" in note for note in source.notes) == 1
 
@@ -135,8 +166,7 @@ def test_hdr_patches_come_back_within_five_levels(
 def test_mkv_pq_highlights_keep_their_order(video_tools, tmp_path):
   """Light of 100 to 4,000 cd/m²: brighter stays brighter, hue stays, and 50 stays what it is."""
   light = np.array([50, 100, 203, 500, 1000, 2000, 4000])[:, None] * np.ones(3)
-  path = video_tools.write_patches(
-    tmp_path / "a.mkv", pq(light), 9, (9, 9, 16, 1), bits=10)
+  path = video_tools.write_patches(tmp_path / "a.mkv", pq(light), 9, (9, 9, 16, 1), bits=10)
   frame = next(iter(frames.Source(path, 25)))
   got = frame.rgb[32, 32::64] * 255
   assert (np.diff(got[:, 1]) > 0.5).all() and np.ptp(got, axis=1).max() < 1
@@ -164,7 +194,8 @@ def test_mkv_smpte170m_primaries_are_kept_and_named_where_they_are_lost(video_to
 
 def test_a_matrix_that_cannot_be_converted_is_named(video_tools, tmp_path):
   path = video_tools.write_patches(
-    tmp_path / "a.mkv", SRGB, 1, (8, 1, 1, 1), pixel_format="yuv444p")
+    tmp_path / "a.mkv", SRGB, 1, (8, 1, 1, 1), pixel_format="yuv444p"
+  )
   with pytest.raises(ValueError, match="matrix 8 of H.273"):
     frames.Source(path, 25)
 
@@ -172,11 +203,13 @@ def test_a_matrix_that_cannot_be_converted_is_named(video_tools, tmp_path):
 @pytest.mark.parametrize("tags, refused", [(SILENT, True), ((9, 9, 16, 1), False)])
 @pytest.mark.parametrize("code", [b"dvh1", b"dvhe"])
 def test_mp4_dolby_vision_of_profile_5_is_refused_by_name(
-    video_tools, tmp_path, tags, refused, code):
+  video_tools, tmp_path, tags, refused, code
+):
   """Dolby Vision Streams Within the ISO Base Media File Format: what other players must not decode
   is "dvh1" or "dvhe". Its colors (IPT) have no numbers in H.273; HDR10's do."""
   path = video_tools.write_patches(
-    tmp_path / "a.mp4", SRGB, 9, tags, bits=10, codec="libx265", options=X265)
+    tmp_path / "a.mp4", SRGB, 9, tags, bits=10, codec="libx265", options=X265
+  )
   data = path.read_bytes()
   assert data.count(b"hev1", data.index(b"stsd")) == 1
   path.write_bytes(data.replace(b"hev1", code))

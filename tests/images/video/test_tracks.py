@@ -16,7 +16,7 @@ def packets(path, kind="audio", track=0):
 
 
 def level(samples, start, stop):
-  return float(np.abs(samples[int(48_000 * start):int(48_000 * stop)]).max())
+  return float(np.abs(samples[int(48_000 * start) : int(48_000 * stop)]).max())
 
 
 @pytest.mark.parametrize("output", ["o.mp4", "o.mov", "o.mkv"])
@@ -28,10 +28,12 @@ def test_mp4_aac_is_copied_and_heard_at_the_same_time(video_tools, tmp_path, out
   assert abs(len(before) - len(after)) <= 1024
   # The decoder needs a run-up of 1,024 samples, which Matroska can't hold without their being heard.
   start = 1024 if output == "o.mkv" else 0
-  shift = min(range(-60, 61), key=lambda n: np.abs(
-    np.roll(after[:count], n) - before[:count])[2048:-2048].max())
+  shift = min(
+    range(-60, 61),
+    key=lambda n: np.abs(np.roll(after[:count], n) - before[:count])[2048:-2048].max(),
+  )
   assert abs(shift) <= 48  # Matroska's milliseconds
-  difference = np.abs(np.roll(after[:count], shift) - before[:count])[start + 60:-60]
+  difference = np.abs(np.roll(after[:count], shift) - before[:count])[start + 60 : -60]
   assert difference.max() < 0.01
 
 
@@ -55,8 +57,9 @@ def test_mp4_sound_before_the_edit_list_is_not_heard(video_tools, tmp_path, outp
     for number in range(25):
       image.pts, image.time_base = number, Fraction(1, 25)
       images += stream.encode(image)
-    for packet in sorted([*sound, *images, *stream.encode(None)],
-                         key=lambda packet: packet.dts * packet.time_base):
+    for packet in sorted(
+      [*sound, *images, *stream.encode(None)], key=lambda packet: packet.dts * packet.time_base
+    ):
       file.mux(packet)
   assert level(video_tools.sound_of(path), 0.05, 0.9) < 0.05  # the input itself is silent
   assert len(packets(path)) > 90  # though the loud part is in the file
@@ -68,11 +71,14 @@ def test_mp4_sound_before_the_edit_list_is_not_heard(video_tools, tmp_path, outp
 
 @pytest.mark.parametrize("output, lost", [("o.mkv", True), ("o.mp4", False), ("o.mov", False)])
 def test_mov_sound_cut_inside_a_packet_is_said_where_it_is_lost(
-    video_tools, tmp_path, output, lost):
+  video_tools, tmp_path, output, lost
+):
   """Apple's AAC starts with 2,112 samples to leave out (QuickTime File Format, "Audio Priming"):
   two packets of 1,024 and 64 samples of a third, of which 960 are heard."""
-  with av.open(str(video_tools.film(tmp_path / "a.mov", STEPS, sound=2))) as source, \
-      av.open(str(tmp_path / "b.mov"), "w") as target:
+  with (
+    av.open(str(video_tools.film(tmp_path / "a.mov", STEPS, sound=2))) as source,
+    av.open(str(tmp_path / "b.mov"), "w") as target,
+  ):
     copies = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
     for packet in source.demux():
       if packet.size:
@@ -81,8 +87,11 @@ def test_mov_sound_cut_inside_a_packet_is_said_where_it_is_lost(
         packet.stream = copies[packet.stream_index]
         target.mux(packet)
   source = video_tools.convert(tmp_path / "b.mov", tmp_path / output)
-  assert source.notes == (["the first 0.020 s of sound track 1 (aac) are left out: .mkv can't begin "
-                           "inside a packet"] if lost else [])
+  assert source.notes == (
+    ["the first 0.020 s of sound track 1 (aac) are left out: .mkv can't begin inside a packet"]
+    if lost
+    else []
+  )
 
 
 @pytest.mark.parametrize("output", ["o.gif", "o.webp", "o.png", "frames"])
@@ -92,7 +101,9 @@ def test_mkv_tracks_are_named_where_images_are_written(video_tools, tmp_path, ou
   (note,) = [note for note in source.notes if "sound" in note]
   assert note in [
     f"sound track 1 (aac), sound track 2 (aac), subtitles 1 ({name}) are left out: images can't "
-    "hold them" for name in ("subrip", "srt")]
+    "hold them"
+    for name in ("subrip", "srt")
+  ]
 
 
 @pytest.mark.parametrize("output", ["o.mp4", "o.mkv"])
@@ -109,8 +120,10 @@ def test_ts_sound_starts_with_the_film(video_tools, tmp_path, output):
         target.mux(packet)
   video_tools.convert(tmp_path / "a.ts", tmp_path / output)
   with av.open(str(tmp_path / output)) as file:
-    first = {packet.stream.type: float(packet.pts * packet.time_base)
-             for packet in reversed([p for p in file.demux() if p.size])}
+    first = {
+      packet.stream.type: float(packet.pts * packet.time_base)
+      for packet in reversed([p for p in file.demux() if p.size])
+    }
     assert abs(first["video"]) < 0.05 and abs(first["audio"]) < 0.05
     assert 1.9 < file.duration / 1e6 < 2.1
 
@@ -124,9 +137,18 @@ def with_tracks(path):
     for track, language in zip(tracks, ("eng", "ger")):
       track.metadata["language"] = language
     if hasattr(file, "set_chapters"):
-      file.set_chapters([
-        {"id": n, "start": 500 * n, "end": 500 * n + 500, "time_base": Fraction(1, 1000),
-         "metadata": {"title": f"part {n}"}} for n in range(2)])
+      file.set_chapters(
+        [
+          {
+            "id": n,
+            "start": 500 * n,
+            "end": 500 * n + 500,
+            "time_base": Fraction(1, 1000),
+            "metadata": {"title": f"part {n}"},
+          }
+          for n in range(2)
+        ]
+      )
     found = []
     for number, track in enumerate(tracks):
       wave = np.sin(np.arange(48_000) / (20 + 40 * number)).astype(np.float32)[None] / 4
@@ -162,16 +184,21 @@ def test_webm_names_the_sound_that_it_cannot_hold(video_tools, tmp_path):
   source = video_tools.convert(with_tracks(tmp_path / "a.mkv"), tmp_path / "o.webm")
   assert [note for note in source.notes if "sound track" in note] == [
     "sound track 1 (aac) is left out: .webm can't hold it",
-    "sound track 2 (aac) is left out: .webm can't hold it"]
+    "sound track 2 (aac) is left out: .webm can't hold it",
+  ]
 
 
 def with_subtitles(path, source):
   """The film with SubRip subtitles, written as Matroska holds them: text with a length."""
   subtitles = path.with_suffix(".srt")
-  subtitles.write_text("1\n00:00:00,200 --> 00:00:00,600\nHello\n\n"
-                       "2\n00:00:00,700 --> 00:00:00,900\nagain\n")
-  with av.open(str(source)) as film, av.open(str(subtitles)) as text, \
-      av.open(str(path), "w") as target:
+  subtitles.write_text(
+    "1\n00:00:00,200 --> 00:00:00,600\nHello\n\n2\n00:00:00,700 --> 00:00:00,900\nagain\n"
+  )
+  with (
+    av.open(str(source)) as film,
+    av.open(str(subtitles)) as text,
+    av.open(str(path), "w") as target,
+  ):
     copies = {}
     for number, file in enumerate((film, text)):
       for stream in file.streams:
@@ -192,12 +219,17 @@ def test_mkv_subtitles_are_kept_or_named(video_tools, tmp_path):
   video_tools.convert(path, tmp_path / "o.mkv")
   assert packets(tmp_path / "o.mkv", "subtitles") == [b"Hello", b"again"]
   with av.open(str(tmp_path / "o.mkv")) as file:
-    times = [(float(packet.pts * packet.time_base), float(packet.duration * packet.time_base))
-             for packet in file.demux(subtitles=0) if packet.size]
+    times = [
+      (float(packet.pts * packet.time_base), float(packet.duration * packet.time_base))
+      for packet in file.demux(subtitles=0)
+      if packet.size
+    ]
   assert times == [(0.2, 0.4), (0.7, 0.2)]
   source = video_tools.convert(path, tmp_path / "o.mp4")
-  assert "subtitles 1 (subrip) is left out: .mp4 can't hold it" in source.notes \
+  assert (
+    "subtitles 1 (subrip) is left out: .mp4 can't hold it" in source.notes
     or "subtitles 1 (srt) is left out: .mp4 can't hold it" in source.notes
+  )
 
 
 def test_mp4_cover_image_is_no_frame_and_is_named(video_tools, tmp_path):
