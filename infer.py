@@ -1,4 +1,4 @@
-"""Command: stylize pictures. Parses, checks nothing itself, calls stylejax.inference."""
+"""Command: stylize images. Parses, checks nothing itself, calls stylejax.inference."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _main(arguments: list[str]) -> int:
 
 
 def stylize(options: Options) -> int:
-  """Paints what the options ask for; 1 if some pictures were skipped."""
+  """Paints what the options ask for; 1 if some images were skipped."""
   from stylejax.cli.console import exit_status, progress
   from stylejax.inference.batch import stylize_files
   from stylejax.runtime import distributed
@@ -95,7 +95,7 @@ def _summarize(report) -> int:
   written, skipped, failed = distributed.total(done)
   if distributed.leads() and not failed:
     alone = len(report.written) == written == 1
-    what = printable(report.written[0]) if alone else f"{written} pictures"
+    what = printable(report.written[0]) if alone else f"{written} images"
     by = f" by {distributed.share()[1]} processes" if distributed.several() else ""
     rest = f", {skipped} skipped" if skipped else ""
     print(f"wrote {what} in {report.seconds:.1f} s{by}{rest}")

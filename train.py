@@ -7,7 +7,7 @@
     python train.py shards      --input-dir photos --output-dir photo_shards --max-side 512
 
 `python train.py COMMAND --help` explains each setting. Without folders a command trains on the
-package's few sample pictures, to see it work: add --preset tiny --steps 20.
+package's few sample images, to see it work: add --preset tiny --steps 20.
 """
 
 import contextlib

@@ -1,8 +1,8 @@
-"""`stylize` as a layer inside a loss of your own: which style picture turns a photo orange?
+"""`stylize` as a layer inside a loss of your own: which style image turns a photo orange?
 
     python examples/differentiable_layer.py
 
-The style picture's pixels are what is learned; nothing of stylejax is trained.
+The style image's pixels are what is learned; nothing of stylejax is trained.
 """
 
 import jax
@@ -13,7 +13,7 @@ import stylejax
 
 
 def learn_style(params, photo, wanted, *, steps=40, rate=0.05, side=64, key=jax.random.key(0)):
-  """A style picture [side, side, 3] in which `photo` gets the mean colour `wanted`, and losses."""
+  """A style image [side, side, 3] in which `photo` gets the mean color `wanted`, and losses."""
   content_code = stylejax.encode_content(params, photo)
   tx = optax.adam(rate)
 
@@ -42,7 +42,7 @@ def main():
   style, losses = learn_style(stylejax.load_pretrained(), photo, orange)
   print(
     f"squared distance to orange: {losses[0]:.4f} before, {losses[-1]:.4f} after; the style's "
-    f"own colour is {style.mean((0, 1)).round(2)}"
+    f"own color is {style.mean((0, 1)).round(2)}"
   )
 
 

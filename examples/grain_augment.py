@@ -2,7 +2,7 @@
 
     python examples/grain_augment.py
 
-After Geirhos et al. 2019 (arXiv:1811.12231): a classifier that sees each picture in another style
+After Geirhos et al. 2019 (arXiv:1811.12231): a classifier that sees each image in another style
 has to look at shapes. Half of each batch stays as it is.
 """
 
@@ -18,7 +18,7 @@ import stylejax
 
 @functools.partial(jax.jit, compiler_options=stylejax.compiler_options())
 def repaint(params, images, key):
-  """A batch [B, H, W, 3] in [0, 1], each picture in a style of its own or, half of them, as is."""
+  """A batch [B, H, W, 3] in [0, 1], each image in a style of its own or, half of them, as is."""
   style_key, strength_key = jax.random.split(key)
   keys = jax.random.split(style_key, len(images))
   styles = jax.vmap(stylejax.sample_style, (None, 0))(params, keys)

@@ -26,8 +26,8 @@ def main():
   photo = jax.random.uniform(jax.random.key(0), (64, 96, 3))
   fast = jax.jit(paint_all, compiler_options=stylejax.compiler_options())
   painted = fast(params, photo, jax.random.split(jax.random.key(1), 64))
-  colours = painted.mean((1, 2))
-  print(f"{painted.shape} pictures; their mean colours spread by {colours.std(0).round(3)}")
+  colors = painted.mean((1, 2))
+  print(f"{painted.shape} images; their mean colors spread by {colors.std(0).round(3)}")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ _HOMES = {
   "optimize_image": "optimization.gram",
   "optimize_neighbors": "optimization.neighbors",
   "optimize_scales": "optimization.gram",
-  "preserve_colour": "controls",
+  "preserve_color": "controls",
   "refine_neighbors": "optimization.refine",
   "reuse_memory": "runtime.jit",
   "save_weights": "weights.model_file",

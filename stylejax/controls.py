@@ -1,4 +1,4 @@
-"""The arithmetic of the controls: amounts, mixing weights, colour, stroke size.
+"""The arithmetic of the controls: amounts, mixing weights, color, stroke size.
 
 Pure functions on arrays, all traced, so that changing a value never recompiles. How a layer's
 moments are moved is `stylejax.models.layers.modulate`; what a user calls is `stylejax.transfer`.
@@ -16,12 +16,12 @@ MIN_STROKE, MAX_STROKE = 0.25, 4.0
 # Rows Y, I and Q of NTSC, the space in which Gatys et al. take luminance apart.
 _LUMA = (0.299, 0.587, 0.114)
 _OPPONENT = (_LUMA, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
-# Below this variance, (8/255)², a channel has no colour whose spread could be matched.
+# Below this variance, (8/255)², a channel has no color whose spread could be matched.
 _MATCH_EPS = 1e-3
 
 
 def amount(value: jax.Array | float, name: str, high: float, size: tuple[int, int]) -> jax.Array:
-  """An amount that may differ between pictures or between pixels, ready to broadcast.
+  """An amount that may differ between images or between pixels, ready to broadcast.
 
   Args:
     value: scalar, [B], or a map [H, W]; 0 to `high`.
@@ -45,7 +45,7 @@ def amount(value: jax.Array | float, name: str, high: float, size: tuple[int, in
 
 
 def mixing_weights(weights: jax.Array, count: int, size: tuple[int, int]) -> jax.Array:
-  """Weights of S styles that sum to 1, for the whole picture or in every pixel.
+  """Weights of S styles that sum to 1, for the whole image or in every pixel.
 
   Args:
     weights: [S], or maps [S, H, W] (regions); at least 0, any sum. Where all are 0, the styles
@@ -181,46 +181,46 @@ def _power(x: jax.Array, exponent: float) -> jax.Array:
 
 
 @on_any_mesh
-def preserve_colour(
+def preserve_color(
   stylized: jax.Array,
   content: jax.Array,
-  colour: jax.Array | float = 1.0,
+  color: jax.Array | float = 1.0,
   *,
   mode: jax.Array | float | None = None,
   edges: Edges | None = None,
   moments: tuple | None = None,
 ) -> jax.Array:
-  """Gives a stylized picture the colours of its content back.
+  """Gives a stylized image the colors of its content back.
 
-  Two ways, and any blend of them. Luminance only: Y of the stylized picture with I and Q of the
-  content, these moved towards grey where RGB would leave [0, 1]. Moments: one affine map of all
-  colours, after which their mean and covariance are the content's; in YIQ by Cholesky factors, so
+  Two ways, and any blend of them. Luminance only: Y of the stylized image with I and Q of the
+  content, these moved towards gray where RGB would leave [0, 1]. Moments: one affine map of all
+  colors, after which their mean and covariance are the content's; in YIQ by Cholesky factors, so
   that luminance stays a function of luminance.
 
   Args:
     stylized: [B, H, W, 3] or [H, W, 3] in [0, 1].
     content: of the same shape.
-    colour: from 0 (the colours of `stylized`) to 1 (those of `content`): scalar, [B] or [H, W].
+    color: from 0 (the colors of `stylized`) to 1 (those of `content`): scalar, [B] or [H, W].
     mode: None or 0 for luminance only, 1 for moments, or between: scalar, [B] or [H, W]. With None
       moments are not computed at all.
-    edges: which pixels are the pictures'; None: all.
-    moments: `colour_moments` of the whole pictures (of stylized, of content), where these are only
+    edges: which pixels are the images'; None: all.
+    moments: `color_moments` of the whole images (of stylized, of content), where these are only
       parts of them.
 
   Returns:
     As `stylized`, in [0, 1].
 
   Raises:
-    ValueError: two shapes, or a colour or mode outside 0 to 1 (when it is not traced).
+    ValueError: two shapes, or a color or mode outside 0 to 1 (when it is not traced).
 
-  Departs from the paper in bringing colours back into RGB's range along their hue, and in matching
+  Departs from the paper in bringing colors back into RGB's range along their hue, and in matching
   after painting instead of before.
   Source: Gatys et al. 2017, arXiv:1611.07865, section 5.
   """
   if jnp.shape(stylized) != jnp.shape(content):
     raise ValueError(
       f"content: found shape {jnp.shape(content)}, expected that of the stylized "
-      f"picture, {jnp.shape(stylized)}"
+      f"image, {jnp.shape(stylized)}"
     )
   if 0 in jnp.shape(stylized):
     raise ValueError(f"stylized: found shape {jnp.shape(stylized)}, expected at least one pixel")
@@ -231,38 +231,38 @@ def preserve_colour(
   size = stylized.shape[1:3]
   kept = _with_luminance(stylized, content)
   if mode is not None:
-    moments = moments or tuple(colour_moments(x, edges) for x in (stylized, content))
+    moments = moments or tuple(color_moments(x, edges) for x in (stylized, content))
     matched = with_moments(stylized, *moments)
-    kept = kept + amount(mode, "colour mode", 1, size) * (matched - kept)
-  output = stylized + amount(colour, "colour", 1, size) * (kept - stylized)
+    kept = kept + amount(mode, "color mode", 1, size) * (matched - kept)
+  output = stylized + amount(color, "color", 1, size) * (kept - stylized)
   return output[0] if single else output
 
 
-def zoom(picture: jax.Array, scale: jax.Array | float) -> jax.Array:
-  """Looks at a picture from nearer or farther through a window of its own size.
+def zoom(image: jax.Array, scale: jax.Array | float) -> jax.Array:
+  """Looks at an image from nearer or farther through a window of its own size.
 
   Nearer (scale > 1) shows the middle; farther (scale < 1) shows all of it, with mirror images
-  around. A triangle filter, widened where the picture shrinks; scale 1 gives the picture back.
+  around. A triangle filter, widened where the image shrinks; scale 1 gives the image back.
 
   Args:
-    picture: [B, H, W, C].
+    image: [B, H, W, C].
     scale: scalar or [B], 1/4 to 4, traced.
 
   Returns:
-    As `picture`.
+    As `image`.
 
   Raises:
     ValueError: a scale outside 1/4 to 4 (when it is not traced), or of another shape.
   """
   _check_range(scale, "stroke", MIN_STROKE, MAX_STROKE)
   scale = jnp.asarray(scale, jnp.float32)
-  batch, height, width, _ = picture.shape
+  batch, height, width, _ = image.shape
   if scale.shape not in ((), (1,), (batch,)):
     raise ValueError(f"stroke: found shape {scale.shape}, expected a scalar or [{batch}]")
   scale = jnp.broadcast_to(scale, (batch,))
   rows, columns = (jax.vmap(lambda s, n=n: _zoom_matrix(n, s))(scale) for n in (height, width))
-  picture = jnp.einsum("bij,bjwc->biwc", rows, picture, precision="highest")
-  return jnp.einsum("bij,bhjc->bhic", columns, picture, precision="highest")
+  image = jnp.einsum("bij,bjwc->biwc", rows, image, precision="highest")
+  return jnp.einsum("bij,bhjc->bhic", columns, image, precision="highest")
 
 
 def _zoom_matrix(size: int, scale: jax.Array) -> jax.Array:
@@ -292,9 +292,9 @@ def _with_luminance(stylized: jax.Array, content: jax.Array) -> jax.Array:
   return light + hue * jnp.minimum(room.min(-1, keepdims=True), 1.0)
 
 
-def colour_moments(picture: jax.Array, edges: Edges | None = None) -> tuple[jax.Array, jax.Array]:
-  """Mean [B, 1, 1, 3] and covariance [B, 3, 3] of the colours of [B, H, W, 3], in YIQ."""
-  x = _turned(picture, _OPPONENT)
+def color_moments(image: jax.Array, edges: Edges | None = None) -> tuple[jax.Array, jax.Array]:
+  """Mean [B, 1, 1, 3] and covariance [B, 3, 3] of the colors of [B, H, W, 3], in YIQ."""
+  x = _turned(image, _OPPONENT)
   own = jnp.ones((1, 1, 1, 1), x.dtype) if edges is None else edges.own(x)
   own = own / jnp.broadcast_to(own, (1, *x.shape[1:3], 1)).sum()
   mean = (own * x).sum((1, 2), keepdims=True)
@@ -302,9 +302,9 @@ def colour_moments(picture: jax.Array, edges: Edges | None = None) -> tuple[jax.
 
 
 def with_moments(
-  picture: jax.Array, own: tuple[jax.Array, jax.Array], target: tuple[jax.Array, jax.Array]
+  image: jax.Array, own: tuple[jax.Array, jax.Array], target: tuple[jax.Array, jax.Array]
 ) -> jax.Array:
-  """[B, H, W, 3] after the map of colours that takes moments `own` to `target`, in [0, 1]."""
+  """[B, H, W, 3] after the map of colors that takes moments `own` to `target`, in [0, 1]."""
   spread, target_spread = (
     jnp.linalg.cholesky(covariance + _MATCH_EPS * jnp.eye(3, dtype=covariance.dtype)[None])
     for _, covariance in (own, target)
@@ -312,7 +312,7 @@ def with_moments(
   turn = target_spread @ jax.scipy.linalg.solve_triangular(
     spread, jnp.broadcast_to(jnp.eye(3, dtype=spread.dtype), spread.shape), lower=True
   )
-  x = _turned(picture, _OPPONENT)
+  x = _turned(image, _OPPONENT)
   x = jnp.einsum("bhwi,bji->bhwj", x - own[0], turn, precision="highest") + target[0]
   return jnp.clip(_turned(x, np.linalg.inv(_OPPONENT)), 0.0, 1.0)
 

@@ -1,4 +1,4 @@
-"""Pictures that follow each other, painted so that what stands still stays still.
+"""Images that follow each other, painted so that what stands still stays still.
 
 Pure functions, one frame at a time: what the next frame needs to know of the last is passed on as
 a FrameState. Reading and writing videos lives in `stylejax.inference`.
@@ -19,7 +19,7 @@ MEMORY = 0.8
 """Share of the past in what stands still: it is averaged over about five frames."""
 
 _SLOWER = 5  # Statistics are a scene's, not a frame's: they take so many times the frames.
-_CUT = 0.15  # Mean change of a whole frame: another scene, which the past must not colour.
+_CUT = 0.15  # Mean change of a whole frame: another scene, which the past must not color.
 _REACH = 5  # Pixels over which a change is averaged.
 # A change as small as that of the stillest tenth of the frame is noise, up to the second figure.
 _ROUNDING, _LOUDEST = 0.004, 0.04
@@ -67,19 +67,19 @@ def next_frame(
 
   Two things are averaged over time, exponentially: the painting, wherever the content stands still
   but for noise, p_t = k p_(t−1) + (1 − k) generate(frame); and the channel moments that the decoder
-  reads at every layer, with k^(1/5), so that what enters the picture doesn't change the colours of
+  reads at every layer, with k^(1/5), so that what enters the image doesn't change the colors of
   the rest at once. k is the memory; after a cut to another scene it is 0.
 
   Args:
     params: needs content_encoder and generator.
     frame: [H, W, 3] in [0, 1].
-    style_code: of one picture, unbatched.
+    style_code: of one image, unbatched.
     state: from the frame before, or `first_state`.
     strength: scalar, 0 to 2, traced.
     memory: scalar, at least 0 and below 1, traced; 0 paints each frame by itself.
 
   Returns:
-    (picture [H, W, 3] in [0, 1], the state for the next frame).
+    (image [H, W, 3] in [0, 1], the state for the next frame).
 
   Source: moments over time after Wang et al. 2020, arXiv:2004.10955 (their running statistics);
   departs from it in needing neither motion nor training.
@@ -87,7 +87,7 @@ def next_frame(
   change = _change(state.content, frame)
   keep = memory * state.started * (change.mean() < _CUT).astype(jnp.float32)
   code = transfer.encode_content(params, frame[None])
-  picture, moments = gan.Generator(params.config).apply(
+  image, moments = gan.Generator(params.config).apply(
     {"params": params.generator},
     code,
     style_code.vector[None],
@@ -96,7 +96,7 @@ def next_frame(
     keep ** (1 / _SLOWER),
     method=_steadied,
   )
-  painted = picture[0] + keep * _stillness(change) * (state.painted - picture[0])
+  painted = image[0] + keep * _stillness(change) * (state.painted - image[0])
   state = FrameState(frame, painted, moments, jnp.ones((), jnp.float32))
   return controls.faded(painted, frame, strength), state
 

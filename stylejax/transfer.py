@@ -1,11 +1,11 @@
-"""The four steps of style transfer as pure functions of (params, pictures).
+"""The four steps of style transfer as pure functions of (params, images).
 
     content_code = encode_content(params, content)
     style_code   = encode_style(params, style)
     stylized     = generate(params, content_code, style_code, strength=1.0, weights=None)
     score        = discriminate(params, stylized)
 
-Pictures are RGB, float32 in [0, 1], [H, W, 3] or [B, H, W, 3] with any H, W ≥ 16. `params` carries
+Images are RGB, float32 in [0, 1], [H, W, 3] or [B, H, W, 3] with any H, W ≥ 16. `params` carries
 its config as static data, so it is all that `jit`, `vmap`, `grad` or `shard_map` need to pass on.
 """
 
@@ -60,15 +60,15 @@ def init_params(key: jax.Array, config: ModelConfig) -> Params:
   Returns:
     Params with every part, float32.
   """
-  picture = jnp.zeros((1, 2 * MIN_SIDE, 2 * MIN_SIDE, 3), jnp.float32)
+  image = jnp.zeros((1, 2 * MIN_SIDE, 2 * MIN_SIDE, 3), jnp.float32)
   keys = jax.random.split(key, len(PARTS))
   content_encoder = autoencoder.ContentEncoder(config)
-  code, content_vars = content_encoder.init_with_output(keys[0], picture)
+  code, content_vars = content_encoder.init_with_output(keys[0], image)
   inits = (
     content_vars,
-    style_encoder.StyleEncoder(config).init(keys[1], picture),
+    style_encoder.StyleEncoder(config).init(keys[1], image),
     gan.Generator(config).init(keys[2], code, jnp.zeros((1, config.style_dim), jnp.float32)),
-    gan.Discriminator(config).init(keys[3], picture),
+    gan.Discriminator(config).init(keys[3], image),
     noise_generator(config).init(keys[4], jnp.zeros((1, config.noise_dim), jnp.float32)),
   )
   return Params(*(variables["params"] for variables in inits), config=config)
@@ -83,19 +83,19 @@ def noise_generator(config: ModelConfig) -> gan.NoiseGenerator:
 
 @on_any_mesh
 def encode_style(
-  params: Params, picture: jax.Array, *, stroke: jax.Array | float | None = None
+  params: Params, image: jax.Array, *, stroke: jax.Array | float | None = None
 ) -> StyleCode:
-  """Step 1: what the style of a picture is.
+  """Step 1: what the style of an image is.
 
   Args:
     params: needs style_encoder.
-    picture: [B, H, W, 3] or [H, W, 3], float32 in [0, 1], H and W ≥ 16.
-    stroke: how large strokes shall come out, 1/4 to 4 times those of the picture: scalar or [B],
-      traced. The picture is read through a window of its own size, so beyond 1 only its middle is
-      seen: rather pass a larger picture and a smaller stroke. None, the default, is 1 for free.
+    image: [B, H, W, 3] or [H, W, 3], float32 in [0, 1], H and W ≥ 16.
+    stroke: how large strokes shall come out, 1/4 to 4 times those of the image: scalar or [B],
+      traced. The image is read through a window of its own size, so beyond 1 only its middle is
+      seen: rather pass a larger image and a smaller stroke. None, the default, is 1 for free.
 
   Returns:
-    StyleCode with leaves batched as the picture is.
+    StyleCode with leaves batched as the image is.
 
   Raises:
     ValueError: a wrong shape, dtype or stroke, or params without that part.
@@ -104,57 +104,55 @@ def encode_style(
   Gatys et al. 2017, arXiv:1611.07865, section 6.
   """
   part = _part(params, "style_encoder")
-  picture, single = _as_batch(picture, "style")
+  image, single = _as_batch(image, "style")
   with jax.named_scope("encode_style"):
     if stroke is not None:
-      picture = controls.zoom(picture, stroke)
-    code = style_encoder.StyleEncoder(params.config).apply({"params": part}, picture)
+      image = controls.zoom(image, stroke)
+    code = style_encoder.StyleEncoder(params.config).apply({"params": part}, image)
   return _first(code) if single else code
 
 
 @on_any_mesh
-def encode_content(
-  params: Params, picture: jax.Array, *, edges: Edges | None = None
-) -> ContentCode:
-  """Step 2: what is to be seen on a picture.
+def encode_content(params: Params, image: jax.Array, *, edges: Edges | None = None) -> ContentCode:
+  """Step 2: what is to be seen on an image.
 
   Args:
     params: needs content_encoder.
-    picture: [B, H, W, 3] or [H, W, 3], float32 in [0, 1], H and W ≥ 16.
-    edges: how the picture goes on beyond its edges, where it ends inside of the array, whether its
+    image: [B, H, W, 3] or [H, W, 3], float32 in [0, 1], H and W ≥ 16.
+    edges: how the image goes on beyond its edges, where it ends inside of the array, whether its
       rows lie on several devices; None: it is mirrored. With it H and W are multiples of the
       config's stride.
 
   Returns:
-    ContentCode with leaves batched as the picture is; it remembers (H, W) and the edges.
+    ContentCode with leaves batched as the image is; it remembers (H, W) and the edges.
 
   Raises:
     ValueError: a wrong shape or dtype, or params without that part.
   """
   part = _part(params, "content_encoder")
-  picture, single = _as_batch(picture, "content")
+  image, single = _as_batch(image, "content")
   stride = params.config.stride
   if edges is not None and (
-    edges.shape != picture.shape[1:3] or any(side % stride for side in edges.shape)
+    edges.shape != image.shape[1:3] or any(side % stride for side in edges.shape)
   ):
     raise ValueError(
-      f"content: found {picture.shape[2]}×{picture.shape[1]} pixels and edges of "
+      f"content: found {image.shape[2]}×{image.shape[1]} pixels and edges of "
       f"{edges.shape[1]}×{edges.shape[0]}, expected the same, multiples of {stride}"
     )
   with jax.named_scope("encode_content"):
-    code = autoencoder.ContentEncoder(params.config).apply({"params": part}, picture, edges)
+    code = autoencoder.ContentEncoder(params.config).apply({"params": part}, image, edges)
   return code.replace(**_first(_maps(code))) if single else code
 
 
 @on_any_mesh
-def reconstruct(params: Params, picture: jax.Array) -> jax.Array:
-  """The autoencoder: decode(encode(picture)), of the picture's shape, in [0, 1].
+def reconstruct(params: Params, image: jax.Array) -> jax.Array:
+  """The autoencoder: decode(encode(image)), of the image's shape, in [0, 1].
 
   What the generator paints when it leaves all moments where they are. Arguments and errors as
   `encode_content`, and params needs the generator, whose body is the decoder.
   """
   decoder = _part(params, "generator")["decoder"]
-  code, single = _batched_content(encode_content(params, picture))
+  code, single = _batched_content(encode_content(params, image))
   with jax.named_scope("reconstruct"):
     output = autoencoder.Decoder(params.config).apply({"params": decoder}, code)
   return output[0] if single else output
@@ -169,20 +167,20 @@ def generate(
   strength: jax.Array | float = 1.0,
   weights: jax.Array | None = None,
 ) -> jax.Array:
-  """Step 3: a picture of that content in that style, or in a mixture of styles.
+  """Step 3: an image of that content in that style, or in a mixture of styles.
 
   Every control is traced: another value never recompiles, and each has a gradient.
 
   Args:
     params: needs generator.
-    content_code: of one picture, or of a batch B.
-    style_code: of one picture, or of a batch B. One content with B styles, or B contents with one
-      style, give B pictures. With weights: of S styles, which are mixed.
-    strength: 0 gives the content's picture back, 1 is as trained, up to 2 goes beyond: scalar, [B]
-      or a map [H, W]. Below 1 the painting fades to the picture, pixel by pixel, in linear light
-      (`stylejax.controls.faded`). Above, colours stay and there is more of the style's grain, up
+    content_code: of one image, or of a batch B.
+    style_code: of one image, or of a batch B. One content with B styles, or B contents with one
+      style, give B images. With weights: of S styles, which are mixed.
+    strength: 0 gives the content's image back, 1 is as trained, up to 2 goes beyond: scalar, [B]
+      or a map [H, W]. Below 1 the painting fades to the image, pixel by pixel, in linear light
+      (`stylejax.controls.faded`). Above, colors stay and there is more of the style's grain, up
       to twice as much.
-    weights: how much of each style: [S] for the whole picture, or maps [S, H, W], which paint by
+    weights: how much of each style: [S] for the whole image, or maps [S, H, W], which paint by
       regions. At least 0, and divided by their sum over S; where that is 0, styles have equal
       parts (set the strength to 0 there to keep the content). None: nothing is mixed.
 
@@ -195,7 +193,7 @@ def generate(
 
   Source: modulation after Huang & Belongie 2017, arXiv:1703.06868; Ghiasi et al. 2017,
   arXiv:1705.06830. Regions depart from Gatys et al. 2017, arXiv:1611.07865, section 4: with maps
-  the net paints the whole picture several times, each time uniformly, and each pixel is taken from
+  the net paints the whole image several times, each time uniformly, and each pixel is taken from
   what is nearest to its own values (`stylejax.controls.uniform_paintings`). So a region is to the
   last pixel what its style alone would paint, and no edge but the map's is seen.
   """
@@ -216,7 +214,7 @@ def generate(
   for name, found in batches.items():
     if found not in (1, batch) or found == 0:
       raise ValueError(f"{name}: found a batch of {found}, expected 1 or {batch or 'more'}")
-  picture = content_code.picture
+  image = content_code.image
   levels = tuple(_broadcast(level, batch) for level in content_code.levels)
   content_code = content_code.replace(levels=levels)
 
@@ -230,18 +228,18 @@ def generate(
       # One after the other, so that the nets take no more memory than for one painting.
       painted = jax.lax.map(lambda values: paint(*values), (vectors, strengths))
       output = (shares[:, None, :, :, None] * painted).sum(0)
-    output = controls.faded(output, picture, strength)
+    output = controls.faded(output, image, strength)
   single = single_content and single_style and not each_own
   return output[0] if single else output
 
 
 @on_any_mesh
-def discriminate(params: Params, picture: jax.Array) -> jax.Array:
-  """Step 4: how much a picture looks like a real artwork to the discriminator.
+def discriminate(params: Params, image: jax.Array) -> jax.Array:
+  """Step 4: how much an image looks like a real artwork to the discriminator.
 
   Args:
     params: needs discriminator.
-    picture: [B, H, W, 3] or [H, W, 3], float32 in [0, 1], H and W ≥ 16.
+    image: [B, H, W, 3] or [H, W, 3], float32 in [0, 1], H and W ≥ 16.
 
   Returns:
     [B] or a scalar, unbounded, higher is more real: mean over patches, then over scales.
@@ -249,15 +247,15 @@ def discriminate(params: Params, picture: jax.Array) -> jax.Array:
   Raises:
     ValueError: a wrong shape or dtype, or params without that part.
   """
-  score = mean_score(discriminator_scores(params, _as_batch(picture, "picture")[0]))
-  return score[0] if jnp.ndim(picture) == 3 else score
+  score = mean_score(discriminator_scores(params, _as_batch(image, "image")[0]))
+  return score[0] if jnp.ndim(image) == 3 else score
 
 
-def discriminator_scores(params: Params, picture: jax.Array) -> tuple[jax.Array, ...]:
-  """The patch scores behind `discriminate`: for each scale [B, h, w, 1]; picture [B, H, W, 3]."""
+def discriminator_scores(params: Params, image: jax.Array) -> tuple[jax.Array, ...]:
+  """The patch scores behind `discriminate`: for each scale [B, h, w, 1]; image [B, H, W, 3]."""
   part = _part(params, "discriminator")
   with jax.named_scope("discriminate"):
-    return gan.Discriminator(params.config).apply({"params": part}, picture)
+    return gan.Discriminator(params.config).apply({"params": part}, image)
 
 
 def mean_score(scores: tuple[jax.Array, ...]) -> jax.Array:
@@ -301,8 +299,8 @@ def stylize(
   *,
   weights: jax.Array | None = None,
   strength: jax.Array | float = 1.0,
-  colour: jax.Array | float | None = None,
-  colour_mode: jax.Array | float | None = None,
+  color: jax.Array | float | None = None,
+  color_mode: jax.Array | float | None = None,
   stroke: jax.Array | float | None = None,
   seamless: str = "",
 ) -> jax.Array:
@@ -315,12 +313,12 @@ def stylize(
     params: from `load_pretrained` or `init_params`.
     content: [B, H, W, 3] or [H, W, 3], float32 in [0, 1], H and W ≥ 16.
     styles: likewise, of any other size, read best at a shorter side of about 320 pixels; or a
-      sequence of S single pictures, each of its own size.
+      sequence of S single images, each of its own size.
     weights: [S] or maps [S, H, W], as in `generate`: the styles are mixed. None: each style for
       its content of the batch, or one for all.
     strength: scalar, [B] or a map [H, W], 0 (the content itself) over 1 (as trained) to 2.
-    colour: scalar, [B] or a map [H, W], 0 (the style's colours) to 1 (the content's); None is 0.
-    colour_mode: how colours are kept, as in `preserve_colour`: 0 or None by luminance, 1 by
+    color: scalar, [B] or a map [H, W], 0 (the style's colors) to 1 (the content's); None is 0.
+    color_mode: how colors are kept, as in `preserve_color`: 0 or None by luminance, 1 by
       moments, or between.
     stroke: scalar, or one for each style, 1/4 to 4 times the strokes of the style as given, as in
       `encode_style`; None is 1.
@@ -332,7 +330,7 @@ def stylize(
     [B, H, W, 3], or [H, W, 3] when nothing has a batch; of the content's size.
 
   Raises:
-    ValueError: as `encode_content`, `encode_style`, `generate` and `preserve_colour`.
+    ValueError: as `encode_content`, `encode_style`, `generate` and `preserve_color`.
   """
   edges = seamless_edges(seamless, jnp.shape(content)) if seamless else None
   stylized = generate(
@@ -342,10 +340,10 @@ def stylize(
     strength=strength,
     weights=weights,
   )
-  if colour is None:
+  if color is None:
     return stylized
-  return controls.preserve_colour(
-    stylized, jnp.broadcast_to(content, stylized.shape), colour, mode=colour_mode
+  return controls.preserve_color(
+    stylized, jnp.broadcast_to(content, stylized.shape), color, mode=color_mode
   )
 
 
@@ -363,7 +361,7 @@ def seamless_edges(axes: str, shape: tuple[int, ...]) -> Edges:
 def _encode_styles(
   params: Params, styles: jax.Array | Sequence[jax.Array], stroke: jax.Array | float | None
 ) -> StyleCode:
-  """The code of a picture or batch, or the codes of a sequence of pictures, stacked."""
+  """The code of an image or batch, or the codes of a sequence of images, stacked."""
   if not isinstance(styles, list | tuple):
     return encode_style(params, styles, stroke=stroke)
   for style in styles:
@@ -372,8 +370,7 @@ def _encode_styles(
   each = [stroke] * len(styles) if stroke is None or not jnp.ndim(stroke) else stroke
   if not styles or len(each) != len(styles):
     raise ValueError(
-      f"styles: found {len(styles)} pictures and {len(each)} strokes, expected as "
-      "many, at least one"
+      f"styles: found {len(styles)} images and {len(each)} strokes, expected as many, at least one"
     )
   codes = [encode_style(params, style, stroke=s) for style, s in zip(styles, each)]
   return jax.tree.map(lambda *leaves: jnp.stack(leaves), *codes)
@@ -387,8 +384,8 @@ def _part(params: Params, name: str) -> dict:
   return part
 
 
-def _as_batch(picture: jax.Array, name: str) -> tuple[jax.Array, bool]:
-  shape = jnp.shape(picture)
+def _as_batch(image: jax.Array, name: str) -> tuple[jax.Array, bool]:
+  shape = jnp.shape(image)
   if len(shape) not in (3, 4) or shape[-1] != 3:
     raise ValueError(f"{name}: found shape {shape}, expected [H, W, 3] or [B, H, W, 3]")
   if len(shape) == 4 and shape[0] == 0:
@@ -397,16 +394,16 @@ def _as_batch(picture: jax.Array, name: str) -> tuple[jax.Array, bool]:
     raise ValueError(
       f"{name}: found {shape[-2]}×{shape[-3]} pixels, expected at least {MIN_SIDE}×{MIN_SIDE}"
     )
-  if isinstance(picture, np.ndarray) and picture.dtype.kind == "f":
+  if isinstance(image, np.ndarray) and image.dtype.kind == "f":
     # Arrays on a device are taken as they are: looking at them would wait for the device.
-    low, high = picture.min(), picture.max()
+    low, high = image.min(), image.max()
     if not (low >= -1e-3 and high <= 1.001):
       raise ValueError(f"{name}: found values from {low:g} to {high:g}, expected 0 to 1")
-  picture = jnp.asarray(picture)
-  if not jnp.issubdtype(picture.dtype, jnp.floating):
-    raise ValueError(f"{name}: found dtype {picture.dtype}, expected float32 in [0, 1]")
-  single = picture.ndim == 3
-  return (picture[None] if single else picture), single
+  image = jnp.asarray(image)
+  if not jnp.issubdtype(image.dtype, jnp.floating):
+    raise ValueError(f"{name}: found dtype {image.dtype}, expected float32 in [0, 1]")
+  single = image.ndim == 3
+  return (image[None] if single else image), single
 
 
 def _batched_content(code: ContentCode) -> tuple[ContentCode, bool]:
@@ -415,8 +412,8 @@ def _batched_content(code: ContentCode) -> tuple[ContentCode, bool]:
 
 
 def _maps(code: ContentCode) -> dict:
-  """Of a content code what has the picture's batch."""
-  return {"levels": code.levels, "picture": code.picture}
+  """Of a content code what has the image's batch."""
+  return {"levels": code.levels, "image": code.image}
 
 
 def _first(tree):

@@ -87,7 +87,7 @@ def _one_cache(tmp_path_factory, worker_id):
 def tiny_params() -> transfer.Params:
   """Random parameters of the smallest preset, with every part.
 
-  What starts at 0 is random too, the adaptation's last layer and what makes pictures sharp: so
+  What starts at 0 is random too, the adaptation's last layer and what makes images sharp: so
   styles adapt to contents, and all phases of the last doubling differ.
   """
   params = jax.jit(transfer.init_params, static_argnums=1)(jax.random.key(0), PRESETS["tiny"])

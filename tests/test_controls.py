@@ -18,8 +18,8 @@ def settings(rng):
   return {
     "weights": rng.random((STYLES, *SIZE), np.float32),
     "strength": 2 * rng.random(SIZE, np.float32),
-    "colour": rng.random(SIZE, np.float32),
-    "colour_mode": np.float32(rng.random()),
+    "color": rng.random(SIZE, np.float32),
+    "color_mode": np.float32(rng.random()),
     "stroke": np.float32(2 ** rng.uniform(-2, 2, STYLES)),
   }
 
@@ -27,7 +27,7 @@ def settings(rng):
 # Compiled, since each operation of an eager call would be a program of its own.
 encode_style = jax.jit(transfer.encode_style)
 generate = jax.jit(transfer.generate)
-preserve_colour = jax.jit(controls.preserve_colour)
+preserve_color = jax.jit(controls.preserve_color)
 zoom = jax.jit(controls.zoom)
 
 
@@ -57,10 +57,10 @@ def codes(tiny_params, content, styles):
 
 def test_100_settings_are_one_program(painted, content, styles, rng):
   before = painted._cache_size()
-  pictures = [np.asarray(painted(content, styles, **settings(rng))) for _ in range(100)]
+  images = [np.asarray(painted(content, styles, **settings(rng))) for _ in range(100)]
   assert painted._cache_size() == before + 1
-  assert all(np.isfinite(x).all() and x.min() >= 0 and x.max() <= 1 for x in pictures)
-  assert min(np.abs(a - b).max() for a, b in itertools.pairwise(pictures)) > 1e-3
+  assert all(np.isfinite(x).all() and x.min() >= 0 and x.max() <= 1 for x in images)
+  assert min(np.abs(a - b).max() for a, b in itertools.pairwise(images)) > 1e-3
 
 
 def test_vmap_is_a_loop(painted, content, styles, rng):
@@ -137,33 +137,33 @@ class TestMixing:
     np.testing.assert_allclose(parts, np.einsum("sd,shw->hwd", vector, weights), atol=1e-5)
 
   def test_a_sequence_of_styles_of_any_sizes(self, tiny_params, content, styles):
-    pictures = [styles[0], styles[1, :17]]
+    images = [styles[0], styles[1, :17]]
 
     def both():  # in one program, which encodes each style once
-      each = [transfer.encode_style(tiny_params, p, stroke=0.5) for p in pictures]
+      each = [transfer.encode_style(tiny_params, p, stroke=0.5) for p in images]
       codes = jax.tree.map(lambda *x: jnp.stack(x), *each)
       content_code = transfer.encode_content(tiny_params, content)
       return (
         transfer.generate(tiny_params, content_code, codes, weights=np.ones(2)),
-        transfer.stylize(tiny_params, content, pictures, weights=np.ones(2), stroke=0.5),
+        transfer.stylize(tiny_params, content, images, weights=np.ones(2), stroke=0.5),
       )
 
     expected, found = jax.jit(both)()
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-class TestColour:
+class TestColor:
   @pytest.fixture
   def pair(self, rng):
-    """Two pictures far enough from black and white that no colour is cut off."""
+    """Two images far enough from black and white that no color is cut off."""
     mixing = np.float32([[0.9, 0.1, 0.0], [0.2, 0.5, 0.1], [0.3, 0.0, 0.4]])
     stylized, content = 0.4 + 0.2 * rng.random((2, 2, 30, 20, 3), np.float32)
     return stylized, 0.2 + 0.5 * content @ mixing
 
   def test_none_of_it_and_all_of_it(self, pair):
     stylized, content = pair
-    np.testing.assert_allclose(preserve_colour(stylized, content, 0.0), stylized)
-    found = np.asarray(preserve_colour(stylized, content))
+    np.testing.assert_allclose(preserve_color(stylized, content, 0.0), stylized)
+    found = np.asarray(preserve_color(stylized, content))
     luma = np.float32([0.299, 0.587, 0.114])
     np.testing.assert_allclose(found @ luma, stylized @ luma, atol=1e-5)
     np.testing.assert_allclose(
@@ -173,7 +173,7 @@ class TestColour:
   def test_luminance_and_hue_stay_where_rgb_ends(self, rng):
     stylized, content = rng.random((2, 16, 16, 3), np.float32)
     stylized[0, 0], stylized[0, 1] = 0, 1
-    found = np.asarray(preserve_colour(stylized, content))
+    found = np.asarray(preserve_color(stylized, content))
     assert found.min() >= -1e-6 and found.max() <= 1 + 1e-6
     luma = np.float32([0.299, 0.587, 0.114])
     np.testing.assert_allclose(found @ luma, stylized @ luma, atol=1e-5)
@@ -183,58 +183,56 @@ class TestColour:
   def test_moments_are_those_of_the_content(self, pair, monkeypatch):
     monkeypatch.setattr(controls, "_MATCH_EPS", 0.0)
     stylized, content = pair
-    found = np.asarray(
-      jax.jit(lambda *x: controls.preserve_colour(*x, mode=1.0))(stylized, content)
-    )
+    found = np.asarray(jax.jit(lambda *x: controls.preserve_color(*x, mode=1.0))(stylized, content))
     for a, b in zip(found.reshape(2, -1, 3), content.reshape(2, -1, 3)):
       np.testing.assert_allclose(a.mean(0), b.mean(0), atol=1e-4)
       np.testing.assert_allclose(np.cov(a.T), np.cov(b.T), atol=1e-5)
 
   @pytest.mark.parametrize("mode", [None, 0.0, 0.4, 1.0])
-  def test_a_picture_keeps_its_own_colours(self, pair, mode):
-    found = preserve_colour(pair[0], pair[0], 0.8, mode=mode)
+  def test_a_image_keeps_its_own_colors(self, pair, mode):
+    found = preserve_color(pair[0], pair[0], 0.8, mode=mode)
     np.testing.assert_allclose(found, pair[0], atol=1e-4)
 
   @pytest.mark.parametrize("mode", [0.5, 1.0])
-  def test_grey_has_a_gradient(self, mode):
-    grey = jnp.full((16, 16, 3), 0.5)
-    gradient = jax.jit(jax.grad(lambda x: controls.preserve_colour(x, grey, mode=mode).sum()))(grey)
+  def test_gray_has_a_gradient(self, mode):
+    gray = jnp.full((16, 16, 3), 0.5)
+    gradient = jax.jit(jax.grad(lambda x: controls.preserve_color(x, gray, mode=mode).sum()))(gray)
     assert np.isfinite(gradient).all()
 
-  def test_stylize_preserves_colour(self, tiny_params, content, styles):
+  def test_stylize_preserves_color(self, tiny_params, content, styles):
     plain, found = jax.jit(
       lambda: [
         transfer.stylize(tiny_params, content, styles[0], **values)
-        for values in ({}, {"colour": 0.6, "colour_mode": 0.5})
+        for values in ({}, {"color": 0.6, "color_mode": 0.5})
       ]
     )()
-    expected = preserve_colour(plain, content, 0.6, mode=0.5)
+    expected = preserve_color(plain, content, 0.6, mode=0.5)
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 class TestStroke:
   @pytest.mark.parametrize("scale", [0.25, 0.4, 1.0, 1.7, 4.0])
   def test_zoom_is_a_resampling_among_mirror_images(self, rng, scale):
-    picture = rng.random((1, 18, 23, 3), np.float32)
+    image = rng.random((1, 18, 23, 3), np.float32)
     margins = [(0, 0), (2 * 18, 2 * 18), (2 * 23, 2 * 23), (0, 0)]
-    tiled = np.pad(picture, margins, mode="symmetric")
-    # In pixels of the tiled picture, its middle to the middle of the window.
+    tiled = np.pad(image, margins, mode="symmetric")
+    # In pixels of the tiled image, its middle to the middle of the window.
     shift = np.float32([9 - 45 * scale, 11.5 - 57.5 * scale])
     expected = jax.jit(
       lambda x: jax.image.scale_and_translate(
-        x, picture.shape, (1, 2), np.float32([scale, scale]), shift, method="linear"
+        x, image.shape, (1, 2), np.float32([scale, scale]), shift, method="linear"
       )
     )(tiled)
-    np.testing.assert_allclose(zoom(picture, scale), expected, atol=2e-5)
+    np.testing.assert_allclose(zoom(image, scale), expected, atol=2e-5)
 
-  def test_1_is_the_picture_and_each_may_have_its_own(self, rng):
-    pictures = rng.random((3, 17, 20, 3), np.float32)
-    np.testing.assert_allclose(zoom(pictures, 1.0), pictures, atol=1e-6)
-    each = zoom(pictures, np.float32([0.5, 1, 2]))
-    for found, picture, scale in zip(each, pictures, (0.5, 1.0, 2.0)):
-      np.testing.assert_allclose(found, zoom(picture[None], scale)[0], atol=1e-6)
+  def test_1_is_the_image_and_each_may_have_its_own(self, rng):
+    images = rng.random((3, 17, 20, 3), np.float32)
+    np.testing.assert_allclose(zoom(images, 1.0), images, atol=1e-6)
+    each = zoom(images, np.float32([0.5, 1, 2]))
+    for found, image, scale in zip(each, images, (0.5, 1.0, 2.0)):
+      np.testing.assert_allclose(found, zoom(image[None], scale)[0], atol=1e-6)
 
-  def test_encode_style_reads_the_zoomed_picture(self, tiny_params, styles):
+  def test_encode_style_reads_the_zoomed_image(self, tiny_params, styles):
     found = encode_style(tiny_params, styles, stroke=2.0)
     expected = encode_style(tiny_params, zoom(styles, 2.0))
     np.testing.assert_allclose(found.vector, expected.vector, atol=1e-5)
@@ -252,24 +250,24 @@ class TestStroke:
     ({"weights": np.ones(3), "strength": np.ones((20, 24))}, r"strength: found shape \(20, 24\)"),
     ({"strength": np.full(SIZE, -0.5)}, "strength: found -0.5 to -0.5, expected 0 to 2"),
     ({"strength": np.ones(2)}, "strength: found a batch of 2, expected 1 or 3"),
-    ({"colour": 1.5}, "colour: found 1.5, expected 0 to 1"),
-    ({"colour": 1.0, "colour_mode": -1}, "colour mode: found -1, expected 0 to 1"),
+    ({"color": 1.5}, "color: found 1.5, expected 0 to 1"),
+    ({"color": 1.0, "color_mode": -1}, "color mode: found -1, expected 0 to 1"),
     ({"stroke": 5.0}, "stroke: found 5.0, expected 0.25 to 4"),
     ({"stroke": np.ones(2)}, r"stroke: found shape \(2,\), expected a scalar or \[3\]"),
   ],
 )
 def test_mistakes_are_named(tiny_params, content, styles, values, message):
   with pytest.raises(ValueError, match=message):
-    # The pictures traced, the values not: nothing is compiled.
+    # The images traced, the values not: nothing is compiled.
     jax.eval_shape(lambda *x: transfer.stylize(tiny_params, *x, **values), content, styles)
 
 
 @pytest.mark.parametrize(
   "styles, stroke, message",
   [
-    ([], None, "styles: found 0 pictures"),
+    ([], None, "styles: found 0 images"),
     ([np.ones((2, 20, 20, 3), np.float32)], None, "in a sequence"),
-    ([np.ones((20, 20, 3), np.float32)], np.ones(2), "found 1 pictures and 2 strokes"),
+    ([np.ones((20, 20, 3), np.float32)], np.ones(2), "found 1 images and 2 strokes"),
   ],
 )
 def test_mistakes_in_a_sequence_are_named(tiny_params, content, styles, stroke, message):

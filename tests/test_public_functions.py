@@ -50,7 +50,7 @@ def images():
 def calls():
   """{name: (function of (params, vgg_params, images), whether it is public)} of all of them."""
   two = np.float32([0.3, 0.7])
-  every = {"colour": 0.5, "colour_mode": 0.3, "stroke": 1.5}
+  every = {"color": 0.5, "color_mode": 0.3, "stroke": 1.5}
   s = stylejax
 
   def code(p, i):
@@ -72,7 +72,7 @@ def calls():
     "next_frame": lambda p, v, i: s.next_frame(
       p, i["content"], s.encode_style(p, i["style"]), s.first_state(p, 24, 20)
     ),
-    "preserve_colour": lambda p, v, i: s.preserve_colour(
+    "preserve_color": lambda p, v, i: s.preserve_color(
       i["batch"], i["batch"][::-1], two, mode=i["plane"]
     ),
     "reconstruct": lambda p, v, i: s.reconstruct(p, i["content"]),
@@ -155,7 +155,7 @@ def test_numbers_are_the_same_under_every_switch(switch, tiny_params):
 
   def paint(params, contents, style):
     return stylejax.stylize(
-      params, contents, style, strength=1.5, colour=0.5, colour_mode=0.5, stroke=1.5
+      params, contents, style, strength=1.5, color=0.5, color_mode=0.5, stroke=1.5
     )
 
   expected = jax.jit(paint)(tiny_params, i["batch"], i["style"])
@@ -174,7 +174,7 @@ def test_gradients_and_steps_on_a_sharded_batch_of_an_explicit_mesh(tiny_params)
   i = images()
 
   def loss(params, contents):
-    painted = stylejax.stylize(params, contents, i["style"], colour=0.5, colour_mode=0.5)
+    painted = stylejax.stylize(params, contents, i["style"], color=0.5, color_mode=0.5)
     return painted.mean() + stylejax.discriminate(params, painted).mean()
 
   expected = jax.jit(jax.grad(loss))(tiny_params, i["batch"])
@@ -210,7 +210,7 @@ def test_forward_mode_is_the_slope(tiny_params):
     lambda p, none, one: stylejax.encode_style(p, none),
     lambda p, none, one: stylejax.reconstruct(p, none),
     lambda p, none, one: stylejax.discriminate(p, none),
-    lambda p, none, one: stylejax.preserve_colour(none, none),
+    lambda p, none, one: stylejax.preserve_color(none, none),
   ],
   ids=[
     "content",
@@ -219,7 +219,7 @@ def test_forward_mode_is_the_slope(tiny_params):
     "encode_style",
     "reconstruct",
     "discriminate",
-    "preserve_colour",
+    "preserve_color",
   ],
 )
 def test_a_batch_of_no_images_is_refused_in_our_words(call, tiny_params):

@@ -8,7 +8,7 @@ import pytest
 
 import stylejax
 from stylejax import transfer
-from stylejax.images.decode import read_picture
+from stylejax.images.decode import read_image
 from stylejax.images.encode import as_bytes
 from stylejax.metrics.style import moment_distance
 from stylejax.weights import model_file
@@ -25,18 +25,18 @@ def params():
 
 
 # Big enough to gain by what the other tests do without.
-OPTIMISED = {"xla_backend_optimization_level": 3}
-distance = jax.jit(moment_distance, compiler_options=OPTIMISED)
+OPTIMIZED = {"xla_backend_optimization_level": 3}
+distance = jax.jit(moment_distance, compiler_options=OPTIMIZED)
 
 
 @pytest.fixture(scope="module")
 def paint():
-  return jax.jit(transfer.stylize, compiler_options=OPTIMISED)
+  return jax.jit(transfer.stylize, compiler_options=OPTIMIZED)
 
 
 def square(path):
   """The middle 256 × 256 pixels: one shape for all, since each is compiled for seconds."""
-  rgb = read_picture(path).rgb
+  rgb = read_image(path).rgb
   top, left = ((side - 256) // 2 for side in rgb.shape[:2])
   return rgb[top : top + 256, left : left + 256]
 
@@ -55,14 +55,14 @@ def test_files_are_what_their_config_says(name):
 
 
 @pytest.mark.parametrize("photo", PHOTOS, ids=lambda p: p.stem)
-def test_strength_0_gives_the_picture_back(params, paint, photo):
+def test_strength_0_gives_the_image_back(params, paint, photo):
   content = square(photo)
   back = paint(params, content, square(ARTWORKS[0]), strength=0.0)
   np.testing.assert_array_equal(as_bytes(np.asarray(back)), as_bytes(np.asarray(content)))
 
 
 @pytest.mark.parametrize("photo", PHOTOS, ids=lambda p: p.stem)
-def test_the_autoencoder_gives_the_picture_back(params, photo):
+def test_the_autoencoder_gives_the_image_back(params, photo):
   content = square(photo)
   found = jax.jit(transfer.reconstruct)(params, content)
   assert -10 * np.log10(np.mean((np.asarray(found) - content) ** 2)) > 25
@@ -73,20 +73,20 @@ def test_style_is_reached_and_content_kept(params, paint, artwork):
   content, style = square(PHOTOS[0]), square(artwork)
   stylized = np.asarray(paint(params, content, style))
   near, far = (
-    float(distance(load_vgg(), picture[None], style[None])[0]) for picture in (stylized, content)
+    float(distance(load_vgg(), image[None], style[None])[0]) for image in (stylized, content)
   )
   assert near < 0.5 * far
-  grey = [x.mean(-1).ravel() for x in (stylized, content)]
-  assert np.corrcoef(*grey)[0, 1] > 0.5
+  gray = [x.mean(-1).ravel() for x in (stylized, content)]
+  assert np.corrcoef(*gray)[0, 1] > 0.5
 
 
-def test_strength_moves_away_from_the_picture_and_stays_one(params, paint):
+def test_strength_moves_away_from_the_image_and_stays_one(params, paint):
   content, style = square(PHOTOS[0]), square(ARTWORKS[0])
-  pictures = [np.asarray(paint(params, content, style, strength=s)) for s in (0.0, 0.5, 1.0, 1.5)]
-  away = [np.abs(p - content).mean() for p in pictures]
+  images = [np.asarray(paint(params, content, style, strength=s)) for s in (0.0, 0.5, 1.0, 1.5)]
+  away = [np.abs(p - content).mean() for p in images]
   assert away == sorted(away)
-  # Beyond what was trained it must still be a picture of the same thing.
-  assert np.corrcoef(pictures[-1].mean(-1).ravel(), content.mean(-1).ravel())[0, 1] > 0.4
+  # Beyond what was trained it must still be an image of the same thing.
+  assert np.corrcoef(images[-1].mean(-1).ravel(), content.mean(-1).ravel())[0, 1] > 0.4
 
 
 @pytest.mark.parametrize("artwork", ARTWORKS, ids=lambda p: p.stem)

@@ -48,7 +48,7 @@ def test_a_cut_forgets_the_past(tiny_params, rng):
 
 
 def test_what_moves_leaves_no_trail(tiny_params):
-  """A white bar on grey, one frame on: where it was, the painting is that of the frame alone."""
+  """A white bar on gray, one frame on: where it was, the painting is that of the frame alone."""
   frames = np.full((2, 64, 64, 3), 0.4, np.float32)
   frames[0, :, 8:16] = 0.9
   frames[1, :, 40:48] = 0.9

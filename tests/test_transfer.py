@@ -13,11 +13,11 @@ from stylejax.models import gan
 SIDE = 24
 
 
-def stylized_twice(params, pictures):
-  return transfer.stylize(params, pictures, pictures[..., ::-1, :, :])
+def stylized_twice(params, images):
+  return transfer.stylize(params, images, images[..., ::-1, :, :])
 
 
-# name → function of (params, picture or batch of pictures).
+# name → function of (params, image or batch of images).
 CASES = {
   "encode_style": transfer.encode_style,
   "encode_content": transfer.encode_content,
@@ -51,7 +51,7 @@ EXTREMES = [[0], [0.02], [1]]
 
 
 @pytest.fixture
-def pictures(rng):
+def images(rng):
   return rng.random((8, SIDE, SIDE, 3), np.float32)
 
 
@@ -62,32 +62,32 @@ def assert_trees_close(found, expected, atol=1e-5):
 
 
 @cases
-def test_jit_is_eager(function, tiny_params, pictures):
-  assert_trees_close(jax.jit(function)(tiny_params, pictures), function(tiny_params, pictures))
+def test_jit_is_eager(function, tiny_params, images):
+  assert_trees_close(jax.jit(function)(tiny_params, images), function(tiny_params, images))
 
 
 @cases
-def test_vmap_and_batch_are_a_loop(function, tiny_params, pictures):
+def test_vmap_and_batch_are_a_loop(function, tiny_params, images):
   compiled = jax.jit(function)
-  loop = [compiled(tiny_params, picture) for picture in pictures]
+  loop = [compiled(tiny_params, image) for image in images]
   stacked = jax.tree.map(lambda *x: np.stack(x), *loop)
-  assert_trees_close(jax.jit(jax.vmap(function, (None, 0)))(tiny_params, pictures), stacked)
-  assert_trees_close(compiled(tiny_params, pictures), stacked)
+  assert_trees_close(jax.jit(jax.vmap(function, (None, 0)))(tiny_params, images), stacked)
+  assert_trees_close(compiled(tiny_params, images), stacked)
 
 
 @cases
-def test_gradients_are_finite(function, tiny_params, pictures):
+def test_gradients_are_finite(function, tiny_params, images):
   def total(params, x):
     return sum(jnp.sum(leaf) for leaf in jax.tree.leaves(function(params, x)))
 
-  gradients = jax.jit(jax.grad(total, argnums=(0, 1)))(tiny_params, pictures)
+  gradients = jax.jit(jax.grad(total, argnums=(0, 1)))(tiny_params, images)
   leaves = jax.tree.leaves(gradients)
   assert all(np.isfinite(leaf).all() for leaf in leaves)
   assert any(np.abs(leaf).max() > 0 for leaf in leaves)
 
 
 @cases
-def test_shard_map_over_devices_is_one_device(function, tiny_params, pictures):
+def test_shard_map_over_devices_is_one_device(function, tiny_params, images):
   mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
   sharded = jax.jit(
     jax.shard_map(
@@ -97,23 +97,23 @@ def test_shard_map_over_devices_is_one_device(function, tiny_params, pictures):
       out_specs=PartitionSpec("data"),
     )
   )
-  assert_trees_close(sharded(tiny_params, pictures), jax.jit(function)(tiny_params, pictures))
+  assert_trees_close(sharded(tiny_params, images), jax.jit(function)(tiny_params, images))
 
 
 @cases
-def test_pmap_over_devices_is_one_device(function, tiny_params, pictures):
-  found = jax.pmap(function, in_axes=(None, 0))(tiny_params, pictures[:, None])
+def test_pmap_over_devices_is_one_device(function, tiny_params, images):
+  found = jax.pmap(function, in_axes=(None, 0))(tiny_params, images[:, None])
   found = jax.tree.map(lambda x: x.reshape(x.shape[0], *x.shape[2:]), found)
-  assert_trees_close(found, jax.jit(function)(tiny_params, pictures))
+  assert_trees_close(found, jax.jit(function)(tiny_params, images))
 
 
 @cases
-def test_export_is_the_function(function, tiny_params, pictures):
+def test_export_is_the_function(function, tiny_params, images):
   compiled = jax.jit(function)
   exported = jax.export.export(compiled)(
-    tiny_params, jax.ShapeDtypeStruct(pictures.shape, jnp.float32)
+    tiny_params, jax.ShapeDtypeStruct(images.shape, jnp.float32)
   )
-  assert_trees_close(exported.call(tiny_params, pictures), compiled(tiny_params, pictures))
+  assert_trees_close(exported.call(tiny_params, images), compiled(tiny_params, images))
 
 
 def test_sampled_styles_under_jit_and_vmap(tiny_params):
@@ -125,30 +125,30 @@ def test_sampled_styles_under_jit_and_vmap(tiny_params):
   )
 
 
-def test_stylize_composes_the_steps(tiny_params, pictures):
+def test_stylize_composes_the_steps(tiny_params, images):
   by_hand = generate(
     tiny_params,
-    encode_content(tiny_params, pictures),
-    encode_style(tiny_params, pictures[:1]),
+    encode_content(tiny_params, images),
+    encode_style(tiny_params, images[:1]),
     strength=1.3,
   )
   np.testing.assert_allclose(
-    stylize(tiny_params, pictures, pictures[:1], strength=1.3), by_hand, atol=1e-6
+    stylize(tiny_params, images, images[:1], strength=1.3), by_hand, atol=1e-6
   )
 
 
-def test_moments_left_alone_are_the_autoencoder(tiny_params, pictures):
-  code, style = encode_content(tiny_params, pictures[:2]), encode_style(tiny_params, pictures[2:4])
+def test_moments_left_alone_are_the_autoencoder(tiny_params, images):
+  code, style = encode_content(tiny_params, images[:2]), encode_style(tiny_params, images[2:4])
   found = jax.jit(gan.Generator(tiny_params.config).apply)(
     {"params": tiny_params.generator}, code, style.vector, 0.0
   )
-  np.testing.assert_allclose(found, reconstruct(tiny_params, pictures[:2]), atol=1e-6)
-  full = stylize(tiny_params, pictures[:2], pictures[2:4])
+  np.testing.assert_allclose(found, reconstruct(tiny_params, images[:2]), atol=1e-6)
+  full = stylize(tiny_params, images[:2], images[2:4])
   assert np.abs(full - found).max() > 1e-2
 
 
-def test_strengths_below_1_fade_to_the_picture_as_light(tiny_params, pictures):
-  content, style = pictures[:1], pictures[2:3]
+def test_strengths_below_1_fade_to_the_image_as_light(tiny_params, images):
+  content, style = images[:1], images[2:3]
   content[0, 0, :3] = EXTREMES
   code, vector = encode_content(tiny_params, content), encode_style(tiny_params, style).vector
   net = jax.jit(gan.Generator(tiny_params.config).apply)
@@ -167,24 +167,24 @@ def light(x):
   return np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
 
 
-def test_strength_is_traced_and_one_for_each_picture(tiny_params, pictures):
+def test_strength_is_traced_and_one_for_each_image(tiny_params, images):
   # A function of its own: jit shares the cache of one function among all that compile it.
   compiled = jax.jit(lambda *args, **controls: transfer.stylize(*args, **controls))
-  each = compiled(tiny_params, pictures[:3], pictures[3], strength=jnp.array([0.0, 0.5, 2.0]))
+  each = compiled(tiny_params, images[:3], images[3], strength=jnp.array([0.0, 0.5, 2.0]))
   for i, strength in enumerate((0.0, 0.5, 2.0)):
-    one = stylize(tiny_params, pictures[i], pictures[3], strength=strength)
+    one = stylize(tiny_params, images[i], images[3], strength=strength)
     np.testing.assert_allclose(each[i], one, atol=1e-5)
   for strength in (0.1, 0.9, 1.7):
-    compiled(tiny_params, pictures[0], pictures[3], strength=strength)
+    compiled(tiny_params, images[0], images[3], strength=strength)
   assert compiled._cache_size() == 2
 
 
 @pytest.mark.parametrize("strength", [0.0, 0.5, 1.0, 1.5])
-def test_strength_and_content_have_gradients(tiny_params, pictures, strength):
-  content = pictures[0]
+def test_strength_and_content_have_gradients(tiny_params, images, strength):
+  content = images[0]
   content[0, :3] = EXTREMES
   slope, slopes = jax.jit(
-    jax.grad(lambda s, x: transfer.stylize(tiny_params, x, pictures[1], strength=s).std(), (0, 1))
+    jax.grad(lambda s, x: transfer.stylize(tiny_params, x, images[1], strength=s).std(), (0, 1))
   )(strength, content)
   assert np.isfinite(slope) and slope != 0
   assert np.isfinite(slopes).all() and np.abs(slopes).max() > 0
@@ -201,15 +201,15 @@ def test_any_size_gives_the_content_size(tiny_params, height, width, side):
   assert stylized.min() >= 0 and stylized.max() <= 1
 
 
-def test_one_content_many_styles_and_the_reverse(tiny_params, pictures):
-  assert stylize(tiny_params, pictures[0], pictures).shape == pictures.shape
-  assert stylize(tiny_params, pictures, pictures[0]).shape == pictures.shape
+def test_one_content_many_styles_and_the_reverse(tiny_params, images):
+  assert stylize(tiny_params, images[0], images).shape == images.shape
+  assert stylize(tiny_params, images, images[0]).shape == images.shape
 
 
-def test_codes_can_be_mixed(tiny_params, pictures):
-  a, b = (encode_style(tiny_params, pictures[i]) for i in (0, 1))
+def test_codes_can_be_mixed(tiny_params, images):
+  a, b = (encode_style(tiny_params, images[i]) for i in (0, 1))
   mixed = jax.tree.map(lambda x, y: 0.5 * (x + y), a, b)
-  content = encode_content(tiny_params, pictures[2])
+  content = encode_content(tiny_params, images[2])
   assert generate(tiny_params, content, mixed).shape == (SIDE, SIDE, 3)
 
 
@@ -227,13 +227,13 @@ def test_params_carry_their_config_through_transformations(tiny_params):
   assert doubled.config == tiny_params.config
 
 
-def test_nothing_outside_the_arguments_matters(tiny_params, pictures):
-  def fresh(*pictures):  # a function of its own each time, so that it is traced anew
-    return jax.jit(lambda *args: transfer.stylize(*args))(tiny_params, *pictures)
+def test_nothing_outside_the_arguments_matters(tiny_params, images):
+  def fresh(*images):  # a function of its own each time, so that it is traced anew
+    return jax.jit(lambda *args: transfer.stylize(*args))(tiny_params, *images)
 
-  before = fresh(pictures[0], pictures[1])
-  fresh(pictures[2], pictures[3])
-  np.testing.assert_array_equal(before, fresh(pictures[0], pictures[1]))
+  before = fresh(images[0], images[1])
+  fresh(images[2], images[3])
+  np.testing.assert_array_equal(before, fresh(images[0], images[1]))
 
 
 @pytest.mark.parametrize(
@@ -258,9 +258,9 @@ def test_nothing_outside_the_arguments_matters(tiny_params, pictures):
     ),
   ],
 )
-def test_mistakes_are_named(tiny_params, pictures, make, message):
+def test_mistakes_are_named(tiny_params, images, make, message):
   with pytest.raises(ValueError, match=message):
-    make(tiny_params, pictures)
+    make(tiny_params, images)
 
 
 def test_public_names_are_there():

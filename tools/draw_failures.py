@@ -43,14 +43,14 @@ class Options:
   """What to draw."""
 
   output: Path
-  """The picture to write."""
+  """The image to write."""
   weights: str = "base"
   """Name or file of the weights."""
 
 
-def cell(picture: np.ndarray) -> Image.Image:
-  """A cell of the sheet: small pictures enlarged in whole pixels, of large ones the middle."""
-  image = Image.fromarray(np.round(np.clip(picture, 0, 1) * 255).astype(np.uint8))
+def cell(pixels: np.ndarray) -> Image.Image:
+  """A cell of the sheet: small images enlarged in whole pixels, of large ones the middle."""
+  image = Image.fromarray(np.round(np.clip(pixels, 0, 1) * 255).astype(np.uint8))
   if image.width > 2 * CELL:
     corner = (image.width - CELL) // 2
     return image.crop((corner, corner, corner + CELL, corner + CELL))
@@ -75,8 +75,8 @@ def main(options: Options) -> None:
     content, style = square(photo, side), square(artwork, STYLE_SIZE)
     left, top = number % COLUMNS * width, number // COLUMNS * height
     draw.text((left + 2, top + 4), name, "black", font)
-    for place, picture in enumerate((content, style, paint(params, content, style))):
-      sheet.paste(cell(np.asarray(picture)), (left + place * CELL, top + CAPTION))
+    for place, image in enumerate((content, style, paint(params, content, style))):
+      sheet.paste(cell(np.asarray(image)), (left + place * CELL, top + CAPTION))
   sheet.save(options.output, quality=88)
 
 

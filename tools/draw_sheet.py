@@ -11,7 +11,7 @@ import tyro
 from PIL import Image, ImageOps
 
 import stylejax
-from stylejax.data.sources import find_pictures
+from stylejax.data.sources import find_images
 from stylejax.images.decode import decode_image
 from stylejax.images.encode import STYLE_SIZE
 from stylejax.runtime.compilation_cache import enable_cache
@@ -24,7 +24,7 @@ class Options:
   """What to draw."""
 
   output: Path
-  """The picture to write."""
+  """The image to write."""
   content: Path = SAMPLES / "content"
   """Folder of photos."""
   style: Path = SAMPLES / "style"
@@ -38,7 +38,7 @@ class Options:
 
 
 def square(path: Path, side: int) -> np.ndarray:
-  """The central square of a picture, [side, side, 3] float32 in [0, 1]."""
+  """The central square of an image, [side, side, 3] float32 in [0, 1]."""
   return np.asarray(ImageOps.fit(decode_image(path), (side, side)), np.float32) / 255
 
 
@@ -49,10 +49,10 @@ def main(options: Options) -> None:
 
   params = stylejax.load_pretrained(options.weights)
   paint = jax.jit(stylejax.stylize, compiler_options=stylejax.compiler_options())
-  artworks, side = find_pictures(options.style), options.size
+  artworks, side = find_images(options.style), options.size
   styles = [square(path, STYLE_SIZE) for path in artworks]
   rows = [[np.ones((side, side, 3))] + [square(path, side) for path in artworks]]
-  for path in find_pictures(options.content):
+  for path in find_images(options.content):
     content = square(path, side)
     rows.append(
       [content] + [paint(params, content, style, strength=options.strength) for style in styles]

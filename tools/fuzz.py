@@ -1,7 +1,7 @@
-"""Feeds damaged bytes to the readers of pictures, animations and weights, guided by coverage.
+"""Feeds damaged bytes to the readers of images, animations and weights, guided by coverage.
 
     pip install atheris
-    python tools/fuzz.py pictures --seconds 120
+    python tools/fuzz.py images --seconds 120
     python tools/fuzz.py weights --seconds 120
     python tools/fuzz.py frames --seconds 120
 
@@ -26,13 +26,13 @@ with atheris.instrument_imports(include=["PIL", "stylejax"]):
   import stylejax
   from stylejax.errors import InputError
   from stylejax.images.animation import AnimationReader
-  from stylejax.images.decode import read_picture
+  from stylejax.images.decode import read_image
   from stylejax.weights.model_file import load_weights
 
 MAX_PIXELS = 250_000
 
 
-def picture_seeds():
+def image_seeds():
   """One small file of each format and mode."""
   rng = np.random.default_rng(0)
   image = Image.fromarray(rng.integers(0, 256, (24, 20, 3)).astype(np.uint8))
@@ -109,10 +109,10 @@ def weight_seeds():
     yield path.read_bytes()
 
 
-def sound_picture(path: Path) -> None:
-  picture = read_picture(path, max_pixels=MAX_PIXELS)
-  assert picture.rgb.dtype == np.float32 and picture.rgb.ndim == 3
-  assert np.isfinite(picture.rgb).all() and 0 <= picture.rgb.min() <= picture.rgb.max() <= 1
+def sound_image(path: Path) -> None:
+  image = read_image(path, max_pixels=MAX_PIXELS)
+  assert image.rgb.dtype == np.float32 and image.rgb.ndim == 3
+  assert np.isfinite(image.rgb).all() and 0 <= image.rgb.min() <= image.rgb.max() <= 1
 
 
 def sound_frames(path: Path) -> None:
@@ -128,8 +128,8 @@ def sound_weights(path: Path) -> None:
 
 
 READERS = {
-  "pictures": (sound_picture, picture_seeds),
-  "frames": (sound_frames, picture_seeds),
+  "images": (sound_image, image_seeds),
+  "frames": (sound_frames, image_seeds),
   "weights": (sound_weights, weight_seeds),
 }
 

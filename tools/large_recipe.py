@@ -60,7 +60,7 @@ class Options:
   """Prints the commands, one after another; start each again with the same words to go on."""
 
   batch: int = 256
-  """Pictures of each kind per step, over all chips; 16 a chip fit anywhere (docs/pod.md)."""
+  """Images of each kind per step, over all chips; 16 a chip fit anywhere (docs/pod.md)."""
   content: str = "coco_shards"
   """Photos, as --content-dir of train.py: COCO's train2017 has 118,000."""
   style: str = "wikiart_shards"

@@ -1,4 +1,4 @@
-"""Parameters and pictures for the timed cases; asks nothing itself."""
+"""Parameters and images for the timed cases; asks nothing itself."""
 
 import dataclasses
 from typing import Any
@@ -25,7 +25,7 @@ def params(options: timing.Settings) -> Params:
   return timing.replicate(fresh, options.devices)
 
 
-def pictures(options: timing.Settings, size: int, *, seed: int = 0) -> jax.Array:
+def images(options: timing.Settings, size: int, *, seed: int = 0) -> jax.Array:
   """[batch, size, size, 3] of noise in [0, 1], spread over the asked devices."""
   noise = np.random.default_rng(seed).random((options.batch, size, size, 3), np.float32)
   return timing.place(noise, options.devices)

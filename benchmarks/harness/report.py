@@ -36,7 +36,7 @@ QUALITY_COLUMNS = {
   "cover_way": "cover: of the way ↑",
   "patch_half_way": "patches at half size ↑",
   "cover_half_way": "cover at half size ↑",
-  "color": "colours: sliced W1 ↓",
+  "color": "colors: sliced W1 ↓",
   "kid": "kernel distance of crops ↓",
 }
 SHORT_COLUMNS = ("content", "content_lite0", "style", "style_lite0", "color")
@@ -65,7 +65,7 @@ RATIOS = {
 
 
 def quality_table(result: dict, *, short: bool = False) -> str:
-  """Mean and 95 % bootstrap interval of each method and column, and pictures with faults.
+  """Mean and 95 % bootstrap interval of each method and column, and images with faults.
 
   The short one has few columns and, of ours, strength 1 alone.
   """
@@ -217,13 +217,13 @@ def pod_scaling_table(result: dict) -> str:
 
 
 def large_table(result: dict) -> str:
-  """Sentences: what a huge picture and a folder of many sizes cost."""
+  """Sentences: what a huge image and a folder of many sizes cost."""
   row, folder = result["rows"][0], result["folder"]
   return (
     f"{row['width']:,} × {row['height']:,} pixels, file to file: {row['seconds']:.0f} s, "
     f"{row['peak_gib']:.1f} GiB at most, {row['seconds_per_megapixel']:.2f} s a megapixel; "
-    f"pictures of 1,024 × 1,024: {row['file_seconds_per_megapixel']:.2f} s a megapixel file to file, "
-    f"{row['whole_seconds_per_megapixel']:.2f} s in memory; compiled before. {result['options']['pictures']} photos "
+    f"images of 1,024 × 1,024: {row['file_seconds_per_megapixel']:.2f} s a megapixel file to file, "
+    f"{row['whole_seconds_per_megapixel']:.2f} s in memory; compiled before. {result['options']['images']} photos "
     f"of {folder['different_sizes']} sizes: "
     f"{folder['many_compilations']} compilations, {folder['filling']:.0%} filling, "
     f"{folder['share_of_steady']:.2f} of the images/s of a single size.\n\n{_source(result)}"
@@ -256,7 +256,7 @@ def _source(result: dict) -> str:
 
 
 def plot_peers(axes, result: dict) -> None:
-  """Milliseconds of each way to stylize over the side of the picture."""
+  """Milliseconds of each way to stylize over the side of the image."""
   methods = {}
   for row in result["rows"]:
     task, _, who = row["case"].partition(": ")
@@ -277,9 +277,9 @@ def plot_peers(axes, result: dict) -> None:
   axes.set(
     xscale="log",
     yscale="log",
-    xlabel="side of the picture, pixels",
-    ylabel="milliseconds per picture",
-    title="Stylizing one picture",
+    xlabel="side of the image, pixels",
+    ylabel="milliseconds per image",
+    title="Stylizing one image",
   )
   axes.set_xticks(sides, [str(side) for side in sides])
 
@@ -293,7 +293,7 @@ def plot_scaling(axes, result: dict) -> None:
       counts,
       rates,
       marker="o",
-      label=f"{kind}: {rows[0][about]} pictures " + ("a chip" if kind == "weak" else "in all"),
+      label=f"{kind}: {rows[0][about]} images " + ("a chip" if kind == "weak" else "in all"),
     )
     axes.plot(
       counts,

@@ -55,9 +55,9 @@ class Settings:
   """What to compile, and where to keep what is found."""
 
   sizes: tuple[int, ...] = (256, 512, 1024)
-  """Sides of the square pictures, in pixels."""
+  """Sides of the square images, in pixels."""
   batch: int = 1
-  """Pictures per call, over all devices."""
+  """Images per call, over all devices."""
   preset: Literal["tiny", "base", "large"] = "base"
   """Sizes of the nets; parameters are random."""
   dtype: Literal["preset", "float32", "bfloat16"] = "preset"
@@ -114,7 +114,7 @@ class Case:
   Attributes:
     name: what it is, the same from run to run.
     call: runs it once and returns what to wait for.
-    images: pictures that one call takes in.
+    images: images that one call takes in.
     about: size, batch and whatever else tells cases of one name apart.
     compiled: gives FLOPs, bytes and memory, where XLA made the program.
     flops: of one call by direct convolution, where that is known.

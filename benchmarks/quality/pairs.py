@@ -1,4 +1,4 @@
-"""The list of pictures that `benchmarks.quality.quality` runs on; paints and measures nothing."""
+"""The list of images that `benchmarks.quality.quality` runs on; paints and measures nothing."""
 
 import csv
 import dataclasses
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from stylejax.errors import InputError
-from stylejax.images.decode import read_picture
+from stylejax.images.decode import read_image
 from stylejax.images.encode import on_white
 
 EXPECTED = "expected name,content,style or name,content,style,sha256,sha256"
@@ -18,12 +18,12 @@ EXPECTED = "expected name,content,style or name,content,style,sha256,sha256"
 
 @dataclasses.dataclass(frozen=True)
 class Pair:
-  """A content and a style picture, read when asked for.
+  """A content and a style image, read when asked for.
 
   Attributes:
     name: of the pair; reference outputs are called NAME.jpg or NAME.png.
-    content: file of the content picture.
-    style: file of the style picture.
+    content: file of the content image.
+    style: file of the style image.
   """
 
   name: str
@@ -37,14 +37,14 @@ def read_pairs(
   """Read a CSV of `name,content,style`, without a header.
 
   Args:
-    path: the CSV file. Where a line has two more fields, they are the SHA-256 of the two pictures'
+    path: the CSV file. Where a line has two more fields, they are the SHA-256 of the two images'
       bytes, which are checked.
     root: folder that the paths in it are relative to; default: the folder above the CSV's.
     limit: take only that many, from the first on.
 
   Raises:
     InputError: no such file, no pair in it, a line with another number of fields, a name given
-      twice, a picture that is missing or has other bytes than its hash says.
+      twice, an image that is missing or has other bytes than its hash says.
   """
   path = Path(path)
   if not path.is_file():
@@ -65,10 +65,10 @@ def read_pairs(
     raise InputError(f"pairs {path}: found no line, {EXPECTED}")
   chosen = list(pairs.values())[:limit]
   for pair in chosen:
-    for picture, expected in zip((pair.content, pair.style), hashes[pair.name]):
-      found = sha256(picture)
+    for image, expected in zip((pair.content, pair.style), hashes[pair.name]):
+      found = sha256(image)
       if found != expected.lower():
-        raise InputError(f"pairs {path}: {picture}: found SHA-256 {found}, expected {expected}")
+        raise InputError(f"pairs {path}: {image}: found SHA-256 {found}, expected {expected}")
   return chosen
 
 
@@ -81,10 +81,10 @@ def sha256(path: Path) -> str:
 
 
 def read(path: Path) -> np.ndarray:
-  """The picture of a file, transparency on white: [H, W, 3] float32 in [0, 1]."""
-  return on_white(read_picture(path))
+  """The image of a file, transparency on white: [H, W, 3] float32 in [0, 1]."""
+  return on_white(read_image(path))
 
 
-def eight_bits(picture: np.ndarray) -> np.ndarray:
+def eight_bits(image: np.ndarray) -> np.ndarray:
   """Rounded to uint8, after clipping to [0, 1]."""
-  return np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+  return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)

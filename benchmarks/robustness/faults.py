@@ -101,7 +101,7 @@ class Options:
 
 
 def start(options: Options, workdir: Path) -> subprocess.Popen:
-  """The training command, on the package's own pictures."""
+  """The training command, on the package's own images."""
   flags = [
     "--preset",
     "tiny",

@@ -28,7 +28,7 @@ class Options:
   preset: Literal["tiny", "base", "large"] = "base"
   """Sizes of the nets."""
   batch: int = 8
-  """Pictures of each kind per step."""
+  """Images of each kind per step."""
   size: int = 128
   """Side of the crops in pixels."""
   every: int = 100

@@ -29,7 +29,7 @@ class Options:
   """What to measure, and where to keep it."""
 
   size: int = 512
-  """Side of the picture, in pixels; layers have what a picture of this side gives them."""
+  """Side of the image, in pixels; layers have what an image of this side gives them."""
   repeats: int = 20
   """Timed rounds, after two that are not."""
   output: Path | None = None
@@ -66,10 +66,10 @@ def pairs(size: int) -> Iterator[tuple[str, Callable, Callable, tuple]]:
     return conv_cpu.direct_conv3x3(x, kernel, padding="reflect")
 
   yield "reflect padding, 32 channels", conv_cpu.edged_conv3x3, padded, narrow
-  picture, stem = maps(1, 3), kernel(12, 32)
+  image, stem = maps(1, 3), kernel(12, 32)
 
   def strided(x, kernel):
-    # The same filter on the picture itself: taps by place in a 2×2 block become taps by pixel.
+    # The same filter on the image itself: taps by place in a 2×2 block become taps by pixel.
     wide = kernel.reshape(3, 3, 2, 2, 3, 32).transpose(0, 2, 1, 3, 4, 5).reshape(6, 6, 3, 32)
     return jax.lax.conv_general_dilated(
       x, wide, (2, 2), ((2, 2), (2, 2)), dimension_numbers=DIMENSIONS
@@ -79,7 +79,7 @@ def pairs(size: int) -> Iterator[tuple[str, Callable, Callable, tuple]]:
     "stem by space-to-depth",
     lambda x, k: conv_cpu.conv3x3(layers.space_to_depth(x), k),
     strided,
-    (picture, stem),
+    (image, stem),
   )
 
   def two_passes(x):
@@ -134,13 +134,13 @@ def main(options: Options) -> dict:
   about, found = {"size": options.size}, []
   rng = np.random.default_rng(0)
   params = stylejax.load_pretrained()
-  pictures = tuple(rng.random((1, side, side, 3), np.float32) for side in (options.size, 256))
+  images = tuple(rng.random((1, side, side, 3), np.float32) for side in (options.size, 256))
   found.append(
     [
       timing.jit_case(
         f"compiler options, a stylization: {which}",
         stylejax.stylize,
-        (params, *pictures),
+        (params, *images),
         1,
         about,
         **how,
@@ -159,7 +159,7 @@ def main(options: Options) -> dict:
   for ours, plain in zip(result["rows"][::2], result["rows"][1::2], strict=True):
     ours["ratio"] = ours["seconds"]["median"] / plain["seconds"]["median"]
     for row in (ours, plain):
-      # Of a fraction of a net, per picture means nothing.
+      # Of a fraction of a net, per image means nothing.
       for key in ("images_per_second", "images_per_second_per_device"):
         del row[key]
   return timing.report("choices", options, result)

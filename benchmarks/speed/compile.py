@@ -40,11 +40,11 @@ class Options(timing.Settings):
 
 def compile_rows(options: Options) -> list[dict]:
   """Seconds to have `stylize` ready at each size, without and with an entry in a cache on disk."""
-  params, style = nets.params(options), nets.pictures(options, stylize.STYLE_SIZE)
+  params, style = nets.params(options), nets.images(options, stylize.STYLE_SIZE)
   jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
   rows = []
   for size in options.sizes:
-    arguments = params, nets.pictures(options, size), style
+    arguments = params, nets.images(options, size), style
     seconds = {"cold": [], "cached": []}
     for _ in range(options.repeats):
       with tempfile.TemporaryDirectory() as folder:
@@ -66,7 +66,7 @@ def compile_rows(options: Options) -> list[dict]:
 def process_rows(repeats: int) -> list[dict]:
   """Seconds of whole processes, in turn: two imports, and infer.py at a shorter side of 512."""
   folder = tempfile.TemporaryDirectory()
-  picture = Path(folder.name) / "stylized.png"
+  image = Path(folder.name) / "stylized.png"
   content, style = SAMPLES / "content" / "cat.jpg", SAMPLES / "style" / "great_wave.jpg"
   infer = [
     sys.executable,
@@ -78,7 +78,7 @@ def process_rows(repeats: int) -> list[dict]:
     "--size",
     "512",
     "--output",
-    str(picture),
+    str(image),
   ]
   commands = {
     "import jax, flax": [sys.executable, "-c", "import jax, flax"],

@@ -1,4 +1,4 @@
-"""How fast are style, content and perceptual features read from a picture?
+"""How fast are style, content and perceptual features read from an image?
 
 python -m benchmarks encode --sizes 256 512 --batch 4
 """
@@ -18,25 +18,25 @@ def cases(options: timing.Options) -> list[timing.Case]:
   """Steps 1 and 2, and VGG16 up to conv4_1: features, and the gradient of a loss on them."""
   params, frozen = nets.params(options), timing.replicate(load_vgg(), options.devices)
 
-  def features(frozen, picture):
-    return vgg16.vgg16_features(frozen, picture, LAYERS, dtype=nets.config(options).dtype)
+  def features(frozen, image):
+    return vgg16.vgg16_features(frozen, image, LAYERS, dtype=nets.config(options).dtype)
 
-  def gradient(frozen, picture):
-    def loss(picture):
-      return sum(jnp.square(f).mean() for f in features(frozen, picture).values())
+  def gradient(frozen, image):
+    def loss(image):
+      return sum(jnp.square(f).mean() for f in features(frozen, image).values())
 
-    return jax.grad(loss)(picture)
+    return jax.grad(loss)(image)
 
   found = []
   for size in options.sizes:
-    picture, about = nets.pictures(options, size), nets.about(options, size)
+    image, about = nets.images(options, size), nets.about(options, size)
     for name, function, first in (
       ("encode_style", transfer.encode_style, params),
       ("encode_content", transfer.encode_content, params),
       ("perceptual", features, frozen),
       ("perceptual gradient", gradient, frozen),
     ):
-      found.append(timing.jit_case(name, function, (first, picture), options.batch, about))
+      found.append(timing.jit_case(name, function, (first, image), options.batch, about))
   return found
 
 

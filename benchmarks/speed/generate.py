@@ -20,16 +20,14 @@ def cases(options: timing.Options) -> list[timing.Case]:
   )
   found = []
   for size in options.sizes:
-    picture, about = nets.pictures(options, size), nets.about(options, size)
-    content_code, style_code = codes(params, picture, picture)
+    image, about = nets.images(options, size), nets.about(options, size)
+    content_code, style_code = codes(params, image, image)
     found += [
       timing.jit_case(
         "generate", transfer.generate, (params, content_code, style_code), options.batch, about
       ),
-      timing.jit_case("reconstruct", transfer.reconstruct, (params, picture), options.batch, about),
-      timing.jit_case(
-        "discriminate", transfer.discriminate, (params, picture), options.batch, about
-      ),
+      timing.jit_case("reconstruct", transfer.reconstruct, (params, image), options.batch, about),
+      timing.jit_case("discriminate", transfer.discriminate, (params, image), options.batch, about),
     ]
   key = timing.replicate(jax.random.key(0), options.devices)  # each device does all of it
   about = nets.about(options, nets.config(options).swatch_size) | {"batch": 1, "devices": 1}

@@ -3,7 +3,7 @@
     python train.py shards --input-dir photos --output-dir photo_shards
     python -m benchmarks input --places photos photo_shards --size 128
 
-Without places, the sample pictures of the package; a real collection says more. Each round reads
+Without places, the sample images of the package; a real collection says more. Each round reads
 every place in every way once. The ratio is to what the transfer step takes in, two crops for each
 of its images, timed in the same run on the same cores. The cores for one chip are those that make
 as many crops as it takes in at the rate of `--chip-images-per-second`, or else at the roofline of
@@ -25,7 +25,7 @@ from benchmarks.harness import timing
 from benchmarks.speed import train
 from stylejax.data.crops import random_resized_crop
 from stylejax.data.pipeline import MIN_SIDE_PER_SIZE, THREADS, make_batches
-from stylejax.data.sources import open_pictures, require_readable
+from stylejax.data.sources import open_images, require_readable
 from stylejax.errors import InputError
 from stylejax.images.decode import decode_image
 from stylejax.models.config import PRESETS
@@ -40,7 +40,7 @@ class Options:
   """What to measure, and where to keep it."""
 
   places: tuple[str, ...] = (str(SAMPLES),)
-  """Folders or shards of pictures, as train.py takes them; each is read for both streams."""
+  """Folders or shards of images, as train.py takes them; each is read for both streams."""
   size: int = 128
   """Side of the crops in pixels."""
   batch: int = 8
@@ -75,26 +75,25 @@ class Options:
       )
 
 
-def decode_seconds(options: Options, pictures: Sequence, first: int) -> float:
-  """Seconds a crop in one thread, one picture after another: decode and crop."""
+def decode_seconds(options: Options, images: Sequence, first: int) -> float:
+  """Seconds a crop in one thread, one image after another: decode and crop."""
   rng = np.random.default_rng(0)
   count = options.batches * options.batch
   start = time.perf_counter()
   for index in range(first, first + count):
-    picture = pictures[index % len(pictures)]
-    image = decode_image(picture, min_side=round(MIN_SIDE_PER_SIZE * options.size))
+    image = decode_image(
+      images[index % len(images)], min_side=round(MIN_SIDE_PER_SIZE * options.size)
+    )
     random_resized_crop(image, rng, size=options.size)
   return (time.perf_counter() - start) / count
 
 
-def pipeline_seconds(options: Options, pictures: Sequence, workers: int, seed: int) -> float:
+def pipeline_seconds(options: Options, images: Sequence, workers: int, seed: int) -> float:
   """Seconds a crop of batches of both streams, as train.py makes them."""
   # Past the start of the workers, and past what they made while others were starting.
   untimed = 4 * (1 + workers)
   with contextlib.closing(
-    make_batches(
-      pictures, pictures, batch=options.batch, size=options.size, seed=seed, workers=workers
-    )
+    make_batches(images, images, batch=options.batch, size=options.size, seed=seed, workers=workers)
   ) as batches:
     for _ in range(untimed):
       next(batches)
@@ -136,7 +135,7 @@ def main(options: Options) -> dict:
   opened = {}
   for place in options.places:
     name = "samples" if place == str(SAMPLES) else place
-    opened[name] = open_pictures(place, flag="--places")
+    opened[name] = open_images(place, flag="--places")
     require_readable(opened[name], "--places")
   ways = list(itertools.product(opened, [None, *options.workers]))
   times = {way: [] for way in ways}
@@ -171,7 +170,7 @@ def main(options: Options) -> dict:
       }
   found = {
     "rows": rows,
-    "pictures": {place: len(opened[place]) for place in opened},
+    "images": {place: len(opened[place]) for place in opened},
     "chip_images_per_second": chips,
   }
   if options.step:

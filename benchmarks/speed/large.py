@@ -1,10 +1,10 @@
-"""What do pictures beyond the memory cost, and folders of pictures of many sizes?
+"""What do images beyond the memory cost, and folders of images of many sizes?
 
     python -m benchmarks large --output docs/results/large.json
 
-Three things: a huge picture file to file in a process of its own, its memory and its time beside
-that of pictures of 1,024 × 1,024, measured before and after it: file to file by the same command,
-file to file in a process that has compiled, and in memory; the same picture whole and in tiles; a
+Three things: a huge image file to file in a process of its own, its memory and its time beside
+that of images of 1,024 × 1,024, measured before and after it: file to file by the same command,
+file to file in a process that has compiled, and in memory; the same image whole and in tiles; a
 folder of photos of many sizes beside one of as many pixels in a single size.
 """
 
@@ -40,23 +40,23 @@ class Options:
   """What to paint."""
 
   width: int = 12_000
-  """Of the huge picture, in pixels."""
+  """Of the huge image, in pixels."""
   height: int = 8_000
-  """Of the huge picture, in pixels."""
+  """Of the huge image, in pixels."""
   tile: float = budget.TILE_PIXELS / 1e6
   """Megapixels of a tile, as of `infer.py --tile`."""
-  pictures: int = 100
+  images: int = 100
   """In the folder."""
   sizes: int = 30
   """Different sizes in the folder."""
   repeats: int = 5
-  """Of the picture of 1,024 × 1,024."""
+  """Of the image of 1,024 × 1,024."""
   output: Path | None = None
   """JSON file for the result; it is printed either way."""
 
   def check(self) -> None:
     """Raises InputError on the first setting that can't be measured."""
-    for flag in ("width", "height", "pictures", "sizes", "repeats"):
+    for flag in ("width", "height", "images", "sizes", "repeats"):
       timing.at_least(f"--{flag}", getattr(self, flag), 1)
     timing.at_least("--tile", self.tile, 0.01)
 
@@ -80,21 +80,21 @@ def seconds_whole(params, code, repeats: int) -> float:
   times = []
   for _ in range(repeats + 1):
     start = time.perf_counter()
-    painters.Whole(params, content, painters.Colours()).paint([code], None, np.float32(1))
+    painters.Whole(params, content, painters.Colors()).paint([code], None, np.float32(1))
     times.append(time.perf_counter() - start)
   return float(np.median(times[1:]))
 
 
-def seconds_from_files(pictures: int, folder: Path) -> float:
+def seconds_from_files(images: int, folder: Path) -> float:
   """Of painting a JPEG of 1,024 × 1,024 pixels to a JPEG, among so many, compiled."""
-  contents = folder_of([(1024, 1024)] * pictures, folder / "small")
+  contents = folder_of([(1024, 1024)] * images, folder / "small")
   for run in ("first", "second"):
     report = stylize_files([contents], [STYLE], folder / f"small_{run}", extension="jpg")
   return report.seconds / len(report.written)
 
 
 def seconds_of_command(width: int, height: int, folder: Path, *options: str) -> float:
-  """Of infer.py on one picture, from file to file."""
+  """Of infer.py on one image, from file to file."""
   photo(height, width).save(folder / "photo.jpg", quality=92)
   start = time.perf_counter()
   subprocess.run(
@@ -117,7 +117,7 @@ def seconds_of_command(width: int, height: int, folder: Path, *options: str) -> 
 
 
 def small(params, code, repeats: int) -> dict:
-  """Seconds a megapixel of pictures of 1,024 × 1,024, in the three ways."""
+  """Seconds a megapixel of images of 1,024 × 1,024, in the three ways."""
   with tempfile.TemporaryDirectory() as name:
     found = {
       "whole": seconds_whole(params, code, repeats),
@@ -130,7 +130,7 @@ def small(params, code, repeats: int) -> dict:
 
 
 def huge(options: Options, params, code) -> dict:
-  """Seconds and peak resident memory of infer.py on the huge picture, and `small` beside it.
+  """Seconds and peak resident memory of infer.py on the huge image, and `small` beside it.
 
   A smaller one goes before, so that the programs of its tiles are compiled.
   """
@@ -164,7 +164,7 @@ def difference(params, code) -> dict:
   ):
     content = np.asarray(photo(height, width), np.float32) / 255
     content = np.where(black & (np.arange(height) < 150)[:, None, None], np.float32(0), content)
-    (whole,) = painters.Whole(params, content, painters.Colours()).paint(
+    (whole,) = painters.Whole(params, content, painters.Colors()).paint(
       [code], None, np.float32(strength)
     )
     name = f"{width}×{height}, strength {strength:g}" + (", black first tile" if black else "")
@@ -197,14 +197,14 @@ def many(options: Options, folder: Path) -> dict:
       round(shorter * draw.choice((1, 5 / 4, 4 / 3, 1.4, 3 / 2, 16 / 9)) + draw.randrange(-8, 9)),
     )
     kinds.append(size if draw.random() < 0.6 else size[::-1])
-  sizes = [draw.choice(kinds) for _ in range(options.pictures)]
+  sizes = [draw.choice(kinds) for _ in range(options.images)]
   side = round(np.sqrt(np.mean([height * width for height, width in sizes])) / 8) * 8
   compiled = []
   jax.monitoring.register_event_duration_secs_listener(
     lambda event, *_, **__: compiled.append(event) if event == COMPILED else None
   )
   found = {}
-  for name, each in (("many", sizes), ("one", [(side, side)] * options.pictures)):
+  for name, each in (("many", sizes), ("one", [(side, side)] * options.images)):
     contents = folder_of(each, folder / name)
     before = len(compiled)
     for run in ("first", "second"):
@@ -244,7 +244,7 @@ def show(result: dict) -> None:
   row, folder = result["rows"][0], result["folder"]
   print(
     f"{row['width']} × {row['height']}: {row['seconds']:.1f} s, peak {row['peak_gib']:.2f} GiB;"
-    f" {row['seconds_per_megapixel']:.2f} s a megapixel, of pictures of 1024 × 1024 "
+    f" {row['seconds_per_megapixel']:.2f} s a megapixel, of images of 1024 × 1024 "
     f"{row['file_seconds_per_megapixel']:.2f} s file to file, in memory "
     f"{row['whole_seconds_per_megapixel']:.2f} s, one by the same command "
     f"{row['command_seconds_per_megapixel']:.2f} s"

@@ -29,9 +29,9 @@ VGG_LAYERS = (
 Weights = Mapping[str, torch.Tensor]
 
 
-def tensor(picture: Any) -> torch.Tensor:
+def tensor(image: Any) -> torch.Tensor:
   """[B, H, W, C] array → [B, C, H, W] tensor, channels last in memory."""
-  return torch.from_numpy(np.array(picture, np.float32)).permute(0, 3, 1, 2)
+  return torch.from_numpy(np.array(image, np.float32)).permute(0, 3, 1, 2)
 
 
 def read_part(part: Mapping[str, Any]) -> dict[str, torch.Tensor]:
@@ -93,9 +93,9 @@ def paint(
   return generate(parts["generator"], levels, encode_style(parts["style_encoder"], style), moved)
 
 
-def encode_content(weights: Weights, picture: torch.Tensor) -> list[torch.Tensor]:
+def encode_content(weights: Weights, image: torch.Tensor) -> list[torch.Tensor]:
   """Feature maps at H/2, H/4 and H/8 of `base`."""
-  x = F.relu(_conv(weights, "Conv_0", _unshuffle(2 * picture - 1)))
+  x = F.relu(_conv(weights, "Conv_0", _unshuffle(2 * image - 1)))
   levels = [x]
   x = F.relu(_conv(weights, "Conv_1", x, stride=2))
   levels.append(F.relu(_conv(weights, "Conv_2", x)))
@@ -103,9 +103,9 @@ def encode_content(weights: Weights, picture: torch.Tensor) -> list[torch.Tensor
   return levels
 
 
-def encode_style(weights: Weights, picture: torch.Tensor) -> torch.Tensor:
+def encode_style(weights: Weights, image: torch.Tensor) -> torch.Tensor:
   """The style vector, [B, D]."""
-  x, moments = _unshuffle(2 * picture - 1), []
+  x, moments = _unshuffle(2 * image - 1), []
   for level in range(4):
     x = F.relu(_conv(weights, f"Conv_{level}", x, stride=2 if level else 1))
     moments += [m.flatten(1) for m in _moments(x)]
@@ -131,7 +131,7 @@ def generate(
   vector: torch.Tensor,
   strength: torch.Tensor | float = 1.0,
 ) -> torch.Tensor:
-  """Content levels and style vector → picture."""
+  """Content levels and style vector → image."""
   count = itertools.count()
   moments = [m.flatten(1) for level in levels for m in _moments(level)]
   vector = adapt(weights, vector, torch.cat(moments, 1))
@@ -167,9 +167,9 @@ def generate(
   return torch.sigmoid(x + weights["decoder/UpsampleConv_0/bias"][:, None, None])
 
 
-def discriminate(weights: Weights, picture: torch.Tensor) -> list[torch.Tensor]:
+def discriminate(weights: Weights, image: torch.Tensor) -> list[torch.Tensor]:
   """Patch scores at two scales."""
-  x, scores = 2 * picture - 1, []
+  x, scores = 2 * image - 1, []
   for scale in range(2):
     x = F.avg_pool2d(x, 2) if scale else x
     y = _unshuffle(x)
@@ -182,9 +182,9 @@ def discriminate(weights: Weights, picture: torch.Tensor) -> list[torch.Tensor]:
   return scores
 
 
-def vgg_features(weights: Weights, picture: torch.Tensor) -> dict[str, torch.Tensor]:
+def vgg_features(weights: Weights, image: torch.Tensor) -> dict[str, torch.Tensor]:
   """Features after the ReLU of each layer up to conv4_1."""
-  x = (picture - weights["input/mean"][:, None, None]) * weights["input/scale"][:, None, None]
+  x = (image - weights["input/mean"][:, None, None]) * weights["input/scale"][:, None, None]
   found = {}
   for name in VGG_LAYERS:
     if name.endswith("_1") and name != "conv1_1":
@@ -195,7 +195,7 @@ def vgg_features(weights: Weights, picture: torch.Tensor) -> dict[str, torch.Ten
 
 
 class TransferStep:
-  """One step of `train.py transfer` with its default losses and optimisers."""
+  """One step of `train.py transfer` with its default losses and optimizers."""
 
   def __init__(self, params: Params, vgg: Mapping[str, Any], config: Any):
     self._config, self._vgg = config, read_part(vgg)
@@ -215,7 +215,7 @@ class TransferStep:
     self._disc_adam = torch.optim.Adam(self._disc, config.disc_learning_rate, (0.0, betas[1]))
 
   def __call__(self, content: torch.Tensor, style: torch.Tensor) -> float:
-    """Updates both players on [B, 3, S, S] pictures; returns the generator's loss."""
+    """Updates both players on [B, 3, S, S] images; returns the generator's loss."""
     config, parts = self._config, self._parts
     repeat = config.style_repeat
     distinct = style[::repeat]
@@ -235,7 +235,7 @@ class TransferStep:
     target = {name: f[: len(content)] for name, f in seen.items()}
     wanted = {name: f[len(content) :].repeat_interleave(repeat, 0) for name, f in seen.items()}
     content_loss = sum(
-      weight * (_normalised(found[name]) - _normalised(target[name])).square().mean()
+      weight * (_normalized(found[name]) - _normalized(target[name])).square().mean()
       for name, weight in (("relu4_1", 1.0), ("relu3_1", 0.5))
     )
     style_loss = torch.stack(
@@ -344,7 +344,7 @@ def _conv(weights, name, x, stride=1):
 
 
 def _unshuffle(x):
-  """Space to depth with channels in stylejax's order: row, column, colour."""
+  """Space to depth with channels in stylejax's order: row, column, color."""
   batch, channels, height, width = x.shape
   x = x.reshape(batch, channels, height // 2, 2, width // 2, 2).permute(0, 3, 5, 1, 2, 4)
   return x.reshape(batch, 4 * channels, height // 2, width // 2).contiguous(
@@ -353,7 +353,7 @@ def _unshuffle(x):
 
 
 def _doubled(kernel):
-  """[O, I, 3, 3] on a bilinearly doubled picture → [4·O, I, 3, 3] on the picture itself."""
+  """[O, I, 3, 3] on a bilinearly doubled image → [4·O, I, 3, 3] on the image itself."""
   taps = torch.zeros(2, 3, 3)  # phase, tap, input
   for phase, tap in itertools.product(range(2), range(3)):
     # The tap reads the doubled signal at 2i + phase + tap − 1, in pixels of the original:
@@ -367,7 +367,7 @@ def _doubled(kernel):
 
 
 def _level(sharp):
-  """[4·O, I, 3, 3], phases outermost → colours outermost, the same for a constant in all phases."""
+  """[4·O, I, 3, 3], phases outermost → colors outermost, the same for a constant in all phases."""
   sharp = sharp.unflatten(0, (4, -1)).transpose(0, 1)
   total = sharp.sum((3, 4), keepdim=True)
   return (
@@ -382,7 +382,7 @@ def _moments(x, eps=1e-5):
   return mean, (var + eps).sqrt()
 
 
-def _normalised(x):
+def _normalized(x):
   mean, std = _moments(x, 1e-2)
   return (x - mean) / std
 

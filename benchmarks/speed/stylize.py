@@ -1,4 +1,4 @@
-"""How many pictures a second are stylized, from the content and a 256 px style to the result?
+"""How many images a second are stylized, from the content and a 256 px style to the result?
 
 python -m benchmarks stylize --sizes 512 1024
 """
@@ -11,12 +11,12 @@ STYLE_SIZE = 256
 
 def cases(options: timing.Options) -> list[timing.Case]:
   """Steps 1 to 3 in one program, at each size."""
-  params, style = nets.params(options), nets.pictures(options, STYLE_SIZE, seed=1)
+  params, style = nets.params(options), nets.images(options, STYLE_SIZE, seed=1)
   return [
     timing.jit_case(
       "stylize",
       transfer.stylize,
-      (params, nets.pictures(options, size), style),
+      (params, nets.images(options, size), style),
       options.batch,
       nets.about(options, size),
     )

@@ -2,7 +2,7 @@
 
     python -m benchmarks train --commands transfer --batch 4 --size 128
 
-Random pictures, no input pipeline: the steps alone. `loss: …` is one loss of the transfer step
+Random images, no input pipeline: the steps alone. `loss: …` is one loss of the transfer step
 with its gradient.
 """
 
@@ -48,7 +48,7 @@ class Options:
   dtype: Literal["preset", "float32", "bfloat16"] = "preset"
   """Of the activations."""
   batch: int | None = None
-  """Pictures of each kind per step, over all local devices. Default: the command's own."""
+  """Images of each kind per step, over all local devices. Default: the command's own."""
   size: int = 128
   """Side of the crops in pixels."""
   repeats: int = 10

@@ -9,7 +9,7 @@ import dataclasses
 import math
 
 GB, GIB = 1e9, 2**30
-# One hop between neighbouring chips. Not in a data sheet: Austin et al. 2025, "How to Scale Your
+# One hop between neighboring chips. Not in a data sheet: Austin et al. 2025, "How to Scale Your
 # Model", part 3 (jax-ml.github.io/scaling-book/sharding).
 HOP_SECONDS = 1e-6
 

@@ -1,4 +1,4 @@
-"""Reads the text of an optimised HLO module: what it sends, moves and convolves, and in what types.
+"""Reads the text of an optimized HLO module: what it sends, moves and convolves, and in what types.
 
 The text is that of `compiled.as_text()`; nothing is compiled here.
 """

@@ -75,9 +75,9 @@ class Options(StepOptions):
   topology: tuple[str, ...] = ("v5e:16x16",)
   """Slices: v4, v5e, v5p or v6e and its sides, such as v5e:4x4 or v5p:2x2x1."""
   batch: int | None = None
-  """Pictures of each kind per step, over all chips. Default: --per-chip on each."""
+  """Images of each kind per step, over all chips. Default: --per-chip on each."""
   per_chip: int = PER_CHIP
-  """Pictures of each kind per step on a chip, down to a multiple of what must stay together."""
+  """Images of each kind per step on a chip, down to a multiple of what must stay together."""
 
   def check(self) -> None:
     """Raises InputError on a batch that no slice could take."""
@@ -131,7 +131,7 @@ def find_slice(name: str) -> Slice:
 
 
 def lower_step(config: TrainConfig, devices: list) -> jax.stages.Lowered:
-  """The trainer's step for these devices; neither weights nor pictures are made."""
+  """The trainer's step for these devices; neither weights nor images are made."""
   state = jax.eval_shape(lambda: init_state(config))
   state = state.replace(frozen=jax.eval_shape(lambda: load_frozen(config)))
   side = config.crop_size

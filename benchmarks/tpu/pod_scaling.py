@@ -25,9 +25,9 @@ class Options(pod.StepOptions):
   topologies: tuple[str, ...] = ("v5e:2x2", "v5e:4x4", "v5e:8x8", "v5e:16x16")
   """Slices of one kind, from small to large."""
   weak: int = pod.PER_CHIP
-  """Pictures per step of each chip, for weak scaling."""
+  """Images per step of each chip, for weak scaling."""
   strong: int = 512
-  """Pictures per step of all chips, for strong scaling."""
+  """Images per step of all chips, for strong scaling."""
 
 
 def with_efficiency(rows: list[dict]) -> list[dict]:
@@ -56,7 +56,7 @@ def main(options: Options) -> None:
           facts[each] = pod.step_facts(options, whole, places[-1])
         except pod.DoesNotFit:
           raise InputError(
-            f"--{scaling}: found {each} pictures on a chip of {place.name}, which "
+            f"--{scaling}: found {each} images on a chip of {place.name}, which "
             "don't fit, expected fewer"
           ) from None
       found.append(pod.row(options, config, place, facts[each]) | {"scaling": scaling})

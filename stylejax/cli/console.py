@@ -1,4 +1,4 @@
-"""What the commands show on a terminal: one line for a mistake, a bar for many pictures."""
+"""What the commands show on a terminal: one line for a mistake, a bar for many images."""
 
 import contextlib
 import sys
@@ -46,9 +46,9 @@ def say_note(message: str) -> None:
 
 @contextlib.contextmanager
 def progress() -> Iterator[tuple]:
-  """Callbacks for progress, skipped files, the share that is done of a large picture, and notes.
+  """Callbacks for progress, skipped files, the share that is done of a large image, and notes.
 
-  A bar on stderr once there is more than one file, and one for each large picture.
+  A bar on stderr once there is more than one file, and one for each large image.
   """
   console = Console(stderr=True)
   bar = Progress(

@@ -9,7 +9,7 @@ import tyro
 
 from stylejax.runtime.extras import install_command
 
-_DESCRIPTION = """Write one file that stylizes pictures of any size wherever JAX or onnxruntime is.
+_DESCRIPTION = """Write one file that stylizes images of any size wherever JAX or onnxruntime is.
 
 Examples:
   python infer.py export --output stylize.zip

@@ -1,4 +1,4 @@
-"""`infer.py --method optimise`: its options, its progress, and the file it writes."""
+"""`infer.py --method optimize`: its options, its progress, and the file it writes."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -10,12 +10,12 @@ import tyro
 from stylejax.cli.paint_options import option
 from stylejax.images import formats
 
-_DESCRIPTION = """Paint one picture by optimising its pixels: minutes, where the nets take 0.1 s.
+_DESCRIPTION = """Paint one image by optimizing its pixels: minutes, where the nets take 0.1 s.
 
 Examples:
-  python infer.py --method optimise --content photo.jpg --style painting.jpg --output out.png
-  python infer.py --method optimise --content photo.jpg --style painting.jpg --output out.png \\
-      --size 512 --steps 200 --style-weight 8 --optimiser adam
+  python infer.py --method optimize --content photo.jpg --style painting.jpg --output out.png
+  python infer.py --method optimize --content photo.jpg --style painting.jpg --output out.png \\
+      --size 512 --steps 200 --style-weight 8 --optimizer adam
 """
 # (scale, share of the steps that are done when it is), from coarse to fine.
 _SCALES = ((0.25, 0.5), (0.5, 0.8), (1.0, 1.0))
@@ -23,15 +23,15 @@ _SCALES = ((0.25, 0.5), (0.5, 0.8), (1.0, 1.0))
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """Options of `infer.py --method optimise`."""
+  """Options of `infer.py --method optimize`."""
 
-  content: Annotated[str, option("The picture to paint.", "PATH", "(required)")]
-  style: Annotated[str, option("The picture whose style to take.", "PATH", "(required)")]
+  content: Annotated[str, option("The image to paint.", "PATH", "(required)")]
+  style: Annotated[str, option("The image whose style to take.", "PATH", "(required)")]
   output: Annotated[
     str, option(f"The file to write ({formats.WRITTEN_SUFFIXES}).", "PATH", "(required)")
   ]
-  method: Annotated[Literal["optimise"], tyro.conf.arg(help="What chose this command.")] = (
-    "optimise"
+  method: Annotated[Literal["optimize"], tyro.conf.arg(help="What chose this command.")] = (
+    "optimize"
   )
   size: Annotated[int, option("Shorter side of the output.", "PIXELS")] = 384
   style_size: Annotated[
@@ -46,7 +46,7 @@ class Options:
     int, option("In all: half of them at a quarter of the size, 3 of 10 at half of it.", "INTEGER")
   ] = 200
   style_weight: Annotated[float, option("How much style counts against content.", "NUMBER")] = 4.0
-  optimiser: Annotated[
+  optimizer: Annotated[
     Literal["lbfgs", "adam"],
     tyro.conf.arg(help="L-BFGS gets further in as many steps; Adam needs less memory."),
   ] = "lbfgs"
@@ -69,7 +69,7 @@ def _run(options: Options) -> int:
 
   from stylejax.cli.console import progress, say_note
   from stylejax.images import encode
-  from stylejax.images.decode import read_picture
+  from stylejax.images.decode import read_image
   from stylejax.inference import budget
   from stylejax.inference.outputs import check_number, plan_outputs
   from stylejax.optimization.gram import optimize_image, optimize_scales
@@ -86,10 +86,10 @@ def _run(options: Options) -> int:
   check_number("--quality", options.quality, 1, 100)
   paths = Path(options.content), Path(options.style)
   plan_outputs(paths[:1], [paths[1].stem], options.output, inputs=paths)
-  content, style = (read_picture(path) for path in paths)
-  for picture, path in zip((content, style), paths, strict=True):
-    encode.check_side(picture, path)
-    for note in picture.notes:
+  content, style = (read_image(path) for path in paths)
+  for image, path in zip((content, style), paths, strict=True):
+    encode.check_side(image, path)
+    for note in image.notes:
       say_note(f"{path}: {note}")
   if note := encode.alpha_note(content.alpha, options.output):
     say_note(f"{options.content}: {note}")
@@ -124,12 +124,12 @@ def _run(options: Options) -> int:
       scales=scales,
       optimize=run,
       style_weight=np.float32(options.style_weight),
-      method=options.optimiser,
+      method=options.optimizer,
       report=report,
     )
     rgb = np.asarray(painted[0])
     jax.effects_barrier()
-  encode.write_picture(options.output, rgb, content.alpha, quality=options.quality)
+  encode.write_image(options.output, rgb, content.alpha, quality=options.quality)
   print(
     f"wrote {printable(options.output)} in {time.perf_counter() - started:.1f} s, "
     f"{options.steps} steps"

@@ -7,14 +7,14 @@ import tyro
 
 from stylejax.images import formats
 
-DESCRIPTION = """Paint pictures in the style of other pictures.
+DESCRIPTION = """Paint images in the style of other images.
 
 Examples:
   # One photo in the style of one painting.
   python infer.py --content photo.jpg --style painting.jpg --output out.png
-  # The same, half as strong, with larger strokes and the photo's own colours.
+  # The same, half as strong, with larger strokes and the photo's own colors.
   python infer.py --content photo.jpg --style painting.jpg --output out.png \\
-      --strength 0.5 --stroke 2 --preserve-colour 1
+      --strength 0.5 --stroke 2 --preserve-color 1
   # Every photo of a folder in two styles: stylized/<photo>_<style>.jpg.
   python infer.py --content photos --style wave.jpg irises.jpg --output stylized/ --format jpg
   # In a mixture of two styles; and from one to the other in 9 steps, as a strip or a GIF.
@@ -33,9 +33,9 @@ Examples:
   python infer.py styles add wave.jpg irises.jpg
   python infer.py --content photo.jpg --style @wave --output out.png
   python infer.py styles sheet --content photo.jpg --output sheet.png
-  # A video, a GIF or a folder of frames, without flicker; and one picture with much time.
+  # A video, a GIF or a folder of frames, without flicker; and one image with much time.
   python infer.py --sequence --content film.mp4 --style painting.jpg --output painted.mp4
-  python infer.py --method optimise --content photo.jpg --style painting.jpg --output out.png
+  python infer.py --method optimize --content photo.jpg --style painting.jpg --output out.png
   # One file that paints wherever JAX is, without stylejax.
   python infer.py export --output stylize.zip
   # With weights of your own training.
@@ -43,7 +43,7 @@ Examples:
   python infer.py --content photo.jpg --style painting.jpg --output out.png \\
       --weights mine.safetensors
 
-Exit status: 0, all written; 1, some pictures could not be read and were skipped; 2, a mistake: one
+Exit status: 0, all written; 1, some images could not be read and were skipped; 2, a mistake: one
 line says what was found and what was expected, and nothing is written.
 
 Compiled programs are kept in ~/.cache/stylejax, so that the next start is quicker; the environment
@@ -81,7 +81,7 @@ class Options:
   style: Annotated[
     tuple[str, ...],
     option(
-      "Pictures whose style to take: files, folders, or @NAME from the library of `infer.py styles`. "
+      "Images whose style to take: files, folders, or @NAME from the library of `infer.py styles`. "
       "Each content is painted in each style; with a weight behind each, as in a.jpg:0.7 b.jpg:0.3, "
       "in their mixture.",
       "PATH[:WEIGHT] [...]",
@@ -91,7 +91,7 @@ class Options:
   mask: Annotated[
     tuple[str, ...],
     option(
-      "A style for a region: white in the mask is painted in it, grey partly, black as --style says, "
+      "A style for a region: white in the mask is painted in it, gray partly, black as --style says, "
       "or not at all without --style. A mask has the content's size. Several may be given.",
       "MASK=STYLE [...]",
       "(default: none)",
@@ -107,20 +107,20 @@ class Options:
   strength_map: Annotated[
     str | None,
     option(
-      "A picture of the content's size: --strength where it is white, less where it is darker, none "
+      "An image of the content's size: --strength where it is white, less where it is darker, none "
       "where it is black.",
       "PATH",
       "(default: none)",
     ),
   ] = None
-  preserve_colour: Annotated[
-    float, option("From 0, the style's colours, to 1, the content's.", "NUMBER")
+  preserve_color: Annotated[
+    float, option("From 0, the style's colors, to 1, the content's.", "NUMBER")
   ] = 0.0
-  colour_mode: Annotated[
+  color_mode: Annotated[
     Literal["luminance", "moments"],
     tyro.conf.arg(
-      help="How colours are kept: luminance takes only light and dark from the painting; moments "
-      "shifts all its colours until their mean and spread are the content's."
+      help="How colors are kept: luminance takes only light and dark from the painting; moments "
+      "shifts all its colors until their mean and spread are the content's."
     ),
   ] = "luminance"
   stroke: Annotated[
@@ -151,7 +151,7 @@ class Options:
   tile: Annotated[
     float | None,
     option(
-      "Paint in tiles of about so many megapixels: the same picture in less memory.",
+      "Paint in tiles of about so many megapixels: the same image in less memory.",
       "NUMBER",
       "(default: where memory is short)",
     ),
@@ -166,7 +166,7 @@ class Options:
   shard: Annotated[
     bool,
     tyro.conf.arg(
-      help="Share the rows of each picture among this machine's devices. By default each takes a picture "
+      help="Share the rows of each image among this machine's devices. By default each takes an image "
       "of its own."
     ),
   ] = False
@@ -182,7 +182,7 @@ class Options:
   interpolate: Annotated[
     int | None,
     option(
-      "So many pictures on the way from the first style to the last, side by side; as an animation "
+      "So many images on the way from the first style to the last, side by side; as an animation "
       "if the output is a .gif.",
       "INTEGER",
       "(default: none)",
@@ -203,7 +203,7 @@ class Options:
   resume: Annotated[
     bool,
     tyro.conf.arg(
-      help="Leave out the pictures whose outputs are there already: do what a run that was killed did not "
+      help="Leave out the images whose outputs are there already: do what a run that was killed did not "
       "get to. Outputs are whole or not there."
     ),
   ] = False

@@ -36,7 +36,7 @@ class Options:
       "(required)",
     ),
   ]
-  style: Annotated[str, option("The picture whose style to take.", "PATH", "(required)")]
+  style: Annotated[str, option("The image whose style to take.", "PATH", "(required)")]
   output: Annotated[
     str,
     option(

@@ -16,7 +16,7 @@ from stylejax.cli.console import exit_status, say_note
 from stylejax.cli.paint_options import option
 from stylejax.errors import InputError
 from stylejax.images import encode, formats
-from stylejax.images.decode import Picture
+from stylejax.images.decode import DecodedImage
 from stylejax.images.find import find_images
 from stylejax.inference.codes import Codes, style_scale
 from stylejax.inference.outputs import check_number, plan_outputs
@@ -65,9 +65,9 @@ class Common:
 
 @dataclasses.dataclass(frozen=True)
 class Add(Common):
-  """Read the styles of pictures, or invent one, and keep them; a name that is there is replaced."""
+  """Read the styles of images, or invent one, and keep them; a name that is there is replaced."""
 
-  pictures: Annotated[
+  images: Annotated[
     tuple[str, ...],
     tyro.conf.Positional,
     option("Files or folders. A style is called as its file is.", "[PATH ...]"),
@@ -97,15 +97,15 @@ class Remove(Common):
 
 @dataclasses.dataclass(frozen=True)
 class Nearest(Common):
-  """Print the styles most like a picture's; 1 is as far as two of the library are on average."""
+  """Print the styles most like an image's; 1 is as far as two of the library are on average."""
 
-  picture: Annotated[str, tyro.conf.Positional, option("A file.", "PATH", "(required)")] = ""
+  image: Annotated[str, tyro.conf.Positional, option("A file.", "PATH", "(required)")] = ""
   count: Annotated[int, option("How many at most.", "INTEGER")] = 5
 
 
 @dataclasses.dataclass(frozen=True)
 class Sheet(Common):
-  """Paint some photos, cut to squares, in every style of the library, on one picture."""
+  """Paint some photos, cut to squares, in every style of the library, on one image."""
 
   content: Annotated[
     tuple[str, ...], option("Photos: files or folders.", "PATH [PATH ...]", "(required)")
@@ -137,12 +137,12 @@ def add(options: Add) -> int:
   check_number("--seed", options.seed, 0, 2**32 - 1)
   size = style_scale(options.stroke, None)
   notes: list[str] = []
-  files = find_images(options.pictures, "styles add", on_note=notes.append)
+  files = find_images(options.images, "styles add", on_note=notes.append)
   sources = [Source(_name(path.stem), path) for path in files]
   if options.seed is not None:
     sources.append(Source(f"seed{options.seed}", seed=options.seed))
   if not sources:
-    raise InputError("styles add: found nothing, expected pictures or --seed")
+    raise InputError("styles add: found nothing, expected images or --seed")
   if options.name is not None:
     if len(sources) > 1:
       raise InputError(f"--name: found one for {len(sources)} styles, expected one style")
@@ -152,7 +152,7 @@ def add(options: Add) -> int:
     style_library.check_name(name)
     if names.count(name) > 1:
       raise InputError(
-        f"styles add: found two pictures called {name}, expected one; --name gives another name"
+        f"styles add: found two images called {name}, expected one; --name gives another name"
       )
   check_apart([_path(options)], [*files, *_weights(options)], what="library")
   path, params, _ = _open(options, new=True)
@@ -204,11 +204,11 @@ def remove(options: Remove) -> int:
 def nearest(options: Nearest) -> int:
   """Prints the distances of the nearest styles."""
   check_number("--count", options.count, 1, 1_000_000)
-  if not options.picture:
-    raise InputError("styles nearest: found no picture, expected one")
+  if not options.image:
+    raise InputError("styles nearest: found no image, expected one")
   _, params, saved = _open(options)
   codes = Codes(params, style_scale(None, None), on_note=say_note)
-  code = codes.read(Source("", Path(options.picture)))
+  code = codes.read(Source("", Path(options.image)))
   for name, distance in style_library.nearest(code, saved)[: options.count]:
     print(f"{distance:5.2f}  @{name}")
   return 0
@@ -218,7 +218,7 @@ def sheet(options: Sheet) -> int:
   """Writes the contact sheet."""
   check_number("--size", options.size, encode.MIN_SIDE, _MAX_SHEET_SIDE)
   if not options.output:
-    raise InputError("--output: found nothing, expected the name of a picture file")
+    raise InputError("--output: found nothing, expected the name of an image file")
   notes: list[str] = []
   contents = find_images(options.content, "--content", on_note=notes.append)
   if not contents:
@@ -240,13 +240,13 @@ def sheet(options: Sheet) -> int:
   codes = style_library.stack([style.code for style in saved.values()])
   painted = np.asarray(fast_jit(style_library.contact_sheet)(params, photos, codes))
   rows = np.concatenate([photos[None], painted])
-  encode.write_picture(job.outputs[0], draw_sheet(rows, ["", *(f"@{name}" for name in saved)]))
+  encode.write_image(job.outputs[0], draw_sheet(rows, ["", *(f"@{name}" for name in saved)]))
   print(f"wrote {printable(job.outputs[0])}: {len(saved)} styles × {len(photos)} photos")
   return 0
 
 
 def draw_sheet(rows: np.ndarray, labels: Sequence[str]) -> np.ndarray:
-  """[R, C, S, S, 3] → one picture on white with a label before each row."""
+  """[R, C, S, S, 3] → one image on white with a label before each row."""
   count, columns, side = rows.shape[:3]
   font = ImageFont.load_default(max(10, side // 12))
   margin = 2 * _GAP + int(max(font.getlength(label) for label in labels))
@@ -299,9 +299,9 @@ def _name(stem: str) -> str:
   return re.sub(r"[^\w.+-]+", "_", stem)[:64]
 
 
-def _square(picture: Picture, side: int) -> np.ndarray:
-  """[side, side, 3]: the middle of a picture."""
-  rgb = encode.on_white(picture)
+def _square(image: DecodedImage, side: int) -> np.ndarray:
+  """[side, side, 3]: the middle of an image."""
+  rgb = encode.on_white(image)
   short = min(rgb.shape[:2])
   rgb = encode.cut_middle(rgb, short, short)
-  return encode.resize(Picture(rgb, None, picture.mode), side, side).rgb
+  return encode.resize(DecodedImage(rgb, None, image.mode), side, side).rgb

@@ -1,4 +1,4 @@
-"""Pictures to batches: files, shards, sources, transforms of one picture, the pipeline; packing.
+"""Images to batches: files, shards, sources, transforms of one image, the pipeline; packing.
 
-Not here: anything that computes on a device, and writing pictures.
+Not here: anything that computes on a device, and writing images.
 """

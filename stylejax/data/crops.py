@@ -1,7 +1,7 @@
-"""What happens to one training picture: random square crops and flips, on uint8 arrays.
+"""What happens to one training image: random square crops and flips, on uint8 arrays.
 
-Pure functions of the picture and an explicit NumPy generator, the same numbers wherever they
-run. Not here: decoding (pictures.py) and which numbers an example gets (pipeline.py).
+Pure functions of the image and an explicit NumPy generator, the same numbers wherever they
+run. Not here: decoding (images.py) and which numbers an example gets (pipeline.py).
 """
 
 import numpy as np
@@ -22,9 +22,9 @@ def random_resized_crop(
 ) -> np.ndarray:
   """Cuts a random square and resizes it to size × size with antialiasing.
 
-  The square's side is uniform in [size · scale_lo, size · scale_hi], measured after a picture
+  The square's side is uniform in [size · scale_lo, size · scale_hi], measured after an image
   whose shorter side exceeds `shorter_side` has been brought down to it; so `scale` means the
-  same for photos of any resolution. The side never exceeds the picture. Only a picture smaller
+  same for photos of any resolution. The side never exceeds the image. Only an image smaller
   than `size` is enlarged, from a square of its whole shorter side. Both happen in one
   resampling; a square of exactly `size` pixels is copied.
 
@@ -76,7 +76,7 @@ def _to_image(rgb: np.ndarray) -> Image.Image:
 
 
 def random_flip(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-  """Mirrors a picture left to right with probability 1/2.
+  """Mirrors an image left to right with probability 1/2.
 
   Args:
     rgb: [H, W, C], any dtype.

@@ -1,6 +1,6 @@
-"""From a folder of pictures to shards that train.py reads; what `train.py shards` calls.
+"""From a folder of images to shards that train.py reads; what `train.py shards` calls.
 
-The order of the records is that of `find_pictures`, so the shards train exactly as the folder.
+The order of the records is that of `find_images`, so the shards train exactly as the folder.
 Not here: reading shards (shards.py).
 """
 
@@ -21,9 +21,9 @@ import rich.progress
 from PIL import Image
 
 from stylejax.data.shards import INDEX_SUFFIX, scan_tar, tar_index
-from stylejax.data.sources import find_pictures
+from stylejax.data.sources import find_images
 from stylejax.errors import InputError
-from stylejax.images.decode import decode_image, picture_size
+from stylejax.images.decode import decode_image, image_size
 from stylejax.runtime.files import check_apart, printable
 from stylejax.runtime.folders import check_folder, filling, making
 
@@ -33,7 +33,7 @@ _REDUCING_GAP = 3.0
 
 @dataclasses.dataclass(frozen=True)
 class ShardsConfig:
-  """Pack a folder of pictures into shards: a few large files, quick to copy and to read."""
+  """Pack a folder of images into shards: a few large files, quick to copy and to read."""
 
   input_dir: Path
   """Folder of images (JPEG, PNG, WebP; nested)."""
@@ -42,9 +42,9 @@ class ShardsConfig:
   format: Literal["tar", "array_record"] = "tar"
   """tar, in WebDataset's layout with an index beside each shard, or ArrayRecord."""
   shard_size: float = 256.0
-  """Largest size of a shard in MiB; a picture larger than that gets a shard of its own."""
+  """Largest size of a shard in MiB; an image larger than that gets a shard of its own."""
   max_side: int | None = None
-  """Pictures whose longer side has more pixels are scaled down to it and kept as JPEG; training
+  """Images whose longer side has more pixels are scaled down to it and kept as JPEG; training
   at --size S uses 2.5 S of the shorter side. Default: files are kept as they are, byte for byte."""
 
   def check(self) -> None:
@@ -59,13 +59,13 @@ class ShardsConfig:
 def convert(config: ShardsConfig) -> None:
   """Writes all shards under a temporary name, renames their folder, and prints what it holds.
 
-  Unreadable pictures are skipped, counted and named.
+  Unreadable images are skipped, counted and named.
 
   Raises:
-    InputError: a setting is wrong, or no picture can be read; nothing is left behind.
+    InputError: a setting is wrong, or no image can be read; nothing is left behind.
   """
   config.check()
-  paths = find_pictures(
+  paths = find_images(
     config.input_dir, flag="--input-dir", on_note=lambda note: print(printable(note))
   )
   skipped, target = 0, config.output_dir
@@ -86,10 +86,10 @@ def convert(config: ShardsConfig) -> None:
     if skipped == len(paths):
       raise InputError(
         f"--input-dir: found {len(paths)} files and none readable in "
-        f"{config.input_dir}, expected at least one readable picture"
+        f"{config.input_dir}, expected at least one readable image"
       )
   print(
-    f"{printable(target)}: {len(paths) - skipped} pictures in {shards.count} {config.format} "
+    f"{printable(target)}: {len(paths) - skipped} images in {shards.count} {config.format} "
     f"shards, {shards.bytes / 1e6:.1f} MB"
     + (f"; {skipped} unreadable files skipped" if skipped else "")
   )
@@ -103,9 +103,9 @@ def _new_folder(path: Path) -> Iterator[Path]:
 
 
 def _prepared(path: Path, max_side: int | None) -> bytes | InputError:
-  """The bytes to keep of a picture, which has been decoded to see that it can be."""
+  """The bytes to keep of an image, which has been decoded to see that it can be."""
   try:
-    shorter, longer = sorted(picture_size(path))
+    shorter, longer = sorted(image_size(path))
     if max_side is None or longer <= max_side:
       decode_image(path, min_side=1)
       return path.read_bytes()
@@ -158,7 +158,7 @@ class _Shards:
     self._close()
 
   def add(self, path: Path, data: bytes) -> None:
-    """Appends one picture; `path` is where it came from."""
+    """Appends one image; `path` is where it came from."""
     if self._writer is not None and self._filled + len(data) > self._most:
       self._close()
     if self._writer is None:
@@ -211,7 +211,7 @@ class _ArrayRecordWriter:
         "`pip install array_record`, or tar"
       ) from error
     self._path = path
-    # One record a group, so that reading one reads no other; pictures are compressed already.
+    # One record a group, so that reading one reads no other; images are compressed already.
     self._writer = ArrayRecordWriter(str(path), "group_size:1,uncompressed")
 
   def write(self, name: str, data: bytes) -> None:
@@ -235,7 +235,7 @@ class _ArrayRecordWriter:
 
 @contextlib.contextmanager
 def _progress(total: int) -> Iterator[tuple[Callable[[str], None], Callable[[], None]]]:
-  """A bar on stderr; gives functions that say a line above it and that count one picture."""
+  """A bar on stderr; gives functions that say a line above it and that count one image."""
   console = rich.console.Console(stderr=True)
   bar = rich.progress.Progress(
     rich.progress.TextColumn("packing"),
@@ -254,7 +254,7 @@ def _progress(total: int) -> Iterator[tuple[Callable[[str], None], Callable[[], 
   def advance() -> None:
     bar.advance(task)
     speed = bar.tasks[0].speed
-    bar.update(task, rate=f"{speed:.0f} pictures/s" if speed else "")
+    bar.update(task, rate=f"{speed:.0f} images/s" if speed else "")
 
   with bar:
     yield say, advance

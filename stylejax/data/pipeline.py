@@ -18,7 +18,7 @@ import numpy as np
 from absl import flags
 
 from stylejax.data.crops import random_flip, random_resized_crop
-from stylejax.data.sources import Example, PictureSource, Skipped
+from stylejax.data.sources import Example, ImageSource, Skipped
 from stylejax.errors import InputError
 from stylejax.images.decode import Record
 
@@ -41,8 +41,8 @@ _BATCHES_AHEAD = 4
 
 
 def make_batches(
-  content_pictures: Sequence[str | os.PathLike | Record] | None,
-  style_pictures: Sequence[str | os.PathLike | Record] | None,
+  content_images: Sequence[str | os.PathLike | Record] | None,
+  style_images: Sequence[str | os.PathLike | Record] | None,
   *,
   batch: int,
   size: int,
@@ -62,8 +62,8 @@ def make_batches(
   before start_step is decoded.
 
   Args:
-    content_pictures: files, or records of shards, of the content stream; None leaves it out.
-    style_pictures: the same of the style stream.
+    content_images: files, or records of shards, of the content stream; None leaves it out.
+    style_images: the same of the style stream.
     batch: B, examples in a global batch.
     size: S, side of the crops in pixels.
     seed: non-negative; decides order and crops.
@@ -95,20 +95,20 @@ def make_batches(
   if not 0 <= process_index < process_count:
     raise InputError(f"process index: found {process_index}, expected 0 to {process_count - 1}")
   streams = {
-    name: (pictures, scale)
-    for name, pictures, scale in (
-      ("content", content_pictures, content_scale),
-      ("style", style_pictures, style_scale),
+    name: (images, scale)
+    for name, images, scale in (
+      ("content", content_images, content_scale),
+      ("style", style_images, style_scale),
     )
-    if pictures is not None
+    if images is not None
   }
   if not streams:
-    raise InputError("pictures: found neither content nor style files, expected one of them")
+    raise InputError("images: found neither content nor style files, expected one of them")
   min_side = round(MIN_SIDE_PER_SIZE * size)
   examples = grain.experimental.ZipMapDataset(
     [
-      _stream(PictureSource(pictures, min_side=min_side), name, seed, size, scale)
-      for name, (pictures, scale) in streams.items()
+      _stream(ImageSource(images, min_side=min_side), name, seed, size, scale)
+      for name, (images, scale) in streams.items()
     ]
   )
   shares = examples.batch(batch // process_count, drop_remainder=True, batch_fn=_collate)
@@ -121,7 +121,7 @@ def make_batches(
     identity={
       "seed": seed,
       "batch": batch,
-      "files": {name: len(pictures) for name, (pictures, _) in streams.items()},
+      "files": {name: len(images) for name, (images, _) in streams.items()},
     },
   )
 
@@ -207,7 +207,7 @@ class Batches(Iterator[Batch]):
         raise InputError(f"--{name}: found {mine}, expected {saved} as in the saved position")
     if state.get("files") != self._identity["files"]:
       _logger.warning(
-        "the folders changed: found %s files, %s when saved; pictures come in another order",
+        "the folders changed: found %s files, %s when saved; images come in another order",
         self._identity["files"],
         state.get("files"),
       )
@@ -273,7 +273,7 @@ def _check(name: str, value: int, *, at_least: int) -> None:
 
 
 def _stream(
-  source: PictureSource, name: str, seed: int, size: int, scale: tuple[float, float]
+  source: ImageSource, name: str, seed: int, size: int, scale: tuple[float, float]
 ) -> grain.MapDataset:
   """An endless dataset of (crop, skipped files, global index) of one stream."""
   stream = _STREAMS[name]

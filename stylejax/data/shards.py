@@ -1,4 +1,4 @@
-"""Pictures in shards: tar files in WebDataset's layout and ArrayRecord files, local or remote.
+"""Images in shards: tar files in WebDataset's layout and ArrayRecord files, local or remote.
 
 A shard is a sequence of records; it reads nothing but its index until a record is read, and can
 be pickled for worker processes. Not here: decoding records, and writing shards (convert.py).
@@ -35,7 +35,7 @@ _LARGEST_NOTE = 2**20  # bytes of a long name or of a pax header; real ones have
 
 @dataclasses.dataclass(frozen=True)
 class ShardRecord:
-  """One picture file in a shard, a `pictures.Record`."""
+  """One image file in a shard, a `images.Record`."""
 
   shard: "TarShard | ArrayRecordShard"
   index: int
@@ -44,7 +44,7 @@ class ShardRecord:
     return f"{self.shard.path}:{self.shard.name(self.index)}"
 
   def read(self) -> bytes:
-    """The picture file's bytes; see pictures.Record."""
+    """The image file's bytes; see images.Record."""
     return self.shard.read(self)
 
 
@@ -153,7 +153,7 @@ class TarShard(Sequence):
     return self._names.split("\0")[index]
 
   def read(self, record: ShardRecord) -> bytes:
-    """The bytes of one record; see pictures.Record."""
+    """The bytes of one record; see images.Record."""
     offset, size = map(int, self._spans[record.index])
     with _reading(self.path):
       data = self._files.cat_file(self._inner, start=offset, end=offset + size)
@@ -169,7 +169,7 @@ class TarShard(Sequence):
     """
     path = self._inner + INDEX_SUFFIX
     try:
-      # Each picture takes a header of 512 bytes and its data, and far less in an index.
+      # Each image takes a header of 512 bytes and its data, and far less in an index.
       if self._files.size(path) > max(size, 1024):
         return None
       saved = json.loads(self._files.cat_file(path))
@@ -177,7 +177,7 @@ class TarShard(Sequence):
         return None
       found = [
         (str(name).replace("\0", ""), int(offset), int(length))
-        for name, offset, length in saved["pictures"]
+        for name, offset, length in saved["images"]
       ]
     except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
       return None
@@ -271,11 +271,11 @@ def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
 
 def tar_index(found: Sequence[tuple[str, int, int]], size: int) -> str:
   """What stands in the file NAME.tar.index: `scan_tar`'s answer for a tar file of `size` bytes."""
-  return json.dumps({"bytes": size, "pictures": found})
+  return json.dumps({"bytes": size, "images": found})
 
 
 class ArrayRecordShard(Sequence):
-  """The records of an ArrayRecord file, each the bytes of one picture file."""
+  """The records of an ArrayRecord file, each the bytes of one image file."""
 
   left_out = LeftOut()
 
@@ -306,7 +306,7 @@ class ArrayRecordShard(Sequence):
     return str(index)
 
   def read(self, record: ShardRecord) -> bytes:
-    """The bytes of one record; see pictures.Record."""
+    """The bytes of one record; see images.Record."""
     try:
       with _reading(self.path):
         return self._records[record.index]
@@ -314,7 +314,7 @@ class ArrayRecordShard(Sequence):
       # The reader tells a damaged record from a file that is gone by its message alone.
       if "Corrupted" in str(error):
         raise InputError(
-          f"{record}: found a damaged record, expected the bytes of a picture file"
+          f"{record}: found a damaged record, expected the bytes of an image file"
         ) from error
       raise
 
@@ -394,7 +394,7 @@ def open_shards(
   records = Joined(shards)
   if not len(records):
     raise InputError(
-      f"{flag}: found no picture in {len(paths)} shards from {paths[0]} on, "
+      f"{flag}: found no image in {len(paths)} shards from {paths[0]} on, "
       f"expected {formats.names(formats.TRAINING_IMAGES)} files in them"
     )
   return records, sum((shard.left_out for shard in shards), LeftOut())

@@ -1,7 +1,7 @@
-"""What there is to train on: pictures in folders or shards, and a source that reads by number.
+"""What there is to train on: images in folders or shards, and a source that reads by number.
 
 Lives here: listing, the check at startup, and how an unreadable file is replaced. Not here: the
-inside of shards (shards.py), decoding one file (pictures.py), crops (transforms.py), order and
+inside of shards (shards.py), decoding one file (images.py), crops (transforms.py), order and
 batches (pipeline.py).
 """
 
@@ -41,17 +41,17 @@ class Example:
   skipped: tuple[Skipped, ...] = ()
 
 
-def open_pictures(
+def open_images(
   place: str | os.PathLike,
   *,
   flag: str,
   tar_images: str = "first",
   say: Callable[[str], None] = lambda line: None,
 ) -> Sequence[Path | Record]:
-  """Finds the pictures to train on, in a folder or in shards.
+  """Finds the images to train on, in a folder or in shards.
 
   Args:
-    place: a folder of pictures or of shards (tar in WebDataset's layout, or ArrayRecord), one
+    place: a folder of images or of shards (tar in WebDataset's layout, or ArrayRecord), one
       shard, or a pattern with * for shards; the latter three also as gs://, s3:// and the like.
     flag: what the message calls it, for example "--content-dir".
     tar_images: which images of a tar file's samples are read, the "first" of each or "all".
@@ -62,7 +62,7 @@ def open_pictures(
     shards' indices is read.
 
   Raises:
-    InputError: nothing there, not one of the above, or pictures and shards side by side.
+    InputError: nothing there, not one of the above, or images and shards side by side.
     OSError: a shard can't be read.
   """
   place = os.fspath(place)
@@ -70,22 +70,22 @@ def open_pictures(
     files = find.files_below(Path(place), flag)
     shards = [str(path) for path in files if path.name.endswith(SHARD_SUFFIXES)]
     if not shards:
-      return find_pictures(place, flag=flag, on_note=say)
+      return find_images(place, flag=flag, on_note=say)
     if any(path.name.lower().endswith(formats.TRAINING_SUFFIXES) for path in files):
-      raise InputError(f"{flag}: found pictures and shards in {place}, expected one of the two")
+      raise InputError(f"{flag}: found images and shards in {place}, expected one of the two")
     if line := compressed_line(list(map(str, files)), flag):
       say(line)
   elif "://" in place or "*" in place or place.endswith(SHARD_SUFFIXES):
     shards = find_shards(place, flag=flag, say=say)
   else:
-    return find_pictures(place, flag=flag, on_note=say)
+    return find_images(place, flag=flag, on_note=say)
   records, left_out = open_shards(shards, flag=flag, tar_images=tar_images)
   if line := left_out.line(flag, len(records)):
     say(line)
   return records
 
 
-def find_pictures(
+def find_images(
   folder: str | os.PathLike,
   *,
   flag: str = "folder",
@@ -95,62 +95,60 @@ def find_pictures(
   return find.list_images(folder, flag=flag, rows=formats.TRAINING_IMAGES, on_note=on_note)
 
 
-def require_readable(pictures: Sequence[Path | Record], flag: str) -> None:
+def require_readable(images: Sequence[Path | Record], flag: str) -> None:
   """Checks that at least one file decodes, and stops at the first that does.
 
   Args:
-    pictures: the files or records, in the order to try.
+    images: the files or records, in the order to try.
     flag: what the message calls them, for example "--content-dir".
 
   Raises:
     InputError: none of them can be read.
   """
   reason = "no files"
-  for picture in pictures:
+  for image in images:
     try:
-      decode_image(picture, min_side=1)
+      decode_image(image, min_side=1)
       return
     except InputError as error:
       reason = str(error)
   raise InputError(
-    f"{flag}: found {len(pictures)} files and none readable (the last: {reason}), "
-    "expected at least one readable picture"
+    f"{flag}: found {len(images)} files and none readable (the last: {reason}), "
+    "expected at least one readable image"
   )
 
 
-class PictureSource:
-  """Grain's random-access source over picture files or records, which never fails on a bad one.
+class ImageSource:
+  """Grain's random-access source over image files or records, which never fails on a bad one.
 
   An unreadable file is replaced by the next readable one in index order (after the last comes
   the first), so what is read at an index depends on the files only.
   """
 
-  def __init__(
-    self, pictures: Sequence[str | os.PathLike | Record], *, min_side: int | None = None
-  ):
+  def __init__(self, images: Sequence[str | os.PathLike | Record], *, min_side: int | None = None):
     """Keeps the list; opens nothing.
 
     Args:
-      pictures: the files, or the records of shards, which workers receive pickled.
-      min_side: as in pictures.decode_image, in pixels.
+      images: the files, or the records of shards, which workers receive pickled.
+      min_side: as in images.decode_image, in pixels.
 
     Raises:
       InputError: the list is empty.
     """
-    if not len(pictures):
-      raise InputError("pictures: found an empty list, expected at least one file")
+    if not len(images):
+      raise InputError("images: found an empty list, expected at least one file")
     # Text is pickled several times smaller and quicker than paths.
-    self._pictures = list(map(str, pictures)) if isinstance(pictures, list) else pictures
+    self._images = list(map(str, images)) if isinstance(images, list) else images
     self._min_side = min_side
     # Which files are bad is remembered, to read each of them once; results don't depend on it.
     self._bad: dict[int, Skipped] = {}
 
   def __len__(self) -> int:
     """The number of files, readable or not."""
-    return len(self._pictures)
+    return len(self._images)
 
   def __repr__(self) -> str:
-    return f"PictureSource({len(self)} files, min_side={self._min_side})"
+    return f"ImageSource({len(self)} files, min_side={self._min_side})"
 
   def __getitem__(self, index: int) -> Example:
     """Reads the file at an index, or the next one that can be read.
@@ -163,14 +161,14 @@ class PictureSource:
     for offset in range(len(self)):
       position = (int(index) + offset) % len(self)
       if position not in self._bad:
-        picture = self._pictures[position]
+        image = self._images[position]
         try:
-          return Example(decode_image(picture, min_side=self._min_side), position, tuple(skipped))
+          return Example(decode_image(image, min_side=self._min_side), position, tuple(skipped))
         except InputError as error:
-          name = str(picture)
+          name = str(image)
           self._bad[position] = Skipped(name, str(error).removeprefix(f"{name}: "))
       skipped.append(self._bad[position])
     raise InputError(
-      f"{self._pictures[0]} and {len(self) - 1} more: found no readable picture, "
+      f"{self._images[0]} and {len(self) - 1} more: found no readable image, "
       f"expected at least one (the last: {skipped[-1].reason})"
     )

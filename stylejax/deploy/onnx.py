@@ -1,4 +1,4 @@
-"""`stylize` written down as an ONNX graph, node by node, for pictures of any size.
+"""`stylize` written down as an ONNX graph, node by node, for images of any size.
 
 The graph is built from the nets' own parameters and, for the decoder, their list of stages.
 Nothing here promises that it gives the nets' numbers: export.py compares it before it is written.
@@ -103,9 +103,9 @@ def stylize_graph(parts: Mapping[str, Any], config: ModelConfig) -> onnx.ModelPr
   vector = _style_vector(g, parts["style_encoder"], config)
   strength = _Value(g, "strength")
   moved = g("Max", strength, 1.0)
-  picture = _painting(g, parts["generator"], config, levels, vector, moved)
+  image = _painting(g, parts["generator"], config, levels, vector, moved)
   size = g("Shape", "content", start=1, end=3)
-  painted = g("Slice", g("Transpose", picture, perm=[0, 2, 3, 1]), [0, 0], size, [1, 2])
+  painted = g("Slice", g("Transpose", image, perm=[0, 2, 3, 1]), [0, 0], size, [1, 2])
   _faded(painted, _Value(g, "content"), strength, output="stylized")
 
   def value(name, shape):
@@ -156,8 +156,8 @@ def _content_levels(g: _Graph, part: Mapping[str, Any], config: ModelConfig) -> 
 
 def _style_vector(g: _Graph, part: Mapping[str, Any], config: ModelConfig) -> _Value:
   """The style encoder: [1, D]."""
-  picture = g("Unsqueeze", g("Transpose", "style", perm=[2, 0, 1]), [0])
-  x, moments = _folded(picture, 2 ** len(config.style_widths)), []
+  image = g("Unsqueeze", g("Transpose", "style", perm=[2, 0, 1]), [0])
+  x, moments = _folded(image, 2 ** len(config.style_widths)), []
   for level in range(len(config.style_widths)):
     x = g("Relu", _conv(x, part, f"style_encoder/Conv_{level}", 2 if level else 1))
     moments += _moments(x)
@@ -190,7 +190,7 @@ def _painting(
     x = functools.reduce(operator.add, map(styled, stage.inputs))
     if stage.rectified:
       x = g("Relu", x)
-    if stage.output == "picture":
+    if stage.output == "image":
       x = _doubled_conv(x, part["decoder"], "generator/decoder/UpsampleConv_0")
     elif stage.fine:
       x = _conv(x, part["decoder"], next(layers))
@@ -199,7 +199,7 @@ def _painting(
     else:
       x = _conv(x, part["decoder"], next(layers))
     maps[stage.output] = x
-  return maps["picture"]
+  return maps["image"]
 
 
 def _adapted(g: _Graph, part: Mapping[str, Any], vector: _Value, moments: list[_Value]) -> _Value:
@@ -212,11 +212,11 @@ def _adapted(g: _Graph, part: Mapping[str, Any], vector: _Value, moments: list[_
   return vector + _dense(x, part, f"{name}/step")
 
 
-def _folded(picture: _Value, multiple: int) -> _Value:
+def _folded(image: _Value, multiple: int) -> _Value:
   """[B, 3, H, W] in [0, 1] → [B, 12, h, w] in [−1, 1], extended by mirrored pixels."""
-  g = picture.graph
-  lacking = g("Mod", -g("Shape", picture, start=2, end=4), [multiple])
-  whole = g("Pad", picture, g("Concat", [0, 0], lacking, axis=0), "", [2, 3], mode="reflect")
+  g = image.graph
+  lacking = g("Mod", -g("Shape", image, start=2, end=4), [multiple])
+  whole = g("Pad", image, g("Concat", [0, 0], lacking, axis=0), "", [2, 3], mode="reflect")
   return g("SpaceToDepth", whole * 2.0 - 1.0, blocksize=2)
 
 

@@ -1,7 +1,7 @@
 """One file that paints without stylejax: a program for any JAX, or an ONNX model; with a manifest.
 
 The program is `jax.export`'s portable StableHLO with the weights inside; like the model, which
-onnx_graph.py builds, it is open in the sizes of its pictures. Which controls a command offers lives
+onnx_graph.py builds, it is open in the sizes of its images. Which controls a command offers lives
 in export_command.py.
 """
 
@@ -25,7 +25,7 @@ from stylejax import transfer
 from stylejax.deploy.support_window import reading_window
 from stylejax.errors import InputError
 from stylejax.images import encode
-from stylejax.images.decode import read_picture
+from stylejax.images.decode import read_image
 from stylejax.runtime.extras import install_command
 from stylejax.runtime.files import check_writable, replacing
 from stylejax.runtime.jit import fast_jit
@@ -46,12 +46,12 @@ _SAMPLES = Path(__file__).parent.parent / "assets" / "samples"
 _USE = """import zipfile, jax.export
 with zipfile.ZipFile("{name}") as file:
   stylize = jax.export.deserialize(bytearray(file.read("{program}"))).call
-picture = stylize(content, style, 1.0)"""
+image = stylize(content, style, 1.0)"""
 
 _USE_ONNX = """import numpy as np, onnxruntime
 stylize = onnxruntime.InferenceSession("{name}").run
 inputs = {{"content": content, "style": style, "strength": np.array(1, np.float32)}}
-picture, = stylize(None, inputs)"""
+image, = stylize(None, inputs)"""
 
 # From float32 [B, H, W, 3], [P, Q, 3] and [] to [B, H, W, 3].
 Stylize = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
@@ -64,19 +64,19 @@ def export(
   platforms: Sequence[str] | None = None,
   sizes: Sequence[tuple[int, int]] = CHECKED_SIZES,
 ) -> dict[str, Any]:
-  """Writes one file with which a program that has only JAX, or onnxruntime, stylizes pictures.
+  """Writes one file with which a program that has only JAX, or onnxruntime, stylizes images.
 
       import zipfile, jax.export
       with zipfile.ZipFile("stylize.zip") as file:
         stylize = jax.export.deserialize(bytearray(file.read("stylize.bin"))).call
-      picture = stylize(content, style, 1.0)
+      image = stylize(content, style, 1.0)
 
   content is [B, H, W, 3], style [P, Q, 3], both float32 in [0, 1] of any sides from 16 pixels,
   strength a float32 scalar from 0 to 2; the result is [B, H, W, 3]. Reading a zip takes the
   package flatbuffers beside JAX. A name that ends in .onnx makes a model of the same inputs, by
   name, and the output "stylized", which computes in float32; it takes the extra onnx.
 
-  Before a file is written, its result is compared with `stylize` on sample pictures: a program's
+  Before a file is written, its result is compared with `stylize` on sample images: a program's
   on this machine's platform if it is among those asked for, a model's by onnxruntime on the CPU.
 
   Args:
@@ -84,7 +84,7 @@ def export(
     output: the file, ending in .zip or .onnx; one that exists is replaced.
     platforms: for which a program is made, of PLATFORMS; None is DEFAULT_PLATFORMS. A model has
       none.
-    sizes: (H, W) of the pictures on which it is compared.
+    sizes: (H, W) of the images on which it is compared.
 
   Returns:
     The manifest, as the file holds it (a model in its metadata, each entry as JSON): what goes in
@@ -205,7 +205,7 @@ def _parts(params: transfer.Params) -> dict[str, Any]:
 
 
 def _program(params: transfer.Params, platforms: Sequence[str]) -> jax.export.Exported:
-  """`stylize` of given weights for pictures whose sizes are left open."""
+  """`stylize` of given weights for images whose sizes are left open."""
   parts = _parts(params)
   stride = params.config.stride
   # The last two: what was rounded up to whole cells can be cut back.
@@ -243,7 +243,7 @@ def differences(
   Args:
     exported: what the file holds.
     params: as it was made of.
-    sizes: (H, W); the first is tried with one picture, the second with two, and so on.
+    sizes: (H, W); the first is tried with one image, the second with two, and so on.
 
   Returns:
     {"1×256×256": difference, …}, batch, height and width.
@@ -253,12 +253,12 @@ def differences(
   """
   ours = fast_jit(transfer.stylize)
   photo, painting = (
-    read_picture(_SAMPLES / name) for name in ("content/cat.jpg", "style/great_wave.jpg")
+    read_image(_SAMPLES / name) for name in ("content/cat.jpg", "style/great_wave.jpg")
   )
   found = {}
   for count, (height, width) in enumerate(sizes, 1):
-    picture = encode.resize(photo, height, width).rgb
-    content = np.stack([np.roll(picture, 7 * shift, 1) for shift in range(count)])
+    image = encode.resize(photo, height, width).rgb
+    content = np.stack([np.roll(image, 7 * shift, 1) for shift in range(count)])
     style = encode.resize(painting, height + 3, width + 5).rgb
     results = [
       np.asarray(call(content, style, np.array(0.9, np.float32)))

@@ -19,7 +19,7 @@ from stylejax.errors import InputError
 from stylejax.images import apng, decode, encode, ffconcat, formats, gif, timing, webp
 from stylejax.images.alpha import fill_invisible
 from stylejax.images.apng import ApngFilm
-from stylejax.images.decode import Picture, as_float
+from stylejax.images.decode import DecodedImage, as_float
 from stylejax.images.find import find_images
 from stylejax.images.frame import Frame
 from stylejax.images.gif import GifFilm
@@ -96,11 +96,11 @@ class FolderReader:
   def __iter__(self) -> Iterator[Frame]:
     seconds = Fraction(0)
     for file, length in zip(self._files, self._lengths, strict=True):
-      picture = decode.read_picture(file)
-      for line in picture.notes:
+      image = decode.read_image(file)
+      for line in image.notes:
         if "the first is taken" not in line:  # said of all at once
           self._note(f"{self._folder}: {line}")
-      yield _frame(picture, seconds, length)
+      yield _frame(image, seconds, length)
       seconds += length
 
 
@@ -155,10 +155,10 @@ class AnimationReader:
 
   def __iter__(self) -> Iterator[Frame]:
     seconds, hurried = Fraction(0), 0
-    for picture, asked in self._pictures():
+    for image, asked in self._images():
       length = self._shown_length(asked)
       hurried += self.total > 1 and asked is not None and length != asked
-      yield _frame(picture, seconds, length)
+      yield _frame(image, seconds, length)
       seconds += length
     if hurried:
       self._note(
@@ -171,7 +171,7 @@ class AnimationReader:
       return self._unset
     return timing.shown_length(asked)
 
-  def _pictures(self) -> Iterator[tuple[Picture, Fraction | None]]:
+  def _images(self) -> Iterator[tuple[DecodedImage, Fraction | None]]:
     if self._layout is None:
       for number, page in enumerate(decode.read_pages(self._path, max_pixels=self._max_pixels)):
         if number < self.total:
@@ -183,13 +183,13 @@ class AnimationReader:
     for frame, patch in zip(frames, self._layout.patches, strict=True):
       frame = upright(frame, self._layout.orientation)
       rgb, alpha = np.ascontiguousarray(frame[..., :3]), np.ascontiguousarray(frame[..., 3])
-      yield Picture(rgb, alpha, "RGBA"), patch.seconds
+      yield DecodedImage(rgb, alpha, "RGBA"), patch.seconds
 
-  def _decode(self, patch: Patch) -> Picture:
-    picture = decode.read_picture(patch, max_pixels=self._max_pixels)
-    for note in picture.notes:
+  def _decode(self, patch: Patch) -> DecodedImage:
+    image = decode.read_image(patch, max_pixels=self._max_pixels)
+    for note in image.notes:
       self._note(f"{self._path}: {note}")
-    return picture
+    return image
 
 
 def _structure(path: Path, form: str, max_pixels: int) -> tuple[Layout | None, list[Fraction]]:
@@ -218,11 +218,11 @@ def _structure(path: Path, form: str, max_pixels: int) -> tuple[Layout | None, l
   return layout, [patch.seconds for patch in layout.patches]
 
 
-def _frame(picture: Picture, seconds: Fraction, length: Fraction) -> Frame:
-  alpha = picture.alpha
+def _frame(image: DecodedImage, seconds: Fraction, length: Fraction) -> Frame:
+  alpha = image.alpha
   if alpha is not None and alpha.min() >= 1:
     alpha = None
-  rgb = as_float(picture.rgb)
+  rgb = as_float(image.rgb)
   return Frame(rgb if alpha is None else fill_invisible(rgb, alpha), seconds, length, alpha)
 
 
@@ -238,7 +238,7 @@ class FolderWriter:
   def write(self, frame: Frame) -> None:
     self._names.append(f"{len(self._names) + 1:06d}.png")
     self._lengths.append(frame.length)
-    encode.write_picture(self._folder / self._names[-1], frame.rgb, frame.alpha)
+    encode.write_image(self._folder / self._names[-1], frame.rgb, frame.alpha)
 
   def finish(self) -> None:
     """Says how long the frames are shown, in a list beside them where they differ."""
@@ -290,7 +290,7 @@ class AnimationWriter:
     pixels = encode.as_bytes(frame.rgb)
     if frame.alpha is not None and not self._alpha:  # a video may change on its way
       self._note("a later frame is partly invisible, unlike the first: it is laid on white")
-      pixels = encode.as_bytes(encode.on_white(Picture(frame.rgb, frame.alpha, "RGBA")))
+      pixels = encode.as_bytes(encode.on_white(DecodedImage(frame.rgb, frame.alpha, "RGBA")))
     elif frame.alpha is not None:
       pixels = np.concatenate([pixels, encode.as_bytes(frame.alpha)[..., None]], -1)
     self._total += 1
@@ -326,14 +326,14 @@ def write_frames(
 ) -> Path:
   """Writes images of one size side by side or, to a .gif or .apng, one after the other.
 
-  Arguments and errors as `encode.write_picture`, which this is for one frame. An animation runs for
+  Arguments and errors as `encode.write_image`, which this is for one frame. An animation runs for
   ever, 80 ms a frame.
   """
   path = Path(path)
   if path.suffix.lower() in formats.OUTPUT_FORMATS:
     alpha = alpha if alpha is None else np.concatenate([alpha] * len(frames), 1)
     whole = frames[0] if len(frames) == 1 else np.concatenate(frames, 1)
-    return encode.write_picture(path, whole, alpha, quality=quality)
+    return encode.write_image(path, whole, alpha, quality=quality)
   for rgb in frames:
     encode.check_finite(path, rgb)
   with (

@@ -1,6 +1,6 @@
-"""One picture file into arrays: every mode Pillow reads, turned upright, in sRGB, alpha apart.
+"""One image file into arrays: every mode Pillow reads, turned upright, in sRGB, alpha apart.
 
-Lives here: decoding one file, for inference (`read_picture`, nothing lost) and for training
+Lives here: decoding one file, for inference (`read_image`, nothing lost) and for training
 (`decode_rgb`, quick; also a record of a shard). Not here: folders, shards, crops, writing files.
 """
 
@@ -50,10 +50,10 @@ _GRAY_MODES = ("1", "L", "LA", "La")
 
 
 class Record(Protocol):
-  """A picture file inside a larger file; str() is the name that messages call it by."""
+  """An image file inside a larger file; str() is the name that messages call it by."""
 
   def read(self) -> bytes:
-    """The picture file's bytes.
+    """The image file's bytes.
 
     Raises:
       InputError: these bytes are damaged.
@@ -62,11 +62,11 @@ class Record(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
-class Picture:
-  """A decoded picture, upright and in sRGB.
+class DecodedImage:
+  """A decoded image, upright and in sRGB.
 
   Attributes:
-    rgb: [H, W, 3] float32 in [0, 1], or uint8 (`read_picture(..., compact=True)`); what
+    rgb: [H, W, 3] float32 in [0, 1], or uint8 (`read_image(..., compact=True)`); what
       is invisible has the colors of its visible neighbors (alpha.py).
     alpha: [H, W] float32 in [0, 1], 1 is opaque; None when the file has no transparency.
     mode: the file's own Pillow mode, for example "RGB", "I;16", "P", "CMYK".
@@ -80,14 +80,14 @@ class Picture:
 
 
 def as_float(rgb: np.ndarray) -> np.ndarray:
-  """Pixels of a Picture, also traced ones, as float32 in [0, 1]."""
+  """Pixels of a DecodedImage, also traced ones, as float32 in [0, 1]."""
   return rgb.astype(np.float32) / 255 if rgb.dtype == np.uint8 else rgb
 
 
-def read_picture(
+def read_image(
   path: str | os.PathLike | Record, *, max_pixels: int = MAX_PIXELS, compact: bool = False
-) -> Picture:
-  """Reads one picture file at full precision and size.
+) -> DecodedImage:
+  """Reads one image file at full precision and size.
 
   EXIF orientation is applied; an ICC profile, or what PNG and AVIF say instead, is converted to
   sRGB, and HDR tone-mapped; 16 bits are kept; of an animation the first frame is taken.
@@ -95,23 +95,23 @@ def read_picture(
   Args:
     path: the file, or a record of a larger one.
     max_pixels: the largest width × height accepted, in pixels.
-    compact: leaves 8-bit colours as uint8, a quarter of the memory.
+    compact: leaves 8-bit colors as uint8, a quarter of the memory.
 
   Returns:
-    The Picture.
+    The DecodedImage.
 
   Raises:
-    InputError: no such file, a folder, an empty file, not a picture, damaged or too large.
+    InputError: no such file, a folder, an empty file, not an image, damaged or too large.
   """
   with warnings.catch_warnings():
     # What Pillow warns of (odd EXIF or TIFF tags) is no help to the one who passed the file.
     warnings.simplefilter("ignore", UserWarning)
     with _opened(path, max_pixels) as opened:
       opened.notes += left_out(opened.image)
-      return _picture(opened, compact)
+      return _image(opened, compact)
 
 
-def _picture(opened: "_Opened", compact: bool) -> Picture:
+def _image(opened: "_Opened", compact: bool) -> DecodedImage:
   """The pixels of an open file, upright, in sRGB."""
   mode, (rgb, alpha) = opened.image.mode, _srgb(opened)
   if isinstance(rgb, Image.Image):
@@ -121,16 +121,16 @@ def _picture(opened: "_Opened", compact: bool) -> Picture:
     alpha = np.asarray(alpha, np.float32) / 255
   if alpha is not None:
     rgb = fill_invisible(rgb, alpha)
-  return Picture(rgb, alpha, mode, tuple(opened.notes))
+  return DecodedImage(rgb, alpha, mode, tuple(opened.notes))
 
 
 def decode_rgb(
-  picture: str | os.PathLike | Record, *, min_side: int | None = None, max_pixels: int = MAX_PIXELS
+  image: str | os.PathLike | Record, *, min_side: int | None = None, max_pixels: int = MAX_PIXELS
 ) -> np.ndarray:
-  """Decodes one picture file for training: quick, 8 bits, transparency laid on white.
+  """Decodes one image file for training: quick, 8 bits, transparency laid on white.
 
   Args:
-    picture: the file's path, or a record of a shard.
+    image: the file's path, or a record of a shard.
     min_side: in pixels; a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size as long as its
       shorter side stays at least this long. None decodes at full size.
     max_pixels: the largest width × height accepted, in pixels.
@@ -139,21 +139,21 @@ def decode_rgb(
     [H, W, 3] uint8 sRGB, upright.
 
   Raises:
-    InputError: as read_picture.
+    InputError: as read_image.
     OSError: a record's bytes can't be had.
   """
-  return np.array(decode_image(picture, min_side=min_side, max_pixels=max_pixels))
+  return np.array(decode_image(image, min_side=min_side, max_pixels=max_pixels))
 
 
 def decode_image(
-  picture: str | os.PathLike | Record, *, min_side: int | None = None, max_pixels: int = MAX_PIXELS
+  source: str | os.PathLike | Record, *, min_side: int | None = None, max_pixels: int = MAX_PIXELS
 ) -> Image.Image:
   """As decode_rgb, but returns a Pillow image of mode RGB.
 
-  For a caller that cuts a crop out of it: copying a whole picture into an array takes as long
+  For a caller that cuts a crop out of it: copying a whole image into an array takes as long
   as decoding it.
   """
-  with _opened(picture, max_pixels) as opened:
+  with _opened(source, max_pixels) as opened:
     image = opened.image
     shorter = min(image.size)
     if min_side is not None and shorter > min_side:
@@ -170,8 +170,8 @@ def decode_image(
     return rgb
 
 
-def picture_size(path: str | os.PathLike) -> tuple[int, int]:
-  """(width, height) in pixels, upright, from the file's header; raises as read_picture."""
+def image_size(path: str | os.PathLike) -> tuple[int, int]:
+  """(width, height) in pixels, upright, from the file's header; raises as read_image."""
   with _opened(path, MAX_PIXELS) as opened:
     image = opened.image
     # Of a TIFF Pillow gives the upright size from the start.
@@ -181,7 +181,7 @@ def picture_size(path: str | os.PathLike) -> tuple[int, int]:
 
 def read_pages(
   path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS
-) -> Iterator[tuple[Picture, Fraction | None]]:
+) -> Iterator[tuple[DecodedImage, Fraction | None]]:
   """Every image of a file that may hold several, as Pillow finds them.
 
   GIF and APNG, whose images are pieces of frames, are read by `stylejax.images.animation`.
@@ -191,10 +191,10 @@ def read_pages(
     max_pixels: the largest width × height accepted, in pixels.
 
   Yields:
-    (Picture as of read_picture, seconds for which the file says it is shown or None).
+    (DecodedImage as of read_image, seconds for which the file says it is shown or None).
 
   Raises:
-    InputError: as read_picture.
+    InputError: as read_image.
   """
   with warnings.catch_warnings():
     warnings.simplefilter("ignore", UserWarning)
@@ -210,9 +210,9 @@ def read_pages(
         image.seek(number)
         _check_pixels(image, path, max_pixels)  # a later page may be larger than the first
         # Decoding also reads how long it is shown.
-        picture = _picture(_Opened(image, reopen_at_page, []), compact=False)
+        page = _image(_Opened(image, reopen_at_page, []), compact=False)
         milliseconds = image.info.get("duration")
-        yield picture, None if milliseconds is None else Fraction(milliseconds) / 1000
+        yield page, None if milliseconds is None else Fraction(milliseconds) / 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -233,7 +233,7 @@ class Pages:
 
 
 def describe_pages(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> Pages:
-  """Opens a file without decoding it; raises as read_picture."""
+  """Opens a file without decoding it; raises as read_image."""
   with _opened(path, max_pixels) as opened:
     image = opened.image
     return Pages(
@@ -264,7 +264,7 @@ class _Opened:
 @contextlib.contextmanager
 def _opened(path: str | os.PathLike | Record, max_pixels: int) -> Iterator[_Opened]:
   """Opens the file lazily; whatever goes wrong inside the block leaves as an InputError."""
-  # Outside of the block: bytes that can't be had are no fault of the picture's.
+  # Outside of the block: bytes that can't be had are no fault of the image's.
   data = None if isinstance(path, str | os.PathLike) else path.read()
   try:
     if (len(data) if data is not None else _file_size(path)) == 0:
@@ -285,14 +285,14 @@ def _opened(path: str | os.PathLike | Record, max_pixels: int) -> Iterator[_Open
   except PermissionError:
     raise InputError(f"{path}: found a file that may not be read, {EXPECTED}") from None
   except Image.UnidentifiedImageError:
-    raise InputError(f"{path}: found a file that is not a picture, {EXPECTED}") from None
+    raise InputError(f"{path}: found a file that is not an image, {EXPECTED}") from None
   except Exception as error:  # Decoders meet hostile bytes with nearly every exception type.
     reason = " ".join(str(error).split()) or type(error).__name__
-    raise InputError(f"{path}: found a damaged picture ({reason}), {EXPECTED}") from error
+    raise InputError(f"{path}: found a damaged image ({reason}), {EXPECTED}") from error
 
 
 def _check_pixels(image: Image.Image, path: object, max_pixels: int) -> None:
-  """InputError for a picture of more pixels, as its header says; nothing is decoded."""
+  """InputError for an image of more pixels, as its header says; nothing is decoded."""
   width, height = image.size
   if width * height > max_pixels:
     raise InputError(

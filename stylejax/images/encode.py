@@ -13,12 +13,12 @@ from PIL import Image
 
 from stylejax.errors import InputError
 from stylejax.images import formats
-from stylejax.images.decode import Picture, as_float, read_picture
+from stylejax.images.decode import DecodedImage, as_float, read_image
 from stylejax.images.formats import OUTPUT_FORMATS
 from stylejax.runtime.files import replacing
 
 MIN_SIDE = 16
-"""Pixels below which the nets can't work on a picture's side."""
+"""Pixels below which the nets can't work on an image's side."""
 
 STYLE_SIZE = 320
 """Shorter side at which a style is read when nothing else is asked for, in pixels."""
@@ -30,21 +30,21 @@ _STYLE_MAX_ASPECT = 4
 
 def read(
   path: Path, *, compact: bool = False, on_note: Callable[[str], None] = lambda note: None
-) -> Picture:
-  """A picture that is large enough for the nets, as `read_picture`; raises InputError.
+) -> DecodedImage:
+  """An image that is large enough for the nets, as `read_image`; raises InputError.
 
   What was left out of the file or ignored is told to on_note, a line each.
   """
-  picture = read_picture(path, compact=compact)
-  check_side(picture, path)
-  for note in picture.notes:
+  image = read_image(path, compact=compact)
+  check_side(image, path)
+  for note in image.notes:
     on_note(f"{path}: {note}")
-  return picture
+  return image
 
 
-def check_side(picture: Picture, path: Path) -> None:
+def check_side(image: DecodedImage, path: Path) -> None:
   """Raises InputError when a side is below MIN_SIDE pixels."""
-  height, width = picture.rgb.shape[:2]
+  height, width = image.rgb.shape[:2]
   if min(height, width) < MIN_SIDE:
     raise InputError(
       f"{path}: found {width}×{height} pixels, expected at least {MIN_SIDE}×{MIN_SIDE}"
@@ -80,21 +80,21 @@ def fit_shorter_side(height: int, width: int, shorter: int) -> tuple[int, int]:
   return max(shorter, round(height * scale)), max(shorter, round(width * scale))
 
 
-def resize(picture: Picture, height: int, width: int) -> Picture:
-  """The picture at another size, in pixels: Lanczos filter, widened when it shrinks.
+def resize(image: DecodedImage, height: int, width: int) -> DecodedImage:
+  """The image at another size, in pixels: Lanczos filter, widened when it shrinks.
 
-  Colours are weighted by alpha, so that colours hidden under transparency don't bleed out.
+  Colors are weighted by alpha, so that colors hidden under transparency don't bleed out.
   """
-  if picture.rgb.shape[:2] == (height, width):
-    return picture
-  rgb, alpha = as_float(picture.rgb), picture.alpha
+  if image.rgb.shape[:2] == (height, width):
+    return image
+  rgb, alpha = as_float(image.rgb), image.alpha
   if alpha is None:
-    return Picture(_resize(rgb, height, width), None, picture.mode)
+    return DecodedImage(_resize(rgb, height, width), None, image.mode)
   small_alpha = _resize(alpha[..., None], height, width)
   weighted = _resize(rgb * alpha[..., None], height, width) / np.maximum(small_alpha, 1 / 255)
   hidden = _resize(rgb, height, width)
   small = np.where(small_alpha > 1 / 255, np.clip(weighted, 0, 1), hidden)
-  return Picture(small.astype(np.float32), small_alpha[..., 0], picture.mode)
+  return DecodedImage(small.astype(np.float32), small_alpha[..., 0], image.mode)
 
 
 def resize_around(rgb: np.ndarray, height: int, width: int, axes: str) -> np.ndarray:
@@ -107,37 +107,37 @@ def resize_around(rgb: np.ndarray, height: int, width: int, axes: str) -> np.nda
   return _resize(around, height, width, (left, top, left + columns, top + rows))
 
 
-def style_pixels(picture: Picture, shorter: int) -> np.ndarray:
+def style_pixels(image: DecodedImage, shorter: int) -> np.ndarray:
   """The pixels in which a style is read.
 
   Transparency plays no part: what is invisible has the colors of its visible neighbors, as
-  `read_picture` gives it. The longer side is cut from the middle to at most 4 times the
+  `read_image` gives it. The longer side is cut from the middle to at most 4 times the
   shorter one and, after scaling, to a multiple of 32 pixels: statistics hardly notice, and many
   styles share few compilations.
 
   Args:
-    picture: the style.
+    image: the style.
     shorter: pixels of the shorter side after scaling, up or down; the larger, the larger the
       strokes.
 
   Returns:
     [h, w, 3] float32 in [0, 1], min(h, w) = shorter.
   """
-  rgb = as_float(picture.rgb)
+  rgb = as_float(image.rgb)
   limit = _STYLE_MAX_ASPECT * min(rgb.shape[:2])
   rgb = cut_middle(rgb, min(rgb.shape[0], limit), min(rgb.shape[1], limit))
   height, width = fit_shorter_side(*rgb.shape[:2], shorter)
-  rgb = resize(Picture(rgb, None, picture.mode), height, width).rgb
+  rgb = resize(DecodedImage(rgb, None, image.mode), height, width).rgb
   step = {side: max(shorter, side // _STYLE_STEP * _STYLE_STEP) for side in (height, width)}
   return cut_middle(rgb, step[height], step[width])
 
 
-def on_white(picture: Picture) -> np.ndarray:
+def on_white(image: DecodedImage) -> np.ndarray:
   """[H, W, 3] with transparency laid on white."""
-  rgb = as_float(picture.rgb)
-  if picture.alpha is None:
+  rgb = as_float(image.rgb)
+  if image.alpha is None:
     return rgb
-  alpha = picture.alpha[..., None]
+  alpha = image.alpha[..., None]
   return rgb * alpha + (1 - alpha)
 
 
@@ -149,22 +149,22 @@ def alpha_note(alpha: np.ndarray | None, path: str | os.PathLike) -> str | None:
   return f"its transparency is laid on white: {form.name} has none"
 
 
-def write_picture(
+def write_image(
   path: str | os.PathLike, rgb: np.ndarray, alpha: np.ndarray | None = None, *, quality: int = 95
 ) -> Path:
-  """Writes one picture, 8 bits a channel, sRGB; the file is whole or not there.
+  """Writes one image, 8 bits a channel, sRGB; the file is whole or not there.
 
   Args:
     path: the file; its extension chooses PNG, JPEG or WebP. One that exists is replaced.
     rgb: [H, W, 3] float in [0, 1], values outside are cut off; or uint8.
-    alpha: [H, W] float in [0, 1] or None. JPEG has no alpha: the picture is laid on white.
+    alpha: [H, W] float in [0, 1] or None. JPEG has no alpha: the image is laid on white.
     quality: 1 to 100 for JPEG and WebP; WebP at 100 is lossless. PNG is always lossless.
 
   Returns:
     The path.
 
   Raises:
-    InputError: an extension that can't be written, too many pixels for the format, or a picture
+    InputError: an extension that can't be written, too many pixels for the format, or an image
       with NaN or infinity.
     OSError: the folder is missing or can't be written to.
   """
@@ -177,15 +177,15 @@ def write_picture(
   check_output_size(path, *rgb.shape[:2])
   check_finite(path, rgb)
   if alpha is not None and form == "JPEG":
-    rgb, alpha = on_white(Picture(rgb, alpha, "")), None
+    rgb, alpha = on_white(DecodedImage(rgb, alpha, "")), None
   pixels = as_bytes(rgb)
   if alpha is not None:
     pixels = np.concatenate([pixels, as_bytes(alpha)[..., None]], -1)
   settings = {
     "PNG": {"compress_level": 4},
-    # Full colour resolution: half of it smears the edges of saturated strokes.
+    # Full color resolution: half of it smears the edges of saturated strokes.
     "JPEG": {"quality": quality, "subsampling": 0},
-    # `exact` keeps the colours under transparent pixels, as PNG does.
+    # `exact` keeps the colors under transparent pixels, as PNG does.
     "WEBP": {"quality": quality, "lossless": quality == 100, "exact": True},
   }[form]
   encoded = io.BytesIO()
@@ -206,7 +206,7 @@ def check_finite(path: Path, rgb: np.ndarray) -> None:
   """Raises InputError for NaN or infinity in what would be written to `path`."""
   if rgb.dtype != np.uint8 and not np.isfinite(rgb).all():
     raise InputError(
-      f"output {path}: found NaN or infinity in the picture, expected numbers in "
+      f"output {path}: found NaN or infinity in the image, expected numbers in "
       "[0, 1]; the weights may be damaged"
     )
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from stylejax.images.decode import Picture, as_float
+from stylejax.images.decode import DecodedImage, as_float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Layout:
   notes: tuple[str, ...] = ()
 
 
-def compose(layout: Layout, decode: Callable[[Patch], Picture]) -> Iterator[np.ndarray]:
+def compose(layout: Layout, decode: Callable[[Patch], DecodedImage]) -> Iterator[np.ndarray]:
   """Draws the patches of an animation one after the other on what is invisible at first.
 
   A background color that the file names is left out, as browsers do.
@@ -82,16 +82,16 @@ def compose(layout: Layout, decode: Callable[[Patch], Picture]) -> Iterator[np.n
     if patch.build is None:
       yield canvas.copy()
       continue
-    picture = decode(patch)
-    region = canvas[patch.top :, patch.left :][: picture.rgb.shape[0], : picture.rgb.shape[1]]
-    rgb = as_float(picture.rgb)[: region.shape[0], : region.shape[1]]
+    image = decode(patch)
+    region = canvas[patch.top :, patch.left :][: image.rgb.shape[0], : image.rgb.shape[1]]
+    rgb = as_float(image.rgb)[: region.shape[0], : region.shape[1]]
     alpha = (
       np.ones(region.shape[:2], np.float32)
-      if picture.alpha is None
-      else (picture.alpha[: region.shape[0], : region.shape[1]])
+      if image.alpha is None
+      else (image.alpha[: region.shape[0], : region.shape[1]])
     )
     before = region.copy() if patch.dispose == "restore" else None
-    _draw(region, rgb, alpha[..., None], over=patch.over and picture.alpha is not None)
+    _draw(region, rgb, alpha[..., None], over=patch.over and image.alpha is not None)
     yield canvas.copy()
     if patch.dispose == "clear":
       region[...] = 0

@@ -1,4 +1,4 @@
-"""Many pictures: the loop that reads contents and styles and writes every pair of them.
+"""Many images: the loop that reads contents and styles and writes every pair of them.
 
 This is what infer.py calls. What the outputs are called is decided in plan.py; one pair is
 `stylejax.stylize`.
@@ -19,7 +19,7 @@ import numpy as np
 from stylejax import transfer
 from stylejax.errors import InputError
 from stylejax.images import animation, encode
-from stylejax.images.decode import Picture, picture_size
+from stylejax.images.decode import DecodedImage, image_size
 from stylejax.images.find import find_images
 from stylejax.inference import buckets, budget, painters
 from stylejax.inference.codes import Codes, style_scale
@@ -33,7 +33,7 @@ MAX_SIZE = 16_384
 """Largest shorter side of an output that `size` may ask for, in pixels."""
 
 MAX_FRAMES = 1_000
-"""Most pictures of one interpolation."""
+"""Most images of one interpolation."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,8 +59,8 @@ def stylize_files(
   mask: Sequence[str] = (),
   strength: float = 1.0,
   strength_map: str | os.PathLike | None = None,
-  preserve_colour: float = 0.0,
-  colour_mode: str = "luminance",
+  preserve_color: float = 0.0,
+  color_mode: str = "luminance",
   stroke: float | None = None,
   style_size: int | None = None,
   size: int | None = None,
@@ -91,23 +91,23 @@ def stylize_files(
     output: a file for one content in one style, else a folder, which is made if its parent is
       there. Files in it are called <content>_<style>.<extension>, and lie in
       folders as the contents do where contents of different folders share a name.
-    mask: "MASK=STYLE" each: a picture of the content's size, white where that style is painted.
+    mask: "MASK=STYLE" each: an image of the content's size, white where that style is painted.
       Elsewhere it is `style`, or the content itself if there is none.
     strength: 0 (the content itself) over 1 (as trained) to 2.
-    strength_map: a picture of the content's size; scales the strength from 0, black, to 1, white.
-    preserve_colour: 0 (the style's colours) to 1 (the content's).
-    colour_mode: "luminance" or "moments", as in `stylejax.preserve_colour`.
+    strength_map: an image of the content's size; scales the strength from 0, black, to 1, white.
+    preserve_color: 0 (the style's colors) to 1 (the content's).
+    color_mode: "luminance" or "moments", as in `stylejax.preserve_color`.
     stroke: size of the strokes, 1/4 to 4; the same as a `style_size` of so many times the default.
     style_size: shorter side in pixels at which a style is read; larger means larger strokes.
     size: shorter side in pixels to which the content is scaled before it is stylized, and so the
       output's; None keeps the content's own size.
-    tile: pixels that are computed at once, in millions: the picture is painted in tiles,
-      with the same result. None does so where the whole picture would not fit into memory.
+    tile: pixels that are computed at once, in millions: the image is painted in tiles,
+      with the same result. None does so where the whole image would not fit into memory.
     seamless: "x", "y" or "xy": the content goes on at the other side, and so do the outputs.
-    shard: the rows of each picture are shared among this machine's devices. Otherwise each device
-      takes a picture of its own, if there are several.
+    shard: the rows of each image are shared among this machine's devices. Otherwise each device
+      takes an image of its own, if there are several.
     seed: adds a style that the noise generator invents, called seed<seed>.
-    interpolate: so many pictures from the first style to the last, side by side in one file, or
+    interpolate: so many images from the first style to the last, side by side in one file, or
       one after the other in a GIF.
     library: the file of styles called "@name"; None is the user's own.
     weights: a packaged name or a file.
@@ -115,21 +115,21 @@ def stylize_files(
     extension: of files in a folder: "png", "jpg" or "webp".
     resume: leaves out what is there already: outputs are whole or not there.
     share: (i, n) paints every n-th content only, from number i on, as one of n processes does.
-    on_progress: called with the number of pictures done (or skipped) and their total.
+    on_progress: called with the number of images done (or skipped) and their total.
     on_skip: called with one line for each file that is skipped.
-    on_part: called with the share of a picture in tiles that is done, 0 to 1.
+    on_part: called with the share of an image in tiles that is done, 0 to 1.
     on_note: called with one line for what is left out or ignored of the inputs.
 
   Returns:
     The Report.
 
   Raises:
-    InputError: anything wrong with the above. Only a full disk, or a picture beyond the memory,
+    InputError: anything wrong with the above. Only a full disk, or an image beyond the memory,
       can come after the first file of several has been written.
   """
   started = time.perf_counter()
   check_number("--strength", strength, 0, transfer.MAX_STRENGTH, whole=False)
-  check_number("--preserve-colour", preserve_colour, 0, 1, whole=False)
+  check_number("--preserve-color", preserve_color, 0, 1, whole=False)
   check_number("--size", size, encode.MIN_SIDE, MAX_SIZE)
   check_number("--tile", tile, 0.01, 1_000, whole=False)
   if seamless not in (None, "x", "y", "xy"):
@@ -145,7 +145,7 @@ def stylize_files(
   regions = plan_regions(mask)
   looks = plan_looks(style, seed=seed, regions=regions, frames=interpolate, on_note=notes.append)
   if not contents:
-    raise InputError("--content: found nothing, expected a picture or a folder of pictures")
+    raise InputError("--content: found nothing, expected an image or a folder of images")
   sources = [source for look in looks for source in look.sources]
   sources += [region.source for region in regions]
   maps = [region.mask for region in regions]
@@ -171,7 +171,7 @@ def stylize_files(
   jobs = [job for job in jobs[share[0] :: share[1]] if not (resume and job.is_done())]
   if not jobs:
     return Report((), (), time.perf_counter() - started)
-  colours = painters.Colours(float(preserve_colour), colour_mode == "moments")
+  colors = painters.Colors(float(preserve_color), color_mode == "moments")
 
   skipped: list[str] = []
 
@@ -197,7 +197,7 @@ def stylize_files(
       skip(error, alone=len(looks) == 1)
   if not paintings:
     raise InputError(
-      f"--style: found no readable picture among {len(looks)}, expected one or more; {skipped[0]}"
+      f"--style: found no readable image among {len(looks)}, expected one or more; {skipped[0]}"
     )
 
   written: list[Path] = []
@@ -210,22 +210,22 @@ def stylize_files(
   places = dict.fromkeys(path.parent for job in jobs for path in job.outputs)
   with making(places, "output"), _Writer() as writer:
     for group, found in _read_ahead(groups, size, controls, frames, on_note):
-      for picture in found:
-        if isinstance(picture, InputError):
-          skip(picture, alone=alone)
+      for image in found:
+        if isinstance(image, InputError):
+          skip(image, alone=alone)
       ahead = 0
       ready = [
-        (job, picture)
-        for job, picture in zip(group.jobs, found, strict=True)
-        if isinstance(picture, Picture)
+        (job, image)
+        for job, image in zip(group.jobs, found, strict=True)
+        if isinstance(image, DecodedImage)
       ]
       if ready:
         with _memory_errors(ready[0][0].content):
           painter = _painter(
             params,
-            [picture.rgb for _, picture in ready],
+            [image.rgb for _, image in ready],
             group.frame,
-            colours,
+            colors,
             tile,
             seamless,
             shard,
@@ -239,10 +239,10 @@ def stylize_files(
               painter.paint(style_codes, *controls.at(mix, ready[0][1].rgb.shape[:2]))
               for mix in looks[index].weights
             ]
-            for place, (job, picture) in enumerate(ready):
+            for place, (job, image) in enumerate(ready):
               if missing[place]:
                 writer.write(
-                  job.outputs[index], [each[place] for each in painted], picture.alpha, quality
+                  job.outputs[index], [each[place] for each in painted], image.alpha, quality
                 )
                 written.append(job.outputs[index])
                 ahead += 1
@@ -251,7 +251,7 @@ def stylize_files(
       on_progress(done, total)
     if not written and share[1] == 1:
       raise InputError(
-        f"--content: found no readable picture among {len(jobs)}, expected one or "
+        f"--content: found no readable image among {len(jobs)}, expected one or "
         f"more; {skipped[-len(jobs)]}"
       )
   return Report(tuple(written), tuple(skipped), time.perf_counter() - started)
@@ -270,8 +270,8 @@ def _groups(jobs: Sequence[Job], size: int | None, config: ModelConfig) -> list[
   sizes = {}
   if len(jobs) > 1:
     for job in jobs:
-      with contextlib.suppress(InputError):  # told when the picture itself is read
-        side = picture_size(job.content)[::-1]
+      with contextlib.suppress(InputError):  # told when the image itself is read
+        side = image_size(job.content)[::-1]
         side = side if size is None else encode.fit_shorter_side(*side, int(size))
         if budget.fits(side, config) and min(side) >= transfer.MIN_SIDE:
           sizes[job] = side
@@ -292,11 +292,11 @@ def _groups(jobs: Sequence[Job], size: int | None, config: ModelConfig) -> list[
   return groups
 
 
-def _painter(params, contents, frame, colours, tile, seamless, shard, on_part):
+def _painter(params, contents, frame, colors, tile, seamless, shard, on_part):
   """The way to paint contents of one group."""
   content = contents[0]
   if frame is not None and all(c.shape[0] <= frame[0] and c.shape[1] <= frame[1] for c in contents):
-    return painters.Framed(params, contents, frame, colours, jax.local_device_count())
+    return painters.Framed(params, contents, frame, colors, jax.local_device_count())
   if seamless or shard:
     budget.check_fits(
       "--seamless" if seamless else "--shard",
@@ -305,15 +305,15 @@ def _painter(params, contents, frame, colours, tile, seamless, shard, on_part):
       "--size scales it",
     )
   if seamless:
-    return painters.Whole(params, content, colours, seamless)
+    return painters.Whole(params, content, colors, seamless)
   if shard:
-    return painters.Shared(params, content, colours)
+    return painters.Shared(params, content, colors)
   if tile is None and budget.fits(content.shape, params.config):
-    return painters.Whole(params, content, colours)
+    return painters.Whole(params, content, colors)
   pixels = (
     budget.tile_pixels(content.shape, params.config) if tile is None else int(tile * 1_000_000)
   )
-  return painters.Tiled(params, content, colours, pixels, on_part)
+  return painters.Tiled(params, content, colors, pixels, on_part)
 
 
 def _read_ahead(
@@ -322,27 +322,27 @@ def _read_ahead(
   controls: Controls,
   frames: int,
   on_note: Callable[[str], None],
-) -> Iterator[tuple[Group, list[Picture | InputError]]]:
+) -> Iterator[tuple[Group, list[DecodedImage | InputError]]]:
   """Contents at the size of their output; the next ones are decoded while some are being used."""
 
-  def read(job: Job) -> Picture | InputError:
+  def read(job: Job) -> DecodedImage | InputError:
     try:
-      budget.check_file(job.content, *picture_size(job.content))
-      picture = encode.read(job.content, compact=True, on_note=on_note)
-      height, width = picture.rgb.shape[:2]
+      budget.check_file(job.content, *image_size(job.content))
+      image = encode.read(job.content, compact=True, on_note=on_note)
+      height, width = image.rgb.shape[:2]
       controls.check_size(job.content, height, width)
       if size is not None:
         height, width = encode.fit_shorter_side(height, width, int(size))
       for path in job.outputs:
         encode.check_output_size(path, height, width, frames)
-      for line in dict.fromkeys(encode.alpha_note(picture.alpha, path) for path in job.outputs):
+      for line in dict.fromkeys(encode.alpha_note(image.alpha, path) for path in job.outputs):
         if line is not None:
           on_note(f"{job.content}: {line}")
-      return encode.resize(picture, height, width)
+      return encode.resize(image, height, width)
     except InputError as error:
       return error
 
-  def read_all(group: Group) -> list[Picture | InputError]:
+  def read_all(group: Group) -> list[DecodedImage | InputError]:
     return [read(job) for job in group.jobs]
 
   with ThreadPoolExecutor(1) as pool:
@@ -363,12 +363,12 @@ def _pixels(group: Group) -> int:
   total = 0
   for job in group.jobs:
     with contextlib.suppress(InputError):  # told when the image itself is read
-      total += math.prod(picture_size(job.content))
+      total += math.prod(image_size(job.content))
   return total
 
 
 class _Writer:
-  """Encodes and writes in a thread, one picture behind; errors are raised at the next call."""
+  """Encodes and writes in a thread, one image behind; errors are raised at the next call."""
 
   def __enter__(self) -> "_Writer":
     self._pool = ThreadPoolExecutor(1)
@@ -405,14 +405,13 @@ class _Writer:
 
 @contextlib.contextmanager
 def _memory_errors(path: Path) -> Iterator[None]:
-  """Turns running out of memory into a message about the picture."""
+  """Turns running out of memory into a message about the image."""
   try:
     yield
   except (MemoryError, jax.errors.JaxRuntimeError) as error:
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
       raise InputError(
-        f"{path}: found a picture too large for the memory, expected a smaller one; "
-        "--size scales it"
+        f"{path}: found an image too large for the memory, expected a smaller one; --size scales it"
       ) from error
     raise
 

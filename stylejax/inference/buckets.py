@@ -1,6 +1,6 @@
-"""A few array sizes for many picture sizes: what compiles once paints all pictures that fit in it.
+"""A few array sizes for many image sizes: what compiles once paints all images that fit in it.
 
-Nothing of the nets: that what lies beyond a picture never reaches it is `stylejax.models.padding`'s.
+Nothing of the nets: that what lies beyond an image never reaches it is `stylejax.models.padding`'s.
 """
 
 from collections import Counter
@@ -22,13 +22,13 @@ _AT_FIRST = 64
 def plan(
   sizes: Iterable[Size], *, stride: int, most: int = MOST, compilation: float = COMPILATION
 ) -> dict[Size, Size]:
-  """Chooses arrays to paint pictures in.
+  """Chooses arrays to paint images in.
 
   Starts with one for each size and merges the two whose union costs least, as long as that saves
   more compilation than it adds pixels, or there are too many.
 
   Args:
-    sizes: (H, W) of the pictures, each as often as it comes.
+    sizes: (H, W) of the images, each as often as it comes.
     stride: sides of arrays are multiples of it.
     most: arrays at most.
     compilation: what another one costs, in pixels.
@@ -42,8 +42,8 @@ def plan(
   buckets = {}
   for size, count in counts.items():
     whole = _whole(size, stride)
-    members, pictures = buckets.get(whole, ([], 0))
-    buckets[whole] = [*members, size], pictures + count
+    members, images = buckets.get(whole, ([], 0))
+    buckets[whole] = [*members, size], images + count
 
   def cost(bucket: Size) -> int:
     return bucket[0] * bucket[1] * buckets[bucket][1]

@@ -55,7 +55,7 @@ class Codes:
     """The code of one style.
 
     Raises:
-      InputError: a picture that can't be read, or a name that the library doesn't hold.
+      InputError: an image that can't be read, or a name that the library doesn't hold.
     """
     if source not in self._codes:
       self._codes[source] = self._read(source)

@@ -1,4 +1,4 @@
-"""Maps of pictures larger than memory: kept in memory or in files, cut into windows, summed up.
+"""Maps of images larger than memory: kept in memory or in files, cut into windows, summed up.
 
 What is computed on the windows lives in tiles.py.
 """
@@ -135,7 +135,7 @@ def windows(length: int, size: int, halo: int) -> list[Window]:
 
   The last one is pushed back to end with the whole, so that some rows are read twice. Of five
   sizes, from `size` to 3/4 of it, it is the one that reads the fewest rows in all; of few sizes,
-  so that pictures of many sizes share a few programs.
+  so that images of many sizes share a few programs.
 
   Args:
     length: rows in all.

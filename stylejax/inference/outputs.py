@@ -1,4 +1,4 @@
-"""Which file each content and style gives, and every check that needs no picture decoded.
+"""Which file each content and style gives, and every check that needs no image decoded.
 
 A mistake is found here, before anything is computed or written.
 """
@@ -54,7 +54,7 @@ def plan_outputs(
     inputs: files that must not be overwritten.
     folders: folders in which inputs are searched for, where no output must be found.
     prefer_folder: whether a name without a known extension means a folder to be made, even for a
-      single picture (because folders were asked for, which happen to hold one picture).
+      single image (because folders were asked for, which happen to hold one image).
     animated: whether the one file may be an animation.
 
   Returns:
@@ -145,9 +145,9 @@ def _is_file_name(
       "not there yet with a slash at its end)"
     )
   if suffix in OUTPUT_FORMATS or suffix in READ_SUFFIXES:
-    raise InputError(f"output {path}: found one file name for {count} pictures, expected a folder")
+    raise InputError(f"output {path}: found one file name for {count} images, expected a folder")
   if os.path.lexists(path):
-    raise InputError(f"output {path}: found a file, expected a folder for {count} pictures")
+    raise InputError(f"output {path}: found a file, expected a folder for {count} images")
   return False
 
 

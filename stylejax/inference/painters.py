@@ -1,7 +1,7 @@
 """Ways to paint contents: whole, several of one shape, in tiles, or on several devices.
 
 Each has `paint(codes, weights, strength)`, gives what `stylejax.stylize` gives, a list with a
-picture for each content, and applies the colours. Which one a run takes is decided in batch.py.
+image for each content, and applies the colors. Which one a run takes is decided in batch.py.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ from stylejax import controls, transfer
 from stylejax.images import encode
 from stylejax.images.decode import as_float
 from stylejax.inference import tiles
-from stylejax.inference.parts import fade, keep_colours
+from stylejax.inference.parts import fade, keep_colors
 from stylejax.inference.trace_cache import compiled_step
 from stylejax.models.padding import Edges
 from stylejax.runtime.jit import fast_jit
@@ -26,24 +26,24 @@ from stylejax.weights.style_library import stack
 
 
 @dataclasses.dataclass(frozen=True)
-class Colours:
-  """How much of the content's colours is kept, and how: as `stylejax.preserve_colour` takes it."""
+class Colors:
+  """How much of the content's colors is kept, and how: as `stylejax.preserve_color` takes it."""
 
-  colour: float = 0.0
+  color: float = 0.0
   moments: bool = False
 
   def settings(self) -> dict:
-    """Arguments of `preserve_colour` but the pictures."""
-    return {"colour": np.float32(self.colour), "mode": np.float32(1) if self.moments else None}
+    """Arguments of `preserve_color` but the images."""
+    return {"color": np.float32(self.color), "mode": np.float32(1) if self.moments else None}
 
 
 class Whole:
-  """One picture of its own size, encoded once."""
+  """One image of its own size, encoded once."""
 
   def __init__(
-    self, params: transfer.Params, content: np.ndarray, colours: Colours, seamless: str = ""
+    self, params: transfer.Params, content: np.ndarray, colors: Colors, seamless: str = ""
   ):
-    self._params, self._colours, self._seamless = params, colours, seamless
+    self._params, self._colors, self._seamless = params, colors, seamless
     self._size = content.shape[:2]
     self._content, edges = as_float(content), None
     if seamless:
@@ -63,9 +63,9 @@ class Whole:
     painted = compiled_step(transfer.generate)(
       self._params, self._code, code, strength=strength, weights=weights
     )
-    if self._colours.colour:
-      painted = compiled_step(controls.preserve_colour)(
-        painted, self._content, **self._colours.settings()
+    if self._colors.color:
+      painted = compiled_step(controls.preserve_color)(
+        painted, self._content, **self._colors.settings()
       )
     painted = np.asarray(painted)
     if painted.shape[:2] != self._size:
@@ -82,9 +82,9 @@ class Whole:
 
 
 class Framed:
-  """Pictures of any sizes in arrays of one size, a device for each; one program for all of them.
+  """Images of any sizes in arrays of one size, a device for each; one program for all of them.
 
-  Takes no maps. With fewer pictures than devices the last is painted several times, since another
+  Takes no maps. With fewer images than devices the last is painted several times, since another
   number would be another program.
   """
 
@@ -93,10 +93,10 @@ class Framed:
     params: transfer.Params,
     contents: Sequence[np.ndarray],
     frame: tuple[int, int],
-    colours: Colours,
+    colors: Colors,
     devices: int = 1,
   ):
-    self._colours = colours
+    self._colors = colors
     self._sizes = [content.shape[:2] for content in contents]
     self._frame = frame
     stride = params.config.stride
@@ -105,8 +105,8 @@ class Framed:
     ends = np.array(self._sizes, np.int32)[places]
     self._mesh = None
     if devices > 1:
-      self._mesh = jax.sharding.Mesh(jax.local_devices()[:devices], ("pictures",))
-      framed, ends = jax.device_put((framed, ends), NamedSharding(self._mesh, P("pictures")))
+      self._mesh = jax.sharding.Mesh(jax.local_devices()[:devices], ("images",))
+      framed, ends = jax.device_put((framed, ends), NamedSharding(self._mesh, P("images")))
       params = jax.device_put(params, NamedSharding(self._mesh, P()))
     self._params, self._framed, self._ends = params, framed, ends
 
@@ -116,11 +116,11 @@ class Framed:
     """For each content [H, W, 3] uint8."""
     code = jax.tree.map(np.asarray, codes[0] if weights is None else stack(codes))
     step = _paint_framed if self._mesh is None else _framed_on(self._mesh)
-    settings = self._colours.settings() if self._colours.colour else None
+    settings = self._colors.settings() if self._colors.color else None
     painted = np.asarray(
       step(self._params, self._framed, self._ends, code, weights, np.float32(strength), settings)
     )
-    return [picture[:height, :width] for picture, (height, width) in zip(painted, self._sizes)]
+    return [image[:height, :width] for image, (height, width) in zip(painted, self._sizes)]
 
 
 def _framed(content: np.ndarray, frame: tuple[int, int], stride: int) -> np.ndarray:
@@ -138,25 +138,25 @@ def paint_framed(
   code: transfer.StyleCode,
   weights: jax.Array | None,
   strength: jax.Array,
-  colours: dict | None,
+  colors: dict | None,
 ) -> jax.Array:
   """Contents [B, H, W, 3] that end at ends [B, 2], as uint8 → painted likewise."""
   stride = params.config.stride
 
   def paint(content, end):
     content = as_float(content)
-    # The nets see the picture up to whole cells, colours are the picture's own.
+    # The nets see the image up to whole cells, colors are the image's own.
     cells, own = (
       Edges(content.shape[:2], inside=(end[0], end[1]))
       for end in ((end + stride - 1) // stride * stride, end)
     )
     content_code = transfer.encode_content(params, content, edges=cells)
     painted = transfer.generate(params, content_code, code, strength=strength, weights=weights)
-    if colours is not None:
-      painted = controls.preserve_colour(painted, content, edges=own, **colours)
+    if colors is not None:
+      painted = controls.preserve_color(painted, content, edges=own, **colors)
     return jnp.round(255 * painted).astype(jnp.uint8)
 
-  # No vmap: with a place of its own for each picture's end it would scatter.
+  # No vmap: with a place of its own for each image's end it would scatter.
   return jnp.stack([paint(contents[i], ends[i]) for i in range(len(contents))])
 
 
@@ -165,32 +165,32 @@ _paint_framed = fast_jit(paint_framed)
 
 @functools.cache
 def _framed_on(mesh: jax.sharding.Mesh):
-  specs = (P(), P("pictures"), P("pictures"), P(), P(), P(), P())
-  return fast_jit(jax.shard_map(paint_framed, mesh=mesh, in_specs=specs, out_specs=P("pictures")))
+  specs = (P(), P("images"), P("images"), P(), P(), P(), P())
+  return fast_jit(jax.shard_map(paint_framed, mesh=mesh, in_specs=specs, out_specs=P("images")))
 
 
 class Tiled:
-  """One picture in tiles: `stylejax.inference.tiles`."""
+  """One image in tiles: `stylejax.inference.tiles`."""
 
   def __init__(
     self,
     params: transfer.Params,
     content: np.ndarray,
-    colours: Colours,
+    colors: Colors,
     tile_pixels: int,
     on_part: Callable[[float], None] = lambda share: None,
   ):
-    self._params, self._content, self._colours = params, content, colours
+    self._params, self._content, self._colors = params, content, colors
     self._tile_pixels, self._on_part = tile_pixels, on_part
 
   def paint(
     self, codes: Sequence[transfer.StyleCode], weights: np.ndarray | None, strength: np.ndarray
   ) -> list[np.ndarray]:
     """[[H, W, 3]], uint8 if the content is."""
-    content, colours = self._content, self._colours
+    content, colors = self._content, self._colors
     vectors, strengths, shares = _paintings(codes, weights, strength, content.shape[:2])
     # What is worked on further is rounded at the end only.
-    several = shares is not None or colours.colour
+    several = shares is not None or colors.color
     output = np.zeros(content.shape, np.float32 if several else content.dtype)
     for number, (vector, amount) in enumerate(zip(vectors, strengths)):
       for row, rows in tiles.generate_tiled(
@@ -208,16 +208,16 @@ class Tiled:
         output[place] = rows
     if shares is not None:
       fade(output, content, strength)
-    if colours.colour:
-      keep_colours(output, content, **colours.settings())
+    if colors.color:
+      keep_colors(output, content, **colors.settings())
     return [_like(output, content)]
 
 
 class Shared:
-  """One picture whose rows lie in equal parts on all devices."""
+  """One image whose rows lie in equal parts on all devices."""
 
-  def __init__(self, params: transfer.Params, content: np.ndarray, colours: Colours):
-    self._content, self._colours = content, colours
+  def __init__(self, params: transfer.Params, content: np.ndarray, colors: Colors):
+    self._content, self._colors = content, colors
     stride, devices = params.config.stride, jax.local_devices()
     part = max(transfer.MIN_SIDE, -(-content.shape[0] // (stride * len(devices))) * stride)
     inside = [-(-side // stride) * stride for side in content.shape[:2]]
@@ -243,8 +243,8 @@ class Shared:
       output += painted if shares is None else shares[number, ..., None] * painted
     if shares is not None:
       fade(output, self._content, strength)
-    if self._colours.colour:
-      keep_colours(output, self._content, **self._colours.settings())
+    if self._colors.color:
+      keep_colors(output, self._content, **self._colors.settings())
     return [output]
 
 

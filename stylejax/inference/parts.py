@@ -1,4 +1,4 @@
-"""What is done to pixels after painting, for pictures larger than memory: part by part."""
+"""What is done to pixels after painting, for images larger than memory: part by part."""
 
 import jax
 import numpy as np
@@ -28,42 +28,39 @@ def fade(painted: np.ndarray, content: np.ndarray, strength: np.ndarray) -> None
     painted[place] = _faded(painted[place][None], as_float(content[place])[None], amount)[0]
 
 
-def keep_colours(
-  painted: np.ndarray, content: np.ndarray, *, colour: float, mode: float | None
+def keep_colors(
+  painted: np.ndarray, content: np.ndarray, *, color: float, mode: float | None
 ) -> None:
-  """`stylejax.preserve_colour` in place.
+  """`stylejax.preserve_color` in place.
 
   Args:
     painted, content: [H, W, 3], float32 in [0, 1] or uint8.
-    colour, mode: as `preserve_colour` takes them.
+    color, mode: as `preserve_color` takes them.
   """
   places, moments = _places(content), None
   if mode is not None:
-    moments = tuple(_colour_moments(picture, places) for picture in (painted, content))
+    moments = tuple(_color_moments(image, places) for image in (painted, content))
   for place in places:
-    rows = _preserve_colour(
-      *(as_float(picture[place]) for picture in (painted, content)),
-      colour,
-      mode=mode,
-      moments=moments,
+    rows = _preserve_color(
+      *(as_float(image[place]) for image in (painted, content)), color, mode=mode, moments=moments
     )
     rows = np.asarray(rows)
     painted[place] = as_bytes(rows) if painted.dtype == np.uint8 else rows
 
 
-def _places(picture: np.ndarray) -> list[slice]:
+def _places(image: np.ndarray) -> list[slice]:
   """So many rows at a time as PART_PIXELS allow."""
-  height, width = picture.shape[:2]
+  height, width = image.shape[:2]
   step = max(1, PART_PIXELS // width)
   return [slice(row, min(row + step, height)) for row in range(0, height, step)]
 
 
-def _colour_moments(picture: np.ndarray, places: list[slice]) -> tuple[np.ndarray, np.ndarray]:
-  """`controls.colour_moments` of [H, W, 3], part by part."""
+def _color_moments(image: np.ndarray, places: list[slice]) -> tuple[np.ndarray, np.ndarray]:
+  """`controls.color_moments` of [H, W, 3], part by part."""
   parts = [
-    jax.tree.map(np.float64, _part_moments(as_float(picture[place])[None])) for place in places
+    jax.tree.map(np.float64, _part_moments(as_float(image[place])[None])) for place in places
   ]
-  share = np.array([place.stop - place.start for place in places]) / picture.shape[0]
+  share = np.array([place.stop - place.start for place in places]) / image.shape[0]
   means = np.stack([mean[0, 0, 0] for mean, _ in parts])
   mean = share @ means
   apart = means - mean
@@ -73,5 +70,5 @@ def _colour_moments(picture: np.ndarray, places: list[slice]) -> tuple[np.ndarra
 
 
 _faded = fast_jit(controls.faded)
-_part_moments = fast_jit(controls.colour_moments)
-_preserve_colour = fast_jit(controls.preserve_colour)
+_part_moments = fast_jit(controls.color_moments)
+_preserve_color = fast_jit(controls.preserve_color)

@@ -11,7 +11,7 @@ import numpy as np
 from stylejax import temporal, transfer
 from stylejax.errors import InputError
 from stylejax.images import encode, frames
-from stylejax.images.decode import Picture, read_picture
+from stylejax.images.decode import DecodedImage, read_image
 from stylejax.inference import budget
 from stylejax.inference.outputs import check_number
 from stylejax.runtime.jit import fast_jit
@@ -60,8 +60,8 @@ def stylize_sequence(
   before. Sound goes from video to video as it is.
 
   Args:
-    content: a folder of pictures of one size, sorted by name; a GIF, WebP or PNG; or a video.
-    style: a picture.
+    content: a folder of images of one size, sorted by name; a GIF, WebP or PNG; or a video.
+    style: an image.
     output: a folder (PNG files), which is new, empty or filled by an earlier run; or a name ending
       in .gif, .webp, .png (APNG), .mp4, .mkv, .webm or .mov.
     strength: 0 to 2.
@@ -87,7 +87,7 @@ def stylize_sequence(
   check_number("--style-size", style_size, encode.MIN_SIDE, 4_096)
   source = frames.Source(Path(content), rate, output=Path(output), on_note=on_note)
   frames.check_output(Path(output), source, [style, *filter(os.path.isfile, [weights])])
-  painting = read_picture(style)
+  painting = read_image(style)
   for note in painting.notes:
     source.note(f"{style}: {note}")
   encode.check_side(painting, Path(style))
@@ -111,17 +111,17 @@ def stylize_sequence(
       resized = _resized(frame, size)
       rgb = resized.rgb  # what is invisible has the colors of its visible neighbors
       state = temporal.first_state(params, *shape[:2]) if state is None else state
-      picture, state = step(
+      image, state = step(
         params, rgb, style_code, state, strength=np.float32(strength), memory=np.float32(memory)
       )
       if before is not None:
-        changes.append(measure((before[0], rgb), (before[1], picture)))
-      before = rgb, picture
+        changes.append(measure((before[0], rgb), (before[1], image)))
+      before = rgb, image
       # Decoding the next frame while the device paints this one.
       following = next(ahead, None)
-      picture = np.asarray(picture)
-      encode.check_finite(Path(output), picture)
-      target.write(dataclasses.replace(frame, rgb=picture, alpha=resized.alpha))
+      image = np.asarray(image)
+      encode.check_finite(Path(output), image)
+      target.write(dataclasses.replace(frame, rgb=image, alpha=resized.alpha))
       done, frame = done + 1, following
       on_progress(done, max(done, source.total))
   if source.total > done:  # a codec's hidden frames were counted too
@@ -137,10 +137,10 @@ def stylize_sequence(
   )
 
 
-def _resized(frame: frames.Frame, size: int | None) -> Picture:
-  picture = Picture(frame.rgb, frame.alpha, "RGB")
+def _resized(frame: frames.Frame, size: int | None) -> DecodedImage:
+  image = DecodedImage(frame.rgb, frame.alpha, "RGB")
   if size is None:
-    return picture
+    return image
   height, width = encode.fit_shorter_side(*frame.rgb.shape[:2], int(size))
   encode.check_pixels("--size", height, width)
-  return encode.resize(picture, height, width)
+  return encode.resize(image, height, width)

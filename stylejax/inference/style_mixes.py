@@ -13,17 +13,17 @@ import numpy as np
 
 from stylejax.errors import InputError
 from stylejax.images import encode
-from stylejax.images.decode import Picture
+from stylejax.images.decode import DecodedImage
 from stylejax.images.find import find_images
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-  """Where a style comes from: a picture, a number, or else the library.
+  """Where a style comes from: an image, a number, or else the library.
 
   Attributes:
     name: for the names of outputs; in the library the style's own.
-    path: the picture.
+    path: the image.
     seed: what the noise generator starts from.
   """
 
@@ -39,7 +39,7 @@ class Look:
   Attributes:
     name: for the names of outputs.
     sources: S styles.
-    weights: [N, S] float32, of N pictures (frames); S of them may be 0 in number.
+    weights: [N, S] float32, of N images (frames); S of them may be 0 in number.
   """
 
   name: str
@@ -70,7 +70,7 @@ def plan_looks(
       ("a.jpg:0.7"), one mixture.
     seed: one more look, of an invented style.
     regions: without a style, the one look is that of the regions alone.
-    frames: instead, one look of so many pictures, from the first style to the last.
+    frames: instead, one look of so many images, from the first style to the last.
     on_note: called with one line for what a folder holds beside images.
 
   Returns:
@@ -117,7 +117,7 @@ def plan_looks(
     return [Look(name, (), np.zeros((1, 0), np.float32))]
   if not sources:
     raise InputError(
-      "--style: found nothing, expected a picture, a folder of pictures, @NAME, --mask or --seed"
+      "--style: found nothing, expected an image, a folder of images, @NAME, --mask or --seed"
     )
   return [Look(source.name, (source,), np.ones((1, 1), np.float32)) for source in sources]
 
@@ -136,7 +136,7 @@ def plan_regions(masks: Sequence[str]) -> list[Region]:
     if cut is None or not text[:cut] or not text[cut + 1 :]:
       raise InputError(f"--mask: found {text}, expected MASK=STYLE, for example sky.png=irises.jpg")
     if os.path.isdir(text[:cut]):
-      raise InputError(f"--mask: found the folder {text[:cut]}, expected a picture")
+      raise InputError(f"--mask: found the folder {text[:cut]}, expected an image")
     (mask,) = find_images([text[:cut]], "--mask")
     regions.append(Region(mask, *_sources(text[cut + 1 :], True, "--mask")))
   return regions
@@ -183,7 +183,7 @@ class Controls:
         )
 
   def at(self, mix: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray | None, np.ndarray]:
-    """(weights, strength) for `generate`, at the size of a picture.
+    """(weights, strength) for `generate`, at the size of an image.
 
     Args:
       mix: [S], parts of the styles that are painted outside of the masks; their sum is 1, or S
@@ -210,10 +210,10 @@ class Controls:
     return [*self.masks, *([] if self.strength_map is None else [self.strength_map])]
 
 
-def _lightness(picture: Picture) -> np.ndarray:
+def _lightness(image: DecodedImage) -> np.ndarray:
   """[H, W]: the mean of R, G and B; what is transparent is black."""
-  grey = picture.rgb.mean(-1)
-  return grey if picture.alpha is None else grey * picture.alpha
+  gray = image.rgb.mean(-1)
+  return gray if image.alpha is None else gray * image.alpha
 
 
 def _way(frames: int, count: int) -> np.ndarray:
@@ -247,7 +247,7 @@ def _sources(
   if text.startswith("@"):
     return [Source(text[1:])]
   if single and os.path.isdir(text):
-    raise InputError(f"{flag}: found the folder {text}, expected a picture or @NAME")
+    raise InputError(f"{flag}: found the folder {text}, expected an image or @NAME")
   return [Source(path.stem, path) for path in find_images([text], flag, on_note=on_note)]
 
 

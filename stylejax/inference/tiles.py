@@ -1,10 +1,10 @@
-"""Pictures larger than memory: painted in tiles, with the moments of the whole picture.
+"""Images larger than memory: painted in tiles, with the moments of the whole image.
 
 The only thing in the nets that looks further than a few pixels are the channel moments by which
 `blocks.modulate` moves a layer. So the decoder runs stage by stage (`autoencoder.stages`), each
-over all tiles of the picture, and adds up the moments of what it makes before the next stage
+over all tiles of the image, and adds up the moments of what it makes before the next stage
 starts. Nothing is computed twice but the pixels where tiles meet and the content's finest map, and
-the result is that of the whole picture up to rounding. Maps between stages lie in memory or in
+the result is that of the whole image up to rounding. Maps between stages lie in memory or in
 files, in float16, counted from the mean of their first tile: so what is nearly constant, and made
 much of later, keeps its digits.
 """
@@ -31,7 +31,7 @@ _FLOAT16_MAX = float(np.finfo(np.float16).max)
 
 
 def _map_bytes(config: ModelConfig, pixels: int) -> float:
-  """Bytes of the maps that are kept at once, at most, of a picture of so many pixels."""
+  """Bytes of the maps that are kept at once, at most, of an image of so many pixels."""
   levels = [width / 4 ** (i + 1) for i, width in enumerate(config.content_widths)]
   return 2 * pixels * (sum(levels) + config.decoder_blocks * levels[-1])
 
@@ -52,9 +52,9 @@ def generate_tiled(
   Args:
     params: needs content_encoder and generator.
     content: [H, W, 3] float32 in [0, 1] or uint8, on the host.
-    style_code: of one picture.
+    style_code: of one image.
     strength: 0 to 2.
-    tile_pixels: pixels of the picture that are computed at once; it decides on the memory.
+    tile_pixels: pixels of the image that are computed at once; it decides on the memory.
     folder: where files of maps go, without names, gone when this ends; None keeps them in memory
       if there is enough, else they go to the system's folder for such files. They take about 30
       bytes a pixel of preset `base`.
@@ -70,7 +70,7 @@ def generate_tiled(
   """
   config = params.config
   height, width = content.shape[:2]
-  # An eighth: the picture is there twice, and is worked on besides.
+  # An eighth: the image is there twice, and is worked on besides.
   if folder is None and _map_bytes(config, height * width) > available_bytes() // 8:
     folder = scratch_folder()
   if min(height, width) < transfer.MIN_SIDE:
@@ -153,7 +153,7 @@ def generate_tiled(
       )
     )
     for number, stage in enumerate(all_stages):
-      final = stage.output == "picture"
+      final = stage.output == "image"
       needed = stage.inputs if stage.fine is None else (*stage.inputs, stage.fine)
       styles = []
       for name in needed:
@@ -292,7 +292,7 @@ def _work(config: ModelConfig, all_stages, depth) -> list[float]:
   for stage in all_stages:
     width = widths[depth[stage.output]]
     costs.append(
-      9 * width * (12 if stage.output == "picture" else width) / 4 ** (depth[stage.output] + 1)
+      9 * width * (12 if stage.output == "image" else width) / 4 ** (depth[stage.output] + 1)
     )
   return [cost / sum(costs) for cost in costs]
 
@@ -341,7 +341,7 @@ def _run_last(
   strength: jax.Array | None,
   dtype: type,
 ):
-  """The picture [h, w, 3], faded to its own pixels if there are any, float32 or uint8."""
+  """The image [h, w, 3], faded to its own pixels if there are any, float32 or uint8."""
   made = _staged(params, number, maps, origins, styles, corners)
   if own is not None:
     made = controls.faded(made, as_float(own), strength)

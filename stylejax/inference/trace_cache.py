@@ -1,7 +1,7 @@
 """Steps that are traced once for each shape and kept on disk beside what was compiled of them.
 
 JAX's cache of compiled programs still leaves a new process to trace the nets in Python, which takes
-longer than painting a picture. So the traced program (`jax.export`) is kept too.
+longer than painting an image. So the traced program (`jax.export`) is kept too.
 """
 
 import contextlib
@@ -127,7 +127,7 @@ def _read(path: Path) -> jax.export.Exported | None:
 
 
 def _write(path: Path, program: jax.export.Exported) -> jax.export.Exported:
-  """Keeps the program if that is possible; the picture doesn't depend on it."""
+  """Keeps the program if that is possible; the image doesn't depend on it."""
   with contextlib.suppress(OSError):
     path.parent.mkdir(exist_ok=True)
     sweep(path.parent)

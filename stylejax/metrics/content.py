@@ -1,6 +1,6 @@
-"""How far a picture has moved from another: PSNR, SSIM and a distance of the LPIPS form.
+"""How far an image has moved from another: PSNR, SSIM and a distance of the LPIPS form.
 
-Pictures are [B, H, W, 3] RGB float in [0, 1]; every function returns one number a picture, [B].
+Images are [B, H, W, 3] RGB float in [0, 1]; every function returns one number an image, [B].
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,52 +17,52 @@ LPIPS_LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3")
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
-def psnr(picture: jax.Array, reference: jax.Array) -> jax.Array:
+def psnr(image: jax.Array, reference: jax.Array) -> jax.Array:
   """Peak signal-to-noise ratio.
 
-  PSNR = −10 log10 (1/3HW) Σ (picture − reference)²
+  PSNR = −10 log10 (1/3HW) Σ (image − reference)²
 
   Args:
-    picture: [B, H, W, 3] in [0, 1].
+    image: [B, H, W, 3] in [0, 1].
     reference: of the same shape.
 
   Returns:
-    [B] in dB, higher is closer; inf for equal pictures.
+    [B] in dB, higher is closer; inf for equal images.
 
   Raises:
     InputError: shapes that differ, or aren't [B, H, W, 3].
   """
-  check_pair(picture, reference)
-  error = jnp.mean(jnp.square(picture - reference), axis=(1, 2, 3))
+  check_pair(image, reference)
+  error = jnp.mean(jnp.square(image - reference), axis=(1, 2, 3))
   return -10 * jnp.log10(error)
 
 
-def ssim(picture: jax.Array, reference: jax.Array) -> jax.Array:
-  """Structural similarity of the luma, averaged over all windows that lie inside the picture.
+def ssim(image: jax.Array, reference: jax.Array) -> jax.Array:
+  """Structural similarity of the luma, averaged over all windows that lie inside the image.
 
   SSIM = (2 μ_x μ_y + c1)(2 σ_xy + c2) / ((μ_x² + μ_y² + c1)(σ_x² + σ_y² + c2))
 
   with Gaussian windows of 11×11 pixels and σ = 1.5, c1 = 0.01², c2 = 0.03².
 
   Args:
-    picture: [B, H, W, 3] in [0, 1], H and W ≥ 11.
+    image: [B, H, W, 3] in [0, 1], H and W ≥ 11.
     reference: of the same shape.
 
   Returns:
-    [B], at most 1, which is reached by equal pictures.
+    [B], at most 1, which is reached by equal images.
 
   Raises:
     InputError: shapes that differ, aren't [B, H, W, 3], or are smaller than a window.
 
-  Source: Wang, Bovik, Sheikh & Simoncelli 2004, doi:10.1109/TIP.2003.819861; the picture is not
+  Source: Wang, Bovik, Sheikh & Simoncelli 2004, doi:10.1109/TIP.2003.819861; the image is not
   downsampled beforehand, and luma is BT.601's without rounding.
   """
-  check_pair(picture, reference)
-  if min(picture.shape[1:3]) < 11:
-    raise InputError(f"SSIM picture: found shape {picture.shape}, expected at least 11×11 pixels")
+  check_pair(image, reference)
+  if min(image.shape[1:3]) < 11:
+    raise InputError(f"SSIM image: found shape {image.shape}, expected at least 11×11 pixels")
   c1, c2 = 0.01**2, 0.03**2
-  x, y = (jnp.dot(p.astype(jnp.float32), jnp.array(LUMA)) for p in (picture, reference))
-  # Around the mid-grey the products below lose fewer digits.
+  x, y = (jnp.dot(p.astype(jnp.float32), jnp.array(LUMA)) for p in (image, reference))
+  # Around the mid-gray the products below lose fewer digits.
   x_mean, y_mean = _window_mean(x - 0.5), _window_mean(y - 0.5)
   x_var = _window_mean(jnp.square(x - 0.5)) - jnp.square(x_mean)
   y_var = _window_mean(jnp.square(y - 0.5)) - jnp.square(y_mean)
@@ -76,7 +76,7 @@ def ssim(picture: jax.Array, reference: jax.Array) -> jax.Array:
 def lpips_vgg(
   vgg_params: Mapping[str, Any],
   heads: Mapping[str, jax.Array],
-  picture: jax.Array,
+  image: jax.Array,
   reference: jax.Array,
 ) -> jax.Array:
   """A perceptual distance of the LPIPS form on VGG16: a variant, not LPIPS.
@@ -93,20 +93,20 @@ def lpips_vgg(
   Args:
     vgg_params: as `vgg16_features` takes them, down to conv5_3.
     heads: {layer: [C]}, as `stylejax.weights.perceptual.load_lpips_heads` returns them.
-    picture: [B, H, W, 3] in [0, 1], H and W ≥ 16.
+    image: [B, H, W, 3] in [0, 1], H and W ≥ 16.
     reference: of the same shape.
 
   Returns:
-    [B], 0 for equal pictures.
+    [B], 0 for equal images.
 
   Raises:
     InputError: shapes that differ, or what `vgg16_features` raises.
 
   Source: Zhang, Isola, Efros, Shechtman & Wang 2018, arXiv:1801.03924, equation 1; heads v0.1.
   """
-  check_pair(picture, reference)
+  check_pair(image, reference)
   return lpips_from_features(
-    vgg16_features(vgg_params, picture, LPIPS_LAYERS),
+    vgg16_features(vgg_params, image, LPIPS_LAYERS),
     vgg16_features(vgg_params, reference, LPIPS_LAYERS),
     heads,
   )
@@ -147,11 +147,11 @@ def feature_distance(
   return jnp.mean(jnp.stack(distances), axis=0)
 
 
-def check_pair(picture: jax.Array, reference: jax.Array) -> None:
+def check_pair(image: jax.Array, reference: jax.Array) -> None:
   """Raises InputError unless both are [B, H, W, 3] of one shape."""
-  if picture.ndim != 4 or picture.shape[-1] != 3 or picture.shape != reference.shape:
+  if image.ndim != 4 or image.shape[-1] != 3 or image.shape != reference.shape:
     raise InputError(
-      f"pictures to compare: found shapes {picture.shape} and {reference.shape},"
+      f"images to compare: found shapes {image.shape} and {reference.shape},"
       " expected the same [B, H, W, 3]"
     )
 

@@ -1,6 +1,6 @@
-"""How far a set of pictures is from another set, by features of both.
+"""How far a set of images is from another set, by features of both.
 
-Not here: distances of one picture from another (`content`, `style`).
+Not here: distances of one image from another (`content`, `style`).
 """
 
 import numpy as np
@@ -13,12 +13,12 @@ def kernel_terms(features: np.ndarray, reference: np.ndarray) -> np.ndarray:
 
   h_ij = k(x_i, x_j) + k(y_i, y_j) − k(x_i, y_j) − k(x_j, y_i),  k(a, b) = (a·b / D + 1)³
 
-  each k averaged over the crops of the two pictures.
+  each k averaged over the crops of the two images.
 
   Args:
-    features: [N, K, D]: features of K crops of each of N pictures.
-    reference: [N, K', D] of as many other pictures; picture i may have been made from the i-th of
-      these, since terms of a picture with itself and with its own reference are left out.
+    features: [N, K, D]: features of K crops of each of N images.
+    reference: [N, K', D] of as many other images; image i may have been made from the i-th of
+      these, since terms of an image with itself and with its own reference are left out.
 
   Returns:
     [N, N] float64.
@@ -45,13 +45,13 @@ def kernel_distance(terms: np.ndarray, chosen: np.ndarray | None = None) -> floa
 
   Args:
     terms: [N, N].
-    chosen: indices of the pictures to take, each once; default: all.
+    chosen: indices of the images to take, each once; default: all.
 
   Returns:
     About 0 (it may be below) for two samples of one distribution.
 
   Departs from the published KID in the features that one gives it, and in averaging over i ≠ j
-  in the cross terms too, which keeps it unbiased where pictures come in pairs.
+  in the cross terms too, which keeps it unbiased where images come in pairs.
   Source: Bińkowski, Sutherland, Arbel & Gretton 2018, arXiv:1801.01401, section 4.
   """
   terms = terms if chosen is None else terms[np.ix_(chosen, chosen)]

@@ -1,7 +1,7 @@
-"""How far a picture is from a style: moments and Gram matrices of VGG16's features, and colours.
+"""How far an image is from a style: moments and Gram matrices of VGG16's features, and colors.
 
-Pictures are RGB float in [0, 1]; every function returns one number a picture, [B]. Also here is the
-resampling by area that brings the pictures of a table to one size.
+Images are RGB float in [0, 1]; every function returns one number an image, [B]. Also here is the
+resampling by area that brings the images of a table to one size.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from stylejax.models.vgg16 import STYLE_LAYERS, vgg16_features
 
 def moment_distance(
   vgg_params: Mapping[str, Any],
-  picture: jax.Array,
+  image: jax.Array,
   style: jax.Array,
   layers: Sequence[str] = STYLE_LAYERS,
 ) -> jax.Array:
@@ -25,16 +25,16 @@ def moment_distance(
 
   d = (1/L) Σ_l Σ_c [(mean_c f − mean_c s)² + (std_c f − std_c s)²] / Σ_c mean_c s²
 
-  f and s are the layer's features of picture and style, mean_c and std_c run over the pixels.
+  f and s are the layer's features of image and style, mean_c and std_c run over the pixels.
 
   Args:
     vgg_params: as `vgg16_features` takes them.
-    picture: [B, H, W, 3] in [0, 1].
+    image: [B, H, W, 3] in [0, 1].
     style: [B, H', W', 3] in [0, 1]; feature maps depend on scale, so bring both to one size.
     layers: names of VGG16's layers.
 
   Returns:
-    [B], 0 where all moments agree; a picture with no features at all would give about 1.
+    [B], 0 where all moments agree; an image with no features at all would give about 1.
 
   Raises:
     InputError: what `vgg16_features` raises.
@@ -44,7 +44,7 @@ def moment_distance(
   arXiv:1703.06868, equation 13.
   """
   return moment_distance_from_features(
-    vgg16_features(vgg_params, picture, layers), vgg16_features(vgg_params, style, layers), layers
+    vgg16_features(vgg_params, image, layers), vgg16_features(vgg_params, style, layers), layers
   )
 
 
@@ -65,7 +65,7 @@ def moment_distance_from_features(
 
 def gram_distance(
   vgg_params: Mapping[str, Any],
-  picture: jax.Array,
+  image: jax.Array,
   style: jax.Array,
   layers: Sequence[str] = STYLE_LAYERS,
 ) -> jax.Array:
@@ -79,7 +79,7 @@ def gram_distance(
   style's Gram matrix and by the number of pixels, so that sizes and layers can be compared.
   """
   return gram_distance_from_features(
-    vgg16_features(vgg_params, picture, layers), vgg16_features(vgg_params, style, layers), layers
+    vgg16_features(vgg_params, image, layers), vgg16_features(vgg_params, style, layers), layers
   )
 
 
@@ -97,22 +97,20 @@ def gram_distance_from_features(
   return jnp.mean(jnp.stack(distances), axis=0)
 
 
-def sliced_color_distance(
-  picture: jax.Array, style: jax.Array, *, directions: int = 16
-) -> jax.Array:
-  """Sliced Wasserstein-1 distance of the colours of two pictures.
+def sliced_color_distance(image: jax.Array, style: jax.Array, *, directions: int = 16) -> jax.Array:
+  """Sliced Wasserstein-1 distance of the colors of two images.
 
   d = (1/K) Σ_k (1/P) Σ_i |sort(X u_k)_i − sort(Y u_k)_i|
 
   over K fixed unit vectors u_k spread evenly over half of the sphere, P pixels.
 
   Args:
-    picture: [B, H, W, 3] in [0, 1].
+    image: [B, H, W, 3] in [0, 1].
     style: [B, H', W', 3] with as many pixels, H'W' = HW.
     directions: K.
 
   Returns:
-    [B], in units of the [0, 1] range; 0 where the colours are a permutation of each other.
+    [B], in units of the [0, 1] range; 0 where the colors are a permutation of each other.
 
   Raises:
     InputError: shapes with another number of pixels.
@@ -121,23 +119,23 @@ def sliced_color_distance(
   directions and exponent 1.
   """
   pixels = [
-    p.shape[1] * p.shape[2] if p.ndim == 4 and p.shape[3] == 3 else 0 for p in (picture, style)
+    p.shape[1] * p.shape[2] if p.ndim == 4 and p.shape[3] == 3 else 0 for p in (image, style)
   ]
   if pixels[0] != pixels[1] or not pixels[0]:
     raise InputError(
-      f"colours to compare: found shapes {picture.shape} and {style.shape},"
+      f"colors to compare: found shapes {image.shape} and {style.shape},"
       " expected [B, H, W, 3] with the same number of pixels"
     )
   vectors = jnp.asarray(_half_sphere(directions))
-  slices = [jnp.sort(p.reshape(p.shape[0], -1, 3) @ vectors, axis=1) for p in (picture, style)]
+  slices = [jnp.sort(p.reshape(p.shape[0], -1, 3) @ vectors, axis=1) for p in (image, style)]
   return jnp.mean(jnp.abs(slices[0] - slices[1]), axis=(1, 2))
 
 
-def resize_area(picture: jax.Array, height: int, width: int) -> jax.Array:
+def resize_area(image: jax.Array, height: int, width: int) -> jax.Array:
   """Resample by area: a target pixel is the mean of the source over the rectangle that it covers.
 
   Args:
-    picture: [B, H, W, C].
+    image: [B, H, W, C].
     height: of the target, in pixels; may be larger than H.
     width: of the target, in pixels.
 
@@ -145,10 +143,10 @@ def resize_area(picture: jax.Array, height: int, width: int) -> jax.Array:
     [B, height, width, C] float32. Source pixels that are cut by an edge count by their share, where
     Pillow's BOX filter takes or leaves them whole.
   """
-  rows, columns = _area_weights(picture.shape[1], height), _area_weights(picture.shape[2], width)
+  rows, columns = _area_weights(image.shape[1], height), _area_weights(image.shape[2], width)
   precise = {"precision": jax.lax.Precision.HIGHEST}
-  picture = jnp.einsum("yh,bhwc->bywc", rows, picture.astype(jnp.float32), **precise)
-  return jnp.einsum("xw,bywc->byxc", columns, picture, **precise)
+  image = jnp.einsum("yh,bhwc->bywc", rows, image.astype(jnp.float32), **precise)
+  return jnp.einsum("xw,bywc->byxc", columns, image, **precise)
 
 
 def _moments(features: jax.Array) -> tuple[jax.Array, jax.Array]:

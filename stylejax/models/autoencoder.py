@@ -1,7 +1,7 @@
-"""ContentEncoder, Decoder and Autoencoder: picture → content code → picture.
+"""ContentEncoder, Decoder and Autoencoder: image → content code → image.
 
 The decoder is also the body of the generator: with a modulation it paints in a style, without one
-it gives the picture back.
+it gives the image back.
 """
 
 import dataclasses
@@ -23,32 +23,32 @@ Modulation = Sequence[Callable[[jax.Array], jax.Array]]
 
 @flax.struct.dataclass
 class ContentCode:
-  """What is to be seen on a picture, at several scales.
+  """What is to be seen on an image, at several scales.
 
   Attributes:
     levels: feature maps from fine to coarse, [B, H/2, W/2, C1], [B, H/4, W/4, C2], ... (without B
-      for a single picture); H and W rounded up to the config's stride.
-    picture: the picture itself, [B, H, W, 3], which no net reads: what strengths below 1 fade to.
-    size: (H, W) of the picture, static.
+      for a single image); H and W rounded up to the config's stride.
+    image: the image itself, [B, H, W, 3], which no net reads: what strengths below 1 fade to.
+    size: (H, W) of the image, static.
     edges: what lies beyond the edges of the maps; None: their mirror image.
   """
 
   levels: tuple[jax.Array, ...]
-  picture: jax.Array
+  image: jax.Array
   size: tuple[int, int] = flax.struct.field(pytree_node=False)
   edges: Edges | None = None
 
 
 class ContentEncoder(nn.Module):
-  """Picture → content code; no normalisation, so that nothing of the picture is lost."""
+  """Image → content code; no normalization, so that nothing of the image is lost."""
 
   config: ModelConfig
 
   @nn.compact
-  def __call__(self, picture: jax.Array, edges: Edges | None = None) -> ContentCode:
+  def __call__(self, image: jax.Array, edges: Edges | None = None) -> ContentCode:
     """Reads [B, H, W, 3] in [0, 1], H and W ≥ 16; with edges, multiples of the stride."""
     c = self.config
-    x = layers.space_to_depth(2.0 * layers.pad_to_multiple(picture, c.stride) - 1.0)
+    x = layers.space_to_depth(2.0 * layers.pad_to_multiple(image, c.stride) - 1.0)
     levels = []
     for level, (width, extra) in enumerate(zip(c.content_widths, c.content_blocks)):
       # The first of these is also `finest_level`.
@@ -56,23 +56,23 @@ class ContentEncoder(nn.Module):
       for _ in range(extra):
         x = nn.relu(layers.Conv(width, dtype=c.dtype)(x, edges))
       levels.append(x)
-    return ContentCode(tuple(levels), picture, picture.shape[1:3], edges)
+    return ContentCode(tuple(levels), image, image.shape[1:3], edges)
 
 
-def finest_level(config: ModelConfig, encoder: dict, picture: jax.Array) -> jax.Array:
+def finest_level(config: ModelConfig, encoder: dict, image: jax.Array) -> jax.Array:
   """The finest map of `ContentEncoder` by itself, where one convolution makes it.
 
   Args:
     config: with content_blocks[0] = 0.
     encoder: the encoder's parameters.
-    picture: [B, H, W, 3] in [0, 1], H and W even.
+    image: [B, H, W, 3] in [0, 1], H and W even.
 
   Returns:
     [B, H/2, W/2, C1].
   """
   conv = layers.Conv(config.content_widths[0], dtype=config.dtype)
   return nn.relu(
-    conv.apply({"params": encoder["Conv_0"]}, layers.space_to_depth(2.0 * picture - 1.0))
+    conv.apply({"params": encoder["Conv_0"]}, layers.space_to_depth(2.0 * image - 1.0))
   )
 
 
@@ -103,7 +103,7 @@ class Stage:
 
 
 def stages(config: ModelConfig) -> tuple[Stage, ...]:
-  """The decoder's stages; maps are called level0, level1, ..., what they make, and picture."""
+  """The decoder's stages; maps are called level0, level1, ..., what they make, and image."""
   last = len(config.content_widths) - 1
   found, trunk = [], (f"level{last}",)
   for block in range(config.decoder_blocks):
@@ -113,7 +113,7 @@ def stages(config: ModelConfig) -> tuple[Stage, ...]:
   for level in reversed(range(last)):
     found.append(Stage(trunk, level < last - 1, f"level{level}", f"merged{level}"))
     trunk = (f"merged{level}",)
-  return (*found, Stage(trunk, True, None, "picture"))
+  return (*found, Stage(trunk, True, None, "image"))
 
 
 def modulated_maps(config: ModelConfig) -> tuple[str, ...]:
@@ -130,7 +130,7 @@ def shows_canvas(name: str) -> bool:
 
 
 class Decoder(nn.Module):
-  """Content code → picture, with each layer's channel moments moved by a modulation if given.
+  """Content code → image, with each layer's channel moments moved by a modulation if given.
 
   Residual blocks at the coarsest level, then, level by level: 1×1 convolution, bilinear doubling,
   the encoder's features of that level added, 3×3 convolution. The last doubling is folded into the
@@ -160,7 +160,7 @@ class Decoder(nn.Module):
       maps[stage.output] = self.stage(
         number, [styled[name] for name in stage.inputs], styled.get(stage.fine), code.edges
       )
-    return maps["picture"][:, : code.size[0], : code.size[1]]
+    return maps["image"][:, : code.size[0], : code.size[1]]
 
   def stage(
     self,
@@ -191,6 +191,6 @@ class Autoencoder(nn.Module):
     self.encoder = ContentEncoder(self.config)
     self.decoder = Decoder(self.config)
 
-  def __call__(self, picture: jax.Array) -> jax.Array:
+  def __call__(self, image: jax.Array) -> jax.Array:
     """[B, H, W, 3] in [0, 1] → the same."""
-    return self.decoder(self.encoder(picture))
+    return self.decoder(self.encoder(image))

@@ -30,7 +30,7 @@ class ModelConfig:
     style_widths: channels of the style encoder at H/2, H/4, ...
     style_dim: length D of the style vector.
     disc_widths: channels of the discriminator at H/2, H/4, ...
-    disc_scales: number of scales that the discriminator looks at; each halves the picture.
+    disc_scales: number of scales that the discriminator looks at; each halves the image.
     noise_dim: length Z of the noise vector z.
     noise_base: channels of the 8×8 map that the first dense layer makes.
     noise_width: channels of every later layer of the noise generator.
@@ -69,7 +69,7 @@ class ModelConfig:
 
   @property
   def stride(self) -> int:
-    """Pixels of the picture per cell of the coarsest content level."""
+    """Pixels of the image per cell of the coarsest content level."""
     return 2 ** len(self.content_widths)
 
   @property

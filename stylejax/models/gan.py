@@ -1,4 +1,4 @@
-"""Generator (content + style → picture), NoiseGenerator (noise → swatch) and Discriminator."""
+"""Generator (content + style → image), NoiseGenerator (noise → swatch) and Discriminator."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -18,7 +18,7 @@ class Adaptation(nn.Module):
   """Moves a style vector to where the style comes out right on a content of given moments.
 
   The same targets for the moments of a few layers paint a busy photo and a foggy one differently:
-  what the picture's own moments become also depends on what there is to be modulated.
+  what the image's own moments become also depends on what there is to be modulated.
   """
 
   dim: int
@@ -37,7 +37,7 @@ class Adaptation(nn.Module):
 
 
 class Generator(nn.Module):
-  """Content code + style vector → picture: the autoencoder's decoder, modulated by style.
+  """Content code + style vector → image: the autoencoder's decoder, modulated by style.
 
   The vector is adapted to the content; then one dense layer for each modulated layer of the decoder
   turns it into that layer's standard deviations (gain) and means (bias), and for the content's own
@@ -143,9 +143,9 @@ class NoiseGenerator(nn.Module):
 
 
 class Discriminator(nn.Module):
-  """Picture → patch scores at several scales; high means "a real artwork".
+  """Image → patch scores at several scales; high means "a real artwork".
 
-  No normalisation, as a gradient penalty on single pictures needs (Gulrajani et al. 2017,
+  No normalization, as a gradient penalty on single images needs (Gulrajani et al. 2017,
   arXiv:1704.00028, section 4). Patches and scales: Isola et al. 2017, arXiv:1611.07004, section
   3.2.2; Wang et al. 2018, arXiv:1711.11585, section 3.2.
   """
@@ -153,10 +153,10 @@ class Discriminator(nn.Module):
   config: ModelConfig
 
   @nn.compact
-  def __call__(self, picture: jax.Array) -> tuple[jax.Array, ...]:
+  def __call__(self, image: jax.Array) -> tuple[jax.Array, ...]:
     """[B, H, W, 3] in [0, 1] → for each scale a score map [B, h, w, 1], float32, unbounded."""
     c = self.config
-    x = layers.pad_to_multiple(picture, 2 ** (len(c.disc_widths) + c.disc_scales - 1))
+    x = layers.pad_to_multiple(image, 2 ** (len(c.disc_widths) + c.disc_scales - 1))
     scores = []
     for scale in range(c.disc_scales):
       x = layers.downsample2(x) if scale else 2.0 * x - 1.0

@@ -49,7 +49,7 @@ def depth_to_space(x: jax.Array) -> jax.Array:
 
 
 def upsample2(x: jax.Array, edges: Edges | None = None) -> jax.Array:
-  """Doubles height and width of [B, H, W, C] by bilinear interpolation between pixel centres.
+  """Doubles height and width of [B, H, W, C] by bilinear interpolation between pixel centers.
 
   Weights are 3/4 and 1/4; beyond the border the edge pixel is repeated. Smooth by construction:
   a constant stays constant and a ramp stays a ramp, so no grid can arise.
@@ -95,14 +95,14 @@ def downsample2(x: jax.Array) -> jax.Array:
 def channel_moments(
   features: jax.Array, *, eps: float = 1e-5, edges: Edges | None = None
 ) -> tuple[jax.Array, jax.Array]:
-  """Mean and standard deviation of each channel over the pixels of one picture.
+  """Mean and standard deviation of each channel over the pixels of one image.
 
   mean_c = (1/HW) Σ_p f_pc,   std_c = sqrt((1/HW) Σ_p f_pc² − mean_c² + eps), in one pass.
 
   Args:
     features: [B, H, W, C], any range; sums run in float32.
     eps: added to the variance, in squared units of the features.
-    edges: which pixels are the picture's; None: all.
+    edges: which pixels are the image's; None: all.
 
   Returns:
     (mean, std), both [B, 1, 1, C] float32, ready to broadcast against features.
@@ -129,8 +129,8 @@ def modulation(
   """The affine map of each channel that moves its moments from (mean, std) towards (bias, gain).
 
   y = (x − mean)/std · (std + s·(gain − std)) + mean + s·(bias − mean). Strength s = 0 leaves x
-  as it is, s = 1 and beyond is adaptive instance normalisation: moments past the style's are
-  another style's, paler or in other colours.
+  as it is, s = 1 and beyond is adaptive instance normalization: moments past the style's are
+  another style's, paler or in other colors.
 
   Args:
     mean, std: [B, 1, 1, C], the features' own, as `channel_moments` gives them.
@@ -164,7 +164,7 @@ def textured(
 ) -> jax.Array:
   """Adds the canvas's pattern to each channel of [B, H, W, C]; amount [B or 1, 1, 1, C].
 
-  The map's first cell is the picture's at `top`, `left`; with edges of rows that lie on several
+  The map's first cell is the image's at `top`, `left`; with edges of rows that lie on several
   devices, those are found by themselves.
   """
   height, width = features.shape[1:3]
@@ -188,7 +188,7 @@ def modulate(
 
   Args:
     features: [B, H, W, C]; the others as `modulation` takes them.
-    edges: which pixels are the picture's; None: all.
+    edges: which pixels are the image's; None: all.
     grain: how much of the canvas's pattern is added at strength 1, and twice as much at 2; None:
       nothing.
     moments: the features' (mean, std), if not their own.

@@ -1,7 +1,7 @@
-"""How a picture goes on beyond its edges: mirrored, around to the other side, or on another device.
+"""How an image goes on beyond its edges: mirrored, around to the other side, or on another device.
 
-Everything in the nets that looks further than one pixel goes through here: the neighbours of a
-convolution and the moments of a whole map. Without `Edges` pictures are mirrored at the edges of
+Everything in the nets that looks further than one pixel goes through here: the neighbors of a
+convolution and the moments of a whole map. Without `Edges` images are mirrored at the edges of
 their array, which is what training does; no net and no size of a net lives here.
 """
 
@@ -15,14 +15,14 @@ MARGIN = 2
 
 @flax.struct.dataclass
 class Edges:
-  """What a map's neighbours are at the edges of its array, and which of its pixels count.
+  """What a map's neighbors are at the edges of its array, and which of its pixels count.
 
   Attributes:
-    shape: (H, W) of the array that holds the picture (of one device's part), static; multiples of
+    shape: (H, W) of the array that holds the image (of one device's part), static; multiples of
       the config's stride.
-    wrap: for rows and for columns whether the last is followed by the first, static: the picture
+    wrap: for rows and for columns whether the last is followed by the first, static: the image
       tiles the plane. Otherwise it is mirrored.
-    inside: (h, w), traced integers, for the nets multiples of the stride: the picture itself ends
+    inside: (h, w), traced integers, for the nets multiples of the stride: the image itself ends
       there, and what the array holds beyond never reaches it. None: all of the array. An axis that
       wraps is always whole.
     axis_name: rows lie in equal parts on the devices along this axis of a mesh, of which each sees
@@ -37,15 +37,15 @@ class Edges:
   def extend(self, x: jax.Array, *, repeat: bool = False) -> jax.Array:
     """Puts the right lines beyond the edges of a map [B, h, w, C].
 
-    Where the picture just ends with the array nothing is added: layers mirror their input there.
+    Where the image just ends with the array nothing is added: layers mirror their input there.
 
     Args:
-      x: a map of the picture at any of its levels.
-      repeat: whether the edge itself is repeated where the picture ends, instead of mirrored.
+      x: a map of the image at any of its levels.
+      repeat: whether the edge itself is repeated where the image ends, instead of mirrored.
 
     Returns:
       The map, MARGIN lines longer at both ends of each axis for which `margins` says so, of which
-      the ones next to the map are right; and where the picture ends inside of the array, so is the
+      the ones next to the map are right; and where the image ends inside of the array, so is the
       line behind its last.
     """
     limits = self._limits(x)
@@ -73,7 +73,7 @@ class Edges:
     return 0 if self.axis_name is None else height * jax.lax.axis_index(self.axis_name)
 
   def own(self, x: jax.Array) -> jax.Array:
-    """[1, h, w, 1] float32: 1 where a pixel of the map [B, h, w, C] is the picture's, else 0."""
+    """[1, h, w, 1] float32: 1 where a pixel of the map [B, h, w, C] is the image's, else 0."""
     height, width = x.shape[1:3]
     rows, columns = self._limits(x)
     if rows is None:
@@ -82,7 +82,7 @@ class Edges:
     return own[None, :, :, None].astype(jnp.float32)
 
   def moments(self, x: jax.Array, *, eps: float) -> tuple[jax.Array, jax.Array]:
-    """`blocks.channel_moments` of the picture's own pixels on all devices."""
+    """`blocks.channel_moments` of the image's own pixels on all devices."""
     x = x.astype(jnp.float32)
     if self.inside is None:
       count = jnp.float32(x.shape[1] * x.shape[2])
@@ -98,7 +98,7 @@ class Edges:
   def _limits(self, x: jax.Array) -> tuple:
     """(rows, columns) of this device's part of a map that count, or None for all of them.
 
-    Rows are below 0 or beyond the map where the picture ends on another device.
+    Rows are below 0 or beyond the map where the image ends on another device.
     """
     height, width = x.shape[1:3]
     if self.inside is None:

@@ -64,10 +64,10 @@ class HalfResNet50(nn.Module):
 
   @nn.compact
   def __call__(
-    self, picture: jax.Array, layers: Sequence[str] = RESNET_LAYERS
+    self, image: jax.Array, layers: Sequence[str] = RESNET_LAYERS
   ) -> dict[str, jax.Array]:
     """As `resnet_features`; stages deeper than the deepest asked layer aren't computed."""
-    x = InputScale(name="input")(picture.astype(jnp.float32))
+    x = InputScale(name="input")(image.astype(jnp.float32))
     x = nn.relu(nn.Conv(64, (7, 7), 2, 3, dtype=self.dtype, name="conv1")(x))
     found = {"conv1": checkpoint_name(x, "conv1")}
     x = max_pool_3x3(found["conv1"])
@@ -106,7 +106,7 @@ def max_pool_3x3(features: jax.Array) -> jax.Array:
 
 def resnet_features(
   params: Mapping[str, Any],
-  picture: jax.Array,
+  image: jax.Array,
   layers: Sequence[str] = RESNET_LAYERS,
   *,
   dtype: Any = jnp.float32,
@@ -115,7 +115,7 @@ def resnet_features(
 
   Args:
     params: as `stylejax.weights.perceptual.load_resnet` returns them.
-    picture: [B, H, W, 3], RGB float in [0, 1], sides of 16 at least.
+    image: [B, H, W, 3], RGB float in [0, 1], sides of 16 at least.
     layers: names among conv1, conv2_x, conv3_x, conv4_x, in any order.
     dtype: of the activations, float32 or bfloat16.
 
@@ -124,16 +124,15 @@ def resnet_features(
     512, sides rounded up or down.
 
   Raises:
-    InputError: an unknown layer, or a picture of the wrong shape or too small.
+    InputError: an unknown layer, or an image of the wrong shape or too small.
   """
   for layer in layers:
     if layer not in RESNET_LAYERS:
       raise InputError(f"ResNet layer: found {layer!r}, expected one of {', '.join(RESNET_LAYERS)}")
   if not layers:
     raise InputError("ResNet layers: found none, expected at least one")
-  if picture.ndim != 4 or picture.shape[-1] != 3 or min(picture.shape[1:3]) < 16:
+  if image.ndim != 4 or image.shape[-1] != 3 or min(image.shape[1:3]) < 16:
     raise InputError(
-      f"ResNet picture: found shape {picture.shape}, expected [B, H, W, 3] with"
-      " sides of 16 at least"
+      f"ResNet image: found shape {image.shape}, expected [B, H, W, 3] with sides of 16 at least"
     )
-  return HalfResNet50(dtype=dtype).apply({"params": params}, picture, tuple(layers))
+  return HalfResNet50(dtype=dtype).apply({"params": params}, image, tuple(layers))

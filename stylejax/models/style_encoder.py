@@ -1,4 +1,4 @@
-"""StyleEncoder: a convolutional net that reads a picture's style as channel moments."""
+"""StyleEncoder: a convolutional net that reads an image's style as channel moments."""
 
 import flax
 import flax.linen as nn
@@ -15,7 +15,7 @@ class StyleCode:
 
   Attributes:
     moments: for each level of the encoder (mean, std), both [B, 1, 1, C] (or [1, 1, C] of a
-      single picture), float32.
+      single image), float32.
     vector: [B, D] (or [D]), what the generator's modulation reads.
   """
 
@@ -24,7 +24,7 @@ class StyleCode:
 
 
 class StyleEncoder(nn.Module):
-  """Picture → style code: convolutions level on level, and each level's channel moments.
+  """Image → style code: convolutions level on level, and each level's channel moments.
 
   Source: the moments are those of Huang & Belongie 2017, arXiv:1703.06868, section 5; the vector
   is in the role of Ghiasi et al. 2017, arXiv:1705.06830, section 2.
@@ -33,10 +33,10 @@ class StyleEncoder(nn.Module):
   config: ModelConfig
 
   @nn.compact
-  def __call__(self, picture: jax.Array) -> StyleCode:
+  def __call__(self, image: jax.Array) -> StyleCode:
     """Reads [B, H, W, 3] in [0, 1], H and W ≥ 16."""
     c = self.config
-    x = layers.pad_to_multiple(picture, 2 ** len(c.style_widths))
+    x = layers.pad_to_multiple(image, 2 ** len(c.style_widths))
     x = layers.space_to_depth(2.0 * x - 1.0)
     moments = []
     for level, width in enumerate(c.style_widths):

@@ -54,13 +54,13 @@ def max_pool_2x2(features: jax.Array) -> jax.Array:
 
 
 class InputScale(nn.Module):
-  """(picture − mean) · scale, the preprocessing that the weights were trained with."""
+  """(image − mean) · scale, the preprocessing that the weights were trained with."""
 
   @nn.compact
-  def __call__(self, picture: jax.Array) -> jax.Array:
+  def __call__(self, image: jax.Array) -> jax.Array:
     mean = self.param("mean", nn.initializers.zeros, (3,))
     scale = self.param("scale", nn.initializers.ones, (3,))
-    return (picture - mean.reshape(1, 1, 1, 3)) * scale.reshape(1, 1, 1, 3)
+    return (image - mean.reshape(1, 1, 1, 3)) * scale.reshape(1, 1, 1, 3)
 
 
 class VGG16(nn.Module):
@@ -77,12 +77,12 @@ class VGG16(nn.Module):
 
   @nn.compact
   def __call__(
-    self, picture: jax.Array, layers: Sequence[str] = ("relu5_3",)
+    self, image: jax.Array, layers: Sequence[str] = ("relu5_3",)
   ) -> dict[str, jax.Array]:
     """Features of the asked layers; nothing deeper than the deepest of them is computed.
 
     Args:
-      picture: [B, H, W, 3], RGB float in [0, 1].
+      image: [B, H, W, 3], RGB float in [0, 1].
       layers: names among relu1_1 … relu5_3.
 
     Returns:
@@ -90,20 +90,20 @@ class VGG16(nn.Module):
       rounded down.
 
     Raises:
-      InputError: an unknown layer, or a picture of the wrong shape or too small for the layer.
+      InputError: an unknown layer, or an image of the wrong shape or too small for the layer.
     """
     wanted = check_layers(layers)
     deepest = wanted[-1]
     block = int(deepest[len("relu")])
-    if picture.ndim != 4 or picture.shape[-1] != 3:
-      raise InputError(f"VGG16 picture: found shape {picture.shape}, expected [B, H, W, 3]")
+    if image.ndim != 4 or image.shape[-1] != 3:
+      raise InputError(f"VGG16 image: found shape {image.shape}, expected [B, H, W, 3]")
     smallest = 2 ** (block - 1)
-    if min(picture.shape[1:3]) < smallest:
+    if min(image.shape[1:3]) < smallest:
       raise InputError(
-        f"VGG16 picture: found {picture.shape[1]}×{picture.shape[2]} pixels,"
+        f"VGG16 image: found {image.shape[1]}×{image.shape[2]} pixels,"
         f" expected at least {smallest}×{smallest} for {deepest}"
       )
-    features = InputScale(name="input")(picture.astype(jnp.float32))
+    features = InputScale(name="input")(image.astype(jnp.float32))
     found = {}
     for name, channels in VGG16_CHANNELS.items():
       if name.endswith("_1") and name != "conv1_1":
@@ -130,7 +130,7 @@ def check_layers(layers: Sequence[str]) -> list[str]:
 
 def vgg16_features(
   vgg_params: Mapping[str, Any],
-  picture: jax.Array,
+  image: jax.Array,
   layers: Sequence[str] = STYLE_LAYERS,
   *,
   dtype: Any = jnp.float32,
@@ -141,7 +141,7 @@ def vgg16_features(
     vgg_params: {"input": {"mean": [3], "scale": [3]}, "conv1_1": {"kernel": [3, 3, 3, 64],
       "bias": [64]}, …}, as `stylejax.weights.perceptual.load_vgg` returns it; layers deeper than the
       deepest asked one may be missing.
-    picture: [B, H, W, 3], RGB float in [0, 1].
+    image: [B, H, W, 3], RGB float in [0, 1].
     layers: names among relu1_1 … relu5_3, in any order.
     dtype: of the activations, float32 or bfloat16.
 
@@ -149,7 +149,7 @@ def vgg16_features(
     {layer: [B, H / 2^(block − 1), W / 2^(block − 1), C]} in the order of layers.
 
   Raises:
-    InputError: an unknown layer, a layer that vgg_params lacks, a picture of the wrong shape or
+    InputError: an unknown layer, a layer that vgg_params lacks, an image of the wrong shape or
       too small.
   """
   deepest = check_layers(layers)[-1].replace("relu", "conv")
@@ -158,4 +158,4 @@ def vgg16_features(
   if missing:
     raise InputError(f"VGG16 parameters: found no {missing[0]!r}, expected it for {deepest}")
   params = {name: vgg_params[name] for name in needed}
-  return VGG16(dtype=dtype).apply({"params": params}, picture, tuple(layers))
+  return VGG16(dtype=dtype).apply({"params": params}, image, tuple(layers))

@@ -118,7 +118,7 @@ def match_chroma(
     As chroma.
 
   Source: the optimal map between Gaussians, Olkin & Pukelsheim 1982; for colors Pitié & Kokaram
-  2007, "The linear Monge-Kantorovitch linear colour mapping".
+  2007, "The linear Monge-Kantorovitch linear color mapping".
   """
   mean, covariance = _moments(chroma, weights)
   style_mean, style_covariance = _moments(style, None)

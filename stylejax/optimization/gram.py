@@ -1,4 +1,4 @@
-"""Style transfer without a trained model: the pixels themselves are optimised.
+"""Style transfer without a trained model: the pixels themselves are optimized.
 
 Hundreds of times slower than `stylejax.stylize` and, given time, closer to the style: what the
 nets are held against. Reads and writes no files.
@@ -35,7 +35,7 @@ def optimize_image(
   method: str = "lbfgs",
   report: Callable[[jax.Array, jax.Array], None] | None = None,
 ) -> jax.Array:
-  """Minimise over the pixels x
+  """Minimize over the pixels x
 
   ‖f(x) − f(content)‖² / ‖f(content)‖² + w (1/L) Σ_l ‖G_l(x) − G_l(style)‖² / ‖G_l(style)‖²
 
@@ -45,7 +45,7 @@ def optimize_image(
     vgg_params: as `vgg16_features` takes them, down to conv5_1; `stylejax.load_vgg()`.
     content: [1, H, W, 3] in [0, 1], H and W ≥ 16.
     style: [1, H', W', 3] in [0, 1], of the scale at which its strokes shall come out.
-    start: [1, H, W, 3], where the descent begins; default: the content. From a small picture to a
+    start: [1, H, W, 3], where the descent begins; default: the content. From a small image to a
       large one, each beginning where the last one ended, large strokes take fewer steps.
     steps: each one or a few evaluations of VGG16 and its gradient; traced.
     style_weight: traced.
@@ -68,8 +68,8 @@ def optimize_image(
   style_target = vgg16_features(vgg_params, style, STYLE_LAYERS)
   power = jnp.square(content_target).sum()
 
-  def loss(picture: jax.Array) -> jax.Array:
-    features = vgg16_features(vgg_params, picture, (*STYLE_LAYERS, CONTENT_LAYER))
+  def loss(image: jax.Array) -> jax.Array:
+    features = vgg16_features(vgg_params, image, (*STYLE_LAYERS, CONTENT_LAYER))
     moved = jnp.square(features.pop(CONTENT_LAYER) - content_target).sum() / power
     return moved + style_weight * gram_style_loss(features, style_target).mean()
 
@@ -85,25 +85,23 @@ def optimize_image(
 
     tx = optax.with_extra_args_support(optax.adam(rate))
 
-    def evaluate(picture, state):
+    def evaluate(image, state):
       del state
-      return jax.value_and_grad(loss)(picture)
+      return jax.value_and_grad(loss)(image)
 
   def step(number, carry):
-    picture, state = carry
-    value, gradient = evaluate(picture, state=state)
+    image, state = carry
+    value, gradient = evaluate(image, state=state)
     if report is not None:
       jax.debug.callback(report, number + 1, value)
     # Optax's own arithmetic mixes integers and floats.
     with jax.numpy_dtype_promotion("standard"):
-      updates, state = tx.update(
-        gradient, state, picture, value=value, grad=gradient, value_fn=loss
-      )
-    return optax.apply_updates(picture, updates), state
+      updates, state = tx.update(gradient, state, image, value=value, grad=gradient, value_fn=loss)
+    return optax.apply_updates(image, updates), state
 
-  picture = jnp.asarray(content if start is None else start, jnp.float32)
-  picture, _ = jax.lax.fori_loop(0, steps, step, (picture, tx.init(picture)))
-  return jnp.clip(picture, 0, 1)
+  image = jnp.asarray(content if start is None else start, jnp.float32)
+  image, _ = jax.lax.fori_loop(0, steps, step, (image, tx.init(image)))
+  return jnp.clip(image, 0, 1)
 
 
 def optimize_scales(
@@ -119,7 +117,7 @@ def optimize_scales(
 
   Args:
     vgg_params, content, style: as `optimize_image` takes them, content and style of the last scale.
-    scales: (factor of both pictures' sides, steps), in order; a side stays at least 16 pixels.
+    scales: (factor of both images' sides, steps), in order; a side stays at least 16 pixels.
     optimize: `optimize_image`, compiled; None compiles it here.
     **settings: further arguments of it.
 
@@ -129,26 +127,21 @@ def optimize_scales(
   Source: Gatys et al. 2017, arXiv:1611.07865, section 7 (coarse to fine).
   """
   optimize = optimize or jax.jit(optimize_image, static_argnames=("method", "report"))
-  picture = content
+  image = content
   for scale, steps in scales:
     small, painting = (_resized(x, _sides(x, scale)) for x in (content, style))
-    picture = optimize(
-      vgg_params,
-      small,
-      painting,
-      start=_resized(picture, small.shape[1:3]),
-      steps=steps,
-      **settings,
+    image = optimize(
+      vgg_params, small, painting, start=_resized(image, small.shape[1:3]), steps=steps, **settings
     )
-  return picture
+  return image
 
 
-def _sides(picture: jax.Array, scale: float) -> tuple[int, int]:
-  return tuple(max(MIN_SIDE, round(side * scale)) for side in picture.shape[1:3])
+def _sides(image: jax.Array, scale: float) -> tuple[int, int]:
+  return tuple(max(MIN_SIDE, round(side * scale)) for side in image.shape[1:3])
 
 
-def _resized(picture: jax.Array, sides: tuple[int, int]) -> jax.Array:
-  shape = (*picture.shape[:1], *sides, 3)
-  if picture.shape == shape:
-    return picture
-  return jnp.clip(jax.image.resize(picture, shape, "bicubic", antialias=True), 0, 1)
+def _resized(image: jax.Array, sides: tuple[int, int]) -> jax.Array:
+  shape = (*image.shape[:1], *sides, 3)
+  if image.shape == shape:
+    return image
+  return jnp.clip(jax.image.resize(image, shape, "bicubic", antialias=True), 0, 1)

@@ -21,7 +21,7 @@ def enable_cache() -> Path | None:
 
   The folder is $STYLEJAX_CACHE, else $XDG_CACHE_HOME/stylejax, else ~/.cache/stylejax. A cache
   that is already configured (JAX_COMPILATION_CACHE_DIR) is left alone. A folder that can't be
-  written to costs time, never the picture: nothing is raised or printed.
+  written to costs time, never the image: nothing is raised or printed.
 
   Returns:
     The folder in use, or None.
@@ -38,7 +38,7 @@ def enable_cache() -> Path | None:
   except OSError:
     return None
   jax.config.update("jax_compilation_cache_dir", str(folder))
-  # The nets compile in a second or so each, and every one of them is on the way to the picture.
+  # The nets compile in a second or so each, and every one of them is on the way to the image.
   jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
   jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
   _drop_damaged_entries(folder)

@@ -46,7 +46,7 @@ class TrainConfig:
   steps: int = 20_000
   """Steps to train in all, counted from 0 also when resuming."""
   batch: int = 8
-  """Pictures of each kind per step, over all devices."""
+  """Images of each kind per step, over all devices."""
   size: int = 128
   """Side of the square crops, in pixels; a multiple of 16, 32 or more."""
   seed: int = 0
@@ -84,7 +84,7 @@ class TrainConfig:
   """Which images of a tar file train: the first of each sample, as WebDataset groups files by their
   names up to the first dot, so that a.seg.png is a mask beside a.jpg; or all of them."""
   workers: int = 0
-  """Processes that decode pictures; 0 decodes in threads of this process."""
+  """Processes that decode images; 0 decodes in threads of this process."""
   parallel: Literal["shard_map", "pmap"] = "shard_map"
   """How the step is mapped over the devices; both give the same numbers."""
   accumulate: int = 1
@@ -105,7 +105,7 @@ class TrainConfig:
   log_every: int = 10
   """Steps between lines of metrics.jsonl."""
   grid_every: int = 500
-  """Steps between picture grids (0: none)."""
+  """Steps between image grids (0: none)."""
   save_every: int = 500
   """Steps between checkpoints; one is also saved at the end and on SIGINT or SIGTERM."""
   keep: int = 3

@@ -1,4 +1,4 @@
-"""The training loop: pictures in, steps on the devices, metrics, grids and checkpoints out."""
+"""The training loop: images in, steps on the devices, metrics, grids and checkpoints out."""
 
 import contextlib
 import logging
@@ -14,7 +14,7 @@ import numpy as np
 from stylejax.data.crops import random_resized_crop
 from stylejax.data.pipeline import make_batches, prefetch_to_device
 from stylejax.data.shards import Joined
-from stylejax.data.sources import open_pictures, require_readable
+from stylejax.data.sources import open_images, require_readable
 from stylejax.errors import InputError
 from stylejax.images.decode import decode_rgb
 from stylejax.runtime import distributed
@@ -149,7 +149,7 @@ class _Run:
     self._config, self._folder = config, folder
     self._checkpoints, self._batches = checkpoints, batches
     self._replicas = _replicas(config)
-    self._examples = _preview_pictures(content, style, config.size)
+    self._examples = _preview_images(content, style, config.size)
     self._preview = jax.jit(task_of(config).preview, compiler_options=compiler_options())
 
   def to_end(self, state: TrainState, start: int) -> int:
@@ -311,7 +311,7 @@ def _load_weights(place: str, read: Callable[[Path], Params] | None) -> tuple[st
 
 
 def _with_weights_of(other: tuple[str, Params], state: TrainState) -> TrainState:
-  """Takes over the averaged weights that are there; keeps the rest as initialised."""
+  """Takes over the averaged weights that are there; keeps the rest as initialized."""
   command, weights = other
   taken = {}
   for part in (*TransferConfig.trained, "discriminator"):
@@ -335,21 +335,21 @@ def _with_weights_of(other: tuple[str, Params], state: TrainState) -> TrainState
 def _streams(config: TrainConfig):
   """Images of the content and the style stream; a task without a style stream sees both in one."""
   content = (
-    _pictures(config, config.content_dir, "--content-dir", "content")
+    _images(config, config.content_dir, "--content-dir", "content")
     if "content" in config.streams
     else None
   )
-  style = _pictures(config, config.style_dir, "--style-dir", "style")
+  style = _images(config, config.style_dir, "--style-dir", "style")
   return (content, style) if "style" in config.streams else (Joined([content, style]), None)
 
 
-def _pictures(config: TrainConfig, place: str | None, flag: str, sample: str) -> Sequence:
+def _images(config: TrainConfig, place: str | None, flag: str, sample: str) -> Sequence:
   if place is None:
     _say(f"{flag}: not given, so the {sample} samples of the package are used")
     place = SAMPLES / sample
-  pictures = open_pictures(place, flag=flag, tar_images=config.tar_images, say=_say)
-  require_readable(pictures, flag)
-  return pictures
+  images = open_images(place, flag=flag, tar_images=config.tar_images, say=_say)
+  require_readable(images, flag)
+  return images
 
 
 def _say(message: str) -> None:
@@ -357,18 +357,18 @@ def _say(message: str) -> None:
     print(printable(message), flush=True)
 
 
-def _preview_pictures(content, style, size: int):
+def _preview_images(content, style, size: int):
   def crops(paths):
     if paths is None:
       return None
     found = []
     for place in np.random.default_rng(0).permutation(len(paths)):
       try:
-        picture = decode_rgb(paths[place])
+        image = decode_rgb(paths[place])
       except InputError:
         continue
       found.append(
-        random_resized_crop(picture, np.random.default_rng(place), size=2 * size, scale=(1.0, 1.0))
+        random_resized_crop(image, np.random.default_rng(place), size=2 * size, scale=(1.0, 1.0))
       )
       if len(found) == PREVIEW_ROWS:
         break

@@ -1,4 +1,4 @@
-"""What a run shows: progress bar, metrics.jsonl, TensorBoard files, picture grids."""
+"""What a run shows: progress bar, metrics.jsonl, TensorBoard files, image grids."""
 
 import contextlib
 import json
@@ -113,7 +113,7 @@ class Monitor:
     self._progress.console.print(printable(message), soft_wrap=True, highlight=False, markup=False)
 
   def grid(self, step: int, rows: np.ndarray) -> None:
-    """Saves pictures [R, C, H, W, 3] in [0, 1] as one PNG and to TensorBoard."""
+    """Saves images [R, C, H, W, 3] in [0, 1] as one PNG and to TensorBoard."""
     count, columns, height, width, _ = rows.shape
     grid = np.asarray(rows).transpose(0, 2, 1, 3, 4).reshape(count * height, columns * width, 3)
     grid = np.round(np.clip(grid, 0.0, 1.0) * 255.0).astype(np.uint8)

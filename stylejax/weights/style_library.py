@@ -32,7 +32,7 @@ class SavedStyle:
   """A style of the library.
 
   Attributes:
-    code: of one picture, leaves float32 NumPy arrays without a batch.
+    code: of one image, leaves float32 NumPy arrays without a batch.
     origin: what it was read from, for people.
   """
 
@@ -216,7 +216,7 @@ def contact_sheet(
 
 
 def stack(codes: Sequence[transfer.StyleCode]) -> transfer.StyleCode:
-  """S codes of single pictures as one, with S in front of every leaf."""
+  """S codes of single images as one, with S in front of every leaf."""
   return jax.tree.map(lambda *leaves: np.stack([np.asarray(x, np.float32) for x in leaves]), *codes)
 
 

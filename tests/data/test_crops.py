@@ -10,14 +10,14 @@ from stylejax.data.crops import random_flip, random_resized_crop
 
 
 def coordinates(height: int, width: int) -> np.ndarray:
-  """A picture whose red is the column and green the row, in units of 1/255 of the side."""
+  """An image whose red is the column and green the row, in units of 1/255 of the side."""
   y, x = np.mgrid[:height, :width]
   planes = [x * 255 / max(width - 1, 1), y * 255 / max(height - 1, 1), np.full_like(x, 128)]
   return np.stack(planes, -1).round().astype(np.uint8)
 
 
 def side_of(crop: np.ndarray, width: int) -> float:
-  """The square's side in source pixels, from the slope of the columns in a coordinates picture."""
+  """The square's side in source pixels, from the slope of the columns in a coordinates image."""
   row = crop[crop.shape[0] // 2, 2:-2, 0].astype(float)
   slope = np.polyfit(np.arange(len(row)), row, 1)[0]
   return slope * (width - 1) / 255 * crop.shape[1]
@@ -31,7 +31,7 @@ def side_of(crop: np.ndarray, width: int) -> float:
   hi=st.floats(1, 3),
   seed=st.integers(0, 2**32),
 )
-def test_any_picture_gives_the_asked_size(height, width, size, hi, seed):
+def test_any_image_gives_the_asked_size(height, width, size, hi, seed):
   rgb = np.full((height, width, 3), (10, 200, 90), np.uint8)
   rng = np.random.default_rng(seed)
   crop = random_resized_crop(rgb, rng, size=size, scale=(1, hi))
@@ -49,7 +49,7 @@ def test_at_scale_one_it_copies_pixels(size, extra, seed):
   assert (windows == crop).all((2, 3, 4)).any()
 
 
-def test_sides_fill_the_asked_range_and_places_the_picture():
+def test_sides_fill_the_asked_range_and_places_the_image():
   rgb = coordinates(300, 400)
   rng = np.random.default_rng(0)
   crops = [random_resized_crop(rgb, rng, size=64, scale=(1.0, 2.0)) for _ in range(300)]
@@ -82,7 +82,7 @@ def test_scale_means_the_same_for_every_resolution():
     assert abs(sides[0] - sides[1]) < 0.05
 
 
-def test_a_small_picture_is_enlarged_from_its_whole_shorter_side():
+def test_a_small_image_is_enlarged_from_its_whole_shorter_side():
   rgb = coordinates(20, 50)
   crop = random_resized_crop(rgb, np.random.default_rng(0), size=64, scale=(1, 2))
   assert crop[0, :, 1].max() <= 3 and crop[-1, :, 1].min() >= 252
@@ -90,7 +90,7 @@ def test_a_small_picture_is_enlarged_from_its_whole_shorter_side():
 
 
 def test_shrinking_is_antialiased():
-  # A checkerboard of single pixels has no detail left at a fifth of its size: all grey.
+  # A checkerboard of single pixels has no detail left at a fifth of its size: all gray.
   y, x = np.mgrid[:320, :320]
   board = np.repeat((((x + y) % 2) * 255).astype(np.uint8)[..., None], 3, -1)
   crop = random_resized_crop(board, np.random.default_rng(0), size=64, scale=(2.5, 2.5))

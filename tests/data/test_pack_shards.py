@@ -15,7 +15,7 @@ from PIL import Image
 
 import train
 from stylejax.data import pack_shards
-from stylejax.data.sources import find_pictures, open_pictures
+from stylejax.data.sources import find_images, open_images
 from stylejax.images.decode import decode_rgb
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def folder(tmp_path):
-  """Pictures of several formats, sizes and awkward names, nested."""
+  """Images of several formats, sizes and awkward names, nested."""
   folder = tmp_path / "photos"
   (folder / "b").mkdir(parents=True)
   rng = np.random.default_rng(0)
@@ -51,12 +51,12 @@ def left_behind(folder) -> list[str]:
 def test_files_are_kept_byte_for_byte_in_order(folder, tmp_path, kind, capsys):
   output = tmp_path / "made" / "shards"
   assert pack(folder, output, "--format", kind, "--shard-size", "0.03") == 0
-  paths = find_pictures(folder)
-  records = open_pictures(output, flag="")
+  paths = find_images(folder)
+  records = open_images(output, flag="")
   assert [record.read() for record in records] == [path.read_bytes() for path in paths]
   shards = [path for path in output.iterdir() if path.name.endswith(kind)]
   assert len(shards) > 1
-  assert f"5 pictures in {len(shards)} {kind} shards" in capsys.readouterr().out
+  assert f"5 images in {len(shards)} {kind} shards" in capsys.readouterr().out
   assert left_behind(tmp_path / "made") == ["shards"]
   # As a folder made by hand: the shards may be for others to read.
   (tmp_path / "plain").mkdir()
@@ -70,18 +70,18 @@ def test_tar_shards_are_plain_tar_files_of_samples(folder, tmp_path):
   with tarfile.open(output / "shard-00000.tar") as tar:
     members = tar.getmembers()
     assert [tar.extractfile(member).read() for member in members] == [
-      path.read_bytes() for path in find_pictures(folder)
+      path.read_bytes() for path in find_images(folder)
     ]
   keys = [member.name.partition(".")[0] for member in members]
   assert len(set(keys)) == 5 and keys == sorted(keys)
   assert all(member.name.isascii() and member.name.count(".") == 1 for member in members)
-  with_index = [str(record) for record in open_pictures(output, flag="")]
+  with_index = [str(record) for record in open_images(output, flag="")]
   (output / "shard-00000.tar.index").unlink()
-  assert [str(record) for record in open_pictures(output, flag="")] == with_index
+  assert [str(record) for record in open_images(output, flag="")] == with_index
 
 
 def test_no_shard_is_larger_than_asked(folder, tmp_path):
-  sizes = [path.stat().st_size for path in find_pictures(folder)]
+  sizes = [path.stat().st_size for path in find_images(folder)]
   for most in (1, max(sizes), 2 * max(sizes)):
     output = tmp_path / f"at-most-{most}"
     assert pack(folder, output, "--shard-size", str(most / 2**20)) == 0
@@ -91,11 +91,11 @@ def test_no_shard_is_larger_than_asked(folder, tmp_path):
         filled.append([member.size for member in tar])
     assert sum(filled, []) == sizes
     assert all(sum(shard) <= most or len(shard) == 1 for shard in filled)
-    # Full: the first picture of a shard had no room in the one before.
+    # Full: the first image of a shard had no room in the one before.
     assert all(sum(shard) + after[0] > most for shard, after in itertools.pairwise(filled))
 
 
-def test_large_pictures_are_scaled_down_and_others_kept(folder, tmp_path):
+def test_large_images_are_scaled_down_and_others_kept(folder, tmp_path):
   exif = Image.Exif()
   exif[274] = 6  # Held sideways: stored 300 × 200, seen 200 × 300.
   ramp = np.repeat(np.linspace(0, 255, 300).astype(np.uint8)[None, :, None], 200, 0)
@@ -103,8 +103,8 @@ def test_large_pictures_are_scaled_down_and_others_kept(folder, tmp_path):
   turned.save(folder / "turned.jpg", exif=exif)
   output = tmp_path / "shards"
   assert pack(folder, output, "--max-side", "90") == 0
-  records = open_pictures(output, flag="")
-  for path, record in zip(find_pictures(folder), records, strict=True):
+  records = open_images(output, flag="")
+  for path, record in zip(find_images(folder), records, strict=True):
     got, before = decode_rgb(record), decode_rgb(path)
     height, width = before.shape[:2]
     if max(height, width) <= 90:
@@ -118,8 +118,8 @@ def test_large_pictures_are_scaled_down_and_others_kept(folder, tmp_path):
     assert Image.open(io.BytesIO(record.read())).format == "JPEG"
 
 
-def test_unreadable_pictures_are_skipped_counted_and_named(folder, tmp_path):
-  (folder / "bad.jpg").write_bytes(b"not a picture")
+def test_unreadable_images_are_skipped_counted_and_named(folder, tmp_path):
+  (folder / "bad.jpg").write_bytes(b"not an image")
   whole = (folder / "large.jpg").read_bytes()
   (folder / "cut.jpg").write_bytes(whole[: len(whole) // 2])
   output = tmp_path / "shards"
@@ -138,19 +138,19 @@ def test_unreadable_pictures_are_skipped_counted_and_named(folder, tmp_path):
     env=os.environ | {"PYTHONPATH": str(ROOT)},
   )
   assert done.returncode == 0, done.stderr
-  assert "5 pictures in 1 tar shards" in done.stdout
+  assert "5 images in 1 tar shards" in done.stdout
   assert "2 unreadable files skipped" in done.stdout
-  assert f"skipped {folder / 'bad.jpg'}: found a file that is not a picture" in done.stderr
-  assert f"skipped {folder / 'cut.jpg'}: found a damaged picture" in done.stderr
-  assert "7/7" in done.stderr and "pictures/s" in done.stderr
-  good = [p for p in find_pictures(folder) if p.name not in ("bad.jpg", "cut.jpg")]
-  assert [r.read() for r in open_pictures(output, flag="")] == [p.read_bytes() for p in good]
+  assert f"skipped {folder / 'bad.jpg'}: found a file that is not an image" in done.stderr
+  assert f"skipped {folder / 'cut.jpg'}: found a damaged image" in done.stderr
+  assert "7/7" in done.stderr and "images/s" in done.stderr
+  good = [p for p in find_images(folder) if p.name not in ("bad.jpg", "cut.jpg")]
+  assert [r.read() for r in open_images(output, flag="")] == [p.read_bytes() for p in good]
 
 
 def test_mistakes_exit_2_in_one_line_and_leave_nothing(folder, tmp_path, capsys):
   bad = tmp_path / "bad"
   bad.mkdir()
-  (bad / "a.jpg").write_bytes(b"not a picture")
+  (bad / "a.jpg").write_bytes(b"not an image")
   full = tmp_path / "full"
   full.mkdir()
   (full / "x").touch()

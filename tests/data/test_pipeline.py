@@ -24,8 +24,8 @@ SIZE = 16
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-  """Five content and three style pictures of noise, all different."""
-  root = tmp_path_factory.mktemp("pictures")
+  """Five content and three style images of noise, all different."""
+  root = tmp_path_factory.mktemp("images")
   paths = {}
   for name, count, offset in (("content", 5, 0), ("style", 3, 100)):
     paths[name] = []
@@ -60,7 +60,7 @@ def assert_same(left, right):
 
 
 def flat_paths(tmp_path, count):
-  """Pictures of one colour each, so that a crop tells its file: level 10 · number."""
+  """Images of one color each, so that a crop tells its file: level 10 · number."""
   paths = []
   for number in range(count):
     path = tmp_path / f"{number:02}.png"
@@ -112,8 +112,8 @@ def test_each_epoch_is_a_new_permutation(tmp_path):
 def test_crops_of_one_file_differ_between_epochs_and_streams(folders):
   path = folders["content"][:1]
   got = take(batches(folders, content=path, style=path, content_scale=(1, 2.5)), 2)
-  pictures = [picture for batch in got for name in ("content", "style") for picture in batch[name]]
-  crops = [picture.tobytes() for picture in pictures]
+  images = [image for batch in got for name in ("content", "style") for image in batch[name]]
+  crops = [image.tobytes() for image in images]
   assert len(set(crops)) == len(crops) == 16
 
 
@@ -227,7 +227,7 @@ def test_nothing_readable_is_one_line(tmp_path):
   for path in paths:
     path.write_bytes(b"nothing")
   source = make_batches(paths, None, batch=2, size=8, seed=0)
-  with pytest.raises(InputError, match="found no readable picture") as caught:
+  with pytest.raises(InputError, match="found no readable image") as caught:
     next(source)
   assert "\n" not in str(caught.value)
   source.close()

@@ -1,4 +1,4 @@
-"""Shards: the same pictures as a folder, damaged ones named, local and remote."""
+"""Shards: the same images as a folder, damaged ones named, local and remote."""
 
 import gzip
 import io
@@ -22,14 +22,14 @@ from PIL import Image
 
 from stylejax.data.pipeline import make_batches
 from stylejax.data.shards import Joined, LeftOut, TarShard, scan_tar, tar_index
-from stylejax.data.sources import PictureSource, open_pictures, require_readable
+from stylejax.data.sources import ImageSource, open_images, require_readable
 from stylejax.errors import InputError
 from stylejax.runtime.extras import install_command
 
 ROOT = Path(__file__).parents[2]
 
 
-def picture(number: int, kind: str = "JPEG") -> bytes:
+def image(number: int, kind: str = "JPEG") -> bytes:
   pixels = np.random.default_rng(number).integers(0, 256, (40 + number, 48, 3)).astype(np.uint8)
   buffer = io.BytesIO()
   Image.fromarray(pixels).save(buffer, kind)
@@ -55,9 +55,9 @@ def write_array_record(path, records) -> str:
 
 @pytest.fixture(scope="module")
 def places(tmp_path_factory):
-  """Seven pictures, in the same order: a folder, and two shards of each kind."""
+  """Seven images, in the same order: a folder, and two shards of each kind."""
   root = tmp_path_factory.mktemp("same")
-  files = {f"{i}.jpg": picture(i) for i in range(7)}
+  files = {f"{i}.jpg": image(i) for i in range(7)}
   for name in ("folder", "tar", "array_record"):
     (root / name).mkdir()
   for name, data in files.items():
@@ -75,9 +75,9 @@ def places(tmp_path_factory):
   }
 
 
-def batches(pictures, count=4, **changes):
+def batches(images, count=4, **changes):
   arguments = {"batch": 3, "size": 16, "seed": 5} | changes
-  source = make_batches(pictures, pictures, **arguments)
+  source = make_batches(images, images, **arguments)
   got = list(itertools.islice(source, count))
   source.close()
   return got
@@ -91,8 +91,8 @@ def assert_same(left, right):
 
 @pytest.mark.parametrize("kind", ["tar", "array_record", "memory", "pattern"])
 def test_shards_give_the_batches_of_the_folder(places, kind):
-  folder = open_pictures(places["folder"], flag="--content-dir")
-  shards = open_pictures(places[kind], flag="--content-dir")
+  folder = open_images(places["folder"], flag="--content-dir")
+  shards = open_images(places[kind], flag="--content-dir")
   assert len(shards) == len(folder) == 7
   require_readable(shards, "--content-dir")
   whole = batches(folder)
@@ -107,10 +107,10 @@ def test_worker_processes_read_shards(places, tmp_path):
   script.write_text(f"""
 import itertools, numpy as np
 from stylejax.data.pipeline import make_batches
-from stylejax.data.sources import open_pictures
+from stylejax.data.sources import open_images
 
 if __name__ == "__main__":
-  content, style = (open_pictures(place, flag="") for place in {
+  content, style = (open_images(place, flag="") for place in {
     (places["tar"], places["array_record"])
   })
   source = make_batches(content, style, batch=3, size=16, seed=5, workers=2)
@@ -125,13 +125,13 @@ if __name__ == "__main__":
     env=os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
   )
   got = [np.load(tmp_path / f"{step}.npz") for step in range(4)]
-  assert_same(batches(open_pictures(places["folder"], flag="")), got)
+  assert_same(batches(open_images(places["folder"], flag="")), got)
 
 
 def test_a_single_shard_is_a_place_too(places):
   for kind in ("tar", "array_record"):
-    shard = open_pictures(f"{places[kind]}/1.{kind}", flag="--style-dir")
-    assert len(shard) == 4 and shard[-1].read() == picture(6)
+    shard = open_images(f"{places[kind]}/1.{kind}", flag="--style-dir")
+    assert len(shard) == 4 and shard[-1].read() == image(6)
     assert str(shard[0]).endswith({"tar": "1.tar:3.jpg", "array_record": "1.array_record:0"}[kind])
     with pytest.raises(IndexError):
       shard[4]
@@ -157,7 +157,7 @@ names = st.sampled_from(
 
 @settings(max_examples=60, deadline=None)
 @given(files=st.lists(st.tuples(names, st.binary(max_size=1200)), max_size=12))
-def test_the_index_finds_the_first_picture_of_each_sample(files):
+def test_the_index_finds_the_first_image_of_each_sample(files):
   buffer = io.BytesIO()
   with tarfile.open(fileobj=buffer, mode="w") as tar:
     for name, data in files:
@@ -193,30 +193,30 @@ def test_the_index_finds_the_first_picture_of_each_sample(files):
 def test_images_that_share_a_key_are_counted_named_and_read_if_asked(tmp_path):
   """WebDataset 0.2's rule (base_plus_ext): "at 10.15.00.png" has the key "at 10"."""
   shots = [f"at 10.15.{i:02}.png" for i in range(4)] + [f"at 11.15.{i:02}.png" for i in range(4)]
-  path = write_tar(tmp_path / "x.tar", {name: picture(i) for i, name in enumerate(shots)})
+  path = write_tar(tmp_path / "x.tar", {name: image(i) for i, name in enumerate(shots)})
   said = []
-  assert len(open_pictures(path, flag="--style-dir", say=said.append)) == 2
+  assert len(open_images(path, flag="--style-dir", say=said.append)) == 2
   assert said == [
     f"--style-dir: 6 of 8 images left out ({path}:{shots[1]}, {path}:{shots[2]}, {path}:{shots[3]},"
     " …): 6 share a sample with the image before (their names agree up to the first dot, "
     "WebDataset's rule); --tar-images all reads them too"
   ]
   said.clear()
-  records = open_pictures(path, flag="--style-dir", tar_images="all", say=said.append)
-  assert [record.read() for record in records] == [picture(i) for i in range(8)] and not said
+  records = open_images(path, flag="--style-dir", tar_images="all", say=said.append)
+  assert [record.read() for record in records] == [image(i) for i in range(8)] and not said
 
 
 def test_links_in_a_tar_are_counted_and_named(tmp_path):
   """GNU tar stores the second name of a file with two as a link, without its bytes."""
   path = tmp_path / "x.tar"
-  write_tar(path, {"a.jpg": picture(0)})
+  write_tar(path, {"a.jpg": image(0)})
   with tarfile.open(path, "a") as tar:
     link = tarfile.TarInfo("b.jpg\x1b[2J")
     link.type, link.linkname = tarfile.LNKTYPE, "a.jpg"
     link.name = "b\x1b[2J.jpg"
     tar.addfile(link)
   said = []
-  assert len(open_pictures(path, flag="--style-dir", say=said.append)) == 1
+  assert len(open_images(path, flag="--style-dir", say=said.append)) == 1
   assert said == [
     f"--style-dir: 1 of 2 images left out ({path}:b\\x1b[2J.jpg): 1 are links or sparse files"
   ]
@@ -225,10 +225,10 @@ def test_links_in_a_tar_are_counted_and_named(tmp_path):
 def test_images_of_other_formats_in_a_tar_are_counted_and_named(tmp_path):
   path = write_tar(
     tmp_path / "x.tar",
-    {"a.jpg": picture(0), "b.tif": b"x", "c.HEIC": b"x", "d.txt": b"x", "d.jpg": picture(1)},
+    {"a.jpg": image(0), "b.tif": b"x", "c.HEIC": b"x", "d.txt": b"x", "d.jpg": image(1)},
   )
   said = []
-  assert len(open_pictures(path, flag="--style-dir", say=said.append)) == 2
+  assert len(open_images(path, flag="--style-dir", say=said.append)) == 2
   assert said == [
     f"--style-dir: 2 of 4 images left out ({path}:b.tif, {path}:c.HEIC): 2 are no JPEG, PNG or WebP"
   ]
@@ -236,11 +236,11 @@ def test_images_of_other_formats_in_a_tar_are_counted_and_named(tmp_path):
 
 @pytest.mark.parametrize("place", ["", "/*"])
 def test_compressed_tar_files_beside_shards_are_counted_and_named(tmp_path, place):
-  write_tar(tmp_path / "a.tar", {"a.jpg": picture(0)})
+  write_tar(tmp_path / "a.tar", {"a.jpg": image(0)})
   (tmp_path / "b.tar.gz").write_bytes(b"x")
   (tmp_path / "c.tgz").write_bytes(b"x")
   said = []
-  assert len(open_pictures(f"{tmp_path}{place}", flag="--style-dir", say=said.append)) == 1
+  assert len(open_images(f"{tmp_path}{place}", flag="--style-dir", say=said.append)) == 1
   assert said == [
     "--style-dir: 2 compressed tar files left out, shards are plain ones "
     f"({tmp_path}/b.tar.gz, {tmp_path}/c.tgz)"
@@ -250,9 +250,9 @@ def test_compressed_tar_files_beside_shards_are_counted_and_named(tmp_path, plac
 def test_other_files_of_a_folder_are_counted_and_named(tmp_path):
   for name in ("a.jpg", "b.tif", "c/d.heic", ".hidden", "e.txt", "f.gif"):
     (tmp_path / name).parent.mkdir(exist_ok=True)
-    (tmp_path / name).write_bytes(picture(0))
+    (tmp_path / name).write_bytes(image(0))
   said = []
-  assert len(open_pictures(tmp_path, flag="--style-dir", say=said.append)) == 1
+  assert len(open_images(tmp_path, flag="--style-dir", say=said.append)) == 1
   assert said == [
     f"--style-dir: 4 of 5 files left out, which are no JPEG, PNG or WebP "
     f"({tmp_path}/b.tif, {tmp_path}/c/d.heic, {tmp_path}/e.txt, …)"
@@ -260,7 +260,7 @@ def test_other_files_of_a_folder_are_counted_and_named(tmp_path):
 
 
 def test_an_index_that_points_outside_is_refused(tmp_path):
-  path = write_tar(tmp_path / "x.tar", {"a.jpg": picture(0)})
+  path = write_tar(tmp_path / "x.tar", {"a.jpg": image(0)})
   size = os.path.getsize(path)
   index = tmp_path / "x.tar.index"
   for offset, length in ((2**62, 1), (-1, 10), (0, size + 1), (512, -1), (2**80, 2**80)):
@@ -279,8 +279,8 @@ def test_an_index_that_points_outside_is_refused(tmp_path):
 
 def test_a_tar_that_leads_back_is_refused(tmp_path, monkeypatch):
   """Python 3.11.7's tarfile follows a header of negative size back to itself (CVE-2025-8194)."""
-  path = write_tar(tmp_path / "x.tar", {f"{i}.jpg": picture(i) for i in range(3)})
-  second = 512 + -(-len(picture(0)) // 512) * 512
+  path = write_tar(tmp_path / "x.tar", {f"{i}.jpg": image(i) for i in range(3)})
+  second = 512 + -(-len(image(0)) // 512) * 512
   following, calls = tarfile.TarFile.next, []
 
   def stay(self):
@@ -309,7 +309,7 @@ def test_a_tar_that_leads_back_is_refused(tmp_path, monkeypatch):
 
 
 def test_the_saved_index_is_used_as_long_as_it_fits(tmp_path, monkeypatch):
-  path = write_tar(tmp_path / "x.tar", {"a.jpg": picture(0), "b.jpg": picture(1)})
+  path = write_tar(tmp_path / "x.tar", {"a.jpg": image(0), "b.jpg": image(1)})
   index = tmp_path / "x.tar.index"
   with open(path, "rb") as file:
     found, _ = scan_tar(file, path)
@@ -322,40 +322,40 @@ def test_the_saved_index_is_used_as_long_as_it_fits(tmp_path, monkeypatch):
     index.write_text(text)
     shard = TarShard(path)
     assert [shard.name(i) for i in range(len(shard))] == names
-    assert shard[len(shard) - 1].read() == picture(1)
+    assert shard[len(shard) - 1].read() == image(1)
 
 
 def test_damaged_tar_files_are_named_at_once(tmp_path):
   whole = tmp_path / "whole.tar"
-  write_tar(whole, {f"{i}.jpg": picture(i) for i in range(4)})
+  write_tar(whole, {f"{i}.jpg": image(i) for i in range(4)})
   data = whole.read_bytes()
-  second = 512 + -(-len(picture(0)) // 512) * 512
+  second = 512 + -(-len(image(0)) // 512) * 512
   damaged = {
-    "cut in a picture": data[: second + 700],
+    "cut in an image": data[: second + 700],
     "cut in a header": data[: second + 100],
     "a broken header": data[:second] + b"x" * 512 + data[second + 512 :],
     "compressed": gzip.compress(data),
     "empty": b"",
-    "not a tar file": picture(0),
+    "not a tar file": image(0),
   }
   for name, content in damaged.items():
     path = tmp_path / "damaged.tar"
     path.write_bytes(content)
     with pytest.raises(InputError, match="found a damaged tar file") as caught:
-      open_pictures(path, flag="--content-dir")
+      open_images(path, flag="--content-dir")
     assert str(path) in str(caught.value) and "\n" not in str(caught.value), name
 
 
 def test_unreadable_records_are_skipped_and_named(tmp_path, caplog):
-  records = [picture(0), b"not a picture", picture(2), b"", picture(4)]
+  records = [image(0), b"not an image", image(2), b"", image(4)]
   tar = write_tar(tmp_path / "x.tar", {f"{i}.jpg": data for i, data in enumerate(records)})
   array_record = write_array_record(tmp_path / "x.array_record", records)
   for path, bad in ((tar, ["1.jpg", "3.jpg"]), (array_record, ["1", "3"])):
-    source = PictureSource(open_pictures(path, flag=""))
+    source = ImageSource(open_images(path, flag=""))
     assert [source[i].index for i in range(5)] == [0, 2, 2, 4, 4]
     assert [item.path for item in source[1].skipped] == [f"{path}:{bad[0]}"]
-    assert "not a picture" in source[1].skipped[0].reason
-    stream = make_batches(open_pictures(path, flag=""), None, batch=5, size=8, seed=0)
+    assert "not an image" in source[1].skipped[0].reason
+    stream = make_batches(open_images(path, flag=""), None, batch=5, size=8, seed=0)
     next(stream)
     stream.close()
     assert sorted(stream.skipped) == [f"{path}:{name}" for name in bad]
@@ -363,14 +363,14 @@ def test_unreadable_records_are_skipped_and_named(tmp_path, caplog):
 
 def test_a_damaged_record_is_skipped_and_named(tmp_path):
   path = tmp_path / "x.array_record"
-  write_array_record(path, [picture(i) for i in range(3)])
+  write_array_record(path, [image(i) for i in range(3)])
   data = bytearray(path.read_bytes())
-  place = data.find(picture(1)[1000:1020])
+  place = data.find(image(1)[1000:1020])
   # Incompressible noise is stored as it is, so that a byte of it can be found and changed.
   assert place > 0
   data[place] ^= 255
   path.write_bytes(data)
-  source = PictureSource(open_pictures(path, flag=""))
+  source = ImageSource(open_images(path, flag=""))
   assert [source[i].index for i in range(3)] == [0, 2, 2]
   assert [item.path for item in source[1].skipped] == [f"{path}:1"]
 
@@ -380,10 +380,10 @@ def test_a_shard_that_goes_away_stops_the_run(tmp_path, kind):
   # Skipping would train on others without a word, and a resumed run on those that were meant.
   path = tmp_path / f"x.{kind}"
   if kind == "tar":
-    write_tar(path, {"a.jpg": picture(0)})
+    write_tar(path, {"a.jpg": image(0)})
   else:
-    write_array_record(path, [picture(0)])
-  stream = make_batches(open_pictures(path, flag=""), None, batch=1, size=8, seed=0)
+    write_array_record(path, [image(0)])
+  stream = make_batches(open_images(path, flag=""), None, batch=1, size=8, seed=0)
   path.unlink()
   with pytest.raises(OSError, match="No such file") as caught:
     next(stream)
@@ -394,31 +394,31 @@ def test_a_shard_that_goes_away_stops_the_run(tmp_path, kind):
 def test_wrong_places_are_named_in_one_line(places, tmp_path, monkeypatch):
   mixed = tmp_path / "mixed"
   (mixed / "nested").mkdir(parents=True)
-  (mixed / "nested" / "a.jpg").write_bytes(picture(0))
-  write_tar(mixed / "a.tar", {"a.jpg": picture(0)})
+  (mixed / "nested" / "a.jpg").write_bytes(image(0))
+  write_tar(mixed / "a.tar", {"a.jpg": image(0)})
   labels = write_tar(tmp_path / "labels.tar", {"a.txt": b"label"})
   short = tmp_path / "short.array_record"
   short.write_bytes(b"short")
   monkeypatch.setitem(sys.modules, "gcsfs", None)
   for place, words in (
-    (mixed, "found pictures and shards"),
+    (mixed, "found images and shards"),
     (tmp_path / "*.array", "found no shard"),
     (tmp_path / "none.tar", "found no shard"),
     ("memory://nowhere", "found no shard"),
-    (labels, "found no picture in 1 shards"),
+    (labels, "found no image in 1 shards"),
     (short, "64KB"),
     ("what://a/b", "not known"),
     ("gs://bucket/shards", install_command("gcs")),
     (tmp_path / "none", "found no folder"),
   ):
     with pytest.raises((InputError, OSError), match=re.escape(words)) as caught:
-      open_pictures(place, flag="--content-dir")
+      open_images(place, flag="--content-dir")
     message = str(caught.value)
     assert "expected" in message and "\n" not in message and str(place) in message, message
   with fsspec.open("memory://remote/x.array_record", "wb") as file:
     file.write(b"x")
   with pytest.raises(InputError, match="remote ArrayRecord"):
-    open_pictures("memory://remote", flag="--content-dir")
+    open_images("memory://remote", flag="--content-dir")
 
 
 @given(lengths=st.lists(st.integers(0, 4), max_size=6))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stylejax.data.sources import PictureSource, find_pictures, require_readable
+from stylejax.data.sources import ImageSource, find_images, require_readable
 from stylejax.errors import InputError
 
 
@@ -15,17 +15,17 @@ def write(path, level: int = 0):
 
 
 def bad(path):
-  path.write_bytes(b"not a picture")
+  path.write_bytes(b"not an image")
   return path
 
 
-def test_finds_nested_pictures_in_order(tmp_path):
+def test_finds_nested_images_in_order(tmp_path):
   names = ["b.JPG", "a.png", "c/a.webp", "c/d/e.jpeg", "a-b/x.png", "a/z.png"]
   for name in names:
     write(tmp_path / name)
   for name in ("notes.txt", "a.gif", ".hidden.jpg", ".cache/a.jpg", "c/.b.png", "jpg"):
     write(tmp_path / name)
-  found = [str(path.relative_to(tmp_path)) for path in find_pictures(tmp_path)]
+  found = [str(path.relative_to(tmp_path)) for path in find_images(tmp_path)]
   assert found == ["a/z.png", "a-b/x.png", "a.png", "b.JPG", "c/a.webp", "c/d/e.jpeg"]
 
 
@@ -36,11 +36,11 @@ def test_links_are_followed_and_circles_end(tmp_path):
   (folder / "link").symlink_to(tmp_path / "outside")
   (folder / "self").symlink_to(folder)
   (folder / "up").symlink_to(tmp_path)
-  names = [path.name for path in find_pictures(folder)]
+  names = [path.name for path in find_images(folder)]
   assert sorted(names) == ["a.png", "o.png"]
 
 
-def test_folders_without_pictures_are_named(tmp_path):
+def test_folders_without_images_are_named(tmp_path):
   empty = tmp_path / "empty"
   empty.mkdir()
   file = write(tmp_path / "a.png")
@@ -50,7 +50,7 @@ def test_folders_without_pictures_are_named(tmp_path):
     (empty, "found no image in"),
   ):
     with pytest.raises(InputError, match=words) as caught:
-      find_pictures(folder, flag="--content-dir")
+      find_images(folder, flag="--content-dir")
     message = str(caught.value)
     assert message.startswith("--content-dir: ") and str(folder) in message
     assert "expected" in message and "\n" not in message
@@ -74,7 +74,7 @@ def test_a_bad_file_is_replaced_by_the_next_and_reported(tmp_path, monkeypatch):
   opened = []
   original = Image.open
   monkeypatch.setattr(Image, "open", lambda p, **k: opened.append(p) or original(p, **k))
-  source = PictureSource(paths)
+  source = ImageSource(paths)
   assert len(source) == 5
   for _ in range(2):  # The second time from memory, with the same answer.
     got = [source[i] for i in range(5)]
@@ -82,22 +82,22 @@ def test_a_bad_file_is_replaced_by_the_next_and_reported(tmp_path, monkeypatch):
     assert [np.asarray(example.image)[0, 0, 0] for example in got] == [0, 30, 30, 30, 0]
     skipped = [[item.path for item in example.skipped] for example in got]
     assert skipped == [[], [str(paths[1]), str(paths[2])], [str(paths[2])], [], [str(paths[4])]]
-    assert "not a picture" in got[1].skipped[0].reason
+    assert "not an image" in got[1].skipped[0].reason
     assert str(paths[1]) not in got[1].skipped[0].reason
   assert all(opened.count(paths[i]) == 1 for i in (1, 2, 4))
 
 
 def test_a_file_deleted_later_is_replaced_too(tmp_path):
   paths = [write(tmp_path / f"{i}.png") for i in range(2)]
-  source = PictureSource(paths)
+  source = ImageSource(paths)
   assert source[0].index == 0
   paths[0].unlink()
   assert source[0].index == 1
 
 
 def test_no_readable_file_is_an_error(tmp_path):
-  source = PictureSource([bad(tmp_path / "0.png"), bad(tmp_path / "1.png")])
-  with pytest.raises(InputError, match="found no readable picture"):
+  source = ImageSource([bad(tmp_path / "0.png"), bad(tmp_path / "1.png")])
+  with pytest.raises(InputError, match="found no readable image"):
     source[1]
   with pytest.raises(InputError, match="empty list"):
-    PictureSource([])
+    ImageSource([])

@@ -1,4 +1,4 @@
-"""The examples do what they say, with small nets and pictures."""
+"""The examples do what they say, with small nets and images."""
 
 import importlib.util
 from pathlib import Path

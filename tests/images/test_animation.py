@@ -213,7 +213,7 @@ def test_gif_still_that_does_not_fill_its_screen(tmp_path):
   path = tmp_path / "a.gif"
   for transparent, middle in ((None, GREEN), (1, NONE)):
     path.write_bytes(gif((4, 4), [(1, 1, SMALL, 10, 0, transparent)]))
-    found = decode.read_picture(path)
+    found = decode.read_image(path)
     np.testing.assert_array_equal(as_rgba(found), patched(NONE, ((1, 1), middle)))
     np.testing.assert_array_equal(as_rgba(read(path)[1][0]), as_rgba(found))
 
@@ -254,7 +254,7 @@ def test_gif_that_goes_on_with_something_else_is_said(tmp_path):
 def test_gif_cut_is_refused(tmp_path, kept):
   path, whole = tmp_path / "a.gif", gif((4, 4), [(0, 0, plain(0), 10, 1, None)] * 2)
   path.write_bytes(whole[:kept])
-  with pytest.raises(InputError, match=r"a.gif: found a damaged|not a picture|not an image"):
+  with pytest.raises(InputError, match=r"a.gif: found a damaged|not an image|not an image"):
     read(path)
 
 

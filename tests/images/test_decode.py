@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from stylejax.errors import InputError
-from stylejax.images.decode import decode_rgb, read_picture
+from stylejax.images.decode import decode_rgb, read_image
 from stylejax.images.profiles import _lcms_transform
 
 H, W = 6, 9
@@ -21,7 +21,7 @@ def rgb() -> np.ndarray:
 
 
 def smooth(height: int, width: int) -> np.ndarray:
-  """A picture that JPEG keeps within a few levels: red grows rightwards, green downwards."""
+  """An image that JPEG keeps within a few levels: red grows rightwards, green downwards."""
   y, x = np.mgrid[:height, :width]
   red, green = 255 * x / max(width - 1, 1), 255 * y / max(height - 1, 1)
   return np.stack([red, green, np.full_like(red, 90)], -1).round().astype(np.uint8)
@@ -33,79 +33,79 @@ def encoded(array: np.ndarray, fmt: str = "JPEG", **options) -> bytes:
   return buffer.getvalue()
 
 
-def check(picture, mode, want, alpha=None, tolerance=1e-6):
-  assert picture.mode == mode
-  assert picture.rgb.dtype == np.float32
+def check(image, mode, want, alpha=None, tolerance=1e-6):
+  assert image.mode == mode
+  assert image.rgb.dtype == np.float32
   # What is invisible has colors of its own; see test_alpha.py.
   seen = np.ones((H, W), bool) if alpha is None else np.asarray(alpha) > 0
-  seen = seen if seen.shape == picture.rgb.shape[:2] else ...
-  np.testing.assert_allclose(picture.rgb[seen], np.asarray(want)[seen], atol=tolerance)
+  seen = seen if seen.shape == image.rgb.shape[:2] else ...
+  np.testing.assert_allclose(image.rgb[seen], np.asarray(want)[seen], atol=tolerance)
   if alpha is None:
-    assert picture.alpha is None
+    assert image.alpha is None
   else:
-    assert picture.alpha.dtype == np.float32
-    np.testing.assert_allclose(picture.alpha, alpha, atol=tolerance)
+    assert image.alpha.dtype == np.float32
+    np.testing.assert_allclose(image.alpha, alpha, atol=tolerance)
 
 
 @pytest.mark.parametrize("suffix", ["png", "bmp", "tif", "webp"])
 def test_rgb_is_exact_in_lossless_formats(tmp_path, rgb, suffix):
   path = tmp_path / f"a.{suffix}"
   Image.fromarray(rgb).save(path, **({"lossless": True} if suffix == "webp" else {}))
-  check(read_picture(path), "RGB", rgb / 255)
+  check(read_image(path), "RGB", rgb / 255)
   assert np.array_equal(decode_rgb(path), rgb)
 
 
 def test_jpeg_is_near(tmp_path):
   path = tmp_path / "a.jpg"
   path.write_bytes(encoded(smooth(40, 60), quality=95))
-  check(read_picture(path), "RGB", smooth(40, 60) / 255, tolerance=0.04)
+  check(read_image(path), "RGB", smooth(40, 60) / 255, tolerance=0.04)
 
 
-def test_grey_and_one_bit(tmp_path, rgb):
-  grey = rgb[..., 0]
-  Image.fromarray(grey).save(tmp_path / "l.png")
-  check(read_picture(tmp_path / "l.png"), "L", np.repeat(grey[..., None] / 255, 3, -1))
-  bits = grey > 128
+def test_gray_and_one_bit(tmp_path, rgb):
+  gray = rgb[..., 0]
+  Image.fromarray(gray).save(tmp_path / "l.png")
+  check(read_image(tmp_path / "l.png"), "L", np.repeat(gray[..., None] / 255, 3, -1))
+  bits = gray > 128
   Image.fromarray(bits).save(tmp_path / "1.png")
-  check(read_picture(tmp_path / "1.png"), "1", np.repeat(bits[..., None], 3, -1))
+  check(read_image(tmp_path / "1.png"), "1", np.repeat(bits[..., None], 3, -1))
   assert decode_rgb(tmp_path / "1.png").max() == 255
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
-def test_sixteen_bit_grey_keeps_its_bits(tmp_path, suffix):
-  grey = np.linspace(0, 65535, H * W).reshape(H, W).astype(np.uint16)
+def test_sixteen_bit_gray_keeps_its_bits(tmp_path, suffix):
+  gray = np.linspace(0, 65535, H * W).reshape(H, W).astype(np.uint16)
   path = tmp_path / f"a.{suffix}"
-  Image.fromarray(grey).save(path)
-  picture = read_picture(path)
-  check(picture, "I;16", np.repeat(grey[..., None] / 65535, 3, -1))
-  assert len(np.unique(picture.rgb)) == H * W
-  assert np.array_equal(decode_rgb(path)[..., 0], np.rint(grey / 257).astype(np.uint8))
+  Image.fromarray(gray).save(path)
+  image = read_image(path)
+  check(image, "I;16", np.repeat(gray[..., None] / 65535, 3, -1))
+  assert len(np.unique(image.rgb)) == H * W
+  assert np.array_equal(decode_rgb(path)[..., 0], np.rint(gray / 257).astype(np.uint8))
 
 
-def test_big_endian_thirty_two_bit_and_float_grey(tmp_path):
-  grey = np.linspace(0, 65535, H * W).reshape(H, W)
-  wide = Image.fromarray(grey.astype(np.int32))
+def test_big_endian_thirty_two_bit_and_float_gray(tmp_path):
+  gray = np.linspace(0, 65535, H * W).reshape(H, W)
+  wide = Image.fromarray(gray.astype(np.int32))
   assert wide.mode == "I"
   wide.save(tmp_path / "i.tif")
-  want = np.repeat(grey[..., None] / 65535, 3, -1)
-  check(read_picture(tmp_path / "i.tif"), "I", want, tolerance=2e-5)
-  Image.fromarray((grey / 65535).astype(np.float32)).save(tmp_path / "f.tif")
-  check(read_picture(tmp_path / "f.tif"), "F", want)
-  big = grey.astype(">u2")
+  want = np.repeat(gray[..., None] / 65535, 3, -1)
+  check(read_image(tmp_path / "i.tif"), "I", want, tolerance=2e-5)
+  Image.fromarray((gray / 65535).astype(np.float32)).save(tmp_path / "f.tif")
+  check(read_image(tmp_path / "f.tif"), "F", want)
+  big = gray.astype(">u2")
   Image.frombytes("I;16B", (W, H), big.tobytes()).save(tmp_path / "b.tif")
   want = np.repeat(big[..., None].astype(float) / 65535, 3, -1)
-  np.testing.assert_allclose(read_picture(tmp_path / "b.tif").rgb, want, atol=1e-6)
+  np.testing.assert_allclose(read_image(tmp_path / "b.tif").rgb, want, atol=1e-6)
 
 
 def test_alpha_is_kept_apart(tmp_path, rgb):
   alpha = np.linspace(0, 255, H * W).reshape(H, W).astype(np.uint8)
   rgba = np.dstack([rgb, alpha])
   Image.fromarray(rgba).save(tmp_path / "rgba.png")
-  check(read_picture(tmp_path / "rgba.png"), "RGBA", rgb / 255, alpha / 255)
+  check(read_image(tmp_path / "rgba.png"), "RGBA", rgb / 255, alpha / 255)
   la = Image.merge("LA", [Image.fromarray(rgb[..., 0]), Image.fromarray(alpha)])
   la.save(tmp_path / "la.png")
   want = np.repeat(rgb[..., :1] / 255, 3, -1)
-  check(read_picture(tmp_path / "la.png"), "LA", want, alpha / 255)
+  check(read_image(tmp_path / "la.png"), "LA", want, alpha / 255)
 
 
 def test_transparency_is_laid_on_white_for_training(tmp_path, rgb):
@@ -122,31 +122,31 @@ def test_palette_with_and_without_transparency(tmp_path):
   image = Image.new("P", (W, H))
   image.putdata(list(np.asarray(index).ravel()))
   image.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255])
-  colours = np.eye(3)[np.asarray(index)]
+  colors = np.eye(3)[np.asarray(index)]
   image.save(tmp_path / "p.png")
-  check(read_picture(tmp_path / "p.png"), "P", colours)
+  check(read_image(tmp_path / "p.png"), "P", colors)
   image.save(tmp_path / "t.png", transparency=1)
-  check(read_picture(tmp_path / "t.png"), "P", colours, np.asarray(index) != 1)
+  check(read_image(tmp_path / "t.png"), "P", colors, np.asarray(index) != 1)
   image.save(tmp_path / "a.png", transparency=bytes([0, 128, 255]))
   want = np.array([0, 128, 255])[np.asarray(index)] / 255
-  check(read_picture(tmp_path / "a.png"), "P", colours, want)
+  check(read_image(tmp_path / "a.png"), "P", colors, want)
 
 
-def test_grey_and_colour_key_transparency(tmp_path):
-  grey = (np.arange(H * W).reshape(H, W)).astype(np.uint8)
-  Image.fromarray(grey).save(tmp_path / "l.png", transparency=7)
-  np.testing.assert_array_equal(read_picture(tmp_path / "l.png").alpha, grey != 7)
-  wide = grey.astype(np.uint16) * 1000
+def test_gray_and_color_key_transparency(tmp_path):
+  gray = (np.arange(H * W).reshape(H, W)).astype(np.uint8)
+  Image.fromarray(gray).save(tmp_path / "l.png", transparency=7)
+  np.testing.assert_array_equal(read_image(tmp_path / "l.png").alpha, gray != 7)
+  wide = gray.astype(np.uint16) * 1000
   Image.fromarray(wide).save(tmp_path / "w.png", transparency=7000)
-  picture = read_picture(tmp_path / "w.png")
-  np.testing.assert_array_equal(picture.alpha, wide != 7000)
+  image = read_image(tmp_path / "w.png")
+  np.testing.assert_array_equal(image.alpha, wide != 7000)
   assert (decode_rgb(tmp_path / "w.png")[wide == 7000] == 255).all()
 
 
 def test_cmyk_jpeg(tmp_path):
   image = Image.fromarray(smooth(32, 32)).convert("CMYK")
   image.save(tmp_path / "a.jpg", quality=95)
-  check(read_picture(tmp_path / "a.jpg"), "CMYK", smooth(32, 32) / 255, tolerance=0.08)
+  check(read_image(tmp_path / "a.jpg"), "CMYK", smooth(32, 32) / 255, tolerance=0.08)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -168,7 +168,7 @@ def test_orientation_is_undone(tmp_path, orientation, suffix):
   exif[274] = orientation
   path = tmp_path / f"a.{suffix}"
   Image.fromarray(np.ascontiguousarray(stored)).save(path, exif=exif, quality=95)
-  check(read_picture(path), "RGB", upright / 255, tolerance=0.04)
+  check(read_image(path), "RGB", upright / 255, tolerance=0.04)
   assert decode_rgb(path).shape == upright.shape
 
 
@@ -195,20 +195,20 @@ def test_a_profile_is_converted_to_srgb(tmp_path, rgb):
   path = tmp_path / "a.png"
   profile = srgb_profile_with(exchange_red_and_blue)
   Image.fromarray(rgb).save(path, icc_profile=profile)
-  check(read_picture(path), "RGB", rgb[..., ::-1] / 255, tolerance=2.5 / 255)
+  check(read_image(path), "RGB", rgb[..., ::-1] / 255, tolerance=2.5 / 255)
   assert np.abs(decode_rgb(path).astype(int) - rgb[..., ::-1]).max() <= 2
   alpha = np.full((H, W), 77, np.uint8)
   Image.fromarray(np.dstack([rgb, alpha])).save(path, icc_profile=profile)
-  check(read_picture(path), "RGBA", rgb[..., ::-1] / 255, alpha / 255, tolerance=2.5 / 255)
+  check(read_image(path), "RGBA", rgb[..., ::-1] / 255, alpha / 255, tolerance=2.5 / 255)
 
 
-def test_an_rgb_profile_holds_for_grey_too(tmp_path, rgb):
+def test_an_rgb_profile_holds_for_gray_too(tmp_path, rgb):
   path = tmp_path / "a.png"
   Image.fromarray(rgb[..., 0]).save(path, icc_profile=srgb_profile_with(make_linear))
   linear = rgb[..., :1] / 255
   # IEC 61966-2-1: linear light to sRGB numbers.
   want = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-  check(read_picture(path), "L", np.repeat(want, 3, -1), tolerance=2.5 / 255)
+  check(read_image(path), "L", np.repeat(want, 3, -1), tolerance=2.5 / 255)
 
 
 def test_an_srgb_profile_changes_nothing_and_a_broken_one_is_ignored(tmp_path, rgb):
@@ -217,15 +217,15 @@ def test_an_srgb_profile_changes_nothing_and_a_broken_one_is_ignored(tmp_path, r
   for name, profile in (("s", srgb), ("b", b"not a profile"), ("t", srgb[:200])):
     path = tmp_path / f"{name}.png"
     Image.fromarray(rgb).save(path, icc_profile=profile)
-    check(read_picture(path), "RGB", rgb / 255)
+    check(read_image(path), "RGB", rgb / 255)
 
 
 def test_first_frame_of_an_animation(tmp_path):
-  frames = [Image.new("RGB", (W, H), colour) for colour in ((255, 0, 0), (0, 0, 255))]
+  frames = [Image.new("RGB", (W, H), color) for color in ((255, 0, 0), (0, 0, 255))]
   for suffix, options in (("gif", {}), ("webp", {"lossless": True}), ("png", {})):
     path = tmp_path / f"a.{suffix}"
     frames[0].save(path, save_all=True, append_images=frames[1:], **options)
-    np.testing.assert_array_equal(read_picture(path).rgb[0, 0], [1, 0, 0])
+    np.testing.assert_array_equal(read_image(path).rgb[0, 0], [1, 0, 0])
 
 
 def test_draft_halves_only_while_the_shorter_side_suffices(tmp_path):
@@ -241,7 +241,7 @@ def test_draft_halves_only_while_the_shorter_side_suffices(tmp_path):
 
 
 def expect_one_line(path, *words, **options):
-  for read in (read_picture, decode_rgb):
+  for read in (read_image, decode_rgb):
     with pytest.raises(InputError) as caught:
       read(path, **options)
     message = str(caught.value)
@@ -258,13 +258,13 @@ def test_bad_files_are_named(tmp_path, rgb):
   empty.touch()
   expect_one_line(empty, "empty", "0 bytes")
   text = tmp_path / "text.png"
-  text.write_text("I am not a picture\n")
-  expect_one_line(text, "not a picture")
+  text.write_text("I am not an image\n")
+  expect_one_line(text, "not an image")
   expect_one_line(text / "below.png", "no such file")
   # A format Pillow reads, but which runs another program: must not even be tried.
   eps = tmp_path / "a.png"
   Image.fromarray(rgb).save(eps, "EPS")
-  expect_one_line(eps, "not a picture")
+  expect_one_line(eps, "not an image")
 
 
 @pytest.mark.parametrize("fmt", ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF"])
@@ -310,7 +310,7 @@ def test_odd_exif_is_read_without_a_warning(tmp_path, recwarn):
   data[at] = 255
   path = tmp_path / "a.jpg"
   path.write_bytes(data)
-  read_picture(path)
+  read_image(path)
   assert not recwarn.list
 
 
@@ -323,15 +323,15 @@ def test_odd_exif_is_read_without_a_warning(tmp_path, recwarn):
   edits=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=8),
   kept=st.floats(0, 1),
 )
-def test_damaged_bytes_give_a_picture_or_one_line(tmp_path, fmt, edits, kept):
+def test_damaged_bytes_give_a_image_or_one_line(tmp_path, fmt, edits, kept):
   data = bytearray(encoded(smooth(20, 30), fmt))
   for position, value in edits:
     data[int(position * len(data))] = value
   path = tmp_path / "damaged"
   path.write_bytes(data[: int(len(data) * kept)])
   try:
-    picture = read_picture(path, max_pixels=10**6)
+    image = read_image(path, max_pixels=10**6)
   except InputError as error:
     assert "\n" not in str(error)
   else:
-    assert picture.rgb.ndim == 3 and np.isfinite(picture.rgb).all()
+    assert image.rgb.ndim == 3 and np.isfinite(image.rgb).all()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image, features
 
 from stylejax.errors import InputError
-from stylejax.images.decode import decode_rgb, picture_size, read_pages, read_picture
+from stylejax.images.decode import decode_rgb, image_size, read_image, read_pages
 from tests.images import image_bytes as files
 
 H, W = 6, 9
@@ -413,7 +413,7 @@ def test_colors_and_alpha(tmp_path, name):
   data, colors, alpha, tolerance, notes = CASES[name]
   path = tmp_path / "a"
   path.write_bytes(data)
-  found = read_picture(path)
+  found = read_image(path)
   seen = np.ones((H, W), bool) if alpha is None else np.asarray(alpha) > 0
   np.testing.assert_allclose(found.rgb[seen], colors[seen], atol=tolerance)
   assert (found.alpha is None) == (alpha is None)
@@ -447,7 +447,7 @@ def test_what_would_come_out_wrong_is_refused_by_name(tmp_path, name):
   path = tmp_path / "a"
   path.write_bytes(data)
   with pytest.raises(InputError) as caught:
-    read_picture(path)
+    read_image(path)
   assert words in str(caught.value) and "expected an image" in str(caught.value)
   assert "\n" not in str(caught.value)
 
@@ -471,7 +471,7 @@ class TestAvif:
   def test_avif_colors_and_alpha(self, tmp_path):
     colors = np.dstack([smooth(32, 48), np.full((32, 48), 200, np.uint8)])
     (tmp_path / "a.avif").write_bytes(saved(colors, "AVIF", quality=95, subsampling="4:4:4"))
-    found = read_picture(tmp_path / "a.avif")
+    found = read_image(tmp_path / "a.avif")
     np.testing.assert_allclose(found.rgb, colors[..., :3] / 255, atol=6 / 255)
     np.testing.assert_allclose(found.alpha, 200 / 255, atol=2 / 255)
 
@@ -495,8 +495,8 @@ class TestAvif:
     path.write_bytes(
       saved(np.ascontiguousarray(turned), "AVIF", quality=95, exif=exif, subsampling="4:4:4")
     )
-    np.testing.assert_allclose(read_picture(path).rgb, upright / 255, atol=6 / 255)
-    assert picture_size(path) == (40, 24)
+    np.testing.assert_allclose(read_image(path).rgb, upright / 255, atol=6 / 255)
+    assert image_size(path) == (40, 24)
 
   @pytest.mark.parametrize(
     "codes, want, notes",
@@ -513,7 +513,7 @@ class TestAvif:
     at = data.index(b"colrnclx") + 8
     data[at : at + 4] = codes[0].to_bytes(2, "big") + codes[1].to_bytes(2, "big")
     (tmp_path / "a.avif").write_bytes(data)
-    plain = read_picture(tmp_path / "a.avif")
+    plain = read_image(tmp_path / "a.avif")
     assert len(plain.notes) == notes
     decoded = np.asarray(Image.open(tmp_path / "a.avif")) / 255  # Pillow leaves nclx aside
     np.testing.assert_allclose(plain.rgb, np.clip(want(decoded), 0, 1), atol=1.5 / 255)
@@ -521,7 +521,7 @@ class TestAvif:
   def test_avif_animation(self, tmp_path):
     frames = [Image.new("RGB", (32, 32), color) for color in ("red", "blue")]
     frames[0].save(tmp_path / "a.avif", save_all=True, append_images=frames[1:], duration=200)
-    found = read_picture(tmp_path / "a.avif")
+    found = read_image(tmp_path / "a.avif")
     assert found.rgb[0, 0, 0] > 0.9
     assert "several frames, of which the first" in found.notes[0]
 
@@ -537,7 +537,7 @@ class TestHeic:
 
   def test_heic_colors(self, heif, tmp_path):
     path = self.save(heif, tmp_path / "a.heic", smooth(64, 80))
-    np.testing.assert_allclose(read_picture(path).rgb, smooth(64, 80) / 255, atol=8 / 255)
+    np.testing.assert_allclose(read_image(path).rgb, smooth(64, 80) / 255, atol=8 / 255)
     assert decode_rgb(path).shape == (64, 80, 3)
     assert "HEIF" not in Image.OPEN  # nothing is registered in Pillow
 
@@ -548,28 +548,28 @@ class TestHeic:
     image = Image.fromarray(np.ascontiguousarray(np.rot90(smooth(48, 80), 1)))
     buffer = heif.from_pillow(image)
     buffer.save(tmp_path / "a.heic", quality=95, chroma=444, exif=exif.tobytes())
-    found = read_picture(tmp_path / "a.heic").rgb
+    found = read_image(tmp_path / "a.heic").rgb
     np.testing.assert_allclose(found, smooth(48, 80) / 255, atol=8 / 255)
-    assert picture_size(tmp_path / "a.heic") == (80, 48)
+    assert image_size(tmp_path / "a.heic") == (80, 48)
 
   def test_heic_profile(self, heif, tmp_path):
     path = tmp_path / "a.heic"
     self.save(heif, path, smooth(64, 80), icc_profile=files.LINEAR_RGB)
     np.testing.assert_allclose(
-      read_picture(path).rgb[8:, 8:], srgb(smooth(64, 80) / 255)[8:, 8:], atol=16 / 255
+      read_image(path).rgb[8:, 8:], srgb(smooth(64, 80) / 255)[8:, 8:], atol=16 / 255
     )
 
   def test_heic_cut(self, heif, tmp_path):
     path = self.save(heif, tmp_path / "a.heic", smooth(64, 80))
     path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(InputError, match="found a damaged picture"):
-      read_picture(path)
+    with pytest.raises(InputError, match="found a damaged image"):
+      read_image(path)
 
   def test_heic_without_the_package(self, tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pillow_heif", None)
     (tmp_path / "a.heic").write_bytes(b"\0\0\0\x1cftypheic" + bytes(40))
     with pytest.raises(InputError) as caught:
-      read_picture(tmp_path / "a.heic")
+      read_image(tmp_path / "a.heic")
     said = str(caught.value)
     assert "a.heic: found a HEIC image and no package to decode it (pip install " in said
     assert "heif" in said.split("pip install ")[1]
@@ -579,7 +579,7 @@ def test_jpeg_of_several_images_gives_the_first(tmp_path):
   # Telephones append depths, gain maps and previews (CIPA DC-007, "MPO"): no animation.
   images = [Image.fromarray(np.full((32, 40, 3), level, np.uint8)) for level in (200, 20)]
   images[0].save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=images[1:], quality=95)
-  found = read_picture(tmp_path / "a.jpg")
+  found = read_image(tmp_path / "a.jpg")
   np.testing.assert_allclose(found.rgb, 200 / 255, atol=2 / 255)
   assert not found.notes
 
@@ -590,11 +590,11 @@ def test_profiles_of_8_bits(tmp_path, fmt):
   options = {"JPEG": {"quality": 98, "subsampling": 0}, "WEBP": {"lossless": True}, "TIFF": {}}
   data = saved(colors, fmt, icc_profile=files.GAMMA_18_RGB, **options[fmt])
   (tmp_path / "a").write_bytes(data)
-  found = read_picture(tmp_path / "a")
+  found = read_image(tmp_path / "a")
   np.testing.assert_allclose(found.rgb, srgb((colors / 255) ** 1.8), atol=6 / 255)
   assert not found.notes
   (tmp_path / "a").write_bytes(saved(colors, fmt, icc_profile=b"broken", **options[fmt]))
-  found = read_picture(tmp_path / "a")
+  found = read_image(tmp_path / "a")
   np.testing.assert_allclose(found.rgb, colors / 255, atol=4 / 255)
   assert found.notes == ("its ICC profile can't be read and is ignored",)
 
@@ -603,7 +603,7 @@ def test_tiff_size_of_a_turned_image(tmp_path):
   exif = Image.Exif()
   exif[274] = 6
   (tmp_path / "a.tif").write_bytes(saved(smooth(24, 40), "TIFF", exif=exif))
-  assert picture_size(tmp_path / "a.tif") == read_picture(tmp_path / "a.tif").rgb.shape[1::-1]
+  assert image_size(tmp_path / "a.tif") == read_image(tmp_path / "a.tif").rgb.shape[1::-1]
 
 
 @pytest.mark.parametrize("fmt, suffix", [("PPM", "ppm"), ("JPEG2000", "jp2"), ("BMP", "bmp")])
@@ -611,14 +611,14 @@ def test_lossless_formats_are_exact(tmp_path, fmt, suffix):
   if fmt == "JPEG2000" and not features.check("jpg_2000"):
     pytest.skip("this Pillow has no JPEG 2000")
   (tmp_path / f"a.{suffix}").write_bytes(saved(smooth(32, 40), fmt))
-  np.testing.assert_allclose(read_picture(tmp_path / f"a.{suffix}").rgb, smooth(32, 40) / 255)
+  np.testing.assert_allclose(read_image(tmp_path / f"a.{suffix}").rgb, smooth(32, 40) / 255)
 
 
 def test_pgm_of_12_bits(tmp_path):
   # Netpbm's pgm(5): the number after the size is white.
   data = b"P5 9 6 4095\n" + TWELVE.astype(">u2").tobytes()
   (tmp_path / "a.pgm").write_bytes(data)
-  np.testing.assert_allclose(read_picture(tmp_path / "a.pgm").rgb, gray(TWELVE / 4095), atol=2e-5)
+  np.testing.assert_allclose(read_image(tmp_path / "a.pgm").rgb, gray(TWELVE / 4095), atol=2e-5)
 
 
 @pytest.mark.parametrize("fmt, options", [("GIF", {}), ("PNG", {}), ("WEBP", {"lossless": True})])
@@ -626,10 +626,10 @@ def test_animations_say_that_the_first_frame_is_taken(tmp_path, fmt, options):
   frames = [Image.new("RGB", (W, H), color) for color in ("red", "blue")]
   path = tmp_path / "a"
   frames[0].save(path, fmt, save_all=True, append_images=frames[1:], **options)
-  (note,) = read_picture(path).notes
+  (note,) = read_image(path).notes
   assert "several frames, of which the first is taken; --sequence takes all" in note
   Image.new("RGB", (W, H)).save(path, fmt, **options)
-  assert not read_picture(path).notes
+  assert not read_image(path).notes
 
 
 def test_frames_have_the_colors_of_their_chunks(tmp_path):
@@ -670,11 +670,11 @@ def test_damaged_bytes_give_an_image_or_one_line(tmp_path, seed, edits, kept):
   path = tmp_path / "damaged"
   path.write_bytes(data[: int(len(data) * kept)])
   try:
-    picture = read_picture(path, max_pixels=10**6)
+    image = read_image(path, max_pixels=10**6)
   except InputError as error:
     assert "\n" not in str(error)
   else:
-    assert picture.rgb.ndim == 3 and np.isfinite(picture.rgb).all()
-    assert picture.rgb.min() >= 0 and picture.rgb.max() <= 1
-    if picture.alpha is not None:
-      assert picture.alpha.shape == picture.rgb.shape[:2] and np.isfinite(picture.alpha).all()
+    assert image.rgb.ndim == 3 and np.isfinite(image.rgb).all()
+    assert image.rgb.min() >= 0 and image.rgb.max() <= 1
+    if image.alpha is not None:
+      assert image.alpha.shape == image.rgb.shape[:2] and np.isfinite(image.alpha).all()

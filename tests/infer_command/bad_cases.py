@@ -21,7 +21,7 @@ def written(path, content):
 
 
 def cut(folder, name, mode="RGB", share=0.5, **settings):
-  """The first part of a picture file."""
+  """The first part of an image file."""
   path = save(folder / name, mode, size=(64, 64), **settings)
   return written(path, path.read_bytes()[: int(share * path.stat().st_size)])
 
@@ -123,7 +123,7 @@ def with_config(folder, text, version="1"):
   return path
 
 
-PICTURES = {
+IMAGES = {
   "decompression bomb": (lambda d: png_header(d / "b.png", 60_000, 60_000), "3600 megapixels"),
   "huge header": (lambda d: png_header(d / "b.png", 2**31 - 1, 2**31 - 1), "b.png: found"),
   "header of no pixels": (lambda d: png_header(d / "b.png", 0, 0), "b.png: found"),
@@ -144,20 +144,20 @@ PICTURES = {
     "c.jpg: found",
   ),
   "cut animation": (lambda d: animation(d / "a.gif", 0.1), "a.gif: found"),
-  "PDF renamed": (lambda d: written(d / "p.jpg", b"%PDF-1.7\n%..."), "not a picture"),
+  "PDF renamed": (lambda d: written(d / "p.jpg", b"%PDF-1.7\n%..."), "not an image"),
   "PostScript renamed": (
     lambda d: written(d / "p.png", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 64\n"),
-    "not a picture",
+    "not an image",
   ),
   "SVG": (
     lambda d: written(d / "v.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>"),
-    "not a picture",
+    "not an image",
   ),
-  "web page renamed": (lambda d: written(d / "w.jpg", b"<!doctype html>"), "not a picture"),
-  "zip renamed": (lambda d: pickled(d, "z.pt").rename(d / "z.png"), "not a picture"),
-  "NaN in .npy": (lambda d: array(d / "n.npy", np.nan), "not a picture"),
-  ".npy": (lambda d: array(d / "n.npy", 0.5), "not a picture"),
-  "zeros": (lambda d: written(d / "z.jpg", bytes(5000)), "not a picture"),
+  "web page renamed": (lambda d: written(d / "w.jpg", b"<!doctype html>"), "not an image"),
+  "zip renamed": (lambda d: pickled(d, "z.pt").rename(d / "z.png"), "not an image"),
+  "NaN in .npy": (lambda d: array(d / "n.npy", np.nan), "not an image"),
+  ".npy": (lambda d: array(d / "n.npy", 0.5), "not an image"),
+  "zeros": (lambda d: written(d / "z.jpg", bytes(5000)), "not an image"),
   "links in a circle": (lambda d: loop(d, "l.png"), "l.png"),
   "link to nothing": (lambda d: dangling(d / "l.png"), "l.png: found no such file"),
   "pipe": (lambda d: pipe(d / "p.png"), "special file"),
@@ -224,7 +224,7 @@ WEIGHTS = {
   "pickle": (lambda d: pickled(d, "w.safetensors"), "found no whole"),
   "pickle in a zip": (lambda d: pickled(d, "w.pt"), "found no whole"),
   "pickle in .npz": (lambda d: pickled(d, "w.npz"), "found no whole"),
-  "picture": (lambda d: save(d / "w.png"), "found no whole"),
+  "image": (lambda d: save(d / "w.png"), "found no whole"),
   "pipe": (lambda d: pipe(d / "w.safetensors"), "found no file"),
   "links in a circle": (lambda d: loop(d, "w.safetensors"), "w.safetensors"),
   "name of nothing": (lambda d: "", "found a folder"),
@@ -246,9 +246,9 @@ ARGUMENTS = {
   "output under /dev/null": ({"output": "/dev/null/o.png"}, "/dev/null"),
 }
 
-FILES = {f"content, {name}": ("content", *case) for name, case in PICTURES.items()}
+FILES = {f"content, {name}": ("content", *case) for name, case in IMAGES.items()}
 FILES |= {
-  f"style, {name}": ("style", *PICTURES[name])
+  f"style, {name}": ("style", *IMAGES[name])
   for name in ("decompression bomb", "cut PNG", "links in a circle", "pipe")
 }
 FILES |= {f"weights, {name}": ("weights", *case) for name, case in WEIGHTS.items()}
@@ -355,7 +355,7 @@ def with_file(folder, name):
   return folder
 
 
-# What looks bad and isn't: the picture is painted. Mode and settings of the file.
+# What looks bad and isn't: the image is painted. Mode and settings of the file.
 ODD_BUT_GOOD = {
   "1-bit": ("a.png", "1", {}),
   "CMYK": ("a.jpg", "CMYK", {}),

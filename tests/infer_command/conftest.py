@@ -25,7 +25,7 @@ def infer():
 
 @pytest.fixture(scope="session")
 def params():
-  """Tiny parameters with NumPy's random numbers: JAX would compile an initialiser for each."""
+  """Tiny parameters with NumPy's random numbers: JAX would compile an initializer for each."""
   config = stylejax.PRESETS["tiny"]
   shapes = jax.eval_shape(lambda: stylejax.init_params(jax.random.key(0), config))
   generator = np.random.default_rng(8)

@@ -1,4 +1,4 @@
-"""Pictures that the tests of infer.py write and expect."""
+"""Images that the tests of infer.py write and expect."""
 
 import jax
 import numpy as np
@@ -11,7 +11,7 @@ _stylize = jax.jit(stylejax.stylize)
 
 
 def pixels(mode, size=(WIDTH, HEIGHT), seed=0):
-  """A smooth picture with some noise in the given Pillow mode."""
+  """A smooth image with some noise in the given Pillow mode."""
   width, height = size
   generator = np.random.default_rng(seed)
   y, x = np.mgrid[:height, :width]

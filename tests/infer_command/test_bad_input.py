@@ -50,7 +50,7 @@ BAD = {
   "truncated JPEG": (lambda d: {"content": truncated(d)}, ["cut.jpg", "damaged"]),
   "truncated style": (lambda d: {"style": truncated(d)}, ["cut.jpg", "damaged"]),
   "zero bytes": (lambda d: {"content": made(d / "z.png", b"")}, ["z.png", "0 bytes"]),
-  "text renamed": (lambda d: {"content": made(d / "t.png", b"hello")}, ["t.png", "not a picture"]),
+  "text renamed": (lambda d: {"content": made(d / "t.png", b"hello")}, ["t.png", "not an image"]),
   "1x1 content": (lambda d: {"content": save(d / "1.png", size=(1, 1))}, ["1×1", "16×16"]),
   "1x1 style": (lambda d: {"style": save(d / "1.png", size=(1, 1))}, ["1×1", "16×16"]),
   "15 pixels": (lambda d: {"content": save(d / "1.png", size=(40, 15))}, ["40×15", "16×16"]),
@@ -89,7 +89,7 @@ BAD = {
   "output name too long": (lambda d: {"output": d / ("o" * 300 + ".png")}, ["too long"]),
   "file for many": (
     lambda d: {"content": folder_with(d, "a.png", "b.png")},
-    ["one file name for 2 pictures"],
+    ["one file name for 2 images"],
   ),
   "existing file for many": (
     lambda d: {"content": folder_with(d, "a.png", "b.png"), "output": made(d / "o", b"x")},
@@ -172,7 +172,7 @@ class TestBadInput:
     assert (status, out) == (2, "")
     *skipped, last = err.splitlines()
     assert [line.split(":")[0] for line in skipped if line.startswith("skipped")] == ["skipped"] * 2
-    assert last.startswith(f"error: --{flag}: found no readable picture among 2")
+    assert last.startswith(f"error: --{flag}: found no readable image among 2")
     assert "a.png" in last
     assert snapshot(tmp_path) == before
 

@@ -1,4 +1,4 @@
-"""infer.py: mixtures, regions, strength maps, colours, ways between styles, and the library."""
+"""infer.py: mixtures, regions, strength maps, colors, ways between styles, and the library."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def files(tmp_path):
   return tmp_path
 
 
-def picture(path):
+def image(path):
   return np.float32(Image.open(path).convert("RGB")) / 255
 
 
@@ -47,7 +47,7 @@ _stylize = jax.jit(stylejax.stylize)
 
 @pytest.fixture
 def painted(run, files, params):
-  """The command's picture and the library's, of the two styles."""
+  """The command's image and the library's, of the two styles."""
 
   def call(*arguments, styles=("one", "two"), output="out.png", **controls):
     status, _out, err = run(
@@ -56,11 +56,11 @@ def painted(run, files, params):
     assert (status, err) == (0, "")
     expected = _stylize(
       params,
-      picture(files / "content.png"),
-      [picture(files / f"{name}.png") for name in styles],
+      image(files / "content.png"),
+      [image(files / f"{name}.png") for name in styles],
       **({"weights": np.ones(len(styles))} | controls),
     )
-    return picture(files / output), np.asarray(expected)
+    return image(files / output), np.asarray(expected)
 
   return call
 
@@ -73,29 +73,29 @@ def test_a_mixture(painted, files):
   assert np.abs(found - painted("--style", files / "one.png")[0]).max() > 0.03
 
 
-def test_a_region_on_a_style_with_colour(painted, files):
-  mask = picture(files / "mask.png")[..., 0]
+def test_a_region_on_a_style_with_color(painted, files):
+  mask = image(files / "mask.png")[..., 0]
   found, expected = painted(
     "--style",
     files / "one.png",
     "--mask",
     f"{files}/mask.png={files}/two.png",
-    "--preserve-colour",
+    "--preserve-color",
     0.5,
-    "--colour-mode",
+    "--color-mode",
     "moments",
     "--strength",
     0.7,
     weights=np.stack([1 - mask, mask]),
-    colour=np.float32(0.5),
-    colour_mode=np.float32(1),
+    color=np.float32(0.5),
+    color_mode=np.float32(1),
     strength=np.float32(0.7),
   )
   np.testing.assert_allclose(found, expected, atol=0.003)
 
 
 def test_a_region_alone_and_a_strength_map(painted, files):
-  mask = picture(files / "mask.png")[..., 0]
+  mask = image(files / "mask.png")[..., 0]
   arguments = (
     ("--mask", f"{files}/mask.png={files}/two.png"),
     ("--style", files / "two.png", "--strength-map", files / "mask.png"),
@@ -119,7 +119,7 @@ def test_stroke_is_a_style_size(run, files):
       )[0]
       == 0
     )
-  a, b, c = (picture(files / f"{name}.png") for name in "abc")
+  a, b, c = (image(files / f"{name}.png") for name in "abc")
   np.testing.assert_array_equal(a, b)
   assert np.abs(a - c).max() > 0.01
 
@@ -142,7 +142,7 @@ def test_a_way_as_a_strip_and_as_a_gif(painted, run, files):
       )[0]
       == 0
     )
-  strip = picture(files / "way.png")
+  strip = image(files / "way.png")
   assert strip.shape == (HEIGHT, 3 * WIDTH, 3)
   for frame, part in enumerate((1, 0.5, 0)):
     alone, _ = painted("--style", f"{files}/one.png:{part}", f"{files}/two.png:{1 - part}")
@@ -160,7 +160,7 @@ BAD = {
   "strength map of another size": (lambda d: ["--strength-map", d / "one.png"], ["one.png"]),
   "mask without a style": (lambda d: ["--mask", d / "mask.png"], ["--mask", "MASK=STYLE"]),
   "two strokes": (lambda d: ["--stroke", 2], ["--stroke", "--style-size"]),
-  "colour": (lambda d: ["--preserve-colour", 1.1], ["--preserve-colour", "0 to 1"]),
+  "color": (lambda d: ["--preserve-color", 1.1], ["--preserve-color", "0 to 1"]),
   "one frame": (lambda d: ["--interpolate", 1], ["--interpolate", "2 to"]),
   "way of one": (lambda d: ["--interpolate", 3], ["--interpolate", "two styles"]),
   "output is the mask": (
@@ -246,7 +246,7 @@ class TestStyles:
       )[0]
       == 0
     )
-    np.testing.assert_allclose(picture(output[0]), picture(output[1]), atol=0.005)
+    np.testing.assert_allclose(image(output[0]), image(output[1]), atol=0.005)
     status, out, _ = styles(
       "sheet",
       "--content",
@@ -263,7 +263,7 @@ class TestStyles:
     assert styles("remove", "@one", "dream")[0] == 0
     assert styles("list")[1].split() == ["@two", "two.png"]
 
-  def test_the_nearest_of_a_picture_is_itself(self, run, files):
+  def test_the_nearest_of_a_image_is_itself(self, run, files):
     library = files / "l.safetensors"
     assert run("styles", "add", files / "one.png", files / "two.png", "--library", library)[0] == 0
     status, out, _ = run("styles", "nearest", files / "two.png", "--library", library)
@@ -364,7 +364,7 @@ class TestStyles:
       (["add", "FILES/one.png", "--name", "a b"], "style name a b"),
       (["add", "FILES/one.png", "--library", "FILES/l.pickle"], "found extension '.pickle'"),
       (["add", "FILES/one.png", "--library", "FILES/link.safetensors"], "the input"),
-      (["nearest"], "found no picture"),
+      (["nearest"], "found no image"),
       (["sheet", "--content", "FILES/one.png"], "--output: found nothing"),
       (["sheet", "--content", "FILES/one.png", "--output", "o.png", "--size", "1"], "--size"),
     ],

@@ -28,7 +28,7 @@ class TestProcess:
 
   def test_samples_and_a_cache_that_gets_damaged(self, weights, tmp_path):
     photo, cache = SAMPLES / "content" / "cat.jpg", tmp_path / "cache"
-    pictures = []
+    images = []
     for _ in range(2):
       result = self.start(
         "--content",
@@ -43,12 +43,12 @@ class TestProcess:
         cache=cache,
       )
       assert (result.returncode, result.stderr) == (0, "")
-      pictures.append(np.asarray(Image.open(tmp_path / "out.png")))
+      images.append(np.asarray(Image.open(tmp_path / "out.png")))
       entries = [path for path in cache.iterdir() if "jit_generate" in path.name]
       assert len(entries) == 1 and entries[0].stat().st_size > 1000
       entries[0].write_bytes(entries[0].read_bytes()[:500])
-    assert pictures[0].shape[:2] == Image.open(photo).size[::-1]
-    np.testing.assert_array_equal(*pictures)
+    assert images[0].shape[:2] == Image.open(photo).size[::-1]
+    np.testing.assert_array_equal(*images)
 
   def test_bad_input_is_one_line_without_traceback(self, weights, tmp_path):
     result = self.start(

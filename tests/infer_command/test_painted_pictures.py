@@ -1,4 +1,4 @@
-"""infer.py on every picture mode, on odd sizes, and on folders."""
+"""infer.py on every image mode, on odd sizes, and on folders."""
 
 import os
 
@@ -21,7 +21,7 @@ MODES = {
   "1": ("1", "png", {}, "RGB"),
   "I;16": ("I;16", "png", {}, "RGB"),
   "JPEG": ("RGB", "jpg", {}, "RGB"),
-  "grey JPEG": ("L", "jpg", {}, "RGB"),
+  "gray JPEG": ("L", "jpg", {}, "RGB"),
   "CMYK JPEG": ("CMYK", "jpg", {}, "RGB"),
   "WebP": ("RGBA", "webp", {"lossless": True, "exact": True}, "RGBA"),
   "TIFF": ("RGB", "tif", {}, "RGB"),
@@ -31,7 +31,7 @@ MODES = {
 
 
 @pytest.mark.parametrize("case", MODES)
-def test_every_picture_mode(run, params, style, tmp_path, case):
+def test_every_image_mode(run, params, style, tmp_path, case):
   mode, extension, settings, expected_mode = MODES[case]
   content = save(tmp_path / f"content.{extension}", mode, **settings)
   output = tmp_path / "out.png"
@@ -149,7 +149,7 @@ def test_size_scales_the_shorter_side_of_the_output(run, style, tmp_path):
   assert (found.mode, found.size) == ("RGBA", (40, 20))
 
 
-def test_style_size_changes_the_picture(run, style, tmp_path):
+def test_style_size_changes_the_image(run, style, tmp_path):
   content = save(tmp_path / "content.png")
   for name, side in (("a.png", 32), ("b.png", 64)):
     assert (
@@ -166,11 +166,11 @@ def test_seed_invents_a_style(run, params, tmp_path):
   content = save(tmp_path / "content.png")
   for seed in (3, 4):
     assert run("--content", content, "--seed", seed, "--output", tmp_path / f"{seed}.png")[0] == 0
-  picture = np.float32(Image.open(content)) / 255
+  image = np.float32(Image.open(content)) / 255
   expected = jax.jit(
     lambda params: stylejax.generate(
       params,
-      stylejax.encode_content(params, picture),
+      stylejax.encode_content(params, image),
       stylejax.sample_style(params, jax.random.key(3)),
     )
   )(params)
@@ -188,7 +188,7 @@ def test_existing_output_is_replaced_and_nothing_else_is_left(run, style, tmp_pa
   assert sorted(os.listdir(tmp_path)) == ["content.png", "out.png", "style.png"]
 
 
-class TestManyPictures:
+class TestManyImages:
   @pytest.fixture
   def photos(self, tmp_path):
     folder = tmp_path / "photos"
@@ -204,7 +204,7 @@ class TestManyPictures:
       "--content", photos, "--style", style, other, "--output", output, "--style-size", "64"
     )
     assert status == 0
-    assert "6 pictures" in out
+    assert "6 images" in out
     assert "images/s" in err
     names = {f"p{i}_{name}.png" for i in range(3) for name in ("style", "other")}
     assert set(os.listdir(output)) == names
@@ -224,17 +224,17 @@ class TestManyPictures:
     )
     assert set(os.listdir(output)) == {f"content_p{i}.webp" for i in range(3)}
 
-  def test_one_picture_into_a_folder(self, run, style, tmp_path):
+  def test_one_image_into_a_folder(self, run, style, tmp_path):
     content = save(tmp_path / "content.png")
     assert run("--content", content, "--style", style, "--output", f"{tmp_path}/new/")[0] == 0
     assert os.listdir(tmp_path / "new") == ["content_style.png"]
 
   def test_unreadable_ones_are_skipped_and_named(self, run, photos, style, tmp_path):
-    (photos / "bad.jpg").write_bytes(b"no picture")
+    (photos / "bad.jpg").write_bytes(b"no image")
     save(photos / "small.png", size=(15, 40))
     status, out, err = run("--content", photos, "--style", style, "--output", tmp_path / "out")
     assert status == 1
-    assert "3 pictures" in out and "2 skipped" in out
+    assert "3 images" in out and "2 skipped" in out
     assert "bad.jpg: found" in err and "small.png: found 15×40 pixels" in err
     assert len(os.listdir(tmp_path / "out")) == 3
 

@@ -22,12 +22,7 @@ def sprite(path, hidden, size=(HEIGHT, WIDTH)):
 
 @pytest.mark.parametrize(
   "setting",
-  [
-    [],
-    ["--tile", "0.01"],
-    ["--size", "64"],
-    ["--preserve-colour", "1", "--colour-mode", "moments"],
-  ],
+  [[], ["--tile", "0.01"], ["--size", "64"], ["--preserve-color", "1", "--color-mode", "moments"]],
 )
 @pytest.mark.parametrize("suffix", ["png", "webp"])
 def test_hidden_colors_of_the_content(run, style, tmp_path, setting, suffix):

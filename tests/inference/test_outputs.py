@@ -36,7 +36,7 @@ def test_names(contents, styles, output, expected):
   assert os.listdir(".") == ["there"] and os.listdir("there") == []
 
 
-def test_a_folder_with_one_picture_goes_to_a_folder():
+def test_a_folder_with_one_image_goes_to_a_folder():
   jobs = plan_outputs([Path("d/a.jpg")], ["s"], "new", prefer_folder=True, extension="webp")
   assert names(jobs) == [["new/a_s.webp"]]
   jobs = plan_outputs([Path("d/a.jpg")], ["s"], "o.png", prefer_folder=True)
@@ -94,7 +94,7 @@ def test_whole_numbers():
     check_number("--x", 1.5, 0, 2)
 
 
-def test_find_pictures_keeps_the_order_and_drops_repeats():
+def test_find_images_keeps_the_order_and_drops_repeats():
   for name in ("b.png", "a.jpg", "there/c.webp", "there/notes.txt"):
     Path(name).write_bytes(b"x")
   found = find_images(["b.png", "there", "a.jpg", "./b.png", "there/c.webp"], "--x")

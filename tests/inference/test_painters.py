@@ -1,4 +1,4 @@
-"""Every way to paint gives the picture of the plain one; a few programs do for many sizes."""
+"""Every way to paint gives the image of the plain one; a few programs do for many sizes."""
 
 import random
 
@@ -10,7 +10,7 @@ from stylejax import controls, transfer
 from stylejax.images import encode
 from stylejax.inference import buckets, painters
 
-COLOURS = painters.Colours()
+COLORS = painters.Colors()
 
 
 @pytest.fixture(scope="module")
@@ -56,57 +56,57 @@ def controls_of(kind, height, width):
     "nothing",
   ],
 )
-@pytest.mark.parametrize("colours", [COLOURS, painters.Colours(0.7, moments=True)])
-def test_tiles_and_shared_rows_are_the_whole(tiny_params, codes, kind, colours, monkeypatch):
+@pytest.mark.parametrize("colors", [COLORS, painters.Colors(0.7, moments=True)])
+def test_tiles_and_shared_rows_are_the_whole(tiny_params, codes, kind, colors, monkeypatch):
   monkeypatch.setattr("stylejax.inference.parts.PART_PIXELS", 1500)
-  picture, asked = content(135, 53), controls_of(kind, 135, 53)
-  (whole,) = painters.Whole(tiny_params, picture, colours).paint(codes, *asked)
-  (tiled,) = painters.Tiled(tiny_params, picture, colours, 1500).paint(codes, *asked)
-  (shared,) = painters.Shared(tiny_params, picture, colours).paint(codes, *asked)
+  image, asked = content(135, 53), controls_of(kind, 135, 53)
+  (whole,) = painters.Whole(tiny_params, image, colors).paint(codes, *asked)
+  (tiled,) = painters.Tiled(tiny_params, image, colors, 1500).paint(codes, *asked)
+  (shared,) = painters.Shared(tiny_params, image, colors).paint(codes, *asked)
   assert tiled.dtype == np.uint8
   # Rounding to 8 bits, and tiles' maps in float16 (test_tiles.py).
   assert np.abs(tiled - 255 * whole).max() <= 0.5 + 255 * 5e-4
-  # Spreads of colours are matched through sums of 7,155 pixels.
+  # Spreads of colors are matched through sums of 7,155 pixels.
   np.testing.assert_allclose(shared, whole, atol=1e-4)
-  if colours == COLOURS:  # Where nothing is painted, the picture's own bytes.
+  if colors == COLORS:  # Where nothing is painted, the image's own bytes.
     bare = np.broadcast_to(asked[1] == 0, (135, 53))
-    np.testing.assert_array_equal(tiled[bare], picture[bare])
-    np.testing.assert_array_equal(encode.as_bytes(shared)[bare], picture[bare])
+    np.testing.assert_array_equal(tiled[bare], image[bare])
+    np.testing.assert_array_equal(encode.as_bytes(shared)[bare], image[bare])
 
 
 @pytest.mark.parametrize("count, devices", [(1, 1), (3, 4)])
-@pytest.mark.parametrize("colours", [COLOURS, painters.Colours(0.7, moments=True)])
-def test_a_frame_is_never_seen(tiny_params, codes, colours, count, devices):
+@pytest.mark.parametrize("colors", [COLORS, painters.Colors(0.7, moments=True)])
+def test_a_frame_is_never_seen(tiny_params, codes, colors, count, devices):
   several = [
     content(height, width, seed)
     for seed, (height, width) in enumerate(((44, 60), (61, 33), (64, 64)))
   ][:count]
   for kind in ("one", "none", "mixture"):
     asked = controls_of(kind, 0, 0)
-    framed = painters.Framed(tiny_params, several, (64, 64), colours, devices).paint(codes, *asked)
+    framed = painters.Framed(tiny_params, several, (64, 64), colors, devices).paint(codes, *asked)
     assert len(framed) == count
-    for picture, found in zip(several, framed, strict=True):
-      (whole,) = painters.Whole(tiny_params, picture, colours).paint(codes, *asked)
+    for image, found in zip(several, framed, strict=True):
+      (whole,) = painters.Whole(tiny_params, image, colors).paint(codes, *asked)
       assert np.abs(found - 255 * whole).max() <= 0.51
-      if kind == "none" and colours == COLOURS:
-        np.testing.assert_array_equal(found, picture)
+      if kind == "none" and colors == COLORS:
+        np.testing.assert_array_equal(found, image)
 
 
-def test_a_seamless_picture_of_any_size_keeps_it(tiny_params, codes):
+def test_a_seamless_image_of_any_size_keeps_it(tiny_params, codes):
   asked = controls_of("regions", 45, 61)
-  (painted,) = painters.Whole(tiny_params, content(45, 61), COLOURS, "xy").paint(codes, *asked)
+  (painted,) = painters.Whole(tiny_params, content(45, 61), COLORS, "xy").paint(codes, *asked)
   assert painted.shape == (45, 61, 3)
 
 
-def test_colours_are_kept_by_parts_as_by_the_whole(monkeypatch):
+def test_colors_are_kept_by_parts_as_by_the_whole(monkeypatch):
   monkeypatch.setattr("stylejax.inference.parts.PART_PIXELS", 500)
   rng = np.random.default_rng(0)
   painted, kept = rng.random((2, 60, 40, 3), np.float32) * np.linspace(0, 1, 60)[:, None, None]
   painted, kept = np.float32(painted), np.float32(kept)
   for mode in (None, np.float32(1)):
-    expected = jax.jit(controls.preserve_colour)(painted, kept, 0.5, mode=mode)
+    expected = jax.jit(controls.preserve_color)(painted, kept, 0.5, mode=mode)
     found = painted.copy()
-    painters.keep_colours(found, kept, colour=np.float32(0.5), mode=mode)
+    painters.keep_colors(found, kept, color=np.float32(0.5), mode=mode)
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 

@@ -20,7 +20,7 @@ from stylejax.inference import sequence
 from stylejax.runtime import folders
 from stylejax.runtime.extras import install_command
 
-SHAPE = (33, 48)  # An odd height: colour of a video is stored for 2×2 pixels.
+SHAPE = (33, 48)  # An odd height: color of a video is stored for 2×2 pixels.
 
 
 @pytest.fixture(scope="module")

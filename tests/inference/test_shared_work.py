@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-  """A folder of 5 pictures, a style and the smallest weights of NumPy's random numbers."""
+  """A folder of 5 images, a style and the smallest weights of NumPy's random numbers."""
   root, rng = tmp_path_factory.mktemp("shared"), np.random.default_rng(0)
   (root / "photos").mkdir()
   for name in ("photos/0", "photos/1", "photos/2", "photos/3", "photos/4", "style"):
@@ -77,13 +77,13 @@ def test_a_resumed_run_does_only_what_is_missing(files, tmp_path, capsys):
   assert (output / "1_style.png").read_bytes() == before[output / "1_style.png"]
   assert {path: path.stat().st_mtime_ns for path in times} == times
   assert infer.main(arguments(files, output, "--resume")) == 0
-  assert capsys.readouterr().out.startswith("wrote 0 pictures")
+  assert capsys.readouterr().out.startswith("wrote 0 images")
 
 
 @pytest.mark.processes
 def test_two_processes_one_summary(files, tmp_path):
   (tmp_path / "bad").mkdir()
-  (tmp_path / "bad" / "bad.png").write_bytes(b"no picture")
+  (tmp_path / "bad" / "bad.png").write_bytes(b"no image")
   with socket.socket() as free:
     free.bind(("localhost", 0))
     port = free.getsockname()[1]
@@ -103,7 +103,7 @@ def test_two_processes_one_summary(files, tmp_path):
   results = [(*process.communicate(timeout=300), process.returncode) for process in running]
   assert [code for *_, code in results] == [1, 1]
   assert sorted(os.listdir(tmp_path / "o")) == [f"{n}_style.png" for n in range(5)]
-  assert "wrote 5 pictures in" in results[0][0] and "wrote" not in results[1][0]
+  assert "wrote 5 images in" in results[0][0] and "wrote" not in results[1][0]
   assert "by 2 processes, 1 skipped" in results[0][0]
   assert "Traceback" not in results[0][1] + results[1][1]
 

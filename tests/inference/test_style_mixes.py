@@ -53,7 +53,7 @@ def test_looks(styles, settings, expected):
     (["a.jpg:nan"], {}, "the weight nan"),
     (["a.jpg:0", "b.jpg:0"], {}, "weights that are all 0"),
     (["a.jpg:many"], {}, "found no file or folder a.jpg:many"),
-    (["many:0.5"], {}, "found the folder many, expected a picture"),
+    (["many:0.5"], {}, "found the folder many, expected an image"),
     (["a.jpg:1"], {"seed": 1}, "--seed: found beside styles with weights"),
     (["a.jpg"], {"frames": 3}, "--interpolate: found 1 in --style, expected two"),
     (["a.jpg:1", "b.jpg:1"], {"frames": 3}, "--interpolate: found weights"),
@@ -125,7 +125,7 @@ class TestControls:
       assert weights.shape == (2, 16, 20)
       np.testing.assert_allclose(strength[[0, 0, -1, -1], [0, -1, 0, -1]], expected, atol=1e-6)
 
-  def test_maps_are_scaled_with_the_picture(self, controls):
+  def test_maps_are_scaled_with_the_image(self, controls):
     weights, strength = controls(1, "top.png").at(np.ones(1, np.float32), (32, 40))
     assert weights.shape == (2, 32, 40) and strength.shape == (32, 40)
     np.testing.assert_allclose(weights.sum(0), 1, atol=1e-6)

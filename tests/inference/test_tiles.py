@@ -1,4 +1,4 @@
-"""Painting in tiles: the same picture as at once, whatever the cuts."""
+"""Painting in tiles: the same image as at once, whatever the cuts."""
 
 import dataclasses
 
@@ -19,7 +19,7 @@ def assert_the_whole(found, whole):
 
 @pytest.fixture(scope="module")
 def painted(tiny_params):
-  """(content, style code, the picture painted at once), of an odd size."""
+  """(content, style code, the image painted at once), of an odd size."""
   rng = np.random.default_rng(3)
   content = np.kron(rng.random((31, 22, 3)), np.ones((10, 10, 1))).astype(np.float32)[:301, :217]
   code = jax.jit(transfer.encode_style)(tiny_params, rng.random((40, 32, 3), np.float32))

@@ -35,67 +35,67 @@ def fresh(step):
   return trace_cache.compiled_step.__wrapped__(step)
 
 
-def codes(params, picture):
-  content = fresh(transfer.encode_content)(params, picture)
-  style = fresh(transfer.encode_style)(params, picture)
+def codes(params, image):
+  content = fresh(transfer.encode_content)(params, image)
+  style = fresh(transfer.encode_style)(params, image)
   return content, style, fresh(transfer.generate)(params, content, style, strength=np.float32(0.5))
 
 
 def test_a_second_process_traces_nothing_and_gives_the_same(folder, traced, tiny_params, rng):
-  picture = rng.random((33, 30, 3), np.float32)
-  first = codes(tiny_params, picture)
+  image = rng.random((33, 30, 3), np.float32)
+  first = codes(tiny_params, image)
   assert traced == ["encode_content", "encode_style", "generate"]
-  second = codes(tiny_params, picture)
+  second = codes(tiny_params, image)
   assert len(traced) == 3 == len(list(folder.iterdir()))
   chex.assert_trees_all_equal(first, second)
-  content = jax.eval_shape(transfer.encode_content, tiny_params, picture)
+  content = jax.eval_shape(transfer.encode_content, tiny_params, image)
   chex.assert_trees_all_equal_structs(content, second[0])
   assert second[0].size == (33, 30)
   chex.assert_trees_all_close(
-    second[2], jax.jit(transfer.stylize)(tiny_params, picture, picture, strength=0.5), atol=1e-5
+    second[2], jax.jit(transfer.stylize)(tiny_params, image, image, strength=0.5), atol=1e-5
   )
 
 
 def test_other_shapes_settings_and_code_are_traced_anew(
   folder, traced, tiny_params, rng, monkeypatch
 ):
-  picture = rng.random((32, 32, 3), np.float32)
-  fresh(transfer.encode_style)(tiny_params, picture)
-  fresh(transfer.encode_style)(tiny_params, picture[:24])
+  image = rng.random((32, 32, 3), np.float32)
+  fresh(transfer.encode_style)(tiny_params, image)
+  fresh(transfer.encode_style)(tiny_params, image[:24])
   assert len(traced) == 2
   with jax.default_matmul_precision("float32"):
-    fresh(transfer.encode_style)(tiny_params, picture)
+    fresh(transfer.encode_style)(tiny_params, image)
   assert len(traced) == 3
   monkeypatch.setattr(trace_cache, "_sources", lambda: "edited")
-  fresh(transfer.encode_style)(tiny_params, picture)
+  fresh(transfer.encode_style)(tiny_params, image)
   assert len(traced) == 4
 
 
 def test_a_damaged_file_is_replaced(folder, traced, tiny_params, rng):
-  picture = rng.random((32, 32, 3), np.float32)
-  fresh(transfer.encode_style)(tiny_params, picture)
+  image = rng.random((32, 32, 3), np.float32)
+  fresh(transfer.encode_style)(tiny_params, image)
   (path,) = folder.iterdir()
   for damage in (b"", path.read_bytes()[:-9], b"x" * 5000):
     path.write_bytes(damage)
-    fresh(transfer.encode_style)(tiny_params, picture)
-    fresh(transfer.encode_style)(tiny_params, picture)
+    fresh(transfer.encode_style)(tiny_params, image)
+    fresh(transfer.encode_style)(tiny_params, image)
   assert len(traced) == 4
   assert list(folder.iterdir()) == [path]
 
 
 def test_a_folder_that_cannot_be_written_costs_only_time(folder, traced, tiny_params, rng):
-  picture = rng.random((32, 32, 3), np.float32)
+  image = rng.random((32, 32, 3), np.float32)
   folder.write_text("a file where the folder should be")
-  fresh(transfer.encode_style)(tiny_params, picture)
-  fresh(transfer.encode_style)(tiny_params, picture)
+  fresh(transfer.encode_style)(tiny_params, image)
+  fresh(transfer.encode_style)(tiny_params, image)
   assert len(traced) == 2
 
 
 def test_edges_come_back_from_disk(folder, traced, tiny_params, rng):
-  picture = rng.random((32, 40, 3), np.float32)
-  edges = transfer.seamless_edges("x", picture.shape)
+  image = rng.random((32, 40, 3), np.float32)
+  edges = transfer.seamless_edges("x", image.shape)
   first, second = (
-    fresh(transfer.encode_content)(tiny_params, picture, edges=edges) for _ in range(2)
+    fresh(transfer.encode_content)(tiny_params, image, edges=edges) for _ in range(2)
   )
   assert traced == ["encode_content"]
   chex.assert_trees_all_equal(first, second)

@@ -98,12 +98,12 @@ def test_gram_style_loss(rng):
 def test_style_losses_want_what_lies_between(rng):
   """Of a strength: at 0 the content's own statistics, at 1 the style's, and linear between."""
   style, content = some_features(rng), some_features(rng, 5.0)
-  colours = rng.random((2, 2, 16, 16, 3), np.float32)
+  colors = rng.random((2, 2, 16, 16, 3), np.float32)
   for loss, there, own in (
     (features.moment_style_loss, style, content),
     (features.gram_style_loss, style, content),
-    (color.color_loss, *colours),
-    (pyramid.pyramid_loss, *colours),
+    (color.color_loss, *colors),
+    (pyramid.pyramid_loss, *colors),
   ):
     assert loss(own, there, content=own, strength=0.0).max() < 1e-6
     full = loss(own, there)
@@ -130,7 +130,7 @@ def test_style_losses_want_what_lies_between(rng):
 
 
 @pytest.mark.parametrize("loss", [features.moment_style_loss, features.gram_style_loss])
-def test_style_losses_compare_pictures_of_different_size(rng, loss):
+def test_style_losses_compare_images_of_different_size(rng, loss):
   a = some_features(rng)
   larger = {layer: np.tile(f, (1, 2, 3, 1)) for layer, f in a.items()}
   assert loss(larger, a).max() < 1e-6
@@ -204,7 +204,7 @@ def test_spurious_edges_are_clouds_not_contrast(rng):
   assert contrast < 0.03
   assert clouded > 5 * contrast
   assert grained < 0.5 * clouded
-  # A blank picture has no edge to lose.
+  # A blank image has no edge to lose.
   assert mean_of(pixels.spurious_edge_loss, np.zeros_like(content), content) < 1e-6
 
 
@@ -227,7 +227,7 @@ def test_structure_is_lost_to_blur_and_turned_light_not_to_contrast(rng):
   assert mean_of(pixels.structure_loss, 0.5 * np.ones_like(content), content) < 0.05
 
 
-def test_colours_count_by_their_own_spread(rng):
+def test_colors_count_by_their_own_spread(rng):
   target = rng.random((2, 16, 16, 3), np.float32)
   assert mean_of(color.color_loss, target, target) == pytest.approx(0, abs=1e-6)
   # Moments of pixels, wherever they are.
@@ -243,9 +243,9 @@ def test_colours_count_by_their_own_spread(rng):
 
 @pytest.mark.torch
 def test_band_statistics_against_pytorch(rng):
-  picture = rng.random((2, 32, 48, 3), np.float32)
+  image = rng.random((2, 32, 48, 3), np.float32)
   axes = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
-  level = torch.from_numpy(picture @ axes.T.astype(np.float32)).permute(0, 3, 1, 2)
+  level = torch.from_numpy(image @ axes.T.astype(np.float32)).permute(0, 3, 1, 2)
   expected = []
   for _ in range(4):  # the next would be 2×3
     coarse = F.avg_pool2d(level, 2)
@@ -266,7 +266,7 @@ def test_band_statistics_against_pytorch(rng):
     )
     level = coarse
   np.testing.assert_allclose(
-    pyramid.pyramid_statistics(picture), torch.stack(expected, 1).numpy(), rtol=2e-3, atol=1e-5
+    pyramid.pyramid_statistics(image), torch.stack(expected, 1).numpy(), rtol=2e-3, atol=1e-5
   )
 
 
@@ -275,7 +275,7 @@ def test_bands_tell_grain_from_edges_of_the_same_strength(rng):
   edges = np.where(rng.random((1, 64, 64, 1)) < 0.04, 5.0, 0.0) * (grain - 0.5) + 0.5
   assert np.std(edges) == pytest.approx(np.std(grain), rel=0.1)
   assert mean_of(pyramid.pyramid_loss, edges, grain) > 0.03
-  # Statistics of the whole picture, wherever its grain is.
+  # Statistics of the whole image, wherever its grain is.
   assert mean_of(pyramid.pyramid_loss, np.roll(grain, (16, 32), (1, 2)), grain) < 3e-3
   # No contrast counts as more than FLOOR.
   assert mean_of(pyramid.pyramid_loss, 0 * grain + 0.5, 0 * grain + 0.7) < 1e-6
@@ -284,7 +284,7 @@ def test_bands_tell_grain_from_edges_of_the_same_strength(rng):
 
 
 @pytest.mark.parametrize("constant", [False, True])
-def test_gradients_are_finite_even_for_blank_pictures(rng, constant):
+def test_gradients_are_finite_even_for_blank_images(rng, constant):
   def make():
     return {k: np.full_like(f, 2.0) if constant else f for k, f in some_features(rng).items()}
 

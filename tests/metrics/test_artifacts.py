@@ -1,4 +1,4 @@
-"""Fault detectors: silent on recoloured pictures, alarmed by each fault painted into them."""
+"""Fault detectors: silent on recolored images, alarmed by each fault painted into them."""
 
 import numpy as np
 import pytest
@@ -16,56 +16,56 @@ def scene(seed: int) -> np.ndarray:
   noise = np.fft.fft2(rng.normal(size=(*SHAPE, 3)), axes=(0, 1))
   frequency = np.hypot(*np.meshgrid(*map(np.fft.fftfreq, SHAPE), indexing="ij"))[..., None]
   noise = np.fft.ifft2(noise / (frequency + 0.01) ** 1.2, axes=(0, 1)).real
-  picture = 0.5 + 0.09 * noise / noise.std()
-  picture += np.linspace(-0.15, 0.15, SHAPE[0])[:, None, None]
+  image = 0.5 + 0.09 * noise / noise.std()
+  image += np.linspace(-0.15, 0.15, SHAPE[0])[:, None, None]
   y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
   for _ in range(12):
     disc = np.hypot(y - rng.uniform(0, SHAPE[0]), x - rng.uniform(0, SHAPE[1])) < rng.uniform(8, 40)
-    picture[disc] += rng.uniform(-0.2, 0.2, 3)
-  return np.clip(picture, 0, 1)
+    image[disc] += rng.uniform(-0.2, 0.2, 3)
+  return np.clip(image, 0, 1)
 
 
-def recolour(picture):
+def recolor(image):
   matrix = np.array([[0.2, 0.9, 0.1], [0.6, 0.2, 0.5], [0.3, 0.1, 0.7]])
-  return np.clip(picture @ matrix, 0, 1) ** 1.3
+  return np.clip(image @ matrix, 0, 1) ** 1.3
 
 
-def strip(picture):
-  picture = picture.copy()
-  picture[:, -4:] -= 0.2
-  return picture
+def strip(image):
+  image = image.copy()
+  image[:, -4:] -= 0.2
+  return image
 
 
-def frame(picture):
+def frame(image):
   inside = np.zeros(SHAPE, bool)
   inside[8:-8, 8:-8] = True
-  return np.where(inside[..., None], picture, picture + 0.2)
+  return np.where(inside[..., None], image, image + 0.2)
 
 
 def checkerboard(period):
-  def add(picture):
+  def add(image):
     y, x = np.mgrid[: SHAPE[0], : SHAPE[1]] // (period // 2)
-    return picture + 0.016 * (1 - 2 * ((y + x) % 2))[..., None]
+    return image + 0.016 * (1 - 2 * ((y + x) % 2))[..., None]
 
   return add
 
 
-def stripes(picture):
-  """Of one colour only, a wave every four columns."""
+def stripes(image):
+  """Of one color only, a wave every four columns."""
   wave = np.cos(np.pi / 2 * np.arange(SHAPE[1]))[None, :, None]
-  return picture + 0.016 * wave * np.array([1, -1, 0])
+  return image + 0.016 * wave * np.array([1, -1, 0])
 
 
-def droplet(picture):
+def droplet(image):
   y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
   spot = np.exp(-((y - 120) ** 2 + (x - 70) ** 2) / (2 * 4**2))
-  return picture + spot[..., None] * np.array([1.0, -0.5, -0.8])
+  return image + spot[..., None] * np.array([1.0, -0.5, -0.8])
 
 
-def dead(picture):
-  picture = picture.copy()
-  picture[60:110, 90:140] = 0.98
-  return picture
+def dead(image):
+  image = image.copy()
+  image[60:110, 90:140] = 0.98
+  return image
 
 
 FAULTS = {
@@ -77,10 +77,10 @@ FAULTS = {
   "dead area": (dead, "blotch"),
 }
 HARMLESS = {
-  "itself": lambda picture: picture,
-  "recoloured": recolour,
-  "posterised": lambda picture: np.round(picture * 6) / 6,
-  "blurred": lambda picture: ndimage.gaussian_filter(picture, (1.5, 1.5, 0), mode="nearest"),
+  "itself": lambda image: image,
+  "recolored": recolor,
+  "posterised": lambda image: np.round(image * 6) / 6,
+  "blurred": lambda image: ndimage.gaussian_filter(image, (1.5, 1.5, 0), mode="nearest"),
 }
 
 
@@ -96,10 +96,10 @@ def test_harmless_changes_raise_no_alarm(name, seed):
 @pytest.mark.parametrize("name", FAULTS)
 @pytest.mark.parametrize("seed", range(3))
 def test_a_fault_raises_its_alarm_and_no_other(name, seed):
-  """On a recoloured picture, since a stylization has other colours than its content."""
+  """On a recolored image, since a stylization has other colors than its content."""
   content = scene(seed)
   paint, kind = FAULTS[name]
-  found = artifacts.find_faults(np.clip(paint(recolour(content)), 0, 1), content)
+  found = artifacts.find_faults(np.clip(paint(recolor(content)), 0, 1), content)
   assert found[kind] > 1, found
   assert max(score for other, score in found.items() if other != kind) < 1, found
 
@@ -107,17 +107,17 @@ def test_a_fault_raises_its_alarm_and_no_other(name, seed):
 @pytest.mark.parametrize("name", FAULTS)
 def test_what_the_content_shows_itself_is_no_fault(name):
   content = np.clip(FAULTS[name][0](scene(0)), 0, 1)
-  found = artifacts.find_faults(recolour(content), content)
+  found = artifacts.find_faults(recolor(content), content)
   assert max(found.values()) < 1, found
 
 
 def test_a_score_is_the_same_from_every_side():
-  """The picture turned and mirrored has the same faults."""
+  """The image turned and mirrored has the same faults."""
   content = scene(1)
-  picture = strip(recolour(content))
+  image = strip(recolor(content))
   for turned in (lambda x: np.rot90(x), lambda x: x[::-1], lambda x: x[:, ::-1]):
-    assert artifacts.border(turned(picture), turned(content)) == pytest.approx(
-      artifacts.border(picture, content)
+    assert artifacts.border(turned(image), turned(content)) == pytest.approx(
+      artifacts.border(image, content)
     )
 
 
@@ -135,6 +135,6 @@ def test_wrong_shapes(shape, other):
     artifacts.find_faults(np.zeros(shape), np.zeros(other))
 
 
-def test_flat_pictures_have_no_fault():
+def test_flat_images_have_no_fault():
   flat = np.full((64, 64, 3), 0.3)
   assert max(artifacts.find_faults(flat, flat).values()) < 1e-6

@@ -18,8 +18,8 @@ from stylejax.weights.perceptual import load_lpips_heads, load_vgg
 
 
 @pytest.fixture
-def pictures(rng):
-  """Two batches of smooth pictures that resemble each other, [2, 24, 31, 3]."""
+def images(rng):
+  """Two batches of smooth images that resemble each other, [2, 24, 31, 3]."""
   base = rng.uniform(size=(2, 24, 31, 3))
   for axis in (1, 2):
     base = (base + np.roll(base, 1, axis) + np.roll(base, 2, axis)) / 3
@@ -78,45 +78,45 @@ CASES = {"psnr": (psnr, numpy_psnr), "ssim": (ssim, numpy_ssim)}
 
 @pytest.mark.parametrize("name", CASES)
 class TestPixels:
-  def test_reference(self, pictures, name):
+  def test_reference(self, images, name):
     ours, reference = CASES[name]
-    np.testing.assert_allclose(ours(*map(jnp.asarray, pictures)), reference(*pictures), rtol=1e-4)
+    np.testing.assert_allclose(ours(*map(jnp.asarray, images)), reference(*images), rtol=1e-4)
 
-  def test_jit_and_vmap(self, pictures, name):
+  def test_jit_and_vmap(self, images, name):
     ours = CASES[name][0]
-    a, b = map(jnp.asarray, pictures)
+    a, b = map(jnp.asarray, images)
     eager = ours(a, b)
     assert eager.shape == (2,)
     np.testing.assert_allclose(jax.jit(ours)(a, b), eager, rtol=1e-4)
     each = jax.vmap(lambda x, y: ours(x[None], y[None])[0])(a, b)
     np.testing.assert_allclose(each, eager, rtol=1e-4)
 
-  def test_gradient(self, pictures, name):
+  def test_gradient(self, images, name):
     ours = CASES[name][0]
     gradient = jax.jit(jax.grad(lambda a, b: ours(a, b).sum()))
-    assert np.isfinite(gradient(*map(jnp.asarray, pictures))).all()
+    assert np.isfinite(gradient(*map(jnp.asarray, images))).all()
 
   @pytest.mark.parametrize(
     "shapes", [((1, 16, 16, 3), (1, 16, 17, 3)), ((16, 16, 3),) * 2, ((1, 16, 16, 1),) * 2]
   )
   def test_wrong_shapes(self, name, shapes):
-    with pytest.raises(InputError, match="pictures to compare: found shapes"):
+    with pytest.raises(InputError, match="images to compare: found shapes"):
       CASES[name][0](*map(jnp.zeros, shapes))
 
 
-def test_equal_pictures(pictures):
-  a = jnp.asarray(pictures[0])
+def test_equal_images(images):
+  a = jnp.asarray(images[0])
   assert np.isinf(psnr(a, a)).all()
   np.testing.assert_allclose(ssim(a, a), 1, atol=1e-6)
 
 
-def test_ssim_of_flat_pictures():
+def test_ssim_of_flat_images():
   """Without structure only the luminance term is left: (2·0.2·0.6 + c1) / (0.2² + 0.6² + c1)."""
   found = ssim(jnp.full((1, 12, 12, 3), 0.2), jnp.full((1, 12, 12, 3), 0.6))
   np.testing.assert_allclose(found, (0.24 + 1e-4) / (0.4 + 1e-4), rtol=1e-4)
 
 
-def test_ssim_of_a_small_picture():
+def test_ssim_of_a_small_image():
   with pytest.raises(InputError, match="expected at least 11×11 pixels"):
     ssim(jnp.zeros((1, 10, 30, 3)), jnp.zeros((1, 10, 30, 3)))
 
@@ -133,9 +133,9 @@ class TestLpipsForm:
     gradient = jax.grad(lambda x: lpips_from_features(x, b, heads).sum())(a)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
 
-  def test_grows_with_noise(self, pictures):
+  def test_grows_with_noise(self, images):
     vgg_params, heads = load_vgg(), load_lpips_heads()
-    clean, noisy = map(jnp.asarray, pictures)
+    clean, noisy = map(jnp.asarray, images)
     distance = jax.jit(lpips_vgg)
     none, half, full = (
       np.asarray(distance(vgg_params, heads, clean + share * (noisy - clean), clean))
@@ -145,7 +145,7 @@ class TestLpipsForm:
     assert none.shape == (2,) and (half > 1e-3).all() and (full > half).all()
 
   def test_wrong_shapes(self):
-    with pytest.raises(InputError, match="pictures to compare: found shapes"):
+    with pytest.raises(InputError, match="images to compare: found shapes"):
       lpips_vgg({}, {}, jnp.zeros((1, 16, 16, 3)), jnp.zeros((1, 16, 18, 3)))
 
 

@@ -1,4 +1,4 @@
-"""The kernel distance of sets of pictures, against its definition and on known distributions."""
+"""The kernel distance of sets of images, against its definition and on known distributions."""
 
 import itertools
 
@@ -9,7 +9,7 @@ from stylejax import InputError
 from stylejax.metrics.kernel_distance import kernel_distance, kernel_terms
 
 
-def test_is_the_mean_over_pairs_of_pictures(rng):
+def test_is_the_mean_over_pairs_of_images(rng):
   """Straight from the definition, crop by crop."""
   x, y = rng.normal(size=(4, 3, 5)), rng.normal(size=(4, 2, 5)) + 0.5
 
@@ -28,7 +28,7 @@ def test_is_the_mean_over_pairs_of_pictures(rng):
 
 
 def test_is_unbiased_and_sees_a_shift(rng):
-  """Mean 0 for samples of one distribution, also where pictures come in correlated pairs."""
+  """Mean 0 for samples of one distribution, also where images come in correlated pairs."""
   same, paired, shifted = [], [], []
   for _ in range(300):
     x, y = rng.normal(size=(2, 10, 1, 4))
@@ -40,11 +40,11 @@ def test_is_unbiased_and_sees_a_shift(rng):
   assert np.mean(shifted) > 5 * np.std(same)
 
 
-def test_same_pictures_are_at_no_distance(rng):
+def test_same_images_are_at_no_distance(rng):
   x = rng.normal(size=(5, 2, 3))
   assert kernel_distance(kernel_terms(x, x)) == pytest.approx(0)
 
 
-def test_other_pictures_or_features(rng):
+def test_other_images_or_features(rng):
   with pytest.raises(InputError, match="the same N and D"):
     kernel_terms(np.zeros((4, 2, 5)), np.zeros((3, 2, 5)))

@@ -16,7 +16,7 @@ LAYERS = ("relu1_1", "relu2_1", "relu3_1")
 
 @pytest.fixture
 def features(rng):
-  """Features of two pictures of different sizes, a batch of 2, as of three layers."""
+  """Features of two images of different sizes, a batch of 2, as of three layers."""
 
   def one(height, width):
     return {
@@ -79,38 +79,38 @@ class TestFeatures:
     gradient = jax.grad(lambda f: CASES[name][0](f, features[1], LAYERS).sum())(flat)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
 
-  def test_gradient_at_a_constant_picture(self, name):
+  def test_gradient_at_a_constant_image(self, name):
     vgg_params = load_vgg()
     style = jax.random.uniform(jax.random.key(0), (1, 16, 20, 3))
     gradient = jax.jit(jax.grad(lambda p: CASES[name][1](vgg_params, p, style, LAYERS).sum()))
-    for picture in (jnp.zeros((1, 16, 16, 3)), jnp.full((1, 16, 16, 3), 0.5)):
-      assert np.isfinite(gradient(picture)).all()
+    for image in (jnp.zeros((1, 16, 16, 3)), jnp.full((1, 16, 16, 3), 0.5)):
+      assert np.isfinite(gradient(image)).all()
 
-  def test_of_pictures_is_of_their_features(self, name):
+  def test_of_images_is_of_their_features(self, name):
     vgg_params = load_vgg()
-    picture, style = jax.random.uniform(jax.random.key(1), (2, 2, 16, 18, 3))
-    found = jax.jit(CASES[name][1])(vgg_params, picture, style)
+    image, style = jax.random.uniform(jax.random.key(1), (2, 2, 16, 18, 3))
+    found = jax.jit(CASES[name][1])(vgg_params, image, style)
     assert found.shape == (2,) and (found > 0).all()
     layers = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
     features = jax.jit(vgg16_features, static_argnums=2)
     distance = jax.jit(CASES[name][0])
-    one = distance(*(features(vgg_params, p[1:], layers) for p in (picture, style)))
+    one = distance(*(features(vgg_params, p[1:], layers) for p in (image, style)))
     np.testing.assert_allclose(found[1:], one, rtol=1e-3)
 
 
 class TestColors:
   def test_shift_by_a_constant(self):
     """Every slice moves by |shift · u|."""
-    picture = jax.random.uniform(jax.random.key(0), (2, 8, 9, 3))
+    image = jax.random.uniform(jax.random.key(0), (2, 8, 9, 3))
     shift = np.array([0.1, -0.2, 0.05], np.float32)
-    found = metrics.sliced_color_distance(picture + shift.reshape(1, 1, 1, 3), picture)
+    found = metrics.sliced_color_distance(image + shift.reshape(1, 1, 1, 3), image)
     vectors = metrics._half_sphere(16)
     np.testing.assert_allclose(found, np.abs(shift @ vectors).mean(), rtol=1e-4)
 
   def test_order_of_pixels_is_nothing(self, rng):
-    picture = rng.uniform(size=(1, 8, 9, 3)).astype(np.float32)
-    other = rng.permutation(picture.reshape(-1, 3)).reshape(1, 6, 12, 3)
-    found = metrics.sliced_color_distance(jnp.asarray(picture), jnp.asarray(other))
+    image = rng.uniform(size=(1, 8, 9, 3)).astype(np.float32)
+    other = rng.permutation(image.reshape(-1, 3)).reshape(1, 6, 12, 3)
+    found = metrics.sliced_color_distance(jnp.asarray(image), jnp.asarray(other))
     np.testing.assert_allclose(found, 0, atol=1e-6)
 
   @pytest.mark.torch
@@ -146,20 +146,20 @@ class TestColors:
 class TestResizeArea:
   @pytest.mark.torch
   def test_whole_factors_are_block_means(self, rng):
-    picture = rng.uniform(size=(2, 12, 15, 3)).astype(np.float32)
-    want = torch.nn.functional.avg_pool2d(torch.tensor(picture).permute(0, 3, 1, 2), (3, 5))
-    found = metrics.resize_area(jnp.asarray(picture), 4, 3)
+    image = rng.uniform(size=(2, 12, 15, 3)).astype(np.float32)
+    want = torch.nn.functional.avg_pool2d(torch.tensor(image).permute(0, 3, 1, 2), (3, 5))
+    found = metrics.resize_area(jnp.asarray(image), 4, 3)
     np.testing.assert_allclose(found, want.permute(0, 2, 3, 1), rtol=1e-5)
 
   @pytest.mark.parametrize("size", [(4, 5), (7, 3), (11, 16), (1, 1), (20, 30)])
   def test_is_the_integral(self, rng, size):
     """Each source pixel cut into as many parts as the target has pixels, then block means."""
-    picture = rng.uniform(size=(1, 7, 9, 2)).astype(np.float32)
-    fine = picture.repeat(size[0], 1).repeat(size[1], 2).astype(np.float64)
+    image = rng.uniform(size=(1, 7, 9, 2)).astype(np.float32)
+    fine = image.repeat(size[0], 1).repeat(size[1], 2).astype(np.float64)
     want = fine.reshape(1, size[0], 7, size[1], 9, 2).mean((2, 4))
-    found = metrics.resize_area(jnp.asarray(picture), *size)
+    found = metrics.resize_area(jnp.asarray(image), *size)
     np.testing.assert_allclose(found, want, rtol=1e-4)
 
-  def test_own_size_is_the_picture(self, rng):
-    picture = rng.uniform(size=(1, 7, 9, 3)).astype(np.float32)
-    np.testing.assert_allclose(metrics.resize_area(jnp.asarray(picture), 7, 9), picture, atol=1e-6)
+  def test_own_size_is_the_image(self, rng):
+    image = rng.uniform(size=(1, 7, 9, 3)).astype(np.float32)
+    np.testing.assert_allclose(metrics.resize_area(jnp.asarray(image), 7, 9), image, atol=1e-6)

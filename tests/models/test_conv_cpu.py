@@ -31,7 +31,7 @@ def arrays(rng, *shapes):
 
 
 def valid_conv(x, kernel, padding):
-  """The definition, in double precision: a sum over the nine taps of the padded picture."""
+  """The definition, in double precision: a sum over the nine taps of the padded image."""
   mode = "constant" if padding == "zeros" else padding
   x, kernel = np.float64(x), np.float64(kernel)
   padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode=mode)
@@ -123,7 +123,7 @@ def test_forward_derivatives_are_the_direct_ones(rng, padding, always_winograd):
     np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-3 * float(jnp.abs(b).max()))
 
 
-def test_maps_over_pictures_as_a_loop_does(rng, always_winograd):
+def test_maps_over_images_as_a_loop_does(rng, always_winograd):
   x, kernel = arrays(rng, (3, 1, 8, 8, 4), (3, 3, 4, 4))
 
   def gradient(conv):

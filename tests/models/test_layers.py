@@ -22,7 +22,7 @@ def from_torch(x):
 
 @pytest.mark.torch
 @pytest.mark.parametrize("stride", [1, 2])
-def test_reflect_conv_is_a_valid_convolution_of_the_reflected_picture(rng, stride):
+def test_reflect_conv_is_a_valid_convolution_of_the_reflected_image(rng, stride):
   x = rng.normal(size=(2, 10, 14, 5)).astype(np.float32)
   kernel = rng.normal(size=(3, 3, 5, 7)).astype(np.float32)
   padded = F.pad(to_torch(x), (1, 1, 1, 1), mode="reflect")
@@ -32,7 +32,7 @@ def test_reflect_conv_is_a_valid_convolution_of_the_reflected_picture(rng, strid
 
 
 @pytest.mark.torch
-def test_upsample2_is_bilinear_between_pixel_centres(rng):
+def test_upsample2_is_bilinear_between_pixel_centers(rng):
   x = rng.normal(size=(2, 5, 6, 3)).astype(np.float32)
   expected = F.interpolate(to_torch(x), scale_factor=2, mode="bilinear", align_corners=False)
   np.testing.assert_allclose(layers.upsample2(x), from_torch(expected), atol=1e-6)

@@ -69,10 +69,10 @@ def test_presets_start_and_count_parts():
 
 
 def test_autoencoder_is_encoder_and_decoder(tiny_params, rng):
-  picture = rng.random((1, 18, 21, 3), np.float32)
+  image = rng.random((1, 18, 21, 3), np.float32)
   parts = {"encoder": tiny_params.content_encoder, "decoder": tiny_params.generator["decoder"]}
-  found = jax.jit(autoencoder.Autoencoder(tiny_params.config).apply)({"params": parts}, picture)
-  expected = jax.jit(transfer.reconstruct)(tiny_params, picture)
+  found = jax.jit(autoencoder.Autoencoder(tiny_params.config).apply)({"params": parts}, image)
+  expected = jax.jit(transfer.reconstruct)(tiny_params, image)
   np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
@@ -104,18 +104,18 @@ def test_discriminator_judges_patches_at_each_scale(tiny_params, rng):
   assert [s.shape for s in scores] == [(2, 16, 12, 1), (2, 8, 6, 1)]
 
 
-def test_bfloat16_activations_leave_moments_and_pictures_float32(tiny_params, rng):
+def test_bfloat16_activations_leave_moments_and_images_float32(tiny_params, rng):
   config = dataclasses.replace(tiny_params.config, dtype="bfloat16")
   params = tiny_params.replace(config=config)
-  picture = rng.random((1, 32, 32, 3), np.float32)
-  content = encode_content(params, picture)
+  image = rng.random((1, 32, 32, 3), np.float32)
+  content = encode_content(params, image)
   assert all(level.dtype == jnp.bfloat16 for level in content.levels)
-  style = encode_style(params, picture)
+  style = encode_style(params, image)
   assert all(x.dtype == jnp.float32 for x in jax.tree.leaves(style))
   stylized = jax.jit(transfer.generate)(params, content, style)
   assert stylized.dtype == jnp.float32
   np.testing.assert_allclose(
-    stylized, jax.jit(transfer.stylize)(tiny_params, picture, picture), atol=0.05
+    stylized, jax.jit(transfer.stylize)(tiny_params, image, image), atol=0.05
   )
 
 
@@ -143,16 +143,16 @@ def test_config_names_what_is_wrong(fields, named):
 def test_accelerators_convolve_in_bfloat16_alone():
   config = dataclasses.replace(PRESETS["tiny"], dtype="bfloat16")
   params = jax.eval_shape(lambda: transfer.init_params(jax.random.key(0), config))
-  picture = jax.ShapeDtypeStruct((2, 64, 64, 3), jnp.float32)
+  image = jax.ShapeDtypeStruct((2, 64, 64, 3), jnp.float32)
 
-  def every_net(params, picture):
+  def every_net(params, image):
     return (
-      transfer.stylize(params, picture, picture),
-      transfer.discriminate(params, picture),
+      transfer.stylize(params, image, image),
+      transfer.discriminate(params, image),
       transfer.swatches(params, jnp.ones((2, config.noise_dim))),
     )
 
-  text = jax.jit(every_net).trace(params, picture).lower(lowering_platforms=("tpu",)).as_text()
+  text = jax.jit(every_net).trace(params, image).lower(lowering_platforms=("tpu",)).as_text()
   convolutions = [
     line.rsplit(" : ", 1)[1] for line in text.splitlines() if "stablehlo.convolution" in line
   ]

@@ -1,4 +1,4 @@
-"""Edges against whole pictures: fillings never seen, no seam, one device's numbers on many."""
+"""Edges against whole images: fillings never seen, no seam, one device's numbers on many."""
 
 import jax
 import jax.numpy as jnp
@@ -28,12 +28,12 @@ def paint():
   return paint
 
 
-def picture(height, width):
+def image(height, width):
   return np.random.default_rng(2).random((height, width, 3), np.float32)
 
 
 def without_grain(params):
-  """The same for which the canvas never shows: it lies still when a picture moves."""
+  """The same for which the canvas never shows: it lies still when an image moves."""
   generator = dict(params.generator)
   for number, name in enumerate(autoencoder.modulated_maps(params.config)):
     if autoencoder.shows_canvas(name):
@@ -45,8 +45,8 @@ def without_grain(params):
 
 
 @pytest.mark.parametrize("filling", [0.0, 0.7])
-def test_what_lies_beyond_a_picture_is_never_seen(tiny_params, code, paint, filling):
-  content = picture(44, 60)
+def test_what_lies_beyond_a_image_is_never_seen(tiny_params, code, paint, filling):
+  content = image(44, 60)
   whole = paint(tiny_params, content, code, None)
   for height, width in ((48, 60), (64, 80)):
     around = np.pad(content, ((0, height - 44), (0, width - 60), (0, 0)), constant_values=filling)
@@ -60,15 +60,15 @@ def test_one_program_for_all_sizes_inside(tiny_params, code, paint):
   before = None
   for size in ((44, 60), (16, 16), (64, 32)):
     edges = Edges((64, 80), inside=tuple(map(np.int32, size)))
-    paint(tiny_params, picture(64, 80), code, edges)
+    paint(tiny_params, image(64, 80), code, edges)
     before = before or paint._cache_size()
   assert paint._cache_size() == before
 
 
 @pytest.mark.parametrize("axes", ["x", "y", "xy"])
-def test_a_seamless_picture_has_no_first_line_but_the_canvas_s(tiny_params, axes):
+def test_a_seamless_image_has_no_first_line_but_the_canvas_s(tiny_params, axes):
   tiny_params = without_grain(tiny_params)
-  content, style = picture(44, 60), picture(32, 32)
+  content, style = image(44, 60), image(32, 32)
   rows, columns = (20 if "y" in axes else 0), (28 if "x" in axes else 0)
   paint = jax.jit(transfer.stylize, static_argnames="seamless")
   once = paint(tiny_params, content, style, seamless=axes)
@@ -77,12 +77,12 @@ def test_a_seamless_picture_has_no_first_line_but_the_canvas_s(tiny_params, axes
   assert np.abs(once - paint(tiny_params, content, style)).max() > 1e-2
 
 
-def test_a_seamless_picture_tiles_without_an_edge(tiny_params):
+def test_a_seamless_image_tiles_without_an_edge(tiny_params):
   smooth = np.sin(np.linspace(0, 2 * np.pi, 64, endpoint=False))
   content = np.stack([0.5 + 0.2 * (smooth[:, None] + smooth)] * 3, -1).astype(np.float32)
   paint = jax.jit(transfer.stylize, static_argnames="seamless")
   for seamless in ("xy", None):
-    painted = paint(tiny_params, content, picture(32, 32), seamless=seamless)
+    painted = paint(tiny_params, content, image(32, 32), seamless=seamless)
     tiled = np.tile(painted, (2, 2, 1))
     for axis in (0, 1):
       steps = np.abs(np.diff(tiled, axis=axis)).mean((1 - axis, 2))
@@ -91,8 +91,8 @@ def test_a_seamless_picture_tiles_without_an_edge(tiny_params):
 
 
 @pytest.mark.parametrize("devices, height", [(8, 128), (8, 100), (3, 44)])
-def test_rows_on_several_devices_give_the_picture_of_one(tiny_params, code, paint, devices, height):
-  content = picture(height, 60)
+def test_rows_on_several_devices_give_the_image_of_one(tiny_params, code, paint, devices, height):
+  content = image(height, 60)
   stride = tiny_params.config.stride
   part = max(transfer.MIN_SIDE, -(-height // (stride * devices)) * stride)
   padded = part * devices
@@ -112,7 +112,7 @@ def test_rows_on_several_devices_give_the_picture_of_one(tiny_params, code, pain
 
 
 def test_rows_on_several_devices_may_wrap(tiny_params, code, paint):
-  content = picture(64, 60)
+  content = image(64, 60)
   mesh = jax.sharding.Mesh(jax.devices()[:4], ("rows",))
 
   @jax.jit
@@ -127,6 +127,6 @@ def test_rows_on_several_devices_may_wrap(tiny_params, code, paint):
 def test_edges_of_another_size_are_refused(tiny_params):
   for shape in ((44, 64), (42, 60)):
     with pytest.raises(ValueError, match="content: found 60×"):
-      transfer.encode_content(tiny_params, picture(shape[0], 60), edges=Edges((shape[0], shape[1])))
+      transfer.encode_content(tiny_params, image(shape[0], 60), edges=Edges((shape[0], shape[1])))
   with pytest.raises(ValueError, match="seamless: found 'z'"):
-    transfer.stylize(tiny_params, picture(44, 60), picture(32, 32), seamless="z")
+    transfer.stylize(tiny_params, image(44, 60), image(32, 32), seamless="z")

@@ -22,7 +22,7 @@ def params():
   return load_resnet()
 
 
-def torch_features(params, picture: np.ndarray) -> dict[str, np.ndarray]:
+def torch_features(params, image: np.ndarray) -> dict[str, np.ndarray]:
   """All four layers in float64 by PyTorch: [B, H, W, 3] → {layer: [B, h, w, C]}."""
   array = lambda x: torch.tensor(np.asarray(x), dtype=torch.float64)
 
@@ -31,7 +31,7 @@ def torch_features(params, picture: np.ndarray) -> dict[str, np.ndarray]:
 
   mean, scale = (array(params["input"][part]).view(1, 3, 1, 1) for part in ("mean", "scale"))
   x = F.relu(
-    conv((array(picture).permute(0, 3, 1, 2) - mean) * scale, params["conv1"], stride=2, padding=3)
+    conv((array(image).permute(0, 3, 1, 2) - mean) * scale, params["conv1"], stride=2, padding=3)
   )
   found = {"conv1": x}
   x = F.max_pool2d(x, 3, 2, ceil_mode=True)
@@ -48,10 +48,10 @@ def torch_features(params, picture: np.ndarray) -> dict[str, np.ndarray]:
 @pytest.mark.torch
 @pytest.mark.parametrize("size", [(48, 32), (53, 39)])
 def test_every_layer_is_pytorchs(params, rng, size):
-  picture = rng.uniform(size=(2, *size, 3)).astype(np.float32)
-  found = jax.jit(resnet_features)(params, jnp.asarray(picture))
+  image = rng.uniform(size=(2, *size, 3)).astype(np.float32)
+  found = jax.jit(resnet_features)(params, jnp.asarray(image))
   assert tuple(found) == RESNET_LAYERS
-  for name, want in torch_features(params, picture).items():
+  for name, want in torch_features(params, image).items():
     assert found[name].shape == want.shape
     np.testing.assert_allclose(found[name], want, atol=1e-4 * want.max(), rtol=0, err_msg=name)
 
@@ -64,10 +64,10 @@ def test_max_pool_is_caffes(rng, size):
   np.testing.assert_array_equal(max_pool_3x3(features), want.permute(0, 2, 3, 1).numpy())
 
 
-def test_trained_weights_tell_pictures_from_noise(params, rng):
-  """Deep channels answer to structure: shuffled pixels have their moments changed, colours not."""
+def test_trained_weights_tell_images_from_noise(params, rng):
+  """Deep channels answer to structure: shuffled pixels have their moments changed, colors not."""
   ramp = np.linspace(0, 1, 64, dtype=np.float32)
-  picture = np.stack(
+  image = np.stack(
     [
       np.broadcast_to(ramp[:, None], (64, 64)),
       np.sin(6 * ramp[:, None] * ramp),
@@ -75,10 +75,10 @@ def test_trained_weights_tell_pictures_from_noise(params, rng):
     ],
     -1,
   )[None]
-  shuffled = rng.permutation(picture.reshape(-1, 3)).reshape(picture.shape)
+  shuffled = rng.permutation(image.reshape(-1, 3)).reshape(image.shape)
   a, b = (
     resnet_features(params, jnp.asarray(x), ("conv4_x",))["conv4_x"].mean((1, 2))
-    for x in (picture, shuffled)
+    for x in (image, shuffled)
   )
   assert float(jnp.linalg.norm(a - b)) > 0.3 * float(jnp.linalg.norm(a))
 
@@ -92,12 +92,12 @@ def test_nothing_deeper_is_computed(params):
 
 
 def test_gradient_and_bfloat16(params, rng):
-  picture = jnp.asarray(rng.uniform(size=(1, 32, 32, 3)), jnp.float32)
-  for x in (picture, jnp.zeros_like(picture)):
+  image = jnp.asarray(rng.uniform(size=(1, 32, 32, 3)), jnp.float32)
+  for x in (image, jnp.zeros_like(image)):
     gradient = jax.grad(lambda x: resnet_features(params, x)["conv4_x"].mean())(x)
     assert np.isfinite(gradient).all()
-  found = resnet_features(params, picture, dtype=jnp.bfloat16)["conv4_x"]
-  exact = resnet_features(params, picture)["conv4_x"]
+  found = resnet_features(params, image, dtype=jnp.bfloat16)["conv4_x"]
+  exact = resnet_features(params, image)["conv4_x"]
   assert found.dtype == jnp.bfloat16
   assert float(jnp.linalg.norm(found - exact)) < 0.05 * float(jnp.linalg.norm(exact))
 
@@ -110,7 +110,7 @@ def test_module_makes_its_own_parameters():
 
 
 @pytest.mark.parametrize(
-  "picture, layers, message",
+  "image, layers, message",
   [
     ((32, 32, 3), RESNET_LAYERS, "expected [B, H, W, 3]"),
     ((1, 32, 32, 4), RESNET_LAYERS, "expected [B, H, W, 3]"),
@@ -119,7 +119,7 @@ def test_module_makes_its_own_parameters():
     ((1, 32, 32, 3), (), "found none"),
   ],
 )
-def test_mistakes_are_named(params, picture, layers, message):
+def test_mistakes_are_named(params, image, layers, message):
   with pytest.raises(InputError) as error:
-    resnet_features(params, jnp.zeros(picture), layers)
+    resnet_features(params, jnp.zeros(image), layers)
   assert message in str(error.value)

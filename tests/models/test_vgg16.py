@@ -24,11 +24,11 @@ def shallow(vgg_params):
   return {name: vgg_params[name] for name in ("input", "conv1_1", "conv1_2", "conv2_1", "conv2_2")}
 
 
-def torch_features(vgg_params, picture: "torch.Tensor") -> dict[str, "torch.Tensor"]:
-  """All thirteen layers in float64 by PyTorch: picture [B, 3, H, W] → {relu: [B, C, h, w]}."""
+def torch_features(vgg_params, image: "torch.Tensor") -> dict[str, "torch.Tensor"]:
+  """All thirteen layers in float64 by PyTorch: image [B, 3, H, W] → {relu: [B, C, h, w]}."""
   array = lambda x: torch.tensor(np.asarray(x), dtype=torch.float64)
   mean, scale = (array(vgg_params["input"][part]).view(1, 3, 1, 1) for part in ("mean", "scale"))
-  x, found = (picture - mean) * scale, {}
+  x, found = (image - mean) * scale, {}
   for block, count in enumerate((2, 2, 3, 3, 3), start=1):
     x = F.max_pool2d(x, 2) if block > 1 else x
     for index in range(1, count + 1):
@@ -43,10 +43,10 @@ def torch_features(vgg_params, picture: "torch.Tensor") -> dict[str, "torch.Tens
 @pytest.mark.torch
 @pytest.mark.parametrize("size", [(16, 16), (37, 51)])
 def test_every_layer_is_pytorchs(vgg_params, rng, size):
-  picture = rng.uniform(size=(2, *size, 3)).astype(np.float32)
+  image = rng.uniform(size=(2, *size, 3)).astype(np.float32)
   run = jax.jit(vgg16_features, static_argnums=2)
-  expected = torch_features(vgg_params, torch.tensor(picture).double().permute(0, 3, 1, 2))
-  found = run(vgg_params, jnp.asarray(picture), RELUS)
+  expected = torch_features(vgg_params, torch.tensor(image).double().permute(0, 3, 1, 2))
+  found = run(vgg_params, jnp.asarray(image), RELUS)
   assert tuple(found) == RELUS
   for name in RELUS:
     want = expected[name].permute(0, 2, 3, 1).numpy()
@@ -56,11 +56,11 @@ def test_every_layer_is_pytorchs(vgg_params, rng, size):
 
 @pytest.mark.torch
 def test_gradient_is_pytorchs(vgg_params, rng):
-  picture = rng.uniform(size=(1, 35, 38, 3)).astype(np.float32)
+  image = rng.uniform(size=(1, 35, 38, 3)).astype(np.float32)
   gradient = jax.jit(
     jax.grad(lambda p: jnp.square(vgg16_features(vgg_params, p, ("relu4_1",))["relu4_1"]).mean())
-  )(jnp.asarray(picture))
-  tensor = torch.tensor(picture).double().permute(0, 3, 1, 2).requires_grad_()
+  )(jnp.asarray(image))
+  tensor = torch.tensor(image).double().permute(0, 3, 1, 2).requires_grad_()
   torch_features(vgg_params, tensor)["relu4_1"].square().mean().backward()
   want = tensor.grad.permute(0, 2, 3, 1).numpy()
   np.testing.assert_allclose(gradient, want, atol=1e-3 * np.abs(want).max(), rtol=0)
@@ -74,7 +74,7 @@ def test_input_is_the_published_preprocessing(vgg_params):
   )
 
 
-def test_the_picture_of_a_mean_colour_excites_only_biases(vgg_params):
+def test_the_image_of_a_mean_color_excites_only_biases(vgg_params):
   mean = jnp.broadcast_to(vgg_params["input"]["mean"].reshape(1, 1, 1, 3), (1, 16, 16, 3))
   found = vgg16_features(vgg_params, mean, ("relu1_1",))["relu1_1"]
   want = np.maximum(vgg_params["conv1_1"]["bias"], 0)
@@ -103,23 +103,23 @@ def test_needs_no_deeper_parameters(shallow):
 
 
 def test_jit_vmap_and_gradient(shallow, rng):
-  pictures = jnp.asarray(rng.uniform(size=(3, 19, 22, 3)), jnp.float32)
+  images = jnp.asarray(rng.uniform(size=(3, 19, 22, 3)), jnp.float32)
   run = lambda p: vgg16_features(shallow, p, ("relu2_2",))["relu2_2"]
-  eager = run(pictures)
+  eager = run(images)
   scale = float(eager.max())
-  np.testing.assert_allclose(jax.jit(run)(pictures), eager, atol=1e-5 * scale)
-  mapped = jax.jit(jax.vmap(lambda p: run(p[None])[0]))(pictures)
+  np.testing.assert_allclose(jax.jit(run)(images), eager, atol=1e-5 * scale)
+  mapped = jax.jit(jax.vmap(lambda p: run(p[None])[0]))(images)
   np.testing.assert_allclose(mapped, eager, atol=1e-5 * scale)
   gradient = jax.jit(jax.grad(lambda p: run(p).mean()))
-  for picture in (pictures, jnp.zeros_like(pictures), jnp.full_like(pictures, 0.5)):
-    assert np.isfinite(gradient(picture)).all()
+  for image in (images, jnp.zeros_like(images), jnp.full_like(images, 0.5)):
+    assert np.isfinite(gradient(image)).all()
 
 
 def test_bfloat16_is_close(shallow, rng):
-  picture = jnp.asarray(rng.uniform(size=(1, 32, 32, 3)), jnp.float32)
+  image = jnp.asarray(rng.uniform(size=(1, 32, 32, 3)), jnp.float32)
   run = jax.jit(vgg16_features, static_argnums=2, static_argnames="dtype")
-  exact = run(shallow, picture, ("relu2_2",))["relu2_2"]
-  found = run(shallow, picture, ("relu2_2",), dtype=jnp.bfloat16)["relu2_2"]
+  exact = run(shallow, image, ("relu2_2",))["relu2_2"]
+  found = run(shallow, image, ("relu2_2",), dtype=jnp.bfloat16)["relu2_2"]
   assert found.dtype == jnp.bfloat16
   error = jnp.linalg.norm((found.astype(jnp.float32) - exact).ravel())
   assert error < 0.02 * jnp.linalg.norm(exact.ravel())
@@ -149,7 +149,7 @@ def test_module_makes_its_own_parameters():
 
 
 @pytest.mark.parametrize(
-  "picture, layers, message",
+  "image, layers, message",
   [
     ((16, 16, 3), ("relu1_1",), "expected [B, H, W, 3]"),
     ((1, 16, 16, 4), ("relu1_1",), "expected [B, H, W, 3]"),
@@ -160,7 +160,7 @@ def test_module_makes_its_own_parameters():
     ((1, 16, 16, 3), ("relu3_1",), "found no 'conv3_1'"),
   ],
 )
-def test_mistakes_are_named(shallow, picture, layers, message):
+def test_mistakes_are_named(shallow, image, layers, message):
   with pytest.raises(InputError) as error:
-    vgg16_features(shallow, jnp.zeros(picture), layers)
+    vgg16_features(shallow, jnp.zeros(image), layers)
   assert message in str(error.value)

@@ -1,4 +1,4 @@
-"""Optimised pixels: less loss with steps, between content and style, and only there."""
+"""Optimized pixels: less loss with steps, between content and style, and only there."""
 
 import jax
 import jax.numpy as jnp
@@ -15,24 +15,24 @@ from stylejax.weights.perceptual import load_vgg
 
 
 @pytest.fixture(scope="module")
-def pictures():
+def images():
   """Smooth content, speckled style, [1, 32, 32, 3] each."""
   content = np.broadcast_to(np.linspace(0.2, 0.8, 32)[:, None, None], (1, 32, 32, 3))
   style = np.random.default_rng(0).uniform(size=(1, 32, 32, 3)) * [1.0, 0.4, 0.1]
   return jnp.asarray(content, jnp.float32), jnp.asarray(style, jnp.float32)
 
 
-def test_steps_bring_it_to_the_style(pictures):
+def test_steps_bring_it_to_the_style(images):
   """Without a step it is the start; steps bring Gram matrices near the style's, weight nearer."""
-  vgg_params, (content, style) = load_vgg(), pictures
+  vgg_params, (content, style) = load_vgg(), images
   run = jax.jit(optimize_image)
 
   @jax.jit
-  def gram_distance(vgg_params, *pictures):
-    return gram_style_loss(*(vgg16_features(vgg_params, x, STYLE_LAYERS) for x in pictures)).mean()
+  def gram_distance(vgg_params, *images):
+    return gram_style_loss(*(vgg16_features(vgg_params, x, STYLE_LAYERS) for x in images)).mean()
 
-  def distance(picture):
-    return float(gram_distance(vgg_params, picture, style))
+  def distance(image):
+    return float(gram_distance(vgg_params, image, style))
 
   start = content[:, ::-1]
   same = run(vgg_params, content, style, start=start, steps=0, style_weight=1.0)
@@ -46,8 +46,8 @@ def test_steps_bring_it_to_the_style(pictures):
   assert distance(heavy) < 0.5 * distance(start)
 
 
-def test_adam_descends_too_and_reports_each_step(pictures):
-  vgg_params, (content, style) = load_vgg(), pictures
+def test_adam_descends_too_and_reports_each_step(images):
+  vgg_params, (content, style) = load_vgg(), images
   losses = {}
   run = jax.jit(optimize_image, static_argnames=("method", "report"))
   painted = run(
@@ -67,9 +67,9 @@ def test_adam_descends_too_and_reports_each_step(pictures):
     optimize_image(vgg_params, content, style, method="sgd")
 
 
-def test_scales_go_from_coarse_to_fine(pictures):
-  """Each scale gets both pictures and the last result at its size, and at least 16 pixels."""
-  content, style = pictures
+def test_scales_go_from_coarse_to_fine(images):
+  """Each scale gets both images and the last result at its size, and at least 16 pixels."""
+  content, style = images
   seen = []
 
   def optimize(_, content, style, *, start, steps, style_weight):
@@ -92,7 +92,7 @@ def test_scales_go_from_coarse_to_fine(pictures):
   np.testing.assert_allclose(found.mean(), content.mean() + 0.375, atol=0.01)
 
 
-def test_the_command_writes_a_picture_or_one_line(tmp_path, capsys, monkeypatch):
+def test_the_command_writes_a_image_or_one_line(tmp_path, capsys, monkeypatch):
   monkeypatch.setenv("STYLEJAX_CACHE", "")
   rng = np.random.default_rng(0)
   for name in ("photo", "style"):
@@ -100,14 +100,14 @@ def test_the_command_writes_a_picture_or_one_line(tmp_path, capsys, monkeypatch)
     Image.fromarray(pixels).save(tmp_path / f"{name}.png")
   command = [
     "--method",
-    "optimise",
+    "optimize",
     "--content",
     str(tmp_path / "photo.png"),
     "--style",
     str(tmp_path / "style.png"),
     "--size",
     "64",
-    "--optimiser",
+    "--optimizer",
     "adam",
     "--output",
   ]

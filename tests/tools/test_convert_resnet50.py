@@ -83,7 +83,7 @@ def some_layers(rng) -> dict[str, list[np.ndarray]]:
   return layers
 
 
-def test_batch_norms_are_folded_and_colours_turned(converter, rng):
+def test_batch_norms_are_folded_and_colors_turned(converter, rng):
   """Convolution, norm and scale as the file has them, by hand at one place of conv1."""
   layers = some_layers(rng)
   tensors = converter.resnet_tensors(caffe_model(layers))
@@ -106,4 +106,4 @@ def test_the_packaged_file_is_its_bytes(converter):
     notes = file.metadata()
   tensors = safetensors.numpy.load_file(WEIGHTS)
   assert converter.stable_bytes(tensors, notes) == WEIGHTS.read_bytes()
-  assert notes["source_sha256"] == converter.SHA256 and "BSD" in notes["licence"]
+  assert notes["source_sha256"] == converter.SHA256 and "BSD" in notes["license"]

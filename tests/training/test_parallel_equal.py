@@ -35,7 +35,7 @@ RATES = {
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
   """Folders of a few smooth photos and artworks."""
-  root, rng = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
+  root, rng = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
   for kind in ("content", "style"):
     (root / kind).mkdir()
     for i in range(5):

@@ -28,14 +28,14 @@ ROOT = Path(__file__).parent.parent.parent
 def folders(tmp_path_factory):
   """Folders of a few photos and artworks, one file of which is broken."""
   rng = np.random.default_rng(0)
-  root = tmp_path_factory.mktemp("pictures")
+  root = tmp_path_factory.mktemp("images")
   for kind in ("content", "style"):
     (root / kind / "nested").mkdir(parents=True)
     for i in range(5):
       small = rng.integers(0, 256, (6, 7, 3)).astype(np.uint8)
-      picture = Image.fromarray(small).resize((70 + i, 60), Image.Resampling.BICUBIC)
-      picture.save(root / kind / ("nested" if i % 2 else ".") / f"{i}.jpg")
-  (root / "content" / "broken.jpg").write_bytes(b"not a picture")
+      image = Image.fromarray(small).resize((70 + i, 60), Image.Resampling.BICUBIC)
+      image.save(root / kind / ("nested" if i % 2 else ".") / f"{i}.jpg")
+  (root / "content" / "broken.jpg").write_bytes(b"not an image")
   return root
 
 
@@ -191,7 +191,7 @@ def test_every_command_end_to_end(folders, tmp_path, one_device, capsys):
 
 @pytest.mark.slow
 def test_a_newcomers_first_training_learns(tmp_path, one_device):
-  """The command of README without folders: the package's own pictures, and a loss that falls."""
+  """The command of README without folders: the package's own images, and a loss that falls."""
   assert (
     train.main(
       [

@@ -1,4 +1,4 @@
-"""The training command on packed pictures: the run of the folder, bit for bit."""
+"""The training command on packed images: the run of the folder, bit for bit."""
 
 import json
 
@@ -23,8 +23,8 @@ def test_shards_train_as_their_folder(tmp_path, one_device, capsys):
     (tmp_path / kind).mkdir()
     for i in range(4):
       small = rng.integers(0, 256, (6, 7, 3)).astype(np.uint8)
-      picture = Image.fromarray(small).resize((70 + i, 60), Image.Resampling.BICUBIC)
-      picture.save(tmp_path / kind / f"{i}.jpg")
+      image = Image.fromarray(small).resize((70 + i, 60), Image.Resampling.BICUBIC)
+      image.save(tmp_path / kind / f"{i}.jpg")
   for kind, form in (("content", "tar"), ("style", "array_record")):
     assert (
       train.main(
@@ -40,12 +40,12 @@ def test_shards_train_as_their_folder(tmp_path, one_device, capsys):
       )
       == 0
     )
-  # A picture that goes bad after it was packed.
+  # An image that goes bad after it was packed.
   shard = tmp_path / "content_shards" / "shard-00000.tar"
   data = shard.read_bytes()
   bad = (tmp_path / "content" / "2.jpg").read_bytes()
   shard.write_bytes(data.replace(bad, b"x" * len(bad)))
-  (tmp_path / "content" / "2.jpg").write_bytes(b"not a picture")
+  (tmp_path / "content" / "2.jpg").write_bytes(b"not an image")
 
   runs = {}
   for name, ending in (("folders", ""), ("shards", "_shards")):

@@ -32,7 +32,7 @@ def frozen():
 def some_batch(config, step):
   rng = np.random.default_rng(step)
   side = config.crop_size
-  # Smooth pictures, which a net can learn; noise would hide a loss that falls.
+  # Smooth images, which a net can learn; noise would hide a loss that falls.
   small = rng.integers(0, 256, (2, config.batch, 4, 4, 3)).astype(np.float32)
   large = small.repeat(side // 4, axis=2).repeat(side // 4, axis=3).astype(np.uint8)
   index = step * config.batch + np.arange(config.batch, dtype=np.int32)
@@ -113,9 +113,9 @@ def test_remat_changes_no_number(frozen):
 def test_the_perceptual_net_sees_crops_at_the_size_asked_for(frozen, monkeypatch):
   seen = []
 
-  def record(params, picture, names, **settings):
-    seen.append(picture.shape)
-    return vgg16_features(params, picture, names, **settings)
+  def record(params, image, names, **settings):
+    seen.append(image.shape)
+    return vgg16_features(params, image, names, **settings)
 
   monkeypatch.setattr(transfer.vgg16, "vgg16_features", record)
   for perceptual_size, side in ((None, 64), (32, 32)):
@@ -127,13 +127,11 @@ def test_the_perceptual_net_sees_crops_at_the_size_asked_for(frozen, monkeypatch
 
 
 def test_windows_of_the_perceptual_net(rng):
-  picture = rng.random((64, 64, 3), np.float32)
-  whole = transfer._resized_window(
-    picture, np.float32(0), np.array([0.3, 0.9], np.float32), side=48
-  )
-  np.testing.assert_allclose(whole, jax.image.resize(picture, (48, 48, 3), "linear"), atol=1e-5)
-  near = transfer._resized_window(picture, np.float32(1), np.array([0.5, 1], np.float32), side=48)
-  np.testing.assert_allclose(near, picture[8:56, 16:], atol=1e-5)
+  image = rng.random((64, 64, 3), np.float32)
+  whole = transfer._resized_window(image, np.float32(0), np.array([0.3, 0.9], np.float32), side=48)
+  np.testing.assert_allclose(whole, jax.image.resize(image, (48, 48, 3), "linear"), atol=1e-5)
+  near = transfer._resized_window(image, np.float32(1), np.array([0.5, 1], np.float32), side=48)
+  np.testing.assert_allclose(near, image[8:56, 16:], atol=1e-5)
 
 
 def test_the_backbone_takes_smaller_steps(frozen):

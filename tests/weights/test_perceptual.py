@@ -30,7 +30,7 @@ def state(rng):
   return {name: np.ascontiguousarray(value, np.float32) for name, value in state.items()}
 
 
-def torchvision_relu2_2(state, picture: np.ndarray) -> np.ndarray:
+def torchvision_relu2_2(state, image: np.ndarray) -> np.ndarray:
   """torchvision's `features` after its documented preprocessing; [B, H, W, 3] in and out."""
   layers = []
   for index, (inputs, outputs) in BLOCK_1_AND_2.items():
@@ -43,7 +43,7 @@ def torchvision_relu2_2(state, picture: np.ndarray) -> np.ndarray:
     layers += [convolution, torch.nn.ReLU()]
   mean = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
   std = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
-  x = (torch.tensor(picture).permute(0, 3, 1, 2) - mean) / std
+  x = (torch.tensor(image).permute(0, 3, 1, 2) - mean) / std
   with torch.no_grad():
     return torch.nn.Sequential(*layers)(x).permute(0, 2, 3, 1).numpy()
 
@@ -62,9 +62,9 @@ def test_torchvision_weights_give_torchvisions_features(tmp_path, rng, state, na
   """Borders included: the zero padding stands after the preprocessing in both."""
   params = load_vgg(write(tmp_path / name, state))
   assert set(params) == {"input", "conv1_1", "conv1_2", "conv2_1", "conv2_2"}
-  picture = rng.uniform(size=(2, 21, 18, 3)).astype(np.float32)
-  found = vgg16_features(params, jnp.asarray(picture), ("relu2_2",))["relu2_2"]
-  want = torchvision_relu2_2(state, picture)
+  image = rng.uniform(size=(2, 21, 18, 3)).astype(np.float32)
+  found = vgg16_features(params, jnp.asarray(image), ("relu2_2",))["relu2_2"]
+  want = torchvision_relu2_2(state, image)
   np.testing.assert_allclose(found, want, atol=1e-5 * want.max())
 
 

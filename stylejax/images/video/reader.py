@@ -84,26 +84,26 @@ class VideoReader:
   def __iter__(self) -> Iterator[Frame]:
     waiting, length = None, 1 / self.rate
     convert, kind = None, None
-    for number, picture in enumerate(self._decoded()):
-      seconds = self._seconds(picture, number)
+    for number, image in enumerate(self._decoded()):
+      seconds = self._seconds(image, number)
       if waiting is not None:
         before = waiting.seconds
         if seconds is None or seconds <= before:
           seconds = before + length
         yield Frame(waiting.rgb, before, seconds - before, waiting.alpha)
       properties = (
-        picture.format.name,
-        picture.height,
-        picture.width,
-        picture.colorspace,
-        picture.color_range,
-        picture.color_primaries,
-        picture.color_trc,
+        image.format.name,
+        image.height,
+        image.width,
+        image.colorspace,
+        image.color_range,
+        image.color_primaries,
+        image.color_trc,
       )
       if properties != kind:
-        convert, kind = self._converter(picture), properties
-      rgb, alpha = convert(picture)
-      turn = _turn(picture)
+        convert, kind = self._converter(image), properties
+      rgb, alpha = convert(image)
+      turn = _turn(image)
       waiting = Frame(
         turned(rgb, turn),
         seconds if seconds is not None else Fraction(0),
@@ -113,7 +113,7 @@ class VideoReader:
     if waiting is not None:
       yield Frame(waiting.rgb, waiting.seconds, self._survey.last_length or length, waiting.alpha)
 
-  def _seconds(self, picture, number: int) -> Fraction | None:
+  def _seconds(self, image, number: int) -> Fraction | None:
     """When a frame is shown, from the start; None where nothing says it."""
     times = self._survey.times
     if self._by_order and times:
@@ -121,9 +121,9 @@ class VideoReader:
       if number < len(times):
         return times[number] - self.start
       return None
-    if picture.pts is None or picture.time_base is None:
+    if image.pts is None or image.time_base is None:
       return None
-    return picture.pts * picture.time_base - self.start
+    return image.pts * image.time_base - self.start
 
   def _decoded(self, tell: bool = True) -> Iterator:
     """PyAV's frames in the order in which they are shown."""
@@ -134,16 +134,16 @@ class VideoReader:
       while True:
         try:
           packet = next(packets, None)
-          pictures = () if packet is None else packet.decode()
+          images = () if packet is None else packet.decode()
         except av.InvalidDataError:
           damaged += 1
           continue
         if packet is None:
           break
         marked += packet.is_corrupt  # the container knows that bytes are missing
-        for picture in pictures:
+        for image in images:
           frames += 1
-          yield picture
+          yield image
     if tell and damaged and frames:
       self._note(
         f"{damaged} damaged packets of {self.path.name} hold no frame that can be read: "
@@ -165,14 +165,14 @@ class VideoReader:
           container.seek(
             int((times[0] + span * part / _PEAK_SAMPLES) / stream.time_base), stream=stream
           )
-        picture = next(container.decode(stream), None)
-        if picture is not None:
-          peaks.append(convert.brightest(picture))
+        image = next(container.decode(stream), None)
+        if image is not None:
+          peaks.append(convert.brightest(image))
     peak = max(peaks, default=1.0)
     return 1.0 if peak <= _SDR_PEAK else peak  # the overshoot of a codec is no highlight
 
-  def _converter(self, picture) -> ToSrgb:
-    height, width = picture.height, picture.width
+  def _converter(self, image) -> ToSrgb:
+    height, width = image.height, image.width
     if not self._keep_shape:
       if self._aspect > 1:
         width = round(width * self._aspect)
@@ -183,17 +183,17 @@ class VideoReader:
         f"{self.path}: found frames of {width}×{height} square pixels, expected at "
         f"most {files.MAX_PIXELS:,}"
       )
-    if _is_dolby_vision_alone(picture, self._code):
+    if _is_dolby_vision_alone(image, self._code):
       raise InputError(
         f"{self.path}: found Dolby Vision of profile 5, whose colors its own players "
         "alone can decode, expected HDR10, HLG or SDR, as of profile 8"
       )
     try:
-      return ToSrgb(picture, (height, width), self._note, self._peak)
+      return ToSrgb(image, (height, width), self._note, self._peak)
     except InputError as error:
       raise InputError(f"{self.path}: {error}") from error
 
-  def _tell(self, picture) -> None:
+  def _tell(self, image) -> None:
     found = self._survey
     if not self._keep_shape and self._aspect != 1:
       self._note(f"pixels of {self._aspect.numerator}:{self._aspect.denominator} are made square")
@@ -201,37 +201,37 @@ class VideoReader:
       self._note(f"{self.path.name} names {found.promised} frames and holds {found.frames}")
     if not self._to_video and self.tags.gamut in ("bt470bg", "smpte170m"):
       self._note(f"the primaries of {self.tags.gamut} are taken for sRGB's, as players do")
-    if picture.interlaced_frame:
+    if image.interlaced_frame:
       self._note(f"{self.path.name} is interlaced: both fields of a frame are stylized together")
-    if _skewed(picture):
+    if _skewed(image):
       self._note("the angle at which the video was filmed is rounded to a quarter turn")
 
 
-def _is_dolby_vision_alone(picture, code: str) -> bool:
+def _is_dolby_vision_alone(image, code: str) -> bool:
   """Whether colors are Dolby's IPT, which has no numbers in H.273: nothing else is tagged then."""
-  untagged = int(picture.colorspace) == UNSAID and int(picture.color_trc) == UNSAID
-  return untagged and (code in _DOLBY_VISION or _has(picture, "DOVI_RPU_BUFFER"))
+  untagged = int(image.colorspace) == UNSAID and int(image.color_trc) == UNSAID
+  return untagged and (code in _DOLBY_VISION or _has(image, "DOVI_RPU_BUFFER"))
 
 
-def _has(picture, kind: str) -> bool:
+def _has(image, kind: str) -> bool:
   try:
-    return picture.side_data[kind] is not None
+    return image.side_data[kind] is not None
   except KeyError:
     return False
 
 
-def _matrix(picture) -> np.ndarray | None:
+def _matrix(image) -> np.ndarray | None:
   """[2, 2]: where the file wants pixels: x' = m00 x + m10 y, y' = m01 x + m11 y."""
   try:  # PyAV 18 goes through values, 19 through keys: neither `in` nor `get` is good for both
-    data = picture.side_data["DISPLAYMATRIX"]
+    data = image.side_data["DISPLAYMATRIX"]
   except KeyError:
     return None
   return np.frombuffer(bytes(data), np.int32, 9).reshape(3, 3)[:2, :2] / 65_536
 
 
-def _turn(picture) -> tuple[bool, bool, bool]:
+def _turn(image) -> tuple[bool, bool, bool]:
   """(whether rows become columns, then left and right change, then top and bottom)."""
-  matrix = _matrix(picture)
+  matrix = _matrix(image)
   if matrix is None or not matrix.any():
     return False, False, False
   (a, b), (c, d) = matrix
@@ -240,8 +240,8 @@ def _turn(picture) -> tuple[bool, bool, bool]:
   return True, bool(c < 0), bool(b < 0)
 
 
-def _skewed(picture) -> bool:
-  matrix = _matrix(picture)
+def _skewed(image) -> bool:
+  matrix = _matrix(image)
   if matrix is None or not matrix.any():
     return False
   (a, b), (c, d) = np.abs(matrix)

@@ -137,7 +137,7 @@ def test_compare_command_exits_1_for_slower_and_2_for_nonsense(result, tmp_path,
   texts = {
     "c.json": "{",
     "list.json": "[1]",
-    "picture.json": "\0\1",
+    "image.json": "\0\1",
     "memory.json": '{"rows": [{"case": "stylize", "peak_mib": 5.0}]}',
     "zero.json": '{"rows": [{"case": "s", "seconds": {"low": 0.0, "median": NaN, "high": 1.0}}]}',
   }
@@ -159,7 +159,7 @@ def test_help_explains_the_options(name, run):
     "compare": "not worth a word",
     "train": "Sizes of the nets",
     "scaling": "Whose step",
-    "memory": "Sides of the square pictures",
+    "memory": "Sides of the square images",
   }
   assert expected[name] in done.stdout
 

@@ -76,13 +76,13 @@ def test_rising(rows):
 
 def test_goals(rows):
   def verdicts(rows, faults):
-    comparison = curves.compare(rows, CURVE, [RIVAL, "colour moments only"])
+    comparison = curves.compare(rows, CURVE, [RIVAL, "color moments only"])
     return {goal["goal"]: goal["holds"] for goal in curves.goals(rows, CURVE, comparison, faults)}
 
-  rows["colour moments only"] = row(0.1, 0.01)
+  rows["color moments only"] = row(0.1, 0.01)
   clean = {"64 px": {"border": 0, "grid": 0, "blotch": 0}}
   found = verdicts(rows, clean)
-  assert not any("colour moments" in goal for goal in found)
+  assert not any("color moments" in goal for goal in found)
   failed = {goal for goal, holds in found.items() if not holds}
   assert failed == {
     "strength 1: content by VGG16 ≤ reference: other's + 0.02",

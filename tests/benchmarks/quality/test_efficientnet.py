@@ -97,10 +97,10 @@ def net(tmp_path, monkeypatch):
 
 
 def test_is_the_published_net(net, rng):
-  pictures = rng.uniform(size=(2, 64, 96, 3)).astype(np.float32)
+  images = rng.uniform(size=(2, 64, 96, 3)).astype(np.float32)
   with torch.no_grad():
-    blocks, head = net(torch.tensor(pictures).permute(0, 3, 1, 2))
-  found = efficientnet.load()(pictures)
+    blocks, head = net(torch.tensor(images).permute(0, 3, 1, 2))
+  found = efficientnet.load()(images)
   for name, block, channels, side in zip(
     (*efficientnet.NAMES, efficientnet.BLOCK),
     (0, 2, 4, 10, 15, 7),

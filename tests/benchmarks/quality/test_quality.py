@@ -22,34 +22,34 @@ from benchmarks.quality.evaluators import Cache, alarms, painter, summarize
 
 @pytest.fixture
 def folder(tmp_path, rng, monkeypatch):
-  """lists/pairs.csv with two pairs of pictures, and reference/ with an output of each."""
+  """lists/pairs.csv with two pairs of images, and reference/ with an output of each."""
   monkeypatch.setattr(evaluators, "SIDE", 64)
-  for name in ("lists", "pictures", "reference"):
+  for name in ("lists", "images", "reference"):
     (tmp_path / name).mkdir()
   ramp = np.linspace(40, 200, 72)[None, :, None] * np.array([1.0, 0.7, 0.4])
   for index in (1, 2):
     content = np.broadcast_to(ramp, (72, 72, 3)) + rng.normal(0, 8, (72, 72, 3))
     style = rng.integers(0, 256, (12, 14, 3)).repeat(6, 0).repeat(5, 1)
     for file, pixels in (
-      (f"pictures/c{index}.png", content),
-      (f"pictures/s{index}.png", style),
+      (f"images/c{index}.png", content),
+      (f"images/s{index}.png", style),
       (f"reference/p{index}.png", content[:, ::-1]),
     ):
       Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(tmp_path / file)
-  lines = "p1,pictures/c1.png,pictures/s1.png\np2,pictures/c2.png,pictures/s2.png\n"
+  lines = "p1,images/c1.png,images/s1.png\np2,images/c2.png,images/s2.png\n"
   (tmp_path / "lists/pairs.csv").write_text(lines)
   return tmp_path
 
 
-def second_net(pictures):
+def second_net(images):
   """In place of EfficientNet-lite0: means of blocks as features."""
-  batch, height, width, _ = pictures.shape
+  batch, height, width, _ = images.shape
   maps = {}
   for name, side in zip(efficientnet.NAMES, (2, 4, 8, 16, 32), strict=True):
     shape = batch, height // side, side, width // side, side, 3
-    maps[name] = pictures.reshape(shape).mean((2, 4)) + 0.1
+    maps[name] = images.reshape(shape).mean((2, 4)) + 0.1
   maps[efficientnet.BLOCK] = maps["reduction_4"]
-  return maps | {efficientnet.HEAD: pictures.mean((1, 2))}
+  return maps | {efficientnet.HEAD: images.mean((1, 2))}
 
 
 def test_command(folder, tiny_params, capsys, monkeypatch):
@@ -81,8 +81,8 @@ def test_command(folder, tiny_params, capsys, monkeypatch):
   rows = results["rows"]
   assert list(rows) == [
     "identity copy",
-    "style picture itself",
-    "colour moments only",
+    "style image itself",
+    "color moments only",
     "noise in the style's colors",
     "reference: reference",
     "ours, strength 0",
@@ -93,7 +93,7 @@ def test_command(folder, tiny_params, capsys, monkeypatch):
   mean = {row: {k: v["mean"] for k, v in entry["summary"].items()} for row, entry in rows.items()}
   # Kernel distances need more pairs than two.
   assert all(set(quality.COLUMNS) - {"kid"} <= set(columns) for columns in mean.values())
-  identity, style = mean["identity copy"], mean["style picture itself"]
+  identity, style = mean["identity copy"], mean["style image itself"]
   for column in ("content", "content_lite0"):
     assert identity[column] == pytest.approx(0, abs=1e-9) and style[column] > 0.01
   assert identity["style_ratio"] == 1
@@ -104,7 +104,7 @@ def test_command(folder, tiny_params, capsys, monkeypatch):
   for column in ("patch", "cover", "patch_half", "cover_half"):
     assert style[column] == pytest.approx(0, abs=1e-5) and identity[column] > 0.01
     assert identity[column + "_way"] == 0 and style[column + "_way"] > 0
-  assert mean["colour moments only"]["color"] < 0.5 * identity["color"]
+  assert mean["color moments only"]["color"] < 0.5 * identity["color"]
   assert mean["ours, strength 1"]["content"] > 0
   assert rows["identity copy"]["faults"] == {"border": 0, "grid": 0, "blotch": 0}
   assert [entry["strength"] for entry in rows.values()] == [None] * 5 + [0, 1]
@@ -135,7 +135,7 @@ def test_command(folder, tiny_params, capsys, monkeypatch):
   }
 
 
-def unused(pictures):
+def unused(images):
   raise AssertionError("measured again what is in the cache")
 
 
@@ -166,7 +166,7 @@ def test_command_without_the_extra(folder, capsys, monkeypatch):
 
 
 def test_lite_enlarges_to_the_content(folder, monkeypatch):
-  """The package is asked for the content's size, on 8-bit pictures."""
+  """The package is asked for the content's size, on 8-bit images."""
 
   class Engine:
     def __init__(self, device):
@@ -188,7 +188,7 @@ def test_lite_enlarges_to_the_content(folder, monkeypatch):
   )
 
 
-def test_slow_pictures_are_kept(folder, tmp_path):
+def test_slow_images_are_kept(folder, tmp_path):
   """A slow method paints once; another version of it paints again; a quick one isn't kept."""
   calls = []
 
@@ -199,9 +199,9 @@ def test_slow_pictures_are_kept(folder, tmp_path):
   pair, cache = pairs.read_pairs(folder / "lists/pairs.csv")[0], Cache(tmp_path / "kept")
   for version, count in (("1", 1), ("1", 1), ("2", 2)):
     method = methods.Method(paint, lambda _, v=version: v, slow=True)
-    picture = painter("row", method, cache)(pair)
+    image = painter("row", method, cache)(pair)
     assert len(calls) == count
-    np.testing.assert_array_equal(picture, pairs.eight_bits(pairs.read(pair.content)))
+    np.testing.assert_array_equal(image, pairs.eight_bits(pairs.read(pair.content)))
   painter("row", methods.Method(paint), cache)(pair)
   assert len(calls) == 3 and len(list((tmp_path / "kept").iterdir())) == 2
 
@@ -224,7 +224,7 @@ def test_versions_tell_outputs_and_weights_apart(folder, tiny_params):
   assert len(versions) == 4
 
 
-def test_optimised_pixels_start_from_moved_colours(folder, monkeypatch):
+def test_optimized_pixels_start_from_moved_colors(folder, monkeypatch):
   """From coarse to fine, each stage from the one before, style and content at its size."""
   stages = []
 
@@ -235,13 +235,13 @@ def test_optimised_pixels_start_from_moved_colours(folder, monkeypatch):
 
   monkeypatch.setattr(methods, "optimize_image", optimize)
   monkeypatch.setattr(methods, "fast_jit", lambda function: function)
-  (method,) = methods.optimised_methods({}, ((16, 3), (32, 2)), "net").values()
+  (method,) = methods.optimized_methods({}, ((16, 3), (32, 2)), "net").values()
   pair = pairs.read_pairs(folder / "lists/pairs.csv")[0]
   found = method.paint(pair)
   assert stages == [((1, 16, 16, 3), 3), ((1, 32, 32, 3), 2)]
   style = pairs.read(pair.style).mean((0, 1))
   np.testing.assert_allclose(found.mean((0, 1)), style, atol=0.03)
-  assert method.slow and not methods.optimised_methods({}, (), "net")
+  assert method.slow and not methods.optimized_methods({}, (), "net")
 
 
 def test_sheet_shows_what_was_painted(folder):
@@ -256,9 +256,9 @@ def test_sheet_shows_what_was_painted(folder):
 
 
 def test_square_cuts_the_middle():
-  picture = np.zeros((60, 120, 3), np.float32)
-  picture[:, 40:80] = 1
-  found = methods.square(picture, 80)
+  image = np.zeros((60, 120, 3), np.float32)
+  image[:, 40:80] = 1
+  found = methods.square(image, 80)
   assert found.shape == (80, 80, 3)
   np.testing.assert_allclose(found[:, 20:60], 1, atol=0.02)
   np.testing.assert_allclose(found[:, [5, 74]], 0, atol=0.02)
@@ -272,9 +272,9 @@ def test_color_moments_moves_mean_and_covariance(rng):
   np.testing.assert_allclose(np.cov(found.T), np.cov(want.T), rtol=1e-3, atol=1e-6)
 
 
-def test_color_moments_of_grey_is_finite(rng):
-  grey = np.repeat(rng.uniform(size=(8, 8, 1)), 3, axis=2)
-  assert np.isfinite(methods.color_moments(grey, rng.uniform(size=(8, 8, 3)))).all()
+def test_color_moments_of_gray_is_finite(rng):
+  gray = np.repeat(rng.uniform(size=(8, 8, 1)), 3, axis=2)
+  assert np.isfinite(methods.color_moments(gray, rng.uniform(size=(8, 8, 3)))).all()
 
 
 def test_color_moments_is_symmetric_transport(rng):
@@ -302,7 +302,7 @@ def test_summary():
 
 
 def test_kernel_distance_of_halves(rng):
-  """0 from the style pictures themselves, apart from others, and an interval around it."""
+  """0 from the style images themselves, apart from others, and an interval around it."""
   rows = {row: {"style": np.ones(12)} for row in (methods.STYLE_ITSELF, "other")}
   styles, others = rng.normal(size=(2, 12, 3, 5))
   summary = summarize(rows, {methods.STYLE_ITSELF: styles, "other": others + 1})
@@ -324,7 +324,7 @@ def test_hashes_in_the_list_are_checked(folder):
   ]
   path.write_text(",".join([first, *hashes]) + "\n")
   assert pairs.read_pairs(path)[0].name == "p1"
-  (folder / "pictures/s1.png").write_bytes((folder / "pictures/s2.png").read_bytes())
+  (folder / "images/s1.png").write_bytes((folder / "images/s2.png").read_bytes())
   pairs.sha256.cache_clear()
   with pytest.raises(InputError, match=f"s1.png: found SHA-256 .*, expected {hashes[1]}"):
     pairs.read_pairs(path)
@@ -379,10 +379,10 @@ def test_mistakes_end_in_one_line(folder, capsys, changes, words):
     ("--strengths", "a"),
     ("--strengths", ""),
     ("--limit", "0"),
-    ("--optimise", "256"),
-    ("--optimise", "8:5"),
-    ("--optimise", "256:0"),
-    ("--optimise", "a:1"),
+    ("--optimize", "256"),
+    ("--optimize", "8:5"),
+    ("--optimize", "256:0"),
+    ("--optimize", "a:1"),
     ("--fault-sizes", "32"),
     ("--fault-sizes", "256,"),
   ],

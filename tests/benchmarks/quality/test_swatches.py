@@ -1,4 +1,4 @@
-"""Distances between the pictures of a batch."""
+"""Distances between the images of a batch."""
 
 import jax
 import numpy as np
@@ -9,7 +9,7 @@ from stylejax.metrics.content import lpips_vgg
 from stylejax.weights.perceptual import load_lpips_heads, load_vgg
 
 
-def test_mean_distance_is_over_pairs_of_different_pictures(rng):
+def test_mean_distance_is_over_pairs_of_different_images(rng):
   batch = rng.random((3, 32, 32, 3), np.float32)
   vgg, heads = load_vgg(), load_lpips_heads()
   pair = jax.jit(lpips_vgg)

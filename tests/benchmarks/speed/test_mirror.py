@@ -1,4 +1,4 @@
-"""Two implementations written apart, JAX's and PyTorch's, give the same pictures and features."""
+"""Two implementations written apart, JAX's and PyTorch's, give the same images and features."""
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +28,7 @@ def params():
 
 
 @pytest.mark.parametrize("strength", [0.4, 1.0])
-def test_stylized_pictures_agree(params, rng, strength):
+def test_stylized_images_agree(params, rng, strength):
   content = rng.random((2, 96, 160, 3), np.float32)
   style = rng.random((2, 64, 64, 3), np.float32)
   expected = jax.jit(transfer.stylize)(params, content, style, strength=strength)
@@ -50,17 +50,17 @@ def test_paintings_with_moments_moved_less_far_agree(params, rng):
 @pytest.mark.slow
 def test_scores_agree(rng):
   params = stylejax.init_params(jax.random.key(3), stylejax.PRESETS["base"])
-  picture = rng.random((2, 64, 64, 3), np.float32)
-  expected = transfer.discriminator_scores(params, picture)
-  found = mirror.discriminate(mirror.read_params(params)["discriminator"], mirror.tensor(picture))
+  image = rng.random((2, 64, 64, 3), np.float32)
+  expected = transfer.discriminator_scores(params, image)
+  found = mirror.discriminate(mirror.read_params(params)["discriminator"], mirror.tensor(image))
   for a, b in zip(found, expected, strict=True):
     np.testing.assert_allclose(back(a), b, atol=1e-4)
 
 
 def test_perceptual_features_agree(rng):
-  frozen, picture = load_vgg(), rng.random((1, 64, 64, 3), np.float32)
-  expected = jax.jit(vgg16_features, static_argnums=2)(frozen, picture, ("relu1_1", "relu4_1"))
-  found = mirror.vgg_features(mirror.read_part(frozen), mirror.tensor(picture))
+  frozen, image = load_vgg(), rng.random((1, 64, 64, 3), np.float32)
+  expected = jax.jit(vgg16_features, static_argnums=2)(frozen, image, ("relu1_1", "relu4_1"))
+  found = mirror.vgg_features(mirror.read_part(frozen), mirror.tensor(image))
   for layer, b in expected.items():
     np.testing.assert_allclose(back(found[layer]), b, rtol=1e-4, atol=1e-4 * jnp.abs(b).max())
 

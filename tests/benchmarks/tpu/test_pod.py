@@ -44,7 +44,7 @@ ENTRY %main (x: bf16[8,16,16,128], w: f32[3,3,128,128], v: f32[128]) -> (f32[128
   %turned = bf16[8,16,16,128]{3,0,2,1:T(8,128)(2,1)S(1)} copy(%x), metadata={op_name="jit(step)/turn"}
   %moved = bf16[8,16,16,128]{3,0,2,1:T(8,128)(2,1)} copy(%turned)
   %narrow = f32[8,16,16,3]{2,1,3,0:T(8,128)} convert(%x)
-  %picture = f32[8,16,16,3]{0,2,3,1:T(8,128)} copy(%narrow)
+  %image = f32[8,16,16,3]{0,2,3,1:T(8,128)} copy(%narrow)
   %fetch = ((f32[3,3,128,128]{3,2,1,0:T(8,128)}), f32[1,3,128,128]{3,2,1,0:T(8,128)S(1)}, s32[]{:S(2)}) slice-start(%w), slice={[0:1], [0:3], [0:128], [0:128]}
   %fetched = f32[1,3,128,128]{3,2,1,0:T(8,128)S(1)} slice-done(%fetch)
   %y = bf16[8,16,16,128]{3,0,2,1:T(8,128)(2,1)S(1)} fusion(%turned, %w), kind=kOutput, calls=%conv, backend_config={"window_config":{"estimated_cycles":"1200"}}
@@ -82,12 +82,12 @@ def test_every_collective_counts_once_with_the_whole_array(module):
 
 
 def test_hbm_traffic_leaves_out_what_stays_in_faster_memory(module):
-  picture = 4 * 8 * 16 * 16 * 3
+  image = 4 * 8 * 16 * 16 * 3
   by_line = {
     "turned": MAP,
     "moved": MAP,
-    "narrow": MAP + picture,
-    "picture": 2 * picture,
+    "narrow": MAP + image,
+    "image": 2 * image,
     "fetch": KERNEL // 3,
     "y": KERNEL,
     "z": KERNEL,
@@ -110,7 +110,7 @@ def test_convolutions_show_their_types_and_products_do_not_count(module):
 
 def test_a_copy_that_turns_a_wide_map_is_a_layout_change(module):
   assert [line.name for line in hlo.layout_changes(module)] == ["turned"]
-  assert [line.name for line in hlo.layout_changes(module, channels=3)] == ["turned", "picture"]
+  assert [line.name for line in hlo.layout_changes(module, channels=3)] == ["turned", "image"]
 
 
 def test_cycles_are_those_of_the_schedule(module):
@@ -250,7 +250,7 @@ def test_stylize_keeps_to_bfloat16_and_to_its_convolutions_layout_on_a_tpu():
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)
 
   params = jax.eval_shape(lambda: transfer.init_params(jax.random.key(0), PRESETS["large"]))
-  pictures = placed(jax.ShapeDtypeStruct((8 * 16, 128, 128, 3), jnp.float32), "data")
+  images = placed(jax.ShapeDtypeStruct((8 * 16, 128, 128, 3), jnp.float32), "data")
   split = PartitionSpec("data")
   run = jax.jit(
     jax.shard_map(
@@ -261,12 +261,12 @@ def test_stylize_keeps_to_bfloat16_and_to_its_convolutions_layout_on_a_tpu():
       check_vma=False,
     )
   )
-  text = run.lower(placed(params), pictures, pictures).compile().as_text()
+  text = run.lower(placed(params), images, images).compile().as_text()
   module = hlo.instructions(text)
   types = hlo.convolution_types(module)
   assert len(types) > 20
   assert [found for found in types if set(found[1]) != {"bf16"}] == []
-  # Only the picture's own 3 and 12 channels are rearranged, before the first and after the last.
+  # Only the image's own 3 and 12 channels are rearranged, before the first and after the last.
   assert [(line.name, line.source) for line in hlo.layout_changes(module)] == []
 
 
