@@ -34,7 +34,7 @@ _HOMES = {
       "init_params",
       "reconstruct",
       "sample_style",
-      "sample_swatch",
+      "sample_texture",
       "stylize",
     ),
     "transfer",

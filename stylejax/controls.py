@@ -1,7 +1,7 @@
 """The arithmetic of the controls: amounts, mixing weights, color, stroke size.
 
 Pure functions on arrays, all traced, so that changing a value never recompiles. How a layer's
-moments are moved is `stylejax.models.layers.modulate`; what a user calls is `stylejax.transfer`.
+moments are moved is `stylejax.models.adain.modulate`; what a user calls is `stylejax.transfer`.
 """
 
 import jax

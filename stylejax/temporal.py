@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 
 from stylejax import controls, transfer
-from stylejax.models import autoencoder, gan, layers
+from stylejax.models import adain, autoencoder
+from stylejax.models.generator import Generator
 from stylejax.models.meshes import on_any_mesh
 from stylejax.models.style_encoder import StyleCode
 
@@ -87,7 +88,7 @@ def next_frame(
   change = _change(state.content, frame)
   keep = memory * state.started * (change.mean() < _CUT).astype(jnp.float32)
   code = transfer.encode_content(params, frame[None])
-  image, moments = gan.Generator(params.config).apply(
+  image, moments = Generator(params.config).apply(
     {"params": params.generator},
     code,
     style_code.vector[None],
@@ -142,20 +143,20 @@ def _steadied(generator, code, vector, strength, before, keep):
   before, found = dict(zip(names, before, strict=True)), {}
 
   def steadied(name, x):
-    own = layers.channel_moments(x)
+    own = adain.channel_moments(x)
     found[name] = tuple(
       keep * old + (1 - keep) * new for old, new in zip(before[name], own, strict=True)
     )
     return found[name]
 
-  def paint(x, name, gain, bias, grain):
+  def paint(x, name, gain, bias, noise_gain):
     moments = found[name] if name in found else steadied(name, x)
-    return layers.modulate(x, gain, bias, strength, grain=grain, moments=moments)
+    return adain.modulate(x, gain, bias, strength, noise_gain=noise_gain, moments=moments)
 
   moments = [steadied(f"level{i}", level) for i, level in enumerate(code.levels)]
   targets = generator.targets(vector, moments)
   modulated = [
-    partial(paint, name=name, gain=gain, bias=bias, grain=grain)
-    for name, (gain, bias, grain) in zip(names, targets, strict=True)
+    partial(paint, name=name, gain=gain, bias=bias, noise_gain=noise_gain)
+    for name, (gain, bias, noise_gain) in zip(names, targets, strict=True)
   ]
   return generator.decoder(code, modulated), tuple(found[name] for name in names)

@@ -17,10 +17,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from stylejax import controls
-from stylejax.models import autoencoder, gan, style_encoder
+from stylejax.models import autoencoder, style_encoder
 from stylejax.models.autoencoder import ContentCode
 from stylejax.models.config import ModelConfig
+from stylejax.models.discriminator import Discriminator
+from stylejax.models.generator import Generator
 from stylejax.models.meshes import on_any_mesh
+from stylejax.models.noise_generator import NoiseGenerator
 from stylejax.models.padding import Edges
 from stylejax.models.style_encoder import StyleCode
 
@@ -67,18 +70,16 @@ def init_params(key: jax.Array, config: ModelConfig) -> Params:
   inits = (
     content_vars,
     style_encoder.StyleEncoder(config).init(keys[1], image),
-    gan.Generator(config).init(keys[2], code, jnp.zeros((1, config.style_dim), jnp.float32)),
-    gan.Discriminator(config).init(keys[3], image),
+    Generator(config).init(keys[2], code, jnp.zeros((1, config.style_dim), jnp.float32)),
+    Discriminator(config).init(keys[3], image),
     noise_generator(config).init(keys[4], jnp.zeros((1, config.noise_dim), jnp.float32)),
   )
   return Params(*(variables["params"] for variables in inits), config=config)
 
 
-def noise_generator(config: ModelConfig) -> gan.NoiseGenerator:
+def noise_generator(config: ModelConfig) -> NoiseGenerator:
   """The noise generator module at the config's sizes."""
-  return gan.NoiseGenerator(
-    config.noise_base, config.noise_width, config.noise_stages, config.dtype
-  )
+  return NoiseGenerator(config.noise_base, config.noise_width, config.noise_stages, config.dtype)
 
 
 @on_any_mesh
@@ -178,7 +179,7 @@ def generate(
       style, give B images. With weights: of S styles, which are mixed.
     strength: 0 gives the content's image back, 1 is as trained, up to 2 goes beyond: scalar, [B]
       or a map [H, W]. Below 1 the painting fades to the image, pixel by pixel, in linear light
-      (`stylejax.controls.faded`). Above, colors stay and there is more of the style's grain, up
+      (`stylejax.controls.faded`). Above, colors stay and there is more of the style's texture, up
       to twice as much.
     weights: how much of each style: [S] for the whole image, or maps [S, H, W], which paint by
       regions. At least 0, and divided by their sum over S; where that is 0, styles have equal
@@ -219,7 +220,7 @@ def generate(
   content_code = content_code.replace(levels=levels)
 
   def paint(vector, strength):
-    return gan.Generator(params.config).apply({"params": part}, content_code, vector, strength)
+    return Generator(params.config).apply({"params": part}, content_code, vector, strength)
 
   with jax.named_scope("generate"):
     if shares is None:
@@ -255,7 +256,7 @@ def discriminator_scores(params: Params, image: jax.Array) -> tuple[jax.Array, .
   """The patch scores behind `discriminate`: for each scale [B, h, w, 1]; image [B, H, W, 3]."""
   part = _part(params, "discriminator")
   with jax.named_scope("discriminate"):
-    return gan.Discriminator(params.config).apply({"params": part}, image)
+    return Discriminator(params.config).apply({"params": part}, image)
 
 
 def mean_score(scores: tuple[jax.Array, ...]) -> jax.Array:
@@ -264,18 +265,18 @@ def mean_score(scores: tuple[jax.Array, ...]) -> jax.Array:
 
 
 @on_any_mesh
-def sample_swatch(params: Params, key: jax.Array) -> jax.Array:
-  """A swatch of paint that the noise generator invents for `key`: [S, S, 3] in [0, 1].
+def sample_texture(params: Params, key: jax.Array) -> jax.Array:
+  """A texture sample that the noise generator invents for `key`: [S, S, 3] in [0, 1].
 
   Raises:
     ValueError: params without noise_generator.
   """
   z = jax.random.normal(key, (1, params.config.noise_dim), jnp.float32)
-  return swatches(params, z)[0]
+  return textures(params, z)[0]
 
 
-def swatches(params: Params, z: jax.Array) -> jax.Array:
-  """Swatches for given noise: z [B, Z], standard normal → [B, S, S, 3] in [0, 1]."""
+def textures(params: Params, z: jax.Array) -> jax.Array:
+  """Texture samples for given noise: z [B, Z], standard normal → [B, S, S, 3] in [0, 1]."""
   part = _part(params, "noise_generator")
   with jax.named_scope("sample"):
     return noise_generator(params.config).apply({"params": part}, z)
@@ -283,12 +284,12 @@ def swatches(params: Params, z: jax.Array) -> jax.Array:
 
 @on_any_mesh
 def sample_style(params: Params, key: jax.Array) -> StyleCode:
-  """A style nobody painted: the style code of `sample_swatch(params, key)`, unbatched.
+  """A style nobody painted: the style code of `sample_texture(params, key)`, unbatched.
 
   Raises:
     ValueError: params without noise_generator or style_encoder.
   """
-  return encode_style(params, sample_swatch(params, key))
+  return encode_style(params, sample_texture(params, key))
 
 
 @on_any_mesh

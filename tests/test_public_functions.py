@@ -77,7 +77,7 @@ def calls():
     ),
     "reconstruct": lambda p, v, i: s.reconstruct(p, i["content"]),
     "sample_style": lambda p, v, i: s.sample_style(p, jax.random.key(0)),
-    "sample_swatch": lambda p, v, i: s.sample_swatch(p, jax.random.key(0)),
+    "sample_texture": lambda p, v, i: s.sample_texture(p, jax.random.key(0)),
     "stylize": lambda p, v, i: s.stylize(p, i["batch"], i["style"], strength=two, **every),
     "stylize, maps": lambda p, v, i: s.stylize(
       p, i["content"], [i["style"], i["other"]], weights=i["maps"], strength=2 * i["plane"], **every

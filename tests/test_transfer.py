@@ -8,7 +8,7 @@ from jax.sharding import PartitionSpec
 
 import stylejax
 from stylejax import transfer
-from stylejax.models import gan
+from stylejax.models.generator import Generator
 
 SIDE = 24
 
@@ -139,7 +139,7 @@ def test_stylize_composes_the_steps(tiny_params, images):
 
 def test_moments_left_alone_are_the_autoencoder(tiny_params, images):
   code, style = encode_content(tiny_params, images[:2]), encode_style(tiny_params, images[2:4])
-  found = jax.jit(gan.Generator(tiny_params.config).apply)(
+  found = jax.jit(Generator(tiny_params.config).apply)(
     {"params": tiny_params.generator}, code, style.vector, 0.0
   )
   np.testing.assert_allclose(found, reconstruct(tiny_params, images[:2]), atol=1e-6)
@@ -151,7 +151,7 @@ def test_strengths_below_1_fade_to_the_image_as_light(tiny_params, images):
   content, style = images[:1], images[2:3]
   content[0, 0, :3] = EXTREMES
   code, vector = encode_content(tiny_params, content), encode_style(tiny_params, style).vector
-  net = jax.jit(gan.Generator(tiny_params.config).apply)
+  net = jax.jit(Generator(tiny_params.config).apply)
   for strength, share in ((0.0, 0), (0.2, 0.28), (0.5, 0.625), (1.0, 1), (1.5, 1)):
     painted = net({"params": tiny_params.generator}, code, vector, max(strength, 1.0))
     found = np.float64(stylize(tiny_params, content, style, strength=strength))
@@ -217,9 +217,9 @@ def test_sampled_styles_differ_and_repeat(tiny_params):
   codes = [sample_style(tiny_params, jax.random.key(i)).vector for i in (1, 2, 1)]
   np.testing.assert_array_equal(codes[0], codes[2])
   assert np.abs(codes[0] - codes[1]).max() > 1e-6
-  swatch = jax.jit(transfer.sample_swatch)(tiny_params, jax.random.key(1))
-  side = tiny_params.config.swatch_size
-  assert swatch.shape == (side, side, 3)
+  texture = jax.jit(transfer.sample_texture)(tiny_params, jax.random.key(1))
+  side = tiny_params.config.texture_size
+  assert texture.shape == (side, side, 3)
 
 
 def test_params_carry_their_config_through_transformations(tiny_params):

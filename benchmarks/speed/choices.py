@@ -19,7 +19,7 @@ import numpy as np
 
 import stylejax
 from benchmarks.harness import timing
-from stylejax.models import conv_cpu, layers, vgg16
+from stylejax.models import adain, conv_cpu, layers, vgg16
 
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
@@ -86,7 +86,7 @@ def pairs(size: int) -> Iterator[tuple[str, Callable, Callable, tuple]]:
     mean = x.mean((1, 2), keepdims=True)
     return mean, jnp.sqrt(jnp.square(x - mean).mean((1, 2), keepdims=True) + 1e-5)
 
-  yield "moments in one pass", layers.channel_moments, two_passes, (maps(2, 32),)
+  yield "moments in one pass", adain.channel_moments, two_passes, (maps(2, 32),)
 
   def doubled(x, kernel, bias):
     return conv_cpu.conv3x3(layers.upsample2(x), kernel, padding="reflect") + bias[None, None, None]
@@ -100,9 +100,9 @@ def pairs(size: int) -> Iterator[tuple[str, Callable, Callable, tuple]]:
     (maps(2, 32), kernel(32, 3), np.zeros(3, np.float32)),
   )
 
-  swatch = rng.standard_normal((8, 16, 16, 128)).astype(np.float32)
+  texture = rng.standard_normal((8, 16, 16, 128)).astype(np.float32)
   nets = [
-    net.init(jax.random.key(0), swatch)["params"]
+    net.init(jax.random.key(0), texture)["params"]
     for net in (layers.ConvTranspose(128), nn.ConvTranspose(128, (4, 4), (2, 2)))
   ]
 
@@ -118,7 +118,7 @@ def pairs(size: int) -> Iterator[tuple[str, Callable, Callable, tuple]]:
     "transposed convolution's gradient",
     gradient(layers.ConvTranspose(128)),
     gradient(nn.ConvTranspose(128, (4, 4), (2, 2))),
-    (*nets, swatch),
+    (*nets, texture),
   )
 
   yield (

@@ -30,7 +30,7 @@ def cases(options: timing.Options) -> list[timing.Case]:
       timing.jit_case("discriminate", transfer.discriminate, (params, image), options.batch, about),
     ]
   key = timing.replicate(jax.random.key(0), options.devices)  # each device does all of it
-  about = nets.about(options, nets.config(options).swatch_size) | {"batch": 1, "devices": 1}
+  about = nets.about(options, nets.config(options).texture_size) | {"batch": 1, "devices": 1}
   found.append(timing.jit_case("sample_style", transfer.sample_style, (params, key), 1, about))
   return found
 

@@ -138,13 +138,13 @@ def generate(
 
   def styled(x):
     name = f"modulation_{next(count)}"
-    gain, bias, *grain = F.linear(vector, weights[f"{name}/kernel"], weights[f"{name}/bias"])[
+    gain, bias, *noise_gain = F.linear(vector, weights[f"{name}/kernel"], weights[f"{name}/bias"])[
       :, :, None, None
     ].split(x.shape[1], 1)
     mean, std = _moments(x)
     shift = bias - mean * gain / std
-    if grain:
-      shift = shift + grain[0] * _canvas(*x.shape[2:])
+    if noise_gain:
+      shift = shift + noise_gain[0] * _noise_map(*x.shape[2:])
     return x * (1 + strength * (gain / std - 1)) + strength * shift
 
   def conv(name, x):
@@ -332,7 +332,7 @@ class AdaIN(torch.nn.Module):
 
 
 @functools.cache
-def _canvas(height: int, width: int) -> torch.Tensor:
+def _noise_map(height: int, width: int) -> torch.Tensor:
   rows, columns = (np.arange(size) % noise_map.PERIOD for size in (height, width))
   return torch.from_numpy(noise_map.PATTERN[np.ix_(rows, columns)])
 

@@ -16,7 +16,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from stylejax.models import noise_map
-from stylejax.models.autoencoder import modulated_maps, shows_canvas, stages
+from stylejax.models.autoencoder import has_noise, modulated_maps, stages
 from stylejax.models.config import ModelConfig
 from stylejax.models.layers import doubling_kernel
 
@@ -184,7 +184,7 @@ def _painting(
   @functools.cache
   def styled(name):
     target = _dense(vector, part, f"generator/modulation_{numbers[name]}")
-    return _modulated(maps[name], target, moved, shows_canvas(name))
+    return _modulated(maps[name], target, moved, has_noise(name))
 
   for stage in stages(config):
     x = functools.reduce(operator.add, map(styled, stage.inputs))
@@ -263,23 +263,23 @@ def _moments(x: _Value) -> tuple[_Value, _Value]:
   return mean, g("Sqrt", g("ReduceMean", beside * beside, [2, 3]) + 1e-5)
 
 
-def _modulated(x: _Value, target: _Value, strength: _Value, grained: bool) -> _Value:
-  """`modulate`, with a target [B, 2C or 3C]: gains, then biases, then grains."""
+def _modulated(x: _Value, target: _Value, strength: _Value, with_noise: bool) -> _Value:
+  """`modulate`, with a target [B, 2C or 3C]: gains, then biases, then noise gains."""
   g, whole = x.graph, strength
-  parts = g("Reshape", target, [0, 2 + grained, -1, 1, 1])
-  gain, bias, *grain = (g("Gather", parts, part, axis=1) for part in range(2 + grained))
+  parts = g("Reshape", target, [0, 2 + with_noise, -1, 1, 1])
+  gain, bias, *noise_gain = (g("Gather", parts, part, axis=1) for part in range(2 + with_noise))
   mean, std = _moments(x)
   strength = g("Min", strength, 1.0)
   scale = strength * (gain / std - 1.0) + 1.0
   shift = strength * (bias - mean * gain / std)
   moved = x * scale + shift
-  return moved + whole * grain[0] * _canvas(x) if grained else moved
+  return moved + whole * noise_gain[0] * _noise(x) if with_noise else moved
 
 
-def _canvas(x: _Value) -> _Value:
-  """`canvas` under a map [B, C, h, w]: [1, 1, h, w]."""
+def _noise(x: _Value) -> _Value:
+  """`noise_map` for a map [B, C, h, w]: [1, 1, h, w]."""
   g = x.graph
-  found = g.weight("canvas", noise_map.PATTERN[None, None])
+  found = g.weight("noise_map", noise_map.PATTERN[None, None])
   for axis in (2, 3):
     size = g("Squeeze", g("Shape", x, start=axis, end=axis + 1))
     found = g("Gather", found, g("Mod", g("Range", 0, size, 1), noise_map.PERIOD), axis=axis)

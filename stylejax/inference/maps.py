@@ -103,7 +103,7 @@ class Moments:
     self.count = both
 
   def mean_and_std(self, eps: float = 1e-5) -> tuple[np.ndarray, np.ndarray]:
-    """As `blocks.channel_moments` of the whole map: both [1, 1, 1, C] float32."""
+    """As `adain.channel_moments` of the whole map: both [1, 1, 1, C] float32."""
     std = np.sqrt(self.deviation / self.count + eps)
     return tuple(np.asarray(x, np.float32)[None, None, None] for x in (self.mean, std))
 

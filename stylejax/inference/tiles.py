@@ -1,7 +1,7 @@
 """Images larger than memory: painted in tiles, with the moments of the whole image.
 
 The only thing in the nets that looks further than a few pixels are the channel moments by which
-`blocks.modulate` moves a layer. So the decoder runs stage by stage (`autoencoder.stages`), each
+`adain.modulate` moves a layer. So the decoder runs stage by stage (`autoencoder.stages`), each
 over all tiles of the image, and adds up the moments of what it makes before the next stage
 starts. Nothing is computed twice but the pixels where tiles meet and the content's finest map, and
 the result is that of the whole image up to rounding. Maps between stages lie in memory or in
@@ -22,8 +22,9 @@ from stylejax import controls, transfer
 from stylejax.images.decode import as_float
 from stylejax.inference.budget import TILE_PIXELS
 from stylejax.inference.maps import Behind, Map, Moments, Window, windows
-from stylejax.models import autoencoder, gan, layers
+from stylejax.models import adain, autoencoder
 from stylejax.models.config import ModelConfig
+from stylejax.models.generator import ContentMoments, Generator
 from stylejax.runtime.jit import fast_jit
 from stylejax.runtime.memory import available_bytes, scratch_folder
 
@@ -157,9 +158,9 @@ def generate_tiled(
       needed = stage.inputs if stage.fine is None else (*stage.inputs, stage.fine)
       styles = []
       for name in needed:
-        gain, bias, grain = targets[name]
-        affine = layers.modulation(*moments[name].mean_and_std(), gain, bias, strength)
-        styles.append((*affine, None if grain is None else strength * grain))
+        gain, bias, noise_gain = targets[name]
+        affine = adain.modulation(*moments[name].mean_and_std(), gain, bias, strength)
+        styles.append((*affine, None if noise_gain is None else strength * noise_gain))
       if not final:
         keep(stage.output, config.content_widths[depth[stage.output]])
       coarse = maps[stage.inputs[0]].shape[:2]
@@ -298,8 +299,8 @@ def _work(config: ModelConfig, all_stages, depth) -> list[float]:
 
 
 @fast_jit
-def _targets(params: transfer.Params, vector: jax.Array, moments: gan.ContentMoments):
-  return gan.Generator(params.config).apply(
+def _targets(params: transfer.Params, vector: jax.Array, moments: ContentMoments):
+  return Generator(params.config).apply(
     {"params": params.generator}, vector[None], moments, method="targets"
   )
 
@@ -352,18 +353,22 @@ def _staged(params: transfer.Params, number: int, maps, origins, styles, corners
   """A stage's output [h, w, C], from maps that are not modulated yet.
 
   maps: as they are kept, from their origins; where that is None, the pixels of the finest one.
-  styles: (scale, shift, amount of grain or None) of each map; corners: the whole's cell at its
+  styles: (scale, shift, noise gain or None) of each map; corners: the whole's cell at its
   first row and column.
   """
   config = params.config
   styled = []
-  for x, start, (scale, shift, grain), corner in zip(maps, origins, styles, corners, strict=True):
+  for x, start, (scale, shift, noise_gain), corner in zip(
+    maps, origins, styles, corners, strict=True
+  ):
     if start is None:
       x = autoencoder.finest_level(config, params.content_encoder, as_float(x)[None])
     else:
       x = (x.astype(jnp.float32) + start[None, None])[None].astype(config.dtype)
-    x = layers.affine(x, scale, shift)
-    styled.append(x if grain is None else layers.textured(x, grain, top=corner[0], left=corner[1]))
+    x = adain.affine(x, scale, shift)
+    styled.append(
+      x if noise_gain is None else adain.add_noise(x, noise_gain, top=corner[0], left=corner[1])
+    )
   if autoencoder.stages(config)[number].fine is not None:
     *styled, fine = styled
   else:
@@ -377,7 +382,7 @@ def _kept(x: jax.Array, edges: jax.Array, origin: jax.Array | None):
   """(map [h, w, C] from its origin, moments between the edges, origin [C]); None: not to be kept.
 
   An origin of NaN is set here, to the mean of this tile. Other scales than 1 would change nothing:
-  deviations count from √1e-5 on (`blocks.channel_moments`), where float16 has all of its digits.
+  deviations count from √1e-5 on (`adain.channel_moments`), where float16 has all of its digits.
   """
   found = _moments(x, edges)
   if origin is None:

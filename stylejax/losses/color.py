@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from stylejax.losses.features import target_moments
-from stylejax.models import layers
+from stylejax.models import adain
 
 OPPONENT_AXES = np.array(
   [[3**-0.5, 3**-0.5, 3**-0.5], [2**-0.5, 0.0, -(2**-0.5)], [6**-0.5, -2 * 6**-0.5, 6**-0.5]],
@@ -41,7 +41,7 @@ def color_loss(
     None if x is None else jnp.einsum("bhwc,ac->bhwa", x, OPPONENT_AXES)
     for x in (image, target, content)
   )
-  mean, std = layers.channel_moments(image)
+  mean, std = adain.channel_moments(image)
   target_mean, target_std = target_moments(target, content=content, strength=strength)
   squared = jnp.square(mean - target_mean) + jnp.square(std - target_std)
   return (squared / (jnp.square(target_std) + 0.003)).mean((1, 2, 3))

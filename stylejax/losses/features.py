@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import jax
 import jax.numpy as jnp
 
-from stylejax.models import layers
+from stylejax.models import adain
 
 Features = Mapping[str, jax.Array]
 
@@ -73,7 +73,7 @@ def moment_style_loss(
   """
   losses = []
   for layer, f in features.items():
-    mean, std = layers.channel_moments(f, eps=eps)
+    mean, std = adain.channel_moments(f, eps=eps)
     target_mean, target_std = target_moments(
       target[layer], content=None if content is None else content[layer], strength=strength, eps=eps
     )
@@ -101,13 +101,13 @@ def target_moments(
   Returns:
     (mean, std), both [B, 1, 1, C] float32.
   """
-  moments = layers.channel_moments(style, eps=eps)
+  moments = adain.channel_moments(style, eps=eps)
   if content is None:
     return moments
   strength = jnp.reshape(strength, (-1, 1, 1, 1))
   return tuple(
     start + strength * (end - start)
-    for start, end in zip(layers.channel_moments(content, eps=eps), moments, strict=True)
+    for start, end in zip(adain.channel_moments(content, eps=eps), moments, strict=True)
   )
 
 
@@ -153,5 +153,5 @@ def gram_style_loss(
 
 
 def _instance_norm(features: jax.Array, eps: float) -> jax.Array:
-  mean, std = layers.channel_moments(features, eps=eps)
+  mean, std = adain.channel_moments(features, eps=eps)
   return (features - mean) / std

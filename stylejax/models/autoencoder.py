@@ -124,8 +124,8 @@ def modulated_maps(config: ModelConfig) -> tuple[str, ...]:
   return tuple(found)
 
 
-def shows_canvas(name: str) -> bool:
-  """Whether a modulated map gets grain: the content's own do, what the decoder makes doesn't."""
+def has_noise(name: str) -> bool:
+  """Whether noise is added to a modulated map: to the content's own, not to the decoder's."""
   return name.startswith("level")
 
 

@@ -34,7 +34,7 @@ class ModelConfig:
     noise_dim: length Z of the noise vector z.
     noise_base: channels of the 8×8 map that the first dense layer makes.
     noise_width: channels of every later layer of the noise generator.
-    noise_stages: doublings of the noise generator; a swatch has side 8·2^noise_stages.
+    noise_stages: doublings of the noise generator; a texture sample has side 8·2^noise_stages.
     dtype: dtype of activations; parameters, moments and losses stay float32.
   """
 
@@ -73,8 +73,8 @@ class ModelConfig:
     return 2 ** len(self.content_widths)
 
   @property
-  def swatch_size(self) -> int:
-    """Side in pixels of a swatch of the noise generator."""
+  def texture_size(self) -> int:
+    """Side in pixels of a texture sample of the noise generator."""
     return 8 * 2**self.noise_stages
 
   @property
@@ -132,7 +132,7 @@ class ModelConfig:
         raise ValueError(
           f"{name}: found {levels} halvings, expected at most {_MOST_STRIDE.bit_length() - 1}"
         )
-    if self.noise_stages > 64 or self.swatch_size > _MOST_SIDE:
+    if self.noise_stages > 64 or self.texture_size > _MOST_SIDE:
       raise ValueError(
         f"noise_stages: found {self.noise_stages}, expected texture samples of at "
         f"most {_MOST_SIDE} pixels"

@@ -1,6 +1,6 @@
-"""The pieces that every net is built of: padding, convolution, resampling, moments, modulation.
+"""The layers that every net is built of: padding, convolution and resampling of NHWC arrays.
 
-Pure functions and small Linen modules on NHWC arrays; no net and no size of a net lives here.
+Moments and modulation are in adain.py; no net and no size of a net lives here.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 
 from stylejax.models.conv_cpu import conv3x3, edged_conv3x3
-from stylejax.models.noise_map import canvas
 from stylejax.models.padding import Edges
 
 he_normal = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
@@ -90,115 +89,6 @@ def downsample2(x: jax.Array) -> jax.Array:
   """Halves height and width of [B, H, W, C] by averaging 2×2 pixels; H and W even."""
   batch, height, width, channels = x.shape
   return x.reshape(batch, height // 2, 2, width // 2, 2, channels).mean((2, 4))
-
-
-def channel_moments(
-  features: jax.Array, *, eps: float = 1e-5, edges: Edges | None = None
-) -> tuple[jax.Array, jax.Array]:
-  """Mean and standard deviation of each channel over the pixels of one image.
-
-  mean_c = (1/HW) Σ_p f_pc,   std_c = sqrt((1/HW) Σ_p f_pc² − mean_c² + eps), in one pass.
-
-  Args:
-    features: [B, H, W, C], any range; sums run in float32.
-    eps: added to the variance, in squared units of the features.
-    edges: which pixels are the image's; None: all.
-
-  Returns:
-    (mean, std), both [B, 1, 1, C] float32, ready to broadcast against features.
-
-  Raises:
-    ValueError: features is not of rank 4.
-
-  Departs from pytorch-AdaIN, which divides by HW − 1.
-  Source: Huang & Belongie 2017, arXiv:1703.06868, section 3.
-  """
-  if features.ndim != 4:
-    raise ValueError(f"features: found shape {features.shape}, expected [B, H, W, C]")
-  if edges is not None:
-    return edges.moments(features, eps=eps)
-  features = features.astype(jnp.float32)
-  mean = features.mean((1, 2), keepdims=True)
-  variance = jnp.square(features).mean((1, 2), keepdims=True) - jnp.square(mean)
-  return mean, jnp.sqrt(jnp.maximum(variance, 0.0) + eps)
-
-
-def modulation(
-  mean: jax.Array, std: jax.Array, gain: jax.Array, bias: jax.Array, strength: jax.Array | float
-) -> tuple[jax.Array, jax.Array]:
-  """The affine map of each channel that moves its moments from (mean, std) towards (bias, gain).
-
-  y = (x − mean)/std · (std + s·(gain − std)) + mean + s·(bias − mean). Strength s = 0 leaves x
-  as it is, s = 1 and beyond is adaptive instance normalization: moments past the style's are
-  another style's, paler or in other colors.
-
-  Args:
-    mean, std: [B, 1, 1, C], the features' own, as `channel_moments` gives them.
-    gain: [B or 1, 1, 1, C], standard deviation at full strength.
-    bias: [B or 1, 1, 1, C], mean at full strength.
-    strength: scalar or [B or 1, 1, 1, 1], 0 to 2.
-
-  Returns:
-    (scale, shift), both [B, 1, 1, C] float32, with y = scale·x + shift.
-
-  Departs from AdaIN as published in blending each layer's moments instead of one layer's output.
-  Source: Huang & Belongie 2017, arXiv:1703.06868, section 5 (equations 8 and 14).
-  """
-  strength = jnp.minimum(strength, 1.0)
-  scale = 1.0 + strength * (gain / std - 1.0)
-  shift = strength * (bias - mean * gain / std)
-  return scale, shift
-
-
-def affine(features: jax.Array, scale: jax.Array, shift: jax.Array) -> jax.Array:
-  """scale·x + shift in the dtype of the features [B, H, W, C]; both broadcast against them."""
-  return features * scale.astype(features.dtype) + shift.astype(features.dtype)
-
-
-def textured(
-  features: jax.Array,
-  amount: jax.Array,
-  edges: Edges | None = None,
-  top: jax.Array | int = 0,
-  left: jax.Array | int = 0,
-) -> jax.Array:
-  """Adds the canvas's pattern to each channel of [B, H, W, C]; amount [B or 1, 1, 1, C].
-
-  The map's first cell is the image's at `top`, `left`; with edges of rows that lie on several
-  devices, those are found by themselves.
-  """
-  height, width = features.shape[1:3]
-  if edges is not None:
-    top = top + edges.first_row(height)
-  pattern = canvas(height, width, top, left)[None, :, :, None]
-  return features + (amount * pattern).astype(features.dtype)
-
-
-def modulate(
-  features: jax.Array,
-  gain: jax.Array,
-  bias: jax.Array,
-  strength: jax.Array | float,
-  edges: Edges | None = None,
-  *,
-  grain: jax.Array | None = None,
-  moments: tuple[jax.Array, jax.Array] | None = None,
-) -> jax.Array:
-  """Moves each channel's mean and standard deviation towards `bias` and `gain`; adds grain.
-
-  Args:
-    features: [B, H, W, C]; the others as `modulation` takes them.
-    edges: which pixels are the image's; None: all.
-    grain: how much of the canvas's pattern is added at strength 1, and twice as much at 2; None:
-      nothing.
-    moments: the features' (mean, std), if not their own.
-
-  Returns:
-    [B, H, W, C] in the dtype of features.
-  """
-  moments = channel_moments(features, edges=edges) if moments is None else moments
-  moved = affine(features, *modulation(*moments, gain, bias, strength))
-  return moved if grain is None else textured(moved, strength * grain, edges)
 
 
 def reflect_conv(

@@ -1,9 +1,9 @@
-"""The canvas: a fixed random pattern that paint can show where a photo has nothing to show.
+"""The noise map: a fixed random pattern that the generator can turn into brushwork.
 
-A convolutional net that treats all places alike paints a flat sky flat. Adding the pattern to
-feature maps, as strongly as a style asks for, gives it something to make grain and strokes of. No
-two cells of the pattern are alike within PERIOD, it is the same in every run, and a map's cell
-always gets the same number, whatever part of the map is computed.
+A convolutional net that treats all places alike stylizes a flat sky flat. Adding the noise map to
+feature maps, as strongly as a style asks for, gives the net something to make strokes of. No two
+cells are alike within PERIOD, every run has the same map, and a cell always has the same number,
+whatever part of the map is computed.
 
 Source: the noise inputs of Karras et al. 2019, arXiv:1812.04948, section 3.2; departs from them in
 that the pattern is fixed, so that the nets stay pure functions without a key.
@@ -27,13 +27,13 @@ def _pattern() -> np.ndarray:
 
 
 PATTERN = _pattern()
-"""One period of the canvas; weights are trained on these very numbers."""
+"""One period of the noise map; weights are trained on these very numbers."""
 
 
-def canvas(
+def noise_map(
   height: int, width: int, top: jax.Array | int = 0, left: jax.Array | int = 0
 ) -> jax.Array:
-  """The pattern under cells `top`, `left` and on: [height, width] float32, mean 0, variance 1."""
+  """Cells of the pattern from `top`, `left` on: [height, width] float32, mean 0, variance 1."""
   rows, columns = (
     (first + jnp.arange(size)) % PERIOD for first, size in ((top, height), (left, width))
   )

@@ -82,7 +82,7 @@ class Edges:
     return own[None, :, :, None].astype(jnp.float32)
 
   def moments(self, x: jax.Array, *, eps: float) -> tuple[jax.Array, jax.Array]:
-    """`blocks.channel_moments` of the image's own pixels on all devices."""
+    """`adain.channel_moments` of the image's own pixels on all devices."""
     x = x.astype(jnp.float32)
     if self.inside is None:
       count = jnp.float32(x.shape[1] * x.shape[2])

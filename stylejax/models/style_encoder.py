@@ -5,7 +5,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from stylejax.models import layers
+from stylejax.models import adain, layers
 from stylejax.models.config import ModelConfig
 
 
@@ -41,6 +41,6 @@ class StyleEncoder(nn.Module):
     moments = []
     for level, width in enumerate(c.style_widths):
       x = nn.relu(layers.Conv(width, stride=1 if level == 0 else 2, dtype=c.dtype)(x))
-      moments.append(layers.channel_moments(x))
+      moments.append(adain.channel_moments(x))
     flat = jnp.concatenate([m[:, 0, 0] for pair in moments for m in pair], -1)
     return StyleCode(tuple(moments), layers.Mlp((c.style_dim, c.style_dim), name="vector")(flat))

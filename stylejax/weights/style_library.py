@@ -91,7 +91,8 @@ def read_library(path: str | os.PathLike, params: transfer.Params) -> dict[str, 
   try:
     with safe_open(path, framework="np") as file:
       metadata = dict(file.metadata() or {})
-      arrays = {name: _array(file, name) for name in file}
+      # A safe_open has keys, but is not iterable.
+      arrays = {name: _array(file, name) for name in file.keys()}  # noqa: SIM118
   # ValueError: NumPy's, for an empty array with a side that it can't count.
   except (SafetensorError, OSError, ValueError, _NotFloat) as error:
     raise InputError(

@@ -324,7 +324,8 @@ class TestStyles:
     library = files / "l.safetensors"
     assert run("styles", "add", files / "one.png", "--library", library)[0] == 0
     with safe_open(library, "np") as file:
-      arrays, metadata = {name: file.get_tensor(name) for name in file}, file.metadata()
+      arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+      metadata = file.metadata()
     entries = json.loads(metadata["styles"])
     entries[0][field] = text
     save_file(arrays, library, metadata | {"styles": json.dumps(entries)})

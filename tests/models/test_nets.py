@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from stylejax import PRESETS, ModelConfig, transfer
-from stylejax.models import autoencoder, gan
+from stylejax.models import autoencoder
+from stylejax.models.generator import Adaptation
+from stylejax.models.noise_generator import NoiseGenerator
 
 # Compiled, since each operation of an eager call would be a program of its own.
 encode_content = jax.jit(transfer.encode_content)
@@ -21,9 +23,9 @@ def count(tree) -> int:
 
 def test_noise_generator_is_the_described_net():
   """100 → 8·8·128 → 8×8×128 → 256 wide, three stages; counted by hand, layer by layer."""
-  shapes = jax.eval_shape(
-    lambda: gan.NoiseGenerator().init(jax.random.key(0), jnp.zeros((1, 100)))
-  )["params"]
+  shapes = jax.eval_shape(lambda: NoiseGenerator().init(jax.random.key(0), jnp.zeros((1, 100))))[
+    "params"
+  ]
   kernels = [("Dense_0", (100, 8 * 8 * 128)), ("Conv_0", (3, 3, 128, 256))]
   for stage in range(3):
     kernels += [
@@ -42,16 +44,16 @@ def test_noise_generator_is_the_described_net():
   assert count(shapes) == by_hand == 7_816_451
 
 
-def test_noise_generator_makes_64_pixel_swatches_by_default():
-  swatch = jax.eval_shape(
-    lambda z: gan.NoiseGenerator().init_with_output(jax.random.key(0), z)[0], jnp.zeros((2, 100))
+def test_noise_generator_makes_64_pixel_textures_by_default():
+  texture = jax.eval_shape(
+    lambda z: NoiseGenerator().init_with_output(jax.random.key(0), z)[0], jnp.zeros((2, 100))
   )
-  assert swatch.shape == (2, 64, 64, 3)
+  assert texture.shape == (2, 64, 64, 3)
 
 
 def test_large_holds_the_described_noise_generator():
   config = PRESETS["large"]
-  assert transfer.noise_generator(config) == gan.NoiseGenerator(dtype="bfloat16")
+  assert transfer.noise_generator(config) == NoiseGenerator(dtype="bfloat16")
   assert config.noise_dim == 100
 
 
@@ -89,7 +91,7 @@ def test_a_style_adapts_to_the_content(tiny_params, rng):
     (4 * rng.random((2, 1, 1, w), np.float32), rng.random((2, 1, 1, w), np.float32))
     for w in tiny_params.config.content_widths
   ]
-  net = gan.Adaptation(16)
+  net = Adaptation(16)
   fresh = net.init(jax.random.key(0), vector, moments)
   np.testing.assert_array_equal(net.apply(fresh, vector, moments), vector.repeat(2, 0))
   found = net.apply({"params": tiny_params.generator["adaptation"]}, vector, moments)
@@ -149,7 +151,7 @@ def test_accelerators_convolve_in_bfloat16_alone():
     return (
       transfer.stylize(params, image, image),
       transfer.discriminate(params, image),
-      transfer.swatches(params, jnp.ones((2, config.noise_dim))),
+      transfer.textures(params, jnp.ones((2, config.noise_dim))),
     )
 
   text = jax.jit(every_net).trace(params, image).lower(lowering_platforms=("tpu",)).as_text()

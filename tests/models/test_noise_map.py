@@ -1,9 +1,9 @@
-"""The canvas: the same everywhere, without a trace of order, and in parts as whole."""
+"""The noise map: the same everywhere, without a trace of order, and in parts as whole."""
 
 import jax
 import numpy as np
 
-from stylejax.models import layers, noise_map
+from stylejax.models import adain, noise_map
 
 FIRST = [[-1.732051, -0.317488, 1.097075], [0.994786, 0.672992, 0.073045]]
 
@@ -24,21 +24,21 @@ def test_it_is_noise_of_mean_0_and_variance_1():
 
 
 def test_a_part_is_the_wholes_also_beyond_a_period():
-  whole = np.asarray(noise_map.canvas(300, 280))
-  part = jax.jit(noise_map.canvas, static_argnums=(0, 1))(60, 50, np.int32(230), np.int32(225))
+  whole = np.asarray(noise_map.noise_map(300, 280))
+  part = jax.jit(noise_map.noise_map, static_argnums=(0, 1))(60, 50, np.int32(230), np.int32(225))
   np.testing.assert_array_equal(part, whole[230:290, 225:275])
   np.testing.assert_array_equal(whole[256:], whole[:44])
 
 
-def test_grain_grows_with_strength_and_spares_what_gets_none(rng):
+def test_noise_grows_with_strength_and_spares_what_gets_none(rng):
   x = rng.normal(size=(1, 6, 5, 2)).astype(np.float32)
   gain, bias = np.ones((2, 1, 1, 1, 2), np.float32)
-  grain = np.array([0.5, 0.0], np.float32)[None, None, None]
+  noise_gain = np.array([0.5, 0.0], np.float32)[None, None, None]
   for strength in (0.0, 0.4, 1.5):
-    found = layers.modulate(x, gain, bias, strength, grain=grain)
-    without = layers.modulate(x, gain, bias, strength)
+    found = adain.modulate(x, gain, bias, strength, noise_gain=noise_gain)
+    without = adain.modulate(x, gain, bias, strength)
     np.testing.assert_allclose(
       found - without,
-      strength * grain * np.asarray(noise_map.canvas(6, 5))[None, :, :, None],
+      strength * noise_gain * np.asarray(noise_map.noise_map(6, 5))[None, :, :, None],
       atol=1e-6,
     )

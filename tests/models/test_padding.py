@@ -32,11 +32,11 @@ def image(height, width):
   return np.random.default_rng(2).random((height, width, 3), np.float32)
 
 
-def without_grain(params):
-  """The same for which the canvas never shows: it lies still when an image moves."""
+def without_noise(params):
+  """The same without noise, which lies still when an image moves."""
   generator = dict(params.generator)
   for number, name in enumerate(autoencoder.modulated_maps(params.config)):
-    if autoencoder.shows_canvas(name):
+    if autoencoder.has_noise(name):
       layer = generator[f"modulation_{number}"]
       generator[f"modulation_{number}"] = {
         key: values.at[..., 2 * (values.shape[-1] // 3) :].set(0) for key, values in layer.items()
@@ -66,8 +66,8 @@ def test_one_program_for_all_sizes_inside(tiny_params, code, paint):
 
 
 @pytest.mark.parametrize("axes", ["x", "y", "xy"])
-def test_a_seamless_image_has_no_first_line_but_the_canvas_s(tiny_params, axes):
-  tiny_params = without_grain(tiny_params)
+def test_a_seamless_image_has_no_first_line_but_the_noise(tiny_params, axes):
+  tiny_params = without_noise(tiny_params)
   content, style = image(44, 60), image(32, 32)
   rows, columns = (20 if "y" in axes else 0), (28 if "x" in axes else 0)
   paint = jax.jit(transfer.stylize, static_argnames="seamless")

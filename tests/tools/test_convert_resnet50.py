@@ -96,7 +96,7 @@ def test_batch_norms_are_folded_and_colors_turned(converter, rng):
   want = gamma * (plain - mean / count) / np.sqrt(variance / count + 1e-5) + beta
   np.testing.assert_allclose(found + tensors["conv1.bias"], want, atol=2e-3 * np.abs(want).max())
   with safetensors.safe_open(WEIGHTS, "np") as file:
-    assert {name: file.get_slice(name).get_shape() for name in file} == {
+    assert {name: file.get_slice(name).get_shape() for name in file.keys()} == {  # noqa: SIM118
       name: list(value.shape) for name, value in tensors.items()
     }
 

@@ -63,7 +63,7 @@ class GanConfig(TrainConfig):
 
   @property
   def crop_size(self) -> int:
-    return self.model.swatch_size
+    return self.model.texture_size
 
 
 def make_train_step(config: GanConfig) -> Step:
@@ -88,7 +88,7 @@ def make_train_step(config: GanConfig) -> Step:
 
       def disc_loss_fn(disc, part, params=state.params):
         real, keys = images(part["style"]), example_keys(state.key, part["index"])
-        fake = jax.lax.stop_gradient(transfer.swatches(params, noise(keys)))
+        fake = jax.lax.stop_gradient(transfer.textures(params, noise(keys)))
         params = params.replace(discriminator=disc)
         real_scores = transfer.discriminator_scores(params, real)
         fake_scores = transfer.discriminator_scores(params, fake)
@@ -113,7 +113,7 @@ def make_train_step(config: GanConfig) -> Step:
     def loss_fn(trained, part):
       params = state.params.replace(**trained)
       z = noise(example_keys(state.key, part["index"]))
-      return gen_loss(transfer.discriminator_scores(params, transfer.swatches(params, z))).mean()
+      return gen_loss(transfer.discriminator_scores(params, transfer.textures(params, z))).mean()
 
     loss, grads = average(
       functools.partial(jax.value_and_grad(loss_fn), select(state.params, config.trained)),
@@ -130,5 +130,5 @@ def preview(params: transfer.Params, content: jax.Array | None, style: jax.Array
   """Texture samples of noise that is the same each time, float32 [4, 4, S, S, 3]."""
   del content, style
   z = jax.random.normal(jax.random.key(0), (PREVIEW_SIDE**2, params.config.noise_dim))
-  samples = transfer.swatches(params, z)
+  samples = transfer.textures(params, z)
   return samples.reshape(PREVIEW_SIDE, PREVIEW_SIDE, *samples.shape[1:])

@@ -12,7 +12,8 @@ import optax
 
 from stylejax import transfer
 from stylejax.errors import InputError
-from stylejax.models import gan, resnet50, vgg16
+from stylejax.models import resnet50, vgg16
+from stylejax.models.generator import Generator
 from stylejax.training import terms
 from stylejax.training.config import TrainConfig
 from stylejax.training.state import TrainState, make_optimizers, select
@@ -267,7 +268,7 @@ def stylize_partially(
   params: transfer.Params, content: jax.Array, style: jax.Array, amount: jax.Array
 ) -> jax.Array:
   """Stylized images [B, H, W, 3], moments moved by amount [B]; 1 is what `generate` does."""
-  return gan.Generator(params.config).apply(
+  return Generator(params.config).apply(
     {"params": params.generator},
     transfer.encode_content(params, content),
     transfer.encode_style(params, style).vector,

@@ -1,4 +1,4 @@
-"""Do random styles differ as artworks do? Distances between swatches, and between real crops."""
+"""Do random styles differ as artworks do? Distances between texture samples, and between crops."""
 
 import dataclasses
 from pathlib import Path
@@ -26,20 +26,20 @@ SIDE = 64
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """What to compare."""
+  """Which texture samples and artworks to compare."""
 
   style_dir: Path = SAMPLES
   """Artworks to compare with; a crop of each in turn, at another place each time."""
   count: int = 64
-  """Swatches, and crops."""
+  """Texture samples, and crops."""
   weights: str = "base"
   """A packaged name or a file."""
   seed: int = 0
-  """Of the swatches and of the crops' places."""
+  """Seed of the texture samples and of the places of the crops."""
   output: Path | None = None
   """JSON file for the result."""
   sheet: Path | None = None
-  """Image of the swatches to write."""
+  """Image to write, with all texture samples."""
 
   def check(self) -> None:
     """Raises InputError for a number that can't be compared."""
@@ -48,11 +48,11 @@ class Options:
 
 def real_crops(folder: Path, count: int, seed: int) -> np.ndarray:
   """Random squares of SIDE pixels of artworks at a shorter side of 2·SIDE: [count, S, S, 3]."""
-  rng, found = np.random.default_rng(seed), find_images(folder, flag="--style-dir")
-  found = [found[i] for i in rng.permutation(len(found))[:count]]
+  rng, artworks = np.random.default_rng(seed), find_images(folder, flag="--style-dir")
+  artworks = [artworks[i] for i in rng.permutation(len(artworks))[:count]]
   crops = []
   for number in range(count):
-    artwork = square(read_image(found[number % len(found)]).rgb, 2 * SIDE)
+    artwork = square(read_image(artworks[number % len(artworks)]).rgb, 2 * SIDE)
     top, left = rng.integers(0, SIDE + 1, 2)
     crops.append(artwork[top : top + SIDE, left : left + SIDE])
   return np.stack(crops)
@@ -61,11 +61,11 @@ def real_crops(folder: Path, count: int, seed: int) -> np.ndarray:
 @fast_jit
 def mean_distance(vgg_params, heads, batch: jax.Array) -> jax.Array:
   """Mean LPIPS-form distance over all pairs of different images of [B, S, S, 3]."""
-  found = vgg16_features(vgg_params, batch, LPIPS_LAYERS)
+  features = vgg16_features(vgg_params, batch, LPIPS_LAYERS)
 
   def from_one(number):
-    one = jax.tree.map(lambda f: jax.lax.dynamic_slice_in_dim(f, number, 1), found)
-    return lpips_from_features(found, one, heads).sum()
+    one = jax.tree.map(lambda f: jax.lax.dynamic_slice_in_dim(f, number, 1), features)
+    return lpips_from_features(features, one, heads).sum()
 
   count = batch.shape[0]
   return jax.lax.map(from_one, jnp.arange(count)).sum() / (count * (count - 1))
@@ -80,30 +80,30 @@ def sheet(batch: np.ndarray) -> np.ndarray:
 
 
 def main(options: Options) -> None:
-  """Measures, prints and keeps the result."""
+  """Measures both distances, prints them and writes the result."""
   params, frozen = stylejax.load_pretrained(options.weights), (load_vgg(), load_lpips_heads())
   if params.noise_generator is None:
     raise InputError(f"--weights: found no noise generator in {options.weights}, expected one")
   z = jax.random.normal(jax.random.key(options.seed), (options.count, params.config.noise_dim))
-  painted = fast_jit(transfer.swatches)(params, z)
-  side = (options.count, SIDE, SIDE, 3)
-  painted = np.asarray(jax.image.resize(painted, side, "linear"))
-  real = real_crops(options.style_dir, options.count, options.seed)
-  found = [float(mean_distance(*frozen, batch)) for batch in (painted, real)]
+  textures = fast_jit(transfer.textures)(params, z)
+  shape = (options.count, SIDE, SIDE, 3)
+  textures = np.asarray(jax.image.resize(textures, shape, "linear"))
+  crops = real_crops(options.style_dir, options.count, options.seed)
+  of_textures, of_artworks = (float(mean_distance(*frozen, batch)) for batch in (textures, crops))
   if options.sheet:
-    encode.write_image(options.sheet, sheet(painted))
+    encode.write_image(options.sheet, sheet(textures))
   timing.report(
-    "swatches",
+    "texture_samples",
     options,
-    {"swatches": found[0], "artworks": found[1], "ratio": found[0] / found[1]},
+    {"textures": of_textures, "artworks": of_artworks, "ratio": of_textures / of_artworks},
     show=show,
   )
 
 
 def show(result: dict) -> None:
-  """One line."""
+  """Prints the result in one line."""
   print(
-    "mean LPIPS-form distance of pairs: swatches {swatches:.3f}, crops of artworks "
+    "mean LPIPS-form distance of pairs: texture samples {textures:.3f}, crops of artworks "
     "{artworks:.3f}, ratio {ratio:.2f}".format(**result)
   )
 

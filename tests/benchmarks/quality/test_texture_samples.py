@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from benchmarks.quality import swatches
+from benchmarks.quality import texture_samples
 from stylejax.metrics.content import lpips_vgg
 from stylejax.weights.perceptual import load_lpips_heads, load_vgg
 
@@ -19,19 +19,21 @@ def test_mean_distance_is_over_pairs_of_different_images(rng):
       for i, j in ((0, 1), (0, 2), (1, 2))
     ]
   )
-  assert float(swatches.mean_distance(vgg, heads, batch)) == pytest.approx(expected, rel=1e-3)
+  assert float(texture_samples.mean_distance(vgg, heads, batch)) == pytest.approx(
+    expected, rel=1e-3
+  )
 
 
 def test_real_crops_are_of_other_places_each_time():
-  found = swatches.real_crops(swatches.SAMPLES, 7, 0)
-  assert found.shape == (7, swatches.SIDE, swatches.SIDE, 3)
-  assert len({crop.tobytes() for crop in found}) == 7
-  np.testing.assert_array_equal(found, swatches.real_crops(swatches.SAMPLES, 7, 0))
+  crops = texture_samples.real_crops(texture_samples.SAMPLES, 7, 0)
+  assert crops.shape == (7, texture_samples.SIDE, texture_samples.SIDE, 3)
+  assert len({crop.tobytes() for crop in crops}) == 7
+  np.testing.assert_array_equal(crops, texture_samples.real_crops(texture_samples.SAMPLES, 7, 0))
 
 
 def test_sheet_fills_up(rng):
   batch = rng.random((5, 4, 4, 3), np.float32)
-  found = swatches.sheet(batch)
-  assert found.shape == (8, 12, 3)
-  np.testing.assert_array_equal(found[4:, 4:8], batch[4])
-  assert (found[4:, 8:] == 1).all()
+  drawn = texture_samples.sheet(batch)
+  assert drawn.shape == (8, 12, 3)
+  np.testing.assert_array_equal(drawn[4:, 4:8], batch[4])
+  assert (drawn[4:, 8:] == 1).all()

@@ -1,0 +1,119 @@
+"""Adaptive instance normalization: channel moments, and how they are moved to those of a style.
+
+Noise is added here too, after the moments are moved; the convolutions are in layers.py.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from stylejax.models.noise_map import noise_map
+from stylejax.models.padding import Edges
+
+
+def channel_moments(
+  features: jax.Array, *, eps: float = 1e-5, edges: Edges | None = None
+) -> tuple[jax.Array, jax.Array]:
+  """Mean and standard deviation of each channel over the pixels of one image.
+
+  mean_c = (1/HW) Σ_p f_pc,   std_c = sqrt((1/HW) Σ_p f_pc² − mean_c² + eps), in one pass.
+
+  Args:
+    features: [B, H, W, C], any range; sums run in float32.
+    eps: added to the variance, in squared units of the features.
+    edges: which pixels are the image's; None: all.
+
+  Returns:
+    (mean, std), both [B, 1, 1, C] float32, ready to broadcast against features.
+
+  Raises:
+    ValueError: features is not of rank 4.
+
+  Departs from pytorch-AdaIN, which divides by HW − 1.
+  Source: Huang & Belongie 2017, arXiv:1703.06868, section 3.
+  """
+  if features.ndim != 4:
+    raise ValueError(f"features: found shape {features.shape}, expected [B, H, W, C]")
+  if edges is not None:
+    return edges.moments(features, eps=eps)
+  features = features.astype(jnp.float32)
+  mean = features.mean((1, 2), keepdims=True)
+  variance = jnp.square(features).mean((1, 2), keepdims=True) - jnp.square(mean)
+  return mean, jnp.sqrt(jnp.maximum(variance, 0.0) + eps)
+
+
+def modulation(
+  mean: jax.Array, std: jax.Array, gain: jax.Array, bias: jax.Array, strength: jax.Array | float
+) -> tuple[jax.Array, jax.Array]:
+  """The affine map of each channel that moves its moments from (mean, std) towards (bias, gain).
+
+  y = (x − mean)/std · (std + s·(gain − std)) + mean + s·(bias − mean). Strength s = 0 leaves x
+  as it is, s = 1 and beyond is adaptive instance normalization: moments past the style's are
+  another style's, paler or in other colors.
+
+  Args:
+    mean, std: [B, 1, 1, C], the features' own, as `channel_moments` gives them.
+    gain: [B or 1, 1, 1, C], standard deviation at full strength.
+    bias: [B or 1, 1, 1, C], mean at full strength.
+    strength: scalar or [B or 1, 1, 1, 1], 0 to 2.
+
+  Returns:
+    (scale, shift), both [B, 1, 1, C] float32, with y = scale·x + shift.
+
+  Departs from AdaIN as published in blending each layer's moments instead of one layer's output.
+  Source: Huang & Belongie 2017, arXiv:1703.06868, section 5 (equations 8 and 14).
+  """
+  strength = jnp.minimum(strength, 1.0)
+  scale = 1.0 + strength * (gain / std - 1.0)
+  shift = strength * (bias - mean * gain / std)
+  return scale, shift
+
+
+def affine(features: jax.Array, scale: jax.Array, shift: jax.Array) -> jax.Array:
+  """scale·x + shift in the dtype of the features [B, H, W, C]; both broadcast against them."""
+  return features * scale.astype(features.dtype) + shift.astype(features.dtype)
+
+
+def add_noise(
+  features: jax.Array,
+  noise_gain: jax.Array,
+  edges: Edges | None = None,
+  top: jax.Array | int = 0,
+  left: jax.Array | int = 0,
+) -> jax.Array:
+  """Adds the noise map to each channel of [B, H, W, C], times noise_gain [B or 1, 1, 1, C].
+
+  The first cell of the features is cell `top`, `left` of the noise map. Where edges say that rows
+  lie on several devices, each device adds its own rows to `top`.
+  """
+  height, width = features.shape[1:3]
+  if edges is not None:
+    top = top + edges.first_row(height)
+  noise = noise_map(height, width, top, left)[None, :, :, None]
+  return features + (noise_gain * noise).astype(features.dtype)
+
+
+def modulate(
+  features: jax.Array,
+  gain: jax.Array,
+  bias: jax.Array,
+  strength: jax.Array | float,
+  edges: Edges | None = None,
+  *,
+  noise_gain: jax.Array | None = None,
+  moments: tuple[jax.Array, jax.Array] | None = None,
+) -> jax.Array:
+  """Moves each channel's mean and standard deviation towards `bias` and `gain`; adds noise.
+
+  Args:
+    features: [B, H, W, C]; the others as `modulation` takes them.
+    edges: which pixels are the image's; None: all.
+    noise_gain: how much of the noise map is added to each channel at strength 1; twice as much is
+      added at 2, and None adds nothing.
+    moments: the (mean, std) to start from; None takes those of the features.
+
+  Returns:
+    [B, H, W, C] in the dtype of features.
+  """
+  moments = channel_moments(features, edges=edges) if moments is None else moments
+  moved = affine(features, *modulation(*moments, gain, bias, strength))
+  return moved if noise_gain is None else add_noise(moved, strength * noise_gain, edges)

@@ -1,0 +1,116 @@
+"""The generator: content code and style vector become an image.
+
+The noise generator and the discriminator have modules of their own.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from stylejax.models import adain, autoencoder
+from stylejax.models.config import ModelConfig
+
+# (mean, std), both [B, 1, 1, C], of each level of the content code, from fine to coarse.
+ContentMoments = Sequence[tuple[jax.Array, jax.Array]]
+
+
+class Adaptation(nn.Module):
+  """Moves a style vector to where the style comes out right on a content of given moments.
+
+  The same targets for the moments of a few layers paint a busy photo and a foggy one differently:
+  what the image's own moments become also depends on what there is to be modulated.
+  """
+
+  dim: int
+
+  @nn.compact
+  def __call__(self, vector: jax.Array, moments: ContentMoments) -> jax.Array:
+    """[B or 1, D] → [B, D]; fresh parameters leave the vector as it is."""
+    # The maps come after a ReLU, so nothing is below 0; some channels are a hundred times others.
+    log_moments = jnp.log1p(jnp.concatenate([m[:, 0, 0] for pair in moments for m in pair], -1))
+    width = 3 * self.dim // 4
+    x = nn.relu(
+      nn.Dense(width, name="vector")(vector)
+      + nn.Dense(width, use_bias=False, name="content")(log_moments)
+    )
+    x = nn.relu(nn.Dense(width, name="hidden")(x))
+    return vector + nn.Dense(self.dim, kernel_init=nn.initializers.zeros, name="step")(x)
+
+
+class Generator(nn.Module):
+  """Content code + style vector → image: the autoencoder's decoder, modulated by style.
+
+  The vector is adapted to the content; then one dense layer for each modulated layer of the decoder
+  turns it into that layer's standard deviations (gain) and means (bias), and for the content's own
+  maps also into how much of the noise map is added to each channel (noise gain).
+
+  Departs from the source in the adaptation and the noise.
+  Source: Ghiasi et al. 2017, arXiv:1705.06830, section 2, with Huang & Belongie's moments.
+  """
+
+  config: ModelConfig
+
+  def setup(self):
+    self.decoder = autoencoder.Decoder(self.config)
+    self.adaptation = Adaptation(self.config.style_dim)
+    self.modulation = [
+      nn.Dense(
+        (2 + with_noise) * self.config.content_widths[level],
+        bias_init=partial(_first_targets, with_noise=with_noise),
+      )
+      for level, with_noise in zip(autoencoder.modulated_levels(self.config), self._has_noise())
+    ]
+
+  def __call__(
+    self, code: autoencoder.ContentCode, vector: jax.Array, strength: jax.Array | float = 1.0
+  ) -> jax.Array:
+    """Returns [B, H, W, 3] in [0, 1]; vector [B or 1, D], strength [B or 1, 1, 1, 1] or scalar.
+
+    Strength is how far moments are moved; 1 is as trained.
+    """
+    moments = [adain.channel_moments(level, edges=code.edges) for level in code.levels]
+    moments_of = {f"level{i}": pair for i, pair in enumerate(moments)}
+    return self.decoder(
+      code,
+      [
+        partial(
+          adain.modulate,
+          gain=gain,
+          bias=bias,
+          strength=strength,
+          edges=code.edges,
+          noise_gain=noise_gain,
+          moments=moments_of.get(name),
+        )
+        for name, (gain, bias, noise_gain) in zip(
+          autoencoder.modulated_maps(self.config), self.targets(vector, moments), strict=True
+        )
+      ],
+    )
+
+  def targets(
+    self, vector: jax.Array, moments: ContentMoments
+  ) -> list[tuple[jax.Array, jax.Array, jax.Array | None]]:
+    """(gain, bias, noise gain or None) of each modulated layer; vector [B or 1, D].
+
+    Each is [B, 1, 1, C]; the content's own maps have a noise gain.
+    """
+    targets, vector = [], self.adaptation(vector, moments)
+    for dense, with_noise in zip(self.modulation, self._has_noise()):
+      values = jnp.split(dense(vector)[:, None, None], 2 + with_noise, -1)
+      targets.append((*values[:2], values[2] if with_noise else None))
+    return targets
+
+  def _has_noise(self) -> list[bool]:
+    """Whether each modulated layer gets noise."""
+    return list(map(autoencoder.has_noise, autoencoder.modulated_maps(self.config)))
+
+
+def _first_targets(key, shape, dtype=jnp.float32, *, with_noise: bool):
+  """Gain 1, bias 0, and a small noise gain: at exactly 0 its gradient would vanish."""
+  width = shape[0] // (2 + with_noise)
+  noise_gain = [0.15 * jax.random.normal(key, (width,), dtype)] if with_noise else []
+  return jnp.concatenate([jnp.ones(width, dtype), jnp.zeros(width, dtype), *noise_gain])

@@ -1,0 +1,36 @@
+"""The noise generator: random numbers become a texture sample that the style encoder can read."""
+
+import flax.linen as nn
+import jax
+
+from stylejax.models import layers
+
+
+class NoiseGenerator(nn.Module):
+  """Random numbers → texture sample, the image of a style that nobody painted.
+
+  z [B, Z] → Dense(8·8·base) → reshape (8, 8, base) → Conv 3×3 (width) → stages × [ConvTranspose
+  4×4 stride 2 (width), Conv 3×3 (width), Conv 3×3 (width)] → Conv 3×3 (3), ReLU between layers and
+  a sigmoid at the end, all with reflect padding. The defaults are the net that the project
+  describes: Z = 100, base 128, width 256, three stages, 64×64 pixels.
+  """
+
+  base: int = 128
+  width: int = 256
+  stages: int = 3
+  dtype: str = "float32"
+
+  @nn.compact
+  def __call__(self, z: jax.Array) -> jax.Array:
+    """[B, Z] standard normal → [B, S, S, 3] in [0, 1], S = 8·2^stages."""
+
+    def conv(features, x):
+      return layers.Conv(features, dtype=self.dtype)(x)
+
+    x = nn.Dense(8 * 8 * self.base, dtype=self.dtype)(z)
+    x = nn.relu(conv(self.width, x.reshape(-1, 8, 8, self.base)))
+    for _ in range(self.stages):
+      x = nn.relu(layers.ConvTranspose(self.width, dtype=self.dtype)(x))
+      x = nn.relu(conv(self.width, x))
+      x = nn.relu(conv(self.width, x))
+    return nn.sigmoid(conv(3, x).astype("float32"))
