@@ -295,7 +295,7 @@ def _with_luminance(stylized: jax.Array, content: jax.Array) -> jax.Array:
 def color_moments(image: jax.Array, edges: Edges | None = None) -> tuple[jax.Array, jax.Array]:
   """Mean [B, 1, 1, 3] and covariance [B, 3, 3] of the colors of [B, H, W, 3], in YIQ."""
   x = _turned(image, _OPPONENT)
-  own = jnp.ones((1, 1, 1, 1), x.dtype) if edges is None else edges.own(x)
+  own = jnp.ones((1, 1, 1, 1), x.dtype) if edges is None else edges.mask(x)
   own = own / jnp.broadcast_to(own, (1, *x.shape[1:3], 1)).sum()
   mean = (own * x).sum((1, 2), keepdims=True)
   return mean, jnp.einsum("bhwi,bhwj->bij", own * (x - mean), x - mean, precision="highest")

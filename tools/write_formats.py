@@ -79,25 +79,28 @@ def _table(
 ) -> str:
   """A table of the rows for which `side` gives something."""
   columns: list[tuple[str, Callable[[Format, Kept], str]]] = [
-    ("format", lambda row, kept: row.name),
-    ("extensions", lambda row, kept: ", ".join(row.suffixes)),
-    ("color", lambda row, kept: kept.color),
-    ("bits a channel", lambda row, kept: kept.depth),
-    ("transparency", lambda row, kept: kept.alpha),
-    ("orientation", lambda row, kept: kept.orientation),
+    ("format", lambda row, keeps: row.name),
+    ("extensions", lambda row, keeps: ", ".join(row.suffixes)),
+    ("color", lambda row, keeps: keeps.color),
+    ("bits a channel", lambda row, keeps: keeps.depth),
+    ("transparency", lambda row, keeps: keeps.alpha),
+    ("orientation", lambda row, keeps: keeps.orientation),
   ]
   if sequence:
-    columns += [("timing", lambda row, kept: kept.timing), ("sound", lambda row, kept: kept.sound)]
+    columns += [
+      ("timing", lambda row, keeps: keeps.timing),
+      ("sound", lambda row, keeps: keeps.sound),
+    ]
   if training:
-    columns.append(("training", lambda row, kept: "yes" if row.training else ""))
+    columns.append(("training", lambda row, keeps: "yes" if row.training else ""))
   if sides:
-    columns.append(("largest side", lambda row, kept: f"{row.max_side:,}" if row.max_side else ""))
-  columns.append(("also", lambda row, kept: kept.rest))
+    columns.append(("largest side", lambda row, keeps: f"{row.max_side:,}" if row.max_side else ""))
+  columns.append(("also", lambda row, keeps: keeps.rest))
   lines = ["| " + " | ".join(title for title, _ in columns) + " |", "|---" * len(columns) + "|"]
   for row in rows:
-    kept = side(row)
-    if kept is not None:
-      lines.append("| " + " | ".join(cell(row, kept) for _, cell in columns) + " |")
+    keeps = side(row)
+    if keeps is not None:
+      lines.append("| " + " | ".join(cell(row, keeps) for _, cell in columns) + " |")
   return "\n".join(lines) + "\n\n"
 
 

@@ -92,15 +92,15 @@ def compare(before: dict, after: dict, *, tolerance: float, relative: bool = Fal
     }
     for result, scale in zip((before, after), scales)
   )
-  found = []
+  differences = []
   for case, a in old.items():
     if case not in new:
-      found.append({"case": case, "ratio": None, "verdict": "GONE"})
+      differences.append({"case": case, "ratio": None, "verdict": "GONE"})
       continue
     ratio, apart = new[case]["median"] / a["median"], new[case]["low"] > a["high"]
     slower = ratio > 1 + tolerance and apart
-    found.append({"case": case, "ratio": ratio, "verdict": "SLOWER" if slower else ""})
-  return found + [
+    differences.append({"case": case, "ratio": ratio, "verdict": "SLOWER" if slower else ""})
+  return differences + [
     {"case": case, "ratio": None, "verdict": "NEW"} for case in new if case not in old
   ]
 

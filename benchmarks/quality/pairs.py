@@ -1,4 +1,4 @@
-"""The list of images that `benchmarks.quality.quality` runs on; paints and measures nothing."""
+"""The list of images that `benchmarks.quality.quality` runs on; stylizes and measures nothing."""
 
 import csv
 import dataclasses
@@ -55,8 +55,8 @@ def read_pairs(
     with path.open(newline="", encoding="utf-8") as file:
       for line, row in enumerate(csv.reader(file), start=1):
         if len(row) not in (3, 5) or row[0] in pairs:
-          found = "a name given before" if len(row) in (3, 5) else f"{len(row)} fields"
-          raise InputError(f"pairs {path}, line {line}: found {found}, {EXPECTED}")
+          actual = "a name given before" if len(row) in (3, 5) else f"{len(row)} fields"
+          raise InputError(f"pairs {path}, line {line}: found {actual}, {EXPECTED}")
         pairs[row[0]] = Pair(row[0], root / row[1], root / row[2])
         hashes[row[0]] = row[3:]
   except (UnicodeDecodeError, csv.Error) as error:
@@ -66,9 +66,9 @@ def read_pairs(
   chosen = list(pairs.values())[:limit]
   for pair in chosen:
     for image, expected in zip((pair.content, pair.style), hashes[pair.name]):
-      found = sha256(image)
-      if found != expected.lower():
-        raise InputError(f"pairs {path}: {image}: found SHA-256 {found}, expected {expected}")
+      actual = sha256(image)
+      if actual != expected.lower():
+        raise InputError(f"pairs {path}: {image}: found SHA-256 {actual}, expected {expected}")
   return chosen
 
 

@@ -1,6 +1,6 @@
 """Shapes, not statistics: how near the places of an output and of its style are to each other.
 
-Moments of features can't tell strokes from grain. These distances look each place up in the other
+Moments of features can't tell strokes from noise. These distances look each place up in the other
 image, on features that no loss uses. Arrays in, numbers out; which net gives the features is in
 `evaluators.py`.
 """
@@ -48,8 +48,8 @@ def patch_distances(
   Returns:
     (patch, cover), 0 of equal images, at most 2.
   """
-  found = [_distances(features[name], style[name]) for name in names]
-  return tuple(float(np.mean(values)) for values in zip(*found, strict=True))
+  distances = [_distances(features[name], style[name]) for name in names]
+  return tuple(float(np.mean(values)) for values in zip(*distances, strict=True))
 
 
 def way(values: np.ndarray, identity: np.ndarray, floor: np.ndarray) -> np.ndarray:

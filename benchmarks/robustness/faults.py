@@ -148,8 +148,8 @@ def steps_logged(workdir: Path) -> list[dict]:
   """The whole lines of metrics.jsonl, without the rate."""
   path = workdir / "metrics.jsonl"
   lines = path.read_text().splitlines() if path.exists() else []
-  found = [json.loads(line) for line in lines if line.endswith("}")]
-  return [{k: v for k, v in line.items() if k != "images_per_second"} for line in found]
+  entries = [json.loads(line) for line in lines if line.endswith("}")]
+  return [{k: v for k, v in line.items() if k != "images_per_second"} for line in entries]
 
 
 def reached(workdir: Path) -> int:
@@ -195,8 +195,8 @@ def _stepped(workdir: Path, resumed: int, born: float) -> bool:
 
 def state_at(workdir: Path, step: int) -> list[np.ndarray]:
   """All arrays of a run's checkpoint."""
-  found = saved_config(workdir)
-  like = jax.eval_shape(lambda: init_state(from_saved(found)))
+  config = saved_config(workdir)
+  like = jax.eval_shape(lambda: init_state(from_saved(config)))
   with checkpoint.Checkpoints(workdir, read_only=True) as checkpoints:
     return [np.asarray(x) for x in jax.tree.leaves(checkpoints.restore(like, step)[0])]
 
@@ -211,17 +211,17 @@ def same(left: list[np.ndarray], right: list[np.ndarray]) -> bool:
 def main(options: Options) -> int:
   """Runs the attacks, prints a verdict for each; 1 if one found a fault."""
   asked, options = options, options.as_run
-  found = train(options) if "training" in options.parts else {"rows": [], "training_holds": True}
-  if found is None:
+  results = train(options) if "training" in options.parts else {"rows": [], "training_holds": True}
+  if results is None:
     return 2
   rows = []
   for row in attacks(options):
     command_faults.show(row)
     rows.append(row)
   wrong = [row["case"] for row in rows if row["faults"]]
-  good = found.pop("training_holds") and not wrong
+  good = results.pop("training_holds") and not wrong
   print(f"{len(rows)} attacks on commands: " + (f"{len(wrong)} FAULTS" if wrong else "all hold"))
-  timing.save("faults", asked, found | {"commands": rows})
+  timing.save("faults", asked, results | {"commands": rows})
   return int(not good)
 
 

@@ -76,8 +76,8 @@ def main(options: Options) -> dict:
     {
       "case": f"{options.every} steps, {name}",
       **case.about,
-      "seconds": (found := timing.spread(times)),
-      "images_per_second": options.every * options.batch / found["median"],
+      "seconds": (quartiles := timing.spread(times)),
+      "images_per_second": options.every * options.batch / quartiles["median"],
     }
     for name, times in seconds.items()
   ]

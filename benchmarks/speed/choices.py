@@ -45,14 +45,16 @@ def pairs(size: int) -> Iterator[tuple[str, Callable, Callable, tuple]]:
   """(what it is, our form, the plain form, arguments of both)."""
   rng = np.random.default_rng(0)
 
-  def maps(share, channels, batch=1):
-    return rng.standard_normal((batch, size // share, size // share, channels)).astype(np.float32)
+  def maps(divisor, channels, batch=1):
+    return rng.standard_normal((batch, size // divisor, size // divisor, channels)).astype(
+      np.float32
+    )
 
   def kernel(channels, features):
     return rng.standard_normal((3, 3, channels, features)).astype(np.float32) / 9
 
-  for share, channels in ((4, 64), (8, 128)):
-    arguments = maps(share, channels), kernel(channels, channels)
+  for divisor, channels in ((4, 64), (8, 128)):
+    arguments = maps(divisor, channels), kernel(channels, channels)
     yield (
       f"minimal filtering, {channels} channels",
       conv_cpu.winograd_conv3x3,
@@ -131,11 +133,11 @@ def pairs(size: int) -> Iterator[tuple[str, Callable, Callable, tuple]]:
 
 def main(options: Options) -> dict:
   """Prints the table and returns the result."""
-  about, found = {"size": options.size}, []
+  about, cases = {"size": options.size}, []
   rng = np.random.default_rng(0)
   params = stylejax.load_pretrained()
   images = tuple(rng.random((1, side, side, 3), np.float32) for side in (options.size, 256))
-  found.append(
+  cases.append(
     [
       timing.jit_case(
         f"compiler options, a stylization: {which}",
@@ -149,13 +151,13 @@ def main(options: Options) -> dict:
     ]
   )
   for name, ours, plain, arguments in pairs(options.size):
-    found.append(
+    cases.append(
       [
         timing.jit_case(f"{name}: {which}", function, arguments, 1, about)
         for which, function in (("ours", ours), ("plain", plain))
       ]
     )
-  result = timing.measure(list(itertools.chain.from_iterable(found)), options.repeats)
+  result = timing.measure(list(itertools.chain.from_iterable(cases)), options.repeats)
   for ours, plain in zip(result["rows"][::2], result["rows"][1::2], strict=True):
     ours["ratio"] = ours["seconds"]["median"] / plain["seconds"]["median"]
     for row in (ours, plain):

@@ -27,7 +27,7 @@ def cases(options: timing.Options) -> list[timing.Case]:
 
     return jax.grad(loss)(image)
 
-  found = []
+  cases = []
   for size in options.sizes:
     image, about = nets.images(options, size), nets.about(options, size)
     for name, function, first in (
@@ -36,8 +36,8 @@ def cases(options: timing.Options) -> list[timing.Case]:
       ("perceptual", features, frozen),
       ("perceptual gradient", gradient, frozen),
     ):
-      found.append(timing.jit_case(name, function, (first, image), options.batch, about))
-  return found
+      cases.append(timing.jit_case(name, function, (first, image), options.batch, about))
+  return cases
 
 
 if __name__ == "__main__":

@@ -18,11 +18,11 @@ def cases(options: timing.Options) -> list[timing.Case]:
       transfer.encode_style(params, style),
     )
   )
-  found = []
+  cases = []
   for size in options.sizes:
     image, about = nets.images(options, size), nets.about(options, size)
     content_code, style_code = codes(params, image, image)
-    found += [
+    cases += [
       timing.jit_case(
         "generate", transfer.generate, (params, content_code, style_code), options.batch, about
       ),
@@ -31,8 +31,8 @@ def cases(options: timing.Options) -> list[timing.Case]:
     ]
   key = timing.replicate(jax.random.key(0), options.devices)  # each device does all of it
   about = nets.about(options, nets.config(options).texture_size) | {"batch": 1, "devices": 1}
-  found.append(timing.jit_case("sample_style", transfer.sample_style, (params, key), 1, about))
-  return found
+  cases.append(timing.jit_case("sample_style", transfer.sample_style, (params, key), 1, about))
+  return cases
 
 
 if __name__ == "__main__":

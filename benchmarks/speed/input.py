@@ -168,7 +168,7 @@ def main(options: Options) -> dict:
       row["cores_per_chip"] = {
         chip: 2 * rate / row["images_per_second_per_core"] for chip, rate in chips.items()
       }
-  found = {
+  results = {
     "rows": rows,
     "images": {place: len(opened[place]) for place in opened},
     "chip_images_per_second": chips,
@@ -176,12 +176,12 @@ def main(options: Options) -> dict:
   if options.step:
     case = train.transfer_case(PRESETS["base"], batch=options.batch, size=options.size)
     timed = timing.measure([case], 5)
-    found["limits"] = timed["limits"]
+    results["limits"] = timed["limits"]
     taken_in = 2 * timed["rows"][0]["images_per_second"]
     for row in rows:
       row["ratio"] = row["images_per_second"] / taken_in
     rows += timed["rows"]
-  result = timing.report("input", options, found)
+  result = timing.report("input", options, results)
   for row in rows:
     for chip, count in row.get("cores_per_chip", {}).items():
       print(

@@ -119,13 +119,13 @@ def seconds_of_command(width: int, height: int, folder: Path, *options: str) -> 
 def small(params, code, repeats: int) -> dict:
   """Seconds a megapixel of images of 1,024 × 1,024, in the three ways."""
   with tempfile.TemporaryDirectory() as name:
-    found = {
+    results = {
       "whole": seconds_whole(params, code, repeats),
       "file": seconds_from_files(2 * repeats, Path(name)),
       "command": seconds_of_command(1024, 1024, Path(name)),
     }
   return {
-    f"{how}_seconds_per_megapixel": seconds / (1024**2 / 1e6) for how, seconds in found.items()
+    f"{how}_seconds_per_megapixel": seconds / (1024**2 / 1e6) for how, seconds in results.items()
   }
 
 
@@ -158,7 +158,7 @@ def difference(params, code) -> dict:
 
   Once with the first tile black, by which the maps are kept though it is unlike the rest.
   """
-  found = {}
+  differences = {}
   for (height, width), strength, black in itertools.product(
     ((1100, 1536), (217, 301)), (1.0, 2.0), (False, True)
   ):
@@ -168,13 +168,13 @@ def difference(params, code) -> dict:
       [code], None, np.float32(strength)
     )
     name = f"{width}×{height}, strength {strength:g}" + (", black first tile" if black else "")
-    found[name] = max(
+    differences[name] = max(
       float(np.abs(rows - whole[row : row + len(rows)]).max())
       for row, rows in tiles.generate_tiled(
         params, content, code, strength=np.float32(strength), tile_pixels=20_000
       )
     )
-  return found
+  return differences
 
 
 def folder_of(sizes, folder: Path) -> Path:
@@ -203,17 +203,17 @@ def many(options: Options, folder: Path) -> dict:
   jax.monitoring.register_event_duration_secs_listener(
     lambda event, *_, **__: compiled.append(event) if event == COMPILED else None
   )
-  found = {}
+  results = {}
   for name, each in (("many", sizes), ("one", [(side, side)] * options.images)):
     contents = folder_of(each, folder / name)
     before = len(compiled)
     for run in ("first", "second"):
       report = stylize_files([contents], [STYLE], folder / f"{name}_{run}")
-      found[f"{name}_{run}_images_per_second"] = len(report.written) / report.seconds
+      results[f"{name}_{run}_images_per_second"] = len(report.written) / report.seconds
       if run == "first":
-        found[f"{name}_compilations"] = len(compiled) - before
+        results[f"{name}_compilations"] = len(compiled) - before
   frames = buckets.plan(sizes, stride=load_pretrained().config.stride)
-  return found | {
+  return results | {
     "different_sizes": len(set(sizes)),
     "filling": (
       sum(frames[size][0] * frames[size][1] for size in sizes)
@@ -221,7 +221,7 @@ def many(options: Options, folder: Path) -> dict:
       - 1
     ),
     "share_of_steady": (
-      found["many_second_images_per_second"] / found["one_second_images_per_second"]
+      results["many_second_images_per_second"] / results["one_second_images_per_second"]
     ),
   }
 

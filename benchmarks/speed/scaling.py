@@ -60,7 +60,7 @@ def main(options: Options) -> dict:
   # Of no account but on a CPU, and only before the first look at the devices.
   jax.config.update("jax_num_cpu_devices", max(options.counts))
   devices = jax.local_devices()
-  found = timing.measure(
+  results = timing.measure(
     [
       train.step_case(options.command, options.config, devices[:count])
       for count in options.counts
@@ -68,10 +68,10 @@ def main(options: Options) -> dict:
     ],
     options.repeats,
   )
-  one = next((row for row in found["rows"] if row["devices"] == 1), None)
-  for row in found["rows"] if one else ():
+  one = next((row for row in results["rows"] if row["devices"] == 1), None)
+  for row in results["rows"] if one else ():
     row["ratio"] = row["images_per_second"] / one["images_per_second"]
-  found["rows"] += [
+  results["rows"] += [
     {
       "case": f"{options.command} step",
       "devices": count,
@@ -80,7 +80,7 @@ def main(options: Options) -> dict:
     for count in options.counts
     if count > len(devices)
   ]
-  return timing.report("scaling", options, found)
+  return timing.report("scaling", options, results)
 
 
 if __name__ == "__main__":

@@ -159,9 +159,9 @@ def loss_cases(config: TransferConfig) -> list[timing.Case]:
 
   def penalty(disc, x):
     def loss(disc):
-      judge = params.replace(discriminator=disc)
+      with_disc = params.replace(discriminator=disc)
       return adversarial.r1_penalty(
-        lambda p: transfer.mean_score(transfer.discriminator_scores(judge, p)), x
+        lambda p: transfer.mean_score(transfer.discriminator_scores(with_disc, p)), x
       ).mean()
 
     return jax.grad(loss)(disc)
@@ -209,9 +209,9 @@ def main(options: Options) -> dict:
         batch=TransferConfig.batch if options.batch is None else options.batch,
       )
     )
-  found = timing.measure(cases, options.repeats, trace=options.trace)
-  found["peak_resident_mib"] = timing.peak_resident_mib()
-  return timing.report("train", options, found)
+  results = timing.measure(cases, options.repeats, trace=options.trace)
+  results["peak_resident_mib"] = timing.peak_resident_mib()
+  return timing.report("train", options, results)
 
 
 if __name__ == "__main__":

@@ -88,13 +88,13 @@ class Instruction:
   @property
   def source(self) -> str:
     """The JAX operation that it came from, or ""."""
-    found = re.search(r'op_name="([^"]*)"', self.rest)
-    return found[1] if found else ""
+    match = re.search(r'op_name="([^"]*)"', self.rest)
+    return match[1] if match else ""
 
 
 def instructions(text: str) -> dict[str, Instruction]:
   """All instructions of a module by name."""
-  found, entry = {}, False
+  by_name, entry = {}, False
   for line in text.splitlines():
     if line and not line[0].isspace():
       entry = line.startswith("ENTRY")
@@ -102,8 +102,8 @@ def instructions(text: str) -> dict[str, Instruction]:
     if match:
       name, result, op, rest = match.groups()
       operands = re.findall(r"%([\w.\-]+)", rest.split("), ")[0])
-      found[name] = Instruction(name, op, _arrays(result), tuple(operands), entry, rest)
-  return found
+      by_name[name] = Instruction(name, op, _arrays(result), tuple(operands), entry, rest)
+  return by_name
 
 
 def _arrays(result: str) -> tuple[Array, ...]:
@@ -124,7 +124,7 @@ def collectives(module: dict[str, Instruction]) -> list[dict]:
   That is the result, but of a reduce-scatter the operand. The -start of an asynchronous one counts,
   its -done does not; one inside a loop counts once.
   """
-  found = {}
+  sizes_of_kind = {}
   for line in module.values():
     kind = line.op.removesuffix("-start")
     if kind not in COLLECTIVES:
@@ -135,10 +135,10 @@ def collectives(module: dict[str, Instruction]) -> list[dict]:
     size = sum(array.size for array in arrays)
     if kind == "reduce-scatter":
       size *= _group_size(line.rest)
-    found.setdefault(kind, []).append(size)
+    sizes_of_kind.setdefault(kind, []).append(size)
   return [
     {"kind": kind, "count": len(sizes), "bytes": sum(sizes), "each": sizes}
-    for kind, sizes in found.items()
+    for kind, sizes in sizes_of_kind.items()
   ]
 
 
@@ -175,10 +175,10 @@ def hbm_bytes(module: dict[str, Instruction]) -> int:
 
 def estimated_cycles(module: dict[str, Instruction]) -> int:
   """Cycles of the schedule by the compiler's own cost model, without collectives; 0 if it has none."""
-  found = (
+  cycles = (
     re.search(r'"estimated_cycles":"(\d+)"', line.rest) for line in module.values() if line.entry
   )
-  return sum(int(match[1]) for match in found if match)
+  return sum(int(match[1]) for match in cycles if match)
 
 
 def convolution_types(module: dict[str, Instruction]) -> list[tuple[str, tuple[str, ...]]]:

@@ -122,12 +122,12 @@ def find_slice(name: str) -> Slice:
   # Both cores of a v4 chip as one device, which is how programs run there.
   merged = {"chip_config_name": "megacore"} if match[1] == "v4" else {}
   try:
-    found = topologies.get_topology_desc(platform="tpu", topology_name=name, **merged)
+    topology = topologies.get_topology_desc(platform="tpu", topology_name=name, **merged)
   except jax.errors.JaxRuntimeError as error:
     raise InputError(
       f"--topology: found {name!r}, of which libtpu says: {str(error).splitlines()[0]}"
     ) from None
-  return Slice(name, chip, sides, list(found.devices))
+  return Slice(name, chip, sides, list(topology.devices))
 
 
 def lower_step(config: TrainConfig, devices: list) -> jax.stages.Lowered:
@@ -152,9 +152,9 @@ def compiled_facts(lowered: jax.stages.Lowered, place: Slice, cache: Path | None
 
   about = "\n".join([place.name, jax.__version__, libtpu.__version__, lowered.as_text()])
   key = hashlib.sha256(about.encode()).hexdigest()[:24]
-  kept = cache / f"{place.name.replace(':', '-')}-{key}.json.gz" if cache else None
-  if kept is not None and kept.exists():
-    facts = json.loads(gzip.decompress(kept.read_bytes()))
+  cached = cache / f"{place.name.replace(':', '-')}-{key}.json.gz" if cache else None
+  if cached is not None and cached.exists():
+    facts = json.loads(gzip.decompress(cached.read_bytes()))
     if "needed" in facts:
       raise DoesNotFit(facts["needed"])
     return facts
@@ -176,9 +176,9 @@ def compiled_facts(lowered: jax.stages.Lowered, place: Slice, cache: Path | None
       "text": compiled.as_text(),
       "seconds": time.perf_counter() - start,
     }
-  if kept is not None:
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    kept.write_bytes(gzip.compress(json.dumps(facts).encode()))
+  if cached is not None:
+    cached.parent.mkdir(parents=True, exist_ok=True)
+    cached.write_bytes(gzip.compress(json.dumps(facts).encode()))
   if "needed" in facts:
     raise DoesNotFit(facts["needed"])
   return facts
@@ -186,8 +186,8 @@ def compiled_facts(lowered: jax.stages.Lowered, place: Slice, cache: Path | None
 
 def memory_needed(message: str) -> float | None:
   """Bytes of HBM that the compiler's message says the program would take; it has two forms."""
-  found = re.search(r"Used ([\d.]+)([KMGT]) of |\(([\d.]+)([KMGT])\) exceeds", message)
-  return float(found[1] or found[3]) * UNITS[found[2] or found[4]] if found else None
+  match = re.search(r"Used ([\d.]+)([KMGT]) of |\(([\d.]+)([KMGT])\) exceeds", message)
+  return float(match[1] or match[3]) * UNITS[match[2] or match[4]] if match else None
 
 
 def row(options: StepOptions, config: TrainConfig, place: Slice, facts: dict) -> dict:
@@ -201,8 +201,10 @@ def row(options: StepOptions, config: TrainConfig, place: Slice, facts: dict) ->
     + memory["generated_code"]
     - memory["alias"]
   )
-  found = hlo.collectives(module)
-  bound = roofline(place.chip, place.sides, facts["cost"]["flops"], hlo.hbm_bytes(module), found)
+  collectives = hlo.collectives(module)
+  bound = roofline(
+    place.chip, place.sides, facts["cost"]["flops"], hlo.hbm_bytes(module), collectives
+  )
   return {
     "case": f"{options.command} step",
     "topology": place.name,
@@ -220,7 +222,7 @@ def row(options: StepOptions, config: TrainConfig, place: Slice, facts: dict) ->
     "compiler_cycles": hlo.estimated_cycles(module),
     "memory_mib": {key: value / 2**20 for key, value in memory.items()},
     "memory_share": memory["peak"] / place.chip.memory,
-    "collectives": found,
+    "collectives": collectives,
     "roofline": bound,
     "images_per_second": config.batch / bound["step_seconds"],
     "communication_share": bound["communication_seconds"] / bound["step_seconds"],
@@ -234,9 +236,9 @@ def roofline(
   """Seconds of a step by the module's formula; flops and moved bytes are one chip's."""
   compute, memory = flops / chip.flops, moved / chip.bandwidth
   communication = sum(
-    chips.collective_seconds(chip, sides, found["kind"], size)
-    for found in collectives
-    for size in found["each"]
+    chips.collective_seconds(chip, sides, collective["kind"], size)
+    for collective in collectives
+    for size in collective["each"]
   )
   return {
     "compute_seconds": compute,
@@ -293,10 +295,10 @@ def largest_batch(
   """
   low, high, failures = (0, 0.0), (tried, used), 0
   while high[0] - low[0] > unit:
-    share = 0.5
+    fraction = 0.5
     if low[1] is not None and high[1] is not None and high[1] > max(low[1], limit):
-      share = (limit - low[1]) / (high[1] - low[1])
-    guess = low[0] + int(share / 2**failures * (high[0] - low[0]) / unit) * unit
+      fraction = (limit - low[1]) / (high[1] - low[1])
+    guess = low[0] + int(fraction / 2**failures * (high[0] - low[0]) / unit) * unit
     guess = min(max(guess, low[0] + unit), high[0] - unit)
     fits, bytes_used = needed(guess)
     if fits:
@@ -370,10 +372,10 @@ def show(result: dict[str, Any]) -> None:
       f"{memory['output']:,.0f}, of it aliased {memory['alias']:,.0f}, code "
       f"{memory['generated_code']:,.0f}"
     )
-    for found in row["collectives"]:
+    for collective in row["collectives"]:
       print(
-        f"  {found['kind']:16} {found['bytes'] / 1e6:12,.1f} MB in {found['count']}: "
-        + ", ".join(f"{size / 1e6:,.1f}" for size in found["each"])
+        f"  {collective['kind']:16} {collective['bytes'] / 1e6:12,.1f} MB in {collective['count']}: "
+        + ", ".join(f"{size / 1e6:,.1f}" for size in collective["each"])
       )
     print(
       f"  roofline step    {1e3 * bound['step_seconds']:12,.2f} ms: compute "

@@ -41,10 +41,9 @@ def main(options: Options) -> None:
   jax.config.update("jax_platforms", "cpu")
   places = [pod.find_slice(name) for name in options.topologies]
   largest = len(places[-1].devices)
-  facts = {}
-  rows = []
+  facts, all_rows = {}, []
   for scaling in ("weak", "strong"):
-    found = []
+    rows = []
     for place in places:
       count = len(place.devices)
       batch = options.weak * count if scaling == "weak" else options.strong
@@ -59,9 +58,11 @@ def main(options: Options) -> None:
             f"--{scaling}: found {each} images on a chip of {place.name}, which "
             "don't fit, expected fewer"
           ) from None
-      found.append(pod.row(options, config, place, facts[each]) | {"scaling": scaling})
-    rows += with_efficiency(found)
-  timing.report("pod_scaling", options, {"rows": rows, "sources": pod.sources(rows)}, show=show)
+      rows.append(pod.row(options, config, place, facts[each]) | {"scaling": scaling})
+    all_rows += with_efficiency(rows)
+  timing.report(
+    "pod_scaling", options, {"rows": all_rows, "sources": pod.sources(all_rows)}, show=show
+  )
 
 
 def show(result: dict) -> None:

@@ -194,9 +194,9 @@ class _TarWriter:
   def close(self) -> None:
     self._tar.close()
     with self._path.open("rb") as file:
-      found, _ = scan_tar(file, str(self._path))
+      samples, _ = scan_tar(file, str(self._path))
     index = self._path.with_name(self._path.name + INDEX_SUFFIX)
-    index.write_text(tar_index(found, self._path.stat().st_size))
+    index.write_text(tar_index(samples, self._path.stat().st_size))
 
 
 class _ArrayRecordWriter:

@@ -134,13 +134,13 @@ class TarShard(Sequence):
     with _reading(path):
       self._files, self._inner = url_to_fs(path)
       size = self._files.size(self._inner)
-      found = self._saved_index(size)
-      if found is None:
+      members = self._saved_index(size)
+      if members is None:
         with self._files.open(self._inner, "rb") as file:
-          found, self.left_out = scan_tar(file, path, images=images)
+          members, self.left_out = scan_tar(file, path, images=images)
     # Millions of small objects would be slow to pickle; names are wanted only in messages.
-    self._names = "\0".join(name for name, _, _ in found)
-    self._spans = np.array([span for _, *span in found], np.int64).reshape(-1, 2)
+    self._names = "\0".join(name for name, _, _ in members)
+    self._spans = np.array([span for _, *span in members], np.int64).reshape(-1, 2)
 
   def __len__(self) -> int:
     return len(self._spans)
@@ -175,19 +175,19 @@ class TarShard(Sequence):
       saved = json.loads(self._files.cat_file(path))
       if saved["bytes"] != size:
         return None
-      found = [
+      members = [
         (str(name).replace("\0", ""), int(offset), int(length))
         for name, offset, length in saved["images"]
       ]
     except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
       return None
-    for name, offset, length in found:
+    for name, offset, length in members:
       if not (offset >= 0 and length >= 0 and offset + length <= size):
         raise InputError(
           f"{self.path}{INDEX_SUFFIX}: found {printable(name)[:80]} at bytes {offset} to "
           f"{offset + length}, expected a place in the {size} bytes of {self.path}"
         )
-    return found
+    return members
 
 
 class _Member(tarfile.TarInfo):
@@ -225,7 +225,7 @@ def scan_tar(
   Raises:
     InputError: the file is damaged or no plain tar file.
   """
-  found, left_out = [], LeftOut()
+  members, left_out = [], LeftOut()
   current, taken = None, False
   try:
     with tarfile.open(fileobj=file, mode="r:", tarinfo=_Member) as tar:
@@ -241,7 +241,7 @@ def scan_tar(
           continue
         plain = member.isreg() and not member.issparse()
         if plain and not (taken and images == "first"):
-          found.append((member.name, member.offset_data, member.size))
+          members.append((member.name, member.offset_data, member.size))
           taken = True
         else:
           left_out = left_out.note(name, member.name, "further" if plain else "links")
@@ -254,7 +254,7 @@ def scan_tar(
     raise InputError(
       f"{name}: found a damaged tar file ({error}), expected a whole one, not compressed"
     ) from error
-  return found, left_out
+  return members, left_out
 
 
 def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
@@ -269,9 +269,9 @@ def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
     yield member
 
 
-def tar_index(found: Sequence[tuple[str, int, int]], size: int) -> str:
+def tar_index(members: Sequence[tuple[str, int, int]], size: int) -> str:
   """What stands in the file NAME.tar.index: `scan_tar`'s answer for a tar file of `size` bytes."""
-  return json.dumps({"bytes": size, "images": found})
+  return json.dumps({"bytes": size, "images": members})
 
 
 class ArrayRecordShard(Sequence):
@@ -321,11 +321,13 @@ class ArrayRecordShard(Sequence):
 
 def compressed_line(paths: Sequence[str], flag: str) -> str | None:
   """What to tell of compressed tar files among some paths, which are not read; None without any."""
-  found = [path for path in paths if path.endswith(_COMPRESSED)]
-  if not found:
+  compressed = [path for path in paths if path.endswith(_COMPRESSED)]
+  if not compressed:
     return None
-  names = ", ".join(map(printable, found[:_NAMED])) + (", …" if len(found) > _NAMED else "")
-  return f"{flag}: {len(found)} compressed tar files left out, shards are plain ones ({names})"
+  names = ", ".join(map(printable, compressed[:_NAMED])) + (
+    ", …" if len(compressed) > _NAMED else ""
+  )
+  return f"{flag}: {len(compressed)} compressed tar files left out, shards are plain ones ({names})"
 
 
 def find_shards(
@@ -356,11 +358,11 @@ def find_shards(
   except ValueError as error:
     raise InputError(f"{flag}: found {place} ({error}), expected a path, gs:// or s3://") from error
   with _reading(place):
-    found = files.glob(inner) if "*" in inner else files.find(inner)
-  shards = [path for path in found if path.endswith(SHARD_SUFFIXES)]
+    paths = files.glob(inner) if "*" in inner else files.find(inner)
+  shards = [path for path in paths if path.endswith(SHARD_SUFFIXES)]
   if not shards:
     raise InputError(f"{flag}: found no shard at {place}, {_EXPECTED}")
-  if line := compressed_line(found, flag):
+  if line := compressed_line(paths, flag):
     say(line)
   shards.sort(key=lambda path: path.split("/"))
   return [files.unstrip_protocol(path) for path in shards] if "://" in place else shards

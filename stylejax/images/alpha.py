@@ -70,14 +70,14 @@ def _pull(rgb: np.ndarray, alpha: np.ndarray, white: float) -> np.ndarray:
     levels.append(_halve(levels[-1]))
   filled = None
   for level in reversed(levels):
-    share = level[..., 3:]
-    own = level[..., :3] / np.maximum(share, 1e-12)
+    coverage = level[..., 3:]
+    colors = level[..., :3] / np.maximum(coverage, 1e-12)
     if filled is None:
-      filled = own
+      filled = colors
     else:
-      rows, columns = share.shape[:2]
+      rows, columns = coverage.shape[:2]
       coarser = _enlarge(filled, rows, columns, (0, 0, columns / 2, rows / 2))
-      filled = coarser + (own - coarser) * share
+      filled = coarser + (colors - coarser) * coverage
   return np.clip(filled, 0, 1)
 
 

@@ -66,9 +66,9 @@ class FolderReader:
     self.has_alpha = any(page.has_alpha for page in pages)
     kinds = Counter(page.form for page in pages)
     if len(kinds) > 1:
-      found = ", ".join(f"{count} {form}" for form, count in kinds.most_common())
+      listed = ", ".join(f"{count} {form}" for form, count in kinds.most_common())
       note(
-        f"{folder}: found frames in {len(kinds)} formats ({found}); they follow each other by name"
+        f"{folder}: found frames in {len(kinds)} formats ({listed}); they follow each other by name"
       )
     several = [file for file, page in zip(self._files, pages) if page.count > 1]
     if several:

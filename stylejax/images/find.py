@@ -34,7 +34,7 @@ def find_images(
   Raises:
     InputError: a path is missing, or a folder holds no image.
   """
-  found: dict[str, Path] = {}
+  by_stem: dict[str, Path] = {}
   for name in paths:
     if not os.fspath(name):  # as from a variable that is not set; Path makes the folder "." of it
       raise InputError(f"{flag}: found an empty name, expected an image or a folder of images")
@@ -48,8 +48,8 @@ def find_images(
         f"{flag}: found no file or folder {path}, expected an image or a folder of images"
       )
     for file, real in zip(files, real_paths(files), strict=True):
-      found.setdefault(real, file)
-  return list(found.values())
+      by_stem.setdefault(real, file)
+  return list(by_stem.values())
 
 
 def list_images(
@@ -82,20 +82,20 @@ def list_images(
   if not folder.is_dir():
     raise InputError(f"{flag}: found the file {folder}, expected a folder of images")
   wanted = formats.suffixes(rows)
-  found, others = [], []
+  images, others = [], []
   for path in files_below(folder, flag):
     if path.name != formats.TIMES_NAME:  # it belongs to the frames
-      (found if path.name.lower().endswith(wanted) else others).append(path)
+      (images if path.name.lower().endswith(wanted) else others).append(path)
   expected = formats.names(rows)
-  if not found:
+  if not images:
     among = f" among {len(others)} files ({_some(others)})" if others else ""
     raise InputError(f"{flag}: found no image in {folder}{among}, expected {expected} files")
   if others:
     on_note(
-      f"{flag}: {len(others)} of {len(found) + len(others)} files left out, which are no "
+      f"{flag}: {len(others)} of {len(images) + len(others)} files left out, which are no "
       f"{expected} ({_some(others)})"
     )
-  return found
+  return images
 
 
 def _some(files: Sequence[Path]) -> str:
@@ -110,7 +110,7 @@ def files_below(folder: Path, flag: str) -> list[Path]:
   Raises:
     InputError: a folder can't be listed.
   """
-  found, visited, waiting = [], set(), [Path(folder)]
+  files, visited, waiting = [], set(), [Path(folder)]
   while (
     waiting
   ):  # no recursion, which os.walk needs on Python 3.11: folders may lie a thousand deep
@@ -130,6 +130,6 @@ def files_below(folder: Path, flag: str) -> list[Path]:
       ) from error
     # Sorted, since which way into a circle comes first must not depend on the disk's order.
     entries.sort()
-    found += [place / name for name, is_folder in entries if not is_folder]
+    files += [place / name for name, is_folder in entries if not is_folder]
     waiting += [place / name for name, is_folder in reversed(entries) if is_folder]
-  return sorted(found, key=lambda path: path.relative_to(folder).parts)
+  return sorted(files, key=lambda path: path.relative_to(folder).parts)

@@ -156,13 +156,13 @@ def _skip(png: PngImagePlugin.PngStream):
 
 def _without_chunks(data: bytes, kinds: Sequence[bytes]) -> bytes:
   """A PNG file without chunks of some kinds."""
-  kept, at = [_PNG], len(_PNG)
+  parts, at = [_PNG], len(_PNG)
   while at + 8 <= len(data):
     length, kind = struct.unpack_from(">I4s", data, at)
     if kind not in kinds:
-      kept.append(data[at : at + 12 + length])
+      parts.append(data[at : at + 12 + length])
     at += 12 + length
-  return b"".join(kept)
+  return b"".join(parts)
 
 
 def _refuse_raw(image: Image.Image) -> None:

@@ -1,7 +1,7 @@
-"""Faults that a net can paint and that are in neither of its images: border, grid and blotch.
+"""Artifacts that a net can paint and that are in neither of its images: border, grid and blotch.
 
 NumPy on the host: images come in many sizes, and no measure here is worth a compilation. Each
-score is in units of its alarm: above 1 the fault is there. The limits were set so that recolored
+score is in units of its alarm: above 1 the artifact is there. The limits were set so that recolored
 photographs never alarm beside their originals, and paintings hardly ever beside a photograph.
 """
 
@@ -11,7 +11,7 @@ from scipy import ndimage
 from stylejax.errors import InputError
 
 MIN_SIDE = 64
-STRIPS = (2, 4, 8, 16)  # widths in pixels: a padded layer's fault is as wide as what it reads
+STRIPS = (2, 4, 8, 16)  # widths in pixels: a padded layer's artifact is as wide as what it reads
 PERIODS = (2, 4, 8)
 TILE = 64
 # What the raw measures of ordinary images stay below.
@@ -21,12 +21,12 @@ LEVEL = 1 / 255
 OPPONENT = np.array([[1 / 3, 1, 1 / 2], [1 / 3, -1, 1 / 2], [1 / 3, 0, -1]])
 
 
-def find_faults(image: np.ndarray, content: np.ndarray) -> dict[str, float]:
+def find_artifacts(image: np.ndarray, content: np.ndarray) -> dict[str, float]:
   """All scores of one image: {"border", "grid", "blotch"}, an alarm above 1.
 
   Args:
-    image: [H, W, 3] in [0, 1], H and W ≥ 64: what was painted.
-    content: [H, W, 3] in [0, 1]: what it was painted from; what it shows itself is no fault.
+    image: [H, W, 3] in [0, 1], H and W ≥ 64: what was stylized.
+    content: [H, W, 3] in [0, 1]: what it was stylized from; what it shows itself is no artifact.
 
   Raises:
     InputError: other shapes.
@@ -45,15 +45,15 @@ def border(image: np.ndarray, content: np.ndarray) -> float:
   and in contrast along the side, over the 90 % quantile of such steps inside; over the content's
   own, where that is above 1. Largest of sides, widths and measures.
 
-  Arguments and errors as of `find_faults`.
+  Arguments and errors as of `find_artifacts`.
   """
   _check(image, content)
   scores = []
   for turns in range(4):
     turned = [np.rot90(x, turns) for x in (image, content)]
     for width in STRIPS:
-      found, expected = (_edge_step(x, width) for x in turned)
-      scores.append(found / max(1.0, expected))
+      step, expected = (_edge_step(x, width) for x in turned)
+      scores.append(step / max(1.0, expected))
   return float(max(scores) / BORDER_LIMIT)
 
 
@@ -65,7 +65,7 @@ def grid(image: np.ndarray, content: np.ndarray) -> float:
   is positive (JPEG's blocks). The mean of logarithms, not the logarithm of the mean: a pattern is
   faint where it shows most, in flat places.
 
-  Arguments and errors as of `find_faults`.
+  Arguments and errors as of `find_artifacts`.
   """
   _check(image, content)
   excess = _peaks(image) - 1.2 * np.maximum(_peaks(content).max(0), 0)
@@ -80,7 +80,7 @@ def blotch(image: np.ndarray, content: np.ndarray) -> float:
   area: share of the image in the largest connected part without any detail though the content
   has some there. The larger of the two, each over its limit.
 
-  Arguments and errors as of `find_faults`.
+  Arguments and errors as of `find_artifacts`.
   """
   _check(image, content)
   spike, dead = _spike(image, content), _dead(image, content)
@@ -92,12 +92,12 @@ def _edge_step(image: np.ndarray, width: int) -> float:
   count = image.shape[0] // width
   strips = image[: count * width].reshape(count, width, -1, 3).astype(np.float64)
   steps = np.diff(strips.mean(1), axis=0)
-  # A mean step counts by how much it goes one way all along the side, as a fault's does.
+  # A mean step counts by how much it goes one way all along the side, as an artifact's does.
   color = np.square(steps.mean(1)) / (np.abs(steps).mean(1) + 2 * LEVEL)
   contrast = np.abs(np.diff(np.abs(np.diff(strips, axis=2)).mean((1, 2, 3))))[:, None]
   return max(
-    float((found[0] / (np.quantile(found[1:], 0.9, axis=0) + 2 * LEVEL)).max())
-    for found in (color, contrast)
+    float((changes[0] / (np.quantile(changes[1:], 0.9, axis=0) + 2 * LEVEL)).max())
+    for changes in (color, contrast)
   )
 
 
@@ -137,10 +137,10 @@ def _spike(image: np.ndarray, content: np.ndarray) -> float:
   side = min(image.shape[:2])
   largest = 0.0
   for sigma in (side / 64, side / 32, side / 16):
-    found, expected = (_responses(x, sigma) for x in (image, content))
+    response, expected = (_responses(x, sigma) for x in (image, content))
     size = 2 * round(2 * sigma) + 1
     expected = ndimage.maximum_filter(expected.max(-1), size)[..., None]
-    largest = max(largest, float((found / (1 + expected)).max()))
+    largest = max(largest, float((response / (1 + expected)).max()))
   return largest
 
 
@@ -183,6 +183,6 @@ def _check(image: np.ndarray, content: np.ndarray) -> None:
   shape = image.shape
   if len(shape) != 3 or shape[-1] != 3 or shape != content.shape or min(shape[:2]) < MIN_SIDE:
     raise InputError(
-      f"image to look for faults in: found shapes {shape} and {content.shape},"
+      f"image to look for artifacts in: found shapes {shape} and {content.shape},"
       f" expected the same [H, W, 3], at least {MIN_SIDE}×{MIN_SIDE}"
     )

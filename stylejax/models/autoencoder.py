@@ -105,23 +105,23 @@ class Stage:
 def stages(config: ModelConfig) -> tuple[Stage, ...]:
   """The decoder's stages; maps are called level0, level1, ..., what they make, and image."""
   last = len(config.content_widths) - 1
-  found, trunk = [], (f"level{last}",)
+  all_stages, trunk = [], (f"level{last}",)
   for block in range(config.decoder_blocks):
     first, second = f"block{block}.first", f"block{block}.second"
-    found += [Stage(trunk, False, None, first), Stage((first,), True, None, second)]
+    all_stages += [Stage(trunk, False, None, first), Stage((first,), True, None, second)]
     trunk = (*trunk, second)
   for level in reversed(range(last)):
-    found.append(Stage(trunk, level < last - 1, f"level{level}", f"merged{level}"))
+    all_stages.append(Stage(trunk, level < last - 1, f"level{level}", f"merged{level}"))
     trunk = (f"merged{level}",)
-  return (*found, Stage(trunk, True, None, "image"))
+  return (*all_stages, Stage(trunk, True, None, "image"))
 
 
 def modulated_maps(config: ModelConfig) -> tuple[str, ...]:
   """Names of the maps that a modulation moves, in the order of `modulated_levels`."""
-  found = []
+  names = []
   for stage in stages(config):
-    found += [name for name in (*stage.inputs, stage.fine) if name and name not in found]
-  return tuple(found)
+    names += [name for name in (*stage.inputs, stage.fine) if name and name not in names]
+  return tuple(names)
 
 
 def has_noise(name: str) -> bool:

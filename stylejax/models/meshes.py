@@ -53,9 +53,9 @@ def _explicit_mesh(arrays: list[jax.Array]) -> jax.sharding.AbstractMesh | None:
 
 def _batch(arrays: list[jax.Array]) -> tuple[int | None, object]:
   """(length, mesh axes) of the one leading dimension that is sharded; None unless there is one."""
-  found = {
+  sharded = {
     (x.shape[0], jax.typeof(x).sharding.spec[0])
     for x in arrays
     if x.ndim and jax.typeof(x).sharding.spec[0] is not None
   }
-  return found.pop() if len(found) == 1 else (None, None)
+  return sharded.pop() if len(sharded) == 1 else (None, None)

@@ -72,14 +72,14 @@ class Edges:
     """Which row of the whole map is the first of this device's part, of so many rows."""
     return 0 if self.axis_name is None else height * jax.lax.axis_index(self.axis_name)
 
-  def own(self, x: jax.Array) -> jax.Array:
+  def mask(self, x: jax.Array) -> jax.Array:
     """[1, h, w, 1] float32: 1 where a pixel of the map [B, h, w, C] is the image's, else 0."""
     height, width = x.shape[1:3]
     rows, columns = self._limits(x)
     if rows is None:
       return jnp.ones((1, height, width, 1), jnp.float32)
-    own = (jnp.arange(height) < rows)[:, None] & (jnp.arange(width) < columns)[None]
-    return own[None, :, :, None].astype(jnp.float32)
+    inside = (jnp.arange(height) < rows)[:, None] & (jnp.arange(width) < columns)[None]
+    return inside[None, :, :, None].astype(jnp.float32)
 
   def moments(self, x: jax.Array, *, eps: float) -> tuple[jax.Array, jax.Array]:
     """`adain.channel_moments` of the image's own pixels on all devices."""
@@ -87,8 +87,8 @@ class Edges:
     if self.inside is None:
       count = jnp.float32(x.shape[1] * x.shape[2])
     else:
-      own = self.own(x)
-      x, count = x * own, own.sum()
+      inside = self.mask(x)
+      x, count = x * inside, inside.sum()
     sums = x.sum((1, 2), keepdims=True), jnp.square(x).sum((1, 2), keepdims=True), count
     if self.axis_name is not None:
       sums = jax.lax.psum(sums, self.axis_name)

@@ -1,8 +1,7 @@
-"""The frozen ResNet-50 of half width, a second judge of style beside VGG16.
+"""The frozen ResNet-50 of half width, a second perceptual net beside VGG16.
 
-What one net holds for the style's texture, a generator can please with patterns that are no such
-thing to another; two nets of different make are harder to please. Its parameters are an argument
-like any other; `stylejax.weights.perceptual` reads them from a file.
+A generator can satisfy one net with patterns that mean nothing to another; two nets of different
+make are harder to satisfy. `stylejax.weights.perceptual` reads the parameters from a file.
 """
 
 from collections.abc import Mapping, Sequence
@@ -69,15 +68,15 @@ class HalfResNet50(nn.Module):
     """As `resnet_features`; stages deeper than the deepest asked layer aren't computed."""
     x = InputScale(name="input")(image.astype(jnp.float32))
     x = nn.relu(nn.Conv(64, (7, 7), 2, 3, dtype=self.dtype, name="conv1")(x))
-    found = {"conv1": checkpoint_name(x, "conv1")}
-    x = max_pool_3x3(found["conv1"])
+    features_of = {"conv1": checkpoint_name(x, "conv1")}
+    x = max_pool_3x3(features_of["conv1"])
     deepest = max(map(RESNET_LAYERS.index, layers))
     for stage, (blocks, features) in list(STAGES.items())[:deepest]:
       for index in range(1, blocks + 1):
         stride = 2 if index == 1 and stage != "conv2" else 1
         x = Bottleneck(features, stride, index == 1, self.dtype, name=f"{stage}_{index}")(x)
-      found[f"{stage}_x"] = x = checkpoint_name(x, f"{stage}_x")
-    return {layer: found[layer] for layer in layers}
+      features_of[f"{stage}_x"] = x = checkpoint_name(x, f"{stage}_x")
+    return {layer: features_of[layer] for layer in layers}
 
 
 def max_pool_3x3(features: jax.Array) -> jax.Array:

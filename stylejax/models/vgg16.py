@@ -1,6 +1,6 @@
-"""The frozen VGG16 whose features judge content and style; convolutions only, up to conv5_3.
+"""The frozen VGG16 by whose features content and style are compared, up to conv5_3.
 
-Its parameters are an argument like any other; `stylejax.weights.perceptual` reads them from a file.
+Its parameters are an argument; `stylejax.weights.perceptual` reads them from a file.
 """
 
 from collections.abc import Mapping, Sequence
@@ -104,17 +104,17 @@ class VGG16(nn.Module):
         f" expected at least {smallest}×{smallest} for {deepest}"
       )
     features = InputScale(name="input")(image.astype(jnp.float32))
-    found = {}
+    outputs = {}
     for name, channels in VGG16_CHANNELS.items():
       if name.endswith("_1") and name != "conv1_1":
         features = max_pool_2x2(features)
       features = nn.relu(Conv(channels, padding="zeros", dtype=self.dtype, name=name)(features))
       layer = name.replace("conv", "relu")
       if layer in wanted:
-        found[layer] = features = checkpoint_name(features, layer)
+        outputs[layer] = features = checkpoint_name(features, layer)
       if layer == deepest:
         break
-    return {layer: found[layer] for layer in layers}
+    return {layer: outputs[layer] for layer in layers}
 
 
 def check_layers(layers: Sequence[str]) -> list[str]:

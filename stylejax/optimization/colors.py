@@ -87,19 +87,19 @@ def transfer_colors(
   size = content.shape[1:3]
   keep_color = controls.amount(keep_color, "keep_color", 1, size)
   own_color = controls.amount(own_color, "own_color", 1, size)
-  own, source = (srgb_to_oklab(jnp.clip(x, 0.0, 1.0)) for x in (stylized, content))
-  share = jnp.asarray(
+  lab, source = (srgb_to_oklab(jnp.clip(x, 0.0, 1.0)) for x in (stylized, content))
+  content_share = jnp.asarray(
     jnp.full(len(styles), 1.0 / len(styles)) if weights is None else weights, jnp.float32
   )
-  share = on_grid(share, size)[:, None, :, :, None]
+  content_share = on_grid(content_share, size)[:, None, :, :, None]
   mapped = sum(
     part * match_chroma(source[..., 1:], srgb_to_oklab(style)[..., 1:], weights=part)
-    for part, style in zip(share, styles, strict=True)
+    for part, style in zip(content_share, styles, strict=True)
   )
   chroma = mapped + keep_color * (source[..., 1:] - mapped)
-  chroma = chroma + own_color * (own[..., 1:] - chroma)
-  chroma = smooth_chroma(chroma, own[..., :1], sigma_light=sigma_light)
-  return into_gamut(jnp.concatenate([own[..., :1], chroma], -1))
+  chroma = chroma + own_color * (lab[..., 1:] - chroma)
+  chroma = smooth_chroma(chroma, lab[..., :1], sigma_light=sigma_light)
+  return into_gamut(jnp.concatenate([lab[..., :1], chroma], -1))
 
 
 def match_chroma(

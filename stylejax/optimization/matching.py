@@ -88,8 +88,8 @@ def nearest(
     return jnp.argmax(scores, -1).astype(jnp.int32)
 
   parts = (split(query),) if preference is None else (split(query), split(preference))
-  found = match(tuple(part[0] for part in parts)) if blocks == 1 else jax.lax.map(match, parts)
-  return found.reshape(-1)[:count]
+  matches = match(tuple(part[0] for part in parts)) if blocks == 1 else jax.lax.map(match, parts)
+  return matches.reshape(-1)[:count]
 
 
 def style_preference(weights: jax.Array, size: tuple[int, int]) -> jax.Array:

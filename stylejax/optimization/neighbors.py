@@ -140,11 +140,11 @@ def init(
   if targets.split:
     matched = jnp.zeros((batch, 0), jnp.int32)
   else:
-    seen = content_share * reconstruct(content) + (1.0 - content_share) * reconstruct(
+    mixed = content_share * reconstruct(content) + (1.0 - content_share) * reconstruct(
       (content[0], *start[1:])
     )
     matched = matched_columns(
-      vgg_params, seen, targets, weights=weights, dtype=dtype, tiles=tiles, mesh=mesh
+      vgg_params, mixed, targets, weights=weights, dtype=dtype, tiles=tiles, mesh=mesh
     )
   start = tuple(jnp.asarray(x, jnp.float32) for x in start)
   return State(

@@ -185,8 +185,10 @@ def column_loss(
     there = jax.lax.dynamic_slice_in_dim(
       matched.reshape(len(matched), *places), first, columns.shape[1], 1
     )
-    found = _distances(columns, unit(jnp.take(targets.features[0], there, axis=0)))
-    return (found * counts[None, :, None].astype(found.dtype)).sum((1, 2)) / (places[0] * places[1])
+    distance = _distances(columns, unit(jnp.take(targets.features[0], there, axis=0)))
+    return (distance * counts[None, :, None].astype(distance.dtype)).sum((1, 2)) / (
+      places[0] * places[1]
+    )
 
   def loss(image, step):
     del step

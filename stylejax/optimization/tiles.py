@@ -51,8 +51,8 @@ class Tile(NamedTuple):
   def pick(self, x: jax.Array, stride: int, rows: jax.Array) -> jax.Array:
     """Rows of the whole map, of those that aren't the band's own only zeros."""
     there = jnp.clip(rows - self.start // stride, 0, x.shape[1] - 1)
-    own = rows // (self.rows // stride) == self.number
-    return jnp.take(x, there, axis=1) * own[None, :, None, None].astype(x.dtype)
+    inside = rows // (self.rows // stride) == self.number
+    return jnp.take(x, there, axis=1) * inside[None, :, None, None].astype(x.dtype)
 
 
 def over_tiles(

@@ -193,10 +193,10 @@ class Checkpoints:
       )
     steps, first = [step] if step is not None else saved_steps(self._workdir), None
     for count, step in enumerate(steps):
-      found, reason = self._read(step, like)
-      if found is not None:
+      restored, reason = self._read(step, like)
+      if restored is not None:
         self._set_aside(steps[:count])
-        return found["state"], found["position"]
+        return restored["state"], restored["position"]
       message = f"checkpoint {self._name}/{step}: found {reason}"
       first = first or message
       if step != steps[-1] and distributed.leads():
@@ -210,13 +210,13 @@ class Checkpoints:
   def _read(self, step: int, like: TrainState) -> tuple[Any, str | None]:
     """(what the checkpoint holds, None), or (None, what is wrong with it)."""
     sums = self._folder / str(step) / SUMS
-    looks = distributed.leads() or not self._together
-    reason = damage(sums) if looks and sums.exists() else None
+    reads = distributed.leads() or not self._together
+    reason = damage(sums) if reads and sums.exists() else None
     if self._in_any(reason is not None):
       return None, reason or "damage"
-    found = None
+    restored = None
     try:
-      found = self._manager.restore(
+      restored = self._manager.restore(
         step,
         args=ocp.args.Composite(
           state=ocp.args.StandardRestore(like), position=ocp.args.JsonRestore()
@@ -228,7 +228,7 @@ class Checkpoints:
         raise InputError(
           f"checkpoint {self._name}/{step}: found {reason}, expected one of this config"
         ) from error
-    return (None, reason or "damage") if self._in_any(found is None) else (found, None)
+    return (None, reason or "damage") if self._in_any(restored is None) else (restored, None)
 
   def _in_any(self, flag: bool) -> bool:
     """Whether the flag is set in any of the processes that come here."""
@@ -267,10 +267,10 @@ class Checkpoints:
     try:
       yield
     except Exception as error:
-      kept = newest_step(self._workdir)
+      newest = newest_step(self._workdir)
       raise OSError(
         f"checkpoint {self._name}/{self._saving}: found {_reason(error)}, expected room to write; "
-        f"{'none before it' if kept is None else f'that of step {kept}'} is kept"
+        f"{'none before it' if newest is None else f'that of step {newest}'} is kept"
       ) from error
 
 

@@ -241,10 +241,10 @@ def dry_run(config: TrainConfig, replicas) -> None:
   state = jax.eval_shape(lambda: init_state(config))
   state = state.replace(frozen=jax.eval_shape(lambda: load_frozen(config)))
   size = config.crop_size
-  share = config.batch // jax.process_count()
-  crops = np.zeros((share, size, size, 3), np.uint8)
+  local_batch = config.batch // jax.process_count()
+  crops = np.zeros((local_batch, size, size, 3), np.uint8)
   batch = dict.fromkeys(config.streams, crops)
-  batch = replicas.put_batch(batch | {"index": np.arange(share, dtype=np.int32)})
+  batch = replicas.put_batch(batch | {"index": np.arange(local_batch, dtype=np.int32)})
   compiled = replicas.lower(state, batch).compile()
   cost, memory = compiled.cost_analysis(), compiled.memory_analysis()
   parts = config.trained + (("discriminator",) if config.uses_discriminator else ())
@@ -288,8 +288,8 @@ def load_run(workdir: str | os.PathLike) -> tuple[dict, TrainState]:
   """
   place = os.fspath(workdir)
   folder = open_folder(place)
-  found = parsed_config(folder.config_text(), place)
-  config = from_saved(found)
+  saved = parsed_config(folder.config_text(), place)
+  config = from_saved(saved)
   like = jax.eval_shape(lambda: init_state(config))
   if folder.newest_step() is None:
     raise InputError(f"workdir: found no checkpoint in {place}, expected a run's folder")
@@ -299,14 +299,14 @@ def load_run(workdir: str | os.PathLike) -> tuple[dict, TrainState]:
       path, read_only=True, alone=not folder.shared, name=place
     ) as checkpoints,
   ):
-    return found, checkpoints.restore(like)[0]
+    return saved, checkpoints.restore(like)[0]
 
 
 def _load_weights(place: str, read: Callable[[Path], Params] | None) -> tuple[str, Params]:
   """(command, averaged weights) of a run's folder; of a weights file the command is "transfer"."""
   if read is None or is_url(place) or os.path.isdir(place):
-    found, state = load_run(place)
-    return found["command"], state.ema_params
+    saved, state = load_run(place)
+    return saved["command"], state.ema_params
   return "transfer", read(Path(place))
 
 
@@ -361,18 +361,18 @@ def _preview_images(content, style, size: int):
   def crops(paths):
     if paths is None:
       return None
-    found = []
+    crops_of_rows = []
     for place in np.random.default_rng(0).permutation(len(paths)):
       try:
         image = decode_rgb(paths[place])
       except InputError:
         continue
-      found.append(
+      crops_of_rows.append(
         random_resized_crop(image, np.random.default_rng(place), size=2 * size, scale=(1.0, 1.0))
       )
-      if len(found) == PREVIEW_ROWS:
+      if len(crops_of_rows) == PREVIEW_ROWS:
         break
-    return np.stack([found[i % len(found)] for i in range(PREVIEW_ROWS)])
+    return np.stack([crops_of_rows[i % len(crops_of_rows)] for i in range(PREVIEW_ROWS)])
 
   return crops(content), crops(style)
 

@@ -124,8 +124,8 @@ class Mirror:
         self._lease.check()
         if attempt == _ATTEMPTS - 1 or pause(_FIRST_PAUSE * 2**attempt):
           newest = max(self._stored, default=None)
-          kept = "no checkpoint" if newest is None else f"the checkpoint of step {newest}"
-          raise OSError(f"{error}; {kept} is there") from error
+          remaining = "no checkpoint" if newest is None else f"the checkpoint of step {newest}"
+          raise OSError(f"{error}; {remaining} is there") from error
 
   def _copy(self, *, everything: bool) -> None:
     """Uploads new checkpoints, and with or without them files that have changed since."""
@@ -191,5 +191,5 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _stamp(path: Path) -> tuple[int, int]:
-  found = path.stat()
-  return found.st_size, found.st_mtime_ns
+  stat = path.stat()
+  return stat.st_size, stat.st_mtime_ns

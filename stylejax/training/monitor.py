@@ -179,7 +179,7 @@ def _open_metrics(path: Path, start: int):
   """Opens for appending, without the lines of steps that are about to be done again."""
   if path.exists():
     lines = [line for line in path.read_text().splitlines() if line.endswith("}")]
-    kept = [line for line in lines if json.loads(line)["step"] <= start]
+    earlier = [line for line in lines if json.loads(line)["step"] <= start]
     with replacing(path) as unfinished:
-      unfinished.write_text("".join(line + "\n" for line in kept))
+      unfinished.write_text("".join(line + "\n" for line in earlier))
   return path.open("a")

@@ -36,8 +36,8 @@ class NetFeatures:
   def style_layers(self) -> "NetFeatures":
     """The features of STYLE_LAYERS alone."""
 
-    def pick(found):
-      return {layer: found[layer] for layer in STYLE_LAYERS}
+    def pick(net_features):
+      return {layer: net_features[layer] for layer in STYLE_LAYERS}
 
     return NetFeatures(pick(self.stylized), pick(self.content), pick(self.style))
 

@@ -151,7 +151,7 @@ def test_games_against_their_formulas(rng):
   np.testing.assert_allclose(adversarial.hinge_discriminator_loss(real, fake), expected, rtol=1e-5)
 
 
-class Judge:
+class Critic:
   """A small smooth score, once in JAX and once in PyTorch, on the same numbers."""
 
   def __init__(self, rng):
@@ -172,21 +172,21 @@ class Judge:
 
 @pytest.mark.torch
 def test_gradient_penalty_against_torch_autograd(rng):
-  judge = Judge(rng)
+  critic = Critic(rng)
   real, fake = rng.random((2, 4, 8, 8, 3), np.float32)
   mix = rng.random(4, np.float32)
   between = mix[:, None, None, None] * real + (1 - mix[:, None, None, None]) * fake
-  expected = (judge.torch_squared_norms(between).sqrt() - 1).square()
-  found = adversarial.gradient_penalty(judge.jax, real, fake, mix)
+  expected = (critic.torch_squared_norms(between).sqrt() - 1).square()
+  found = adversarial.gradient_penalty(critic.jax, real, fake, mix)
   np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
 @pytest.mark.torch
 def test_r1_against_torch_autograd(rng):
-  judge = Judge(rng)
+  critic = Critic(rng)
   real = rng.random((4, 8, 8, 3), np.float32)
-  expected = 0.5 * judge.torch_squared_norms(real)
-  np.testing.assert_allclose(adversarial.r1_penalty(judge.jax, real), expected, rtol=1e-4)
+  expected = 0.5 * critic.torch_squared_norms(real)
+  np.testing.assert_allclose(adversarial.r1_penalty(critic.jax, real), expected, rtol=1e-4)
 
 
 def test_spurious_edges_are_clouds_not_contrast(rng):

@@ -1,4 +1,4 @@
-"""Fault detectors: silent on recolored images, alarmed by each fault painted into them."""
+"""Artifact detectors: silent on recolored images, alarmed by each artifact painted into them."""
 
 import numpy as np
 import pytest
@@ -68,7 +68,7 @@ def dead(image):
   return image
 
 
-FAULTS = {
+ARTIFACTS = {
   "strip": (strip, "border"),
   "frame": (frame, "border"),
   "stripes": (stripes, "grid"),
@@ -88,31 +88,31 @@ HARMLESS = {
 @pytest.mark.parametrize("seed", range(3))
 def test_harmless_changes_raise_no_alarm(name, seed):
   content = scene(seed)
-  found = artifacts.find_faults(HARMLESS[name](content), content)
+  found = artifacts.find_artifacts(HARMLESS[name](content), content)
   assert set(found) == {"border", "grid", "blotch"}
   assert max(found.values()) < 1, found
 
 
-@pytest.mark.parametrize("name", FAULTS)
+@pytest.mark.parametrize("name", ARTIFACTS)
 @pytest.mark.parametrize("seed", range(3))
-def test_a_fault_raises_its_alarm_and_no_other(name, seed):
+def test_an_artifact_raises_its_alarm_and_no_other(name, seed):
   """On a recolored image, since a stylization has other colors than its content."""
   content = scene(seed)
-  paint, kind = FAULTS[name]
-  found = artifacts.find_faults(np.clip(paint(recolor(content)), 0, 1), content)
+  paint, kind = ARTIFACTS[name]
+  found = artifacts.find_artifacts(np.clip(paint(recolor(content)), 0, 1), content)
   assert found[kind] > 1, found
   assert max(score for other, score in found.items() if other != kind) < 1, found
 
 
-@pytest.mark.parametrize("name", FAULTS)
-def test_what_the_content_shows_itself_is_no_fault(name):
-  content = np.clip(FAULTS[name][0](scene(0)), 0, 1)
-  found = artifacts.find_faults(recolor(content), content)
+@pytest.mark.parametrize("name", ARTIFACTS)
+def test_what_the_content_shows_itself_is_no_artifact(name):
+  content = np.clip(ARTIFACTS[name][0](scene(0)), 0, 1)
+  found = artifacts.find_artifacts(recolor(content), content)
   assert max(found.values()) < 1, found
 
 
 def test_a_score_is_the_same_from_every_side():
-  """The image turned and mirrored has the same faults."""
+  """The image turned and mirrored has the same artifacts."""
   content = scene(1)
   image = strip(recolor(content))
   for turned in (lambda x: np.rot90(x), lambda x: x[::-1], lambda x: x[:, ::-1]):
@@ -132,9 +132,9 @@ def test_a_score_is_the_same_from_every_side():
 )
 def test_wrong_shapes(shape, other):
   with pytest.raises(InputError, match="at least 64×64"):
-    artifacts.find_faults(np.zeros(shape), np.zeros(other))
+    artifacts.find_artifacts(np.zeros(shape), np.zeros(other))
 
 
-def test_flat_images_have_no_fault():
+def test_flat_images_have_no_artifact():
   flat = np.full((64, 64, 3), 0.3)
-  assert max(artifacts.find_faults(flat, flat).values()) < 1e-6
+  assert max(artifacts.find_artifacts(flat, flat).values()) < 1e-6

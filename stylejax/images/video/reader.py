@@ -194,11 +194,11 @@ class VideoReader:
       raise InputError(f"{self.path}: {error}") from error
 
   def _tell(self, image) -> None:
-    found = self._survey
+    survey = self._survey
     if not self._keep_shape and self._aspect != 1:
       self._note(f"pixels of {self._aspect.numerator}:{self._aspect.denominator} are made square")
-    if found.promised > found.frames and not self._by_order and self._codec not in ("vp8", "vp9"):
-      self._note(f"{self.path.name} names {found.promised} frames and holds {found.frames}")
+    if survey.promised > survey.frames and not self._by_order and self._codec not in ("vp8", "vp9"):
+      self._note(f"{self.path.name} names {survey.promised} frames and holds {survey.frames}")
     if not self._to_video and self.tags.gamut in ("bt470bg", "smpte170m"):
       self._note(f"the primaries of {self.tags.gamut} are taken for sRGB's, as players do")
     if image.interlaced_frame:

@@ -80,11 +80,11 @@ def make_train_step(config: GanConfig) -> Step:
     return jax.vmap(lambda k: jax.random.normal(k, (config.model.noise_dim,)))(fold(keys, 0))
 
   def train_step(state: TrainState, batch: dict, *, axis_name: str | None = None):
-    shares = [
+    update_batches = [
       jax.tree.map(lambda x, i=i: x[i :: config.critic_steps], batch)
       for i in range(config.critic_steps)
     ]
-    for share in shares:
+    for update_batch in update_batches:
 
       def disc_loss_fn(disc, part, params=state.params):
         real, keys = images(part["style"]), example_keys(state.key, part["index"])
@@ -103,7 +103,7 @@ def make_train_step(config: GanConfig) -> Step:
 
       grads, metrics = average(
         functools.partial(jax.grad(disc_loss_fn, has_aux=True), state.params.discriminator),
-        share,
+        update_batch,
         config.accumulate,
         axis_name,
       )
@@ -117,7 +117,7 @@ def make_train_step(config: GanConfig) -> Step:
 
     loss, grads = average(
       functools.partial(jax.value_and_grad(loss_fn), select(state.params, config.trained)),
-      shares[0],
+      update_batches[0],
       config.accumulate,
       axis_name,
     )

@@ -115,7 +115,7 @@ class TransferConfig(TrainConfig):
 
 
 def make_train_step(config: TransferConfig) -> Step:
-  """The train step: all active loss terms, and the discriminator's update if it judges.
+  """The train step: all active loss terms, and the discriminator's update if it is used.
 
   The identity term asks that an image stylized with its own style stays as it is, however far
   moments are moved: not at all for two fifths of the examples, all the way for a fifth, uniformly
@@ -147,8 +147,8 @@ def make_train_step(config: TransferConfig) -> Step:
       params = state.params.replace(**trained)
       stylized = stylize_partially(params, content, style, strength)
       nets = {
-        name: terms.NetFeatures(found, content_features[name], style_features[name])
-        for name, found in features_of_stylized(state.frozen, stylized, window).items()
+        name: terms.NetFeatures(net_features, content_features[name], style_features[name])
+        for name, net_features in features_of_stylized(state.frozen, stylized, window).items()
       }
       views = terms.Views(
         stylized=stylized,

