@@ -13,7 +13,7 @@ from pathlib import Path
 
 import tyro
 
-from benchmarks.harness import timing
+from benchmarks.harness import command_line, records
 from stylejax.errors import InputError
 
 EXPECTED = "expected the JSON file of a timed benchmark"
@@ -35,7 +35,7 @@ class Options:
 
   def check(self) -> None:
     """Raises InputError on a tolerance that is none."""
-    timing.at_least("--tolerance", self.tolerance, 0.0)
+    command_line.at_least("--tolerance", self.tolerance, 0.0)
 
 
 def read(path: Path) -> dict:
@@ -48,7 +48,7 @@ def read(path: Path) -> dict:
     raise InputError(f"{path}: found no JSON, {EXPECTED}") from None
   try:
     for row in result["rows"]:
-      timing.label(row)
+      records.label(row)
     times = [
       row["seconds"][key]
       for row in result["rows"]
@@ -86,7 +86,7 @@ def compare(before: dict, after: dict, *, tolerance: float, relative: bool = Fal
       raise InputError("--relative: found no time of a matrix product, expected one in both files")
   old, new = (
     {
-      timing.label(row): {key: scale * row["seconds"][key] for key in ("low", "median", "high")}
+      records.label(row): {key: scale * row["seconds"][key] for key in ("low", "median", "high")}
       for row in result["rows"]
       if "seconds" in row
     }
@@ -122,4 +122,4 @@ def main(options: Options) -> int:
 
 
 if __name__ == "__main__":
-  timing.command(main, Options, __doc__)
+  command_line.command(main, Options, __doc__)

@@ -6,12 +6,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from benchmarks.harness import timing
+from benchmarks.harness import command_line, timing
 from stylejax.models.config import PRESETS, ModelConfig
 from stylejax.transfer import Params, init_params
 
 
-def config(options: timing.Settings) -> ModelConfig:
+def config(options: command_line.Settings) -> ModelConfig:
   """The preset, in the asked dtype."""
   preset = PRESETS[options.preset]
   if options.dtype == "preset":
@@ -19,19 +19,19 @@ def config(options: timing.Settings) -> ModelConfig:
   return dataclasses.replace(preset, dtype=options.dtype)
 
 
-def params(options: timing.Settings) -> Params:
+def params(options: command_line.Settings) -> Params:
   """Random parameters on the asked devices: what they are doesn't change the time."""
   fresh = jax.jit(lambda: init_params(jax.random.key(0), config(options)))()
   return timing.replicate(fresh, options.devices)
 
 
-def images(options: timing.Settings, size: int, *, seed: int = 0) -> jax.Array:
+def images(options: command_line.Settings, size: int, *, seed: int = 0) -> jax.Array:
   """[batch, size, size, 3] of noise in [0, 1], spread over the asked devices."""
   noise = np.random.default_rng(seed).random((options.batch, size, size, 3), np.float32)
   return timing.place(noise, options.devices)
 
 
-def about(options: timing.Settings, size: int) -> dict[str, Any]:
+def about(options: command_line.Settings, size: int) -> dict[str, Any]:
   """What tells this case from others of its name."""
   return {
     "preset": options.preset,

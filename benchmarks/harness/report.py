@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.harness import timing
+from benchmarks.harness import command_line, records
 from benchmarks.quality import curves
 from stylejax.errors import InputError
 
@@ -42,13 +42,13 @@ QUALITY_COLUMNS = {
 SHORT_COLUMNS = ("content", "content_lite0", "style", "style_lite0", "color")
 # Key of a row, heading, and how a value is written.
 TIMED_COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
-  "images_per_second": ("images/s", timing.digits),
+  "images_per_second": ("images/s", records.digits),
   "share_of_matrix_product": ("of the matrix-product rate", "{:.2f}".format),
-  "gflop": ("GFLOP", timing.digits),
+  "gflop": ("GFLOP", records.digits),
   "peak_mib": ("memory, MiB", "{:.0f}".format),
   "compile_seconds": ("compilation, s", "{:.1f}".format),
   "ratio": ("ratio", "{:.2f}".format),
-  "images_per_second_per_core": ("images/s per core", timing.digits),
+  "images_per_second_per_core": ("images/s per core", records.digits),
   "cores_per_chip": (
     "cores for one chip",
     lambda cores: ", ".join(f"{chip} {count:.1f}" for chip, count in cores.items()),
@@ -141,17 +141,17 @@ def timed_table(result: dict) -> str:
   head = ["case", *(["ms, median [quartiles]"] if timed else []), *heads]
   lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
   for row in rows:
-    cells = [timing.label(row)]
+    cells = [records.label(row)]
     if timed:
       low, median, high = (1e3 * row["seconds"][key] for key in ("low", "median", "high"))
-      cells.append("{} [{}, {}]".format(*map(timing.digits, (median, low, high))))
+      cells.append("{} [{}, {}]".format(*map(records.digits, (median, low, high))))
     cells += [
       "" if row.get(key) is None else write(row[key]) for key, (_, write) in columns.items()
     ]
     lines.append("| " + " | ".join(cells) + " |")
   for row in result["rows"]:
     if "skipped" in row:
-      lines.append(f"\n{timing.label(row)} was skipped: {row['skipped']}.")
+      lines.append(f"\n{records.label(row)} was skipped: {row['skipped']}.")
   return "\n".join([*lines, "", _source(result)])
 
 
@@ -439,4 +439,4 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-  timing.command(main, Options, __doc__)
+  command_line.command(main, Options, __doc__)

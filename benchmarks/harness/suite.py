@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.harness import timing
+from benchmarks.harness import command_line
 
 CASES = {
   "encode": ["--sizes", "128", "256", "512", "--batch", "4"],
@@ -66,4 +66,4 @@ def main(options: Options) -> int:
 
 
 if __name__ == "__main__":
-  timing.command(main, Options, __doc__)
+  command_line.command(main, Options, __doc__)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.harness import timing
+from benchmarks.harness import command_line, records
 from stylejax import temporal, transfer
 from stylejax.errors import InputError
 from stylejax.images import encode
@@ -42,8 +42,8 @@ class Options:
 
   def check(self) -> None:
     """Raises InputError for a sequence without two frames, or of too small ones."""
-    timing.at_least("--frames", self.frames, 2)
-    timing.at_least("--size", self.size, 32)
+    command_line.at_least("--frames", self.frames, 2)
+    command_line.at_least("--size", self.size, 32)
 
 
 def static_noise(frames: int, size: int) -> list[np.ndarray]:
@@ -122,7 +122,7 @@ def measure(options: Options) -> dict[str, dict[str, float]]:
 
 def main(options: Options) -> None:
   """Measures, prints a table and keeps the result."""
-  timing.report("flicker", options, {"flicker": measure(options)}, show=show)
+  records.report("flicker", options, {"flicker": measure(options)}, show=show)
 
 
 def show(result: dict) -> None:
@@ -136,4 +136,4 @@ def show(result: dict) -> None:
 
 
 if __name__ == "__main__":
-  timing.command(main, Options, __doc__)
+  command_line.command(main, Options, __doc__)

@@ -18,7 +18,7 @@ import rich.console
 import rich.progress
 import rich.table
 
-from benchmarks.harness import timing
+from benchmarks.harness import records
 from benchmarks.quality import curves, efficientnet
 from benchmarks.quality.evaluators import (
   ARTIFACTS,
@@ -27,8 +27,8 @@ from benchmarks.quality.evaluators import (
   Evaluators,
   Rows,
   alarms,
-  evaluate,
   cached_stylize,
+  evaluate,
   summarize,
 )
 from benchmarks.quality.methods import (
@@ -196,9 +196,9 @@ def _run(options: argparse.Namespace, command: list[str]) -> None:
     "note": NOTE,
     "command": command,
     "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-    "machine": timing.machine(),
-    "versions": timing.versions(),
-    "revision": timing.revision(),
+    "machine": records.machine(),
+    "versions": records.versions(),
+    "revision": records.revision(),
     "skipped": skipped if second else [*skipped, efficientnet.MISSING],
     "content_columns_at": "own size" if options.own_size else "256×256",
     "perceptual": vgg_version,

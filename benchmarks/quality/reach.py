@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from benchmarks.harness import timing
+from benchmarks.harness import command_line, records
 from benchmarks.quality.methods import square
 from benchmarks.quality.pairs import read, read_pairs
 from stylejax import transfer
@@ -55,7 +55,7 @@ class Options:
       ("--steps", self.steps, 1),
       ("--size", self.size, 32),
     ):
-      timing.at_least(flag, value, least)
+      command_line.at_least(flag, value, least)
 
 
 @functools.partial(fast_jit, static_argnums=4)
@@ -103,7 +103,7 @@ def main(options: Options) -> None:
     )
     losses = jax.device_get(optimized(params, vgg_params, content, style, options))
     rows.append({"pair": pair.name, **{name: values.tolist() for name, values in losses.items()}})
-  timing.report("reach", options, {"rows": rows}, show=show)
+  records.report("reach", options, {"rows": rows}, show=show)
 
 
 def show(result: dict) -> None:
@@ -118,4 +118,4 @@ def show(result: dict) -> None:
 
 
 if __name__ == "__main__":
-  timing.command(main, Options, __doc__)
+  command_line.command(main, Options, __doc__)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import stylejax
-from benchmarks.harness import timing
+from benchmarks.harness import command_line, records
 from benchmarks.quality.methods import square
 from stylejax import transfer
 from stylejax.data.sources import find_images
@@ -43,7 +43,7 @@ class Options:
 
   def check(self) -> None:
     """Raises InputError for a number that can't be compared."""
-    timing.at_least("--count", self.count, 2)
+    command_line.at_least("--count", self.count, 2)
 
 
 def real_crops(folder: Path, count: int, seed: int) -> np.ndarray:
@@ -92,7 +92,7 @@ def main(options: Options) -> None:
   of_textures, of_artworks = (float(mean_distance(*frozen, batch)) for batch in (textures, crops))
   if options.sheet:
     encode.write_image(options.sheet, sheet(textures))
-  timing.report(
+  records.report(
     "texture_samples",
     options,
     {"textures": of_textures, "artworks": of_artworks, "ratio": of_textures / of_artworks},
@@ -109,4 +109,4 @@ def show(result: dict) -> None:
 
 
 if __name__ == "__main__":
-  timing.command(main, Options, __doc__)
+  command_line.command(main, Options, __doc__)

@@ -31,7 +31,7 @@ from typing import Literal
 import jax
 import numpy as np
 
-from benchmarks.harness import timing
+from benchmarks.harness import command_line, records
 from benchmarks.robustness import command_faults
 from stylejax.runtime import process
 from stylejax.training import checkpoint
@@ -97,7 +97,7 @@ class Options:
       ("--image-side", self.image_side),
       ("--command-kills", self.command_kills),
     ):
-      timing.at_least(flag, value, 1)
+      command_line.at_least(flag, value, 1)
 
 
 def start(options: Options, workdir: Path) -> subprocess.Popen:
@@ -221,7 +221,7 @@ def main(options: Options) -> int:
   wrong = [row["case"] for row in rows if row["faults"]]
   good = results.pop("training_holds") and not wrong
   print(f"{len(rows)} attacks on commands: " + (f"{len(wrong)} FAULTS" if wrong else "all hold"))
-  timing.save("faults", asked, results | {"commands": rows})
+  records.save("faults", asked, results | {"commands": rows})
   return int(not good)
 
 
@@ -279,4 +279,4 @@ def train(options: Options) -> dict | None:
 
 
 if __name__ == "__main__":
-  timing.command(lambda options: process.run(lambda: main(options)), Options, __doc__)
+  command_line.command(lambda options: process.run(lambda: main(options)), Options, __doc__)

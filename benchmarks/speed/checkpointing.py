@@ -15,7 +15,7 @@ from typing import Literal
 
 import jax
 
-from benchmarks.harness import timing
+from benchmarks.harness import command_line, records, timing
 from benchmarks.speed import train
 from stylejax.training import checkpoint
 from stylejax.training.tasks import TransferConfig
@@ -40,8 +40,8 @@ class Options:
 
   def check(self) -> None:
     """Raises InputError on the first setting that can't be measured."""
-    timing.at_least("--every", self.every, 1)
-    timing.at_least("--repeats", self.repeats, 1)
+    command_line.at_least("--every", self.every, 1)
+    command_line.at_least("--repeats", self.repeats, 1)
 
 
 def window(
@@ -82,8 +82,8 @@ def main(options: Options) -> dict:
     for name, times in seconds.items()
   ]
   rows[1]["ratio"] = rows[1]["seconds"]["median"] / rows[0]["seconds"]["median"]
-  return timing.report("checkpointing", options, {"rows": rows})
+  return records.report("checkpointing", options, {"rows": rows})
 
 
 if __name__ == "__main__":
-  timing.command(main, Options, __doc__)
+  command_line.command(main, Options, __doc__)

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import stylejax
-from benchmarks.harness import timing
+from benchmarks.harness import command_line, records, timing
 from stylejax.models import adain, conv_cpu, layers, vgg16
 
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
@@ -37,8 +37,8 @@ class Options:
 
   def check(self) -> None:
     """Raises InputError on the first setting that can't be measured."""
-    timing.at_least("--size", self.size, 128)
-    timing.at_least("--repeats", self.repeats, 1)
+    command_line.at_least("--size", self.size, 128)
+    command_line.at_least("--repeats", self.repeats, 1)
 
 
 def pairs(size: int) -> Iterator[tuple[str, Callable, Callable, tuple]]:
@@ -164,8 +164,8 @@ def main(options: Options) -> dict:
       # Of a fraction of a net, per image means nothing.
       for key in ("images_per_second", "images_per_second_per_device"):
         del row[key]
-  return timing.report("choices", options, result)
+  return records.report("choices", options, result)
 
 
 if __name__ == "__main__":
-  timing.command(main, Options, __doc__)
+  command_line.command(main, Options, __doc__)

@@ -15,7 +15,7 @@ from pathlib import Path
 import jax
 from jax.experimental.compilation_cache import compilation_cache
 
-from benchmarks.harness import nets, timing
+from benchmarks.harness import command_line, nets, records, timing
 from benchmarks.speed import stylize
 from stylejax import transfer
 from stylejax.errors import InputError
@@ -26,7 +26,7 @@ SAMPLES = ROOT / "stylejax" / "assets" / "samples"
 
 
 @dataclasses.dataclass(frozen=True)
-class Options(timing.Settings):
+class Options(command_line.Settings):
   """What to compile and start, and where to keep what is found."""
 
   repeats: int = 10
@@ -35,7 +35,7 @@ class Options(timing.Settings):
   def check(self) -> None:
     """Raises InputError on the first setting that can't be measured."""
     super().check()
-    timing.at_least("--repeats", self.repeats, 1)
+    command_line.at_least("--repeats", self.repeats, 1)
 
 
 def compile_rows(options: Options) -> list[dict]:
@@ -110,8 +110,8 @@ def main(options: Options) -> dict:
   except subprocess.CalledProcessError as error:
     last = error.stderr.decode().strip().splitlines()[-1:] or [str(error)]
     raise InputError(f"{error.cmd[1]}: found {last[0]}, expected it to run") from error
-  return timing.report("compile", options, {"rows": rows + compile_rows(options)})
+  return records.report("compile", options, {"rows": rows + compile_rows(options)})
 
 
 if __name__ == "__main__":
-  timing.command(main, Options, __doc__)
+  command_line.command(main, Options, __doc__)

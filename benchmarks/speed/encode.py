@@ -6,7 +6,7 @@ python -m benchmarks encode --sizes 256 512 --batch 4
 import jax
 import jax.numpy as jnp
 
-from benchmarks.harness import nets, timing
+from benchmarks.harness import command_line, nets, timing
 from stylejax import transfer
 from stylejax.models import vgg16
 from stylejax.weights.perceptual import load_vgg
@@ -14,7 +14,7 @@ from stylejax.weights.perceptual import load_vgg
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 
 
-def cases(options: timing.Options) -> list[timing.Case]:
+def cases(options: command_line.Options) -> list[timing.Case]:
   """Steps 1 and 2, and VGG16 up to conv4_1: features, and the gradient of a loss on them."""
   params, frozen = nets.params(options), timing.replicate(load_vgg(), options.devices)
 
@@ -41,4 +41,4 @@ def cases(options: timing.Options) -> list[timing.Case]:
 
 
 if __name__ == "__main__":
-  timing.run_cases("encode", cases, __doc__)
+  command_line.run_cases("encode", cases, __doc__)

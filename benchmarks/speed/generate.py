@@ -5,11 +5,11 @@ python -m benchmarks generate --preset large --dtype bfloat16 --batch 8
 
 import jax
 
-from benchmarks.harness import nets, timing
+from benchmarks.harness import command_line, nets, timing
 from stylejax import transfer
 
 
-def cases(options: timing.Options) -> list[timing.Case]:
+def cases(options: command_line.Options) -> list[timing.Case]:
   """Steps 3 and 4, the whole autoencoder, and a sampled style."""
   params = nets.params(options)
   codes = jax.jit(
@@ -36,4 +36,4 @@ def cases(options: timing.Options) -> list[timing.Case]:
 
 
 if __name__ == "__main__":
-  timing.run_cases("generate", cases, __doc__)
+  command_line.run_cases("generate", cases, __doc__)

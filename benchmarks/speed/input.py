@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.harness import timing
+from benchmarks.harness import command_line, records, timing
 from benchmarks.speed import train
 from stylejax.data.crops import random_resized_crop
 from stylejax.data.pipeline import MIN_SIDE_PER_SIZE, THREADS, make_batches
@@ -68,7 +68,7 @@ class Options:
       ("--workers", min(self.workers, default=-1), 0),
       ("--repeats", self.repeats, 1),
     ):
-      timing.at_least(flag, value, smallest)
+      command_line.at_least(flag, value, smallest)
     if self.chip_images_per_second is not None and not self.chip_images_per_second > 0:
       raise InputError(
         f"--chip-images-per-second: found {self.chip_images_per_second}, expected a number above 0"
@@ -181,15 +181,15 @@ def main(options: Options) -> dict:
     for row in rows:
       row["ratio"] = row["images_per_second"] / taken_in
     rows += timed["rows"]
-  result = timing.report("input", options, results)
+  result = records.report("input", options, results)
   for row in rows:
     for chip, count in row.get("cores_per_chip", {}).items():
       print(
-        f"  {timing.label(row)}: {count:.1f} cores for one chip ({chip}, "
+        f"  {records.label(row)}: {count:.1f} cores for one chip ({chip}, "
         f"{chips[chip]:,.0f} images/s)"
       )
   return result
 
 
 if __name__ == "__main__":
-  timing.command(main, Options, __doc__)
+  command_line.command(main, Options, __doc__)

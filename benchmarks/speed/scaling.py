@@ -12,7 +12,7 @@ from typing import Literal
 
 import jax
 
-from benchmarks.harness import timing
+from benchmarks.harness import command_line, records, timing
 from benchmarks.speed import train
 from stylejax.errors import InputError
 from stylejax.training.config import TrainConfig
@@ -40,8 +40,8 @@ class Options:
 
   def check(self) -> None:
     """Raises InputError on the first setting that can't be measured."""
-    timing.all_at_least("--counts", self.counts, 1)
-    timing.at_least("--repeats", self.repeats, 1)
+    command_line.all_at_least("--counts", self.counts, 1)
+    command_line.at_least("--repeats", self.repeats, 1)
     group = self.config.group
     for count in self.counts:
       if self.batch % (count * group):
@@ -80,8 +80,8 @@ def main(options: Options) -> dict:
     for count in options.counts
     if count > len(devices)
   ]
-  return timing.report("scaling", options, results)
+  return records.report("scaling", options, results)
 
 
 if __name__ == "__main__":
-  timing.command(main, Options, __doc__)
+  command_line.command(main, Options, __doc__)

@@ -3,13 +3,13 @@
 python -m benchmarks stylize --sizes 512 1024
 """
 
-from benchmarks.harness import nets, timing
+from benchmarks.harness import command_line, nets, timing
 from stylejax import transfer
 
 STYLE_SIZE = 256
 
 
-def cases(options: timing.Options) -> list[timing.Case]:
+def cases(options: command_line.Options) -> list[timing.Case]:
   """Steps 1 to 3 in one program, at each size."""
   params, style = nets.params(options), nets.images(options, STYLE_SIZE, seed=1)
   return [
@@ -25,4 +25,4 @@ def cases(options: timing.Options) -> list[timing.Case]:
 
 
 if __name__ == "__main__":
-  timing.run_cases("stylize", cases, __doc__)
+  command_line.run_cases("stylize", cases, __doc__)

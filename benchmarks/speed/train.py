@@ -15,7 +15,7 @@ from typing import Literal
 import jax
 import numpy as np
 
-from benchmarks.harness import timing
+from benchmarks.harness import command_line, records, timing
 from stylejax import transfer
 from stylejax.errors import InputError
 from stylejax.losses import adversarial
@@ -62,8 +62,8 @@ class Options:
     """Raises InputError on the first setting that can't be measured."""
     if not self.commands:
       raise InputError("--commands: found none, expected one or more")
-    timing.at_least("--repeats", self.repeats, 1)
-    timing.at_least("--batch", 1 if self.batch is None else self.batch, 1)
+    command_line.at_least("--repeats", self.repeats, 1)
+    command_line.at_least("--batch", 1 if self.batch is None else self.batch, 1)
 
 
 def step_case(config: TrainConfig, devices: Sequence[jax.Device] | None = None) -> timing.Case:
@@ -211,8 +211,8 @@ def main(options: Options) -> dict:
     )
   results = timing.measure(cases, options.repeats, trace=options.trace)
   results["peak_resident_mib"] = timing.peak_resident_mib()
-  return timing.report("train", options, results)
+  return records.report("train", options, results)
 
 
 if __name__ == "__main__":
-  timing.command(main, Options, __doc__)
+  command_line.command(main, Options, __doc__)

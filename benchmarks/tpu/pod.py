@@ -27,7 +27,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 
-from benchmarks.harness import timing
+from benchmarks.harness import command_line, records
 from benchmarks.tpu import chips, hlo
 from stylejax.errors import InputError
 from stylejax.runtime.extras import install_command
@@ -81,8 +81,8 @@ class Options(StepOptions):
 
   def check(self) -> None:
     """Raises InputError on a batch that no slice could take."""
-    timing.at_least("--batch", 1 if self.batch is None else self.batch, 1)
-    timing.at_least("--per-chip", self.per_chip, TASKS[self.command].config().group)
+    command_line.at_least("--batch", 1 if self.batch is None else self.batch, 1)
+    command_line.at_least("--per-chip", self.per_chip, TASKS[self.command].config().group)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -338,7 +338,7 @@ def main(options: Options) -> int:
         if most
         else f"--topology: found {name}, expected chips with more memory"
       ) from None
-  timing.report("pod", options, {"rows": rows, "sources": sources(rows)}, show=show)
+  records.report("pod", options, {"rows": rows, "sources": sources(rows)}, show=show)
   return 0
 
 
@@ -387,4 +387,4 @@ def show(result: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-  timing.command(main, Options, __doc__)
+  command_line.command(main, Options, __doc__)

@@ -13,7 +13,7 @@ import dataclasses
 
 import jax
 
-from benchmarks.harness import timing
+from benchmarks.harness import command_line, records
 from benchmarks.tpu import pod
 from stylejax.errors import InputError
 
@@ -60,7 +60,7 @@ def main(options: Options) -> None:
           ) from None
       rows.append(pod.row(options, config, place, facts[each]) | {"scaling": scaling})
     all_rows += with_efficiency(rows)
-  timing.report(
+  records.report(
     "pod_scaling", options, {"rows": all_rows, "sources": pod.sources(all_rows)}, show=show
   )
 
@@ -77,4 +77,4 @@ def show(result: dict) -> None:
 
 
 if __name__ == "__main__":
-  timing.command(main, Options, __doc__)
+  command_line.command(main, Options, __doc__)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import pytest
 
 from benchmarks import __main__
-from benchmarks.harness import compare, timing
+from benchmarks.harness import command_line, compare, timing
 from stylejax.errors import InputError
 from stylejax.models.conv_cpu import conv3x3
 
@@ -35,7 +35,7 @@ def run(capfd, monkeypatch):
   def run(*arguments):
     monkeypatch.setattr(sys, "argv", ["benchmarks", *map(str, arguments)])
     monkeypatch.delitem(sys.modules, f"benchmarks.{arguments[0]}", raising=False)
-    monkeypatch.setattr(timing, "reuse_memory", lambda: True)
+    monkeypatch.setattr(command_line, "reuse_memory", lambda: True)
     capfd.readouterr()
     with pytest.raises(SystemExit) as end:
       __main__.main()

@@ -244,12 +244,12 @@ def test_optimized_pixels_start_from_moved_colors(folder, monkeypatch):
   assert method.slow and not methods.optimized_methods({}, (), "net")
 
 
-def test_sheet_shows_what_was_painted(folder):
+def test_sheet_shows_what_was_stylized(folder):
   """The identity copy, as a cached painter gives it, looks on the sheet as the content does."""
   pair = pairs.read_pairs(folder / "lists/pairs.csv")[0]
   identity = methods.baseline_methods()[methods.IDENTITY]
   stylize = cached_stylize(methods.IDENTITY, identity, Cache(None))
-  sheet = np.asarray(methods.draw_sheet([pair], {"copy": paint}, height=72), float)
+  sheet = np.asarray(methods.draw_sheet([pair], {"copy": stylize}, height=72), float)
   content, copy = sheet[26:98, 6:78], sheet[26:98, -78:-6]
   np.testing.assert_array_equal(copy, content)
   assert content.std() > 20

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from benchmarks.harness import timing
+from benchmarks.harness import command_line
 from benchmarks.tpu import chips, hlo, pod, pod_scaling
 from stylejax import PRESETS, transfer
 from stylejax.training.state import init_state
@@ -234,7 +234,7 @@ def test_unknown_slices_are_one_line(topology, capfd, monkeypatch):
   else:  # without the seconds that a process of its own takes to start
     monkeypatch.setattr(sys, "argv", ["pod", "--topology", topology])
     with pytest.raises(SystemExit) as end:
-      timing.command(pod.main, pod.Options, pod.__doc__, alone=False)
+      command_line.command(pod.main, pod.Options, pod.__doc__, alone=False)
     code, error = end.value.code, capfd.readouterr().err
   assert code == 2 and topology in error, error
   assert len(error.splitlines()) == 1
