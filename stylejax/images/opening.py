@@ -52,6 +52,9 @@ def open_image(file: Path | io.BytesIO) -> Image.Image:
   except (Image.UnidentifiedImageError, ValueError) as error:
     image = _open_otherwise(file, error)
   if image.format == "TIFF":
+    # Pillow 13.0 maps uncompressed pixels of a named file into memory by the size after turning,
+    # (ImageFile.load), not by that of the rows as they are stored: EXIF's 5 to 8 get scrambled.
+    image.filename = ""
     _refuse_raw(image)
   elif image.format == "AVIF":
     image.info["nclx"] = nclx(_first_bytes(file, 1 << 16))
@@ -105,7 +108,7 @@ def left_out(image: Image.Image) -> list[str]:
     elif image.format in ("GIF", "PNG", "WEBP", "AVIF") and image.is_animated:
       notes.append("it has several frames, of which the first is taken; --sequence takes all")
   except Exception:  # what stands behind the first one is damaged, and isn't used
-    pass
+    image.filename = ""
   return notes
 
 
