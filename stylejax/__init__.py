@@ -2,7 +2,9 @@
 
 import importlib
 
-# Where each public name lives. Looked up on first use: `infer.py --help` need not wait for JAX.
+__version__ = "0.2.0.dev0"
+
+# Where each public name lives. Looked up on first use: `stylejax --help` need not wait for JAX.
 _HOMES = {
   "Edges": "models.padding",
   "FrameState": "temporal",
@@ -41,10 +43,17 @@ _HOMES = {
   ),
 }
 
+# Names of version 0.1: refused with the new one.
+_OLD_NAMES = {"preserve_colour": "preserve_color", "sample_swatch": "sample_texture"}
+
 __all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str):
+  if name in _OLD_NAMES:
+    raise AttributeError(
+      f"module {__name__!r}: found {name!r}, a name of version 0.1, expected {_OLD_NAMES[name]!r}"
+    )
   if name not in _HOMES:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
   value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -91,3 +91,35 @@ def progress() -> Iterator[tuple]:
   finally:
     if task is not None or part is not None:  # a bar that never ran would still print an empty line
       bar.stop()
+
+
+@contextlib.contextmanager
+def descent() -> Iterator[tuple[Callable[[int], None], Callable[[int, float], None]]]:
+  """Callbacks for an optimization: (number of steps), and (steps done, loss).
+
+  A bar on stderr with the loss and the time that is left.
+  """
+  bar = Progress(
+    TextColumn("optimizing"),
+    BarColumn(),
+    MofNCompleteColumn(),
+    TextColumn("{task.fields[loss]}"),
+    TimeRemainingColumn(),
+    TextColumn("left"),
+    console=Console(stderr=True),
+  )
+  task = None
+
+  def on_start(steps: int) -> None:
+    nonlocal task
+    task = bar.add_task("optimizing", total=steps, loss="compiling")
+    bar.start()
+
+  def on_step(done: int, loss: float) -> None:
+    bar.update(task, completed=done, loss=f"loss {loss:.4g}")
+
+  try:
+    yield on_start, on_step
+  finally:
+    if task is not None:
+      bar.stop()

@@ -1,20 +1,20 @@
-"""`infer.py export`: its options, and what it prints. What it writes is export.py's."""
+"""`stylejax export`: its options, and what it prints. What it writes is `stylejax.deploy`'s."""
 
 import dataclasses
 import os
 from collections.abc import Sequence
 from typing import Annotated
 
-import tyro
-
+from stylejax.cli.options import INSTALLED, Spelling, option, parse, print_error
+from stylejax.errors import InputError
 from stylejax.runtime.extras import install_command
 
 _DESCRIPTION = """Write one file that stylizes images of any size wherever JAX or onnxruntime is.
 
 Examples:
-  python infer.py export --output stylize.zip
-  python infer.py export --output stylize.zip --weights mine.safetensors --platforms cpu cuda
-  python infer.py export --output stylize.onnx
+  stylejax export stylize.zip
+  stylejax export stylize.zip --weights mine.safetensors --platforms cpu cuda
+  stylejax export stylize.onnx
 
 ONNX takes more packages: {install}.
 """
@@ -22,27 +22,49 @@ ONNX takes more packages: {install}.
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """Options of `infer.py export`."""
+  """Options of `stylejax export`."""
 
-  output: str
-  """File to write, weights inside: .zip (for JAX: the program and manifest.json) or .onnx."""
-  weights: str = "base"
-  """base, which come with the package, or a .safetensors file of `train.py export`."""
+  file: Annotated[
+    tuple[str, ...], option("The same as --output.", "[FILE]", "", positional=True)
+  ] = ()
+  output: Annotated[
+    str | None,
+    option(
+      "File to write, weights inside: .zip (for JAX: the program and manifest.json) or .onnx.",
+      "FILE",
+      "(required)",
+    ),
+  ] = None
+  weights: Annotated[
+    str,
+    option(
+      "base, which come with the package, or a .safetensors file of `stylejax train export`.",
+      "NAME|FILE",
+    ),
+  ] = "base"
   platforms: Annotated[
     tuple[str, ...] | None,
-    tyro.conf.arg(metavar="NAME [NAME ...]", help_behavior_hint="(default: cpu cuda tpu)"),
+    option(
+      "Of cpu, cuda, rocm, tpu: where the program of a .zip shall run.",
+      "NAME [NAME ...]",
+      "(default: cpu cuda tpu)",
+    ),
   ] = None
-  """Of cpu, cuda, rocm, tpu: where the program of a .zip shall run."""
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str], spelling: Spelling = INSTALLED) -> int:
   """Runs the command and returns its exit status."""
-  options = tyro.cli(
-    Options,
-    prog="infer.py export",
-    args=arguments,
-    description=_DESCRIPTION.format(install=install_command("onnx")),
-  )
+  try:
+    options = parse(
+      Options,
+      arguments,
+      prog=spelling.of("export"),
+      description=_DESCRIPTION.format(install=install_command("onnx")),
+      spelling=spelling,
+    )
+    output = _output(options)
+  except InputError as error:
+    return print_error(error)
   from stylejax.cli.console import exit_status
   from stylejax.deploy.stablehlo import export
   from stylejax.runtime.compilation_cache import enable_cache
@@ -50,18 +72,18 @@ def main(arguments: Sequence[str]) -> int:
   from stylejax.weights.model_file import load_pretrained
 
   def work() -> int:
-    check_apart([options.output], filter(os.path.isfile, [options.weights]))
+    check_apart([output], filter(os.path.isfile, [options.weights]))
     enable_cache()
     params = load_pretrained(options.weights)
-    manifest = export(params, options.output, platforms=options.platforms)
+    manifest = export(params, output, platforms=options.platforms)
     if "opset" in manifest:
       print(
-        f"wrote {printable(options.output)}, {os.path.getsize(options.output) / 1e6:.2f} MB: "
+        f"wrote {printable(output)}, {os.path.getsize(output) / 1e6:.2f} MB: "
         f"ONNX of opset {manifest['opset']}, run by onnxruntime on the CPU"
       )
     else:
       print(
-        f"wrote {printable(options.output)} for {', '.join(manifest['platforms'])}: program of "
+        f"wrote {printable(output)} for {', '.join(manifest['platforms'])}: program of "
         f"{manifest['bytes'] / 1e6:.2f} MB, SHA-256 {manifest['sha256'][:16]}…"
       )
       print(_readers(manifest["readable_by_jax"]))
@@ -72,6 +94,14 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
   return exit_status(work)
+
+
+def _output(options: Options) -> str:
+  """The one file that is named."""
+  named = (*options.file, *filter(None, [options.output]))
+  if len(named) != 1:
+    raise InputError(f"--output: found {len(named)} names, expected one file, .zip or .onnx")
+  return named[0]
 
 
 def _readers(window: dict[str, str | None]) -> str:

@@ -1,137 +1,195 @@
-"""`infer.py --method optimize`: its options, its progress, and the file it writes."""
+"""`stylejax optimize`: its options; what the methods do is in optimize_work.py, which needs JAX."""
 
 import dataclasses
+import importlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Literal
 
-import tyro
-
-from stylejax.cli.paint_options import option
+from stylejax.cli.options import INSTALLED, Spelling, option, parse, print_error
+from stylejax.cli.places import assign
+from stylejax.errors import InputError
 from stylejax.images import formats
 
-_DESCRIPTION = """Paint one image by optimizing its pixels: minutes, where the nets take 0.1 s.
+_DESCRIPTION = """Stylize one image by optimizing its pixels: minutes, where the nets take 0.1 s.
+
+Three methods: gram gives the image the Gram matrices of the style (Gatys et al. 2016), neighbors
+makes every place like the place of the style nearest to it (Kolkin et al. 2022), and refine does
+the same for fewer steps, from the output of the nets.
 
 Examples:
-  python infer.py --method optimize --content photo.jpg --style painting.jpg --output out.png
-  python infer.py --method optimize --content photo.jpg --style painting.jpg --output out.png \\
-      --size 512 --steps 200 --style-weight 8 --optimizer adam
+  stylejax optimize --method gram --content photo.jpg --style painting.jpg --output out.png
+  stylejax optimize --method neighbors photo.jpg painting.jpg out.png --size 512
+  stylejax optimize --method refine photo.jpg painting.jpg out.png --preserve-color 0.5
+  # See how it gets on: look.png is written anew every few seconds.
+  stylejax optimize --method neighbors photo.jpg painting.jpg --watch look.png
 """
-# (scale, share of the steps that are done when it is), from coarse to fine.
-_SCALES = ((0.25, 0.5), (0.5, 0.8), (1.0, 1.0))
+
+METHODS = ("gram", "neighbors", "refine")
+
+OF_METHODS = {
+  "style_weight": ("gram",),
+  "optimizer": ("gram",),
+  "content_share": ("neighbors", "refine"),
+  "strength": ("refine",),
+  "weights": ("refine",),
+}
+"""Options that mean something to some methods only; the others refuse them."""
+
+_GROUPS = {
+  "gram": ("style_weight", "optimizer"),
+  "neighbors and refine": ("content_share",),
+  "refine": ("strength", "weights"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """Options of `infer.py --method optimize`."""
+  """Options of `stylejax optimize`."""
 
-  content: Annotated[str, option("The image to paint.", "PATH", "(required)")]
-  style: Annotated[str, option("The image whose style to take.", "PATH", "(required)")]
+  files: Annotated[
+    tuple[str, ...],
+    option(
+      "The image to stylize, the image whose style to take, and the file to write; by default "
+      "CONTENT_STYLE.png in this folder, under a new name.",
+      "CONTENT STYLE [OUTPUT]",
+      "",
+      positional=True,
+    ),
+  ] = ()
+  content: Annotated[str | None, option("The image to stylize.", "PATH", "")] = None
+  style: Annotated[str | None, option("The image whose style to take.", "PATH", "")] = None
   output: Annotated[
-    str, option(f"The file to write ({formats.WRITTEN_SUFFIXES}).", "PATH", "(required)")
-  ]
-  method: Annotated[Literal["optimize"], tyro.conf.arg(help="What chose this command.")] = (
-    "optimize"
-  )
+    str | None,
+    option(
+      f"The file to write ({formats.WRITTEN_SUFFIXES}).",
+      "PATH",
+      "(default: CONTENT_STYLE.png in this folder)",
+    ),
+  ] = None
+  method: Annotated[
+    Literal["gram", "neighbors", "refine"], option("How the image gets its style.")
+  ] = "gram"
   size: Annotated[int, option("Shorter side of the output.", "PIXELS")] = 384
   style_size: Annotated[
     int | None,
     option(
-      "Shorter side at which the style is read: smaller gives larger strokes.",
+      "Shorter side at which the style is read: smaller gives larger strokes with gram, "
+      "and smaller ones with the others.",
       "PIXELS",
       "(default: as the output)",
     ),
   ] = None
   steps: Annotated[
-    int, option("In all: half of them at a quarter of the size, 3 of 10 at half of it.", "INTEGER")
-  ] = 200
-  style_weight: Annotated[float, option("How much style counts against content.", "NUMBER")] = 4.0
-  optimizer: Annotated[
-    Literal["lbfgs", "adam"],
-    tyro.conf.arg(help="L-BFGS gets further in as many steps; Adam needs less memory."),
-  ] = "lbfgs"
+    int | None,
+    option(
+      "In all, over the scales from coarse to fine.",
+      "INTEGER",
+      "(default: 200 with gram, by the size with the others)",
+    ),
+  ] = None
+  preserve_color: Annotated[
+    float, option("From 0, the style's colors, to 1, the content's.", "NUMBER")
+  ] = 0.0
+  watch: Annotated[
+    str | None,
+    option(
+      f"A file ({formats.WRITTEN_SUFFIXES}) to which the image as it is by then is "
+      "written every few seconds; it may be the output.",
+      "PATH",
+    ),
+  ] = None
   quality: Annotated[int, option("Of JPEG and WebP, 1 to 100.", "INTEGER")] = 95
+  style_weight: Annotated[
+    float | None, option("How much style counts against content.", "NUMBER", "(default: 4)")
+  ] = None
+  optimizer: Annotated[
+    Literal["lbfgs", "adam"] | None,
+    option(
+      "L-BFGS gets further in as many steps; Adam needs less memory.",
+      "{lbfgs,adam}",
+      "(default: lbfgs)",
+    ),
+  ] = None
+  content_share: Annotated[
+    float | None,
+    option(
+      "From 0 to 1: how much of the content is in what is looked up in the style.",
+      "NUMBER",
+      "(default: 0.75, with refine 0.5)",
+    ),
+  ] = None
+  strength: Annotated[
+    float | None,
+    option("Of the nets' output with which refine begins, 0 to 2.", "NUMBER", "(default: 1)"),
+  ] = None
+  weights: Annotated[
+    str | None,
+    option(
+      "base, or a .safetensors file of `stylejax train export`: the nets with which refine begins.",
+      "NAME|FILE",
+      "(default: base)",
+    ),
+  ] = None
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str], spelling: Spelling = INSTALLED) -> int:
   """Runs the command and returns its exit status."""
-  options = tyro.cli(Options, prog="infer.py", description=_DESCRIPTION, args=arguments)
+  try:
+    _refuse_old_method(arguments)
+    options = parse(
+      Options,
+      arguments,
+      prog=spelling.of("optimize"),
+      description=_DESCRIPTION,
+      spelling=spelling,
+      groups=_GROUPS,
+    )
+    options = _placed(options)
+    _check_method(options)
+  except InputError as error:
+    return print_error(error)
   from stylejax.cli.console import exit_status
 
-  return exit_status(lambda: _run(options))
+  work = importlib.import_module("stylejax.cli.optimize_work")
+  return exit_status(lambda: work.run(options))
 
 
-def _run(options: Options) -> int:
-  import time
-
-  import jax
-  import numpy as np
-
-  from stylejax.cli.console import progress, say_note
-  from stylejax.images import encode
-  from stylejax.images.decode import read_image
-  from stylejax.inference import budget
-  from stylejax.inference.outputs import check_number, plan_outputs
-  from stylejax.optimization.gram import optimize_image, optimize_scales
-  from stylejax.runtime.compilation_cache import enable_cache
-  from stylejax.runtime.files import printable
-  from stylejax.runtime.jit import fast_jit, reuse_memory
-  from stylejax.weights.perceptual import load_vgg
-
-  started = time.perf_counter()
-  check_number("--size", options.size, 64, 4096)
-  check_number("--style-size", options.style_size, 64, 4096)
-  check_number("--steps", options.steps, 3, 100_000)
-  check_number("--style-weight", options.style_weight, 0, 1e6, whole=False)
-  check_number("--quality", options.quality, 1, 100)
-  paths = Path(options.content), Path(options.style)
-  plan_outputs(paths[:1], [paths[1].stem], options.output, inputs=paths)
-  content, style = (read_image(path) for path in paths)
-  for image, path in zip((content, style), paths, strict=True):
-    encode.check_side(image, path)
-    for note in image.notes:
-      say_note(f"{path}: {note}")
-  if note := encode.alpha_note(content.alpha, options.output):
-    say_note(f"{options.content}: {note}")
-  sides = encode.fit_shorter_side(*content.rgb.shape[:2], options.size)
-  encode.check_output_size(Path(options.output), *sides)
-  budget.check_fits(options.content, sides, budget.OPTIMIZED_BYTES, "--size scales it")
-  content = encode.resize(content, *sides)
-  painting = encode.style_pixels(style, options.style_size or options.size)
-  enable_cache()
-  reuse_memory()
-  bounds = [0, *(round(share * options.steps) for _, share in _SCALES)]
-  scales = [
-    (scale, end - start)
-    for (scale, _), start, end in zip(_SCALES, bounds, bounds[1:])
-    if end > start
+def _refuse_old_method(arguments: Sequence[str]) -> None:
+  """Names the method that version 0.1 called optimise."""
+  pairs = zip(arguments, [*arguments[1:], ""])
+  values = [
+    after if argument == "--method" else argument.partition("=")[2]
+    for argument, after in pairs
+    if argument.split("=")[0] == "--method"
   ]
-  done = 0
-  with progress() as (on_progress, *_):
-    on_progress(0, options.steps)
+  for value in values:
+    if value in ("optimise", "optimize"):
+      raise InputError(f"--method: found {value}, a name of version 0.1, expected gram")
 
-    def report(number, loss):
-      nonlocal done
-      del number, loss
-      done += 1
-      on_progress(done, options.steps)
 
-    run = fast_jit(optimize_image, static_argnames=("method", "report"))
-    painted = optimize_scales(
-      load_vgg(),
-      content.rgb[None],
-      painting[None],
-      scales=scales,
-      optimize=run,
-      style_weight=np.float32(options.style_weight),
-      method=options.optimizer,
-      report=report,
-    )
-    rgb = np.asarray(painted[0])
-    jax.effects_barrier()
-  encode.write_image(options.output, rgb, content.alpha, quality=options.quality)
-  print(
-    f"wrote {printable(options.output)} in {time.perf_counter() - started:.1f} s, "
-    f"{options.steps} steps"
+def _placed(options: Options) -> Options:
+  """The options with every file behind its flag."""
+  places = assign(
+    options.files,
+    (options.content,) if options.content is not None else (),
+    (options.style,) if options.style is not None else (),
+    options.output,
+    suffix=".png",
   )
-  return 0
+  if len(places.content) != 1 or len(places.style) != 1:
+    raise InputError(
+      f"found {len(places.content)} contents and {len(places.style)} styles, expected one of each"
+    )
+  (content,), (style,) = places.content, places.style
+  return dataclasses.replace(options, files=(), content=content, style=style, output=places.output)
+
+
+def _check_method(options: Options) -> None:
+  """Refuses what the method doesn't know, by name."""
+  for name, methods in OF_METHODS.items():
+    if getattr(options, name) is not None and options.method not in methods:
+      flag = "--" + name.replace("_", "-")
+      raise InputError(
+        f"{flag}: found it with --method {options.method}, expected --method "
+        + " or ".join(methods)
+      )

@@ -1,47 +1,45 @@
-"""Options of infer.py and what its --help says; imports nothing that takes time."""
+"""Options of `stylejax paint` and what its --help says; imports nothing that takes time."""
 
 import dataclasses
 from typing import Annotated, Literal
 
-import tyro
-
+from stylejax.cli.options import option
 from stylejax.images import formats
 
-DESCRIPTION = """Paint images in the style of other images.
+DESCRIPTION = """Stylize images: each content in each style.
 
 Examples:
-  # One photo in the style of one painting.
-  python infer.py --content photo.jpg --style painting.jpg --output out.png
-  # The same, half as strong, with larger strokes and the photo's own colors.
-  python infer.py --content photo.jpg --style painting.jpg --output out.png \\
-      --strength 0.5 --stroke 2 --preserve-color 1
+  # One photo in the style of one painting: writes photo_painting.png.
+  stylejax paint photo.jpg painting.jpg
+  # The same to a name of your own, and with flags instead of places.
+  stylejax paint photo.jpg painting.jpg out.png
+  stylejax paint --content photo.jpg --style painting.jpg --output out.png
+  # Half as strong, with larger strokes and the photo's own colors.
+  stylejax paint photo.jpg painting.jpg --strength 0.5 --stroke 2 --preserve-color 1
   # Every photo of a folder in two styles: stylized/<photo>_<style>.jpg.
-  python infer.py --content photos --style wave.jpg irises.jpg --output stylized/ --format jpg
+  stylejax paint photos wave.jpg irises.jpg --output stylized/ --format jpg
   # In a mixture of two styles; and from one to the other in 9 steps, as a strip or a GIF.
-  python infer.py --content photo.jpg --style wave.jpg:0.7 irises.jpg:0.3 --output out.png
-  python infer.py --content photo.jpg --style wave.jpg irises.jpg --interpolate 9 --output way.gif
-  # By regions: the sky (white in sky.png) like irises, the rest like a wave; without --style the
+  stylejax paint photo.jpg wave.jpg:0.7 irises.jpg:0.3 --output out.png
+  stylejax paint photo.jpg wave.jpg irises.jpg --interpolate 9 --output way.gif
+  # By regions: the sky (white in sky.png) like irises, the rest like a wave; without a style the
   # rest stays as it is.
-  python infer.py --content photo.jpg --style wave.jpg --mask sky.png=irises.jpg --output out.png
+  stylejax paint photo.jpg wave.jpg --mask sky.png=irises.jpg
   # A quick look at a large photo: shorter side 384 pixels.
-  python infer.py --content large.jpg --style painting.jpg --output look.webp --size 384
+  stylejax paint large.jpg painting.jpg look.webp --size 384
   # A texture that tiles without an edge.
-  python infer.py --content stone.png --style painting.jpg --output painted.png --seamless xy
+  stylejax paint stone.png painting.jpg --seamless xy
   # A style that nobody painted, invented by the noise generator.
-  python infer.py --content photo.jpg --seed 7 --output out.png
+  stylejax paint photo.jpg --seed 7
   # Styles kept under a name, and all of them at a glance.
-  python infer.py styles add wave.jpg irises.jpg
-  python infer.py --content photo.jpg --style @wave --output out.png
-  python infer.py styles sheet --content photo.jpg --output sheet.png
-  # A video, a GIF or a folder of frames, without flicker; and one image with much time.
-  python infer.py --sequence --content film.mp4 --style painting.jpg --output painted.mp4
-  python infer.py --method optimize --content photo.jpg --style painting.jpg --output out.png
-  # One file that paints wherever JAX is, without stylejax.
-  python infer.py export --output stylize.zip
+  stylejax styles add wave.jpg irises.jpg
+  stylejax paint photo.jpg @wave
+  stylejax styles sheet --content photo.jpg --output sheet.png
   # With weights of your own training.
-  python train.py export --workdir runs/mine --output mine.safetensors
-  python infer.py --content photo.jpg --style painting.jpg --output out.png \\
-      --weights mine.safetensors
+  stylejax train export --workdir runs/mine --output mine.safetensors
+  stylejax paint photo.jpg painting.jpg --weights mine.safetensors
+
+Videos and animations: stylejax sequence --help. One image with much time:
+stylejax optimize --method gram --help.
 
 Exit status: 0, all written; 1, some images could not be read and were skipped; 2, a mistake: one
 line says what was found and what was expected, and nothing is written.
@@ -50,49 +48,63 @@ Compiled programs are kept in ~/.cache/stylejax, so that the next start is quick
 variable STYLEJAX_CACHE names another folder, or none if it is empty.
 """
 
-
-def option(meaning: str, metavar: str, default: str | None = None):
-  """What --help says of an option."""
-  return tyro.conf.arg(help=meaning, metavar=metavar, help_behavior_hint=default)
+GROUPS = {
+  "style": ("style", "seed", "mask", "stroke", "style_size", "library", "weights"),
+  "strength and color": ("strength", "strength_map", "preserve_color", "color_mode"),
+  "output": ("output", "format", "quality", "size", "interpolate", "resume"),
+  "tiling": ("tile", "seamless", "shard"),
+  "multi-machine": ("distributed", "coordinator", "processes", "process"),
+}
+"""Titles of the boxes in --help, and the fields in each."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
   """Options of the command, as `stylejax.inference.batch.stylize_files` takes them."""
 
+  files: Annotated[
+    tuple[str, ...],
+    option(
+      "The image to stylize, the image whose style to take, and the file to write; by default "
+      "CONTENT_STYLE.png in this folder, under a new name. With --output all behind the first are "
+      "styles; with --style all are contents.",
+      "CONTENT [STYLE [OUTPUT]]",
+      "",
+      positional=True,
+    ),
+  ] = ()
   content: Annotated[
     tuple[str, ...],
     option(
       f"Images to stylize: files or folders ({formats.names(formats.READ_IMAGES)}).",
       "PATH [PATH ...]",
-      "(required)",
     ),
-  ]
+  ] = ()
   output: Annotated[
-    str,
+    str | None,
     option(
-      f"The file to write ({formats.WRITTEN_SUFFIXES}) for one content in one style, else a folder. "
-      "Transparency is kept in PNG and WebP and laid on white in JPEG. Inputs are never overwritten; "
-      "other files are.",
+      f"The file to write ({formats.WRITTEN_SUFFIXES}) for one content in one style, else a "
+      "folder. Transparency is kept in PNG and WebP and laid on white in JPEG. Inputs are never "
+      "overwritten; other files are.",
       "PATH",
-      "(required)",
+      "(default: CONTENT_STYLE in this folder)",
     ),
-  ]
+  ] = None
   style: Annotated[
     tuple[str, ...],
     option(
-      "Images whose style to take: files, folders, or @NAME from the library of `infer.py styles`. "
-      "Each content is painted in each style; with a weight behind each, as in a.jpg:0.7 b.jpg:0.3, "
-      "in their mixture.",
+      "Images whose style to take: files, folders, or @NAME from the library of `stylejax "
+      "styles`. Each content is stylized in each; with a weight behind each, as in a.jpg:0.7 "
+      "b.jpg:0.3, in their mixture.",
       "PATH[:WEIGHT] [...]",
-      "(required, or --seed or --mask)",
+      "(or --seed or --mask)",
     ),
   ] = ()
   mask: Annotated[
     tuple[str, ...],
     option(
-      "A style for a region: white in the mask is painted in it, gray partly, black as --style says, "
-      "or not at all without --style. A mask has the content's size. Several may be given.",
+      "A style for a region: white in the mask gets it, gray partly, black what --style "
+      "says, or nothing without --style. A mask has the content's size. Several may be given.",
       "MASK=STYLE [...]",
       "(default: none)",
     ),
@@ -118,8 +130,8 @@ class Options:
   ] = 0.0
   color_mode: Annotated[
     Literal["luminance", "moments"],
-    tyro.conf.arg(
-      help="How colors are kept: luminance takes only light and dark from the painting; moments "
+    option(
+      "How colors are kept: luminance takes only light and dark from the painting; moments "
       "shifts all its colors until their mean and spread are the content's."
     ),
   ] = "luminance"
@@ -158,15 +170,15 @@ class Options:
   ] = None
   seamless: Annotated[
     Literal["x", "y", "xy"] | None,
-    tyro.conf.arg(
-      help="For contents whose left edge goes on at their right one (x: panoramas of 360 degrees), "
+    option(
+      "For contents whose left edge goes on at their right one (x: panoramas of 360 degrees), "
       "their upper at their lower one (y) or both (xy: textures that tile)."
     ),
   ] = None
   shard: Annotated[
     bool,
-    tyro.conf.arg(
-      help="Share the rows of each image among this machine's devices. By default each takes an image "
+    option(
+      "Share the rows of each image among this machine's devices. By default each takes an image "
       "of its own."
     ),
   ] = False
@@ -194,7 +206,8 @@ class Options:
   weights: Annotated[
     str,
     option(
-      "base, which come with the package, or a .safetensors file of `train.py export`.", "NAME|FILE"
+      "base, which come with the package, or a .safetensors file of `stylejax train export`.",
+      "NAME|FILE",
     ),
   ] = "base"
   quality: Annotated[
@@ -202,16 +215,16 @@ class Options:
   ] = 95
   resume: Annotated[
     bool,
-    tyro.conf.arg(
-      help="Leave out the images whose outputs are there already: do what a run that was killed did not "
+    option(
+      "Leave out the images whose outputs are there already: do what a run that was killed did not "
       "get to. Outputs are whole or not there."
     ),
   ] = False
   distributed: Annotated[
     bool,
-    tyro.conf.arg(
-      help="Share the contents with the other processes of a TPU pod, Slurm, Open MPI or Kubernetes job; "
-      "all see the same files."
+    option(
+      "Share the contents with the other processes of a TPU pod, Slurm, Open MPI or Kubernetes "
+      "job; all see the same files."
     ),
   ] = False
   coordinator: Annotated[
@@ -229,6 +242,5 @@ class Options:
     int | None, option("Number of this process, from 0.", "INTEGER", "(default: none)")
   ] = None
   format: Annotated[
-    Literal["png", "jpg", "webp"],
-    tyro.conf.arg(help="Format of the files when --output is a folder."),
+    Literal["png", "jpg", "webp"], option("Format of the files when --output is a folder.")
   ] = "png"

@@ -1,21 +1,23 @@
-"""`infer.py --sequence`: its options, and what it prints."""
+"""`stylejax sequence`: its options, and what it prints."""
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
-import tyro
-
-from stylejax.cli.paint_options import option
+from stylejax.cli.options import INSTALLED, Spelling, option, parse, print_error
+from stylejax.cli.places import assign
+from stylejax.errors import InputError
 from stylejax.images import formats
 from stylejax.runtime.extras import install_command
 
-_DESCRIPTION = """Paint a sequence of frames steadily: what stands still doesn't flicker.
+_DESCRIPTION = """Stylize a sequence of frames steadily: what stands still doesn't flicker.
 
 Examples:
-  python infer.py --sequence --content film.mp4 --style painting.jpg --output painted.mp4
-  python infer.py --sequence --content frames/ --style painting.jpg --output painted/
-  python infer.py --sequence --content cat.gif --style painting.jpg --output painted.gif
+  stylejax sequence film.mp4 painting.jpg
+  stylejax sequence film.mp4 painting.jpg stylized.mp4 --size 480
+  stylejax sequence frames/ painting.jpg stylized/
+  stylejax sequence --content cat.gif --style painting.jpg --output stylized.gif
 
 Videos need PyAV: {install}. A video's sound and subtitles are kept where the
 output can hold them; HDR becomes SDR; what is left out is said. A run that is interrupted
@@ -26,34 +28,43 @@ earlier run wrote, which is replaced.
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """Options of `infer.py --sequence`."""
+  """Options of `stylejax sequence`."""
 
+  files: Annotated[
+    tuple[str, ...],
+    option(
+      "The frames, the image whose style to take, and what to write; by default CONTENT_STYLE in "
+      "this folder, of the content's kind, under a new name.",
+      "CONTENT STYLE [OUTPUT]",
+      "",
+      positional=True,
+    ),
+  ] = ()
   content: Annotated[
-    str,
+    str | None,
     option(
       "A folder of frames of one size, sorted by name; a GIF, WebP or PNG animation; or a video.",
       "PATH",
-      "(required)",
+      "",
     ),
-  ]
-  style: Annotated[str, option("The image whose style to take.", "PATH", "(required)")]
+  ] = None
+  style: Annotated[str | None, option("The image whose style to take.", "PATH", "")] = None
   output: Annotated[
-    str,
+    str | None,
     option(
       f"A folder, for PNG files, or a file to write ({formats.SEQUENCE_SUFFIXES}).",
       "PATH",
-      "(required)",
+      "(default: CONTENT_STYLE in this folder)",
     ),
-  ]
-  sequence: Annotated[bool, tyro.conf.arg(help="What chose this command.")] = True
+  ] = None
   strength: Annotated[
     float, option("How far to go: 0 is the content itself, 1 as trained, 2 the most.", "NUMBER")
   ] = 1.0
   smoothing: Annotated[
     float,
     option(
-      "Share of the past in each frame's statistics and in still parts of its content, 0 to 0.99; 0 "
-      "paints each frame by itself.",
+      "Share of the past in each frame's statistics and in still parts of its content, 0 to 0.99; "
+      "0 stylizes each frame by itself.",
       "NUMBER",
     ),
   ] = 0.8
@@ -70,21 +81,45 @@ class Options:
     float, option("Frames a second of a folder, where the output is a GIF or a video.", "NUMBER")
   ] = 25.0
   weights: Annotated[
-    str, option("base, or a .safetensors file of `train.py export`.", "NAME|FILE")
+    str, option("base, or a .safetensors file of `stylejax train export`.", "NAME|FILE")
   ] = "base"
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str], spelling: Spelling = INSTALLED) -> int:
   """Runs the command and returns its exit status."""
-  options = tyro.cli(
-    Options,
-    prog="infer.py",
-    args=arguments,
-    description=_DESCRIPTION.format(install=install_command("video")),
-  )
+  try:
+    options = parse(
+      Options,
+      [argument for argument in arguments if argument != "--sequence"],  # what chose this command
+      prog=spelling.of("sequence"),
+      description=_DESCRIPTION.format(install=install_command("video")),
+      spelling=spelling,
+    )
+    options = _placed(options)
+  except InputError as error:
+    return print_error(error)
   from stylejax.cli.console import exit_status
 
   return exit_status(lambda: _run(options))
+
+
+def _placed(options: Options) -> Options:
+  """The options with every file behind its flag."""
+  suffix = Path(options.content or (options.files or [""])[0]).suffix.lower()
+  places = assign(
+    options.files,
+    (options.content,) if options.content is not None else (),
+    (options.style,) if options.style is not None else (),
+    options.output,
+    suffix=suffix if suffix in formats.SEQUENCE_SUFFIXES.split(", ") else ".mp4",
+    folders=True,
+  )
+  if len(places.content) != 1 or len(places.style) != 1:
+    raise InputError(
+      f"found {len(places.content)} contents and {len(places.style)} styles, expected one of each"
+    )
+  (content,), (style,) = places.content, places.style
+  return dataclasses.replace(options, files=(), content=content, style=style, output=places.output)
 
 
 def _run(options: Options) -> int:
@@ -97,7 +132,7 @@ def _run(options: Options) -> int:
   enable_cache()
   reuse_memory()
   settings = dataclasses.asdict(options)
-  del settings["sequence"]
+  del settings["files"]
   settings["memory"] = settings.pop("smoothing")
   with progress() as (on_progress, *_, on_note):
     report = stylize_sequence(**settings, on_progress=on_progress, on_note=on_note)

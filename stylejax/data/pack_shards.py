@@ -1,4 +1,4 @@
-"""From a folder of images to shards that train.py reads; what `train.py shards` calls.
+"""From a folder of images to shards that trainings read; what `stylejax train shards` calls.
 
 The order of the records is that of `find_images`, so the shards train exactly as the folder.
 Not here: reading shards (shards.py).

@@ -34,6 +34,7 @@ def optimize_image(
   style_weight: jax.Array | float = 1.0,
   method: str = "lbfgs",
   report: Callable[[jax.Array, jax.Array], None] | None = None,
+  watch: Callable[[jax.Array], None] | None = None,
 ) -> jax.Array:
   """Minimize over the pixels x
 
@@ -51,6 +52,7 @@ def optimize_image(
     style_weight: traced.
     method: "lbfgs", or "adam", which takes more steps, each of one evaluation and less memory.
     report: called on the host with (step, loss) after every step.
+    watch: called on the host with the image [1, H, W, 3] as it is before every step.
 
   Returns:
     [1, H, W, 3] float32, clipped to [0, 1].
@@ -94,6 +96,8 @@ def optimize_image(
     value, gradient = evaluate(image, state=state)
     if report is not None:
       jax.debug.callback(report, number + 1, value)
+    if watch is not None:
+      jax.debug.callback(watch, image)
     # Optax's own arithmetic mixes integers and floats.
     with jax.numpy_dtype_promotion("standard"):
       updates, state = tx.update(gradient, state, image, value=value, grad=gradient, value_fn=loss)
@@ -126,7 +130,7 @@ def optimize_scales(
 
   Source: Gatys et al. 2017, arXiv:1611.07865, section 7 (coarse to fine).
   """
-  optimize = optimize or jax.jit(optimize_image, static_argnames=("method", "report"))
+  optimize = optimize or jax.jit(optimize_image, static_argnames=("method", "report", "watch"))
   image = content
   for scale, steps in scales:
     small, painting = (_resized(x, _sides(x, scale)) for x in (content, style))

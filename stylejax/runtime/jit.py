@@ -80,7 +80,7 @@ def reuse_memory() -> bool:
 
   XLA asks malloc for the temporary arrays of every call. glibc takes blocks of that size from the
   system and gives them back after the call, so that every page is zeroed and mapped anew. It
-  concerns the whole process, hence it is left to the program; train.py and infer.py do it, before
+  concerns the whole process, hence it is left to the program; the commands do it, before
   they compute anything: threads that have an arena of their own by then keep it. Where memory is
   scarce only the arenas are limited, for what is kept may not be what the next call can use.
 

@@ -12,7 +12,6 @@ from typing import ClassVar, Literal
 
 from stylejax.errors import InputError
 from stylejax.models.config import PRESETS, ModelConfig
-from stylejax.runtime import distributed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +19,7 @@ class TrainConfig:
   """Settings that every task shares.
 
   Attributes:
-    task: the task's name, as of `train.py`'s subcommand and of config.json's "command".
+    task: the task's name, as of `stylejax train`'s subcommand and of config.json's "command".
     trained: the parts of `transfer.Params` that it trains.
     uses_discriminator: whether it also trains the discriminator, with an optimizer of its own.
     streams: the image streams that its batches hold.
@@ -40,7 +39,7 @@ class TrainConfig:
   gs:// or s3://, or file:// for a mount of such storage."""
   content_dir: str | None = None
   """Photos: a folder (JPEG, PNG, WebP; nested), or shards: a folder of them or a pattern, also at
-  gs:// or s3://; see `train.py shards`. Default: the two sample photos of the package."""
+  gs:// or s3://; see `stylejax train shards`. Default: the two sample photos of the package."""
   style_dir: str | None = None
   """Artworks, likewise. Default: the three sample artworks of the package."""
   steps: int = 20_000
@@ -158,6 +157,8 @@ class TrainConfig:
       raise InputError(f"--size: found {self.size}, expected a multiple of 16")
 
   def _check_processes(self) -> None:
+    from stylejax.runtime import distributed  # only here: --help need not wait for JAX
+
     distributed.check(self.coordinator, self.processes, self.process)
 
   @property

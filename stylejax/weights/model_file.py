@@ -127,7 +127,7 @@ def load_pretrained(name_or_path: str | os.PathLike = "base") -> transfer.Params
 
   Args:
     name_or_path: "base", the weights in the package, or the path of a safetensors file written by
-      `save_weights` or `train.py export`. A packaged name goes before a file of the same name.
+      `save_weights` or `stylejax train export`. A packaged name goes before a file of the same name.
 
   Returns:
     Params, float32. Parts that the weights don't hold are None.
@@ -205,7 +205,7 @@ def _read(path: Path, *, arrays: bool = True) -> tuple[dict[str, np.ndarray], di
   except (SafetensorError, ValueError) as error:
     raise InputError(
       f"weights {path}: found no whole safetensors file ({error}), expected one "
-      "written by `train.py export`"
+      "written by `stylejax train export`"
     ) from error
   except OSError as error:
     raise InputError(
@@ -219,7 +219,7 @@ def _config(path: Path, metadata: dict[str, str]) -> ModelConfig:
   if "stylejax_config" not in metadata or "stylejax_format" not in metadata:
     raise InputError(
       f"weights {path}: found a safetensors file without stylejax's config, "
-      "expected one written by `train.py export`"
+      "expected one written by `stylejax train export`"
     )
   version = metadata["stylejax_format"]
   if version != FORMAT:

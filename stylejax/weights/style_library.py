@@ -86,7 +86,7 @@ def read_library(path: str | os.PathLike, params: transfer.Params) -> dict[str, 
   if not path.is_file():
     found = "something else" if path.exists() else "no such file"
     raise InputError(
-      f"library {path}: found {found}, expected a file that `infer.py styles add` wrote"
+      f"library {path}: found {found}, expected a file that `stylejax styles add` wrote"
     )
   try:
     with safe_open(path, framework="np") as file:
@@ -97,7 +97,7 @@ def read_library(path: str | os.PathLike, params: transfer.Params) -> dict[str, 
   except (SafetensorError, OSError, ValueError, _NotFloat) as error:
     raise InputError(
       f"library {path}: found no whole library ({error}), expected a file that "
-      "`infer.py styles add` wrote"
+      "`stylejax styles add` wrote"
     ) from error
   if metadata.get("stylejax_library") != FORMAT:
     found = metadata.get("stylejax_library", "none")
@@ -121,7 +121,7 @@ def read_library(path: str | os.PathLike, params: transfer.Params) -> dict[str, 
   except (ValueError, KeyError, TypeError, RecursionError) as error:
     raise InputError(
       f"library {path}: found names and codes that don't fit each other, expected a "
-      "file that `infer.py styles add` wrote"
+      "file that `stylejax styles add` wrote"
     ) from error
   return {
     name: SavedStyle(jax.tree.map(lambda leaf, i=i: leaf[i], codes), origin)

@@ -64,7 +64,7 @@ CASES = {
     "--color-mode",
     "moments",
   ),
-  "optimize": ("--method", "optimize", *CONTENT, *WAVE, "--size", "64", "--steps", "8"),
+  "optimize": ("--method", "gram", *CONTENT, *WAVE, "--size", "64", "--steps", "8"),
   "sequence": ("--sequence", "--content", "frames", *WAVE, "--strength", "0.9"),
 }
 FOLDERS = ("folder", "sequence")

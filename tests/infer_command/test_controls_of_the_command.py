@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 import stylejax
-from stylejax.cli import styles
+from stylejax.cli import style_work as styles
 
 
 @pytest.fixture(scope="module")

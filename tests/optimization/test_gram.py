@@ -100,7 +100,7 @@ def test_the_command_writes_a_image_or_one_line(tmp_path, capsys, monkeypatch):
     Image.fromarray(pixels).save(tmp_path / f"{name}.png")
   command = [
     "--method",
-    "optimize",
+    "gram",
     "--content",
     str(tmp_path / "photo.png"),
     "--style",

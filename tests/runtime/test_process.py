@@ -80,12 +80,15 @@ def test_the_host_program_gets_its_handlers_back():
   assert (signal.getsignal(signal.SIGTERM), sys.stdout.errors) == before
 
 
-@pytest.mark.parametrize("script", ["infer.py", "train.py"])
-def test_ctrl_c_while_it_imports_is_one_line(tmp_path, script):
+@pytest.mark.parametrize(
+  "words", [["infer.py"], ["train.py", "gan"], ["-m", "stylejax", "paint"]], ids=" ".join
+)
+def test_ctrl_c_while_it_imports_is_one_line(tmp_path, words):
   # A stand-in for a library that takes long to import.
   (tmp_path / "tyro.py").write_text("print('importing', flush=True)\nimport time\ntime.sleep(60)\n")
   started = subprocess.Popen(
-    [sys.executable, str(ROOT / script), "--help"],
+    [sys.executable, *words, "--help"],
+    cwd=ROOT,
     text=True,
     stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,

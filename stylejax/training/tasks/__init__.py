@@ -1,6 +1,7 @@
-"""The tasks that can be trained, one module each: its config, train step and preview.
+"""The tasks that can be trained, one module each: its train step and preview.
 
-A task is a module here and a row in TASKS; commands, the loop and benchmarks read the table.
+A task is a module here, its settings in task_configs.py and a row in TASKS; commands, the loop and
+benchmarks read the table.
 """
 
 import dataclasses
@@ -8,10 +9,8 @@ from collections.abc import Callable
 
 from stylejax.training.config import TrainConfig
 from stylejax.training.step_utils import Step
+from stylejax.training.task_configs import AutoencoderConfig, GanConfig, TransferConfig
 from stylejax.training.tasks import autoencoder, gan, transfer
-from stylejax.training.tasks.autoencoder import AutoencoderConfig
-from stylejax.training.tasks.gan import GanConfig
-from stylejax.training.tasks.transfer import TransferConfig
 
 __all__ = ["TASKS", "AutoencoderConfig", "GanConfig", "Task", "TransferConfig", "task_of"]
 

@@ -1,36 +1,13 @@
 """The task "autoencoder": the content encoder and the decoder learn to give images back."""
 
-import dataclasses
-from typing import ClassVar
-
 import jax
 import jax.numpy as jnp
 
 from stylejax import transfer
 from stylejax.losses import pixels
-from stylejax.training.config import TrainConfig
 from stylejax.training.state import TrainState, make_optimizers, select
 from stylejax.training.step_utils import Step, average, images, update
-
-
-@dataclasses.dataclass(frozen=True)
-class AutoencoderConfig(TrainConfig):
-  """Train the content encoder and the decoder to give images back, photos and artworks alike."""
-
-  task: ClassVar[str] = "autoencoder"
-  trained: ClassVar[tuple[str, ...]] = ("content_encoder", "generator")
-  streams: ClassVar[tuple[str, ...]] = ("content",)
-
-  workdir: str = "runs/autoencoder"
-  """Folder of the run."""
-  steps: int = 2_000
-  """Steps to train in all."""
-  learning_rate: float = 2e-3
-  """Peak step size of Adam."""
-  l1_weight: float = 1.0
-  """Weight of the mean absolute difference of pixels."""
-  multiscale_weight: float = 1.0
-  """Weight of the same at full, half and quarter size."""
+from stylejax.training.task_configs import AutoencoderConfig
 
 
 def make_train_step(config: AutoencoderConfig) -> Step:

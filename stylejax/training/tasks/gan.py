@@ -1,14 +1,11 @@
 """The task "gan": the noise generator learns to invent texture samples that pass for artworks."""
 
-import dataclasses
 import functools
-from typing import ClassVar, Literal
 
 import jax
 import optax
 
 from stylejax import transfer
-from stylejax.training.config import TrainConfig
 from stylejax.training.state import TrainState, make_optimizers, select
 from stylejax.training.step_utils import (
   Step,
@@ -20,50 +17,9 @@ from stylejax.training.step_utils import (
   update,
   update_discriminator,
 )
+from stylejax.training.task_configs import GanConfig
 
 PREVIEW_SIDE = 4
-
-
-@dataclasses.dataclass(frozen=True)
-class GanConfig(TrainConfig):
-  """Train the noise generator against the discriminator to invent texture samples."""
-
-  task: ClassVar[str] = "gan"
-  trained: ClassVar[tuple[str, ...]] = ("noise_generator",)
-  uses_discriminator: ClassVar[bool] = True
-  streams: ClassVar[tuple[str, ...]] = ("style",)
-
-  workdir: str = "runs/gan"
-  """Folder of the run."""
-  steps: int = 5_000
-  """Updates of the noise generator in all."""
-  batch: int = 24
-  """Artwork crops per step, over all devices, shared out among the discriminator's updates; their
-  side is the noise generator's, not --size."""
-  learning_rate: float = 2e-4
-  """Step size of Adam for both players."""
-  adam_b1: float = 0.0
-  """Adam's decay of the mean gradient."""
-  decay_fraction: float = 0.5
-  """Last share of the steps over which the learning rate falls to final_rate."""
-  game: Literal["wasserstein", "hinge"] = "wasserstein"
-  """Wasserstein with gradient penalty, or hinge with R1."""
-  critic_steps: int = 3
-  """Discriminator updates in a step, before the generator's; divides the batch of each device."""
-  penalty_weight: float = 10.0
-  """Weight of the gradient penalty (Wasserstein) or R1 (hinge)."""
-
-  @property
-  def group(self) -> int:
-    return self.critic_steps
-
-  @property
-  def discriminator_updates(self) -> int:
-    return self.critic_steps
-
-  @property
-  def crop_size(self) -> int:
-    return self.model.texture_size
 
 
 def make_train_step(config: GanConfig) -> Step:

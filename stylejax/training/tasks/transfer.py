@@ -1,21 +1,16 @@
 """The task "transfer": the whole system learns to stylize any photo in the style of any artwork."""
 
-import dataclasses
 import functools
 from collections.abc import Callable
-from pathlib import Path
-from typing import ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from stylejax import transfer
-from stylejax.errors import InputError
 from stylejax.models import resnet50, vgg16
 from stylejax.models.generator import Generator
 from stylejax.training import terms
-from stylejax.training.config import TrainConfig
 from stylejax.training.state import TrainState, make_optimizers, select
 from stylejax.training.step_utils import (
   Step,
@@ -27,91 +22,7 @@ from stylejax.training.step_utils import (
   update,
   update_discriminator,
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class TransferConfig(TrainConfig):
-  """Train the whole system: any photo in any artwork's style."""
-
-  task: ClassVar[str] = "transfer"
-  trained: ClassVar[tuple[str, ...]] = ("content_encoder", "style_encoder", "generator")
-  uses_discriminator: ClassVar[bool] = True
-  streams: ClassVar[tuple[str, ...]] = ("content", "style")
-
-  workdir: str = "runs/transfer"
-  """Folder of the run."""
-  init_from: str | None = None
-  """Weights to start from: the workdir of an autoencoder or transfer run (its newest, also at gs://
-  or s3://), a file of `train.py export`, or base, the shipped ones."""
-  vgg: Path | None = None
-  """A torchvision VGG16 state dict (.safetensors, or .pth) instead of the packaged VGG16."""
-  perceptual_size: int | None = None
-  """Side of what the perceptual nets see of the crops, in pixels, at most size: for each example a
-  window of a random side between the two, anywhere, resized to this. None: all of the crop."""
-  style_repeat: int = 2
-  """Photos in a row that share one artwork, so that its features are computed once for them."""
-  backbone_lr_scale: float = 1.0
-  """Step size of the content encoder and the decoder, as a share of that of the style's layers:
-  below 1 when good weights are trained further, since small batches unsettle those two."""
-  partial_strength_fraction: float = 0.0
-  """Share of the images that are stylized with moments moved less far than at strength 1, evenly
-  from not at all on: for nets that are used so, which `generate` doesn't."""
-  content_weight: float = 1.0
-  """Weight of the content loss: instance-normalized features at relu4_1, half of it at relu3_1."""
-  detail_weight: float = 0.0
-  """Weight of the same loss at relu1_1 and relu2_1: edges and light stay the photo's."""
-  style_weight: float = 25.0
-  """Weight of the style loss by channel moments at relu1_1, relu2_1, relu3_1 and relu4_1."""
-  gram_weight: float = 0.0
-  """Weight of the style loss by Gram matrices at the same layers."""
-  color_weight: float = 0.0
-  """Weight of the style loss by moments of colors."""
-  pyramid_weight: float = 0.0
-  """Weight of the style loss by oriented band-pass filters: how strong and how sparse detail of 1
-  to 32 pixels is."""
-  resnet_weight: float = 0.0
-  """Weight of the style loss by channel moments of a second net, a ResNet-50 of half width, at
-  conv1 and the ends of conv2_x, conv3_x and conv4_x."""
-  resnet_content_weight: float = 0.0
-  """Weight of the content loss by that net, at the end of conv3_x, half of it at conv2_x."""
-  identity_weight: float = 4.0
-  """Weight of the L1 to an image stylized in its own style, moments moved 0 to 1 of the way."""
-  spurious_edge_weight: float = 0.0
-  """Weight of the share of broad edges that the photo doesn't have: clouds and halos on walls."""
-  structure_weight: float = 0.0
-  """Weight of how little the light goes up and down where the photo's does, in small windows."""
-  tv_weight: float = 0.5
-  """Weight of the total variation."""
-  adversarial_weight: float = 0.02
-  """Weight of the discriminator's judgment; 0 trains without a discriminator."""
-  game: Literal["hinge", "wasserstein"] = "hinge"
-  """Hinge with R1, or Wasserstein with gradient penalty."""
-  penalty_weight: float = 10.0
-  """Weight of R1 (hinge) or of the gradient penalty (Wasserstein)."""
-  disc_learning_rate: float = 2e-4
-  """Step size of Adam for the discriminator."""
-  remat: bool = False
-  """Compute the perceptual nets' features between their losses twice instead of keeping them."""
-
-  @property
-  def group(self) -> int:
-    return self.style_repeat
-
-  @property
-  def perceptual_nets(self) -> tuple[str, ...]:
-    return ("vgg16", *dict.fromkeys(term.net for term in terms.active_terms(self) if term.net))
-
-  def check(self) -> None:
-    super().check()
-    if not 0 <= self.partial_strength_fraction <= 1:
-      raise InputError(
-        f"--partial-strength-fraction: found {self.partial_strength_fraction}, expected 0 to 1"
-      )
-    side = self.perceptual_size
-    if side is not None and (side % 16 or not 32 <= side <= self.size):
-      raise InputError(
-        f"--perceptual-size: found {side}, expected a multiple of 16 from 32 to --size"
-      )
+from stylejax.training.task_configs import TransferConfig
 
 
 def make_train_step(config: TransferConfig) -> Step:

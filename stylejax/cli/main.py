@@ -1,0 +1,69 @@
+"""The command `stylejax`: finds the command by its first word; each is a module of this folder."""
+
+import difflib
+import importlib
+import sys
+from collections.abc import Sequence
+
+from stylejax.cli.options import INSTALLED, Spelling, print_error, print_page
+from stylejax.runtime import process
+from stylejax.runtime.files import printable
+
+_MEANINGS = {
+  "paint": "stylize images: stylejax paint photo.jpg painting.jpg",
+  "sequence": "stylize a video, an animation or a folder of frames, without flicker",
+  "optimize": "stylize one image by optimizing its pixels: minutes instead of a second",
+  "styles": "keep styles under names, and print them on a contact sheet",
+  "export": "write one file that stylizes without stylejax (StableHLO or ONNX)",
+  "train": "train on your own photos and artworks",
+  "benchmark": "print what a bug report needs: stylejax benchmark info",
+}
+
+_HELP = """usage: {prog} COMMAND ...
+
+Neural style transfer: any photo in the style of any artwork.
+
+{commands}
+
+  {prog} COMMAND --help   explains a command's options, with examples
+  {prog} --version        prints the version
+"""
+
+
+def main(arguments: Sequence[str] | None = None, *, spelling: Spelling = INSTALLED) -> int:
+  """Runs a command.
+
+  Args:
+    arguments: the command line; None: this process's.
+    spelling: how help texts call the commands.
+
+  Returns:
+    The exit status.
+  """
+  arguments = list(sys.argv[1:] if arguments is None else arguments)
+  # Everything that takes time to import is imported in here, so that Ctrl-C is a line at any time.
+  return process.run(lambda: _main(arguments, spelling))
+
+
+def _main(arguments: list[str], spelling: Spelling) -> int:
+  name = arguments[0] if arguments else "--help"
+  if name in ("--help", "-h", "help"):
+    print_page(_help(spelling), spelling)
+    return 0
+  if name in ("--version", "-V"):
+    from stylejax import __version__
+
+    print(f"stylejax {__version__}")
+    return 0
+  if name not in _MEANINGS:
+    near = difflib.get_close_matches(name, _MEANINGS, 1)
+    known = near[0] if near else ", ".join(_MEANINGS)
+    return print_error(f"command: found {printable(name)}, expected {known}")
+  return importlib.import_module(f"stylejax.cli.{name}").main(arguments[1:], spelling)
+
+
+def _help(spelling: Spelling) -> str:
+  width = max(map(len, _MEANINGS))
+  commands = "\n".join(f"  {name:{width}}  {meaning}" for name, meaning in _MEANINGS.items())
+  prog = spelling.of("paint").removesuffix(" paint")
+  return _HELP.format(prog=prog, commands=commands)

@@ -1,0 +1,335 @@
+"""From a command line to a dataclass of options, with help that is grouped, wrapped and speaks of
+the command that was typed.
+
+Not here: what the options of a command are, each beside its command. Imports nothing of JAX.
+"""
+
+import ast
+import collections
+import contextlib
+import dataclasses
+import functools
+import inspect
+import io
+import re
+import shutil
+import sys
+import textwrap
+import types
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal, TypeVar
+
+from stylejax.errors import InputError
+
+T = TypeVar("T")
+
+OLD_FLAGS = {
+  "--preserve-colour": "--preserve-color",
+  "--colour-mode": "--color-mode",
+  "--optimiser": "--optimizer",
+}
+"""Flags by the names of version 0.1; they are refused with the new name."""
+
+COMMANDS = ("paint", "sequence", "optimize", "styles", "export", "train", "benchmark")
+"""First words behind `stylejax`."""
+
+_MAX_WIDTH = 100
+_KINDS = {str: "TEXT", int: "INTEGER", float: "NUMBER"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Option:
+  """What --help says of an option; see `option`."""
+
+  meaning: str
+  metavar: str | None
+  default: str | None
+  positional: bool
+
+
+def option(
+  meaning: str, metavar: str | None = None, default: str | None = None, *, positional: bool = False
+) -> Option:
+  """What --help says of an option, for the annotation of a dataclass's field.
+
+  Args:
+    meaning: sentences; commands in them are called `stylejax NAME`.
+    metavar: what stands for the value, such as PIXELS; None: by the type.
+    default: in brackets behind the meaning; None: the field's default.
+    positional: whether the value stands alone, without a flag before it.
+  """
+  return Option(meaning, metavar, default, positional)
+
+
+@dataclasses.dataclass(frozen=True)
+class Spelling:
+  """How somebody calls the commands: as `stylejax paint`, or as a script of the checkout.
+
+  Attributes:
+    names: what is typed for `stylejax NAME`, by NAME; those that are missing are spelled so.
+  """
+
+  names: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+  def of(self, command: str) -> str:
+    """What is typed for a command."""
+    return self.names.get(command, f"stylejax {command}")
+
+  def apply(self, text: str) -> str:
+    """The text with each `stylejax NAME` as it is typed."""
+    return _COMMAND.sub(lambda match: self.of(match[1]), text)
+
+
+_COMMAND = re.compile(rf"\bstylejax ({'|'.join(COMMANDS)})\b")
+
+INSTALLED = Spelling()
+MODULE = Spelling({name: f"python -m stylejax {name}" for name in COMMANDS})
+SCRIPTS = Spelling(
+  {
+    "paint": "python infer.py",
+    "sequence": "python infer.py --sequence",
+    "optimize": "python infer.py",
+    "styles": "python infer.py styles",
+    "export": "python infer.py export",
+    "train": "python train.py",
+  }
+)
+
+
+def parse(
+  kind: type[T],
+  arguments: Sequence[str],
+  *,
+  prog: str,
+  description: str,
+  spelling: Spelling = INSTALLED,
+  groups: Mapping[str, Sequence[str]] | None = None,
+  default: T | None = None,
+  old_flags: Mapping[str, str] = OLD_FLAGS,
+) -> T:
+  """The options that a command line gives; --help and a wrong flag end the process, as in argparse.
+
+  Args:
+    kind: a dataclass; a field's help is its `Option`, or the docstring below it.
+    arguments: the command line behind the command.
+    prog: what was typed before them.
+    description: paragraphs, and indented lines that stay as they are.
+    spelling: how commands are called in all of it.
+    groups: names of fields by the title of their box in the help; the others come first.
+    default: the values where none are given; None: those of the fields.
+    old_flags: new flags by their old names.
+
+  Returns:
+    An instance of kind.
+
+  Raises:
+    InputError: a flag of an earlier version.
+  """
+  import tyro  # only here: the modules of options need not wait for it
+
+  refuse_old_flags(arguments, old_flags)
+  groups = groups or {}
+  nested = _nested(kind, groups, spelling, default)
+  with _described(_wrapped(spelling.apply(description))):
+    found = tyro.cli(
+      nested,
+      prog=prog,
+      args=list(arguments),
+      description=_PLACEHOLDER,
+      config=(tyro.conf.OmitArgPrefixes,),
+    )
+  values: dict[str, Any] = {}
+  for field in dataclasses.fields(found):
+    value = getattr(found, field.name)
+    if field.name.startswith(_GROUP):
+      values |= {inner.name: getattr(value, inner.name) for inner in dataclasses.fields(value)}
+    else:
+      values[field.name] = value
+  return kind(**values)
+
+
+def refuse_old_flags(arguments: Sequence[str], old_flags: Mapping[str, str] = OLD_FLAGS) -> None:
+  """Names the new flag where one is given by its old name.
+
+  Raises:
+    InputError: the first such flag.
+  """
+  for argument in arguments:
+    flag = argument.split("=")[0].replace("_", "-")
+    if flag in old_flags:
+      raise InputError(f"{flag}: found a name of version 0.1, expected {old_flags[flag]}")
+
+
+def repeated_flag(arguments: Sequence[str], flags: Sequence[str]) -> str | None:
+  """What is wrong if one of the flags is given twice: the parser would keep the last alone."""
+  counts = collections.Counter(argument.split("=")[0] for argument in arguments)
+  for flag in flags:
+    if counts[flag] > 1:
+      return f"{flag}: found {counts[flag]} times, expected once with all of them after it"
+  return None
+
+
+_GROUP = "group_"
+
+
+def _nested(kind: type, groups: Mapping[str, Sequence[str]], spelling: Spelling, default) -> type:
+  """A dataclass like `kind` whose fields lie in one dataclass for each group."""
+  import tyro
+
+  fields = {
+    field.name: _field(kind, field, spelling, default) for field in dataclasses.fields(kind)
+  }
+  grouped = {name for names in groups.values() for name in names}
+  missing = grouped - fields.keys()
+  assert not missing, f"groups name no fields of {kind.__name__}: {missing}"
+  top = [field for name, field in fields.items() if name not in grouped]
+  for number, (title, names) in enumerate(groups.items()):
+    group = dataclasses.make_dataclass(
+      f"{kind.__name__}{number}", [fields[name] for name in names], frozen=True
+    )
+    top.append(
+      (
+        f"{_GROUP}{number}",
+        Annotated[group, tyro.conf.arg(name=title, help="")],
+        dataclasses.field(default_factory=group),
+      )
+    )
+  # Those without a default come first.
+  top.sort(key=lambda field: len(field) > 2)
+  return dataclasses.make_dataclass(kind.__name__, top, frozen=True)
+
+
+def _field(kind: type, field: dataclasses.Field, spelling: Spelling, default) -> tuple:
+  """(name, annotated type[, default]) of a field, with its help."""
+  import tyro
+
+  hint = _hints(kind)[field.name]
+  said = next(
+    (extra for extra in getattr(hint, "__metadata__", ()) if isinstance(extra, Option)), None
+  )
+  if said is None:
+    said = option(_field_docs(kind).get(field.name, ""))
+  plain = hint.__origin__ if typing.get_origin(hint) is Annotated else hint
+  value = getattr(default, field.name) if default is not None else field.default
+  meaning = spelling.apply(" ".join(said.meaning.split()))
+  shown = said.default
+  if shown is None and (value is None or value == ()):
+    shown = "" if "Default: " in meaning else "(default: none)"
+  arg = tyro.conf.arg(
+    help=meaning, metavar=said.metavar or _metavar(plain, field.name), help_behavior_hint=shown
+  )
+  annotated = Annotated[plain, arg]
+  if said.positional:
+    annotated = tyro.conf.Positional[annotated]
+  if value is dataclasses.MISSING:
+    return field.name, annotated
+  return field.name, annotated, value
+
+
+def _metavar(kind: Any, name: str = "") -> str | None:
+  """What stands for a value of the type: a word, never {None}|STR; None where tyro's is good."""
+  if name.endswith("dir"):
+    return "FOLDER"
+  origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+  if origin in (types.UnionType, typing.Union):
+    return _metavar(next(each for each in arguments if each is not type(None)))
+  if origin is Literal:
+    return "{" + ",".join(map(str, arguments)) + "}"
+  if origin is tuple:
+    inner = _metavar(arguments[0]) or "VALUE"
+    return f"[{inner} ...]" if arguments[-1] is Ellipsis else " ".join([inner] * len(arguments))
+  if isinstance(kind, type) and kind.__name__ in ("Path", "PosixPath", "WindowsPath"):
+    return "PATH"
+  return _KINDS.get(kind)
+
+
+@functools.cache
+def _hints(kind: type) -> dict[str, Any]:
+  return typing.get_type_hints(kind, include_extras=True)
+
+
+@functools.cache
+def _field_docs(kind: type) -> dict[str, str]:
+  """The string below each field of a dataclass; those of the class itself go before inherited."""
+  docs: dict[str, str] = {}
+  for base in reversed(kind.__mro__[:-1]):
+    (body,) = ast.parse(textwrap.dedent(inspect.getsource(base))).body
+    for before, after in zip(body.body, body.body[1:]):
+      if (
+        isinstance(before, ast.AnnAssign)
+        and isinstance(after, ast.Expr)
+        and isinstance(after.value, ast.Constant)
+        and isinstance(after.value.value, str)
+      ):
+        docs[before.target.id] = after.value.value
+  return docs
+
+
+_PLACEHOLDER = "-- description --"
+
+
+class _Output(io.StringIO):
+  """What is printed, kept; as able as the stream it stands for, by which tyro draws and colors."""
+
+  def __init__(self, stream: Any):
+    super().__init__()
+    self._stream = stream
+
+  @property
+  def encoding(self) -> str | None:
+    return getattr(self._stream, "encoding", None)
+
+  def isatty(self) -> bool:
+    return self._stream.isatty()
+
+
+@contextlib.contextmanager
+def _described(description: str) -> Iterator[None]:
+  """Puts the description into the help that is printed: tyro would join and not wrap its lines."""
+  output = _Output(sys.stdout)
+  try:
+    with contextlib.redirect_stdout(output):
+      yield
+  finally:
+    text = output.getvalue()
+    if text:
+      print(text.replace(_PLACEHOLDER, description).rstrip("\n"))
+
+
+def _wrapped(text: str) -> str:
+  """Paragraphs filled to the terminal's width; indented lines stay as they are."""
+  width = min(shutil.get_terminal_size().columns, _MAX_WIDTH)
+  blocks: list[str] = []
+  for paragraph in text.strip().split("\n\n"):
+    lines: list[str] = []
+    for indented, group in _runs(paragraph.splitlines()):
+      lines += (
+        group
+        if indented
+        else textwrap.wrap(" ".join(group), width, break_long_words=False, break_on_hyphens=False)
+      )
+    blocks.append("\n".join(lines))
+  return "\n\n".join(blocks)
+
+
+def _runs(lines: Sequence[str]) -> list[tuple[bool, list[str]]]:
+  """Neighboring lines that are indented, or not, together."""
+  runs: list[tuple[bool, list[str]]] = []
+  for line in lines:
+    indented = line.startswith(" ")
+    if not runs or runs[-1][0] != indented:
+      runs.append((indented, []))
+    runs[-1][1].append(line)
+  return runs
+
+
+def print_page(text: str, spelling: Spelling = INSTALLED) -> None:
+  """Prints a help page that is all text: wrapped, with the commands as they are typed."""
+  print(_wrapped(spelling.apply(text)))
+
+
+def print_error(message: object) -> int:
+  """Prints a mistake as one line and returns the exit status of one."""
+  print(f"error: {message}", file=sys.stderr)
+  return 2

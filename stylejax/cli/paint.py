@@ -1,0 +1,144 @@
+"""`stylejax paint`, which infer.py also is: images in the style of other images.
+
+Parses and prints; what is done is `stylejax.inference.batch`'s. Its options: paint_options.py.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from stylejax.cli import options as command_line
+from stylejax.errors import InputError
+from stylejax.runtime import process
+
+if TYPE_CHECKING:
+  from stylejax.cli.paint_options import Options
+
+# Commands beside painting, by their first word or by a flag: each module's `main` parses and runs.
+_COMMANDS = {"export": "stylejax.cli.export", "styles": "stylejax.cli.styles"}
+_FLAGS = {"--method": "stylejax.cli.optimize", "--sequence": "stylejax.cli.sequence"}
+
+
+def infer(arguments: Sequence[str] | None = None) -> int:
+  """What infer.py does: `main` in the names of the checkout's scripts, and other commands by flags.
+
+  Args:
+    arguments: the command line; None: this process's.
+
+  Returns:
+    The exit status.
+  """
+  arguments = list(sys.argv[1:] if arguments is None else arguments)
+
+  def run() -> int:
+    if arguments and arguments[0] in _COMMANDS:
+      module = importlib.import_module(_COMMANDS[arguments[0]])
+      return module.main(arguments[1:], command_line.SCRIPTS)
+    return main(arguments, command_line.SCRIPTS)
+
+  return process.run(run)
+
+
+def main(arguments: Sequence[str], spelling: command_line.Spelling = command_line.INSTALLED) -> int:
+  """Runs the command and returns its exit status."""
+  wrong = command_line.repeated_flag(arguments, ("--content", "--style", "--mask"))
+  if wrong:
+    return command_line.print_error(wrong)
+  for flag in [argument.split("=")[0] for argument in arguments]:
+    if flag in _FLAGS:
+      return importlib.import_module(_FLAGS[flag]).main(arguments, spelling)
+  # Imported only in here, so that Ctrl-C is a line at any time.
+  from stylejax.cli import paint_options
+
+  try:
+    options = command_line.parse(
+      paint_options.Options,
+      arguments,
+      prog=spelling.of("paint"),
+      description=paint_options.DESCRIPTION,
+      spelling=spelling,
+      groups=paint_options.GROUPS,
+    )
+    options = _placed(options)
+  except InputError as error:
+    return command_line.print_error(error)
+  # Imported only now: --help and a mistyped flag should not wait for JAX.
+  from stylejax.cli.console import exit_status
+
+  return exit_status(lambda: stylize(options))
+
+
+def _placed(options: Options) -> Options:
+  """The options with every file behind its flag."""
+  from stylejax.cli.places import assign
+
+  other = f"seed{options.seed}" if options.seed is not None else "regions" if options.mask else None
+  if options.output is None and (options.resume or options.interpolate is not None):
+    flag = "--resume" if options.resume else "--interpolate"
+    raise InputError(f"--output: found none beside {flag}, expected a file or a folder")
+  places = assign(
+    options.files,
+    options.content,
+    options.style,
+    options.output,
+    suffix=f".{options.format}",
+    other_style=other,
+  )
+  return dataclasses.replace(options, files=(), **dataclasses.asdict(places))
+
+
+def stylize(options: Options) -> int:
+  """Stylizes what the options ask for; 1 if some images were skipped."""
+  from stylejax.cli.console import exit_status, progress
+  from stylejax.inference.batch import stylize_files
+  from stylejax.runtime import distributed
+  from stylejax.runtime.compilation_cache import enable_cache
+  from stylejax.runtime.jit import reuse_memory
+
+  enable_cache()
+  reuse_memory()
+  settings = dataclasses.asdict(options)
+  del settings["files"]
+  settings["extension"] = settings.pop("format")
+  required = settings.pop("distributed")
+  cluster = [settings.pop(name) for name in ("coordinator", "processes", "process")]
+  distributed.check(*cluster)
+  distributed.join(required, *cluster, detect=False)
+  report = None
+
+  def paint() -> int:
+    nonlocal report
+    with progress() as (on_progress, on_skip, on_part, on_note):
+      report = stylize_files(
+        **settings,
+        share=distributed.share(),
+        on_progress=on_progress,
+        on_skip=on_skip,
+        on_part=on_part,
+        on_note=on_note,
+      )
+    return 0
+
+  # A mistake of one process is not raised: the others wait for its part of the sum.
+  status = exit_status(paint, starts=False)
+  return distributed.abandon(status) if status > 128 else _summarize(report)
+
+
+def _summarize(report) -> int:
+  """Prints what all processes did, once, and returns the exit status of each."""
+  from stylejax.runtime import distributed
+  from stylejax.runtime.files import printable
+
+  done = (0, 0, 1) if report is None else (len(report.written), len(report.skipped), 0)
+  written, skipped, failed = distributed.total(done)
+  if distributed.leads() and not failed:
+    alone = len(report.written) == written == 1
+    what = printable(report.written[0]) if alone else f"{written} images"
+    by = f" by {distributed.share()[1]} processes" if distributed.several() else ""
+    rest = f", {skipped} skipped" if skipped else ""
+    print(f"wrote {what} in {report.seconds:.1f} s{by}{rest}")
+  return 2 if failed else 1 if skipped else 0

@@ -1,0 +1,130 @@
+"""`stylejax optimize`: its three methods as functions of the package, its checks, --watch."""
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+import stylejax
+from stylejax.cli import main as command
+from stylejax.cli import optimize, optimize_work
+from stylejax.images import encode
+from stylejax.images.decode import read_image
+
+SIZE = 64
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+  monkeypatch.setenv("STYLEJAX_CACHE", "")
+  monkeypatch.chdir(tmp_path)
+  rng = np.random.default_rng(0)
+  for name, size in (("photo", (64, 72)), ("style", (80, 64))):
+    coarse = rng.integers(0, 256, (8, 8, 3)).astype(np.uint8)
+    Image.fromarray(coarse).resize(size[::-1]).save(f"{name}.png")
+  return tmp_path
+
+
+def run(*words):
+  return command.main(["optimize", *map(str, words)])
+
+
+def pixels(path):
+  return np.float32(Image.open(path)) / 255
+
+
+def images():
+  """Content and style as the command reads them."""
+  content = encode.resize(read_image("photo.png"), SIZE, 72).rgb[None]
+  return content, encode.style_pixels(read_image("style.png"), SIZE)[None]
+
+
+def test_methods_of_both_tables():
+  assert tuple(optimize_work.METHODS) == optimize.METHODS
+
+
+def test_neighbors_is_the_packages_function(files, capsys):
+  """Its steps a few at a time, as for the bar, are those of one call."""
+  assert run("photo.png", "style.png", "o.png", "--method", "neighbors", "--size", SIZE) == 0
+  out, err = capsys.readouterr()
+  assert "o.png" in out and "loss" in err
+  content, style = images()
+  expected = jax.jit(stylejax.optimize_neighbors)(stylejax.load_vgg(), content, [style])
+  # Adam's signs of noise differ between programs: half of the pixels are within a level.
+  difference = np.abs(pixels("o.png") - np.asarray(expected[0]))
+  assert np.median(difference) < 1.5 / 255 and difference.mean() < 0.02
+
+
+def test_refine_is_the_packages_function(files, capsys):
+  words = ("--method", "refine", "--size", SIZE, "--steps", 30, "--preserve-color", 1)
+  assert run("photo.png", "style.png", *words) == 0
+  assert "photo_style.png" in capsys.readouterr().out
+  content, style = images()
+  stylized = jax.jit(stylejax.stylize)(stylejax.load_pretrained(), content, style[0])
+  expected = jax.jit(stylejax.refine_neighbors)(
+    stylejax.load_vgg(),
+    stylized,
+    content,
+    [style],
+    steps=[np.int32(10), np.int32(20)],
+    keep_color=np.float32(1),
+    own_color=np.float32(0),
+  )
+  difference = np.abs(pixels("photo_style.png") - np.asarray(expected[0]))
+  assert np.median(difference) < 1.5 / 255 and difference.mean() < 0.02
+
+
+def test_gram_keeps_the_contents_colors(files):
+  words = ("photo.png", "style.png", "--size", SIZE, "--steps", 8, "--optimizer", "adam")
+  assert run(*words, "--output", "a.png") == 0
+  assert run(*words, "--output", "b.png", "--preserve-color", "1") == 0
+  content, _ = images()
+  expected = stylejax.preserve_color(pixels("a.png"), content[0])
+  np.testing.assert_allclose(pixels("b.png"), np.asarray(expected), atol=4 / 255)
+  assert np.abs(pixels("a.png") - pixels("b.png")).max() > 0.05
+
+
+@pytest.mark.parametrize("method", optimize.METHODS)
+def test_watch_writes_images_of_the_outputs_size(files, method, monkeypatch):
+  monkeypatch.setattr(optimize_work, "_WATCH_EVERY", 0.0)
+  written = []
+  write = encode.write_image
+
+  def record(path, rgb, *arguments, **settings):
+    written.append((str(path), rgb.shape))
+    return write(path, rgb, *arguments, **settings)
+
+  monkeypatch.setattr(encode, "write_image", record)
+  words = ("--method", method, "--size", SIZE, "--steps", 12, "--watch", "look.jpg")
+  assert run("photo.png", "style.png", "o.png", *words) == 0
+  assert [path for path, _ in written] == ["look.jpg"] * (len(written) - 1) + ["o.png"]
+  assert len(written) > 3 and {shape for _, shape in written} == {(64, 72, 3)}
+  assert Image.open("look.jpg").size == (72, 64)
+
+
+@pytest.mark.parametrize(
+  "words, message",
+  [
+    (("--style-weight", "2", "--method", "refine"), "--style-weight: found it with"),
+    (("--optimizer", "adam", "--method", "neighbors"), "--optimizer: found it with"),
+    (("--strength", "1"), "--strength: found it with --method gram, expected --method refine"),
+    (("--weights", "base", "--method", "neighbors"), "--weights: found it with"),
+    (("--content-share", "1"), "expected --method neighbors or refine"),
+    (("--steps", "2"), "--steps: found 2"),
+    (("--size", "20"), "--size: found 20"),
+    (("--preserve-color", "2"), "--preserve-color: found 2"),
+    (("--content-share", "nan", "--method", "refine"), "--content-share: found nan"),
+    (("--strength", "3", "--method", "refine"), "--strength: found 3"),
+    (("--watch", "photo.png"), "--watch photo.png: found the input"),
+    (("--watch", "look.gif"), "--watch look.gif: found extension '.gif'"),
+    (("--watch", "no/look.png"), "no"),
+    (("--weights", "no.safetensors", "--method", "refine"), "no.safetensors"),
+    (("--style", "b.png"), "--style: found it beside 2 files"),
+  ],
+)
+def test_a_mistake_is_one_line(files, words, message, capsys):
+  assert run("photo.png", "style.png", *words) == 2
+  out, err = capsys.readouterr()
+  assert out == "" and err.startswith("error: ") and err.count("\n") == 1
+  assert message in err
+  assert sorted(path.name for path in files.iterdir()) == ["photo.png", "style.png"]
