@@ -239,8 +239,8 @@ ANIMATIONS = (
 )
 
 _VIDEO_COLOR = (
-  "matrix and range as tagged; untagged BT.709 from 720 rows or 1,280 columns on, else "
-  "BT.601; PQ, HLG, P3 and BT.2020 to BT.709"
+  "matrix and range as frames or else the container say; untagged BT.709 from 720 rows or "
+  "1,280 columns on, else BT.601; PQ, HLG, P3 and BT.2020 to BT.709"
 )
 _TRACKS = "all tracks, as they are"
 _VIDEO_READS = Kept(

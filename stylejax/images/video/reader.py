@@ -10,7 +10,7 @@ from stylejax.errors import InputError
 from stylejax.images.formats import VIDEO_FORMATS
 from stylejax.images.frame import Frame
 from stylejax.images.video import container as files
-from stylejax.images.video.srgb import UNSAID, Tags, ToSrgb
+from stylejax.images.video.srgb import UNSAID, ColorCodes, Tags, ToSrgb
 from stylejax.images.video.tracks import left_out_of_images
 
 # WebM has no place for it that PyAV reaches.
@@ -56,6 +56,7 @@ class VideoReader:
       self._survey = files.survey(container, stream)
       aspect = Fraction(stream.sample_aspect_ratio or 1)
       self._by_order = "avi" in container.format.name
+      self._container_codes = ColorCodes.of(stream.codec_context)
       self._codec, self._code = stream.codec_context.name, stream.codec_context.codec_tag
       if not self._to_video and (line := left_out_of_images(container, stream)):
         note(line)
@@ -183,13 +184,13 @@ class VideoReader:
         f"{self.path}: found frames of {width}×{height} square pixels, expected at "
         f"most {files.MAX_PIXELS:,}"
       )
-    if _is_dolby_vision_alone(image, self._code):
+    if _is_dolby_vision_alone(image, self._container_codes, self._code):
       raise InputError(
         f"{self.path}: found Dolby Vision of profile 5, whose colors its own players "
         "alone can decode, expected HDR10, HLG or SDR, as of profile 8"
       )
     try:
-      return ToSrgb(image, (height, width), self._note, self._peak)
+      return ToSrgb(image, self._container_codes, (height, width), self._note, self._peak)
     except InputError as error:
       raise InputError(f"{self.path}: {error}") from error
 
@@ -207,9 +208,10 @@ class VideoReader:
       self._note("the angle at which the video was filmed is rounded to a quarter turn")
 
 
-def _is_dolby_vision_alone(image, code: str) -> bool:
+def _is_dolby_vision_alone(image, container: ColorCodes, code: str) -> bool:
   """Whether colors are Dolby's IPT, which has no numbers in H.273: nothing else is tagged then."""
-  untagged = int(image.colorspace) == UNSAID and int(image.color_trc) == UNSAID
+  codes = ColorCodes.of(image).completed(container)
+  untagged = codes.matrix == UNSAID and codes.transfer == UNSAID
   return untagged and (code in _DOLBY_VISION or _has(image, "DOVI_RPU_BUFFER"))
 
 

@@ -44,6 +44,40 @@ _FLAGS = "flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp:sws_dither=
 
 
 @dataclasses.dataclass(frozen=True)
+class ColorCodes:
+  """H.273's numbers of a frame or a track as they are; 2 is "not said", and 0 of the range."""
+
+  matrix: int = UNSAID
+  primaries: int = UNSAID
+  transfer: int = UNSAID
+  range: int = 0
+
+  @classmethod
+  def of(cls, source) -> "ColorCodes":
+    """Those of a PyAV frame, or of a codec context that hasn't decoded any yet.
+
+    The latter's are what the container says (`colr` of MP4 and QuickTime, Matroska's Colour); a
+    decoder replaces them by its bitstream's.
+    """
+    return cls(
+      int(source.colorspace),
+      int(source.color_primaries),
+      int(source.color_trc),
+      int(source.color_range),
+    )
+
+  def completed(self, other: "ColorCodes") -> "ColorCodes":
+    """The same, with `other`'s number wherever nothing is said."""
+    nothing = (0, UNSAID, 3)  # 3 is reserved; 0 is RGB as a matrix, else reserved
+    return ColorCodes(
+      other.matrix if self.matrix in nothing else self.matrix,
+      other.primaries if self.primaries in nothing else self.primaries,
+      other.transfer if self.transfer in nothing else self.transfer,
+      self.range or other.range,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
 class Tags:
   """What a frame says of its colors, gaps filled; numbers are those of H.273.
 
@@ -76,8 +110,8 @@ class Tags:
     return self.curve in color.HDR_TRANSFERS
 
 
-def read_tags(frame) -> Tags:
-  """The Tags of a PyAV frame.
+def read_tags(frame, container: ColorCodes) -> Tags:
+  """The Tags of a PyAV frame: its own, then those of its container, then what its size calls for.
 
   Where no matrix is tagged, 720 rows or 1,280 columns and more are BT.709, less is BT.601, as
   players have it; BT.2020 where the primaries say so.
@@ -85,7 +119,8 @@ def read_tags(frame) -> Tags:
   Raises:
     InputError: a matrix that can't be converted.
   """
-  matrix, primaries = int(frame.colorspace), int(frame.color_primaries)
+  codes = ColorCodes.of(frame).completed(container)
+  matrix, primaries = codes.matrix, codes.primaries
   name, coded_as_rgb = frame.format.name, frame.format.is_rgb or frame.format.has_palette
   gray = name.startswith("gray")
   if coded_as_rgb:
@@ -97,9 +132,13 @@ def read_tags(frame) -> Tags:
     raise InputError(
       f"found colors coded with matrix {matrix} of H.273, expected RGB, BT.601, BT.709 or BT.2020"
     )
-  said = int(frame.color_range)
-  full = coded_as_rgb or name.startswith("yuvj") or said == _FULL_RANGE or (gray and said == 0)
-  return Tags(matrix, primaries, int(frame.color_trc), full)
+  full = (
+    coded_as_rgb
+    or name.startswith("yuvj")
+    or codes.range == _FULL_RANGE
+    or (gray and codes.range == 0)
+  )
+  return Tags(matrix, primaries, codes.transfer, full)
 
 
 def written_tags(tags: Tags | None) -> tuple[int, int]:
@@ -156,17 +195,25 @@ class ToSrgb:
     has_alpha: whether they have alpha.
   """
 
-  def __init__(self, frame, size: tuple[int, int], note: Callable[[str], None], peak: float = 1.0):
+  def __init__(
+    self,
+    frame,
+    container: ColorCodes,
+    size: tuple[int, int],
+    note: Callable[[str], None],
+    peak: float = 1.0,
+  ):
     """Made for frames like this one.
 
     Args:
       frame: a PyAV frame.
+      container: what its file says of its colors, which counts where the frame says nothing.
       size: height and width of the arrays; others than the frame's stretch it.
       note: takes lines for the user.
       peak: of HDR, the brightest light that is to be told from white, as color.tone_map takes it.
     """
     self._peak = peak
-    self.tags = tags = read_tags(frame)
+    self.tags = tags = read_tags(frame, container)
     components = frame.format.components
     self.has_alpha = any(part.is_alpha for part in components) or frame.format.has_palette
     bits = max(part.bits for part in components)
