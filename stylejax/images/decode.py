@@ -21,7 +21,7 @@ from PIL import Image, ImageCms
 from stylejax.errors import InputError
 from stylejax.images.alpha import fill_invisible
 from stylejax.images.formats import MAX_PIXELS
-from stylejax.images.opening import EXPECTED, Refused, left_out, open_image
+from stylejax.images.opening import EXPECTED, Refused, check_checksums, left_out, open_image
 from stylejax.images.profiles import (
   Coded,
   color_space,
@@ -328,6 +328,7 @@ def _orientation(image: Image.Image) -> int:
 def _srgb(opened: _Opened) -> tuple[Image.Image | np.ndarray, Image.Image | np.ndarray | None]:
   """The decoded colors in sRGB and alpha or None, as 8-bit images or float32 arrays."""
   image, notes = opened.image, opened.notes
+  check_checksums(image)
   space = color_space(image)
   notes += hdr_note(space)
   if is_wide(image):

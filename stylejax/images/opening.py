@@ -11,6 +11,7 @@ import io
 import logging
 import struct
 import threading
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,6 +29,7 @@ EXPECTED = f"expected an image ({formats.names(formats.READ_IMAGES)})"
 _CODECS = tuple(row.codec for row in formats.READ_IMAGES if row.codec != "HEIF")
 _PNG = b"\x89PNG\r\n\x1a\n"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_BLOCK = 1 << 20  # bytes that are read at once
 _REMARKS = (b"tEXt", b"zTXt", b"iTXt")
 _DNG_VERSION, _SUBFILE_TYPE, _EXTRA_SAMPLES = 50706, 254, 338  # tags of TIFF
 _open_lock = threading.Lock()
@@ -155,6 +157,35 @@ def _skip(png: PngImagePlugin.PngStream):
     return b""
 
   return skip
+
+
+def check_checksums(image: Image.Image) -> None:
+  """Raises ValueError where a critical chunk of an opened PNG, not decoded yet, is damaged.
+
+  Pillow 13.0 passes over the checksums of the pixels (PngImagePlugin.load_read), and a wrong byte
+  in them mostly decodes to wrong colors.
+  """
+  file = image.fp
+  if image.format != "PNG" or file is None:
+    return
+  at = file.tell()
+  try:
+    file.seek(len(_PNG))
+    while len(head := file.read(8)) == 8:
+      length, kind = struct.unpack(">I4s", head)
+      if kind[0] & 0x20:  # in lower case: an image can do without it
+        file.seek(length + 4, io.SEEK_CUR)
+        continue
+      checksum = zlib.crc32(kind)
+      while length and (block := file.read(min(length, _BLOCK))):
+        checksum, length = zlib.crc32(block, checksum), length - len(block)
+      if length or file.read(4) != struct.pack(">I", checksum):
+        what = "the file is cut" if length else "a wrong checksum"
+        raise ValueError(f"{what} in {kind.decode('latin-1')}")
+      if kind == b"IEND":
+        return
+  finally:
+    file.seek(at)
 
 
 def _without_chunks(data: bytes, kinds: Sequence[bytes]) -> bytes:

@@ -638,6 +638,24 @@ def test_frames_have_the_colors_of_their_chunks(tmp_path):
   np.testing.assert_allclose(frame.rgb, srgb(RGB8 / 255), atol=HALF)
 
 
+@pytest.mark.parametrize("read", [read_image, decode_rgb], ids=["read_image", "decode_rgb"])
+def test_png_with_a_damaged_byte_is_refused(tmp_path, read):
+  """PNG, third edition, section 5.3: the CRC of a chunk covers its type and data. Pillow 13.0.0
+  doesn't look at those of IDAT, and decodes such files to other colors."""
+  data = files.png(RGB8[:1].repeat(40, 0).repeat(40, 1))
+  at = data.index(b"IDAT") + 4
+  length = int.from_bytes(data[at - 8 : at - 4], "big")
+  (tmp_path / "a.png").write_bytes(data)
+  read(tmp_path / "a.png")
+  for place in range(at, at + length + 4, 3):
+    damaged = bytearray(data)
+    damaged[place] ^= 1
+    (tmp_path / "a.png").write_bytes(damaged)
+    with pytest.raises(InputError, match="found a damaged image") as caught:
+      read(tmp_path / "a.png")
+    assert "\n" not in str(caught.value)
+
+
 def seeds():
   """Every case above, and what Pillow writes with a codec."""
   found = [case[0] for case in CASES.values() if len(case[0]) < 20_000]
