@@ -129,7 +129,7 @@ IMAGES = (
   Format(
     "AVIF",
     "image",
-    (".avif",),
+    (".avif", ".avifs"),
     "AVIF",
     Kept(
       f"{_PROFILES}; P3, BT.2020, PQ and HLG by nclx",
@@ -235,6 +235,20 @@ ANIMATIONS = (
       rest=_LOOPS,
     ),
     max_side=16_383,
+  ),
+  Format(
+    "AVIF",
+    "animation",
+    (".avif", ".avifs"),
+    "AVIF",
+    Kept(
+      f"{_PROFILES}; P3, BT.2020, PQ and HLG by nclx",
+      "8",
+      "kept",
+      "undone",
+      _SHOWN,
+      rest="takes Pillow 11.3 or later",
+    ),
   ),
 )
 

@@ -14,11 +14,14 @@ from stylejax.errors import InputError
 from stylejax.images import animation, encode, formats, video
 from stylejax.images.find import find_images
 from stylejax.images.frame import Frame
+from stylejax.images.opening import is_image
 from stylejax.runtime.files import check_apart, check_writable, replacing
 from stylejax.runtime.folders import check_folder, filling
 
 ANIMATIONS = (*formats.ANIMATION_SUFFIXES, *formats.VIDEO_FORMATS)
 """Extensions of files that hold a whole sequence."""
+
+_JPEG_STREAMS = (".mjpeg", ".mjpg")
 
 
 class Source:
@@ -58,7 +61,7 @@ class Source:
       raise InputError(
         f"--content: found no file {path}, expected a folder of frames, a GIF or a video"
       )
-    elif path.suffix.lower() in (*formats.READ_SUFFIXES, *formats.ANIMATION_SUFFIXES):
+    elif _holds_images(path):
       reader = animation.AnimationReader(path, rate, self.note)
     else:
       reader = video.VideoReader(path, self.note, output.suffix.lower() if output else "")
@@ -168,6 +171,21 @@ def check_output(output: Path, source: Source, inputs: Sequence[str | os.PathLik
   )
   if suffix not in ANIMATIONS and (old := check_folder(output, "output", replaces=True)):
     source.note(f"{output}: the {old} frames of an earlier run are replaced")
+
+
+def _holds_images(path: Path) -> bool:
+  """Whether a file is read as an image or animation, by its bytes; else it is read as a video.
+
+  A name counts where the bytes leave it open: a stream of JPEGs begins as one JPEG does, and what
+  is neither is called by the name that it has.
+  """
+  suffix = path.suffix.lower()
+  if suffix in _JPEG_STREAMS:
+    return False
+  if is_image(path):
+    return True
+  named = (*formats.READ_SUFFIXES, *formats.ANIMATION_SUFFIXES)
+  return suffix in named and not video.is_video(path)
 
 
 def _size(shape: tuple[int, ...]) -> str:

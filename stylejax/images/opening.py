@@ -41,6 +41,13 @@ class Refused(InputError):
   """An image that is refused by name; the text says what was found."""
 
 
+def is_image(path: Path) -> bool:
+  """Whether a file's first bytes are those of an image, damaged or not, whatever its name."""
+  head = _first_bytes(path, 32)
+  Image.init()
+  return is_heif(path) or any(Image.OPEN[codec][1](head) is True for codec in _available())
+
+
 def open_image(file: Path | io.BytesIO) -> Image.Image:
   """Opens an image lazily, by its bytes, without Pillow's own limit of pixels.
 

@@ -5,8 +5,8 @@ colors into sRGB, writer.py encodes, tracks.py carries sound and subtitles over.
 only when a video is met. Folders of frames and animations are in images/animation.py.
 """
 
-from stylejax.images.video.container import check_available
+from stylejax.images.video.container import check_available, is_video
 from stylejax.images.video.reader import VideoReader
 from stylejax.images.video.writer import VideoWriter
 
-__all__ = ["VideoReader", "VideoWriter", "check_available"]
+__all__ = ["VideoReader", "VideoWriter", "check_available", "is_video"]

@@ -120,6 +120,15 @@ def opened(path: Path) -> Iterator[tuple]:
     ) from error
 
 
+def is_video(path: Path) -> bool:
+  """Whether a file can be opened as a video; False without PyAV."""
+  try:
+    with opened(path):
+      return True
+  except InputError:
+    return False
+
+
 def _film(container):
   """The first video stream that is no cover image; None where there is none."""
   streams = [stream for stream in container.streams.video if not is_cover(stream)]
