@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -24,6 +23,7 @@ from stylejax.images.encode import STYLE_SIZE, fit_shorter_side, resize, style_p
 from stylejax.metrics.style import resize_area
 from stylejax.optimization.gram import optimize_image
 from stylejax.runtime.jit import fast_jit
+from stylejax.weights.tree_hash import tree_hash
 
 IDENTITY = "identity copy"
 STYLE_ITSELF = "style image itself"
@@ -167,10 +167,7 @@ def square(image: np.ndarray, side: int) -> np.ndarray:
 
 def params_version(params: transfer.Params) -> str:
   """A hash of the parameters and the config."""
-  digest = hashlib.sha256(repr(params.config).encode())
-  for leaf in jax.tree.leaves(params):
-    digest.update(np.asarray(leaf).tobytes())
-  return digest.hexdigest()
+  return hashlib.sha256(f"{params.config!r} {tree_hash(params)}".encode()).hexdigest()
 
 
 def color_moments(content: np.ndarray, style: np.ndarray) -> np.ndarray:

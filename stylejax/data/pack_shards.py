@@ -4,15 +4,13 @@ The order of the records is that of `find_images`, so the shards train exactly a
 Not here: reading shards (shards.py).
 """
 
-import collections
 import contextlib
 import dataclasses
 import io
 import os
 import re
 import tarfile
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +22,7 @@ from stylejax.data.shards import INDEX_SUFFIX, scan_tar, tar_index
 from stylejax.data.sources import find_images
 from stylejax.errors import InputError
 from stylejax.images.decode import decode_image, image_size
+from stylejax.runtime.background import ahead
 from stylejax.runtime.files import check_apart, printable
 from stylejax.runtime.folders import check_folder, filling, making
 
@@ -68,7 +67,7 @@ def convert(config: ShardsConfig) -> None:
   paths = find_images(
     config.input_dir, flag="--input-dir", on_note=lambda note: print(printable(note))
   )
-  skipped, target = 0, config.output_dir
+  skipped, target, threads = 0, config.output_dir, os.cpu_count() or 1
   check_apart([target], paths, [config.input_dir], what="--output-dir")
   with (
     making([target.absolute().parent], "--output-dir"),
@@ -76,7 +75,9 @@ def convert(config: ShardsConfig) -> None:
     _progress(len(paths)) as (say, advance),
     _Shards(folder, config.format, int(config.shard_size * 2**20)) as shards,
   ):
-    for path, data in _ahead(lambda path: _prepared(path, config.max_side), paths):
+    for path, data in ahead(
+      lambda path: _prepared(path, config.max_side), paths, threads=threads, depth=4 * threads
+    ):
       if isinstance(data, InputError):
         skipped += 1
         say(printable(f"skipped {data}"))
@@ -119,23 +120,6 @@ def _prepared(path: Path, max_side: int | None) -> bytes | InputError:
     return buffer.getvalue()
   except InputError as error:
     return error
-
-
-def _ahead(function: Callable, items: Iterable) -> Iterator[tuple]:
-  """(item, function(item)) in order, computed a little ahead on every core."""
-  threads = os.cpu_count() or 1
-  waiting = collections.deque()
-  with ThreadPoolExecutor(threads) as pool:
-    try:
-      for item in items:
-        waiting.append((item, pool.submit(function, item)))
-        if len(waiting) > 4 * threads:
-          item, future = waiting.popleft()
-          yield item, future.result()
-      for item, future in waiting:
-        yield item, future.result()
-    finally:
-      pool.shutdown(cancel_futures=True)
 
 
 class _Shards:

@@ -7,7 +7,6 @@ and the way to the device. Not here: files (sources.py) and pixels (transforms.p
 import logging
 import multiprocessing
 import os
-import queue
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,6 +20,7 @@ from stylejax.data.crops import random_flip, random_resized_crop
 from stylejax.data.sources import Example, ImageSource, Skipped
 from stylejax.errors import InputError
 from stylejax.images.decode import Record
+from stylejax.runtime.background import ReadAhead
 
 Batch = dict[str, np.ndarray]
 
@@ -254,6 +254,8 @@ class Batches(Iterator[Batch]):
 def _start_worker(index: int, count: int) -> None:
   """Runs first in a worker: its life is bound to that of the process that reads from it."""
   del index, count
+  # What Pillow logs of a damaged file is in the message already.
+  logging.getLogger("PIL").addHandler(logging.NullHandler())
   # Ctrl-C reaches the whole group; the parent decides when to stop, and workers end with it.
   signal.signal(signal.SIGINT, signal.SIG_IGN)
   threading.Thread(target=_end_with_parent, daemon=True, name="end-with-parent").start()
@@ -314,65 +316,9 @@ def _flat(reports: Iterable[tuple[Skipped, ...]]) -> list[Skipped]:
   return list(dict.fromkeys(skipped for report in reports for skipped in report))
 
 
-class DevicePrefetch(Iterator[Any]):
-  """The iterator of prefetch_to_device; close it, or use it as a context manager."""
-
-  def __init__(self, batches: Iterator[Any], put: Callable[[Any], Any], *, depth: int):
-    if depth < 1:
-      raise ValueError(f"depth: found {depth}, expected at least 1")
-    self._batches = batches
-    self._put = put
-    self._ready: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
-    self._room = threading.Semaphore(depth)
-    self._stop = threading.Event()
-    self._ended: BaseException | None = None
-    self._thread = threading.Thread(target=self._fill, daemon=True, name="prefetch")
-    self._thread.start()
-
-  def __iter__(self) -> "DevicePrefetch":
-    return self
-
-  def __next__(self) -> Any:
-    if self._ended is None:
-      item, self._ended = self._ready.get()
-      self._room.release()
-    if self._ended is not None:
-      raise self._ended
-    return item
-
-  def __enter__(self) -> "DevicePrefetch":
-    return self
-
-  def __exit__(self, *_) -> None:
-    self.close()
-
-  def close(self) -> None:
-    """Ends the thread and drops what is ready; next() raises StopIteration from now on.
-
-    Waits for the batch under way. Close this before the batches that it reads.
-    """
-    self._stop.set()
-    self._room.release()
-    self._thread.join()
-    self._ended = StopIteration()
-    self._ready = queue.SimpleQueue()
-
-  def _fill(self) -> None:
-    """Runs in the thread: makes batches ready until stopped or ended."""
-    while True:
-      self._room.acquire()
-      if self._stop.is_set():
-        return
-      try:
-        self._ready.put((self._put(next(self._batches)), None))
-      except BaseException as error:  # Whatever it is belongs to the one who calls next().
-        self._ready.put((None, error))
-        return
-
-
 def prefetch_to_device(
   batches: Iterator[Any], put: Callable[[Any], Any], *, depth: int = 2
-) -> DevicePrefetch:
+) -> ReadAhead[Any]:
   """Keeps batches ready on the device, so that decoding overlaps computing.
 
   A thread reads ahead, so `batches` itself stands up to depth batches further than what has
@@ -384,9 +330,9 @@ def prefetch_to_device(
     depth: how many batches may be ready or under way, at least 1.
 
   Returns:
-    An iterator over put(batch) in order. It passes on what batches or put raise.
+    An iterator over put(batch) in order, to be closed. It passes on what batches or put raise.
 
   Raises:
     ValueError: depth is less than 1.
   """
-  return DevicePrefetch(batches, put, depth=depth)
+  return ReadAhead(map(put, batches), depth=depth, name="prefetch")

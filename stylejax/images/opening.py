@@ -8,7 +8,6 @@ import contextlib
 import functools
 import importlib.util
 import io
-import logging
 import struct
 import threading
 import zlib
@@ -33,8 +32,6 @@ _BLOCK = 1 << 20  # bytes that are read at once
 _REMARKS = (b"tEXt", b"zTXt", b"iTXt")
 _DNG_VERSION, _SUBFILE_TYPE, _EXTRA_SAMPLES = 50706, 254, 338  # tags of TIFF
 _open_lock = threading.Lock()
-# What Pillow logs of a damaged file is in the message; without a handler Python prints it as well.
-logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 class Refused(InputError):

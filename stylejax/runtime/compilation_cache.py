@@ -11,6 +11,7 @@ import warnings
 from pathlib import Path
 
 import jax
+import platformdirs
 
 VARIABLE = "STYLEJAX_CACHE"
 """Environment variable: a folder for the cache, or an empty string for none."""
@@ -19,9 +20,10 @@ VARIABLE = "STYLEJAX_CACHE"
 def enable_cache() -> Path | None:
   """Keeps compiled programs in the user's cache folder; without one, does nothing.
 
-  The folder is $STYLEJAX_CACHE, else $XDG_CACHE_HOME/stylejax, else ~/.cache/stylejax. A cache
-  that is already configured (JAX_COMPILATION_CACHE_DIR) is left alone. A folder that can't be
-  written to costs time, never the image: nothing is raised or printed.
+  The folder is $STYLEJAX_CACHE, else the user's cache folder: on Linux $XDG_CACHE_HOME/stylejax or
+  ~/.cache/stylejax. A cache that is already configured (JAX_COMPILATION_CACHE_DIR) is left alone. A
+  folder that can't be written to costs time, never the image: nothing is raised or printed.
+  `process.run` ends what this does to warnings.
 
   Returns:
     The folder in use, or None.
@@ -71,8 +73,5 @@ def _folder() -> Path | None:
   if VARIABLE in os.environ:
     value = os.environ[VARIABLE]
     return Path(value).expanduser().absolute() if value else None
-  base = os.environ.get("XDG_CACHE_HOME")
-  try:
-    return (Path(base) if base else Path.home() / ".cache") / "stylejax"
-  except RuntimeError:  # no home folder to be found
-    return None
+  folder = platformdirs.user_cache_path("stylejax")
+  return folder if folder.is_absolute() else None  # "~" where there is no home

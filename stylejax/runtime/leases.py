@@ -11,12 +11,12 @@ import datetime
 import json
 import os
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 
 from stylejax.errors import InputError
 from stylejax.runtime import temporary
+from stylejax.runtime.background import Repeating
 from stylejax.runtime.stores import Store
 
 BEAT = 15.0
@@ -38,7 +38,7 @@ class Lease:
       "token": os.urandom(8).hex(),
       "since": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M:%S} UTC",
     }
-    self._beats, self._stop, self._lost = 0, threading.Event(), None
+    self._beats, self._lost = 0, None
 
   def check(self) -> None:
     """Raises OSError if somebody else has taken the lease over, as far as is known."""
@@ -100,16 +100,14 @@ class Lease:
         "another folder, or to wait for its end"
       )
 
-  def _keep(self) -> None:
-    """Runs in a thread: rewrites the file until stopped or lost."""
-    while not self._stop.wait(BEAT):
-      # Storage that can't be reached for a while is no loss; the next beat will tell.
-      with contextlib.suppress(OSError):
-        self.confirm()
-        self._beats += 1
-        self._store.write(self._name, self._content())
-      if self._lost:
-        return
+  def _keep(self) -> bool:
+    """Rewrites the file; False once the lease is lost."""
+    # Storage that can't be reached for a while is no loss; the next beat will tell.
+    with contextlib.suppress(OSError):
+      self.confirm()
+      self._beats += 1
+      self._store.write(self._name, self._content())
+    return not self._lost
 
 
 @contextlib.contextmanager
@@ -130,13 +128,10 @@ def leased(
   """
   lease = Lease(store, name)
   lease._acquire(what, say)
-  keeper = threading.Thread(target=lease._keep, daemon=True, name="lease")
-  keeper.start()
   try:
-    yield lease
+    with Repeating(lease._keep, every=lambda: BEAT, name="lease").running():
+      yield lease
   finally:
-    lease._stop.set()
-    keeper.join()
     with contextlib.suppress(OSError):
       lease.confirm()
       store.remove(name)

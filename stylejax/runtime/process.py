@@ -4,9 +4,11 @@ Only commands call this; importing it changes nothing, and it imports nothing th
 """
 
 import contextlib
+import logging
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 
 
@@ -22,7 +24,8 @@ def run(work: Callable[[], int]) -> int:
   """Runs a command's work and returns its exit status.
 
   SIGTERM and SIGHUP end it as Ctrl-C does, through every `finally`; a second one ends it at once.
-  A name that the terminal can't show is printed with backslash escapes.
+  A name that the terminal can't show is printed with backslash escapes. What the work does to
+  warnings and to hooks for what nobody catches ends with it.
 
   Args:
     work: called without arguments; returns an exit status.
@@ -30,7 +33,7 @@ def run(work: Callable[[], int]) -> int:
   Returns:
     That status; of a command that was stopped, 128 and the number of the signal.
   """
-  with _signals(), _any_name():
+  with _signals(), _any_name(), _hooks(), quiet("PIL"):
     try:
       return work()
     except KeyboardInterrupt as error:
@@ -46,6 +49,34 @@ def status(error: KeyboardInterrupt) -> int:
 def stopped(error: KeyboardInterrupt) -> str:
   """What the command says then."""
   return f"stopped by {error}" if isinstance(error, Terminated) else "interrupted"
+
+
+@contextlib.contextmanager
+def quiet(*names: str) -> Iterator[None]:
+  """Keeps what these loggers say off the terminal: what matters of it is in an exception.
+
+  Args:
+    names: of loggers; where a program has given one a handler, that is told as before.
+  """
+  handler = logging.NullHandler()  # without any, Python prints warnings itself
+  for name in names:
+    logging.getLogger(name).addHandler(handler)
+  try:
+    yield
+  finally:
+    for name in names:
+      logging.getLogger(name).removeHandler(handler)
+
+
+@contextlib.contextmanager
+def _hooks() -> Iterator[None]:
+  """Puts warnings' filters and the hooks back as they were."""
+  unraisable, threads = sys.unraisablehook, threading.excepthook
+  try:
+    with warnings.catch_warnings():
+      yield
+  finally:
+    sys.unraisablehook, threading.excepthook = unraisable, threads
 
 
 @contextlib.contextmanager

@@ -1,7 +1,6 @@
 """Checkpoints of a run: asynchronous, atomic, bounded in number, checked. Orbax behind one file."""
 
 import contextlib
-import functools
 import json
 import logging
 import os
@@ -9,7 +8,7 @@ import shutil
 import sys
 import warnings
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +23,6 @@ from stylejax.runtime import distributed
 from stylejax.training.replicas import local, replicated
 from stylejax.training.state import TrainState
 
-# Orbax reports every save, and every failure with its traceback; what matters is raised here.
-for _name in ("absl", "asyncio"):
-  logging.getLogger(_name).setLevel(logging.CRITICAL)
 _logger = logging.getLogger("stylejax")
 
 # Size and CRC-32 of each file of a checkpoint: Orbax reads a flipped bit as a number like others.
@@ -67,7 +63,6 @@ class Checkpoints:
       alone: of several processes only this one comes here, not all of them.
       name: what messages call the folder.
     """
-    _forget_closed_loops()
     self._workdir = workdir
     self._folder = (workdir / "checkpoints").absolute()
     self._name = f"{name or workdir.absolute()}/checkpoints"
@@ -95,16 +90,19 @@ class Checkpoints:
         async_options=ocp.AsyncOptions(post_finalization_callback=self._write_sums),
         **processes,
       )
-    self._manager = ocp.CheckpointManager(
-      self._folder, item_names=("state", "position", "config"), options=options
-    )
+    with contextlib.ExitStack() as quiet:
+      quiet.enter_context(quiet_orbax())
+      self._manager = ocp.CheckpointManager(
+        self._folder, item_names=("state", "position", "config"), options=options
+      )
+      self._quiet = quiet.pop_all()
 
   def __enter__(self) -> "Checkpoints":
     return self
 
   def __exit__(self, kind, *_) -> None:
     # What has gone wrong already is the better message.
-    with contextlib.suppress(Exception) if kind else contextlib.nullcontext():
+    with self._quiet, contextlib.suppress(Exception) if kind else contextlib.nullcontext():
       self._manager.close()
 
   def latest_step(self) -> int | None:
@@ -253,7 +251,7 @@ class Checkpoints:
 
     Those beside the folders of the items are Orbax's own notes: it writes to them later.
     """
-    (folder,) = self._folder.glob(f"{self._saving}.orbax-checkpoint-tmp*")
+    (folder,) = self._folder.glob(f"{self._saving}{ocp.utils.TMP_DIR_SUFFIX}*")
     sums = {
       str(path.relative_to(folder)): _sum(path)
       for path in sorted(folder.glob("*/**/*"))
@@ -274,13 +272,17 @@ class Checkpoints:
       ) from error
 
 
-@functools.cache
-def _forget_closed_loops() -> None:
-  """Keeps the hundreds of reads or writes that follow a failed one from each printing a traceback.
+@contextlib.contextmanager
+def quiet_orbax() -> Iterator[None]:
+  """Keeps Orbax off the terminal in a block: what matters of it is raised here.
 
-  Orbax gives up at the first, and tensorstore then reports the others to a loop that is no more.
+  It reports every save, and every failure with its traceback. Of the hundreds of reads or writes
+  that follow a failed one each would print a traceback, too: Orbax gives up at the first, and
+  tensorstore then reports the others to a loop that is no more. Some of that comes after the
+  checkpoints are closed, so commands hold this until they end.
   """
-  show = sys.unraisablehook
+  loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
+  levels, show = [logger.level for logger in loggers], sys.unraisablehook
 
   def hook(found):
     if not (
@@ -288,8 +290,17 @@ def _forget_closed_loops() -> None:
     ):
       show(found)
 
-  sys.unraisablehook = hook
-  warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
+  try:
+    with warnings.catch_warnings():
+      warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
+      sys.unraisablehook = hook
+      for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+      yield
+  finally:
+    sys.unraisablehook = show
+    for logger, level in zip(loggers, levels, strict=True):
+      logger.setLevel(level)
 
 
 def _sum(path: Path) -> list[int]:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from stylejax.runtime.background import Repeating
 from stylejax.runtime.leases import Lease
 from stylejax.runtime.stores import Store
 from stylejax.training import checkpoint
@@ -68,10 +69,10 @@ class Mirror:
     self._local, self._store, self._lease, self._keep = local, store, lease, keep
     self._stored = set(stored_steps(store))
     self._stamps = {path.relative_to(local).as_posix(): _stamp(path) for path in _files(local)}
-    self._turn, self._stop = threading.Lock(), threading.Event()
+    self._turn = threading.Lock()
     self._error: OSError | None = None
     self._due, self._pause = 0.0, _FILES_EVERY
-    self._thread = threading.Thread(target=self._run, daemon=True, name="mirror")
+    self._thread = Repeating(self._look, every=lambda: _LOOK_EVERY, name="mirror")
 
   def __enter__(self) -> "Mirror":
     # What a killed run was in the midst of uploading, or of removing.
@@ -84,8 +85,7 @@ class Mirror:
     return self
 
   def __exit__(self, kind, *_) -> None:
-    self._stop.set()
-    self._thread.join()
+    self._thread.stop()
     if kind is None or not issubclass(kind, KeyboardInterrupt):
       # What has gone wrong already is the better message.
       with contextlib.suppress(OSError) if kind else contextlib.nullcontext():
@@ -106,14 +106,15 @@ class Mirror:
     self.check()
     self._tried(lambda: self._copy(everything=everything), time.sleep)
 
-  def _run(self) -> None:
-    while not self._stop.wait(_LOOK_EVERY):
-      try:
-        self._tried(lambda: self._copy(everything=time.monotonic() > self._due), self._stop.wait)
-      except OSError as error:
-        if not self._stop.is_set():
-          self._error = error
-        return
+  def _look(self) -> bool:
+    """Copies what is new, in the thread; False once that has failed for good."""
+    try:
+      self._tried(lambda: self._copy(everything=time.monotonic() > self._due), self._thread.pause)
+    except OSError as error:
+      if not self._thread.stopped:
+        self._error = error
+      return False
+    return True
 
   def _tried(self, work: Callable[[], None], pause: Callable[[float], bool | None]) -> None:
     """Does the work, again after a pause if storage fails; a pause that returns True ends that."""

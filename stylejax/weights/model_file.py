@@ -1,7 +1,7 @@
 """Weights for use: one safetensors file that carries its model's config.
 
 Names in the file are "part/layer/…/kernel", parts as in `stylejax.transfer.Params`. What does not
-live here: checkpoints of training, and the perceptual net's weights (`stylejax.weights.perceptual`).
+live here: checkpoints of training, and weights of perceptual nets (`stylejax.weights.perceptual`).
 """
 
 import functools
@@ -11,6 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import flax
 import jax
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -61,7 +62,7 @@ def save_weights(
     raise InputError(f"weights file {path}: found extension {path.suffix!r}, expected .safetensors")
   check_writable(path, "weights file")
   arrays = {}
-  for name, leaf in _flatten(params).items():
+  for name, leaf in _named_leaves(params).items():
     # Overflow to infinity is reported below by name; NumPy's own warning would only add noise.
     with np.errstate(over="ignore"):
       array = np.ascontiguousarray(np.asarray(leaf, np.float32).astype(_DTYPES[dtype]))
@@ -118,7 +119,7 @@ def _load(path: Path, *, ours: bool) -> transfer.Params:
       raise InputError(f"weights {path}: found NaN or infinity in {name}, expected finite numbers")
   # One transfer for all leaves: a call for each costs more than the copy.
   device_arrays = jax.device_put({k: v.astype(np.float32) for k, v in arrays.items()})
-  nested = _unflatten(device_arrays)
+  nested = flax.traverse_util.unflatten_dict(device_arrays, sep="/")
   return transfer.Params(**{part: nested.get(part) for part in PARTS}, config=config)
 
 
@@ -127,7 +128,7 @@ def load_pretrained(name_or_path: str | os.PathLike = "base") -> transfer.Params
 
   Args:
     name_or_path: "base", the weights in the package, or the path of a safetensors file written by
-      `save_weights` or `stylejax train export`. A packaged name goes before a file of the same name.
+      `save_weights` or `stylejax train export`. A packaged name goes before a file of that name.
 
   Returns:
     Params, float32. Parts that the weights don't hold are None.
@@ -238,7 +239,7 @@ def _config(path: Path, metadata: dict[str, str]) -> ModelConfig:
 def _shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
   """Shapes of all arrays of a model, by name; nothing is computed."""
   abstract = jax.eval_shape(lambda: transfer.init_params(jax.random.key(0), config))
-  return {name: tuple(leaf.shape) for name, leaf in _flatten(abstract).items()}
+  return {name: tuple(leaf.shape) for name, leaf in _named_leaves(abstract).items()}
 
 
 def _expected_shapes(path: Path, config: ModelConfig) -> dict[str, tuple[int, ...]]:
@@ -270,29 +271,7 @@ def _check_shapes(
       )
 
 
-def _flatten(params: transfer.Params) -> dict[str, Any]:
+def _named_leaves(params: transfer.Params) -> dict[str, Any]:
   """Leaves by "part/layer/…/kernel"; parts that are None have no leaves."""
-  flat: dict[str, Any] = {}
-
-  def walk(name: str, node: Any) -> None:
-    if hasattr(node, "items"):
-      for key, child in node.items():
-        walk(f"{name}/{key}", child)
-    elif node is not None:
-      flat[name] = node
-
-  for part in PARTS:
-    walk(part, getattr(params, part))
-  return flat
-
-
-def _unflatten(flat: dict[str, jax.Array]) -> dict[str, Any]:
-  """The nested dicts that `_flatten` walked."""
-  nested: dict[str, Any] = {}
-  for name, leaf in flat.items():
-    *folders, last = name.split("/")
-    node = nested
-    for folder in folders:
-      node = node.setdefault(folder, {})
-    node[last] = leaf
-  return nested
+  parts = {part: getattr(params, part) for part in PARTS if getattr(params, part) is not None}
+  return flax.traverse_util.flatten_dict(parts, sep="/")

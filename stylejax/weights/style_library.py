@@ -5,7 +5,6 @@ the style encoder. Not here: the command (`styles_command.py`), how a code is re
 """
 
 import dataclasses
-import hashlib
 import json
 import os
 import re
@@ -14,12 +13,14 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import platformdirs
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_safetensors
 
 from stylejax import transfer
 from stylejax.errors import InputError
 from stylejax.runtime.files import check_writable, replacing
+from stylejax.weights.tree_hash import tree_hash
 
 FORMAT = "1"
 """Version of the file layout; a reader refuses any other."""
@@ -41,13 +42,15 @@ class SavedStyle:
 
 
 def default_path() -> Path:
-  """$XDG_DATA_HOME/stylejax/styles.safetensors, else below ~/.local/share."""
-  base = os.environ.get("XDG_DATA_HOME")
-  try:
-    folder = Path(base) if base else Path.home() / ".local" / "share"
-  except RuntimeError as error:
-    raise InputError("--library: found no home folder, expected the name of a file") from error
-  return folder / "stylejax" / "styles.safetensors"
+  """styles.safetensors in the user's data folder; on Linux $XDG_DATA_HOME/stylejax.
+
+  Raises:
+    InputError: the user has no home folder.
+  """
+  folder = platformdirs.user_data_path("stylejax")
+  if not folder.is_absolute():  # "~" where there is no home
+    raise InputError("--library: found no home folder, expected the name of a file")
+  return folder / "styles.safetensors"
 
 
 def check_name(name: str) -> None:
@@ -59,14 +62,9 @@ def check_name(name: str) -> None:
     )
 
 
-def fingerprint(params: transfer.Params) -> str:
+def style_encoder_hash(params: transfer.Params) -> str:
   """A hash of the style encoder: two params with the same one read the same codes."""
-  digest = hashlib.sha256()
-  leaves = jax.tree_util.tree_leaves_with_path(params.style_encoder)
-  for path, leaf in leaves:
-    digest.update(jax.tree_util.keystr(path).encode())
-    digest.update(np.asarray(leaf, "<f4").tobytes())
-  return digest.hexdigest()
+  return tree_hash(params.style_encoder)
 
 
 def read_library(path: str | os.PathLike, params: transfer.Params) -> dict[str, SavedStyle]:
@@ -102,7 +100,7 @@ def read_library(path: str | os.PathLike, params: transfer.Params) -> dict[str, 
   if metadata.get("stylejax_library") != FORMAT:
     found = metadata.get("stylejax_library", "none")
     raise InputError(f"library {path}: found format version {found}, expected {FORMAT}")
-  if metadata.get("style_encoder") != fingerprint(params):
+  if metadata.get("style_encoder") != style_encoder_hash(params):
     raise InputError(
       f"library {path}: found styles read with other weights, expected those of "
       "--weights; use another --library for each"
@@ -148,7 +146,7 @@ def write_library(
     check_name(name)
   metadata = {
     "stylejax_library": FORMAT,
-    "style_encoder": fingerprint(params),
+    "style_encoder": style_encoder_hash(params),
     "styles": json.dumps([{"name": n, "origin": s.origin} for n, s in styles.items()]),
   }
   arrays = _packed(stack([s.code for s in styles.values()])) if styles else _empty(params.config)

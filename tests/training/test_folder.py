@@ -95,8 +95,7 @@ def live(store, folder: Path, steps) -> None:
   """A run that goes on from what is stored and saves at some steps; settles after each."""
   mirror.fetch(store, folder)
   with mirror.Mirror(folder, store, Free(), keep=2) as copy:
-    copy._stop.set()  # only what is called here, so that moments can be counted
-    copy._thread.join()
+    copy._thread.stop()  # only what is called here, so that moments can be counted
     for step in steps:
       with (folder / "metrics.jsonl").open("a") as metrics:
         metrics.write(f"{step}\n")

@@ -1,0 +1,158 @@
+"""Work in threads: reading ahead of who needs it, and doing something again and again.
+
+    ahead         function(item) of the next items, in order
+    ReadAhead     the next items of an iterator
+    Repeating     a function every few seconds, until told to stop
+
+What a thread raises belongs to the one who asks it for something, and is raised there.
+"""
+
+import collections
+import contextlib
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Generic, TypeVar
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+def ahead(
+  function: Callable[[In], Out], items: Iterable[In], *, threads: int, depth: int
+) -> Iterator[tuple[In, Out]]:
+  """(item, function(item)) in order, computed in threads before they are asked for.
+
+  Args:
+    function: called in the threads; what it raises is raised in its turn here.
+    items: read in the thread of the caller.
+    threads: how many work at once.
+    depth: how many results may wait or be under way.
+  """
+  waiting = collections.deque()
+  with ThreadPoolExecutor(threads) as pool:
+    try:
+      for item in items:
+        waiting.append((item, pool.submit(function, item)))
+        if len(waiting) > depth:
+          item, future = waiting.popleft()
+          yield item, future.result()
+      while waiting:
+        item, future = waiting.popleft()
+        yield item, future.result()
+    finally:
+      pool.shutdown(cancel_futures=True)
+
+
+class ReadAhead(Iterator[Out], Generic[Out]):
+  """An iterator whose next items a thread gets ready; close it, or use it as a context manager."""
+
+  def __init__(self, items: Iterator[Out], *, depth: int, name: str):
+    """Starts to read.
+
+    Args:
+      items: read by the thread only, from now on.
+      depth: how many items may be ready or under way, at least 1.
+      name: of the thread.
+
+    Raises:
+      ValueError: depth is less than 1.
+    """
+    if depth < 1:
+      raise ValueError(f"depth: found {depth}, expected at least 1")
+    self._items = items
+    self._ready: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
+    self._room = threading.Semaphore(depth)
+    self._stop = threading.Event()
+    self._ended: BaseException | None = None
+    self._thread = threading.Thread(target=self._fill, daemon=True, name=name)
+    self._thread.start()
+
+  def __iter__(self) -> "ReadAhead[Out]":
+    return self
+
+  def __next__(self) -> Out:
+    if self._ended is None:
+      item, self._ended = self._ready.get()
+      self._room.release()
+    if self._ended is not None:
+      raise self._ended
+    return item
+
+  def __enter__(self) -> "ReadAhead[Out]":
+    return self
+
+  def __exit__(self, *_) -> None:
+    self.close()
+
+  def close(self) -> None:
+    """Ends the thread and drops what is ready; next() raises StopIteration from now on.
+
+    Waits for the item under way. Close this before what it reads from.
+    """
+    self._stop.set()
+    self._room.release()
+    self._thread.join()
+    self._ended = StopIteration()
+    self._ready = queue.SimpleQueue()
+
+  def _fill(self) -> None:
+    """Runs in the thread: makes items ready until stopped or ended."""
+    while True:
+      self._room.acquire()
+      if self._stop.is_set():
+        return
+      try:
+        self._ready.put((next(self._items), None))
+      except BaseException as error:  # whatever it is belongs to the one who calls next()
+        self._ready.put((None, error))
+        return
+
+
+class Repeating:
+  """Calls a function every so many seconds in a thread, until it is stopped or returns False."""
+
+  def __init__(self, work: Callable[[], object], *, every: Callable[[], float], name: str):
+    """Doesn't start yet.
+
+    Args:
+      work: called in the thread; it raises nothing, and ends the thread by returning False.
+      every: seconds between a call's end and the next one.
+      name: of the thread.
+    """
+    self._work, self._every = work, every
+    self._stop = threading.Event()
+    self._thread = threading.Thread(target=self._run, daemon=True, name=name)
+
+  def start(self) -> None:
+    """Starts the thread."""
+    self._thread.start()
+
+  def stop(self) -> None:
+    """Ends the thread; waits for the call under way."""
+    self._stop.set()
+    self._thread.join()
+
+  @property
+  def stopped(self) -> bool:
+    """Whether it was told to stop."""
+    return self._stop.is_set()
+
+  def pause(self, seconds: float) -> bool:
+    """Waits within a call; True as soon as it is told to stop."""
+    return self._stop.wait(seconds)
+
+  @contextlib.contextmanager
+  def running(self) -> Iterator[None]:
+    """The thread, for as long as a block runs."""
+    self.start()
+    try:
+      yield
+    finally:
+      self.stop()
+
+  def _run(self) -> None:
+    while not self._stop.wait(self._every()):
+      if self._work() is False:
+        return
