@@ -11,6 +11,8 @@ from fractions import Fraction
 from pathlib import Path
 
 from stylejax.errors import InputError
+from stylejax.images.video import clock as clocks
+from stylejax.images.video.clock import Clock
 from stylejax.runtime.extras import install_command
 
 MAX_PIXELS = 16_384 * 16_384
@@ -63,6 +65,7 @@ class Survey:
       carry no times.
     promised: how many frames the header names, without those that its edit list cuts away; 0
       where it names none.
+    clock: what corrects the times of packets that are read again.
   """
 
   frames: int
@@ -71,6 +74,7 @@ class Survey:
   last_length: Fraction | None
   times: list[Fraction]
   promised: int
+  clock: Clock
 
 
 def import_av():
@@ -140,19 +144,29 @@ def is_cover(stream) -> bool:
   return bool(stream.disposition.value & _ATTACHED_PIC)
 
 
-def survey(container, stream) -> Survey:
-  """Reads all packets of an opened file once, without decoding any."""
-  film, cut, first_sound, clock = [], 0, None, stream.time_base
-  streams = [stream, *container.streams.audio]
-  for packet in container.demux(streams):
+def survey(path: Path) -> Survey:
+  """Reads all packets of a file, without decoding any; raises as `opened`."""
+  clock = Clock()
+  with opened(path) as (container, stream):
+    if container.format.name in clocks.FORMATS:
+      packets = container.demux([stream, *container.streams.audio])
+      clock = clocks.find_clock(clocks.stamps(packets))
+  with opened(path) as (container, stream):
+    return _survey(container, stream, clock)
+
+
+def _survey(container, stream, clock: Clock) -> Survey:
+  film, cut, first_sound = [], 0, None
+  by_order, tick = is_by_order(container), stream.time_base
+  for packet in clock.corrected(container.demux([stream, *container.streams.audio])):
     if packet.size == 0 or packet.is_discard:  # discarded: outside of the file's own edit list
       cut += packet.size > 0 and packet.stream_index == stream.index
       continue
     if packet.stream_index == stream.index:
-      film.append((packet.pts, packet.duration or 0))
+      film.append((packet.dts if by_order else packet.pts, packet.duration or 0))
     elif first_sound is None and packet.pts is not None:
       first_sound = packet.pts * packet.time_base
-  times = sorted((pts * clock, length * clock) for pts, length in film if pts is not None)
+  times = sorted((time * tick, length * tick) for time, length in film if time is not None)
   shown = [time for time, _ in times]
   earliest = min(
     [time for time in (first_sound, *shown[:1]) if time is not None], default=Fraction(0)
@@ -166,7 +180,17 @@ def survey(container, stream) -> Survey:
     _last_length(container, stream, times),
     shown,
     max(stream.frames - cut, 0),
+    clock,
   )
+
+
+def is_by_order(container) -> bool:
+  """Whether frames have no times of their own: an AVI's follow each other at one rate.
+
+  FFmpeg's packets are numbered in `dts`; its `pts` of H.264 with B-frames are those of others, and
+  start a frame too late.
+  """
+  return "avi" in container.format.name
 
 
 def _rate(stream, times: list[Fraction]) -> Fraction:
@@ -198,6 +222,8 @@ def _last_length(container, stream, times: list[tuple[Fraction, Fraction]]) -> F
   elif "mov" in container.format.name:
     # Lengths belong to the packets in the order of decoding: only their sum is that of the film.
     end = times[0][0] + sum(length for _, length in times)
+  elif is_by_order(container) and stream.duration:
+    end = max(end, stream.duration * stream.time_base)  # empty chunks at the end hold the last one
   if end > last:
     return end - last
   return length or None

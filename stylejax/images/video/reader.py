@@ -33,6 +33,7 @@ class VideoReader:
       some.
     rate: frames a second; where they vary, that of the closest two.
     start: seconds on the file's own clock at which frames and sound begin.
+    clock: what corrects the file's times where they start anew.
     pixel_aspect: width over height of a pixel, after turning; 1 where the reader makes it so.
     tags: what the file says of its colors.
     has_alpha: whether its frames may have alpha.
@@ -52,10 +53,10 @@ class VideoReader:
     """
     self.path, self._note = path, note
     self._keep_shape, self._to_video = output in _WITH_PIXEL_SHAPE, output in VIDEO_FORMATS
+    self._survey = files.survey(path)
     with files.opened(path) as (container, stream):
-      self._survey = files.survey(container, stream)
       aspect = Fraction(stream.sample_aspect_ratio or 1)
-      self._by_order = "avi" in container.format.name
+      self._by_order = files.is_by_order(container)
       self._container_codes = ColorCodes.of(stream.codec_context)
       self._codec, self._code = stream.codec_context.name, stream.codec_context.codec_tag
       if not self._to_video and (line := left_out_of_images(container, stream)):
@@ -64,6 +65,7 @@ class VideoReader:
       if {key.lower(): value for key, value in stream.metadata.items()}.get("alpha_mode") == "1":
         note(f"the transparency of {path.name} is left out: it isn't read from VP8 and VP9")
     self.total, self.rate, self.start = self._survey.frames, self._survey.rate, self._survey.start
+    self.clock = self._survey.clock
     if not 1 / _MAX_PIXEL_ASPECT <= aspect <= _MAX_PIXEL_ASPECT:
       note(f"pixels of {aspect.numerator}:{aspect.denominator} are taken for square ones")
       aspect = Fraction(1)
@@ -131,7 +133,7 @@ class VideoReader:
     damaged, marked, frames = 0, 0, 0
     with files.opened(self.path) as (container, stream):
       av = files.import_av()
-      packets = container.demux(stream)
+      packets = self._survey.clock.corrected(container.demux(stream))
       while True:
         try:
           packet = next(packets, None)
@@ -147,12 +149,14 @@ class VideoReader:
           yield image
     if tell and damaged and frames:
       self._note(
-        f"{damaged} damaged packets of {self.path.name} hold no frame that can be read: "
-        "they are left out"
+        f"{damaged} damaged {'packet of' if damaged == 1 else 'packets of'} {self.path.name} "
+        f"{'holds' if damaged == 1 else 'hold'} no frame that can be read, and "
+        f"{'is' if damaged == 1 else 'are'} left out"
       )
     if tell and marked and frames:
       self._note(
-        f"{marked} packets of {self.path.name} are damaged: frames are missing or wrong there"
+        f"{marked} {'packet of' if marked == 1 else 'packets of'} {self.path.name} "
+        f"{'is' if marked == 1 else 'are'} marked as damaged: frames may be missing or wrong there"
       )
 
   def _film_peak(self, convert: ToSrgb) -> float:
@@ -160,8 +164,12 @@ class VideoReader:
     peaks = []
     with files.opened(self.path) as (container, stream):
       times = self._survey.times
+      if self.clock.breaks:  # there is no going to a time that may occur twice
+        stream.codec_context.skip_frame = "NONKEY"
+        peaks = [convert.brightest(image) for image in container.decode(stream)]
+        times = []
       span = times[-1] - times[0] if times else 0
-      for part in range(_PEAK_SAMPLES if span else 1):
+      for part in range(_PEAK_SAMPLES if span else not peaks):
         if span:
           container.seek(
             int((times[0] + span * part / _PEAK_SAMPLES) / stream.time_base), stream=stream
@@ -202,6 +210,13 @@ class VideoReader:
       self._note(f"{self.path.name} names {survey.promised} frames and holds {survey.frames}")
     if not self._to_video and self.tags.gamut in ("bt470bg", "smpte170m"):
       self._note(f"the primaries of {self.tags.gamut} are taken for sRGB's, as players do")
+    if breaks := survey.clock.resumed:
+      places = ", ".join(f"{float(time - self.start):.2f}" for time in breaks[:3])
+      self._note(
+        f"the timestamps of {self.path.name} start anew {len(breaks)} "
+        f"{'time' if len(breaks) == 1 else 'times'} (at {places}{' …' if breaks[3:] else ''} s): "
+        "what follows goes on without a gap"
+      )
     if image.interlaced_frame:
       self._note(f"{self.path.name} is interlaced: both fields of a frame are stylized together")
     if _skewed(image):

@@ -10,6 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from stylejax.images.video import container as files
+from stylejax.images.video.clock import Clock
 
 _KINDS = {
   "audio": "sound track",
@@ -54,6 +55,7 @@ class Tracks:
     form: str,
     path: Path,
     start: Fraction,
+    clock: Clock,
     note: Callable[[str], None],
     stack: contextlib.ExitStack,
   ):
@@ -64,12 +66,13 @@ class Tracks:
       suffix: its extension, for messages.
       form: FFmpeg's name of its format.
       path: the source.
-      start: seconds on the source's clock that become zero.
+      start: seconds on the source's corrected clock that become zero.
+      clock: what corrects the source's times.
       note: takes one line for each track that is left out.
       stack: keeps the source open.
     """
     self._output, self._suffix, self._form = output, suffix, form
-    self._start, self._note = start, note
+    self._start, self._clock, self._note = start, clock, note
     self._source, film = stack.enter_context(files.opened(path))
     self._copies, self._names = {}, {}
     for stream, name in named(self._source, film):
@@ -126,13 +129,7 @@ class Tracks:
     before the start, 0.03 s of sound at most, goes, and one line says so.
     """
     before = {}
-    streams = [self._source.streams[index] for index in self._copies]
-    for packet in self._source.demux(streams):
-      if packet.pts is None:
-        packet.pts = packet.dts
-      if packet.pts is None:  # nothing, at the end
-        continue
-      packet.dts = packet.pts if packet.dts is None else packet.dts
+    for packet in self._in_order():
       number, copy = packet.stream_index, self._copies[packet.stream_index]
       shift = round(self._start / packet.time_base)
       packet.pts, packet.dts, packet.stream = packet.pts - shift, packet.dts - shift, copy
@@ -151,13 +148,41 @@ class Tracks:
           f"{self._suffix} can't begin inside a packet"
         )
 
+  def _in_order(self) -> Iterator:
+    """The source's packets, each with its times; those that fall behind their track's are named.
+
+    Where timestamps start anew, one track may end after another one begins.
+    """
+    ends, lost = {}, {}
+    streams = [self._source.streams[index] for index in self._copies]
+    for packet in self._clock.corrected(self._source.demux(streams)):
+      if packet.pts is None:
+        packet.pts = packet.dts
+      if packet.pts is None:  # nothing, at the end
+        continue
+      packet.dts = packet.pts if packet.dts is None else packet.dts
+      number, length = packet.stream_index, packet.duration or 0
+      # Half a packet is not heard; formats take times that rise.
+      if packet.stream.type == "audio" and packet.dts + length / 2 < ends.get(number, packet.dts):
+        lost[number] = lost.get(number, 0) + length * packet.time_base
+        continue
+      ends[number] = packet.dts + length
+      yield packet
+    for number, seconds in lost.items():
+      self._note(
+        f"{float(seconds):.3f} s of {self._names[number]} are left out, whose timestamps fall "
+        "behind those of what is heard before"
+      )
+
 
 def _holds(form: str, stream) -> bool:
   """Whether a format can hold a copy of a stream: tried, since codecs have conditions."""
   av = files.import_av()
-  with contextlib.suppress(ValueError, av.FFmpegError):
-    with av.open(io.BytesIO(), "w", format=form) as trial:
-      trial.add_stream_from_template(stream)
-      trial.start_encoding()
-      return True
+  with (
+    contextlib.suppress(ValueError, av.FFmpegError),
+    av.open(io.BytesIO(), "w", format=form) as trial,
+  ):
+    trial.add_stream_from_template(stream)
+    trial.start_encoding()
+    return True
   return False

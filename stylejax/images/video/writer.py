@@ -54,7 +54,14 @@ class VideoWriter:
       self._tracks = None
       if source is not None:
         self._tracks = Tracks(
-          self._container, suffix, VIDEO_FORMATS[suffix], source.path, source.start, note, stack
+          self._container,
+          suffix,
+          VIDEO_FORMATS[suffix],
+          source.path,
+          source.start,
+          source.clock,
+          note,
+          stack,
         )
     if any(side % 2 for side in shape[:2]):
       width, height = self._stream.width, self._stream.height

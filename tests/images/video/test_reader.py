@@ -278,7 +278,7 @@ def test_ts_with_damaged_bytes_goes_on_and_says_so(video_tools, tmp_path):
   source = frames.Source(path, 25)
   found = list(source)
   assert 20 < len(found) < 40
-  assert any("packets of a.ts are damaged" in note for note in source.notes), source.notes
+  assert any("of a.ts is marked as damaged" in note for note in source.notes), source.notes
 
 
 @pytest.mark.parametrize(
