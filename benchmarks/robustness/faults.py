@@ -198,7 +198,7 @@ def state_at(workdir: Path, step: int) -> list[np.ndarray]:
   config = saved_config(workdir)
   like = jax.eval_shape(lambda: init_state(from_saved(config)))
   with checkpoint.Checkpoints(workdir, read_only=True) as checkpoints:
-    return [np.asarray(x) for x in jax.tree.leaves(checkpoints.restore(like, step)[0])]
+    return [np.asarray(x) for x in jax.tree.leaves(checkpoints.restore(like, step=step)[0])]
 
 
 def same(left: list[np.ndarray], right: list[np.ndarray]) -> bool:

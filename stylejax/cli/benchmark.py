@@ -40,10 +40,10 @@ _PACKAGES = (
 _VARIABLES = ("STYLEJAX_", "JAX_", "XLA_", "TF_CPP_", "CUDA_VISIBLE_DEVICES", "TPU_", "OMP_")
 
 
-def main(arguments: Sequence[str], spelling: Spelling = INSTALLED) -> int:
+def main(arguments: Sequence[str], *, spelling: Spelling = INSTALLED) -> int:
   """Runs the command and returns its exit status."""
   if not arguments or arguments[0] in ("--help", "-h"):
-    print_page(_HELP, spelling)
+    print_page(_HELP, spelling=spelling)
     return 0
   if list(arguments) != ["info"]:
     return print_error(f"benchmark: found {printable(' '.join(arguments))}, expected info")

@@ -25,34 +25,34 @@ class Options:
   """Options of `stylejax export`."""
 
   file: Annotated[
-    tuple[str, ...], option("The same as --output.", "[FILE]", "", positional=True)
+    tuple[str, ...], option("The same as --output.", metavar="[FILE]", default="", positional=True)
   ] = ()
   output: Annotated[
     str | None,
     option(
       "File to write, weights inside: .zip (for JAX: the program and manifest.json) or .onnx.",
-      "FILE",
-      "(required)",
+      metavar="FILE",
+      default="(required)",
     ),
   ] = None
   weights: Annotated[
     str,
     option(
       "base, which come with the package, or a .safetensors file of `stylejax train export`.",
-      "NAME|FILE",
+      metavar="NAME|FILE",
     ),
   ] = "base"
   platforms: Annotated[
     tuple[str, ...] | None,
     option(
       "Of cpu, cuda, rocm, tpu: where the program of a .zip shall run.",
-      "NAME [NAME ...]",
-      "(default: cpu cuda tpu)",
+      metavar="NAME [NAME ...]",
+      default="(default: cpu cuda tpu)",
     ),
   ] = None
 
 
-def main(arguments: Sequence[str], spelling: Spelling = INSTALLED) -> int:
+def main(arguments: Sequence[str], *, spelling: Spelling = INSTALLED) -> int:
   """Runs the command and returns its exit status."""
   try:
     options = parse(

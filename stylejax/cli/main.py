@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None, *, spelling: Spelling = INSTALL
 def _main(arguments: list[str], spelling: Spelling) -> int:
   name = arguments[0] if arguments else "--help"
   if name in ("--help", "-h", "help"):
-    print_page(_help(spelling), spelling)
+    print_page(_help(spelling), spelling=spelling)
     return 0
   if name in ("--version", "-V"):
     from stylejax import __version__
@@ -59,7 +59,7 @@ def _main(arguments: list[str], spelling: Spelling) -> int:
     near = difflib.get_close_matches(name, _MEANINGS, 1)
     known = near[0] if near else ", ".join(_MEANINGS)
     return print_error(f"command: found {printable(name)}, expected {known}")
-  return importlib.import_module(f"stylejax.cli.{name}").main(arguments[1:], spelling)
+  return importlib.import_module(f"stylejax.cli.{name}").main(arguments[1:], spelling=spelling)
 
 
 def _help(spelling: Spelling) -> str:

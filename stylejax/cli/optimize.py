@@ -51,88 +51,95 @@ class Options:
     option(
       "The image to stylize, the image whose style to take, and the file to write; by default "
       "CONTENT_STYLE.png in this folder, under a new name.",
-      "CONTENT STYLE [OUTPUT]",
-      "",
+      metavar="CONTENT STYLE [OUTPUT]",
+      default="",
       positional=True,
     ),
   ] = ()
-  content: Annotated[str | None, option("The image to stylize.", "PATH", "")] = None
-  style: Annotated[str | None, option("The image whose style to take.", "PATH", "")] = None
+  content: Annotated[str | None, option("The image to stylize.", metavar="PATH", default="")] = None
+  style: Annotated[
+    str | None, option("The image whose style to take.", metavar="PATH", default="")
+  ] = None
   output: Annotated[
     str | None,
     option(
       f"The file to write ({formats.WRITTEN_SUFFIXES}).",
-      "PATH",
-      "(default: CONTENT_STYLE.png in this folder)",
+      metavar="PATH",
+      default="(default: CONTENT_STYLE.png in this folder)",
     ),
   ] = None
   method: Annotated[
     Literal["gram", "neighbors", "refine"], option("How the image gets its style.")
   ] = "gram"
-  size: Annotated[int, option("Shorter side of the output.", "PIXELS")] = 384
+  size: Annotated[int, option("Shorter side of the output.", metavar="PIXELS")] = 384
   style_size: Annotated[
     int | None,
     option(
       "Shorter side at which the style is read: smaller gives larger strokes with gram, "
       "and smaller ones with the others.",
-      "PIXELS",
-      "(default: as the output)",
+      metavar="PIXELS",
+      default="(default: as the output)",
     ),
   ] = None
   steps: Annotated[
     int | None,
     option(
       "In all, over the scales from coarse to fine.",
-      "INTEGER",
-      "(default: 200 with gram, by the size with the others)",
+      metavar="INTEGER",
+      default="(default: 200 with gram, by the size with the others)",
     ),
   ] = None
   preserve_color: Annotated[
-    float, option("From 0, the style's colors, to 1, the content's.", "NUMBER")
+    float, option("From 0, the style's colors, to 1, the content's.", metavar="NUMBER")
   ] = 0.0
   watch: Annotated[
     str | None,
     option(
       f"A file ({formats.WRITTEN_SUFFIXES}) to which the image as it is by then is "
       "written every few seconds; it may be the output.",
-      "PATH",
+      metavar="PATH",
     ),
   ] = None
-  quality: Annotated[int, option("Of JPEG and WebP, 1 to 100.", "INTEGER")] = 95
+  quality: Annotated[int, option("Of JPEG and WebP, 1 to 100.", metavar="INTEGER")] = 95
   style_weight: Annotated[
-    float | None, option("How much style counts against content.", "NUMBER", "(default: 4)")
+    float | None,
+    option("How much style counts against content.", metavar="NUMBER", default="(default: 4)"),
   ] = None
   optimizer: Annotated[
     Literal["lbfgs", "adam"] | None,
     option(
       "L-BFGS gets further in as many steps; Adam needs less memory.",
-      "{lbfgs,adam}",
-      "(default: lbfgs)",
+      metavar="{lbfgs,adam}",
+      default="(default: lbfgs)",
     ),
   ] = None
   content_share: Annotated[
     float | None,
     option(
       "From 0 to 1: how much of the content is in what is looked up in the style.",
-      "NUMBER",
-      "(default: 0.75, with refine 0.5)",
+      metavar="NUMBER",
+      default="(default: 0.75, with refine 0.5)",
     ),
   ] = None
   strength: Annotated[
     float | None,
-    option("Of the nets' output with which refine begins, 0 to 2.", "NUMBER", "(default: 1)"),
+    option(
+      "Of the nets' output with which refine begins, 0 to 2.",
+      metavar="NUMBER",
+      default="(default: 1)",
+    ),
   ] = None
   weights: Annotated[
     str | None,
     option(
       "base, or a .safetensors file of `stylejax train export`: the nets with which refine begins.",
-      "NAME|FILE",
-      "(default: base)",
+      metavar="NAME|FILE",
+      default="(default: base)",
     ),
   ] = None
 
 
-def main(arguments: Sequence[str], spelling: Spelling = INSTALLED) -> int:
+def main(arguments: Sequence[str], *, spelling: Spelling = INSTALLED) -> int:
   """Runs the command and returns its exit status."""
   try:
     _refuse_old_method(arguments)

@@ -49,7 +49,7 @@ class Option:
 
 
 def option(
-  meaning: str, metavar: str | None = None, default: str | None = None, *, positional: bool = False
+  meaning: str, *, metavar: str | None = None, default: str | None = None, positional: bool = False
 ) -> Option:
   """What --help says of an option, for the annotation of a dataclass's field.
 
@@ -128,7 +128,7 @@ def parse(
   """
   import tyro  # only here: the modules of options need not wait for it
 
-  refuse_old_flags(arguments, old_flags)
+  refuse_old_flags(arguments, old_flags=old_flags)
   groups = groups or {}
   nested = _nested(kind, groups, spelling, default)
   with _described(_wrapped(spelling.apply(description))):
@@ -149,7 +149,7 @@ def parse(
   return kind(**values)
 
 
-def refuse_old_flags(arguments: Sequence[str], old_flags: Mapping[str, str] = OLD_FLAGS) -> None:
+def refuse_old_flags(arguments: Sequence[str], *, old_flags: Mapping[str, str] = OLD_FLAGS) -> None:
   """Names the new flag where one is given by its old name.
 
   Raises:
@@ -324,7 +324,7 @@ def _runs(lines: Sequence[str]) -> list[tuple[bool, list[str]]]:
   return runs
 
 
-def print_page(text: str, spelling: Spelling = INSTALLED) -> None:
+def print_page(text: str, *, spelling: Spelling = INSTALLED) -> None:
   """Prints a help page that is all text: wrapped, with the commands as they are typed."""
   print(_wrapped(spelling.apply(text)))
 

@@ -37,20 +37,22 @@ def infer(arguments: Sequence[str] | None = None) -> int:
   def run() -> int:
     if arguments and arguments[0] in _COMMANDS:
       module = importlib.import_module(_COMMANDS[arguments[0]])
-      return module.main(arguments[1:], command_line.SCRIPTS)
-    return main(arguments, command_line.SCRIPTS)
+      return module.main(arguments[1:], spelling=command_line.SCRIPTS)
+    return main(arguments, spelling=command_line.SCRIPTS)
 
   return process.run(run)
 
 
-def main(arguments: Sequence[str], spelling: command_line.Spelling = command_line.INSTALLED) -> int:
+def main(
+  arguments: Sequence[str], *, spelling: command_line.Spelling = command_line.INSTALLED
+) -> int:
   """Runs the command and returns its exit status."""
   wrong = command_line.repeated_flag(arguments, ("--content", "--style", "--mask"))
   if wrong:
     return command_line.print_error(wrong)
   for flag in [argument.split("=")[0] for argument in arguments]:
     if flag in _FLAGS:
-      return importlib.import_module(_FLAGS[flag]).main(arguments, spelling)
+      return importlib.import_module(_FLAGS[flag]).main(arguments, spelling=spelling)
   # Imported only in here, so that Ctrl-C is a line at any time.
   from stylejax.cli import paint_options
 
@@ -105,9 +107,9 @@ def stylize(options: Options) -> int:
   del settings["files"]
   settings["extension"] = settings.pop("format")
   required = settings.pop("distributed")
-  cluster = [settings.pop(name) for name in ("coordinator", "processes", "process")]
-  distributed.check(*cluster)
-  distributed.join(required, *cluster, detect=False)
+  cluster = {name: settings.pop(name) for name in ("coordinator", "processes", "process")}
+  distributed.check(**cluster)
+  distributed.join(required=required, **cluster, detect=False)
   report = None
 
   def paint() -> int:

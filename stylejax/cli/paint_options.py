@@ -68,8 +68,8 @@ class Options:
       "The image to stylize, the image whose style to take, and the file to write; by default "
       "CONTENT_STYLE.png in this folder, under a new name. With --output all behind the first are "
       "styles; with --style all are contents.",
-      "CONTENT [STYLE [OUTPUT]]",
-      "",
+      metavar="CONTENT [STYLE [OUTPUT]]",
+      default="",
       positional=True,
     ),
   ] = ()
@@ -77,7 +77,7 @@ class Options:
     tuple[str, ...],
     option(
       f"Images to stylize: files or folders ({formats.names(formats.READ_IMAGES)}).",
-      "PATH [PATH ...]",
+      metavar="PATH [PATH ...]",
     ),
   ] = ()
   output: Annotated[
@@ -86,8 +86,8 @@ class Options:
       f"The file to write ({formats.WRITTEN_SUFFIXES}) for one content in one style, else a "
       "folder. Transparency is kept in PNG and WebP and laid on white in JPEG. Inputs are never "
       "overwritten; other files are.",
-      "PATH",
-      "(default: CONTENT_STYLE in this folder)",
+      metavar="PATH",
+      default="(default: CONTENT_STYLE in this folder)",
     ),
   ] = None
   style: Annotated[
@@ -96,8 +96,8 @@ class Options:
       "Images whose style to take: files, folders, or @NAME from the library of `stylejax "
       "styles`. Each content is stylized in each; with a weight behind each, as in a.jpg:0.7 "
       "b.jpg:0.3, in their mixture.",
-      "PATH[:WEIGHT] [...]",
-      "(or --seed or --mask)",
+      metavar="PATH[:WEIGHT] [...]",
+      default="(or --seed or --mask)",
     ),
   ] = ()
   mask: Annotated[
@@ -105,15 +105,15 @@ class Options:
     option(
       "A style for a region: white in the mask gets it, gray partly, black what --style "
       "says, or nothing without --style. A mask has the content's size. Several may be given.",
-      "MASK=STYLE [...]",
-      "(default: none)",
+      metavar="MASK=STYLE [...]",
+      default="(default: none)",
     ),
   ] = ()
   strength: Annotated[
     float,
     option(
       "How far to go: 0 is the content itself, 1 as trained; up to 2 the paint gets rougher.",
-      "NUMBER",
+      metavar="NUMBER",
     ),
   ] = 1.0
   strength_map: Annotated[
@@ -121,12 +121,12 @@ class Options:
     option(
       "An image of the content's size: --strength where it is white, less where it is darker, none "
       "where it is black.",
-      "PATH",
-      "(default: none)",
+      metavar="PATH",
+      default="(default: none)",
     ),
   ] = None
   preserve_color: Annotated[
-    float, option("From 0, the style's colors, to 1, the content's.", "NUMBER")
+    float, option("From 0, the style's colors, to 1, the content's.", metavar="NUMBER")
   ] = 0.0
   color_mode: Annotated[
     Literal["luminance", "moments"],
@@ -139,8 +139,8 @@ class Options:
     float | None,
     option(
       "Size of the strokes, 0.25 to 4: 2 reads the style at twice --style-size's default.",
-      "NUMBER",
-      "(default: 1)",
+      metavar="NUMBER",
+      default="(default: 1)",
     ),
   ] = None
   style_size: Annotated[
@@ -148,24 +148,24 @@ class Options:
     option(
       "The same in pixels: shorter side at which styles are read. Larger gives larger, smoother "
       "strokes.",
-      "PIXELS",
-      "(default: 320)",
+      metavar="PIXELS",
+      default="(default: 320)",
     ),
   ] = None
   size: Annotated[
     int | None,
     option(
       "Shorter side of the output: the content is scaled to it, up or down, and then painted.",
-      "PIXELS",
-      "(default: the content's own)",
+      metavar="PIXELS",
+      default="(default: the content's own)",
     ),
   ] = None
   tile: Annotated[
     float | None,
     option(
       "Paint in tiles of about so many megapixels: the same image in less memory.",
-      "NUMBER",
-      "(default: where memory is short)",
+      metavar="NUMBER",
+      default="(default: where memory is short)",
     ),
   ] = None
   seamless: Annotated[
@@ -187,8 +187,8 @@ class Options:
     option(
       "Invent a style from this number, instead of or beside --style. Needs weights with a noise "
       "generator.",
-      "INTEGER",
-      "(default: none)",
+      metavar="INTEGER",
+      default="(default: none)",
     ),
   ] = None
   interpolate: Annotated[
@@ -196,22 +196,26 @@ class Options:
     option(
       "So many images on the way from the first style to the last, side by side; as an animation "
       "if the output is a .gif.",
-      "INTEGER",
-      "(default: none)",
+      metavar="INTEGER",
+      default="(default: none)",
     ),
   ] = None
   library: Annotated[
-    str | None, option("File of the styles called @NAME.", "FILE", "(default: the user's)")
+    str | None,
+    option("File of the styles called @NAME.", metavar="FILE", default="(default: the user's)"),
   ] = None
   weights: Annotated[
     str,
     option(
       "base, which come with the package, or a .safetensors file of `stylejax train export`.",
-      "NAME|FILE",
+      metavar="NAME|FILE",
     ),
   ] = "base"
   quality: Annotated[
-    int, option("Of JPEG and WebP, 1 to 100. WebP at 100 is lossless; PNG always is.", "INTEGER")
+    int,
+    option(
+      "Of JPEG and WebP, 1 to 100. WebP at 100 is lossless; PNG always is.", metavar="INTEGER"
+    ),
   ] = 95
   resume: Annotated[
     bool,
@@ -231,15 +235,16 @@ class Options:
     str | None,
     option(
       "HOST:PORT of process 0, where JAX detects no cluster; with --processes and --process.",
-      "HOST:PORT",
-      "(default: none)",
+      metavar="HOST:PORT",
+      default="(default: none)",
     ),
   ] = None
   processes: Annotated[
-    int | None, option("How many share the work.", "INTEGER", "(default: none)")
+    int | None, option("How many share the work.", metavar="INTEGER", default="(default: none)")
   ] = None
   process: Annotated[
-    int | None, option("Number of this process, from 0.", "INTEGER", "(default: none)")
+    int | None,
+    option("Number of this process, from 0.", metavar="INTEGER", default="(default: none)"),
   ] = None
   format: Annotated[
     Literal["png", "jpg", "webp"], option("Format of the files when --output is a folder.")

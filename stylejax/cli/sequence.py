@@ -35,8 +35,8 @@ class Options:
     option(
       "The frames, the image whose style to take, and what to write; by default CONTENT_STYLE in "
       "this folder, of the content's kind, under a new name.",
-      "CONTENT STYLE [OUTPUT]",
-      "",
+      metavar="CONTENT STYLE [OUTPUT]",
+      default="",
       positional=True,
     ),
   ] = ()
@@ -44,48 +44,54 @@ class Options:
     str | None,
     option(
       "A folder of frames of one size, sorted by name; a GIF, WebP or PNG animation; or a video.",
-      "PATH",
-      "",
+      metavar="PATH",
+      default="",
     ),
   ] = None
-  style: Annotated[str | None, option("The image whose style to take.", "PATH", "")] = None
+  style: Annotated[
+    str | None, option("The image whose style to take.", metavar="PATH", default="")
+  ] = None
   output: Annotated[
     str | None,
     option(
       f"A folder, for PNG files, or a file to write ({formats.SEQUENCE_SUFFIXES}).",
-      "PATH",
-      "(default: CONTENT_STYLE in this folder)",
+      metavar="PATH",
+      default="(default: CONTENT_STYLE in this folder)",
     ),
   ] = None
   strength: Annotated[
-    float, option("How far to go: 0 is the content itself, 1 as trained, 2 the most.", "NUMBER")
+    float,
+    option("How far to go: 0 is the content itself, 1 as trained, 2 the most.", metavar="NUMBER"),
   ] = 1.0
   smoothing: Annotated[
     float,
     option(
       "Share of the past in each frame's statistics and in still parts of its content, 0 to 0.99; "
       "0 stylizes each frame by itself.",
-      "NUMBER",
+      metavar="NUMBER",
     ),
   ] = 0.8
   size: Annotated[
-    int | None, option("Shorter side of the output.", "PIXELS", "(default: the content's own)")
+    int | None,
+    option("Shorter side of the output.", metavar="PIXELS", default="(default: the content's own)"),
   ] = None
   style_size: Annotated[
     int,
     option(
-      "Shorter side at which the style is read: larger gives larger, smoother strokes.", "PIXELS"
+      "Shorter side at which the style is read: larger gives larger, smoother strokes.",
+      metavar="PIXELS",
     ),
   ] = 320
   rate: Annotated[
-    float, option("Frames a second of a folder, where the output is a GIF or a video.", "NUMBER")
+    float,
+    option("Frames a second of a folder, where the output is a GIF or a video.", metavar="NUMBER"),
   ] = 25.0
   weights: Annotated[
-    str, option("base, or a .safetensors file of `stylejax train export`.", "NAME|FILE")
+    str, option("base, or a .safetensors file of `stylejax train export`.", metavar="NAME|FILE")
   ] = "base"
 
 
-def main(arguments: Sequence[str], spelling: Spelling = INSTALLED) -> int:
+def main(arguments: Sequence[str], *, spelling: Spelling = INSTALLED) -> int:
   """Runs the command and returns its exit status."""
   try:
     options = parse(

@@ -34,12 +34,12 @@ class Common:
     str | None,
     option(
       "The library.",
-      "FILE",
-      "(default: stylejax/styles.safetensors in $XDG_DATA_HOME, which is ~/.local/share)",
+      metavar="FILE",
+      default="(default: stylejax/styles.safetensors in $XDG_DATA_HOME, which is ~/.local/share)",
     ),
   ] = None
   weights: Annotated[
-    str, option("base, which come with the package, or a .safetensors file.", "NAME|FILE")
+    str, option("base, which come with the package, or a .safetensors file.", metavar="NAME|FILE")
   ] = "base"
 
 
@@ -50,17 +50,25 @@ class Add(Common):
   images: Annotated[
     tuple[str, ...],
     option(
-      "Files or folders. A style is called as its file is.", "[PATH ...]", "", positional=True
+      "Files or folders. A style is called as its file is.",
+      metavar="[PATH ...]",
+      default="",
+      positional=True,
     ),
   ] = ()
   name: Annotated[
-    str | None, option("Another name, for a single style.", "NAME", "(default: the file's)")
+    str | None,
+    option("Another name, for a single style.", metavar="NAME", default="(default: the file's)"),
   ] = None
   seed: Annotated[
-    int | None, option("Invent a style from this number.", "INTEGER", "(default: none)")
+    int | None,
+    option("Invent a style from this number.", metavar="INTEGER", default="(default: none)"),
   ] = None
   stroke: Annotated[
-    float | None, option("Size of the strokes, as of `stylejax paint`.", "NUMBER", "(default: 1)")
+    float | None,
+    option(
+      "Size of the strokes, as of `stylejax paint`.", metavar="NUMBER", default="(default: 1)"
+    ),
   ] = None
 
 
@@ -73,15 +81,19 @@ class List(Common):
 class Remove(Common):
   """Drop styles."""
 
-  names: Annotated[tuple[str, ...], option("Which.", "NAME [...]", "", positional=True)] = ()
+  names: Annotated[
+    tuple[str, ...], option("Which.", metavar="NAME [...]", default="", positional=True)
+  ] = ()
 
 
 @dataclasses.dataclass(frozen=True)
 class Nearest(Common):
   """Print the styles most like an image's; 1 is as far as two of the library are on average."""
 
-  image: Annotated[str, option("A file.", "PATH", "(required)", positional=True)] = ""
-  count: Annotated[int, option("How many at most.", "INTEGER")] = 5
+  image: Annotated[
+    str, option("A file.", metavar="PATH", default="(required)", positional=True)
+  ] = ""
+  count: Annotated[int, option("How many at most.", metavar="INTEGER")] = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,23 +101,27 @@ class Sheet(Common):
   """Stylize some photos, cut to squares, in every style of the library, on one image."""
 
   content: Annotated[
-    tuple[str, ...], option("Photos: files or folders.", "PATH [PATH ...]", "(required)")
+    tuple[str, ...],
+    option("Photos: files or folders.", metavar="PATH [PATH ...]", default="(required)"),
   ] = ()
   output: Annotated[
-    str, option(f"The file to write ({formats.WRITTEN_SUFFIXES}).", "PATH", "(required)")
+    str,
+    option(
+      f"The file to write ({formats.WRITTEN_SUFFIXES}).", metavar="PATH", default="(required)"
+    ),
   ] = ""
-  size: Annotated[int, option("Side of each stylized photo.", "PIXELS")] = 192
+  size: Annotated[int, option("Side of each stylized photo.", metavar="PIXELS")] = 192
 
 
 COMMANDS = {"add": Add, "list": List, "remove": Remove, "nearest": Nearest, "sheet": Sheet}
 """The options of each command by its name, in the order in which people use them."""
 
 
-def main(arguments: Sequence[str], spelling: Spelling = INSTALLED) -> int:
+def main(arguments: Sequence[str], *, spelling: Spelling = INSTALLED) -> int:
   """Runs the command and returns its exit status."""
   name, *rest = arguments or ["--help"]
   if name in ("--help", "-h"):
-    print_page(_help(), spelling)
+    print_page(_help(), spelling=spelling)
     return 0
   if name not in COMMANDS:
     near = difflib.get_close_matches(name, COMMANDS, 1)

@@ -107,10 +107,10 @@ def script(arguments: Sequence[str] | None = None) -> int:
   """
   arguments = list(sys.argv[1:] if arguments is None else arguments)
   # Everything that takes time to import is imported in here, so that Ctrl-C is a line at any time.
-  return process.run(lambda: main(arguments, SCRIPTS))
+  return process.run(lambda: main(arguments, spelling=SCRIPTS))
 
 
-def main(arguments: Sequence[str], spelling: Spelling = INSTALLED) -> int:
+def main(arguments: Sequence[str], *, spelling: Spelling = INSTALLED) -> int:
   """Parses, trains, exports or packs; returns the exit status."""
   try:
     options = _parse(arguments, spelling)
@@ -159,7 +159,7 @@ def _parse(arguments: Sequence[str], spelling: Spelling):
   name, *flags = arguments or ["--help"]
   kinds = _kinds()
   if name in ("--help", "-h"):
-    print_page(_HELP, spelling)
+    print_page(_HELP, spelling=spelling)
     return None
   if name not in kinds:
     near = difflib.get_close_matches(name, kinds, 1)
@@ -276,13 +276,13 @@ def export(options: Export) -> None:
     place, _, name = options.output.rpartition("/")
     store = open_store(place, flag="--output")
   elif not is_url(options.workdir):
-    check_apart([output], [], [Path(options.workdir) / "checkpoints"], what="--output")
+    check_apart([output], [], folders=[Path(options.workdir) / "checkpoints"], what="--output")
   config, state = load_run(options.workdir)
   metadata = {"command": config["command"], "step": str(int(state.step))}
   with tempfile.TemporaryDirectory() if store else contextlib.nullcontext() as folder:
     path = Path(folder, name) if store else output
     save_weights(
-      path, state.ema_params, metadata, dtype="float32" if options.float32 else "float16"
+      path, state.ema_params, metadata=metadata, dtype="float32" if options.float32 else "float16"
     )
     if store:
       store.upload(path, name)

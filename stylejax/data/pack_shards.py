@@ -52,7 +52,7 @@ class ShardsConfig:
       raise InputError(f"--shard-size: found {self.shard_size}, expected a number of MiB above 0")
     if self.max_side is not None and self.max_side < 16:
       raise InputError(f"--max-side: found {self.max_side}, expected 16 or more")
-    check_apart([self.output_dir], [], [self.input_dir], what="--output-dir")
+    check_apart([self.output_dir], [], folders=[self.input_dir], what="--output-dir")
 
 
 def convert(config: ShardsConfig) -> None:
@@ -68,7 +68,7 @@ def convert(config: ShardsConfig) -> None:
     config.input_dir, flag="--input-dir", on_note=lambda note: print(printable(note))
   )
   skipped, target, threads = 0, config.output_dir, os.cpu_count() or 1
-  check_apart([target], paths, [config.input_dir], what="--output-dir")
+  check_apart([target], paths, folders=[config.input_dir], what="--output-dir")
   with (
     making([target.absolute().parent], "--output-dir"),
     _new_folder(target) as folder,

@@ -167,7 +167,10 @@ def check_output(output: Path, source: Source, inputs: Sequence[str | os.PathLik
     )
   files = find_images([path], "--content")
   check_apart(
-    [output], [*files, *inputs], [path] if path.is_dir() else [], reads=formats.READ_SUFFIXES
+    [output],
+    [*files, *inputs],
+    folders=[path] if path.is_dir() else [],
+    reads=formats.READ_SUFFIXES,
   )
   if suffix not in ANIMATIONS and (old := check_folder(output, "output", replaces=True)):
     source.note(f"{output}: the {old} frames of an earlier run are replaced")

@@ -91,7 +91,9 @@ def plan_outputs(
         check_writable(file, "output")
     check_creatable([file for file in files if not there[file.parent]], "output")
   _check_distinct(jobs, style_names)
-  check_apart([file for job in jobs for file in job.outputs], inputs, folders, reads=READ_SUFFIXES)
+  check_apart(
+    [file for job in jobs for file in job.outputs], inputs, folders=folders, reads=READ_SUFFIXES
+  )
   return jobs
 
 

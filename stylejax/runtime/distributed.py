@@ -22,11 +22,11 @@ _logger = logging.getLogger("stylejax")
 
 
 def join(
+  *,
   required: bool = False,
   coordinator: str | None = None,
   processes: int | None = None,
   process: int | None = None,
-  *,
   detect: bool = True,
 ) -> None:
   """Meets the other processes of this job, if there are any; before any device is touched.

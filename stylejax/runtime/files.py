@@ -34,8 +34,8 @@ def describe(error: Exception) -> str:
 def check_apart(
   outputs: Iterable[str | os.PathLike],
   inputs: Iterable[str | os.PathLike],
-  folders: Iterable[str | os.PathLike] = (),
   *,
+  folders: Iterable[str | os.PathLike] = (),
   reads: Iterable[str] | None = None,
   what: str = "output",
 ) -> None:

@@ -44,7 +44,7 @@ def available_bytes(root: Path = Path("/")) -> int:
     return 4 * 2**30
 
 
-def check_start(addresses: int = 900 * 2**20, resident: int = 300 * 2**20) -> None:
+def check_start(*, addresses: int = 900 * 2**20, resident: int = 300 * 2**20) -> None:
   """Raises InputError where a command would end while it imports its libraries.
 
   Args:

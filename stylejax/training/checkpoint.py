@@ -163,7 +163,9 @@ class Checkpoints:
       self._manager.wait_until_finished()
       self._manager.check_for_errors()
 
-  def restore(self, like: TrainState, step: int | None = None) -> tuple[TrainState, dict[str, Any]]:
+  def restore(
+    self, like: TrainState, *, step: int | None = None
+  ) -> tuple[TrainState, dict[str, Any]]:
     """The newest checkpoint that is whole (or the given one) as (state, data position).
 
     A damaged one is named in the log, and the one before it is taken. The damaged ones then move

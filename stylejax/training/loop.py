@@ -54,7 +54,12 @@ def train(config: TrainConfig, read_weights: Callable[[Path], Params] | None = N
   folder = open_folder(config.workdir)
   if config.deterministic:
     require_determinism()
-  distributed.join(config.distributed, config.coordinator, config.processes, config.process)
+  distributed.join(
+    required=config.distributed,
+    coordinator=config.coordinator,
+    processes=config.processes,
+    process=config.process,
+  )
   check_batch(config.batch, config.group * config.accumulate)
   if config.dry_run:
     _streams(config)

@@ -35,8 +35,8 @@ _DTYPES = {"float16": np.float16, "float32": np.float32}
 def save_weights(
   path: str | os.PathLike,
   params: transfer.Params,
-  metadata: dict[str, Any] | None = None,
   *,
+  metadata: dict[str, Any] | None = None,
   dtype: str = "float16",
 ) -> Path:
   """Writes parameters to one safetensors file; the file is whole or not there.

@@ -38,7 +38,7 @@ def params():
 @pytest.fixture(scope="session")
 def weights(params, tmp_path_factory):
   return stylejax.save_weights(
-    tmp_path_factory.mktemp("weights") / "tiny.safetensors", params, {"made": "by a test"}
+    tmp_path_factory.mktemp("weights") / "tiny.safetensors", params, metadata={"made": "by a test"}
   )
 
 

@@ -154,7 +154,7 @@ class TestCheckApart:
   def test_refused(self, links, case):
     outputs, inputs, folders, message = APART[case]
     with pytest.raises(InputError, match="--output") as error:
-      files.check_apart(outputs, inputs, folders, reads=(".png", ".gif"), what="--output")
+      files.check_apart(outputs, inputs, folders=folders, reads=(".png", ".gif"), what="--output")
     assert message in str(error.value) and str(error.value).count("\n") == 0
 
   @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ class TestCheckApart:
     ],
   )
   def test_allowed(self, links, outputs, inputs, folders):
-    files.check_apart(outputs, inputs, folders, reads=(".png", ".gif"))
+    files.check_apart(outputs, inputs, folders=folders, reads=(".png", ".gif"))
 
 
 class TestCheckWritable:

@@ -65,7 +65,7 @@ def test_names_in_the_file_are_paths_of_the_tree(params, tmp_path):
 
 
 def test_metadata(params, tmp_path):
-  path = save_weights(tmp_path / "w.safetensors", params, {"steps": 12, "data": "none"})
+  path = save_weights(tmp_path / "w.safetensors", params, metadata={"steps": 12, "data": "none"})
   notes = read_metadata(path)
   assert (notes["steps"], notes["data"], notes["stylejax_format"]) == ("12", "none", "1")
   assert json.loads(notes["stylejax_config"]) == CONFIG.to_dict()
