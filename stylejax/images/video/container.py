@@ -13,6 +13,7 @@ from pathlib import Path
 from stylejax.errors import InputError
 from stylejax.images.video import clock as clocks
 from stylejax.images.video.clock import Clock
+from stylejax.images.video.damage import find_damage
 from stylejax.runtime.extras import install_command
 
 MAX_PIXELS = 16_384 * 16_384
@@ -66,6 +67,7 @@ class Survey:
     promised: how many frames the header names, without those that its edit list cuts away; 0
       where it names none.
     clock: what corrects the times of packets that are read again.
+    damage: what is wrong with the file, as the end of a sentence; None where nothing is known.
   """
 
   frames: int
@@ -75,6 +77,7 @@ class Survey:
   times: list[Fraction]
   promised: int
   clock: Clock
+  damage: str | None
 
 
 def import_av():
@@ -152,10 +155,10 @@ def survey(path: Path) -> Survey:
       packets = container.demux([stream, *container.streams.audio])
       clock = clocks.find_clock(clocks.stamps(packets))
   with opened(path) as (container, stream):
-    return _survey(container, stream, clock)
+    return _survey(container, stream, clock, find_damage(path))
 
 
-def _survey(container, stream, clock: Clock) -> Survey:
+def _survey(container, stream, clock: Clock, damage: str | None) -> Survey:
   film, cut, first_sound = [], 0, None
   by_order, tick = is_by_order(container), stream.time_base
   for packet in clock.corrected(container.demux([stream, *container.streams.audio])):
@@ -177,10 +180,11 @@ def _survey(container, stream, clock: Clock) -> Survey:
     len(film),
     start,
     _rate(stream, shown),
-    _last_length(container, stream, times),
+    _last_length(container, stream, times, whole=damage is None),
     shown,
     max(stream.frames - cut, 0),
     clock,
+    damage,
   )
 
 
@@ -212,17 +216,20 @@ def _rate(stream, times: list[Fraction]) -> Fraction:
   return claims[0] if claims else _RATE_WITHOUT_ANY
 
 
-def _last_length(container, stream, times: list[tuple[Fraction, Fraction]]) -> Fraction | None:
+def _last_length(
+  container, stream, times: list[tuple[Fraction, Fraction]], *, whole: bool
+) -> Fraction | None:
   if not times:
     return None
   last, length = times[-1]
   end = last + length
   if "matroska" in container.format.name:
-    end = _duration_tag(stream) or end
+    # A cut file still names the end that it had.
+    end = (_duration_tag(stream) if whole else None) or end
   elif "mov" in container.format.name:
     # Lengths belong to the packets in the order of decoding: only their sum is that of the film.
     end = times[0][0] + sum(length for _, length in times)
-  elif is_by_order(container) and stream.duration:
+  elif is_by_order(container) and stream.duration and whole:
     end = max(end, stream.duration * stream.time_base)  # empty chunks at the end hold the last one
   if end > last:
     return end - last

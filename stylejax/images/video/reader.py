@@ -210,6 +210,8 @@ class VideoReader:
       self._note(f"{self.path.name} names {survey.promised} frames and holds {survey.frames}")
     if not self._to_video and self.tags.gamut in ("bt470bg", "smpte170m"):
       self._note(f"the primaries of {self.tags.gamut} are taken for sRGB's, as players do")
+    if survey.damage:
+      self._note(f"{self.path.name} {survey.damage}; frames may be missing or wrong there")
     if breaks := survey.clock.resumed:
       places = ", ".join(f"{float(time - self.start):.2f}" for time in breaks[:3])
       self._note(

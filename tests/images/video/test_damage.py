@@ -1,0 +1,94 @@
+"""Files that are cut or damaged, of which FFmpeg itself says nothing.
+
+By the formats' own lengths and checksums: EBML (RFC 8794), Matroska (RFC 9559), RIFF.
+"""
+
+import io
+from fractions import Fraction
+
+import av
+import pytest
+
+from stylejax.images import frames
+from stylejax.images.video.damage import find_damage
+from tests.images.video.test_reader import steps
+
+
+@pytest.fixture
+def whole(video_tools, tmp_path):
+  def make(name):
+    codec = {"webm": "libvpx-vp9", "avi": "mpeg4"}.get(name.split(".")[1], "libx264")
+    clock = Fraction(1, 25) if codec == "mpeg4" else Fraction(1, 90_000)
+    video_tools.film(
+      tmp_path / name,
+      steps(25, 75),
+      codec=codec,
+      clock=clock,
+      options={"g": "5", "bf": "0"} if codec == "libx264" else {"g": "5"},
+    )
+    assert find_damage(tmp_path / name) is None
+    return tmp_path / name
+
+  return make
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.webm", "a.avi"])
+@pytest.mark.parametrize("kept", [0.6, 0.8])
+def test_cut_video_says_so_and_does_not_freeze(whole, name, kept):
+  path = whole(name)
+  data = path.read_bytes()
+  left = int(len(data) * kept)
+  path.write_bytes(data[:left])
+  source = frames.Source(path, 25)
+  found = list(source)
+  assert 0 < len(found) < 75
+  assert max(frame.length for frame in found) < Fraction(1, 20)
+  (note,) = [note for note in source.notes if "is cut" in note]
+  assert f"{left:,} of its {len(data):,} bytes" in note
+
+
+# FFmpeg's WebM has no checksums: there only what breaks the nesting of elements is seen.
+@pytest.mark.parametrize("name, size", [("a.mkv", 1), ("a.mkv", 300), ("a.webm", 300)])
+def test_damaged_matroska_says_so(whole, name, size):
+  path = whole(name)
+  data = bytearray(path.read_bytes())
+  middle = len(data) // 2
+  for place in range(middle, middle + size):
+    data[place] ^= 0xA5
+  path.write_bytes(data)
+  source = frames.Source(path, 25)
+  list(source)
+  assert any("a." in note and "is damaged" in note for note in source.notes), source.notes
+
+
+def test_live_matroska_of_unknown_sizes_is_whole(video_tools, tmp_path):
+  """A muxer that can't go back writes sizes that say "unknown", as of a stream."""
+  path = video_tools.film(tmp_path / "a.mkv", steps(25, 75), options={"g": "5", "bf": "0"})
+
+  class Stream(io.RawIOBase):
+    def __init__(self):
+      self.data = b""
+
+    def writable(self):
+      return True
+
+    def write(self, data):
+      self.data += bytes(data)
+      return len(data)
+
+  stream = Stream()
+  with (
+    av.open(str(path)) as source,
+    av.open(stream, "w", format="matroska", options={"live": "1"}) as live,
+  ):
+    copy = live.add_stream_from_template(source.streams.video[0])
+    for packet in source.demux(video=0):
+      if packet.size:
+        packet.dts = packet.pts
+        packet.stream = copy
+        live.mux(packet)
+  (tmp_path / "live.mkv").write_bytes(stream.data)
+  assert b"\x18\x53\x80\x67\x01\xff\xff\xff\xff\xff\xff\xff" in stream.data
+  assert find_damage(tmp_path / "live.mkv") is None
+  (tmp_path / "live.mkv").write_bytes(stream.data[:-5])
+  assert "cut at byte" in find_damage(tmp_path / "live.mkv")
