@@ -1,4 +1,4 @@
-"""Images that follow each other, painted so that what stands still stays still.
+"""Images that follow each other, stylized so that what stands still stays still.
 
 Pure functions, one frame at a time: what the next frame needs to know of the last is passed on as
 a FrameState. Reading and writing videos lives in `stylejax.inference`.
@@ -10,7 +10,8 @@ import flax
 import jax
 import jax.numpy as jnp
 
-from stylejax import controls, transfer
+from stylejax import transfer
+from stylejax.controls.strength import blend_with_content, split
 from stylejax.models import adain, autoencoder
 from stylejax.models.generator import Generator
 from stylejax.models.meshes import on_any_mesh
@@ -32,13 +33,13 @@ class FrameState:
 
   Attributes:
     content: [H, W, 3], the last frame.
-    painted: [H, W, 3], what was made of it, before it fades to it.
+    stylized: [H, W, 3], what was made of it, before it is blended with it.
     moments: (mean, std) of each modulated layer, [1, 1, 1, C], averaged over time.
     started: 1 once there was a frame, 0 before.
   """
 
   content: jax.Array
-  painted: jax.Array
+  stylized: jax.Array
   moments: tuple[tuple[jax.Array, jax.Array], ...]
   started: jax.Array
 
@@ -66,7 +67,7 @@ def next_frame(
 ) -> tuple[jax.Array, FrameState]:
   """Paints the next frame of a sequence: `generate`, steadied by the frames before.
 
-  Two things are averaged over time, exponentially: the painting, wherever the content stands still
+  Two things are averaged over time, exponentially: the stylized image, wherever the content stands still
   but for noise, p_t = k p_(t−1) + (1 − k) generate(frame); and the channel moments that the decoder
   reads at every layer, with k^(1/5), so that what enters the image doesn't change the colors of
   the rest at once. k is the memory; after a cut to another scene it is 0.
@@ -77,7 +78,7 @@ def next_frame(
     style_code: of one image, unbatched.
     state: from the frame before, or `first_state`.
     strength: scalar, 0 to 2, traced.
-    memory: scalar, at least 0 and below 1, traced; 0 paints each frame by itself.
+    memory: scalar, at least 0 and below 1, traced; 0 stylizes each frame by itself.
 
   Returns:
     (image [H, W, 3] in [0, 1], the state for the next frame).
@@ -85,6 +86,7 @@ def next_frame(
   Source: moments over time after Wang et al. 2020, arXiv:2004.10955 (their running statistics);
   departs from it in needing neither motion nor training.
   """
+  blend, noise_gain = split(jnp.asarray(strength, jnp.float32))
   change = _change(state.content, frame)
   keep = memory * state.started * (change.mean() < _CUT).astype(jnp.float32)
   code = transfer.encode_content(params, frame[None])
@@ -92,32 +94,32 @@ def next_frame(
     {"params": params.generator},
     code,
     style_code.vector[None],
-    jnp.maximum(strength, 1.0),
+    noise_gain,
     state.moments,
     keep ** (1 / _SLOWER),
     method=_steadied,
   )
-  painted = image[0] + keep * _stillness(change) * (state.painted - image[0])
-  state = FrameState(frame, painted, moments, jnp.ones((), jnp.float32))
-  return controls.faded(painted, frame, strength), state
+  stylized = image[0] + keep * _stillness(change) * (state.stylized - image[0])
+  state = FrameState(frame, stylized, moments, jnp.ones((), jnp.float32))
+  return blend_with_content(stylized, frame, blend), state
 
 
 def flicker(
-  frames: tuple[jax.Array, jax.Array], painted: tuple[jax.Array, jax.Array]
+  frames: tuple[jax.Array, jax.Array], stylized: tuple[jax.Array, jax.Array]
 ) -> tuple[jax.Array, jax.Array]:
-  """How much a painting changes where its content doesn't.
+  """How much a stylized sequence changes where its content doesn't.
 
   Args:
     frames: two contents that follow each other, [H, W, 3] in [0, 1].
-    painted: what was made of them.
+    stylized: what was made of them.
 
   Returns:
-    (mean absolute change of the painting over the pixels that stand still in the content, share of
+    (mean absolute change of the stylized image over the pixels that stand still in the content, share of
     those pixels); the first is 0 where nothing stands still. A pixel stands still when the change
     of the content around it is that of the stillest places, which is noise.
   """
   still = (_stillness(_change(*frames)) >= 0.5).astype(jnp.float32)
-  return (_change(*painted) * still).sum() / jnp.maximum(still.sum(), 1.0), still.mean()
+  return (_change(*stylized) * still).sum() / jnp.maximum(still.sum(), 1.0), still.mean()
 
 
 def _change(before: jax.Array, after: jax.Array) -> jax.Array:
@@ -137,26 +139,28 @@ def _stillness(change: jax.Array) -> jax.Array:
   return jnp.clip(2 - near / noise, 0, 1)
 
 
-def _steadied(generator, code, vector, strength, before, keep):
+def _steadied(generator, code, vector, noise_gain, before, keep):
   """The generator's call with moments averaged over time, and those moments."""
   names = autoencoder.modulated_maps(generator.config)
-  before, found = dict(zip(names, before, strict=True)), {}
+  before, averaged = dict(zip(names, before, strict=True)), {}
 
-  def steadied(name, x):
-    own = adain.channel_moments(x)
-    found[name] = tuple(
-      keep * old + (1 - keep) * new for old, new in zip(before[name], own, strict=True)
+  def average(name, x):
+    averaged[name] = tuple(
+      keep * old + (1 - keep) * new
+      for old, new in zip(before[name], adain.channel_moments(x), strict=True)
     )
-    return found[name]
+    return averaged[name]
 
-  def paint(x, name, gain, bias, noise_gain):
-    moments = found[name] if name in found else steadied(name, x)
-    return adain.modulate(x, gain, bias, strength, noise_gain=noise_gain, moments=moments)
+  def modulate(x, name, gain, bias, noise_std):
+    moments = averaged[name] if name in averaged else average(name, x)
+    return adain.modulate(
+      x, gain, bias, noise_std=noise_std, noise_gain=noise_gain, moments=moments
+    )
 
-  moments = [steadied(f"level{i}", level) for i, level in enumerate(code.levels)]
+  moments = [average(f"level{i}", level) for i, level in enumerate(code.levels)]
   targets = generator.targets(vector, moments)
   modulated = [
-    partial(paint, name=name, gain=gain, bias=bias, noise_gain=noise_gain)
-    for name, (gain, bias, noise_gain) in zip(names, targets, strict=True)
+    partial(modulate, name=name, gain=gain, bias=bias, noise_std=noise_std)
+    for name, (gain, bias, noise_std) in zip(names, targets, strict=True)
   ]
-  return generator.decoder(code, modulated), tuple(found[name] for name in names)
+  return generator.decoder(code, modulated), tuple(averaged[name] for name in names)

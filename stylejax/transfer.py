@@ -16,7 +16,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stylejax import controls
+from stylejax.controls.color import preserve_color
+from stylejax.controls.mixing import uniform_stylizations
+from stylejax.controls.ranges import per_pixel
+from stylejax.controls.strength import MAX_STRENGTH, blend_with_content, split
+from stylejax.controls.zoom import zoom
 from stylejax.models import autoencoder, style_encoder
 from stylejax.models.autoencoder import ContentCode
 from stylejax.models.config import ModelConfig
@@ -28,7 +32,6 @@ from stylejax.models.padding import Edges
 from stylejax.models.style_encoder import StyleCode
 
 MIN_SIDE = 16
-MAX_STRENGTH = 2.0
 
 
 @flax.struct.dataclass
@@ -108,7 +111,7 @@ def encode_style(
   image, single = _as_batch(image, "style")
   with jax.named_scope("encode_style"):
     if stroke is not None:
-      image = controls.zoom(image, stroke)
+      image = zoom(image, stroke)
     code = style_encoder.StyleEncoder(params.config).apply({"params": part}, image)
   return _first(code) if single else code
 
@@ -149,7 +152,7 @@ def encode_content(params: Params, image: jax.Array, *, edges: Edges | None = No
 def reconstruct(params: Params, image: jax.Array) -> jax.Array:
   """The autoencoder: decode(encode(image)), of the image's shape, in [0, 1].
 
-  What the generator paints when it leaves all moments where they are. Arguments and errors as
+  What the generator makes when it leaves all moments where they are. Arguments and errors as
   `encode_content`, and params needs the generator, whose body is the decoder.
   """
   decoder = _part(params, "generator")["decoder"]
@@ -178,10 +181,10 @@ def generate(
     style_code: of one image, or of a batch B. One content with B styles, or B contents with one
       style, give B images. With weights: of S styles, which are mixed.
     strength: 0 gives the content's image back, 1 is as trained, up to 2 goes beyond: scalar, [B]
-      or a map [H, W]. Below 1 the painting fades to the image, pixel by pixel, in linear light
-      (`stylejax.controls.faded`). Above, colors stay and there is more of the style's texture, up
+      or a map [H, W]. Below 1 the stylized image is blended with the content, pixel by pixel, in
+      linear light (`stylejax.controls.strength`). Above, colors stay and there is more of the style's grain, up
       to twice as much.
-    weights: how much of each style: [S] for the whole image, or maps [S, H, W], which paint by
+    weights: how much of each style: [S] for the whole image, or maps [S, H, W], which stylize by
       regions. At least 0, and divided by their sum over S; where that is 0, styles have equal
       parts (set the strength to 0 there to keep the content). None: nothing is mixed.
 
@@ -194,44 +197,64 @@ def generate(
 
   Source: modulation after Huang & Belongie 2017, arXiv:1703.06868; Ghiasi et al. 2017,
   arXiv:1705.06830. Regions depart from Gatys et al. 2017, arXiv:1611.07865, section 4: with maps
-  the net paints the whole image several times, each time uniformly, and each pixel is taken from
-  what is nearest to its own values (`stylejax.controls.uniform_paintings`). So a region is to the
-  last pixel what its style alone would paint, and no edge but the map's is seen.
+  the whole image is stylized several times, each time uniformly, and each pixel is taken from
+  what is nearest to its own values (`stylejax.controls.mixing.split_maps`). So a region is to the
+  last pixel what its style alone would give, and no edge but the map's is seen.
   """
-  part = _part(params, "generator")
+  _part(params, "generator")
   content_code, single_content = _batched_content(content_code)
   vector = jnp.asarray(style_code.vector)
   single_style = vector.ndim == 1 or weights is not None
   vector = vector[None] if vector.ndim == 1 else vector
   each_own = jnp.ndim(strength) == 1
-  strength = controls.amount(strength, "strength", MAX_STRENGTH, content_code.size)
-  vectors, strengths, shares = controls.paintings(vector, weights, strength, content_code.size)
-  batches = {
-    "content": content_code.levels[0].shape[0],
-    "strength": strengths.shape[1],
-    "style": vectors.shape[1],
-  }
-  batch = max(batches.values())
-  for name, found in batches.items():
-    if found not in (1, batch) or found == 0:
-      raise ValueError(f"{name}: found a batch of {found}, expected 1 or {batch or 'more'}")
+  blend, noise_gain = split(per_pixel(strength, "strength", MAX_STRENGTH, content_code.size))
+  vectors, gains, shares = uniform_stylizations(vector, weights, noise_gain, content_code.size)
+  batch = _common_batch(
+    content=content_code.levels[0].shape[0], strength=gains.shape[1], style=vectors.shape[1]
+  )
   image = content_code.image
   levels = tuple(_broadcast(level, batch) for level in content_code.levels)
   content_code = content_code.replace(levels=levels)
 
-  def paint(vector, strength):
-    return Generator(params.config).apply({"params": part}, content_code, vector, strength)
-
   with jax.named_scope("generate"):
     if shares is None:
-      output = paint(vectors[0], strengths[0])
+      output = generate_unblended(params, content_code, vectors[0], gains[0])
     else:
-      # One after the other, so that the nets take no more memory than for one painting.
-      painted = jax.lax.map(lambda values: paint(*values), (vectors, strengths))
-      output = (shares[:, None, :, :, None] * painted).sum(0)
-    output = controls.faded(output, image, strength)
+      # One after the other, so that the networks take no more memory than for one of them.
+      stylized = jax.lax.map(
+        lambda values: generate_unblended(params, content_code, *values), (vectors, gains)
+      )
+      output = (shares[:, None, :, :, None] * stylized).sum(0)
+    output = blend_with_content(output, image, blend)
   single = single_content and single_style and not each_own
   return output[0] if single else output
+
+
+def generate_unblended(
+  params: Params, content_code: ContentCode, vector: jax.Array, noise_gain: jax.Array
+) -> jax.Array:
+  """What `generate` computes before it mixes and blends: one style for the whole image.
+
+  Args:
+    params: needs generator.
+    content_code: of a batch B.
+    vector: style vectors [B or 1, D].
+    noise_gain: [B or 1, 1, 1, 1] or scalar, from `controls.strength.split`.
+
+  Returns:
+    [B, H, W, 3] float32 in [0, 1].
+  """
+  part = _part(params, "generator")
+  return Generator(params.config).apply({"params": part}, content_code, vector, noise_gain)
+
+
+def _common_batch(**sizes: int) -> int:
+  """The batch size that all of these have, or 1; raises ValueError where two differ."""
+  batch = max(sizes.values())
+  for name, size in sizes.items():
+    if size not in (1, batch) or size == 0:
+      raise ValueError(f"{name}: found a batch of {size}, expected 1 or {batch or 'more'}")
+  return batch
 
 
 @on_any_mesh
@@ -343,8 +366,8 @@ def stylize(
   )
   if color is None:
     return stylized
-  return controls.preserve_color(
-    stylized, jnp.broadcast_to(content, stylized.shape), color, mode=color_mode
+  return preserve_color(
+    stylized, jnp.broadcast_to(content, stylized.shape), color=color, mode=color_mode
   )
 
 

@@ -31,7 +31,7 @@ from stylejax import PRESETS, transfer  # noqa: E402
 
 # What takes longest comes first, so that the workers finish together: one of them begins here, the
 # others in the middle of the rest. One after the other, since they share their programs.
-LONGEST = ("training/", "inference/test_painters", "examples/", "inference/test_tiles")
+LONGEST = ("training/", "inference/test_compositing", "examples/", "inference/backends/test_tiled")
 
 
 def pytest_collection_modifyitems(items):

@@ -73,7 +73,7 @@ def calls():
       p, i["content"], s.encode_style(p, i["style"]), s.first_state(p, 24, 20)
     ),
     "preserve_color": lambda p, v, i: s.preserve_color(
-      i["batch"], i["batch"][::-1], two, mode=i["plane"]
+      i["batch"], i["batch"][::-1], color=two, mode=i["plane"]
     ),
     "reconstruct": lambda p, v, i: s.reconstruct(p, i["content"]),
     "sample_style": lambda p, v, i: s.sample_style(p, jax.random.key(0)),

@@ -140,7 +140,7 @@ def test_stylize_composes_the_steps(tiny_params, images):
 def test_moments_left_alone_are_the_autoencoder(tiny_params, images):
   code, style = encode_content(tiny_params, images[:2]), encode_style(tiny_params, images[2:4])
   found = jax.jit(Generator(tiny_params.config).apply)(
-    {"params": tiny_params.generator}, code, style.vector, 0.0
+    {"params": tiny_params.generator}, code, style.vector, 0.0, moment_shift=0.0
   )
   np.testing.assert_allclose(found, reconstruct(tiny_params, images[:2]), atol=1e-6)
   full = stylize(tiny_params, images[:2], images[2:4])

@@ -24,8 +24,11 @@ from PIL import Image
 
 from benchmarks.harness import command_line, records
 from stylejax import transfer
-from stylejax.inference import buckets, budget, painters, tiles
-from stylejax.inference.batch import stylize_files
+from stylejax.inference import buckets, budget
+from stylejax.inference.backends.tiled import Tiled
+from stylejax.inference.backends.whole import Whole
+from stylejax.inference.batch import Request, stylize_files
+from stylejax.inference.stylizer import Stylizer
 from stylejax.runtime.jit import fast_jit
 from stylejax.weights.model_file import load_pretrained
 
@@ -77,10 +80,10 @@ def style_code(params):
 def seconds_whole(params, code, repeats: int) -> float:
   """Median of painting 1,024 × 1,024 pixels, compiled."""
   content = np.asarray(photo(1024, 1024), np.float32) / 255
-  times = []
+  stylizer, times = Stylizer(params), []
   for _ in range(repeats + 1):
     start = time.perf_counter()
-    painters.Whole(params, content, painters.Colors()).paint([code], None, np.float32(1))
+    stylizer.prepare(content).stylize([code])
     times.append(time.perf_counter() - start)
   return float(np.median(times[1:]))
 
@@ -89,7 +92,9 @@ def seconds_from_files(images: int, folder: Path) -> float:
   """Of painting a JPEG of 1,024 × 1,024 pixels to a JPEG, among so many, compiled."""
   contents = folder_of([(1024, 1024)] * images, folder / "small")
   for run in ("first", "second"):
-    report = stylize_files([contents], [STYLE], folder / f"small_{run}", extension="jpg")
+    report = stylize_files(
+      Request(content=[contents], style=[STYLE], output=folder / f"small_{run}", extension="jpg")
+    )
   return report.seconds / len(report.written)
 
 
@@ -164,15 +169,12 @@ def difference(params, code) -> dict:
   ):
     content = np.asarray(photo(height, width), np.float32) / 255
     content = np.where(black & (np.arange(height) < 150)[:, None, None], np.float32(0), content)
-    (whole,) = painters.Whole(params, content, painters.Colors()).paint(
-      [code], None, np.float32(strength)
-    )
+    vector, noise_gain = np.asarray(code.vector), np.float32(strength)  # from 1 on they are one
+    (whole,) = Whole(params, content).stylize(vector, noise_gain)
     name = f"{width}×{height}, strength {strength:g}" + (", black first tile" if black else "")
     differences[name] = max(
-      float(np.abs(rows - whole[row : row + len(rows)]).max())
-      for row, rows in tiles.generate_tiled(
-        params, content, code, strength=np.float32(strength), tile_pixels=20_000
-      )
+      float(np.abs(rows - whole.pixels[row : row + len(rows)]).max())
+      for _, row, rows in Tiled(params, content, tile_pixels=20_000).stylize(vector, noise_gain)
     )
   return differences
 
@@ -208,7 +210,9 @@ def many(options: Options, folder: Path) -> dict:
     contents = folder_of(each, folder / name)
     before = len(compiled)
     for run in ("first", "second"):
-      report = stylize_files([contents], [STYLE], folder / f"{name}_{run}")
+      report = stylize_files(
+        Request(content=[contents], style=[STYLE], output=folder / f"{name}_{run}")
+      )
       results[f"{name}_{run}_images_per_second"] = len(report.written) / report.seconds
       if run == "first":
         results[f"{name}_compilations"] = len(compiled) - before

@@ -96,7 +96,7 @@ def _placed(options: Options) -> Options:
 def stylize(options: Options) -> int:
   """Stylizes what the options ask for; 1 if some images were skipped."""
   from stylejax.cli.console import exit_status, progress
-  from stylejax.inference.batch import stylize_files
+  from stylejax.inference.batch import Callbacks, Request, stylize_files
   from stylejax.runtime import distributed
   from stylejax.runtime.compilation_cache import enable_cache
   from stylejax.runtime.jit import reuse_memory
@@ -115,14 +115,8 @@ def stylize(options: Options) -> int:
   def paint() -> int:
     nonlocal report
     with progress() as (on_progress, on_skip, on_part, on_note):
-      report = stylize_files(
-        **settings,
-        share=distributed.share(),
-        on_progress=on_progress,
-        on_skip=on_skip,
-        on_part=on_part,
-        on_note=on_note,
-      )
+      callbacks = Callbacks(on_progress, on_skip, on_part, on_note)
+      report = stylize_files(Request(**settings), process=distributed.share(), callbacks=callbacks)
     return 0
 
   # A mistake of one process is not raised: the others wait for its part of the sum.

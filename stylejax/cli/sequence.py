@@ -130,7 +130,7 @@ def _placed(options: Options) -> Options:
 
 def _run(options: Options) -> int:
   from stylejax.cli.console import progress
-  from stylejax.inference.sequence import stylize_sequence
+  from stylejax.inference.sequence import SequenceRequest, stylize_sequence
   from stylejax.runtime.compilation_cache import enable_cache
   from stylejax.runtime.files import printable
   from stylejax.runtime.jit import reuse_memory
@@ -140,8 +140,9 @@ def _run(options: Options) -> int:
   settings = dataclasses.asdict(options)
   del settings["files"]
   settings["memory"] = settings.pop("smoothing")
+  settings["style"] = [settings.pop("style")]
   with progress() as (on_progress, *_, on_note):
-    report = stylize_sequence(**settings, on_progress=on_progress, on_note=on_note)
+    report = stylize_sequence(SequenceRequest(**settings), on_progress=on_progress, on_note=on_note)
   found = (
     "nothing stands still"
     if report.flicker is None

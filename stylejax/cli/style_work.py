@@ -16,9 +16,10 @@ from stylejax.errors import InputError
 from stylejax.images import encode
 from stylejax.images.decode import DecodedImage
 from stylejax.images.find import find_images
-from stylejax.inference.codes import Codes, style_scale
 from stylejax.inference.outputs import check_number, plan_outputs
-from stylejax.inference.style_mixes import Source
+from stylejax.inference.request import Source
+from stylejax.inference.styles import StyleReader, style_scale
+from stylejax.inference.stylizer import Stylizer
 from stylejax.runtime.compilation_cache import enable_cache
 from stylejax.runtime.files import check_apart, printable
 from stylejax.runtime.jit import fast_jit
@@ -58,7 +59,7 @@ def add(options: Add) -> int:
     raise InputError(
       f"weights {options.weights}: found no noise_generator, expected one for --seed"
     )
-  codes, added = Codes(params, size, on_note=notes.append), {}
+  codes, added = StyleReader(Stylizer(params), size, on_note=notes.append), {}
   for source in sources:
     origin = f"seed {source.seed}" if source.path is None else source.path.name
     added[source.name] = style_library.SavedStyle(codes.read(source), printable(origin))
@@ -105,7 +106,7 @@ def nearest(options: Nearest) -> int:
   if not options.image:
     raise InputError("styles nearest: found no image, expected one")
   _, params, saved = _open(options)
-  codes = Codes(params, style_scale(None, None), on_note=say_note)
+  codes = StyleReader(Stylizer(params), style_scale(None, None), on_note=say_note)
   code = codes.read(Source("", Path(options.image)))
   for name, distance in style_library.nearest(code, saved)[: options.count]:
     print(f"{distance:5.2f}  @{name}")

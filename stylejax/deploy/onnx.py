@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from stylejax.controls.strength import split
 from stylejax.models import noise_map
 from stylejax.models.autoencoder import has_noise, modulated_maps, stages
 from stylejax.models.config import ModelConfig
@@ -102,11 +103,13 @@ def stylize_graph(parts: Mapping[str, Any], config: ModelConfig) -> onnx.ModelPr
   levels = _content_levels(g, parts["content_encoder"], config)
   vector = _style_vector(g, parts["style_encoder"], config)
   strength = _Value(g, "strength")
-  moved = g("Max", strength, 1.0)
-  image = _painting(g, parts["generator"], config, levels, vector, moved)
+  blend, noise_gain = split(
+    strength, minimum=functools.partial(g, "Min"), maximum=functools.partial(g, "Max")
+  )
+  image = _painting(g, parts["generator"], config, levels, vector, noise_gain)
   size = g("Shape", "content", start=1, end=3)
   painted = g("Slice", g("Transpose", image, perm=[0, 2, 3, 1]), [0, 0], size, [1, 2])
-  _faded(painted, _Value(g, "content"), strength, output="stylized")
+  _blended(painted, _Value(g, "content"), blend, output="stylized")
 
   def value(name, shape):
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
@@ -128,16 +131,15 @@ def stylize_graph(parts: Mapping[str, Any], config: ModelConfig) -> onnx.ModelPr
   return model
 
 
-def _faded(painted: _Value, content: _Value, strength: _Value, output: str) -> _Value:
-  """`controls.faded`."""
-  g, strength = painted.graph, painted.graph("Min", strength, 1.0)
-  share = strength * 0.5 * (-strength + 3.0)
+def _blended(stylized: _Value, content: _Value, blend: _Value, output: str) -> _Value:
+  """`controls.strength.blend_with_content`."""
+  g = stylized.graph
 
   def light(x):
     curve = g("Pow", (x + 0.055) / 1.055, 2.4)
     return g("Where", g("LessOrEqual", x, 0.04045), x / 12.92, curve)
 
-  mixed = share * light(painted) + (-share + 1.0) * light(content)
+  mixed = blend * light(stylized) + (-blend + 1.0) * light(content)
   curve = g("Pow", mixed, 1 / 2.4) * 1.055 - 0.055
   numbers = g("Where", g("LessOrEqual", mixed, 0.0031308), mixed * 12.92, curve)
   return g("Min", numbers, 1.0, output=output)
@@ -173,7 +175,7 @@ def _painting(
   config: ModelConfig,
   levels: list[_Value],
   vector: _Value,
-  moved: _Value,
+  noise_gain: _Value,
 ) -> _Value:
   """The generator: [B, 3, h, w], of whole cells of the coarsest level."""
   layers = (f"generator/decoder/Conv_{number}" for number in itertools.count())
@@ -184,7 +186,7 @@ def _painting(
   @functools.cache
   def styled(name):
     target = _dense(vector, part, f"generator/modulation_{numbers[name]}")
-    return _modulated(maps[name], target, moved, has_noise(name))
+    return _modulated(maps[name], target, noise_gain, has_noise(name))
 
   for stage in stages(config):
     x = functools.reduce(operator.add, map(styled, stage.inputs))
@@ -263,17 +265,15 @@ def _moments(x: _Value) -> tuple[_Value, _Value]:
   return mean, g("Sqrt", g("ReduceMean", beside * beside, [2, 3]) + 1e-5)
 
 
-def _modulated(x: _Value, target: _Value, strength: _Value, with_noise: bool) -> _Value:
-  """`modulate`, with a target [B, 2C or 3C]: gains, then biases, then noise gains."""
-  g, whole = x.graph, strength
+def _modulated(x: _Value, target: _Value, noise_gain: _Value, with_noise: bool) -> _Value:
+  """`modulate`, with a target [B, 2C or 3C]: gains, then biases, then standard deviations of the noise."""
+  g = x.graph
   parts = g("Reshape", target, [0, 2 + with_noise, -1, 1, 1])
-  gain, bias, *noise_gain = (g("Gather", parts, part, axis=1) for part in range(2 + with_noise))
+  gain, bias, *noise_std = (g("Gather", parts, part, axis=1) for part in range(2 + with_noise))
   mean, std = _moments(x)
-  strength = g("Min", strength, 1.0)
-  scale = strength * (gain / std - 1.0) + 1.0
-  shift = strength * (bias - mean * gain / std)
-  moved = x * scale + shift
-  return moved + whole * noise_gain[0] * _noise(x) if with_noise else moved
+  scale = gain / std
+  moved = x * scale + (bias - mean * scale)
+  return moved + noise_gain * noise_std[0] * _noise(x) if with_noise else moved
 
 
 def _noise(x: _Value) -> _Value:

@@ -3,21 +3,25 @@
 import dataclasses
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from stylejax import temporal, transfer
+from stylejax import temporal
+from stylejax.controls.strength import MAX_STRENGTH
 from stylejax.errors import InputError
 from stylejax.images import encode, frames
-from stylejax.images.decode import DecodedImage, read_image
+from stylejax.images.decode import DecodedImage
 from stylejax.inference import budget
 from stylejax.inference.outputs import check_number
+from stylejax.inference.request import StyleMix, plan_mixes
+from stylejax.inference.styles import StyleReader, style_scale
+from stylejax.inference.stylizer import Stylizer
 from stylejax.runtime.jit import fast_jit
-from stylejax.weights.model_file import load_pretrained
 
 MAX_MEMORY = 0.99
+"""Largest share of the past in a frame."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,36 +44,62 @@ class SequenceReport:
   notes: tuple[str, ...] = ()
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SequenceRequest:
+  """What to stylize, how, and where to write it.
+
+  Attributes:
+    content: a folder of images of one size, sorted by name; a GIF, WebP or PNG; or a video.
+    style: an image or "@name" of the library; several with a weight behind each ("a.jpg:0.7") are
+      mixed; may be empty when there is a `seed`.
+    output: a folder (PNG files), which is new, empty or filled by an earlier run; or a name ending
+      in .gif, .webp, .png (APNG), .mp4, .mkv, .webm or .mov.
+    seed: a style that the noise generator invents.
+    library: the file of styles called "@name"; None is the user's own.
+    strength: 0 to 2.
+    memory: 0 (each frame by itself) to MAX_MEMORY.
+    size: shorter side of the output; None keeps the content's own.
+    stroke: size of the strokes, 1/4 to 4.
+    style_size: shorter side in pixels at which the style is read.
+    rate: frames a second of a folder, where the output needs one.
+    weights: a packaged name or a file.
+  """
+
+  content: str | os.PathLike
+  output: str | os.PathLike
+  style: Sequence[str | os.PathLike] = ()
+  seed: int | None = None
+  library: str | os.PathLike | None = None
+  strength: float = 1.0
+  memory: float = temporal.MEMORY
+  size: int | None = None
+  stroke: float | None = None
+  style_size: int | None = None
+  rate: float = 25.0
+  weights: str | os.PathLike = "base"
+
+  def check(self) -> None:
+    """Raises InputError for a setting that is out of range."""
+    check_number("--strength", self.strength, 0, MAX_STRENGTH, whole=False)
+    check_number("--smoothing", self.memory, 0, MAX_MEMORY, whole=False)
+    check_number("--rate", self.rate, 0.1, 1000, whole=False)
+    check_number("--size", self.size, encode.MIN_SIDE, 16_384)
+    check_number("--seed", self.seed, 0, 2**32 - 1)
+
+
 def stylize_sequence(
-  content: str | os.PathLike,
-  style: str | os.PathLike,
-  output: str | os.PathLike,
+  request: SequenceRequest,
   *,
-  strength: float = 1.0,
-  memory: float = temporal.MEMORY,
-  size: int | None = None,
-  style_size: int = encode.STYLE_SIZE,
-  rate: float = 25.0,
-  weights: str | os.PathLike = "base",
   on_progress: Callable[[int, int], None] = lambda done, total: None,
   on_note: Callable[[str], None] = lambda line: None,
 ) -> SequenceReport:
   """Stylizes a folder of frames, an animation or a video.
 
-  The style is read once; `stylejax.next_frame` paints each frame with what it knows of those
+  The style is read once; `stylejax.next_frame` stylizes each frame with what it knows of those
   before. Sound goes from video to video as it is.
 
   Args:
-    content: a folder of images of one size, sorted by name; a GIF, WebP or PNG; or a video.
-    style: an image.
-    output: a folder (PNG files), which is new, empty or filled by an earlier run; or a name ending
-      in .gif, .webp, .png (APNG), .mp4, .mkv, .webm or .mov.
-    strength: 0 to 2.
-    memory: 0 (each frame by itself) to 0.99.
-    size: shorter side of the output; None keeps the content's own.
-    style_size: shorter side in pixels at which the style is read.
-    rate: frames a second of a folder, where the output needs one.
-    weights: a packaged name or a file.
+    request: what to do.
     on_progress: called with the number of frames done and their total.
     on_note: called with each line of the report's notes as soon as it is known.
 
@@ -77,64 +107,99 @@ def stylize_sequence(
     The SequenceReport.
 
   Raises:
-    InputError: anything wrong with the above; no file is left, and a folder stays as it was.
+    InputError: anything wrong with the request; no file is left, and a folder stays as it was.
   """
   started = time.perf_counter()
-  check_number("--strength", strength, 0, transfer.MAX_STRENGTH, whole=False)
-  check_number("--smoothing", memory, 0, MAX_MEMORY, whole=False)
-  check_number("--rate", rate, 0.1, 1000, whole=False)
-  check_number("--size", size, encode.MIN_SIDE, 16_384)
-  check_number("--style-size", style_size, encode.MIN_SIDE, 4_096)
-  source = frames.Source(Path(content), rate, output=Path(output), on_note=on_note)
-  frames.check_output(Path(output), source, [style, *filter(os.path.isfile, [weights])])
-  painting = read_image(style)
-  for note in painting.notes:
-    source.note(f"{style}: {note}")
-  encode.check_side(painting, Path(style))
-  params = load_pretrained(weights)
-  style_code = fast_jit(transfer.encode_style)(params, encode.style_pixels(painting, style_size))
-  step, measure = fast_jit(temporal.next_frame), fast_jit(temporal.flicker)
-  state, before, changes = None, None, []
+  request.check()
+  style_size = style_scale(request.stroke, request.style_size)
+  mix = _single_mix(request, on_note)
+  output = Path(request.output)
+  source = frames.Source(Path(request.content), request.rate, output=output, on_note=on_note)
+  images = [style.path for style in mix.sources if style.path]
+  files = filter(os.path.isfile, [request.weights, request.library or ""])
+  frames.check_output(output, source, [*images, *files])
+  stylizer = Stylizer(request.weights)
+  reader = StyleReader(stylizer, style_size, request.library, on_note=source.note)
+  run = _Run(stylizer.params, reader.read_mix(mix), request, source)
   on_progress(0, source.total)
-  ahead = iter(source)
-  first = next(ahead)
-  shape = _resized(first, size).rgb.shape
-  if min(shape[:2]) < encode.MIN_SIDE:
-    raise InputError(
-      f"{content}: found frames of {shape[1]}×{shape[0]} pixels, expected at least "
-      f"{encode.MIN_SIDE}×{encode.MIN_SIDE}"
-    )
-  budget.check_fits(content, shape, budget.sequence_bytes(params.config), "--size scales it")
-  with frames.writer(Path(output), source, shape) as target:
-    done, frame = 0, first
-    while frame is not None:
-      resized = _resized(frame, size)
-      rgb = resized.rgb  # what is invisible has the colors of its visible neighbors
-      state = temporal.first_state(params, *shape[:2]) if state is None else state
-      image, state = step(
-        params, rgb, style_code, state, strength=np.float32(strength), memory=np.float32(memory)
-      )
-      if before is not None:
-        changes.append(measure((before[0], rgb), (before[1], image)))
-      before = rgb, image
-      # Decoding the next frame while the device paints this one.
-      following = next(ahead, None)
-      image = np.asarray(image)
-      encode.check_finite(Path(output), image)
-      target.write(dataclasses.replace(frame, rgb=image, alpha=resized.alpha))
-      done, frame = done + 1, following
-      on_progress(done, max(done, source.total))
-  if source.total > done:  # a codec's hidden frames were counted too
-    on_progress(done, done)
-  change, still = np.array(changes, np.float64).reshape(-1, 2).T
+  run.stylize_all(output, on_progress)
+  change, still = np.array(run.changes, np.float64).reshape(-1, 2).T
   weight = still.sum()
   return SequenceReport(
-    done,
+    run.done,
     float((change * still).sum() / weight) if weight else None,
     float(still.mean()) if len(still) else 0.0,
     time.perf_counter() - started,
     tuple(source.notes),
   )
+
+
+def _single_mix(request: SequenceRequest, on_note: Callable[[str], None]) -> StyleMix:
+  """The one style, or mixture of styles, of all frames."""
+  mixes = plan_mixes(request.style, seed=request.seed, on_note=on_note)
+  if len(mixes) > 1:
+    raise InputError(
+      f"--style: found {len(mixes)} styles, expected one, or a weight behind each as in a.jpg:0.7"
+    )
+  return mixes[0]
+
+
+class _Run:
+  """The frames of one sequence: the state that passes from each to the next."""
+
+  def __init__(self, params, style_code, request: SequenceRequest, source: frames.Source):
+    self.done = 0
+    self.changes: list = []
+    self._params, self._style_code = params, style_code
+    self._request, self._source = request, source
+    self._step, self._measure = fast_jit(temporal.next_frame), fast_jit(temporal.flicker)
+    self._state, self._before = None, None
+
+  def stylize_all(self, output: Path, on_progress: Callable[[int, int], None]) -> None:
+    """Stylizes and writes every frame, decoding the next while the device is at work."""
+    source = self._source
+    ahead = iter(source)
+    frame = next(ahead)
+    shape = _resized(frame, self._request.size).rgb.shape
+    self._check(shape)
+    self._state = temporal.first_state(self._params, *shape[:2])
+    with frames.writer(output, source, shape) as target:
+      while frame is not None:
+        resized = _resized(frame, self._request.size)
+        stylized = self._stylize(resized.rgb)
+        following = next(ahead, None)
+        stylized = np.asarray(stylized)
+        encode.check_finite(output, stylized)
+        target.write(dataclasses.replace(frame, rgb=stylized, alpha=resized.alpha))
+        self.done, frame = self.done + 1, following
+        on_progress(self.done, max(self.done, source.total))
+    if source.total > self.done:  # a codec's hidden frames were counted too
+      on_progress(self.done, self.done)
+
+  def _stylize(self, rgb: np.ndarray):
+    """One frame on the device; what is invisible of it has the colors of its neighbors."""
+    stylized, self._state = self._step(
+      self._params,
+      rgb,
+      self._style_code,
+      self._state,
+      strength=np.float32(self._request.strength),
+      memory=np.float32(self._request.memory),
+    )
+    if self._before is not None:
+      self.changes.append(self._measure((self._before[0], rgb), (self._before[1], stylized)))
+    self._before = rgb, stylized
+    return stylized
+
+  def _check(self, shape: tuple[int, ...]) -> None:
+    content = self._request.content
+    if min(shape[:2]) < encode.MIN_SIDE:
+      raise InputError(
+        f"{content}: found frames of {shape[1]}×{shape[0]} pixels, expected at least "
+        f"{encode.MIN_SIDE}×{encode.MIN_SIDE}"
+      )
+    needed = budget.sequence_bytes(self._params.config)
+    budget.check_fits(content, shape, needed, "--size scales it")
 
 
 def _resized(frame: frames.Frame, size: int | None) -> DecodedImage:

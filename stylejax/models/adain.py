@@ -42,19 +42,24 @@ def channel_moments(
 
 
 def modulation(
-  mean: jax.Array, std: jax.Array, gain: jax.Array, bias: jax.Array, strength: jax.Array | float
+  mean: jax.Array,
+  std: jax.Array,
+  gain: jax.Array,
+  bias: jax.Array,
+  *,
+  moment_shift: jax.Array | None = None,
 ) -> tuple[jax.Array, jax.Array]:
-  """The affine map of each channel that moves its moments from (mean, std) towards (bias, gain).
+  """The affine map of each channel that moves its moments from (mean, std) to (bias, gain).
 
-  y = (x − mean)/std · (std + s·(gain − std)) + mean + s·(bias − mean). Strength s = 0 leaves x
-  as it is, s = 1 and beyond is adaptive instance normalization: moments past the style's are
-  another style's, paler or in other colors.
+  y = (x − mean)/std · gain + bias, which is adaptive instance normalization. With a moment shift s
+  below 1 the moments move part of the way: y = (x − mean)/std · (std + s·(gain − std)) + mean +
+  s·(bias − mean), and s = 0 leaves x as it is.
 
   Args:
     mean, std: [B, 1, 1, C], the features' own, as `channel_moments` gives them.
-    gain: [B or 1, 1, 1, C], standard deviation at full strength.
-    bias: [B or 1, 1, 1, C], mean at full strength.
-    strength: scalar or [B or 1, 1, 1, 1], 0 to 2.
+    gain: [B or 1, 1, 1, C], the standard deviation to move to.
+    bias: [B or 1, 1, 1, C], the mean to move to.
+    moment_shift: scalar or [B or 1, 1, 1, 1], 0 to 1; None is 1.
 
   Returns:
     (scale, shift), both [B, 1, 1, C] float32, with y = scale·x + shift.
@@ -62,10 +67,11 @@ def modulation(
   Departs from AdaIN as published in blending each layer's moments instead of one layer's output.
   Source: Huang & Belongie 2017, arXiv:1703.06868, section 5 (equations 8 and 14).
   """
-  strength = jnp.minimum(strength, 1.0)
-  scale = 1.0 + strength * (gain / std - 1.0)
-  shift = strength * (bias - mean * gain / std)
-  return scale, shift
+  scale = gain / std
+  shift = bias - mean * scale
+  if moment_shift is None:
+    return scale, shift
+  return 1.0 + moment_shift * (scale - 1.0), moment_shift * shift
 
 
 def affine(features: jax.Array, scale: jax.Array, shift: jax.Array) -> jax.Array:
@@ -75,12 +81,13 @@ def affine(features: jax.Array, scale: jax.Array, shift: jax.Array) -> jax.Array
 
 def add_noise(
   features: jax.Array,
-  noise_gain: jax.Array,
+  noise_std: jax.Array,
   edges: Edges | None = None,
+  *,
   top: jax.Array | int = 0,
   left: jax.Array | int = 0,
 ) -> jax.Array:
-  """Adds the noise map to each channel of [B, H, W, C], times noise_gain [B or 1, 1, 1, C].
+  """Adds the noise map to each channel of [B, H, W, C], times noise_std [B or 1, 1, 1, C].
 
   The first cell of the features is cell `top`, `left` of the noise map. Where edges say that rows
   lie on several devices, each device adds its own rows to `top`.
@@ -89,31 +96,33 @@ def add_noise(
   if edges is not None:
     top = top + edges.first_row(height)
   noise = noise_map(height, width, top, left)[None, :, :, None]
-  return features + (noise_gain * noise).astype(features.dtype)
+  return features + (noise_std * noise).astype(features.dtype)
 
 
 def modulate(
   features: jax.Array,
   gain: jax.Array,
   bias: jax.Array,
-  strength: jax.Array | float,
-  edges: Edges | None = None,
   *,
-  noise_gain: jax.Array | None = None,
+  noise_std: jax.Array | None = None,
+  noise_gain: jax.Array | float = 1.0,
+  moment_shift: jax.Array | None = None,
   moments: tuple[jax.Array, jax.Array] | None = None,
+  edges: Edges | None = None,
 ) -> jax.Array:
-  """Moves each channel's mean and standard deviation towards `bias` and `gain`; adds noise.
+  """Moves each channel's mean and standard deviation to `bias` and `gain`, and adds noise.
 
   Args:
-    features: [B, H, W, C]; the others as `modulation` takes them.
-    edges: which pixels are the image's; None: all.
-    noise_gain: how much of the noise map is added to each channel at strength 1; twice as much is
-      added at 2, and None adds nothing.
+    features: [B, H, W, C].
+    gain, bias, moment_shift: as `modulation` takes them.
+    noise_std: [B or 1, 1, 1, C], standard deviation of the noise in each channel; None: no noise.
+    noise_gain: scalar or [B or 1, 1, 1, 1], by which noise_std is multiplied.
     moments: the (mean, std) to start from; None takes those of the features.
+    edges: which pixels are the image's; None: all.
 
   Returns:
     [B, H, W, C] in the dtype of features.
   """
   moments = channel_moments(features, edges=edges) if moments is None else moments
-  moved = affine(features, *modulation(*moments, gain, bias, strength))
-  return moved if noise_gain is None else add_noise(moved, strength * noise_gain, edges)
+  moved = affine(features, *modulation(*moments, gain, bias, moment_shift=moment_shift))
+  return moved if noise_std is None else add_noise(moved, noise_gain * noise_std, edges)

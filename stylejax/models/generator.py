@@ -45,7 +45,7 @@ class Generator(nn.Module):
 
   The vector is adapted to the content; then one dense layer for each modulated layer of the decoder
   turns it into that layer's standard deviations (gain) and means (bias), and for the content's own
-  maps also into how much of the noise map is added to each channel (noise gain).
+  maps also into how much of the noise map is added to each channel (noise_std).
 
   Departs from the source in the adaptation and the noise.
   Source: Ghiasi et al. 2017, arXiv:1705.06830, section 2, with Huang & Belongie's moments.
@@ -65,14 +65,28 @@ class Generator(nn.Module):
     ]
 
   def __call__(
-    self, code: autoencoder.ContentCode, vector: jax.Array, strength: jax.Array | float = 1.0
+    self,
+    code: autoencoder.ContentCode,
+    vector: jax.Array,
+    noise_gain: jax.Array | float = 1.0,
+    *,
+    moment_shift: jax.Array | None = None,
   ) -> jax.Array:
-    """Returns [B, H, W, 3] in [0, 1]; vector [B or 1, D], strength [B or 1, 1, 1, 1] or scalar.
+    """Generates the stylized image, which nothing is blended with.
 
-    Strength is how far moments are moved; 1 is as trained.
+    Args:
+      code: of the content, batched.
+      vector: of the style, [B or 1, D].
+      noise_gain: scalar or [B or 1, 1, 1, 1]: 1 as trained, 2 for twice the noise.
+      moment_shift: scalar or [B or 1, 1, 1, 1]: how far moments move to the style's, 0 to 1; None
+        is 1. Only training sets it.
+
+    Returns:
+      [B, H, W, 3] in [0, 1].
     """
     moments = [adain.channel_moments(level, edges=code.edges) for level in code.levels]
     moments_of = {f"level{i}": pair for i, pair in enumerate(moments)}
+    names = autoencoder.modulated_maps(self.config)
     return self.decoder(
       code,
       [
@@ -80,23 +94,22 @@ class Generator(nn.Module):
           adain.modulate,
           gain=gain,
           bias=bias,
-          strength=strength,
-          edges=code.edges,
+          noise_std=noise_std,
           noise_gain=noise_gain,
+          moment_shift=moment_shift,
           moments=moments_of.get(name),
+          edges=code.edges,
         )
-        for name, (gain, bias, noise_gain) in zip(
-          autoencoder.modulated_maps(self.config), self.targets(vector, moments), strict=True
-        )
+        for name, (gain, bias, noise_std) in zip(names, self.targets(vector, moments), strict=True)
       ],
     )
 
   def targets(
     self, vector: jax.Array, moments: ContentMoments
   ) -> list[tuple[jax.Array, jax.Array, jax.Array | None]]:
-    """(gain, bias, noise gain or None) of each modulated layer; vector [B or 1, D].
+    """(gain, bias, noise_std or None) of each modulated layer; vector [B or 1, D].
 
-    Each is [B, 1, 1, C]; the content's own maps have a noise gain.
+    Each is [B, 1, 1, C]; the content's own maps have a noise_std.
     """
     targets, vector = [], self.adaptation(vector, moments)
     for dense, with_noise in zip(self.modulation, self._has_noise()):
@@ -110,7 +123,7 @@ class Generator(nn.Module):
 
 
 def _first_targets(key, shape, dtype=jnp.float32, *, with_noise: bool):
-  """Gain 1, bias 0, and a small noise gain: at exactly 0 its gradient would vanish."""
+  """Gain 1, bias 0, and a small noise_std: at exactly 0 its gradient would vanish."""
   width = shape[0] // (2 + with_noise)
-  noise_gain = [0.15 * jax.random.normal(key, (width,), dtype)] if with_noise else []
-  return jnp.concatenate([jnp.ones(width, dtype), jnp.zeros(width, dtype), *noise_gain])
+  noise_std = [0.15 * jax.random.normal(key, (width,), dtype)] if with_noise else []
+  return jnp.concatenate([jnp.ones(width, dtype), jnp.zeros(width, dtype), *noise_std])

@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stylejax import controls
+from stylejax.controls.ranges import per_pixel
+from stylejax.controls.strength import linear_to_srgb, srgb_to_linear
 from stylejax.errors import InputError
 from stylejax.optimization.matching import on_grid
 
@@ -37,7 +38,7 @@ def srgb_to_oklab(image: jax.Array) -> jax.Array:
 
   Source: Ottosson 2020, "A perceptual color space for image processing".
   """
-  lms = _product(controls._to_light(image), _RGB_TO_LMS)
+  lms = _product(srgb_to_linear(image), _RGB_TO_LMS)
   # The slope of the root is infinite at 0.
   return _product(jnp.cbrt(jnp.maximum(lms, 1e-9)), _LMS_TO_LAB)
 
@@ -45,7 +46,7 @@ def srgb_to_oklab(image: jax.Array) -> jax.Array:
 def oklab_to_srgb(lab: jax.Array) -> jax.Array:
   """The inverse of `srgb_to_oklab`; not clipped to [0, 1]."""
   lms = _product(lab, np.linalg.inv(_LMS_TO_LAB))
-  return controls._from_light(_product(lms**3, np.linalg.inv(_RGB_TO_LMS)))
+  return linear_to_srgb(_product(lms**3, np.linalg.inv(_RGB_TO_LMS)))
 
 
 def transfer_colors(
@@ -65,7 +66,7 @@ def transfer_colors(
     content: of the same shape, in [0, 1].
     styles: images [1, h, w, 3] in [0, 1].
     weights: [S], or maps [S, H, W]: how much of each style's palette, as
-      `controls.mixing_weights` returns them; None: equal parts.
+      `controls.mixing.mixing_weights` returns them; None: equal parts.
     keep_color: 0 for the content's chroma mapped to the style's mean and covariance, 1 for the
       content's chroma as it is. Scalar, [B] or a map [H, W]; traced.
     own_color: how much of the chroma is that of `stylized` instead, 0 to 1. Likewise.
@@ -85,8 +86,8 @@ def transfer_colors(
       f"{jnp.shape(content)}"
     )
   size = content.shape[1:3]
-  keep_color = controls.amount(keep_color, "keep_color", 1, size)
-  own_color = controls.amount(own_color, "own_color", 1, size)
+  keep_color = per_pixel(keep_color, "keep_color", 1, size)
+  own_color = per_pixel(own_color, "own_color", 1, size)
   lab, source = (srgb_to_oklab(jnp.clip(x, 0.0, 1.0)) for x in (stylized, content))
   content_share = jnp.asarray(
     jnp.full(len(styles), 1.0 / len(styles)) if weights is None else weights, jnp.float32

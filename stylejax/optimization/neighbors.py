@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from stylejax import controls
+from stylejax.controls.mixing import mixing_weights
 from stylejax.errors import InputError
 from stylejax.models.meshes import on_any_mesh
 from stylejax.optimization import colors
@@ -246,7 +246,7 @@ def optimize_neighbors(
     content: [B, H, W, 3] in [0, 1], sides at least 16; each image as if it were alone.
     styles: as `style_targets` takes them.
     steps: of each of the `stages`; traced. None: `default_steps`.
-    weights: [S], or maps [S, H, W], as `controls.mixing_weights` takes them: a place takes from
+    weights: [S], or maps [S, H, W], as `controls.mixing.mixing_weights` takes them: a place takes from
       styles of weight 0 nothing, from those of less weight what fits better. None: all alike.
     content_share: of the content in what is looked up in the styles, 0 to 1; at the coarsest scale
       it is 1. Traced.
@@ -272,7 +272,7 @@ def optimize_neighbors(
   if len(steps) != len(plan):
     raise InputError(f"steps: found {len(steps)} numbers, expected {len(plan)}, one for each stage")
   if weights is not None:
-    weights = controls.mixing_weights(weights, len(styles), content.shape[1:3])
+    weights = mixing_weights(weights, len(styles), content.shape[1:3])
   content = jnp.asarray(content, jnp.float32)
   pyramid = laplacian_pyramid(content)
   current = content_start(pyramid)

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from stylejax import controls
+from stylejax.controls.mixing import mixing_weights
 from stylejax.errors import InputError
 from stylejax.models.meshes import on_any_mesh
 from stylejax.optimization import colors, gram, neighbors
@@ -83,7 +83,7 @@ def refine_neighbors(
   if len(steps) != len(plan):
     raise InputError(f"steps: found {len(steps)} numbers, expected {len(plan)}, one for each stage")
   if weights is not None:
-    weights = controls.mixing_weights(weights, len(styles), content.shape[1:3])
+    weights = mixing_weights(weights, len(styles), content.shape[1:3])
   content = jnp.asarray(content, jnp.float32)
   pyramid, current = (laplacian_pyramid(jnp.asarray(x, jnp.float32)) for x in (content, stylized))
   for stage, count in zip(plan, steps, strict=True):

@@ -1,7 +1,7 @@
 """VGG16 on bands of rows: an image of any size in bounded memory, or on several devices.
 
 Every band sees so many rows around its own that its features are those of the whole image. Pure
-functions; `stylejax.inference.tiles` is about the generator.
+functions; `stylejax.inference.backends.tiled` is about the generator.
 """
 
 from collections.abc import Callable

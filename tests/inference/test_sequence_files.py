@@ -194,11 +194,13 @@ def test_without_pyav_videos_are_refused(sources, weights, monkeypatch, tmp_path
 def test_the_report_counts(sources, weights, tmp_path):
   seen = []
   report = sequence.stylize_sequence(
-    sources / "frames",
-    sources / "style.png",
-    tmp_path / "o.gif",
-    weights=weights,
-    style_size=32,
+    sequence.SequenceRequest(
+      content=sources / "frames",
+      style=[sources / "style.png"],
+      output=tmp_path / "o.gif",
+      weights=weights,
+      style_size=32,
+    ),
     on_progress=lambda done, total: seen.append((done, total)),
   )
   assert report.frames == 5 and seen == [(n, 5) for n in range(6)]

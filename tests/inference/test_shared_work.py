@@ -13,7 +13,7 @@ from PIL import Image
 
 import infer
 import stylejax
-from stylejax.inference.batch import stylize_files
+from stylejax.inference.batch import Request, stylize_files
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -51,11 +51,13 @@ def arguments(files, output, *more):
 def test_shares_are_the_whole_and_do_not_meet(files, tmp_path):
   written = [
     stylize_files(
-      [files / "photos"],
-      [files / "style.png"],
-      tmp_path / "o",
-      weights=files / "w.safetensors",
-      share=(process, 7),
+      Request(
+        content=[files / "photos"],
+        style=[files / "style.png"],
+        output=tmp_path / "o",
+        weights=files / "w.safetensors",
+      ),
+      process=(process, 7),
     ).written
     for process in range(7)
   ]

@@ -30,15 +30,15 @@ def test_a_part_is_the_wholes_also_beyond_a_period():
   np.testing.assert_array_equal(whole[256:], whole[:44])
 
 
-def test_noise_grows_with_strength_and_spares_what_gets_none(rng):
+def test_noise_grows_with_its_gain_and_spares_what_gets_none(rng):
   x = rng.normal(size=(1, 6, 5, 2)).astype(np.float32)
   gain, bias = np.ones((2, 1, 1, 1, 2), np.float32)
-  noise_gain = np.array([0.5, 0.0], np.float32)[None, None, None]
-  for strength in (0.0, 0.4, 1.5):
-    found = adain.modulate(x, gain, bias, strength, noise_gain=noise_gain)
-    without = adain.modulate(x, gain, bias, strength)
+  noise_std = np.array([0.5, 0.0], np.float32)[None, None, None]
+  without = adain.modulate(x, gain, bias)
+  for noise_gain in (0.0, 0.4, 1.5):
+    found = adain.modulate(x, gain, bias, noise_std=noise_std, noise_gain=noise_gain)
     np.testing.assert_allclose(
       found - without,
-      strength * noise_gain * np.asarray(noise_map.noise_map(6, 5))[None, :, :, None],
+      noise_gain * noise_std * np.asarray(noise_map.noise_map(6, 5))[None, :, :, None],
       atol=1e-6,
     )

@@ -184,6 +184,7 @@ def stylize_partially(
     transfer.encode_content(params, content),
     transfer.encode_style(params, style).vector,
     amount[:, None, None, None],
+    moment_shift=amount[:, None, None, None],
   )
 
 

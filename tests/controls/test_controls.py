@@ -7,7 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stylejax import controls, transfer
+from stylejax import transfer
+from stylejax.controls import color as color_controls
+from stylejax.controls import mixing
+from stylejax.controls import zoom as zoom_controls
 
 HEIGHT, WIDTH, STYLES = 24, 20, 3
 SIZE = HEIGHT, WIDTH
@@ -27,8 +30,8 @@ def settings(rng):
 # Compiled, since each operation of an eager call would be a program of its own.
 encode_style = jax.jit(transfer.encode_style)
 generate = jax.jit(transfer.generate)
-preserve_color = jax.jit(controls.preserve_color)
-zoom = jax.jit(controls.zoom)
+preserve_color = jax.jit(color_controls.preserve_color)
+zoom = jax.jit(zoom_controls.zoom)
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +129,7 @@ class TestMixing:
     weights = rng.random((STYLES, 9, 7)).astype(np.float32)
     weights /= weights.sum(0)
     strength = 1 + rng.random((1, 9, 7, 1)).astype(np.float32)
-    vectors, strengths, shares = jax.jit(controls.uniform_paintings)(vector, weights, strength)
+    vectors, strengths, shares = jax.jit(mixing.split_maps)(vector, weights, strength)
     assert shares.min() > -1e-6
     np.testing.assert_allclose(shares.sum(0), 1, atol=1e-5)
     strengths = np.asarray(strengths)[:, 0, 0, 0, 0]
@@ -162,7 +165,7 @@ class TestColor:
 
   def test_none_of_it_and_all_of_it(self, pair):
     stylized, content = pair
-    np.testing.assert_allclose(preserve_color(stylized, content, 0.0), stylized)
+    np.testing.assert_allclose(preserve_color(stylized, content, color=0.0), stylized)
     found = np.asarray(preserve_color(stylized, content))
     luma = np.float32([0.299, 0.587, 0.114])
     np.testing.assert_allclose(found @ luma, stylized @ luma, atol=1e-5)
@@ -181,22 +184,26 @@ class TestColor:
     np.testing.assert_allclose(np.cross(hue, wanted), 0, atol=1e-5)
 
   def test_moments_are_those_of_the_content(self, pair, monkeypatch):
-    monkeypatch.setattr(controls, "_MATCH_EPS", 0.0)
+    monkeypatch.setattr(color_controls, "_MATCH_EPS", 0.0)
     stylized, content = pair
-    found = np.asarray(jax.jit(lambda *x: controls.preserve_color(*x, mode=1.0))(stylized, content))
+    found = np.asarray(
+      jax.jit(lambda *x: color_controls.preserve_color(*x, mode=1.0))(stylized, content)
+    )
     for a, b in zip(found.reshape(2, -1, 3), content.reshape(2, -1, 3)):
       np.testing.assert_allclose(a.mean(0), b.mean(0), atol=1e-4)
       np.testing.assert_allclose(np.cov(a.T), np.cov(b.T), atol=1e-5)
 
   @pytest.mark.parametrize("mode", [None, 0.0, 0.4, 1.0])
-  def test_a_image_keeps_its_own_colors(self, pair, mode):
-    found = preserve_color(pair[0], pair[0], 0.8, mode=mode)
+  def test_an_image_keeps_its_own_colors(self, pair, mode):
+    found = preserve_color(pair[0], pair[0], color=0.8, mode=mode)
     np.testing.assert_allclose(found, pair[0], atol=1e-4)
 
   @pytest.mark.parametrize("mode", [0.5, 1.0])
   def test_gray_has_a_gradient(self, mode):
     gray = jnp.full((16, 16, 3), 0.5)
-    gradient = jax.jit(jax.grad(lambda x: controls.preserve_color(x, gray, mode=mode).sum()))(gray)
+    gradient = jax.jit(jax.grad(lambda x: color_controls.preserve_color(x, gray, mode=mode).sum()))(
+      gray
+    )
     assert np.isfinite(gradient).all()
 
   def test_stylize_preserves_color(self, tiny_params, content, styles):
@@ -206,7 +213,7 @@ class TestColor:
         for values in ({}, {"color": 0.6, "color_mode": 0.5})
       ]
     )()
-    expected = preserve_color(plain, content, 0.6, mode=0.5)
+    expected = preserve_color(plain, content, color=0.6, mode=0.5)
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 

@@ -1,6 +1,6 @@
 """What --style, --mask, --strength-map and --interpolate ask for: how much of which style, where.
 
-Nothing of the nets: codes are read in codes.py.
+Style codes are read in `styles`; the networks play no part here.
 """
 
 import dataclasses
@@ -33,13 +33,14 @@ class Source:
 
 
 @dataclasses.dataclass(frozen=True)
-class Look:
-  """One way to paint every content.
+class StyleMix:
+  """Styles in which every content is stylized, once or several times.
 
   Attributes:
     name: for the names of outputs.
     sources: S styles.
-    weights: [N, S] float32, of N images (frames); S of them may be 0 in number.
+    weights: [N, S] float32, for N images, more than one on the way from style to style; S is 0
+      where regions alone are stylized.
   """
 
   name: str
@@ -55,26 +56,26 @@ class Region:
   source: Source
 
 
-def plan_looks(
+def plan_mixes(
   styles: Sequence[str | os.PathLike],
   *,
   seed: int | None = None,
   regions: Sequence[Region] = (),
-  frames: int | None = None,
+  steps: int | None = None,
   on_note: Callable[[str], None] = lambda note: None,
-) -> list[Look]:
-  """The looks that the options ask for.
+) -> list[StyleMix]:
+  """The mixes that the options ask for.
 
   Args:
-    styles: files, folders or "@name"; each a look of its own, or, with a weight behind each
+    styles: files, folders or "@name"; each a mix of its own, or, with a weight behind each
       ("a.jpg:0.7"), one mixture.
-    seed: one more look, of an invented style.
-    regions: without a style, the one look is that of the regions alone.
-    frames: instead, one look of so many images, from the first style to the last.
+    seed: one more mix, of an invented style.
+    regions: without a style, the one mix is that of the regions alone.
+    steps: instead, one mix of so many images, from the first style to the last.
     on_note: called with one line for what a folder holds beside images.
 
   Returns:
-    At least one Look.
+    At least one StyleMix.
 
   Raises:
     InputError: a file is missing, a weight is no number from 0, some have one and some not, or
@@ -103,23 +104,25 @@ def plan_looks(
   if seed is not None:
     sources.append(Source(f"seed{seed}", seed=int(seed)))
   name = "+".join(source.name for source in sources)
-  if frames is not None:
+  if steps is not None:
     if weights or len(sources) < 2:
       found = "weights" if weights else f"{len(sources)}"
       raise InputError(
         f"--interpolate: found {found} in --style, expected two styles or more without weights"
       )
-    return [Look(name.replace("+", "-"), tuple(sources), _way(int(frames), len(sources)))]
+    return [
+      StyleMix(name.replace("+", "-"), tuple(sources), _interpolation(int(steps), len(sources)))
+    ]
   if weights:
-    return [Look(name, tuple(sources), np.float32([weights]) / np.float32(sum(weights)))]
+    return [StyleMix(name, tuple(sources), np.float32([weights]) / np.float32(sum(weights)))]
   if not sources and regions:
     name = "+".join(region.source.name for region in regions)
-    return [Look(name, (), np.zeros((1, 0), np.float32))]
+    return [StyleMix(name, (), np.zeros((1, 0), np.float32))]
   if not sources:
     raise InputError(
       "--style: found nothing, expected an image, a folder of images, @NAME, --mask or --seed"
     )
-  return [Look(source.name, (source,), np.ones((1, 1), np.float32)) for source in sources]
+  return [StyleMix(source.name, (source,), np.ones((1, 1), np.float32)) for source in sources]
 
 
 def plan_regions(masks: Sequence[str]) -> list[Region]:
@@ -143,7 +146,7 @@ def plan_regions(masks: Sequence[str]) -> list[Region]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Controls:
+class ControlMaps:
   """Maps read from files, as `stylejax.generate` takes them.
 
   Attributes:
@@ -166,7 +169,7 @@ class Controls:
     strength_map: Path | None,
     *,
     on_note: Callable[[str], None] = lambda note: None,
-  ) -> "Controls":
+  ) -> "ControlMaps":
     """Reads the maps; raises InputError for one that can't be read."""
     files = [region.mask for region in regions] + ([] if strength_map is None else [strength_map])
     maps = [_lightness(encode.read(path, on_note=on_note)) for path in files]
@@ -216,9 +219,9 @@ def _lightness(image: DecodedImage) -> np.ndarray:
   return gray if image.alpha is None else gray * image.alpha
 
 
-def _way(frames: int, count: int) -> np.ndarray:
+def _interpolation(steps: int, count: int) -> np.ndarray:
   """[N, S]: from all of the first style over each next one to all of the last, in equal steps."""
-  at = np.linspace(0, count - 1, frames)[:, None]
+  at = np.linspace(0, count - 1, steps)[:, None]
   return np.maximum(0, 1 - np.abs(at - np.arange(count))).astype(np.float32)
 
 

@@ -6,11 +6,11 @@ import os
 import numpy as np
 import pytest
 
-from stylejax.inference.maps import Map
+from stylejax.inference.backends.feature_store import FeatureStore, RunningMoments
 
 
 def test_a_full_temporary_folder_is_named(tmp_path, monkeypatch):
-  held = Map((8, 8, 2), tmp_path)
+  held = FeatureStore((8, 8, 2), tmp_path)
 
   def full(*_):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as the system says it: without a name
@@ -24,7 +24,17 @@ def test_a_full_temporary_folder_is_named(tmp_path, monkeypatch):
 
 def test_what_is_written_is_read(tmp_path, rng):
   values = rng.random((8, 8, 2)).astype(np.float16)
-  held = Map(values.shape, tmp_path)
+  held = FeatureStore(values.shape, tmp_path)
   held[0:8, 0:8] = values
   np.testing.assert_array_equal(held[2:5, 1:8], values[2:5, 1:8])
   assert os.listdir(tmp_path) == []
+
+
+def test_moments_of_parts_are_those_of_the_whole(rng):
+  x = 5 + rng.random((30, 4))
+  moments = RunningMoments()
+  for part in np.split(x, [3, 17]):
+    moments.add(len(part), part.mean(0), np.square(part - part.mean(0)).sum(0))
+  mean, std = moments.mean_and_std(eps=0)
+  np.testing.assert_allclose(mean[0, 0, 0], x.mean(0), rtol=1e-6)
+  np.testing.assert_allclose(std[0, 0, 0], x.std(0), rtol=1e-6)

@@ -7,16 +7,12 @@ longer than painting an image. So the traced program (`jax.export`) is kept too.
 import contextlib
 import functools
 import hashlib
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import flax
 import jax
 
-from stylejax import transfer
-from stylejax.models import padding
-from stylejax.models.config import ModelConfig
 from stylejax.runtime.files import replacing
 from stylejax.runtime.jit import compiler_options
 from stylejax.runtime.temporary import sweep
@@ -29,42 +25,6 @@ FLAGS = (
   "jax_threefry_partitionable",
 )
 """What a traced program depends on among JAX's settings."""
-
-
-def _register() -> None:
-  """Tells `jax.export` how to write down the trees that the steps take and give."""
-  register = jax.export.register_pytree_node_serialization
-  register(
-    transfer.Params,
-    serialized_name="stylejax.Params",
-    serialize_auxdata=lambda static: json.dumps(static[0].to_dict()).encode(),
-    deserialize_auxdata=lambda data: (ModelConfig.from_dict(json.loads(data)),),
-  )
-  register(
-    transfer.ContentCode,
-    serialized_name="stylejax.ContentCode",
-    serialize_auxdata=lambda static: json.dumps(static).encode(),
-    deserialize_auxdata=lambda data: tuple(map(tuple, json.loads(data))),
-  )
-  register(
-    padding.Edges,
-    serialized_name="stylejax.Edges",
-    serialize_auxdata=lambda static: json.dumps(static).encode(),
-    deserialize_auxdata=lambda data: _static_edges(*json.loads(data)),
-  )
-  register(
-    transfer.StyleCode,
-    serialized_name="stylejax.StyleCode",
-    serialize_auxdata=lambda static: b"",
-    deserialize_auxdata=lambda data: (),
-  )
-
-
-def _static_edges(shape, wrap, axis_name):
-  return tuple(shape), tuple(wrap), axis_name
-
-
-_register()
 
 
 @functools.cache
@@ -140,7 +100,7 @@ def _write(path: Path, program: jax.export.Exported) -> jax.export.Exported:
 @functools.cache
 def _sources() -> str:
   """A digest of the package's code: after any edit or move, nothing traced before is found."""
-  package = Path(transfer.__file__).parent
+  package = Path(__file__).resolve().parents[1]
   digest = hashlib.sha256()
   for path in sorted(package.rglob("*.py")):
     digest.update(path.relative_to(package).as_posix().encode())

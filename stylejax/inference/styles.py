@@ -5,14 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import jax
+import numpy as np
 
-from stylejax import transfer
-from stylejax.controls import MAX_STROKE, MIN_STROKE
+from stylejax.controls.zoom import MAX_STROKE, MIN_STROKE
 from stylejax.errors import InputError
 from stylejax.images import encode
 from stylejax.inference.outputs import check_number
-from stylejax.inference.style_mixes import Source
-from stylejax.inference.trace_cache import compiled_step
+from stylejax.inference.request import Source, StyleMix
+from stylejax.inference.stylizer import Stylizer
+from stylejax.transfer import StyleCode
 from stylejax.weights import style_library
 
 MAX_STYLE_SIZE = 4_096
@@ -34,24 +35,31 @@ def style_scale(stroke: float | None, style_size: int | None) -> int:
   return int(style_size or encode.STYLE_SIZE)
 
 
-class Codes:
-  """Reads style codes, and remembers them."""
+class StyleReader:
+  """Reads style codes, each once.
+
+  Args:
+    stylizer: the weights.
+    style_size: shorter side in pixels at which images are read.
+    library: the file of styles called "@name"; None is the user's own.
+    on_note: called with one line for what is ignored of an image.
+  """
 
   def __init__(
     self,
-    params: transfer.Params,
+    stylizer: Stylizer,
     style_size: int,
     library: str | os.PathLike | None = None,
     *,
     on_note: Callable[[str], None] = lambda note: None,
   ):
     self._on_note = on_note
-    self._params, self._style_size = params, style_size
+    self._stylizer, self._style_size = stylizer, style_size
     self._library = library
-    self._codes: dict[Source, transfer.StyleCode] = {}
+    self._codes: dict[Source, StyleCode] = {}
     self._saved: dict[str, style_library.SavedStyle] | None = None
 
-  def read(self, source: Source) -> transfer.StyleCode:
+  def read(self, source: Source) -> StyleCode:
     """The code of one style.
 
     Raises:
@@ -61,15 +69,25 @@ class Codes:
       self._codes[source] = self._read(source)
     return self._codes[source]
 
-  def _read(self, source: Source) -> transfer.StyleCode:
+  def read_mix(self, mix: StyleMix) -> StyleCode:
+    """The code of a mix's first image: its styles' codes, averaged by their weights.
+
+    Raises:
+      InputError: as `read`.
+    """
+    codes = [self.read(source) for source in mix.sources]
+    return jax.tree.map(
+      lambda *leaves: sum(w * np.asarray(x) for w, x in zip(mix.weights[0], leaves, strict=True)),
+      *codes,
+    )
+
+  def _read(self, source: Source) -> StyleCode:
     if source.path is not None:
-      pixels = encode.style_pixels(
-        encode.read(source.path, on_note=self._on_note), self._style_size
-      )
-      return compiled_step(transfer.encode_style)(self._params, pixels)
+      image = encode.read(source.path, on_note=self._on_note)
+      return self._stylizer.encode_style(image.rgb, size=self._style_size)
     if source.seed is not None:
-      return compiled_step(transfer.sample_style)(self._params, jax.random.key(source.seed))
+      return self._stylizer.invent_style(source.seed)
     path = Path(self._library) if self._library is not None else style_library.default_path()
     if self._saved is None:
-      self._saved = style_library.read_library(path, self._params)
+      self._saved = style_library.read_library(path, self._stylizer.params)
     return style_library.find(source.name, self._saved, path).code

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stylejax import transfer
-from stylejax.inference import trace_cache
+from stylejax.runtime import trace_cache
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
-"""Maps of images larger than memory: kept in memory or in files, cut into windows, summed up.
+"""Feature maps of images larger than memory: kept in memory or in files, and their moments.
 
-What is computed on the windows lives in tiles.py.
+What is computed from them lives in `tiled`.
 """
 
 import collections
@@ -16,7 +16,7 @@ import numpy as np
 from stylejax.runtime.files import naming
 
 
-class Map:
+class FeatureStore:
   """A float16 map [H, W, C], written and read by rectangles, in memory or in a nameless file."""
 
   def __init__(self, shape: tuple[int, int, int], folder: Path | None):
@@ -63,7 +63,7 @@ class Map:
       self._file.close()
 
 
-class Behind:
+class BackgroundQueue:
   """Does work in a thread, in order, few pieces behind."""
 
   def __init__(self, pieces: int = 2):
@@ -87,7 +87,7 @@ class Behind:
 
 
 @dataclasses.dataclass
-class Moments:
+class RunningMoments:
   """Count, mean and sum of squared deviations of each channel, float64; grows tile by tile."""
 
   count: float = 0.0
@@ -106,57 +106,3 @@ class Moments:
     """As `adain.channel_moments` of the whole map: both [1, 1, 1, C] float32."""
     std = np.sqrt(self.deviation / self.count + eps)
     return tuple(np.asarray(x, np.float32)[None, None, None] for x in (self.mean, std))
-
-
-@dataclasses.dataclass(frozen=True)
-class Window:
-  """Rows or columns that a tile reads, and those that come out right: all but at a cut."""
-
-  start: int
-  stop: int
-  first: int
-  last: int
-
-  def read(self, scale: int) -> slice:
-    """What is read, of a map with `scale` rows for each of these."""
-    return slice(self.start * scale, self.stop * scale)
-
-  def right(self, scale: int) -> slice:
-    """What is right, likewise, counted from the whole's start."""
-    return slice(self.first * scale, self.last * scale)
-
-  def own(self, scale: int) -> slice:
-    """What is right, likewise, counted from the tile's start."""
-    return slice((self.first - self.start) * scale, (self.last - self.start) * scale)
-
-
-def windows(length: int, size: int, halo: int) -> list[Window]:
-  """Cuts rows or columns into windows of one size, so that one program does.
-
-  The last one is pushed back to end with the whole, so that some rows are read twice. Of five
-  sizes, from `size` to 3/4 of it, it is the one that reads the fewest rows in all; of few sizes,
-  so that images of many sizes share a few programs.
-
-  Args:
-    length: rows in all.
-    size: rows that a window reads at most, more than twice the halo.
-    halo: rows at a cut that come out wrong.
-
-  Returns:
-    Windows in order, whose right rows make up the whole.
-  """
-  if length <= size:
-    return [Window(0, length, 0, length)]
-
-  def rows_read(size: int) -> int:
-    return size * -(-(length - 2 * halo) // (size - 2 * halo))
-
-  shorter = (size * part // 16 for part in range(15, 11, -1))
-  size = min([size, *(each for each in shorter if each > 2 * halo)], key=rows_read)
-  found, done = [], 0
-  while done < length:
-    start = min(max(0, done - halo), length - size)
-    last = length if start + size == length else start + size - halo
-    found.append(Window(start, start + size, done, last))
-    done = last
-  return found

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from stylejax.errors import InputError
-from stylejax.inference.style_mixes import Controls, plan_looks, plan_regions
+from stylejax.inference.request import ControlMaps, plan_mixes, plan_regions
 
 
 @pytest.fixture(autouse=True)
@@ -18,9 +18,9 @@ def inside(tmp_path, monkeypatch):
     Path(name).write_bytes(b"x")
 
 
-def summary(looks):
+def summary(mixes):
   return [
-    (look.name, [source.name for source in look.sources], look.weights.tolist()) for look in looks
+    (mix.name, [source.name for source in mix.sources], mix.weights.tolist()) for mix in mixes
   ]
 
 
@@ -37,12 +37,12 @@ def summary(looks):
     (["a.jpg:1", "a.jpg:1"], {}, [("a+a", ["a", "a"], [[0.5, 0.5]])]),
     (["c:0.5"], {}, [("c:0", ["c:0"], [[1]])]),
     (["a.jpg"], {"seed": 3}, [("a", ["a"], [[1]]), ("seed3", ["seed3"], [[1]])]),
-    (["a.jpg", "b.jpg"], {"frames": 3}, [("a-b", ["a", "b"], [[1, 0], [0.5, 0.5], [0, 1]])]),
-    (["a.jpg", "b.jpg", "@c"], {"frames": 2}, [("a-b-c", ["a", "b", "c"], [[1, 0, 0], [0, 0, 1]])]),
+    (["a.jpg", "b.jpg"], {"steps": 3}, [("a-b", ["a", "b"], [[1, 0], [0.5, 0.5], [0, 1]])]),
+    (["a.jpg", "b.jpg", "@c"], {"steps": 2}, [("a-b-c", ["a", "b", "c"], [[1, 0, 0], [0, 0, 1]])]),
   ],
 )
-def test_looks(styles, settings, expected):
-  assert summary(plan_looks(styles, **settings)) == expected
+def test_mixes(styles, settings, expected):
+  assert summary(plan_mixes(styles, **settings)) == expected
 
 
 @pytest.mark.parametrize(
@@ -55,14 +55,14 @@ def test_looks(styles, settings, expected):
     (["a.jpg:many"], {}, "found no file or folder a.jpg:many"),
     (["many:0.5"], {}, "found the folder many, expected an image"),
     (["a.jpg:1"], {"seed": 1}, "--seed: found beside styles with weights"),
-    (["a.jpg"], {"frames": 3}, "--interpolate: found 1 in --style, expected two"),
-    (["a.jpg:1", "b.jpg:1"], {"frames": 3}, "--interpolate: found weights"),
+    (["a.jpg"], {"steps": 3}, "--interpolate: found 1 in --style, expected two"),
+    (["a.jpg:1", "b.jpg:1"], {"steps": 3}, "--interpolate: found weights"),
     ([], {}, "--style: found nothing"),
   ],
 )
-def test_looks_that_are_refused(styles, settings, message):
+def test_mixes_that_are_refused(styles, settings, message):
   with pytest.raises(InputError, match=message):
-    plan_looks(styles, **settings)
+    plan_mixes(styles, **settings)
 
 
 def test_regions():
@@ -71,7 +71,7 @@ def test_regions():
     ("a.jpg", "b", Path("b.jpg")),
     ("d=e.png", "saved", None),
   ]
-  assert summary(plan_looks([], regions=found)) == [("b+saved", [], [[]])]
+  assert summary(plan_mixes([], regions=found)) == [("b+saved", [], [[]])]
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_regions_that_are_refused(mask, message):
     plan_regions([mask])
 
 
-class TestControls:
+class TestControlMaps:
   @pytest.fixture
   def controls(self):
     left, top = np.zeros((16, 20), np.uint8), np.zeros((16, 20), np.uint8)
@@ -101,7 +101,7 @@ class TestControls:
     regions = plan_regions(["left.png=@l", "top.png=@t"])
 
     def read(masks, strength_map=None):
-      return Controls.read(regions[:masks], 1.5, strength_map and Path(strength_map))
+      return ControlMaps.read(regions[:masks], 1.5, strength_map and Path(strength_map))
 
     return read
 
@@ -119,7 +119,7 @@ class TestControls:
     )
     assert strength == np.float32(1.5)
 
-  def test_outside_of_masks_alone_nothing_is_painted(self, controls):
+  def test_outside_of_masks_alone_nothing_is_stylized(self, controls):
     for strength_map, expected in ((None, [1.5, 1.5, 1.5, 0]), ("top.png", [1.5, 1.5, 0, 0])):
       weights, strength = controls(2, strength_map).at(np.zeros(0, np.float32), (16, 20))
       assert weights.shape == (2, 16, 20)

@@ -1,0 +1,130 @@
+"""The pure steps that `tiled` runs on each tile, jitted: nothing of windows, files or order."""
+
+import functools
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from stylejax import transfer
+from stylejax.images.decode import as_float
+from stylejax.models import adain, autoencoder
+from stylejax.models.generator import ContentMoments, Generator
+from stylejax.runtime.jit import fast_jit
+
+_FLOAT16_MAX = float(np.finfo(np.float16).max)
+
+
+@fast_jit
+def modulation_targets(params: transfer.Params, vector: jax.Array, moments: ContentMoments):
+  """`Generator.targets` of a style vector [D], from the moments of the content's levels."""
+  return Generator(params.config).apply(
+    {"params": params.generator}, vector[None], moments, method="targets"
+  )
+
+
+@fast_jit
+def encode(params: transfer.Params, pixels: jax.Array, edges: jax.Array, offsets):
+  """What `_stored` returns, of each level of the content code of a tile [h, w, 3]."""
+  levels = transfer.encode_content(params, as_float(pixels)).levels
+  return [
+    _stored(level, edges // 2 ** (i + 1), offset)
+    for i, (level, offset) in enumerate(zip(levels, offsets, strict=True))
+  ]
+
+
+@functools.partial(fast_jit, static_argnums=1)
+def run_stage(
+  params: transfer.Params,
+  number: int,
+  features: Sequence[jax.Array],
+  offsets: Sequence[jax.Array | None],
+  modulations: Sequence[tuple],
+  corners: jax.Array,
+  edges: jax.Array,
+  offset: jax.Array,
+):
+  """What `_stored` returns, of the output of a stage; other arguments as `_decode_stage` takes."""
+  return _stored(
+    _decode_stage(params, number, features, offsets, modulations, corners), edges, offset
+  )
+
+
+@functools.partial(fast_jit, static_argnums=1)
+def run_last_stage(params: transfer.Params, number: int, features, offsets, modulations, corners):
+  """The stylized tile [h, w, 3], float32; arguments as `_decode_stage` takes them."""
+  return _decode_stage(params, number, features, offsets, modulations, corners)
+
+
+def _decode_stage(
+  params: transfer.Params,
+  number: int,
+  features: Sequence[jax.Array],
+  offsets: Sequence[jax.Array | None],
+  modulations: Sequence[tuple],
+  corners: jax.Array,
+) -> jax.Array:
+  """A stage's output [h, w, C], from feature maps that are not modulated yet.
+
+  Args:
+    params: needs content_encoder and generator.
+    number: of the stage, static.
+    features: for each input, the map as it is stored; the tile's pixels where its offset is None.
+    offsets: for each input, the channel offset [C] from which it is stored, or None.
+    modulations: for each input, (scale, shift, noise_std or None).
+    corners: for each input, the whole map's cell at its first row and column.
+  """
+  config, modulated = params.config, []
+  for x, offset, (scale, shift, noise_std), corner in zip(
+    features, offsets, modulations, corners, strict=True
+  ):
+    if offset is None:
+      x = autoencoder.finest_level(config, params.content_encoder, as_float(x)[None])
+    else:
+      x = (x.astype(jnp.float32) + offset[None, None])[None].astype(config.dtype)
+    x = adain.affine(x, scale, shift)
+    modulated.append(
+      x if noise_std is None else adain.add_noise(x, noise_std, top=corner[0], left=corner[1])
+    )
+  fine = None
+  if autoencoder.stages(config)[number].fine is not None:
+    *modulated, fine = modulated
+  return autoencoder.Decoder(config).apply(
+    {"params": params.generator["decoder"]}, number, modulated, fine, method="stage"
+  )[0]
+
+
+def _stored(x: jax.Array, edges: jax.Array, offset: jax.Array | None):
+  """A map as it is stored, its moments, and its channel offset.
+
+  Stored in float16, as the difference from an offset, so that what is nearly constant and made much
+  of later keeps its digits. Other scales than 1 would change nothing: deviations count from √1e-5
+  on (`adain.channel_moments`), where float16 has all of its digits.
+
+  Args:
+    x: [h, w, C].
+    edges: [[first row, row after the last], the same of columns] that are exact in the tile.
+    offset: [C]; NaN: it is set here, to the mean of this tile; None: the map isn't stored.
+
+  Returns:
+    (float16 map or None, (count, mean, sum of squared deviations), offset or None).
+  """
+  moments = _sums(x, edges)
+  if offset is None:
+    return None, moments, None
+  offset = jnp.where(jnp.isnan(offset), moments[1], offset)
+  difference = jnp.clip(x.astype(jnp.float32) - offset[None, None], -_FLOAT16_MAX, _FLOAT16_MAX)
+  return difference.astype(jnp.float16), moments, offset
+
+
+def _sums(x: jax.Array, edges: jax.Array):
+  """(count, mean [C], sum of squared deviations [C]) of the pixels between the edges; one pass."""
+  inside = [
+    (jnp.arange(side) >= first) & (jnp.arange(side) < last)
+    for side, (first, last) in zip(x.shape, edges)
+  ]
+  x = jnp.where((inside[0][:, None] & inside[1][None])[..., None], x.astype(jnp.float32), 0.0)
+  count = jnp.prod(edges[:, 1] - edges[:, 0]).astype(jnp.float32)
+  mean = x.sum((0, 1)) / count
+  return count, mean, jnp.maximum(jnp.square(x).sum((0, 1)) - count * jnp.square(mean), 0.0)

@@ -1,0 +1,173 @@
+"""Contents read ahead and outputs written behind, while images are being stylized."""
+
+import contextlib
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from stylejax import transfer
+from stylejax.errors import InputError
+from stylejax.images import animation, encode
+from stylejax.images.decode import DecodedImage, image_size
+from stylejax.inference import buckets, budget
+from stylejax.inference.outputs import Job
+from stylejax.inference.request import ControlMaps
+from stylejax.models.config import ModelConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+  """Contents that are stylized together.
+
+  Attributes:
+    jobs: one for each content.
+    frame: (H, W) of the arrays in which they are padded; None: of their own size.
+  """
+
+  jobs: tuple[Job, ...]
+  frame: tuple[int, int] | None = None
+
+
+def group_by_size(jobs: Sequence[Job], size: int | None, config: ModelConfig) -> list[Group]:
+  """Contents of many sizes in a few arrays, one for each device of this machine at a time."""
+  sizes = {}
+  if len(jobs) > 1:
+    for job in jobs:
+      with contextlib.suppress(InputError):  # told when the image itself is read
+        side = image_size(job.content)[::-1]
+        side = side if size is None else encode.fit_shorter_side(*side, int(size))
+        if budget.fits(side, config) and min(side) >= transfer.MIN_SIDE:
+          sizes[job] = side
+  devices = jax.local_device_count()
+  frames = buckets.plan(sizes.values(), stride=config.stride)
+  sizes = {
+    job: side for job, side in sizes.items() if budget.fits(frames[side], config, images=devices)
+  }
+  groups, alike = [Group((job,)) for job in jobs if job not in sizes], {}
+  for job, side in sizes.items():
+    alike.setdefault(frames[side], []).append(job)
+  for frame, members in alike.items():
+    exact = devices == 1 and all(sizes[job] == frame for job in members)
+    groups += [
+      Group(tuple(members[i : i + devices]), None if exact else frame)
+      for i in range(0, len(members), devices)
+    ]
+  return groups
+
+
+class ContentReader:
+  """Reads contents at the size of their output, the next ones while some are being stylized.
+
+  Args:
+    size: shorter side of the output in pixels; None: the content's own.
+    maps: their sizes are checked against each content's.
+    steps: images of an output that lie side by side.
+    on_note: called with one line for what an image loses.
+  """
+
+  def __init__(
+    self, size: int | None, maps: ControlMaps, steps: int, *, on_note: Callable[[str], None]
+  ):
+    self._size, self._maps, self._steps, self._on_note = size, maps, steps, on_note
+
+  def read_ahead(
+    self, groups: Sequence[Group]
+  ) -> Iterator[tuple[Group, list[DecodedImage | InputError]]]:
+    """Yields each group with its images, or with the error of one that can't be read."""
+    with ThreadPoolExecutor(1) as pool:
+      ahead = None
+      for group, following in zip(groups, [*groups[1:], None], strict=True):
+        images = self._read_all(group) if ahead is None else ahead.result()
+        # Where memory is scarce a large image waits until the one before is done.
+        starts = following is not None and budget.leaves_room(_pixels(following))
+        ahead = pool.submit(self._read_all, following) if starts else None
+        yield group, images
+
+  def _read_all(self, group: Group) -> list[DecodedImage | InputError]:
+    return [self._read(job) for job in group.jobs]
+
+  def _read(self, job: Job) -> DecodedImage | InputError:
+    try:
+      budget.check_file(job.content, *image_size(job.content))
+      image = encode.read(job.content, compact=True, on_note=self._on_note)
+      height, width = image.rgb.shape[:2]
+      self._maps.check_size(job.content, height, width)
+      if self._size is not None:
+        height, width = encode.fit_shorter_side(height, width, int(self._size))
+      for path in job.outputs:
+        encode.check_output_size(path, height, width, self._steps)
+      for line in dict.fromkeys(encode.alpha_note(image.alpha, path) for path in job.outputs):
+        if line is not None:
+          self._on_note(f"{job.content}: {line}")
+      return encode.resize(image, height, width)
+    except InputError as error:
+      return error
+
+
+def _pixels(group: Group) -> int:
+  """Of the files of a group, in all; what can't be read counts nothing."""
+  total = 0
+  for job in group.jobs:
+    with contextlib.suppress(InputError):  # told when the image itself is read
+      total += math.prod(image_size(job.content))
+  return total
+
+
+class ImageWriter:
+  """Encodes and writes in a thread, one image behind; errors are raised at the next call.
+
+  Args:
+    quality: 1 to 100, of JPEG and WebP.
+  """
+
+  def __init__(self, quality: int):
+    self._quality = quality
+
+  def __enter__(self) -> "ImageWriter":
+    self._pool = ThreadPoolExecutor(1)
+    self._pending: Future | None = None
+    return self
+
+  def write(self, path: Path, images: Sequence[np.ndarray], alpha: np.ndarray | None) -> None:
+    """Starts writing images of one size, side by side or as an animation, to `path`."""
+    self._finish()
+    self._pending = self._pool.submit(
+      animation.write_frames, path, images, alpha, quality=self._quality
+    )
+    self._path = path
+
+  def _finish(self) -> None:
+    if self._pending is None:
+      return
+    pending, self._pending = self._pending, None
+    try:
+      pending.result()
+    except OSError as error:
+      raise InputError(
+        f"output {self._path}: found {error.strerror or error}, expected a file that can be written"
+      ) from error
+
+  def __exit__(self, kind, *unused) -> None:
+    try:
+      if kind is None:
+        self._finish()
+    finally:
+      self._pool.shutdown()
+
+
+@contextlib.contextmanager
+def memory_errors(path: Path) -> Iterator[None]:
+  """Turns running out of memory into a message about the image."""
+  try:
+    yield
+  except (MemoryError, jax.errors.JaxRuntimeError) as error:
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+      raise InputError(
+        f"{path}: found an image too large for the memory, expected a smaller one; --size scales it"
+      ) from error
+    raise

@@ -1,0 +1,265 @@
+"""Stylizes images in memory with every control: arrays in, arrays out, no path and no flag.
+
+The commands, the contact sheets and any server call this; reading files is `batch`'s.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+
+import jax
+import numpy as np
+
+from stylejax import transfer
+from stylejax.controls.strength import MAX_STRENGTH
+from stylejax.controls.zoom import MAX_STROKE, MIN_STROKE
+from stylejax.images import encode
+from stylejax.images.decode import DecodedImage
+from stylejax.inference import budget
+from stylejax.inference.backends.base import Backend, ignore_progress
+from stylejax.inference.backends.padded import Padded
+from stylejax.inference.backends.sharded import Sharded
+from stylejax.inference.backends.tiled import Tiled
+from stylejax.inference.backends.whole import Whole
+from stylejax.inference.compositing import compose, composite
+from stylejax.inference.serialization import compiled_step
+from stylejax.transfer import Params, StyleCode
+from stylejax.weights.model_file import load_pretrained
+
+COLOR_MODES = ("luminance", "moments")
+
+
+class Stylizer:
+  """Loaded once, called with arrays.
+
+      stylizer = stylejax.Stylizer()
+      image = stylizer(photo, painting)
+      image = stylizer(photo, [wave, irises], weights=[0.7, 0.3], strength=0.8, color=0.5)
+
+  Compared with `stylejax.stylize`, which is one pure function, it reads styles at the size that the
+  weights were trained for, takes images larger than memory in tiles, accepts uint8, shares the rows
+  of an image among devices on request, and keeps compiled programs. It isn't meant to be traced.
+
+  Args:
+    weights: a packaged name, a .safetensors file, or Params.
+
+  Attributes:
+    params: the weights.
+
+  Raises:
+    InputError: weights that can't be read.
+  """
+
+  def __init__(self, weights: Params | str | os.PathLike = "base"):
+    self.params = weights if isinstance(weights, Params) else load_pretrained(weights)
+
+  def __call__(
+    self,
+    content: np.ndarray,
+    styles: np.ndarray | StyleCode | Sequence[np.ndarray | StyleCode],
+    *,
+    weights: Sequence[float] | np.ndarray | None = None,
+    strength: float | np.ndarray = 1.0,
+    color: float = 0.0,
+    color_mode: str = "luminance",
+    stroke: float = 1.0,
+    seamless: str = "",
+    tile_pixels: int | None = None,
+    shard: bool = False,
+    on_progress: Callable[[float], None] = ignore_progress,
+  ) -> np.ndarray:
+    """Stylizes one image.
+
+    Args:
+      content: [H, W, 3], float32 in [0, 1] or uint8; H and W ≥ 16.
+      styles: an image likewise, of any other size, a style code from `encode_style`,
+        `invent_style` or a library, or S of these.
+      weights: how much of each style: [S], or maps [S, H, W] (regions), at least 0, divided by
+        their sum. None: equal parts.
+      strength: 0 (the content) over 1 (as trained) to 2: a number or a map [H, W].
+      color: 0 (the style's colors) to 1 (the content's).
+      color_mode: "luminance" or "moments", as in `stylejax.preserve_color`.
+      stroke: size of the strokes, 1/4 to 4; concerns styles that are images.
+      seamless: "x", "y" or "xy" where the content goes on at its other side.
+      tile_pixels: computes about so many pixels at once: the same image in less memory. None does
+        so where the whole image would not fit.
+      shard: shares the rows of the image among this machine's devices.
+      on_progress: called with the fraction of the work that is done, when it is done in tiles.
+
+    Returns:
+      [H, W, 3] float32 in [0, 1].
+
+    Raises:
+      ValueError: a wrong shape, dtype or range, or weights without a part that is needed.
+      InputError: an image that must be computed whole and doesn't fit into memory.
+    """
+    prepared = self.prepare(content, seamless=seamless, tile_pixels=tile_pixels, shard=shard)
+    codes = self.encode_styles(styles, stroke=stroke)
+    if len(codes) > 1 and weights is None:
+      weights = np.ones(len(codes), np.float32)
+    return prepared.stylize(
+      codes,
+      weights=weights,
+      strength=strength,
+      color=color,
+      color_mode=color_mode,
+      on_progress=on_progress,
+    )[0]
+
+  def encode_style(self, image: np.ndarray, *, size: int = encode.STYLE_SIZE) -> StyleCode:
+    """Reads the style of an image.
+
+    Args:
+      image: [H, W, 3], float32 in [0, 1] or uint8.
+      size: shorter side in pixels at which it is read; larger means larger strokes.
+
+    Returns:
+      The StyleCode, unbatched.
+
+    Raises:
+      ValueError: a wrong shape or dtype, or weights without a style encoder.
+    """
+    image = _checked(image, "style")
+    pixels = encode.style_pixels(DecodedImage(image, None, "RGB"), size)
+    return compiled_step(transfer.encode_style)(self.params, pixels)
+
+  def invent_style(self, seed: int) -> StyleCode:
+    """A style that nobody painted, from the noise generator.
+
+    Raises:
+      ValueError: weights without a noise generator.
+    """
+    return compiled_step(transfer.sample_style)(self.params, jax.random.key(seed))
+
+  def encode_styles(
+    self, styles: np.ndarray | StyleCode | Sequence[np.ndarray | StyleCode], *, stroke: float = 1.0
+  ) -> list[StyleCode]:
+    """The codes of one style or several, images or codes; `stroke` as in a call.
+
+    Raises:
+      ValueError: no style, a wrong shape or dtype, or a stroke out of range.
+    """
+    if not MIN_STROKE <= stroke <= MAX_STROKE:
+      raise ValueError(f"stroke: found {stroke}, expected {MIN_STROKE:g} to {MAX_STROKE:g}")
+    size = round(encode.STYLE_SIZE * stroke)
+    single = isinstance(styles, StyleCode) or getattr(styles, "ndim", None) == 3
+    styles = [styles] if single else list(styles)
+    if not styles:
+      raise ValueError("styles: found none, expected one or more")
+    return [
+      style if isinstance(style, StyleCode) else self.encode_style(style, size=size)
+      for style in styles
+    ]
+
+  def prepare(
+    self,
+    content: np.ndarray,
+    *,
+    seamless: str = "",
+    tile_pixels: int | None = None,
+    shard: bool = False,
+  ) -> "Prepared":
+    """Encodes a content once, for several stylizations; arguments and errors as in a call."""
+    content = _checked(content, "content")
+    if (tile_pixels is not None) + bool(seamless) + shard > 1:
+      raise ValueError("tile_pixels, seamless, shard: found more than one, expected one of them")
+    if seamless not in ("", "x", "y", "xy"):
+      raise ValueError(f"seamless: found {seamless!r}, expected x, y or xy")
+    config = self.params.config
+    if seamless or shard:
+      budget.check_fits(
+        "seamless" if seamless else "shard",
+        content.shape,
+        budget.whole_bytes(config),
+        "a smaller size takes less",
+      )
+    if shard:
+      return Prepared(Sharded(self.params, content))
+    if seamless or (tile_pixels is None and budget.fits(content.shape, config)):
+      return Prepared(Whole(self.params, content, seamless=seamless))
+    if tile_pixels is None:
+      tile_pixels = budget.tile_pixels(content.shape, config)
+    return Prepared(Tiled(self.params, content, tile_pixels=tile_pixels))
+
+  def prepare_padded(
+    self, contents: Sequence[np.ndarray], frame: tuple[int, int], *, devices: int = 1
+  ) -> "Prepared":
+    """Several contents in arrays of one size, so that one program does for all of their sizes.
+
+    Args:
+      contents: [H, W, 3] each, float32 in [0, 1] or uint8, no larger than the frame.
+      frame: (H, W), multiples of the config's stride.
+      devices: how many take part.
+    """
+    contents = [_checked(content, "content") for content in contents]
+    return Prepared(Padded(self.params, contents, frame, devices=devices))
+
+
+class Prepared:
+  """Contents that have been given to a backend."""
+
+  def __init__(self, backend: Backend):
+    self._backend = backend
+
+  def stylize(
+    self,
+    styles: Sequence[StyleCode],
+    *,
+    weights: Sequence[float] | np.ndarray | None = None,
+    strength: float | np.ndarray = 1.0,
+    color: float = 0.0,
+    color_mode: str = "luminance",
+    dtype: type = np.float32,
+    on_progress: Callable[[float], None] = ignore_progress,
+  ) -> list[np.ndarray]:
+    """Stylizes every content, as a call of `Stylizer` does.
+
+    Args:
+      styles: one code, or S of them with weights.
+      weights, strength, color, color_mode, on_progress: as in a call of `Stylizer`; maps only where
+        there is one content.
+      dtype: of the result, np.float32 in [0, 1] or np.uint8.
+
+    Returns:
+      [H, W, 3] for each content.
+
+    Raises:
+      ValueError: controls of a wrong shape or range.
+      FloatingPointError: NaN or infinity in a stylized image.
+    """
+    if weights is None and len(styles) != 1:
+      raise ValueError(f"weights: found none for {len(styles)} styles, expected one for each")
+    if not 0 <= np.min(strength) <= np.max(strength) <= MAX_STRENGTH:
+      raise ValueError(f"strength: found {strength}, expected 0 to {MAX_STRENGTH:g}")
+    if not 0 <= color <= 1:
+      raise ValueError(f"color: found {color}, expected 0 to 1")
+    if color_mode not in COLOR_MODES:
+      raise ValueError(f"color_mode: found {color_mode!r}, expected {' or '.join(COLOR_MODES)}")
+    weights = None if weights is None else np.asarray(weights, np.float32)
+    composition = compose(
+      np.stack([np.asarray(code.vector, np.float32) for code in styles]),
+      weights,
+      strength,
+      self._backend.contents[0].shape[:2],
+      color=color,
+      color_mode=color_mode,
+    )
+    return composite(self._backend, composition, dtype=dtype, on_progress=on_progress)
+
+
+def _checked(image: np.ndarray, name: str) -> np.ndarray:
+  """The image as an array on the host, of a shape and dtype that are right."""
+  image = np.asarray(image)
+  if image.ndim != 3 or image.shape[-1] != 3:
+    raise ValueError(f"{name}: found shape {image.shape}, expected [H, W, 3]")
+  if min(image.shape[:2]) < transfer.MIN_SIDE:
+    raise ValueError(
+      f"{name}: found {image.shape[1]}×{image.shape[0]} pixels, expected at least "
+      f"{transfer.MIN_SIDE}×{transfer.MIN_SIDE}"
+    )
+  if image.dtype not in (np.float32, np.uint8):
+    raise ValueError(f"{name}: found dtype {image.dtype}, expected float32 in [0, 1] or uint8")
+  if image.dtype == np.float32 and not (image.min() >= -1e-3 and image.max() <= 1.001):
+    raise ValueError(
+      f"{name}: found values from {image.min():g} to {image.max():g}, expected 0 to 1"
+    )
+  return image

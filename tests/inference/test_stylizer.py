@@ -1,0 +1,97 @@
+"""Arrays in, array out: every control in memory, and mistakes that name the argument."""
+
+import jax
+import numpy as np
+import pytest
+
+import stylejax
+from stylejax import transfer
+from stylejax.inference.stylizer import Stylizer
+
+
+@pytest.fixture(scope="module")
+def stylizer(tiny_params):
+  return Stylizer(tiny_params)
+
+
+@pytest.fixture(scope="module")
+def images():
+  rng = np.random.default_rng(0)
+  return [rng.random((*size, 3), np.float32) for size in ((40, 52), (33, 64), (320, 352))]
+
+
+def test_it_is_public_and_documented():
+  assert stylejax.Stylizer is Stylizer and "stylizer(photo, painting)" in Stylizer.__doc__
+
+
+def test_one_style_at_its_trained_scale_is_the_pure_function(stylizer, tiny_params, images):
+  content, _, style = images
+  expected = jax.jit(transfer.stylize)(tiny_params, content, style)
+  np.testing.assert_allclose(stylizer(content, style), expected, atol=1e-5)
+
+
+def test_images_codes_and_mixtures(stylizer, images):
+  content, wave, irises = images
+  codes = stylizer.encode_styles([wave, irises])
+  mixed = stylizer(content, [wave, irises], weights=[3, 1])
+  np.testing.assert_allclose(mixed, stylizer(content, codes, weights=[0.75, 0.25]), atol=1e-6)
+  equal = stylizer(content, codes)
+  np.testing.assert_allclose(equal, stylizer(content, codes, weights=[1, 1]), atol=1e-6)
+  assert np.abs(mixed - equal).max() > 1e-3
+  np.testing.assert_array_equal(stylizer(content, codes[0]), stylizer(content, codes[:1]))
+
+
+def test_a_larger_stroke_reads_a_larger_style(stylizer, images):
+  content, _, style = images
+  larger = stylizer(content, stylizer.encode_style(style, size=640))
+  np.testing.assert_array_equal(stylizer(content, style, stroke=2.0), larger)
+
+
+def test_an_invented_style_depends_on_its_seed_alone(stylizer, images):
+  first, again, other = (stylizer(images[0], stylizer.invent_style(seed)) for seed in (3, 3, 4))
+  np.testing.assert_array_equal(first, again)
+  assert np.abs(first - other).max() > 1e-3
+
+
+def test_bytes_are_floats_divided_by_255(stylizer, images):
+  content = np.rint(255 * images[0]).astype(np.uint8)
+  same = np.float32(content) / 255
+  np.testing.assert_allclose(stylizer(content, images[1]), stylizer(same, images[1]), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+  "settings, message",
+  [
+    ({"strength": 2.1}, "strength: found 2.1, expected 0 to 2"),
+    ({"strength": np.ones((3, 4))}, r"strength: found shape \(3, 4\)"),
+    ({"color": -1}, "color: found -1, expected 0 to 1"),
+    ({"color_mode": "hue"}, "color_mode: found 'hue', expected luminance or moments"),
+    ({"stroke": 9}, "stroke: found 9, expected 0.25 to 4"),
+    ({"weights": [1, 2]}, r"weights: found shape \(2,\), expected \[1\]"),
+    ({"weights": [-1]}, "weights: found"),
+    ({"seamless": "z"}, "seamless: found 'z'"),
+    ({"seamless": "x", "shard": True}, "found more than one"),
+  ],
+)
+def test_mistakes_name_the_argument(stylizer, images, settings, message):
+  with pytest.raises(ValueError, match=message):
+    stylizer(images[0], images[1], **settings)
+
+
+@pytest.mark.parametrize(
+  "content, message",
+  [
+    (np.zeros((32, 32), np.float32), r"content: found shape \(32, 32\), expected \[H, W, 3\]"),
+    (np.zeros((32, 15, 3), np.float32), "content: found 15×32 pixels"),
+    (np.zeros((32, 32, 3), np.float64), "content: found dtype float64"),
+    (np.full((32, 32, 3), 255, np.float32), "content: found values from 255 to 255"),
+  ],
+)
+def test_contents_that_are_refused(stylizer, images, content, message):
+  with pytest.raises(ValueError, match=message):
+    stylizer(content, images[1])
+
+
+def test_no_style_is_refused(stylizer, images):
+  with pytest.raises(ValueError, match="styles: found none"):
+    stylizer(images[0], [])
