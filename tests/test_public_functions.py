@@ -13,6 +13,7 @@ from jax.sharding import PartitionSpec as P
 import stylejax
 
 NO_FUNCTIONS_OF_ARRAYS = {
+  "Stylizer",  # keeps programs and reads styles; it is not meant to be traced
   "ContentCode",
   "Edges",
   "FrameState",

@@ -175,12 +175,7 @@ def stylize_files(
   if not jobs:
     return Report((), (), time.perf_counter() - started)
   run = _Run(request, plan, jobs, callbacks, alone=len(plan.jobs) == 1)
-  run.stylize_all()
-  if not run.written and process[1] == 1:
-    raise InputError(
-      f"--content: found no readable image among {len(jobs)}, expected one or more; "
-      f"{run.skipped[-len(jobs)]}"
-    )
+  run.stylize_all(may_write_none=process[1] > 1)
   return Report(tuple(run.written), tuple(run.skipped), time.perf_counter() - started)
 
 
@@ -254,8 +249,8 @@ class _Run:
     )
     self._total = len(jobs) * len(self._codes)
 
-  def stylize_all(self) -> None:
-    """Stylizes and writes all jobs."""
+  def stylize_all(self, *, may_write_none: bool) -> None:
+    """Stylizes and writes all jobs; raises InputError where none could be, unless that may be."""
     config = self._stylizer.params.config
     fixed_size = self._maps.files or self._request.tile or self._request.seamless
     if fixed_size or self._request.shard:
@@ -286,6 +281,11 @@ class _Run:
             self._stylize_group(group, ready, writer, done)
         done += len(group.jobs) * len(self._codes)
         self._callbacks.on_progress(done, self._total)
+      if not self.written and not may_write_none:  # raised in here, so that no empty folder stays
+        raise InputError(
+          f"--content: found no readable image among {len(self._jobs)}, expected one or more; "
+          f"{self.skipped[-len(self._jobs)]}"
+        )
 
   def _stylize_group(
     self, group: Group, ready: list[tuple[Job, DecodedImage]], writer: ImageWriter, done: int

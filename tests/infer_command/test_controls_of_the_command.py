@@ -305,16 +305,16 @@ class TestStyles:
 
   def test_of_two_that_add_at_once_nothing_is_lost(self, run, files, monkeypatch):
     """The second adds, and the third removes, while the first still reads its image."""
-    library, read = files / "l.safetensors", styles.Codes.read
+    library, read = files / "l.safetensors", styles.StyleReader.read
     assert run("styles", "add", files / "one.png", "--name", "old", "--library", library)[0] == 0
 
     def slow(codes, source):
-      monkeypatch.setattr(styles.Codes, "read", read)
+      monkeypatch.setattr(styles.StyleReader, "read", read)
       assert run("styles", "add", files / "two.png", "--library", library)[0] == 0
       assert run("styles", "remove", "old", "--library", library)[0] == 0
       return read(codes, source)
 
-    monkeypatch.setattr(styles.Codes, "read", slow)
+    monkeypatch.setattr(styles.StyleReader, "read", slow)
     assert run("styles", "add", files / "one.png", "--library", library)[0] == 0
     assert run("styles", "list", "--library", library)[1].split()[::2] == ["@two", "@one"]
     assert not [name for name in os.listdir(files) if name.endswith((".lock", ".tmp"))]
