@@ -21,6 +21,7 @@ _UNSPECIFIED = 2
 _LIKE_SRGB = ("srgb", "bt709")
 _GAMMA_TOLERANCE = 0.05  # as libpng's: a file's 1/2.2 stands for sRGB's curve
 _STRIP = 2_000_000  # pixels that are converted at once
+_SAME_LEVELS = 2  # a profile that changes no level by more is sRGB under another name
 _NOT_READ = "its ICC profile can't be read and is ignored"
 
 
@@ -160,8 +161,17 @@ def hdr_note(space: object) -> list[str]:
   return []
 
 
-def from_icc(image: Image.Image, profile: bytes, gray: bool) -> tuple[Image.Image, list[str]]:
-  """An 8-bit image, without alpha, as RGB in sRGB, and what is to be said of its profile."""
+def from_icc(
+  image: Image.Image, profile: bytes, gray: bool
+) -> tuple[Image.Image | np.ndarray, list[str]]:
+  """An 8-bit image, without alpha, as RGB in sRGB, and what is to be said of its profile.
+
+  Gray with a gray profile is [H, W, 3] float32 in [0, 1]: LittleCMS at 8 bits is up to ten levels
+  off in the shadows of a linear one.
+  """
+  if gray and (table := _gray_table(profile)) is not None:
+    levels = table[np.asarray(image.convert("L"))]
+    return np.repeat(levels[..., None], 3, -1), []
   # A profile must fit the kind of numbers: gray data takes a gray or an RGB profile.
   wanted = "CMYK" if image.mode == "CMYK" else "L" if gray else "RGB"
   modes = tuple(dict.fromkeys((wanted, "RGB" if gray else wanted)))
@@ -169,6 +179,19 @@ def from_icc(image: Image.Image, profile: bytes, gray: bool) -> tuple[Image.Imag
   if transform is not None:
     return transform.apply(image.convert(mode)), []
   return image.convert("RGB"), [] if mode else [_NOT_READ]
+
+
+@functools.lru_cache(maxsize=16)
+def _gray_table(profile: bytes) -> np.ndarray | None:
+  """The sRGB numbers [256] float32 of the levels of a gray profile; None if there is no need."""
+  levels = np.linspace(0, 1, 256, dtype=np.float32)
+  try:
+    curves, matrix = _curves_and_matrix(profile)
+    table = _numbers(curves[0](levels))
+  except (ValueError, IndexError, KeyError, struct.error):
+    return None
+  near = np.abs(table - levels).max() * 255 <= _SAME_LEVELS
+  return None if matrix is not None or near else table
 
 
 @functools.lru_cache(maxsize=16)
@@ -191,7 +214,7 @@ def _lcms_transform(
     image = Image.fromarray(probe).convert(mode)
     before = np.asarray(image.convert("RGB"), np.int16)
     after = np.asarray(transform.apply(image), np.int16)
-    return mode, None if np.abs(after - before).max() <= 2 else transform
+    return mode, None if np.abs(after - before).max() <= _SAME_LEVELS else transform
   except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
     return None, None
 
