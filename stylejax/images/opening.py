@@ -19,7 +19,7 @@ from PIL import Image, PngImagePlugin
 from stylejax.errors import InputError
 from stylejax.images import formats
 from stylejax.images.heif import is_heif, open_heif
-from stylejax.images.profiles import nclx
+from stylejax.images.profiles import jp2_profile, nclx
 from stylejax.runtime.extras import install_command
 
 EXPECTED = f"expected an image ({formats.names(formats.READ_IMAGES)})"
@@ -64,6 +64,9 @@ def open_image(file: Path | io.BytesIO) -> Image.Image:
     _refuse_raw(image)
   elif image.format == "AVIF":
     image.info["nclx"] = nclx(_first_bytes(file, 1 << 16))
+  elif image.format == "JPEG2000":
+    if profile := jp2_profile(image.fp):
+      image.info["icc_profile"] = profile
   elif image.format == "PNG":
     for kind in _REMARKS:  # those after the pixels are met while decoding
       setattr(image.png, f"chunk_{kind.decode()}", _skip(image.png))

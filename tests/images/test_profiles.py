@@ -1,10 +1,11 @@
 """ICC profiles of image files: the expected numbers are those of ICC.1 and IEC 61966-2-1."""
 
 import io
+import struct
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from stylejax.images.decode import decode_rgb, read_image
 from tests.images import image_bytes as files
@@ -51,6 +52,52 @@ def test_gray_profile_is_exact_in_the_shadows(tmp_path, data, exponent):
   assert not found.notes
   if found.alpha is None:
     np.testing.assert_allclose(decode_rgb(tmp_path / "a"), want * 255, atol=0.51)
+
+
+def with_profile(jp2: bytes, profile: bytes, method: int = 2) -> bytes:
+  """A JP2 whose colr box holds a profile instead of a number (ISO/IEC 15444-1, I.5.3.3)."""
+
+  def box(kind, body):
+    return struct.pack(">I4s", 8 + len(body), kind) + body
+
+  def boxes(data):
+    at = 0
+    while at < len(data):
+      length, kind = struct.unpack_from(">I4s", data, at)
+      length = length or len(data) - at
+      yield kind, data[at + 8 : at + length]
+      at += length
+
+  out = b""
+  for kind, body in boxes(jp2):
+    if kind == b"jp2h":
+      inner = [
+        (name, bytes([method, 0, 0]) + profile if name == b"colr" else content)
+        for name, content in boxes(body)
+      ]
+      assert [name for name, _ in inner].count(b"colr") == 1
+      body = b"".join(box(*each) for each in inner)
+    out += box(kind, body)
+  return out
+
+
+@pytest.mark.skipif(not features.check("jpg_2000"), reason="this Pillow has no JPEG 2000")
+@pytest.mark.parametrize("method", [2, 3])
+@pytest.mark.parametrize("kind", ["color", "gray"])
+def test_profile_of_jpeg_2000(tmp_path, kind, method):
+  pixels = np.stack([LEVELS, LEVELS[::-1], LEVELS.T], -1) if kind == "color" else LEVELS
+  profile = files.LINEAR_RGB if kind == "color" else files.LINEAR_GRAY
+  jp2 = saved(Image.fromarray(np.ascontiguousarray(pixels)), "JPEG2000")
+  (tmp_path / "a.jp2").write_bytes(with_profile(jp2, profile, method))
+  want = srgb(pixels / 255.0)
+  want = want if kind == "color" else gray(want)
+  found = read_image(tmp_path / "a.jp2")
+  np.testing.assert_allclose(found.rgb * 255, want * 255, atol=1.1)
+  assert not found.notes
+  (tmp_path / "a.jp2").write_bytes(with_profile(jp2, b"no profile", method))
+  found = read_image(tmp_path / "a.jp2")
+  np.testing.assert_allclose(found.rgb, pixels / 255 if kind == "color" else gray(pixels / 255))
+  assert found.notes == ("its ICC profile can't be read and is ignored",)
 
 
 def test_gray_jpeg_with_a_linear_profile(tmp_path):
