@@ -5,279 +5,22 @@ attack is one row: the case, what was done, what was found wrong (nothing, if it
 """
 
 import contextlib
-import dataclasses
-import hashlib
 import os
 import random
 import resource
-import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import jax
 import numpy as np
 from PIL import Image
 
-import stylejax
+from benchmarks.robustness.arena import SAMPLES, Arena, digests, finish
+from benchmarks.robustness.commands import CASES, Case
 
-ROOT = Path(__file__).resolve().parents[2]
-SAMPLES = ROOT / "stylejax" / "assets" / "samples"
-_SECONDS = 600.0  # after which a command counts as hanging
 _GIB = 2**30
-
-
-@dataclasses.dataclass(frozen=True)
-class Case:
-  """A command, with {style} or {weights} where its two versions differ.
-
-  Attributes:
-    name: for the row.
-    arguments: of the command; paths are relative to the folder it is started in.
-    joins: whether of two at once both must be in the output, not one of the two alone.
-    refuses: whether of two at once the later may be refused with one line.
-    files_apart: whether each file of the output stands for itself, so that of two at once some may
-      be one's and some the other's.
-  """
-
-  name: str
-  arguments: tuple[str, ...]
-  joins: bool = False
-  refuses: bool = False
-  files_apart: bool = False
-
-
-_STYLES_ADD = Case(
-  "styles add",
-  (
-    "infer.py",
-    "styles",
-    "add",
-    "{style}.png",
-    "--weights",
-    "a.safetensors",
-    "--library",
-    "out/styles.safetensors",
-  ),
-  joins=True,
-)
-_PAINT = ("infer.py", "--weights", "a.safetensors", "--style", "{style}.png", "--content")
-CASES = (
-  Case("one image", (*_PAINT, "photos/1.png", "--output", "out/one.png")),
-  Case("a folder of images", (*_PAINT, "photos", "--output", "out/"), files_apart=True),
-  Case(
-    "optimization",
-    (
-      "infer.py",
-      "--method",
-      "optimize",
-      "--content",
-      "photos/1.png",
-      "--style",
-      "{style}.png",
-      "--size",
-      "64",
-      "--steps",
-      "8",
-      "--output",
-      "out/best.png",
-    ),
-  ),
-  Case("sequence to a folder", (*_PAINT, "photos", "--sequence", "--output", "out/")),
-  Case("sequence to a GIF", (*_PAINT, "photos", "--sequence", "--output", "out/film.gif")),
-  Case(
-    "shards",
-    (
-      "train.py",
-      "shards",
-      "--input-dir",
-      "photos",
-      "--output-dir",
-      "out/",
-      "--shard-size",
-      "0.01",
-      "--max-side",
-      "{side}",
-    ),
-    refuses=True,
-  ),
-  _STYLES_ADD,
-  Case(
-    "styles sheet",
-    (
-      "infer.py",
-      "styles",
-      "sheet",
-      "--content",
-      "photos/1.png",
-      "--weights",
-      "a.safetensors",
-      "--library",
-      "{style}_styles.safetensors",
-      "--output",
-      "out/sheet.png",
-      "--size",
-      "64",
-    ),
-  ),
-  Case(
-    "export",
-    (
-      "infer.py",
-      "export",
-      "--weights",
-      "{style}.safetensors",
-      "--output",
-      "out/stylize.zip",
-      "--platforms",
-      "cpu",
-    ),
-  ),
-)
-
-
-class Arena:
-  """A folder with inputs, an output folder and the caches, in which commands are attacked."""
-
-  def __init__(self, folder: Path):
-    self.folder, self.out, self._whole = folder, folder / "out", {}
-    (folder / "photos").mkdir(parents=True)
-    self.out.mkdir()
-    for number, path in enumerate(sorted((SAMPLES / "content").iterdir())[:2] * 3):
-      Image.open(path).resize((160, 96)).save(folder / "photos" / f"{number}.png")
-    for name, path in zip("ab", sorted((SAMPLES / "style").iterdir()), strict=False):
-      Image.open(path).resize((96, 96)).save(folder / f"{name}.png")
-      stylejax.save_weights(folder / f"{name}.safetensors", _random_params(ord(name)))
-    for name in "ab":
-      _finish(self.start(_STYLES_ADD, name))
-      (self.out / "styles.safetensors").rename(folder / f"{name}_styles.safetensors")
-    self.inputs = _digests(folder)
-
-  def start(
-    self,
-    case: Case,
-    version: str,
-    *,
-    before: Callable[[], None] | None = None,
-    more: tuple[str, ...] = (),
-  ) -> subprocess.Popen:
-    """One of the two versions of a case's command, in a process of its own."""
-    script, *arguments = (
-      argument.format(style=version, side=48 if version == "a" else 64)
-      for argument in (*case.arguments, *more)
-    )
-    environment = os.environ | {
-      "PYTHONPATH": str(ROOT),
-      "STYLEJAX_CACHE": str(self.folder / "cache"),
-      "JAX_NUM_CPU_DEVICES": "1",
-      "TMPDIR": str(self.folder / "tmp"),
-      "XDG_DATA_HOME": str(self.folder / "data"),
-    }
-    (self.folder / "tmp").mkdir(exist_ok=True)
-
-    def prepare() -> None:
-      # A shell lets what runs in its background ignore Ctrl-C, and children inherit that.
-      signal.signal(signal.SIGINT, signal.SIG_DFL)
-      if before is not None:
-        before()
-
-    return subprocess.Popen(
-      [sys.executable, str(ROOT / script), *arguments],
-      cwd=self.folder,
-      env=environment,
-      text=True,
-      stdin=subprocess.DEVNULL,
-      stdout=subprocess.DEVNULL,
-      stderr=subprocess.PIPE,
-      preexec_fn=prepare,
-    )
-
-  def reset(self, case: Case, old: dict[str, bytes] | None = None) -> None:
-    """Empties the output folder, and puts into it what an earlier run wrote."""
-    shutil.rmtree(self.out)
-    self.out.mkdir()
-    for name, data in (old or {}).items():
-      (self.out / name).parent.mkdir(exist_ok=True)
-      (self.out / name).write_bytes(data)
-    if case.joins and not old:
-      shutil.copy(self.folder / "b_styles.safetensors", self.out / "styles.safetensors")
-
-  def whole(
-    self, case: Case, version: str, *, rerun: bool = False
-  ) -> tuple[dict[str, bytes], float]:
-    """(outputs, seconds) of a command that nobody disturbs; it is run once, or where `rerun`.
-
-    Raises:
-      RuntimeError: it failed.
-    """
-    key = case, version
-    if rerun or key not in self._whole:
-      self.reset(case)
-      started = time.monotonic()
-      status, lines = _finish(self.start(case, version))
-      if status:
-        raise RuntimeError(f"{case.name}: exit status {status}, {lines[-1:]}")
-      self._whole[key] = self.outputs(), time.monotonic() - started
-    return self._whole[key]
-
-  def outputs(self) -> dict[str, bytes]:
-    """What a person sees in the output folder."""
-    return {
-      str(path.relative_to(self.out)): path.read_bytes()
-      for path in sorted(self.out.rglob("*"))
-      if path.is_file()
-      and not any(part.startswith(".") for part in path.relative_to(self.out).parts)
-    }
-
-  def faults(self, *, left: bool) -> list[str]:
-    """Inputs that changed, and, if `left`, what a command should have taken away."""
-    faults = []
-    now = _digests(self.folder)
-    faults += [
-      f"input {name} changed" for name in self.inputs if now.get(name) != self.inputs[name]
-    ]
-    if left:
-      faults += [
-        f"left {path.relative_to(self.folder)}"
-        for path in self.folder.rglob("*")
-        if path.name.endswith((".tmp", ".lock")) or path.parent.name == "tmp"
-      ]
-    return faults
-
-
-def _random_params(seed: int) -> stylejax.Params:
-  """Parameters of the smallest preset by NumPy: compiling JAX's would take longer than an attack."""
-  shapes = jax.eval_shape(lambda: stylejax.init_params(jax.random.key(0), stylejax.PRESETS["tiny"]))
-  generator = np.random.default_rng(seed)
-  return jax.tree.map(lambda leaf: np.float32(generator.uniform(-0.2, 0.2, leaf.shape)), shapes)
-
-
-def _digests(folder: Path) -> dict[str, str]:
-  """SHA-256 of every input."""
-  return {
-    str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-    for path in [*folder.glob("*.*"), *folder.glob("photos/*")]
-    if path.is_file()
-  }
-
-
-def _finish(process: subprocess.Popen) -> tuple[int, list[str]]:
-  """(exit status, lines of stderr that are no progress) of a process; kills one that hangs."""
-  try:
-    _, error = process.communicate(timeout=_SECONDS)
-  except subprocess.TimeoutExpired:
-    process.kill()
-    process.communicate()
-    return -signal.SIGKILL, [f"hung for {_SECONDS:.0f} s"]
-  except BaseException:
-    process.kill()
-    process.communicate()
-    raise
-  lines = [line for line in error.splitlines() if line.strip() and "━" not in line]
-  return process.returncode, lines
 
 
 def kill(arena: Arena, case: Case, times: int, moments: random.Random) -> Iterator[dict]:
@@ -299,7 +42,7 @@ def kill(arena: Arena, case: Case, times: int, moments: random.Random) -> Iterat
     moment = _wait(arena, process, moments, seconds)
     alive = process.poll() is None
     process.send_signal(number)
-    status, _ = _finish(process)
+    status, _ = finish(process)
     faults = arena.faults(left=number != signal.SIGKILL)
     faults += _not_whole(arena.outputs(), [before, expected])
     if alive and number != signal.SIGKILL and status not in (128 + number, -number, 0):
@@ -312,7 +55,7 @@ def kill(arena: Arena, case: Case, times: int, moments: random.Random) -> Iterat
     }
   if case.refuses:
     arena.reset(case)
-  status, lines = _finish(arena.start(case, "a"))
+  status, lines = finish(arena.start(case, "a"))
   faults = arena.faults(left=True)
   if status:
     faults.append(f"exit status {status}: {lines[-1:]}")
@@ -355,7 +98,7 @@ def run_two(arena: Arena, case: Case) -> dict:
   """Starts both versions of a command at once, of one output; returns a row."""
   whole = [arena.whole(case, version)[0] for version in "ab"]
   arena.reset(case)
-  ends = [_finish(process) for process in [arena.start(case, version) for version in "ab"]]
+  ends = [finish(process) for process in [arena.start(case, version) for version in "ab"]]
   faults, outputs = arena.faults(left=True), arena.outputs()
   for status, lines in ends:
     refused = case.refuses and status == 2 and len(lines) == 1 and lines[0].startswith("error: ")
@@ -393,7 +136,7 @@ def limit_memory(arena: Arena, gib: float, side: int, *, group: bool) -> dict:
   Image.open(min((SAMPLES / "content").iterdir())).convert("RGB").resize(
     (side, side * 3 // 4)
   ).save(arena.folder / "photos" / "1.png", compress_level=1)
-  arena.inputs = _digests(arena.folder)
+  arena.inputs = digests(arena.folder)
   expected = arena.whole(case, "a", rerun=True)[0]
   arena.reset(case)
   with contextlib.ExitStack() as stack:
@@ -411,7 +154,7 @@ def limit_memory(arena: Arena, gib: float, side: int, *, group: bool) -> dict:
       def join() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (int(gib * _GIB),) * 2)
 
-    status, lines = _finish(arena.start(case, "a", before=join))
+    status, lines = finish(arena.start(case, "a", before=join))
   faults = arena.faults(left=True)
   if status == 0:
     difference = np.abs(

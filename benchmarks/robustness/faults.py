@@ -33,6 +33,8 @@ import numpy as np
 
 from benchmarks.harness import command_line, records
 from benchmarks.robustness import command_faults
+from benchmarks.robustness.arena import Arena
+from benchmarks.robustness.commands import CASES
 from stylejax.runtime import process
 from stylejax.training import checkpoint
 from stylejax.training.saved import from_saved, saved_config
@@ -229,8 +231,8 @@ def attacks(options: Options) -> Iterator[dict]:
   """The rows of all attacks on commands other than training."""
   moments = random.Random(options.seed)
   with tempfile.TemporaryDirectory() as folder:
-    arena = command_faults.Arena(Path(folder) / "arena")
-    for case in command_faults.CASES:
+    arena = Arena(Path(folder) / "arena")
+    for case in CASES:
       if options.cases and not case.name.startswith(options.cases):
         continue
       if "kills" in options.parts:

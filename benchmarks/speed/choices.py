@@ -41,34 +41,58 @@ class Options:
     command_line.at_least("--repeats", self.repeats, 1)
 
 
-def pairs(size: int) -> Iterator[tuple[str, Callable, Callable, tuple]]:
+Pair = tuple[str, Callable, Callable, tuple]
+
+
+class _Arrays:
+  """Random arrays for convolutions on an image of `size` pixels a side."""
+
+  def __init__(self, size: int):
+    self._size, self._rng = size, np.random.default_rng(0)
+
+  def maps(self, divisor: int, channels: int, batch: int = 1) -> np.ndarray:
+    """Feature maps at 1/divisor of the image's size."""
+    side = self._size // divisor
+    return self._rng.standard_normal((batch, side, side, channels)).astype(np.float32)
+
+  def kernel(self, channels: int, features: int) -> np.ndarray:
+    """A 3×3 kernel."""
+    return self._rng.standard_normal((3, 3, channels, features)).astype(np.float32) / 9
+
+  def texture(self) -> np.ndarray:
+    """A map of the noise generator."""
+    return self._rng.standard_normal((8, 16, 16, 128)).astype(np.float32)
+
+
+def pairs(size: int) -> Iterator[Pair]:
   """(what it is, our form, the plain form, arguments of both)."""
-  rng = np.random.default_rng(0)
+  arrays = _Arrays(size)
+  yield from _convolutions(arrays)
+  yield "moments in one pass", adain.channel_moments, _two_passes, (arrays.maps(2, 32),)
+  yield from _upsampling(arrays)
+  yield (
+    "max-pool's gradient",
+    jax.grad(lambda x: jnp.square(vgg16.max_pool_2x2(x)).sum()),
+    jax.grad(lambda x: jnp.square(nn.max_pool(x, (2, 2), (2, 2))).sum()),
+    (arrays.maps(4, 64, batch=4),),
+  )
 
-  def maps(divisor, channels, batch=1):
-    return rng.standard_normal((batch, size // divisor, size // divisor, channels)).astype(
-      np.float32
-    )
 
-  def kernel(channels, features):
-    return rng.standard_normal((3, 3, channels, features)).astype(np.float32) / 9
-
+def _convolutions(arrays: _Arrays) -> Iterator[Pair]:
+  """3×3 convolutions and the first layer, which reads pixels."""
   for divisor, channels in ((4, 64), (8, 128)):
-    arguments = maps(divisor, channels), kernel(channels, channels)
     yield (
       f"minimal filtering, {channels} channels",
       conv_cpu.winograd_conv3x3,
       conv_cpu.direct_conv3x3,
-      arguments,
+      (arrays.maps(divisor, channels), arrays.kernel(channels, channels)),
     )
-
-  narrow = maps(2, 32), kernel(32, 32)
 
   def padded(x, kernel):
     return conv_cpu.direct_conv3x3(x, kernel, padding="reflect")
 
+  narrow = arrays.maps(2, 32), arrays.kernel(32, 32)
   yield "reflect padding, 32 channels", conv_cpu.edged_conv3x3, padded, narrow
-  image, stem = maps(1, 3), kernel(12, 32)
 
   def strided(x, kernel):
     # The same filter on the image itself: taps by place in a 2×2 block become taps by pixel.
@@ -81,14 +105,17 @@ def pairs(size: int) -> Iterator[tuple[str, Callable, Callable, tuple]]:
     "stem by space-to-depth",
     lambda x, k: conv_cpu.conv3x3(layers.space_to_depth(x), k),
     strided,
-    (image, stem),
+    (arrays.maps(1, 3), arrays.kernel(12, 32)),
   )
 
-  def two_passes(x):
-    mean = x.mean((1, 2), keepdims=True)
-    return mean, jnp.sqrt(jnp.square(x - mean).mean((1, 2), keepdims=True) + 1e-5)
 
-  yield "moments in one pass", adain.channel_moments, two_passes, (maps(2, 32),)
+def _two_passes(x):
+  mean = x.mean((1, 2), keepdims=True)
+  return mean, jnp.sqrt(jnp.square(x - mean).mean((1, 2), keepdims=True) + 1e-5)
+
+
+def _upsampling(arrays: _Arrays) -> Iterator[Pair]:
+  """The decoder's last layer, and the noise generator's transposed convolution."""
 
   def doubled(x, kernel, bias):
     return conv_cpu.conv3x3(layers.upsample2(x), kernel, padding="reflect") + bias[None, None, None]
@@ -99,35 +126,23 @@ def pairs(size: int) -> Iterator[tuple[str, Callable, Callable, tuple]]:
       {"params": {"kernel": k, "sharp": np.zeros((3, 3, 32, 12), np.float32), "bias": b}}, x
     ),
     doubled,
-    (maps(2, 32), kernel(32, 3), np.zeros(3, np.float32)),
+    (arrays.maps(2, 32), arrays.kernel(32, 3), np.zeros(3, np.float32)),
   )
+  ours, plain = layers.ConvTranspose(128), nn.ConvTranspose(128, (4, 4), (2, 2))
+  texture = arrays.texture()
+  params = [net.init(jax.random.key(0), texture)["params"] for net in (ours, plain)]
 
-  texture = rng.standard_normal((8, 16, 16, 128)).astype(np.float32)
-  nets = [
-    net.init(jax.random.key(0), texture)["params"]
-    for net in (layers.ConvTranspose(128), nn.ConvTranspose(128, (4, 4), (2, 2)))
-  ]
-
-  def gradient(net):
+  def gradient(net, number):
     def loss(params, x):
       return jnp.square(net.apply({"params": params}, x)).sum()
 
-    return lambda ours, plain, x: jax.grad(loss)(
-      ours if isinstance(net, layers.ConvTranspose) else plain, x
-    )
+    return lambda *arguments: jax.grad(loss)(arguments[number], arguments[-1])
 
   yield (
     "transposed convolution's gradient",
-    gradient(layers.ConvTranspose(128)),
-    gradient(nn.ConvTranspose(128, (4, 4), (2, 2))),
-    (*nets, texture),
-  )
-
-  yield (
-    "max-pool's gradient",
-    jax.grad(lambda x: jnp.square(vgg16.max_pool_2x2(x)).sum()),
-    jax.grad(lambda x: jnp.square(nn.max_pool(x, (2, 2), (2, 2))).sum()),
-    (maps(4, 64, batch=4),),
+    gradient(ours, 0),
+    gradient(plain, 1),
+    (*params, texture),
   )
 
 

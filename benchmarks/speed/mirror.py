@@ -1,7 +1,7 @@
-"""stylejax's nets and transfer step once more in PyTorch, channels last; needs extra `bench`.
+"""stylejax's nets once more in PyTorch, channels last; needs extra `bench`.
 
-Written apart from the JAX code, from the same weights: what `benchmarks.speed.peers` times, and what a
-test compares numbers with. Tensors are [B, C, H, W].
+Written apart from the JAX code, from the same weights: `benchmarks.speed.peers` times them, and a
+test compares their numbers. Tensors are [B, C, H, W].
 """
 
 import functools
@@ -52,7 +52,7 @@ def read_part(part: Mapping[str, Any]) -> dict[str, torch.Tensor]:
 
 
 def read_params(params: Params) -> dict[str, dict[str, torch.Tensor]]:
-  """All parts that are there."""
+  """The parts that params have, as tensors."""
   names = ("content_encoder", "style_encoder", "generator", "discriminator")
   return {
     name: read_part(getattr(params, name)) for name in names if getattr(params, name) is not None
@@ -65,9 +65,11 @@ def stylize(
   style: torch.Tensor,
   strength: torch.Tensor | float = 1.0,
 ) -> torch.Tensor:
-  """Steps 1 to 3; sides are multiples of 16, strength at most 1, below which it fades as light."""
+  """Steps 1 to 3; sides are multiples of 16, strength at most 1, and below 1 light is blended."""
   opacity = 0.5 * strength * (3 - strength)
-  light = opacity * _light(paint(parts, content, style)) + (1 - opacity) * _light(content)
+  light = opacity * _light(stylize_partially(parts, content, style)) + (1 - opacity) * _light(
+    content
+  )
   curve = 1.055 * _power(light.clamp_min(0.0031308), 1 / 2.4) - 0.055
   return torch.where(light <= 0.0031308, 12.92 * light, curve)
 
@@ -82,13 +84,13 @@ def _power(x, exponent):
   return torch.exp(exponent * torch.log(x))
 
 
-def paint(
+def stylize_partially(
   parts: Mapping[str, Weights],
   content: torch.Tensor,
   style: torch.Tensor,
   moved: torch.Tensor | float = 1.0,
 ) -> torch.Tensor:
-  """What the nets make of a content, with moments moved that far, at most 1."""
+  """What the nets make of a content, with moments moved by a part of the way, at most 1."""
   levels = encode_content(parts["content_encoder"], content)
   return generate(parts["generator"], levels, encode_style(parts["style_encoder"], style), moved)
 
@@ -108,7 +110,7 @@ def encode_style(weights: Weights, image: torch.Tensor) -> torch.Tensor:
   x, moments = _unshuffle(2 * image - 1), []
   for level in range(4):
     x = F.relu(_conv(weights, f"Conv_{level}", x, stride=2 if level else 1))
-    moments += [m.flatten(1) for m in _moments(x)]
+    moments += [m.flatten(1) for m in channel_moments(x)]
   x = F.linear(
     torch.cat(moments, 1), weights["vector/Dense_0/kernel"], weights["vector/Dense_0/bias"]
   )
@@ -133,7 +135,7 @@ def generate(
 ) -> torch.Tensor:
   """Content levels and style vector → image."""
   count = itertools.count()
-  moments = [m.flatten(1) for level in levels for m in _moments(level)]
+  moments = [m.flatten(1) for level in levels for m in channel_moments(level)]
   vector = adapt(weights, vector, torch.cat(moments, 1))
 
   def styled(x):
@@ -141,7 +143,7 @@ def generate(
     gain, bias, *noise_gain = F.linear(vector, weights[f"{name}/kernel"], weights[f"{name}/bias"])[
       :, :, None, None
     ].split(x.shape[1], 1)
-    mean, std = _moments(x)
+    mean, std = channel_moments(x)
     shift = bias - mean * gain / std
     if noise_gain:
       shift = shift + noise_gain[0] * _noise_map(*x.shape[2:])
@@ -194,103 +196,6 @@ def vgg_features(weights: Weights, image: torch.Tensor) -> dict[str, torch.Tenso
   return features
 
 
-class TransferStep:
-  """One step of `train.py transfer` with its default losses and optimizers."""
-
-  def __init__(self, params: Params, vgg: Mapping[str, Any], config: Any):
-    self._config, self._vgg = config, read_part(vgg)
-    self._parts = read_params(params)
-    for part in self._parts.values():
-      for weight in part.values():
-        weight.requires_grad_(True)
-    self._average = {
-      name: {k: w.detach().clone() for k, w in part.items()} for name, part in self._parts.items()
-    }
-    self._disc = list(self._parts["discriminator"].values())
-    self._gen = [
-      w for name, part in self._parts.items() if name != "discriminator" for w in part.values()
-    ]
-    betas = (config.adam_b1, config.adam_b2)
-    self._gen_adam = torch.optim.Adam(self._gen, config.learning_rate, betas)
-    self._disc_adam = torch.optim.Adam(self._disc, config.disc_learning_rate, (0.0, betas[1]))
-
-  def __call__(self, content: torch.Tensor, style: torch.Tensor) -> float:
-    """Updates both players on [B, 3, S, S] images; returns the generator's loss."""
-    config, parts = self._config, self._parts
-    repeat = config.style_repeat
-    distinct = style[::repeat]
-    style = distinct.repeat_interleave(repeat, 0)
-    half = config.size // 2
-    identity_target = content.clone()
-    identity_target[1::2] = style[1::2]
-    identity_target = identity_target[:, :, :half, :half]
-    identity_strength = torch.empty(len(content), 1, 1, 1).uniform_(-1.0, 1.5).clamp(0, 1)
-    with torch.no_grad():
-      target_features = vgg_features(self._vgg, torch.cat([content, distinct]))
-    drawn = torch.rand(len(content), 1, 1, 1)
-    amount = torch.where(
-      drawn < config.partial_strength_fraction,
-      drawn / max(config.partial_strength_fraction, 1e-9),
-      1.0,
-    )
-    stylized = paint(parts, content, style, amount)
-    restyled = paint(parts, identity_target, identity_target, identity_strength)
-    stylized_features = vgg_features(self._vgg, stylized)
-    content_features = {name: f[: len(content)] for name, f in target_features.items()}
-    style_features = {
-      name: f[len(content) :].repeat_interleave(repeat, 0) for name, f in target_features.items()
-    }
-    content_loss = sum(
-      weight
-      * (_normalized(stylized_features[name]) - _normalized(content_features[name])).square().mean()
-      for name, weight in (("relu4_1", 1.0), ("relu3_1", 0.5))
-    )
-    style_loss = torch.stack(
-      [
-        _moment_distance(
-          stylized_features[name], style_features[name], content_features[name], amount
-        )
-        for name in ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
-      ]
-    ).mean()
-    variation = (stylized[:, :, 1:] - stylized[:, :, :-1]).square().mean() + (
-      stylized[..., 1:] - stylized[..., :-1]
-    ).square().mean()
-    adversarial = -torch.stack(
-      [s.mean() for s in discriminate(parts["discriminator"], stylized)]
-    ).mean()
-    loss = (
-      config.content_weight * content_loss
-      + config.style_weight * style_loss
-      + config.identity_weight * (restyled - identity_target).abs().mean()
-      + config.tv_weight * variation
-      + config.adversarial_weight * adversarial
-    )
-    grads = torch.autograd.grad(loss, self._gen)
-    disc_grads = self._disc_gradients(style, stylized.detach(), half)
-    _update(self._gen_adam, self._gen, grads, config.clip_norm)
-    _update(self._disc_adam, self._disc, disc_grads, config.clip_norm)
-    with torch.no_grad():
-      for name, part in self._parts.items():
-        torch._foreach_lerp_(
-          list(self._average[name].values()), list(part.values()), 1.0 - config.ema_decay
-        )
-    return loss.item()
-
-  def _disc_gradients(self, style, fake, half):
-    weights, config = self._parts["discriminator"], self._config
-    real, made = discriminate(weights, style), discriminate(weights, fake)
-    game = (
-      torch.stack([F.relu(1 - s).mean() for s in real]).mean()
-      + torch.stack([F.relu(1 + s).mean() for s in made]).mean()
-    )
-    quarter = style[:: config.style_repeat, :, :half, :half].clone().requires_grad_(True)
-    score = torch.stack([s.mean((1, 2, 3)) for s in discriminate(weights, quarter)]).mean(0)
-    (slope,) = torch.autograd.grad(score.sum(), quarter, create_graph=True)
-    penalty = 0.5 * slope.square().sum((1, 2, 3)).mean()
-    return torch.autograd.grad(game + config.penalty_weight * penalty, self._disc)
-
-
 class AdaIN(torch.nn.Module):
   """The net of Huang & Belongie 2017 at its size, with random weights: for its cost alone."""
 
@@ -337,8 +242,8 @@ class AdaIN(torch.nn.Module):
 
   def forward(self, content: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
     content, style = self.encoder(content), self.encoder(style)
-    mean, std = _moments(content)
-    mean_style, std_style = _moments(style)
+    mean, std = channel_moments(content)
+    mean_style, std_style = channel_moments(style)
     return self.decoder((content - mean) / std * std_style + mean_style)
 
 
@@ -388,29 +293,6 @@ def _level(sharp):
   )
 
 
-def _moments(x, eps=1e-5):
+def channel_moments(x, eps=1e-5):
   var, mean = torch.var_mean(x, (2, 3), correction=0, keepdim=True)
   return mean, (var + eps).sqrt()
-
-
-def _normalized(x):
-  mean, std = _moments(x, 1e-2)
-  return (x - mean) / std
-
-
-def _moment_distance(features, target, content, amount):
-  mean, std = _moments(features, 1e-2)
-  mean_t, std_t = (
-    start + amount * (end - start)
-    for start, end in zip(_moments(content, 1e-2), _moments(target, 1e-2), strict=True)
-  )
-  moved = ((mean - mean_t).square() + (std - std_t).square()).mean((1, 2, 3))
-  return (moved / (mean_t.square() + std_t.square()).mean((1, 2, 3))).mean()
-
-
-def _update(adam, weights, grads, clip_norm):
-  for weight, grad in zip(weights, grads, strict=True):
-    weight.grad = grad
-  torch.nn.utils.clip_grad_norm_(weights, clip_norm)
-  adam.step()
-  adam.zero_grad(set_to_none=True)

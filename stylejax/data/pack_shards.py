@@ -1,7 +1,7 @@
 """From a folder of images to shards that trainings read; what `stylejax train shards` calls.
 
 The order of the records is that of `find_images`, so the shards train exactly as the folder.
-Not here: reading shards (shards.py).
+Reading shards is in shards.py.
 """
 
 import contextlib
@@ -18,8 +18,8 @@ import rich.console
 import rich.progress
 from PIL import Image
 
-from stylejax.data.shards import INDEX_SUFFIX, scan_tar, tar_index
 from stylejax.data.sources import find_images
+from stylejax.data.tar_shards import INDEX_SUFFIX, scan_tar, tar_index
 from stylejax.errors import InputError
 from stylejax.images.decode import decode_image, image_size
 from stylejax.runtime.background import ahead

@@ -83,17 +83,15 @@ def make_batches(
     InputError: no stream, or a number out of range. Later, from next(): no file of a stream can
       be read.
   """
-  _check("--batch", batch, at_least=1)
-  _check("--size", size, at_least=1)
-  _check("--seed", seed, at_least=0)
-  _check("step", start_step, at_least=0)
-  _check("--workers", workers, at_least=0)
-  if batch % process_count:
-    raise InputError(
-      f"--batch: found {batch}, expected a multiple of the {process_count} processes"
-    )
-  if not 0 <= process_index < process_count:
-    raise InputError(f"process index: found {process_index}, expected 0 to {process_count - 1}")
+  for name, value, smallest in (
+    ("--batch", batch, 1),
+    ("--size", size, 1),
+    ("--seed", seed, 0),
+    ("step", start_step, 0),
+    ("--workers", workers, 0),
+  ):
+    _check(name, value, at_least=smallest)
+  _check_processes(batch, process_index, process_count)
   streams = {
     name: (images, scale)
     for name, images, scale in (
@@ -272,6 +270,15 @@ def _end_with_parent() -> None:
 def _check(name: str, value: int, *, at_least: int) -> None:
   if value < at_least:
     raise InputError(f"{name}: found {value}, expected at least {at_least}")
+
+
+def _check_processes(batch: int, process_index: int, process_count: int) -> None:
+  if batch % process_count:
+    raise InputError(
+      f"--batch: found {batch}, expected a multiple of the {process_count} processes"
+    )
+  if not 0 <= process_index < process_count:
+    raise InputError(f"process index: found {process_index}, expected 0 to {process_count - 1}")
 
 
 def _stream(

@@ -1,7 +1,7 @@
 """What there is to train on: images in folders or shards, and a source that reads by number.
 
 Lives here: listing, the check at startup, and how an unreadable file is replaced. Not here: the
-inside of shards (shards.py), decoding one file (images.py), crops (transforms.py), order and
+inside of shards (shards.py), decoding one file (images/decode.py), crops (crops.py), order and
 batches (pipeline.py).
 """
 

@@ -21,8 +21,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from stylejax.data.pipeline import make_batches
-from stylejax.data.shards import Joined, LeftOut, TarShard, scan_tar, tar_index
+from stylejax.data.shard_records import LeftOut
+from stylejax.data.shards import Joined
 from stylejax.data.sources import ImageSource, open_images, require_readable
+from stylejax.data.tar_shards import TarShard, scan_tar, tar_index
 from stylejax.errors import InputError
 from stylejax.runtime.extras import install_command
 

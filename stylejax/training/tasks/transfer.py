@@ -26,27 +26,50 @@ from stylejax.training.task_configs import TransferConfig
 
 
 def make_train_step(config: TransferConfig) -> Step:
-  """The train step: all active loss terms, and the discriminator's update if it is used.
-
-  The identity term asks that an image stylized with its own style stays as it is, however far
-  moments are moved: not at all for two fifths of the examples, all the way for a fifth, uniformly
-  between for the rest. Images are stylized at strength 1, or for a share of them with moments moved
-  less far, and then held to moments as far between the photo's and the artwork's.
-  The identity's images are the top left quarters of the batch's photos and artworks in turn: the
-  crops are random already, and a quarter of the pixels teaches as much at a quarter of the cost.
-  """
+  """The train step: all active loss terms, and the discriminator's update if it is used."""
   tx, disc_tx = make_optimizers(config)
-  disc_loss, gen_loss, penalty = game(config.game)
-  active = terms.active_terms(config)
-  adversarial, repeat = config.adversarial_weight > 0, config.style_repeat
-  features, features_of_stylized = _feature_functions(config)
+  gradients = _make_gradients(config)
+  disc_gradients = _make_disc_gradients(config) if config.adversarial_weight > 0 else None
 
   def grads_of(state: TrainState, batch: dict):
     """(gradients of the trained parts, those of the discriminator or None, metrics)."""
     content, style = images(batch["content"]), images(batch["style"])
-    style = jnp.repeat(style[::repeat], repeat, 0)
+    style = jnp.repeat(style[:: config.style_repeat], config.style_repeat, 0)
     keys = example_keys(state.key, batch["index"])
-    original, identity_strength = _identity_images(content, style, batch["index"], keys)
+    grads, (metrics, stylized) = gradients(state, content, style, batch["index"], keys)
+    if disc_gradients is None:
+      return grads, None, metrics
+    disc_grads, disc_metrics = disc_gradients(state, style, jax.lax.stop_gradient(stylized), keys)
+    return grads, disc_grads, metrics | disc_metrics
+
+  def train_step(state: TrainState, batch: dict, *, axis_name: str | None = None):
+    grads, disc_grads, metrics = average(
+      functools.partial(grads_of, state), batch, config.accumulate, axis_name
+    )
+    if disc_gradients is not None:
+      state = update_discriminator(state, disc_tx, disc_grads)
+      metrics = metrics | {"disc_grad_norm": optax.tree.norm(disc_grads)}
+    return update(state, config, tx, grads, metrics)
+
+  return train_step
+
+
+def _make_gradients(config: TransferConfig) -> Callable:
+  """Makes `gradients(state, content, style, index, keys)` of the trained parts.
+
+  The identity term asks that an image stylized with its own style stays as it is, however far
+  moments are moved: not at all for two fifths of the examples, all the way for a fifth, uniformly
+  between for the rest. Images are stylized at strength 1, or for a part of them with moments moved
+  less far, and then held to moments as far between the photo's and the artwork's.
+  The identity's images are the top left quarters of the batch's photos and artworks in turn: the
+  crops are random already, and a quarter of the pixels teaches as much at a quarter of the cost.
+  """
+  gen_loss = game(config.game)[1]
+  active, repeat = terms.active_terms(config), config.style_repeat
+  features, features_of_stylized = _feature_functions(config)
+
+  def gradients(state: TrainState, content, style, index, keys):
+    original, identity_strength = _identity_images(content, style, index, keys)
     strength = _strengths(keys, config.partial_strength_fraction)
     window = jax.vmap(_draw_window)(fold(keys, 2))
     windows = [jnp.concatenate([x, x[::repeat]]) for x in window]
@@ -76,19 +99,23 @@ def make_train_step(config: TransferConfig) -> Step:
       loss = sum(terms.weight(config, term) * metrics[term.name] for term in active)
       return loss, ({"loss": loss, **metrics}, stylized)
 
-    grads, (metrics, stylized) = jax.grad(loss_fn, has_aux=True)(
-      select(state.params, config.trained)
-    )
-    if not adversarial:
-      return grads, None, metrics
-    fake = jax.lax.stop_gradient(stylized)
+    return jax.grad(loss_fn, has_aux=True)(select(state.params, config.trained))
 
+  return gradients
+
+
+def _make_disc_gradients(config: TransferConfig) -> Callable:
+  """Makes `disc_gradients(state, style, stylized, keys)`, of the discriminator's loss and penalty."""
+  disc_loss, _, penalty = game(config.game)
+  repeat, half = config.style_repeat, config.size // 2
+
+  def disc_gradients(state: TrainState, style, stylized, keys):
     def disc_loss_fn(disc):
       params = state.params.replace(discriminator=disc)
-      scores = [transfer.discriminator_scores(params, x) for x in (style, fake)]
+      scores = [transfer.discriminator_scores(params, x) for x in (style, stylized)]
       loss = disc_loss(*scores).mean()
       # Quarters of the distinct artworks: a penalty is a statistic, and its gradient is expensive.
-      quarters = [x[::repeat, : config.size // 2, : config.size // 2] for x in (style, fake)]
+      quarters = [x[::repeat, :half, :half] for x in (style, stylized)]
       penalty_term = penalty(params, *quarters, fold(keys[::repeat], 1)).mean()
       return loss + config.penalty_weight * penalty_term, {
         "disc": loss,
@@ -97,19 +124,9 @@ def make_train_step(config: TransferConfig) -> Step:
         "score_fake": transfer.mean_score(scores[1]).mean(),
       }
 
-    disc_grads, disc_metrics = jax.grad(disc_loss_fn, has_aux=True)(state.params.discriminator)
-    return grads, disc_grads, metrics | disc_metrics
+    return jax.grad(disc_loss_fn, has_aux=True)(state.params.discriminator)
 
-  def train_step(state: TrainState, batch: dict, *, axis_name: str | None = None):
-    grads, disc_grads, metrics = average(
-      functools.partial(grads_of, state), batch, config.accumulate, axis_name
-    )
-    if adversarial:
-      state = update_discriminator(state, disc_tx, disc_grads)
-      metrics = metrics | {"disc_grad_norm": optax.tree.norm(disc_grads)}
-    return update(state, config, tx, grads, metrics)
-
-  return train_step
+  return disc_gradients
 
 
 def _feature_functions(config: TransferConfig) -> tuple[Callable, Callable]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.harness import report
+from benchmarks.harness import plots, tables
 from benchmarks.quality import curves
 
 CURVE = {"ours, strength 0": 0.0, "ours, strength 0.5": 0.5, "ours, strength 1": 1.0}
@@ -122,9 +122,9 @@ def test_report_draws_tables_and_plot(rows, tmp_path):
     "machine": {"processor": "chip", "cpus": 2},
     "versions": {"jax": "1"},
   }
-  table = report.quality_table(result)
+  table = tables.quality_table(result)
   assert f"| {RIVAL} | 0.150 [" in table and "| 0, 2, 0 |" in table
-  goals = report.goals_table(result)
+  goals = tables.goals_table(result)
   assert "| **no** |" in goals and f"| {RIVAL} | VGG16 | 0.150 | 0.100 | 0.150 | 1.50 [" in goals
-  report.draw("quality", result, tmp_path)
+  plots.draw("quality", result, tmp_path)
   assert (tmp_path / "quality.png").stat().st_size > 10_000

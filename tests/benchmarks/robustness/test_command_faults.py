@@ -1,29 +1,30 @@
-"""The attacks' own eyes: a half file, a changed input and a leftover are seen."""
+"""Half files, changed inputs and leftovers are noticed after an attack."""
 
 import pytest
 
+from benchmarks.robustness import arena as arenas
 from benchmarks.robustness import command_faults, faults
 
 
 @pytest.fixture
 def arena(tmp_path, monkeypatch):
   """Inputs and an output folder, for which no command is run."""
-  monkeypatch.setattr(command_faults.Arena, "start", lambda self, case, version: self._make())
+  monkeypatch.setattr(arenas.Arena, "start", lambda self, case, version: self._make())
   monkeypatch.setattr(
-    command_faults.Arena,
+    arenas.Arena,
     "_make",
     lambda self: (self.out / "styles.safetensors").write_bytes(b"styles"),
     raising=False,
   )
-  monkeypatch.setattr(command_faults, "_finish", lambda process: (0, []))
-  monkeypatch.setattr(command_faults, "_random_params", lambda seed: seed)
+  monkeypatch.setattr(arenas, "finish", lambda process: (0, []))
+  monkeypatch.setattr(arenas, "_random_params", lambda seed: seed)
   monkeypatch.setattr(
-    command_faults.stylejax,
+    arenas.stylejax,
     "save_weights",
     lambda path, seed: path.write_bytes(bytes([seed])),
     raising=False,
   )
-  return command_faults.Arena(tmp_path / "arena")
+  return arenas.Arena(tmp_path / "arena")
 
 
 def test_an_input_that_changes_is_seen(arena):

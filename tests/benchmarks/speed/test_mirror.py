@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("torch", reason="torch: compares with PyTorch, which is not installed")
 
 import stylejax
-from benchmarks.speed import mirror
+from benchmarks.speed import mirror, mirror_step
 from stylejax import transfer
 from stylejax.models.vgg16 import vgg16_features
 from stylejax.training.tasks import TransferConfig
@@ -38,10 +38,10 @@ def test_stylized_images_agree(params, rng, strength):
   np.testing.assert_allclose(back(found), expected, atol=1e-4)
 
 
-def test_paintings_with_moments_moved_less_far_agree(params, rng):
+def test_images_with_moments_moved_less_far_agree(params, rng):
   content, style = rng.random((2, 1, 64, 64, 3), np.float32)
   expected = jax.jit(stylize_partially)(params, content, style, np.float32([0.4]))
-  found = mirror.paint(
+  found = mirror.stylize_partially(
     mirror.read_params(params), mirror.tensor(content), mirror.tensor(style), 0.4
   )
   np.testing.assert_allclose(back(found), expected, atol=1e-4)
@@ -69,7 +69,7 @@ def test_perceptual_features_agree(rng):
 def test_train_step_lowers_its_loss(rng):
   config = TransferConfig(batch=2, size=32, learning_rate=1e-3)
   params = stylejax.init_params(jax.random.key(0), stylejax.PRESETS["base"])
-  step = mirror.TransferStep(params, load_vgg(), config)
+  step = mirror_step.TransferStep(params, load_vgg(), config)
   content, style = (mirror.tensor(rng.random((2, 32, 32, 3), np.float32)) for _ in range(2))
   losses = [step(content, style) for _ in range(6)]
   assert np.isfinite(losses).all() and losses[-1] < losses[0]

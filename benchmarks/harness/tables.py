@@ -1,0 +1,245 @@
+"""The tables of README and docs, as Markdown, from the JSON of each benchmark."""
+
+from collections.abc import Callable
+
+from benchmarks.harness import records
+
+QUALITY_COLUMNS = {
+  "content": "content: LPIPS-form VGG ↓",
+  "content_lite0": "content: EffNet-lite0 ↓",
+  "ssim": "content: SSIM ↑",
+  "style": "style: VGG moments ↓",
+  "style_lite0": "style: EffNet-lite0 moments ↓",
+  "style_ratio": "style ÷ identity copy's ↓",
+  "patch_way": "patches: of the way to the style ↑",
+  "cover_way": "cover: of the way ↑",
+  "patch_half_way": "patches at half size ↑",
+  "cover_half_way": "cover at half size ↑",
+  "color": "colors: sliced W1 ↓",
+  "kid": "kernel distance of crops ↓",
+}
+SHORT_COLUMNS = ("content", "content_lite0", "style", "style_lite0", "color")
+# Key of a row, heading, and how a value is written.
+TIMED_COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
+  "images_per_second": ("images/s", records.digits),
+  "share_of_matrix_product": ("of the matrix-product rate", "{:.2f}".format),
+  "gflop": ("GFLOP", records.digits),
+  "peak_mib": ("memory, MiB", "{:.0f}".format),
+  "compile_seconds": ("compilation, s", "{:.1f}".format),
+  "ratio": ("ratio", "{:.2f}".format),
+  "images_per_second_per_core": ("images/s per core", records.digits),
+  "cores_per_chip": (
+    "cores for one chip",
+    lambda cores: ", ".join(f"{chip} {count:.1f}" for chip, count in cores.items()),
+  ),
+}
+RATIOS = {
+  "peers": "our time ÷ theirs",
+  "scaling": "images/s ÷ one device's",
+  "input": "pipeline ÷ what a step takes in",
+  "compile": "÷ importing jax and flax",
+  "checkpointing": "÷ without checkpoints",
+  "choices": "ours ÷ plain",
+}
+
+
+def quality_table(result: dict, *, short: bool = False) -> str:
+  """Mean and 95 % bootstrap interval of each method and column, and images with artifacts.
+
+  The short one has few columns and, of ours, strength 1 alone.
+  """
+  rows = {
+    name: row
+    for name, row in result["rows"].items()
+    if not short or row.get("strength") in (None, 1)
+  }
+  columns = {
+    key: heading
+    for key, heading in QUALITY_COLUMNS.items()
+    if all(key in row["summary"] for row in rows.values()) and (not short or key in SHORT_COLUMNS)
+  }
+  artifacts = list(next(iter(rows.values())).get("artifacts", ()))
+  heads = [*columns.values(), *([f"with a {', '.join(artifacts)}"] if artifacts else [])]
+  lines = ["| method | " + " | ".join(heads) + " |", "|---|" + "---|" * len(heads)]
+  for name, row in rows.items():
+    cells = [
+      f"{cell['mean']:.3f} [{cell['low']:.2f}, {cell['high']:.2f}]"
+      for cell in map(row["summary"].get, columns)
+    ]
+    cells += (
+      [", ".join(str(row["artifacts"][artifact]) for artifact in artifacts)] if artifacts else []
+    )
+    lines.append(f"| {name} | " + " | ".join(cells) + " |")
+  machine, versions = result["machine"], result["versions"]
+  lines += [
+    "",
+    f"{len(result['pairs'])} pairs that training never saw. {result['note']} "
+    f"`{' '.join(result['command'])}` on {machine['processor']}, {machine['cpus']} cores, "
+    f"jax {versions['jax']}, {result['date'][:10]}.",
+  ]
+  return "\n".join(lines)
+
+
+def goals_table(result: dict) -> str:
+  """What the shipped weights are held to, and our curve at other methods' content."""
+  lines = ["| goal | found | holds |", "|---|---|---|"]
+  lines += [
+    f"| {goal['goal']} | {goal['found']} | {'yes' if goal['holds'] else '**no**'} |"
+    for goal in result["goals"]
+  ]
+  lines += [
+    "",
+    "| at the content of | by | content | their style | our style | ours ÷ theirs |",
+    "|---|---|---|---|---|---|",
+  ]
+  for other, backbones in result["at_their_content"].items():
+    for backbone, numbers in backbones.items():
+      ratio = numbers["ratio"]
+      ours = (
+        f"{numbers['ours']:.3f} | {ratio['mean']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}]"
+        if ratio
+        else " | not reached"
+      )
+      lines.append(
+        f"| {other} | {backbone} | {numbers['content']:.3f} | {numbers['theirs']:.3f} | {ours} |"
+      )
+  return "\n".join(lines)
+
+
+def timed_table(result: dict) -> str:
+  """One line for each row of a timed benchmark, with the columns that any row has."""
+  rows = [row for row in result["rows"] if "skipped" not in row]
+  columns = {
+    key: how for key, how in TIMED_COLUMNS.items() if any(row.get(key) is not None for row in rows)
+  }
+  heads = [
+    RATIOS.get(result["benchmark"], name) if key == "ratio" else name
+    for key, (name, _) in columns.items()
+  ]
+  timed = any("seconds" in row for row in rows)
+  head = ["case", *(["ms, median [quartiles]"] if timed else []), *heads]
+  lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+  for row in rows:
+    cells = [records.label(row)]
+    if timed:
+      low, median, high = (1e3 * row["seconds"][key] for key in ("low", "median", "high"))
+      cells.append("{} [{}, {}]".format(*map(records.digits, (median, low, high))))
+    cells += [
+      "" if row.get(key) is None else write(row[key]) for key, (_, write) in columns.items()
+    ]
+    lines.append("| " + " | ".join(cells) + " |")
+  for row in result["rows"]:
+    if "skipped" in row:
+      lines.append(f"\n{records.label(row)} was skipped: {row['skipped']}.")
+  return "\n".join([*lines, "", _source(result)])
+
+
+def speed_table(result: dict) -> str:
+  """Tasks by ways to do them: milliseconds, from the results of `peers`."""
+  tasks, ways = {}, []
+  for row in result["rows"]:
+    task, _, who = row["case"].partition(": ")
+    batch = f"{row['batch']} × " if row.get("batch") else ""
+    tasks.setdefault(f"{task}, {batch}{row['size']} px", {})[who] = row["seconds"]["median"]
+    ways += [who] if who not in ways else []
+  lines = ["| milliseconds | " + " | ".join(ways) + " |", "|---" * (1 + len(ways)) + "|"]
+  for task, times in tasks.items():
+    cells = [f"{1e3 * times[who]:.0f}" if who in times else "" for who in ways]
+    lines.append(f"| {task} | " + " | ".join(cells) + " |")
+  return "\n".join([*lines, "", _source(result)])
+
+
+def pod_table(result: dict) -> str:
+  """One line for each slice that a step was compiled for."""
+  lines = [
+    "| slice | chips | batch | TFLOP a chip | HBM traffic, GB a chip | memory a chip, MiB "
+    "(of it) | all-reduced, MB | roofline step, ms: compute, HBM; communication | "
+    "communication | images/s |",
+    "|---" * 10 + "|",
+  ]
+  for row in result["rows"]:
+    bound = {key.removesuffix("_seconds"): 1e3 * value for key, value in row["roofline"].items()}
+    reduced = sum(collective["bytes"] for collective in row["collectives"]) / 1e6
+    cells = [
+      row["topology"],
+      row["chips"],
+      row["batch"],
+      f"{row['gflop_per_chip'] / 1e3:.2f}",
+      f"{row['hbm_gb_per_chip']:.2f}",
+      f"{row['memory_mib']['peak']:,.0f} ({row['memory_share']:.0%})",
+      f"{reduced:.0f}",
+      f"{bound['step']:.2f}: {bound['compute']:.2f}, {bound['memory']:.2f}; "
+      f"{bound['communication']:.2f}",
+      f"{row['communication_share']:.0%}",
+      f"{row['images_per_second']:,.0f}",
+    ]
+    lines.append("| " + " | ".join(map(str, cells)) + " |")
+  return "\n".join([*lines, "", _compiled(result)])
+
+
+def pod_scaling_table(result: dict) -> str:
+  """One line for each slice, weak and strong scaling side by side."""
+  lines = [
+    "| slice | chips | weak: batch | images/s | efficiency | communication | "
+    "strong: batch | images/s | efficiency | communication |",
+    "|---" * 10 + "|",
+  ]
+  weak, strong = (
+    [row for row in result["rows"] if row["scaling"] == kind] for kind in ("weak", "strong")
+  )
+  for pair in zip(weak, strong, strict=True):
+    cells = [
+      f"{row['batch']} | {row['images_per_second']:,.0f} | {row['efficiency']:.2f} | "
+      f"{row['communication_share']:.0%}"
+      for row in pair
+    ]
+    lines.append(f"| {pair[0]['topology']} | {pair[0]['chips']} | {' | '.join(cells)} |")
+  return "\n".join([*lines, "", _compiled(result)])
+
+
+def large_table(result: dict) -> str:
+  """Sentences: what a huge image and a folder of many sizes cost."""
+  row, folder = result["rows"][0], result["folder"]
+  return (
+    f"{row['width']:,} × {row['height']:,} pixels, file to file: {row['seconds']:.0f} s, "
+    f"{row['peak_gib']:.1f} GiB at most, {row['seconds_per_megapixel']:.2f} s a megapixel; "
+    f"images of 1,024 × 1,024: {row['file_seconds_per_megapixel']:.2f} s a megapixel file to file, "
+    f"{row['whole_seconds_per_megapixel']:.2f} s in memory; compiled before. {result['options']['images']} photos "
+    f"of {folder['different_sizes']} sizes: "
+    f"{folder['many_compilations']} compilations, {folder['filling']:.0%} filling, "
+    f"{folder['share_of_steady']:.2f} of the images/s of a single size.\n\n{_source(result)}"
+  )
+
+
+def _compiled(result: dict) -> str:
+  row, versions = result["rows"][0], result["versions"]
+  return (
+    f"**Computed by the compiler and a roofline, not measured**: {row['case']} of preset "
+    f"`{row['preset']}` in {row['dtype']} at {row['size']} px. `{result['command']}`, jax "
+    f"{versions['jax']}, libtpu {versions['libtpu']}, {result['date'][:10]}."
+  )
+
+
+def _source(result: dict) -> str:
+  machine, versions = result["machine"], result["versions"]
+  limit = result.get("limits", {}).get("matrix_product_gflop_per_second")
+  beside = f", beside a matrix product at {limit:.0f} GFLOP/s" if limit else ""
+  others = "".join(
+    f", {name} {versions[name]}"
+    for name in ("torch", "onnxruntime")
+    if name in versions and result["benchmark"] == "peers"
+  )
+  return (
+    f"`{result['command']}` on {machine['processor']}, {machine['cpus']} cores, "
+    f"jax {versions['jax']}{others}, Python {machine['python']}, {result['date'][:10]}"
+    f"{beside}."
+  )
+
+
+# How the result of a benchmark becomes a table, where timed_table doesn't serve.
+TABLES = {
+  "quality": quality_table,
+  "pod": pod_table,
+  "pod_scaling": pod_scaling_table,
+  "large": large_table,
+}

@@ -1,0 +1,112 @@
+"""The commands that are attacked: what each runs, and what may become of two at once."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+  """A command, with {style} or {weights} where its two versions differ.
+
+  Attributes:
+    name: for the row.
+    arguments: of the command; paths are relative to the folder it is started in.
+    joins: whether of two at once both must be in the output, not one of the two alone.
+    refuses: whether of two at once the later may be refused with one line.
+    files_apart: whether each file of the output stands for itself, so that of two at once some may
+      be one's and some the other's.
+  """
+
+  name: str
+  arguments: tuple[str, ...]
+  joins: bool = False
+  refuses: bool = False
+  files_apart: bool = False
+
+
+STYLES_ADD = Case(
+  "styles add",
+  (
+    "infer.py",
+    "styles",
+    "add",
+    "{style}.png",
+    "--weights",
+    "a.safetensors",
+    "--library",
+    "out/styles.safetensors",
+  ),
+  joins=True,
+)
+_STYLIZE = ("infer.py", "--weights", "a.safetensors", "--style", "{style}.png", "--content")
+CASES = (
+  Case("one image", (*_STYLIZE, "photos/1.png", "--output", "out/one.png")),
+  Case("a folder of images", (*_STYLIZE, "photos", "--output", "out/"), files_apart=True),
+  Case(
+    "optimization",
+    (
+      "infer.py",
+      "--method",
+      "optimize",
+      "--content",
+      "photos/1.png",
+      "--style",
+      "{style}.png",
+      "--size",
+      "64",
+      "--steps",
+      "8",
+      "--output",
+      "out/best.png",
+    ),
+  ),
+  Case("sequence to a folder", (*_STYLIZE, "photos", "--sequence", "--output", "out/")),
+  Case("sequence to a GIF", (*_STYLIZE, "photos", "--sequence", "--output", "out/film.gif")),
+  Case(
+    "shards",
+    (
+      "train.py",
+      "shards",
+      "--input-dir",
+      "photos",
+      "--output-dir",
+      "out/",
+      "--shard-size",
+      "0.01",
+      "--max-side",
+      "{side}",
+    ),
+    refuses=True,
+  ),
+  STYLES_ADD,
+  Case(
+    "styles sheet",
+    (
+      "infer.py",
+      "styles",
+      "sheet",
+      "--content",
+      "photos/1.png",
+      "--weights",
+      "a.safetensors",
+      "--library",
+      "{style}_styles.safetensors",
+      "--output",
+      "out/sheet.png",
+      "--size",
+      "64",
+    ),
+  ),
+  Case(
+    "export",
+    (
+      "infer.py",
+      "export",
+      "--weights",
+      "{style}.safetensors",
+      "--output",
+      "out/stylize.zip",
+      "--platforms",
+      "cpu",
+    ),
+  ),
+)

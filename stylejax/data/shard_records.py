@@ -1,0 +1,92 @@
+"""What all shards share: a record, the files left out, and errors of storage in one line."""
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+from stylejax.errors import InputError
+from stylejax.images import formats
+from stylejax.runtime.files import printable
+
+EXPECTED = "expected shards (.tar or .array_record)"
+NAMED = 3  # files that are left out, in one line
+
+
+@dataclasses.dataclass(frozen=True)
+class ShardRecord:
+  """One image file in a shard, a `images.decode.Record`.
+
+  Attributes:
+    shard: a `TarShard` or `ArrayRecordShard`, which has its bytes.
+    index: its number in the shard.
+  """
+
+  shard: Sequence
+  index: int
+
+  def __str__(self) -> str:
+    return f"{self.shard.path}:{self.shard.name(self.index)}"
+
+  def read(self) -> bytes:
+    """The image file's bytes; see images.decode.Record."""
+    return self.shard.read(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class LeftOut:
+  """Files of a shard, or of all shards together, that look like images and are not read.
+
+  Attributes:
+    further: how many are a further image of a sample, as WebDataset groups files.
+    links: how many are links or sparse files, which have no bytes of their own.
+    others: how many are of a format that training doesn't take.
+    names: the first few of them.
+  """
+
+  further: int = 0
+  links: int = 0
+  others: int = 0
+  names: tuple[str, ...] = ()
+
+  def __add__(self, other: "LeftOut") -> "LeftOut":
+    return LeftOut(
+      self.further + other.further,
+      self.links + other.links,
+      self.others + other.others,
+      (self.names + other.names)[:NAMED],
+    )
+
+  def note(self, shard: str, name: str, reason: str) -> "LeftOut":
+    """The same with one file more; `reason` is "further", "links" or "others"."""
+    return self + LeftOut(names=(f"{shard}:{name}",), **{reason: 1})
+
+  def line(self, flag: str, read: int) -> str | None:
+    """What to tell the user, or None if nothing is left out; `read` counts the images read."""
+    total = self.further + self.links + self.others
+    if not total:
+      return None
+    reasons = []
+    if self.further:
+      reasons.append(
+        f"{self.further} share a sample with the image before (their names agree up "
+        "to the first dot, WebDataset's rule); --tar-images all reads them too"
+      )
+    if self.links:
+      reasons.append(f"{self.links} are links or sparse files")
+    if self.others:
+      reasons.append(f"{self.others} are no {formats.names(formats.TRAINING_IMAGES)}")
+    names = ", ".join(map(printable, self.names)) + (", …" if total > len(self.names) else "")
+    return f"{flag}: {total} of {total + read} images left out ({names}): {'; '.join(reasons)}"
+
+
+@contextlib.contextmanager
+def reading(path: str) -> Iterator[None]:
+  """Whatever storage raises leaves as an OSError of one line that names the shard."""
+  try:
+    yield
+  except InputError:
+    raise
+  except Exception as error:  # Every storage service has exceptions of its own.
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    reason = " ".join(reason.split())
+    raise OSError(f"{path}: found {reason}, {EXPECTED} that can be read") from error

@@ -1,0 +1,183 @@
+"""Images in tar files of WebDataset's layout, found by their headers or by an index beside them.
+
+Writing them is in pack_shards.py, finding and joining shards in shards.py.
+"""
+
+import json
+import tarfile
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO
+
+import numpy as np
+
+from stylejax.data.shard_records import LeftOut, ShardRecord, reading
+from stylejax.errors import InputError
+from stylejax.images.formats import READ_SUFFIXES, TRAINING_SUFFIXES
+from stylejax.runtime.files import printable
+
+INDEX_SUFFIX = ".index"
+_IMAGE_SUFFIXES = tuple({*READ_SUFFIXES, *TRAINING_SUFFIXES})
+_LARGEST_NOTE = 2**20  # bytes of a long name or of a pax header; real ones have hundreds
+
+
+class TarShard(Sequence):
+  """The images of a tar file in WebDataset's layout.
+
+  Files in a row whose names agree up to the first dot are one sample ("a.jpg", "a.txt" and
+  "a.seg.png"), and its first image is read; or, by choice, every image file. Where they lie is
+  read from the file NAME.tar.index beside it, or, if there is none that fits, found by going
+  through the headers of the tar file.
+  """
+
+  def __init__(self, path: str, *, images: str = "first"):
+    """Reads the index, or else the headers.
+
+    Args:
+      path: a path or URL.
+      images: "first" of each sample, or "all".
+    """
+    from fsspec.core import url_to_fs  # only here and below: it would slow infer.py's start
+
+    self.path = path
+    self.left_out = LeftOut()
+    with reading(path):
+      self._files, self._inner = url_to_fs(path)
+      size = self._files.size(self._inner)
+      members = self._saved_index(size)
+      if members is None:
+        with self._files.open(self._inner, "rb") as file:
+          members, self.left_out = scan_tar(file, path, images=images)
+    # Millions of small objects would be slow to pickle; names are wanted only in messages.
+    self._names = "\0".join(name for name, _, _ in members)
+    self._spans = np.array([span for _, *span in members], np.int64).reshape(-1, 2)
+
+  def __len__(self) -> int:
+    return len(self._spans)
+
+  def __getitem__(self, index: int) -> ShardRecord:
+    return ShardRecord(self, range(len(self))[index])
+
+  def name(self, index: int) -> str:
+    """A record's name in the tar file."""
+    return self._names.split("\0")[index]
+
+  def read(self, record: ShardRecord) -> bytes:
+    """The bytes of one record; see images.decode.Record."""
+    offset, size = map(int, self._spans[record.index])
+    with reading(self.path):
+      data = self._files.cat_file(self._inner, start=offset, end=offset + size)
+    if len(data) != size:
+      raise InputError(f"{record}: found {len(data)} bytes, expected {size}")
+    return data
+
+  def _saved_index(self, size: int) -> list[tuple[str, int, int]] | None:
+    """The index beside the tar file, if it belongs to a file of this size.
+
+    Raises:
+      InputError: it is of this size, and a place in it lies outside of the tar file.
+    """
+    path = self._inner + INDEX_SUFFIX
+    try:
+      # Each image takes a header of 512 bytes and its data, and far less in an index.
+      if self._files.size(path) > max(size, 1024):
+        return None
+      saved = json.loads(self._files.cat_file(path))
+      if saved["bytes"] != size:
+        return None
+      members = [
+        (str(name).replace("\0", ""), int(offset), int(length))
+        for name, offset, length in saved["images"]
+      ]
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
+      return None
+    for name, offset, length in members:
+      if not (offset >= 0 and length >= 0 and offset + length <= size):
+        raise InputError(
+          f"{self.path}{INDEX_SUFFIX}: found {printable(name)[:80]} at bytes {offset} to "
+          f"{offset + length}, expected a place in the {size} bytes of {self.path}"
+        )
+    return members
+
+
+class _Member(tarfile.TarInfo):
+  """A header that neither leads backwards nor makes the reader load what can't be a name."""
+
+  @classmethod
+  def frombuf(cls, buf: bytes, encoding: str, errors: str) -> "_Member":
+    """Reads a header; ReadError if its size is one that no writer gives."""
+    member = super().frombuf(buf, encoding, errors)
+    notes = (
+      tarfile.XHDTYPE,
+      tarfile.XGLTYPE,
+      tarfile.SOLARIS_XHDTYPE,
+      tarfile.GNUTYPE_LONGNAME,
+      tarfile.GNUTYPE_LONGLINK,
+    )
+    if member.size < 0 or (member.type in notes and member.size > _LARGEST_NOTE):
+      raise tarfile.ReadError(f"a header of size {member.size}")
+    return member
+
+
+def scan_tar(
+  file: BinaryIO, name: str, *, images: str = "first"
+) -> tuple[list[tuple[str, int, int]], LeftOut]:
+  """Goes through the headers of a tar file.
+
+  Args:
+    file: the tar file.
+    name: what messages call it.
+    images: "first" of each sample, or "all".
+
+  Returns:
+    (name, offset, size) of each image to read, and what else looks like an image.
+
+  Raises:
+    InputError: the file is damaged or no plain tar file.
+  """
+  members, left_out = [], LeftOut()
+  current, taken = None, False
+  try:
+    with tarfile.open(fileobj=file, mode="r:", tarinfo=_Member) as tar:
+      for member in _members(tar):
+        folder, _, base = member.name.rpartition("/")
+        sample = (folder, base.partition(".")[0])
+        if sample != current:
+          current, taken = sample, False
+        if not base.lower().endswith(_IMAGE_SUFFIXES) or base.startswith(".") or member.isdir():
+          continue
+        if not base.lower().endswith(TRAINING_SUFFIXES):
+          left_out = left_out.note(name, member.name, "others")
+          continue
+        plain = member.isreg() and not member.issparse()
+        if plain and not (taken and images == "first"):
+          members.append((member.name, member.offset_data, member.size))
+          taken = True
+        else:
+          left_out = left_out.note(name, member.name, "further" if plain else "links")
+      # tarfile takes a damaged header for the end; a real end is zeros, or nothing at all.
+      file.seek(tar.offset)
+      if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
+        raise tarfile.ReadError(f"no header at byte {tar.offset}")
+  # Beside its own errors tarfile raises these at headers that contradict themselves.
+  except (tarfile.TarError, ValueError, IndexError, OverflowError, RecursionError) as error:
+    raise InputError(
+      f"{name}: found a damaged tar file ({error}), expected a whole one, not compressed"
+    ) from error
+  return members, left_out
+
+
+def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+  """The members of a tar file, as long as each lies behind the one before."""
+  reached = -1
+  while (member := tar.next()) is not None:
+    # tarfile keeps each member that it has seen, which nobody asks for again.
+    tar.members = []
+    if tar.offset <= reached:
+      raise tarfile.ReadError(f"a header at byte {reached} that leads back to {tar.offset}")
+    reached = tar.offset
+    yield member
+
+
+def tar_index(members: Sequence[tuple[str, int, int]], size: int) -> str:
+  """What stands in the file NAME.tar.index: `scan_tar`'s answer for a tar file of `size` bytes."""
+  return json.dumps({"bytes": size, "images": members})
