@@ -27,7 +27,11 @@ def test_each_names_a_test_that_exists(row):
   name, _, case = parts[-1].partition("[")
   source = (TESTS.parent / path).read_text()
   assert re.search(rf"^\s*def {name}\(", source, re.MULTILINE), row["test"]
-  # Names of cases are texts of the same file; pytest joins those of two parameters by "-".
+  # A table of cases may be a module beside the test.
+  for module in re.findall(r"^from (tests\.\S+) import", source, re.MULTILINE):
+    beside = TESTS.parent / f"{module.replace('.', '/')}.py"
+    source += beside.read_text() if beside.is_file() else ""
+  # Names of cases are texts of these files; pytest joins those of two parameters by "-".
   case = case.removesuffix("]")
   cuts = [(case[:at], case[at + 1 :]) for at, letter in enumerate(case) if letter == "-"]
   assert (

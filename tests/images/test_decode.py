@@ -1,16 +1,13 @@
 """Files of every mode into arrays, and every kind of bad file into one line."""
 
-import io
-
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from stylejax.errors import InputError
 from stylejax.images.decode import decode_rgb, read_image
 from stylejax.images.profiles import _lcms_transform
+from tests.images.pillow_files import encoded, smooth
 
 H, W = 6, 9
 
@@ -18,19 +15,6 @@ H, W = 6, 9
 @pytest.fixture
 def rgb() -> np.ndarray:
   return np.random.default_rng(0).integers(0, 256, (H, W, 3)).astype(np.uint8)
-
-
-def smooth(height: int, width: int) -> np.ndarray:
-  """An image that JPEG keeps within a few levels: red grows rightwards, green downwards."""
-  y, x = np.mgrid[:height, :width]
-  red, green = 255 * x / max(width - 1, 1), 255 * y / max(height - 1, 1)
-  return np.stack([red, green, np.full_like(red, 90)], -1).round().astype(np.uint8)
-
-
-def encoded(array: np.ndarray, fmt: str = "JPEG", **options) -> bytes:
-  buffer = io.BytesIO()
-  Image.fromarray(array).save(buffer, fmt, **options)
-  return buffer.getvalue()
 
 
 def check(image, mode, want, alpha=None, tolerance=1e-6):
@@ -312,26 +296,3 @@ def test_odd_exif_is_read_without_a_warning(tmp_path, recwarn):
   path.write_bytes(data)
   read_image(path)
   assert not recwarn.list
-
-
-@pytest.mark.filterwarnings("error")
-@settings(
-  max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(
-  fmt=st.sampled_from(["JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF"]),
-  edits=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=8),
-  kept=st.floats(0, 1),
-)
-def test_damaged_bytes_give_a_image_or_one_line(tmp_path, fmt, edits, kept):
-  data = bytearray(encoded(smooth(20, 30), fmt))
-  for position, value in edits:
-    data[int(position * len(data))] = value
-  path = tmp_path / "damaged"
-  path.write_bytes(data[: int(len(data) * kept)])
-  try:
-    image = read_image(path, max_pixels=10**6)
-  except InputError as error:
-    assert "\n" not in str(error)
-  else:
-    assert image.rgb.ndim == 3 and np.isfinite(image.rgb).all()
