@@ -93,7 +93,12 @@ class TransferStep:
       + config.adversarial_weight * adversarial
     )
     grads = torch.autograd.grad(loss, self._gen)
-    disc_grads = self._disc_gradients(style, stylized.detach(), half)
+    self._update(grads, self._disc_gradients(style, stylized.detach(), half))
+    return loss.item()
+
+  def _update(self, grads, disc_grads) -> None:
+    """Updates both players and the moving average."""
+    config = self._config
     _update(self._gen_adam, self._gen, grads, config.clip_norm)
     _update(self._disc_adam, self._disc, disc_grads, config.clip_norm)
     with torch.no_grad():
@@ -101,7 +106,6 @@ class TransferStep:
         torch._foreach_lerp_(
           list(self._average[name].values()), list(part.values()), 1.0 - config.ema_decay
         )
-    return loss.item()
 
   def _disc_gradients(self, style, fake, half):
     weights, config = self._parts["discriminator"], self._config

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from stylejax.data.crops import random_resized_crop
-from stylejax.data.pipeline import make_batches, prefetch_to_device
+from stylejax.data.pipeline import Batches, make_batches, prefetch_to_device
 from stylejax.data.shards import Joined
 from stylejax.data.sources import open_images, require_readable
 from stylejax.errors import InputError
@@ -80,19 +80,7 @@ def train(config: TrainConfig, read_weights: Callable[[Path], Params] | None = N
       if start >= config.steps:
         _say(f"{folder.name}: already at step {start} of {config.steps}; --steps sets more")
         return
-      batches = make_batches(
-        content,
-        style,
-        batch=config.batch,
-        size=config.crop_size,
-        seed=config.seed,
-        start_step=start,
-        content_scale=config.content_scale,
-        style_scale=config.style_scale,
-        workers=config.workers,
-        process_index=jax.process_index(),
-        process_count=jax.process_count(),
-      )
+      batches = _batches(config, content, style, start)
       if position is not None:
         batches.restore(position)
       # Nothing is refused any more.
@@ -104,6 +92,23 @@ def train(config: TrainConfig, read_weights: Callable[[Path], Params] | None = N
   _say(
     f"{folder.name}: saved at step {step}"
     + ("" if step == config.steps else f" of {config.steps}; go on with --resume")
+  )
+
+
+def _batches(config: TrainConfig, content, style, start: int) -> Batches:
+  """The batches of a run from step `start` on, for this process."""
+  return make_batches(
+    content,
+    style,
+    batch=config.batch,
+    size=config.crop_size,
+    seed=config.seed,
+    start_step=start,
+    content_scale=config.content_scale,
+    style_scale=config.style_scale,
+    workers=config.workers,
+    process_index=jax.process_index(),
+    process_count=jax.process_count(),
   )
 
 

@@ -171,22 +171,7 @@ def load_pretrained(name_or_path: str | os.PathLike = "base") -> transfer.Params
   return params
 
 
-def read_metadata(path: str | os.PathLike) -> dict[str, str]:
-  """The header's notes of a weights file: what `save_weights` was given, config and format.
-
-  Args:
-    path: a file written by `save_weights`.
-
-  Returns:
-    The notes, all strings; values that were no strings are JSON.
-
-  Raises:
-    InputError: the file is missing or is no safetensors file.
-  """
-  return _read(Path(path), arrays=False)[1]
-
-
-def _read(path: Path, *, arrays: bool = True) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
   """The arrays of a safetensors file by name, and its metadata."""
   if path.is_dir():
     raise InputError(f"weights {path}: found a folder, expected a .safetensors file")
@@ -197,7 +182,7 @@ def _read(path: Path, *, arrays: bool = True) -> tuple[dict[str, np.ndarray], di
       metadata = dict(file.metadata() or {})
       # The dtype is asked of the header, since NumPy has no type for some (bfloat16, float8).
       content = {}
-      for name in file.keys() if arrays else ():
+      for name in file.keys():  # noqa: SIM118, it is not iterable
         dtype = file.get_slice(name).get_dtype()
         if dtype not in ("F16", "F32"):
           raise InputError(f"weights {path}: found {dtype} in {name}, expected F16 or F32")

@@ -95,6 +95,23 @@ GAMMA_18_RGB = profile(b"RGB ", {**_SRGB, **dict.fromkeys((b"rTRC", b"gTRC", b"b
 TYPES = {1: "B", 3: "H", 4: "I", 7: "B", 12: "d"}
 
 
+def _entries(dtype: np.dtype, shape: tuple[int, int, int], rows: int, planar: bool) -> dict:
+  """{tag: (type, values)} of an image [height, width, channels] in strips of so many rows."""
+  height, width, count = shape
+  return {
+    254: (4, [0]),
+    256: (4, [width]),
+    257: (4, [height]),
+    258: (3, [8 * dtype.itemsize] * count),
+    259: (3, [1]),
+    262: (3, [2 if count >= 3 else 1]),
+    277: (3, [count]),
+    278: (4, [rows]),
+    284: (3, [2 if planar else 1]),
+    339: (3, [{"u": 1, "i": 2, "f": 3}[dtype.kind]] * count),
+  }
+
+
 def tiff(
   pixels: np.ndarray,
   tags: dict[int, tuple[int, list]] | None = None,
@@ -123,22 +140,9 @@ def tiff(
     for plane in planes
     for top in range(0, height, rows)
   ]
-  kind = {"u": 1, "i": 2, "f": 3}[pixels.dtype.kind]
   out = bytearray(struct.pack(f"{order}2sHI", b"II" if order == "<" else b"MM", 42, 8))
   for page in range(pages):
-    entries = {
-      254: (4, [0]),
-      256: (4, [width]),
-      257: (4, [height]),
-      258: (3, [8 * pixels.dtype.itemsize] * count),
-      259: (3, [1]),
-      262: (3, [2 if count >= 3 else 1]),
-      277: (3, [count]),
-      278: (4, [rows]),
-      284: (3, [2 if planar else 1]),
-      339: (3, [kind] * count),
-      **(tags or {}),
-    }
+    entries = _entries(pixels.dtype, (height, width, count), rows, planar) | (tags or {})
     start = len(out) + 2 + 12 * (len(entries) + 2) + 4
     data, offsets = b"", []
     for strip in strips:

@@ -17,6 +17,22 @@ def one_device(monkeypatch):
   monkeypatch.setattr(jax, "devices", lambda *a: jax.local_devices()[:1])
 
 
+def train_on(folder, name, ending):
+  """(losses, last grid, parameters) of an autoencoder, which reads both folders in one stream."""
+  workdir = folder / name
+  places = {
+    "--workdir": workdir,
+    "--content-dir": folder / f"content{ending}",
+    "--style-dir": folder / f"style{ending}",
+  }
+  every = "--grid-every", str(STEPS), "--log-every", "1"
+  options = [part for flag, place in places.items() for part in (flag, str(place))]
+  assert train.main(["autoencoder", *flags("autoencoder"), *every, *options]) == 0
+  losses = [json.loads(line)["loss"] for line in (workdir / "metrics.jsonl").open()]
+  grid = (workdir / "grids" / f"step_{STEPS:07}.png").read_bytes()
+  return losses, grid, loop.load_run(workdir)[1].params
+
+
 def test_shards_train_as_their_folder(tmp_path, one_device, capsys):
   rng = np.random.default_rng(0)
   for kind in ("content", "style"):
@@ -26,20 +42,8 @@ def test_shards_train_as_their_folder(tmp_path, one_device, capsys):
       image = Image.fromarray(small).resize((70 + i, 60), Image.Resampling.BICUBIC)
       image.save(tmp_path / kind / f"{i}.jpg")
   for kind, form in (("content", "tar"), ("style", "array_record")):
-    assert (
-      train.main(
-        [
-          "shards",
-          "--input-dir",
-          str(tmp_path / kind),
-          "--output-dir",
-          str(tmp_path / f"{kind}_shards"),
-          "--format",
-          form,
-        ]
-      )
-      == 0
-    )
+    places = "--input-dir", tmp_path / kind, "--output-dir", tmp_path / f"{kind}_shards"
+    assert train.main(["shards", *map(str, places), "--format", form]) == 0
   # An image that goes bad after it was packed.
   shard = tmp_path / "content_shards" / "shard-00000.tar"
   data = shard.read_bytes()
@@ -49,32 +53,9 @@ def test_shards_train_as_their_folder(tmp_path, one_device, capsys):
 
   runs = {}
   for name, ending in (("folders", ""), ("shards", "_shards")):
-    workdir = tmp_path / name
-    # An autoencoder reads both in one stream.
-    assert (
-      train.main(
-        [
-          "autoencoder",
-          *flags("autoencoder"),
-          "--grid-every",
-          str(STEPS),
-          "--log-every",
-          "1",
-          "--workdir",
-          str(workdir),
-          "--content-dir",
-          str(tmp_path / f"content{ending}"),
-          "--style-dir",
-          str(tmp_path / f"style{ending}"),
-        ]
-      )
-      == 0
-    )
+    runs[name] = train_on(tmp_path, name, ending)
     output = capsys.readouterr().out
     assert "skipped 1 unreadable file" in output
-    losses = [json.loads(line)["loss"] for line in (workdir / "metrics.jsonl").open()]
-    grid = (workdir / "grids" / f"step_{STEPS:07}.png").read_bytes()
-    runs[name] = losses, grid, loop.load_run(workdir)[1].params
   assert "shard-00000.tar:00000002_2.jpg" in output
   for one, other in zip(*runs.values(), strict=True):
     jax.tree.map(np.testing.assert_array_equal, one, other)

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 import stylejax
 from stylejax.errors import InputError
 from stylejax.weights import model_file as weights_module
-from stylejax.weights.model_file import load_pretrained, load_weights, read_metadata, save_weights
+from stylejax.weights.model_file import load_pretrained, load_weights, save_weights
 from stylejax.weights.perceptual import load_vgg
 from stylejax.weights.style_library import read_library
 
@@ -66,7 +66,8 @@ def test_names_in_the_file_are_paths_of_the_tree(params, tmp_path):
 
 def test_metadata(params, tmp_path):
   path = save_weights(tmp_path / "w.safetensors", params, metadata={"steps": 12, "data": "none"})
-  notes = read_metadata(path)
+  with safe_open(path, framework="np") as file:
+    notes = file.metadata()
   assert (notes["steps"], notes["data"], notes["stylejax_format"]) == ("12", "none", "1")
   assert json.loads(notes["stylejax_config"]) == CONFIG.to_dict()
   assert load_weights(path).config == CONFIG

@@ -20,6 +20,7 @@ from benchmarks.tpu import chips, hlo, pod, pod_scaling
 from stylejax import PRESETS, transfer
 from stylejax.training.state import init_state
 from stylejax.training.tasks import AutoencoderConfig
+from tests.benchmarks.tpu import hlo_checks
 
 ROOT = Path(__file__).parents[3]
 MODULE = """HloModule jit_step, is_scheduled=true
@@ -102,15 +103,18 @@ def test_hbm_traffic_leaves_out_what_stays_in_faster_memory(module):
 
 
 def test_convolutions_show_their_types_and_products_do_not_count(module):
-  assert hlo.convolution_types(module) == [
+  assert hlo_checks.convolution_types(module) == [
     ("jit(step)/Conv_0/conv_general_dilated", ("bf16", "bf16")),
     ("jit(step)/Conv_1/conv_general_dilated", ("bf16", "f32")),
   ]
 
 
 def test_a_copy_that_turns_a_wide_map_is_a_layout_change(module):
-  assert [line.name for line in hlo.layout_changes(module)] == ["turned"]
-  assert [line.name for line in hlo.layout_changes(module, channels=3)] == ["turned", "image"]
+  assert [line.name for line in hlo_checks.layout_changes(module)] == ["turned"]
+  assert [line.name for line in hlo_checks.layout_changes(module, channels=3)] == [
+    "turned",
+    "image",
+  ]
 
 
 def test_cycles_are_those_of_the_schedule(module):
@@ -263,11 +267,11 @@ def test_stylize_keeps_to_bfloat16_and_to_its_convolutions_layout_on_a_tpu():
   )
   text = run.lower(placed(params), images, images).compile().as_text()
   module = hlo.instructions(text)
-  types = hlo.convolution_types(module)
+  types = hlo_checks.convolution_types(module)
   assert len(types) > 20
   assert [found for found in types if set(found[1]) != {"bf16"}] == []
   # Only the image's own 3 and 12 channels are rearranged, before the first and after the last.
-  assert [(line.name, line.source) for line in hlo.layout_changes(module)] == []
+  assert [(line.name, line.source) for line in hlo_checks.layout_changes(module)] == []
 
 
 @pytest.mark.tpu
