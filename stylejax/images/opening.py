@@ -18,6 +18,7 @@ from PIL import Image, PngImagePlugin
 
 from stylejax.errors import InputError
 from stylejax.images import formats
+from stylejax.images.gray_alpha import open_gray_alpha
 from stylejax.images.heif import is_heif, open_heif
 from stylejax.images.profiles import jp2_profile, nclx
 from stylejax.runtime.extras import install_command
@@ -84,9 +85,11 @@ def _open_otherwise(file: Path | io.BytesIO, error: Exception) -> Image.Image:
       ) from None
   head = _first_bytes(file, 8)
   if head[:4] in _TIFF:
+    if (image := open_gray_alpha(file)) is not None:
+      return image
     raise Refused(
       "a damaged TIFF or one of a kind that can't be read (as are colors of 32 bits "
-      "or in floating point)"
+      "or in floating point, and 16-bit gray with transparency in separate planes)"
     ) from None
   if head == _PNG:
     # Pillow 13.0 refuses a PNG for one remark or profile that is too long or broken.

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from stylejax.errors import InputError
+from stylejax.images.gray_alpha import GrayAlphaTiff, read_gray_alpha
 
 # Pillow's names of what a decoder puts out: high bytes → low bytes. N is this machine's order.
 _LOW_BYTES = {
@@ -31,11 +32,16 @@ _WHITE_IS_ZERO, _SEPARATE, _SIGNED = 0, 2, 2
 def is_wide(image: Image.Image) -> bool:
   """Whether an opened image, not decoded yet, has more than 8 bits a channel."""
   return (
-    image.mode.startswith("I")
+    _is_gray_alpha(image)
+    or image.mode.startswith("I")
     or image.mode == "F"
     or _layout(image) is not None
     or _is_planar(image)
   )
+
+
+def _is_gray_alpha(image: Image.Image) -> bool:
+  return isinstance(image, GrayAlphaTiff) and image.gray_alpha
 
 
 def _layout(image: Image.Image) -> str | None:
@@ -88,6 +94,8 @@ def read_wide(
   Raises:
     InputError: a kind of image that can't be read right.
   """
+  if _is_gray_alpha(image):
+    return *read_gray_alpha(image, upright), []
   if _is_planar(image):
     return _planes(image, reopen, upright), None, []
   layout = _layout(image)

@@ -329,6 +329,29 @@ CASES = {
     2e-3,
     [],
   ),
+  "tiff 16-bit gray and alpha": (
+    files.tiff(np.dstack([GRAY16, RGB16[..., 0] | 1]), {338: (3, [2])}),
+    gray(GRAY16 / 65535),
+    (RGB16[..., 0] | 1) / 65535,
+    1e-6,
+    [],
+  ),
+  "tiff 16-bit gray times alpha, big-endian, in pages": (
+    files.tiff(
+      np.dstack([GRAY16 >> 1, RGB16[..., 0] | 0x8000]), {338: (3, [1])}, order=">", pages=2
+    ),
+    gray((GRAY16 >> 1) / (RGB16[..., 0] | 0x8000)),
+    (RGB16[..., 0] | 0x8000) / 65535,
+    1e-6,
+    ["several pages, of which the first is taken"],
+  ),
+  "tiff 16-bit gray and a mask, white is zero": (
+    files.tiff(np.dstack([GRAY16, RGB16[..., 0]]), {338: (3, [0]), 262: (3, [0])}),
+    gray(1 - GRAY16 / 65535),
+    None,
+    1e-6,
+    ["it has 1 more channel beside color and transparency, left out"],
+  ),
   "tiff of colors and a mask": (
     files.tiff(np.dstack([RGB8, RGB8[..., :1]]), {338: (3, [0])}),
     RGB8 / 255,

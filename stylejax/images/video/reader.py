@@ -86,12 +86,13 @@ class VideoReader:
 
   def __iter__(self) -> Iterator[Frame]:
     waiting, length = None, 1 / self.rate
-    convert, kind = None, None
+    convert, kind, moved = None, None, 0
     for number, image in enumerate(self._decoded()):
       seconds = self._seconds(image, number)
       if waiting is not None:
         before = waiting.seconds
         if seconds is None or seconds <= before:
+          moved += seconds is not None
           seconds = before + length
         yield Frame(waiting.rgb, before, seconds - before, waiting.alpha)
       properties = (
@@ -115,6 +116,11 @@ class VideoReader:
       )
     if waiting is not None:
       yield Frame(waiting.rgb, waiting.seconds, self._survey.last_length or length, waiting.alpha)
+    if moved:
+      self._note(
+        f"{moved} frames of {self.path.name} should be shown no later than the one before: each is "
+        f"shown {float(length):.3g} s after it"
+      )
 
   def _seconds(self, image, number: int) -> Fraction | None:
     """When a frame is shown, from the start; None where nothing says it."""
@@ -218,6 +224,12 @@ class VideoReader:
         f"the timestamps of {self.path.name} start anew {len(breaks)} "
         f"{'time' if len(breaks) == 1 else 'times'} (at {places}{' …' if breaks[3:] else ''} s): "
         "what follows goes on without a gap"
+      )
+    late = self._seconds(image, 0) or Fraction(0)
+    if not self._to_video and late > 1 / (2 * self.rate):
+      self._note(
+        f"the frames of {self.path.name} begin {float(late):.3g} s after its sound: without sound "
+        "they begin at once"
       )
     if image.interlaced_frame:
       self._note(f"{self.path.name} is interlaced: both fields of a frame are stylized together")

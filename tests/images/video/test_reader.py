@@ -128,6 +128,56 @@ def test_mp4_edit_list_cuts_images(video_tools, tmp_path):
   assert not source.notes  # what the file itself cuts away is no loss
 
 
+def write_times(path, times, sound=None):
+  """A video of one flat frame at each of the times, in seconds, and silence from `sound` on."""
+  with av.open(str(path), "w") as file:
+    stream = file.add_stream("ffv1", rate=10)
+    stream.width, stream.height, stream.pix_fmt = 32, 16, "yuv420p"
+    stream.codec_context.time_base = Fraction(1, 1000)
+    if sound is not None:
+      track = file.add_stream("pcm_s16le", rate=8000, layout="mono")
+      silence = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.int16), "s16", "mono")
+      silence.sample_rate, silence.pts = 8000, round(sound * 8000)
+      file.mux(track.encode(silence))
+    for number, time in enumerate(times):
+      frame = av.VideoFrame.from_ndarray(np.full((16, 32, 3), 40 * number, np.uint8), "rgb24")
+      frame.pts, frame.time_base = number, Fraction(1, 10)
+      for packet in stream.encode(frame):
+        packet.pts = packet.dts = round(time / packet.time_base)
+        file.mux(packet)
+    for packet in stream.encode(None):
+      file.mux(packet)
+  return path
+
+
+@pytest.mark.parametrize("late, said", [("0.5", True), ("0.03", False)])
+def test_mkv_gap_before_the_first_frame_is_said_where_it_is_lost(tmp_path, late, said):
+  late = Fraction(late)
+  path = write_times(tmp_path / "a.mkv", [late, late + Fraction(1, 10)], sound=Fraction(0))
+  source = frames.Source(path, 25, output=tmp_path / "o.gif")
+  assert [frame.seconds for frame in source] == [late, late + Fraction(1, 10)]
+  lines = [line for line in source.notes if "after its sound" in line]
+  assert lines == (
+    ["the frames of a.mkv begin 0.5 s after its sound: without sound they begin at once"]
+    if said
+    else []
+  )
+  # A video keeps the gap.
+  assert not [
+    line for line in frames.Source(path, 25, output=tmp_path / "o.mkv").notes if "after its" in line
+  ]
+
+
+def test_mkv_frames_of_one_time_follow_each_other_and_are_counted(tmp_path):
+  times = [Fraction(time) for time in ("0", "0.1", "0.1", "0.1", "0.5")]
+  source = frames.Source(write_times(tmp_path / "a.mkv", times), 25)
+  found = [frame.seconds for frame in source]
+  assert found == [Fraction(tenths, 10) for tenths in (0, 1, 2, 3, 5)]
+  assert [line for line in source.notes if "no later" in line] == [
+    "2 frames of a.mkv should be shown no later than the one before: each is shown 0.1 s after it"
+  ]
+
+
 def test_h264_without_a_container_counts_from_zero(video_tools, tmp_path):
   """A bare stream has no times: 25 a second, as FFmpeg takes it where the stream names no rate."""
   video_tools.film(tmp_path / "a.mp4", steps(25, 8), rate=25)
