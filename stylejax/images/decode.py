@@ -32,7 +32,9 @@ from stylejax.images.profiles import (
 )
 from stylejax.images.wide import is_wide, read_wide
 
-# EXIF tag 274 says how the camera was held; each value is undone by one transposition.
+# EXIF tag 274 says how the camera was held; each value is undone by one transposition. This is not
+# left to ImageOps.exif_transpose, which writes the other tags anew: it raises where one of them has
+# an odd value (Pillow 13.0), and copies an image that is upright already.
 _ORIENTATION_TAG = 274
 _UPRIGHT = {
   2: Image.Transpose.FLIP_LEFT_RIGHT,

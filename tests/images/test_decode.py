@@ -1,8 +1,10 @@
 """Files of every mode into arrays, and every kind of bad file into one line."""
 
+import struct
+
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageOps
 
 from stylejax.errors import InputError
 from stylejax.images.decode import decode_rgb, read_image
@@ -283,6 +285,17 @@ def test_between_pillows_limit_and_ours_is_read_without_a_warning(tmp_path, recw
   Image.new("L", (10_000, 9_000)).save(path)
   assert decode_rgb(path, min_side=1125).shape == (1125, 1250, 3)
   assert not recwarn.list
+
+
+def test_orientation_counts_beside_an_odd_tag(tmp_path):
+  """A width of type ASCII: ImageOps.exif_transpose of Pillow 13.0 raises for it."""
+  entries = struct.pack(">HHI4s", 256, 2, 4, b"abc\0") + struct.pack(">HHIHxx", 274, 3, 1, 6)
+  exif = b"Exif\0\0MM\0*" + struct.pack(">IH", 8, 2) + entries + bytes(4)
+  stored = smooth(24, 40)
+  (tmp_path / "a.png").write_bytes(encoded(stored, "PNG", exif=exif))
+  np.testing.assert_allclose(read_image(tmp_path / "a.png").rgb, np.rot90(stored, -1) / 255)
+  with pytest.raises((struct.error, AttributeError, TypeError)):
+    ImageOps.exif_transpose(Image.open(tmp_path / "a.png"))
 
 
 def test_odd_exif_is_read_without_a_warning(tmp_path, recwarn):
