@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import tyro
 from draw_sheet import SAMPLES, square
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 import stylejax
+from stylejax.images import encode
+from stylejax.images.contact_sheet import contact_sheet
 from stylejax.images.encode import STYLE_SIZE
 from stylejax.runtime.compilation_cache import enable_cache
 
@@ -20,7 +22,7 @@ WAVE, IRISES, ADELE = (
   SAMPLES / "style" / f"{name}.jpg" for name in ("great_wave", "irises", "adele_bloch_bauer")
 )
 CAT, COFFEE = (SAMPLES / "content" / f"{name}.jpg" for name in ("cat", "coffee"))
-# (name, photo, artwork, side in pixels at which the photo is painted).
+# (name, photo, artwork, side in pixels at which the photo is stylized).
 CASES = (
   ("face", HARD / "face.jpg", IRISES, 256),
   ("face", HARD / "face.jpg", ADELE, 256),
@@ -66,18 +68,15 @@ def main(options: Options) -> None:
   import jax
 
   params = stylejax.load_pretrained(options.weights)
-  paint = jax.jit(stylejax.stylize, compiler_options=stylejax.compiler_options())
-  rows = -(-len(CASES) // COLUMNS)
-  width, height = 3 * CELL + CAPTION, CELL + CAPTION
-  sheet = Image.new("RGB", (COLUMNS * width - CAPTION, rows * height), "white")
-  draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)
-  for number, (name, photo, artwork, side) in enumerate(CASES):
+  stylize = jax.jit(stylejax.stylize, compiler_options=stylejax.compiler_options())
+  cases = []
+  for name, photo, artwork, side in CASES:
     content, style = square(photo, side), square(artwork, STYLE_SIZE)
-    left, top = number % COLUMNS * width, number // COLUMNS * height
-    draw.text((left + 2, top + 4), name, "black", font)
-    for place, image in enumerate((content, style, paint(params, content, style))):
-      sheet.paste(cell(np.asarray(image)), (left + place * CELL, top + CAPTION))
-  sheet.save(options.output, quality=88)
+    images = content, style, stylize(params, content, style)
+    row = [np.asarray(cell(np.asarray(image))) for image in images]
+    cases.append(contact_sheet([row], titles=[name], gap=CAPTION))
+  rows = [cases[first : first + COLUMNS] for first in range(0, len(cases), COLUMNS)]
+  encode.write_image(options.output, contact_sheet(rows))
 
 
 if __name__ == "__main__":

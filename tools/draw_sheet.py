@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import tyro
-from PIL import Image, ImageOps
+from PIL import ImageOps
 
 import stylejax
 from stylejax.data.sources import find_images
+from stylejax.images import encode
+from stylejax.images.contact_sheet import contact_sheet
 from stylejax.images.decode import decode_image
 from stylejax.images.encode import STYLE_SIZE
 from stylejax.runtime.compilation_cache import enable_cache
@@ -21,7 +23,7 @@ SAMPLES = Path(stylejax.__file__).parent / "assets" / "samples"
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """What to draw."""
+  """What to draw, and where to write it."""
 
   output: Path
   """The image to write."""
@@ -30,9 +32,9 @@ class Options:
   style: Path = SAMPLES / "style"
   """Folder of artworks."""
   size: int = 256
-  """Side of the cells in pixels; photos are painted at this size, cut to squares."""
+  """Side of the cells in pixels; photos are stylized at this size, cut to squares."""
   strength: float = 1.0
-  """Of the style."""
+  """Strength of the style, 0 to 2."""
   weights: str = "base"
   """Name or file of the weights."""
 
@@ -48,19 +50,17 @@ def main(options: Options) -> None:
   import jax
 
   params = stylejax.load_pretrained(options.weights)
-  paint = jax.jit(stylejax.stylize, compiler_options=stylejax.compiler_options())
+  stylize = jax.jit(stylejax.stylize, compiler_options=stylejax.compiler_options())
   artworks, side = find_images(options.style), options.size
   styles = [square(path, STYLE_SIZE) for path in artworks]
-  rows = [[np.ones((side, side, 3))] + [square(path, side) for path in artworks]]
+  rows = [[None] + [square(path, side) for path in artworks]]
   for path in find_images(options.content):
     content = square(path, side)
     rows.append(
-      [content] + [paint(params, content, style, strength=options.strength) for style in styles]
+      [content]
+      + [np.asarray(stylize(params, content, style, strength=options.strength)) for style in styles]
     )
-  sheet = np.concatenate([np.concatenate(row, 1) for row in rows], 0)
-  Image.fromarray(np.round(np.clip(sheet, 0, 1) * 255).astype(np.uint8)).save(
-    options.output, quality=90
-  )
+  encode.write_image(options.output, contact_sheet(rows))
 
 
 if __name__ == "__main__":

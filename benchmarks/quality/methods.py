@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from benchmarks.quality.pairs import Pair, eight_bits, read, sha256
 from stylejax import transfer
 from stylejax.errors import InputError
+from stylejax.images.contact_sheet import contact_sheet
 from stylejax.images.decode import DecodedImage, read_image
 from stylejax.images.encode import STYLE_SIZE, fit_shorter_side, resize, style_pixels
 from stylejax.metrics.style import resize_area
@@ -195,40 +196,22 @@ def color_moments(content: np.ndarray, style: np.ndarray) -> np.ndarray:
 
 def draw_sheet(
   pairs: Sequence[Pair], stylize_functions: dict[str, Stylize], *, height: int = 200
-) -> Image.Image:
-  """An image with a line for each pair: content, style, then what each method made of them.
+) -> np.ndarray:
+  """A contact sheet with a row for each pair: content, style, then what each method made of them.
 
-  Each function returns [H, W, 3] uint8, as those of `evaluators.cached_stylize` do.
+  Each function returns [H, W, 3] uint8, as those of `evaluators.cached_stylize` do. The sheet is
+  [H, W, 3] float32 in [0, 1].
   """
-  heads = ["content", "style", *stylize_functions]
-  lines = []
+  rows = []
   for pair in pairs:
     content, style = (Image.fromarray(eight_bits(read(p))) for p in (pair.content, pair.style))
     size = max(1, round(content.width * height / content.height)), height
-    stylized = [Image.fromarray(stylize(pair)) for stylize in stylize_functions.values()]
-    style = style.resize(
-      (max(1, round(style.width * height / style.height)), height), Image.LANCZOS
-    )
+    style_size = max(1, round(style.width * height / style.height)), height
     # Some methods stylize in another frame; on the sheet all have the content's shape.
-    lines.append(
-      [
-        content.resize(size, Image.LANCZOS),
-        style,
-        *(image.resize(size, Image.LANCZOS) for image in stylized),
-      ]
-    )
-  gap, title = 6, 26
-  widths = [max(line[column].width for line in lines) for column in range(len(heads))]
-  size = (sum(widths) + gap * (len(widths) + 1), title + len(lines) * (height + gap) + gap)
-  sheet = Image.new("RGB", size, "white")
-  draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(16)
-  left = gap
-  for column, head in enumerate(heads):
-    draw.text((left, 4), head, fill="black", font=font)
-    for index, line in enumerate(lines):
-      sheet.paste(line[column], (left, title + index * (height + gap)))
-    left += widths[column] + gap
-  return sheet
+    images = [Image.fromarray(stylize(pair)) for stylize in stylize_functions.values()]
+    sized = [(content, size), (style, style_size), *((image, size) for image in images)]
+    rows.append([np.asarray(image.resize(side, Image.LANCZOS)) for image, side in sized])
+  return contact_sheet(rows, titles=["content", "style", *stylize_functions], gap=6)
 
 
 def _output(folder: Path, pair: Pair) -> Path:

@@ -55,6 +55,7 @@ from benchmarks.quality.pairs import Pair, eight_bits, read, read_pairs, sha256
 from benchmarks.quality.quality_options import Options
 from benchmarks.quality.quality_tables import NOTE, print_tables
 from stylejax.errors import InputError
+from stylejax.images import encode
 from stylejax.metrics.artifacts import find_artifacts
 from stylejax.runtime.compilation_cache import enable_cache
 from stylejax.runtime.files import printable, replacing
@@ -126,8 +127,7 @@ def _run(options: Options, command: list[str]) -> None:
       pairs[: options.sheet_pairs],
       {row: cached_stylize(row, method, cache) for row, method in shown.items()},
     )
-    with replacing(options.sheet) as temporary:
-      sheet.save(temporary, format="PNG")
+    encode.write_image(options.sheet, sheet)
   print_tables(results)
 
 

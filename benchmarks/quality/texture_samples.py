@@ -1,6 +1,7 @@
 """Do random styles differ as artworks do? Distances between texture samples, and between crops."""
 
 import dataclasses
+import math
 from pathlib import Path
 
 import jax
@@ -14,6 +15,7 @@ from stylejax import transfer
 from stylejax.data.sources import find_images
 from stylejax.errors import InputError
 from stylejax.images import encode
+from stylejax.images.contact_sheet import contact_sheet
 from stylejax.images.decode import read_image
 from stylejax.metrics.content import LPIPS_LAYERS, lpips_from_features
 from stylejax.models.vgg16 import vgg16_features
@@ -71,14 +73,6 @@ def mean_distance(vgg_params, heads, batch: jax.Array) -> jax.Array:
   return jax.lax.map(from_one, jnp.arange(count)).sum() / (count * (count - 1))
 
 
-def sheet(batch: np.ndarray) -> np.ndarray:
-  """[B, S, S, 3] as a square of cells."""
-  columns = int(np.ceil(np.sqrt(len(batch))))
-  blank = np.ones((-len(batch) % columns, *batch.shape[1:]), np.float32)
-  rows = np.concatenate([batch, blank]).reshape(-1, columns, *batch.shape[1:])
-  return np.concatenate([np.concatenate(row, 1) for row in rows])
-
-
 def main(options: Options) -> None:
   """Measures both distances, prints them and writes the result."""
   params, frozen = stylejax.load_pretrained(options.weights), (load_vgg(), load_lpips_heads())
@@ -91,7 +85,9 @@ def main(options: Options) -> None:
   crops = real_crops(options.style_dir, options.count, options.seed)
   of_textures, of_artworks = (float(mean_distance(*frozen, batch)) for batch in (textures, crops))
   if options.sheet:
-    encode.write_image(options.sheet, sheet(textures))
+    columns = math.isqrt(options.count - 1) + 1
+    rows = [textures[first : first + columns] for first in range(0, options.count, columns)]
+    encode.write_image(options.sheet, contact_sheet(rows))
   records.report(
     "texture_samples",
     options,

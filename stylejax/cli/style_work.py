@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
 from stylejax import transfer
 from stylejax.cli.console import say_note
 from stylejax.cli.styles import Add, Common, List, Nearest, Remove, Sheet
 from stylejax.errors import InputError
 from stylejax.images import encode
+from stylejax.images.contact_sheet import contact_sheet
 from stylejax.images.decode import DecodedImage
 from stylejax.images.find import find_images
 from stylejax.inference.outputs import check_number, plan_outputs
@@ -137,29 +137,17 @@ def sheet(options: Sheet) -> int:
   )
   _say(notes)
   codes = style_library.stack([style.code for style in saved.values()])
-  painted = np.asarray(fast_jit(style_library.contact_sheet)(params, photos, codes))
-  rows = np.concatenate([photos[None], painted])
-  encode.write_image(job.outputs[0], draw_sheet(rows, ["", *(f"@{name}" for name in saved)]))
+  stylized = np.asarray(fast_jit(style_library.contact_sheet)(params, photos, codes))
+  rows = np.concatenate([photos[None], stylized])
+  drawn = contact_sheet(
+    rows,
+    labels=["", *(f"@{name}" for name in saved)],
+    gap=_GAP,
+    font_size=max(10, options.size // 12),
+  )
+  encode.write_image(job.outputs[0], drawn)
   print(f"wrote {printable(job.outputs[0])}: {len(saved)} styles × {len(photos)} photos")
   return 0
-
-
-def draw_sheet(rows: np.ndarray, labels: Sequence[str]) -> np.ndarray:
-  """[R, C, S, S, 3] → one image on white with a label before each row."""
-  count, columns, side = rows.shape[:3]
-  font = ImageFont.load_default(max(10, side // 12))
-  margin = 2 * _GAP + int(max(font.getlength(label) for label in labels))
-  step = side + _GAP
-  image = Image.new("RGB", (margin + columns * step, count * step + _GAP), "white")
-  draw = ImageDraw.Draw(image)
-  for row, label in enumerate(labels):
-    draw.text((_GAP, _GAP + row * step + side // 2), label, "black", font, anchor="lm")
-  canvas = np.float32(image) / 255
-  for row in range(count):
-    for column in range(columns):
-      top, left = _GAP + row * step, margin + column * step
-      canvas[top : top + side, left : left + side] = rows[row, column]
-  return canvas
 
 
 def _say(notes: Sequence[str]) -> None:

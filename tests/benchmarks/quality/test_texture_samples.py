@@ -29,11 +29,3 @@ def test_real_crops_are_of_other_places_each_time():
   assert crops.shape == (7, texture_samples.SIDE, texture_samples.SIDE, 3)
   assert len({crop.tobytes() for crop in crops}) == 7
   np.testing.assert_array_equal(crops, texture_samples.real_crops(texture_samples.SAMPLES, 7, 0))
-
-
-def test_sheet_fills_up(rng):
-  batch = rng.random((5, 4, 4, 3), np.float32)
-  drawn = texture_samples.sheet(batch)
-  assert drawn.shape == (8, 12, 3)
-  np.testing.assert_array_equal(drawn[4:, 4:8], batch[4])
-  assert (drawn[4:, 8:] == 1).all()
