@@ -20,6 +20,7 @@ from PIL import Image, ImageCms
 
 from stylejax.errors import InputError
 from stylejax.images.alpha import fill_invisible
+from stylejax.images.depth import narrowed
 from stylejax.images.formats import MAX_PIXELS
 from stylejax.images.opening import EXPECTED, Refused, check_checksums, left_out, open_image
 from stylejax.images.profiles import (
@@ -342,6 +343,7 @@ def _srgb(opened: _Opened) -> tuple[Image.Image | np.ndarray, Image.Image | np.n
     if values.ndim == 2:
       values = np.repeat(values[..., None], 3, -1)
     return (from_coded(values, space) if isinstance(space, Coded) else values), alpha
+  notes += narrowed(image)
   box = _gif_box(image)
   return _split_alpha(_upright(image), space, notes, box)
 

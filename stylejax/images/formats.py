@@ -120,7 +120,7 @@ IMAGES = (
     "TIFF",
     Kept(
       f"{_PROFILES}, CMYK and Lab too",
-      "8, 16; 12, 32 and float of gray",
+      "8, 16 (8 of CMYK); 12, 32 and float of gray",
       "kept",
       _EXIF,
       rest="the first page; colors in float or 32 bits, and raw files, are refused",
@@ -165,7 +165,7 @@ IMAGES = (
     "image",
     (".ppm", ".pgm", ".pbm", ".pnm"),
     "PPM",
-    Kept(_SRGB, "8; 16 of gray", "none in the format", "none in the format"),
+    Kept(_SRGB, "8, 16", "none in the format", "none in the format"),
   ),
   Format("BMP", "image", (".bmp",), "BMP", Kept(_SRGB, "8", "kept", "top-down and bottom-up")),
   Format(

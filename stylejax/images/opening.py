@@ -18,6 +18,7 @@ from PIL import Image, PngImagePlugin
 
 from stylejax.errors import InputError
 from stylejax.images import formats
+from stylejax.images.depth import stored_bits
 from stylejax.images.gray_alpha import open_gray_alpha
 from stylejax.images.heif import is_heif, open_heif
 from stylejax.images.profiles import jp2_profile, nclx
@@ -64,8 +65,10 @@ def open_image(file: Path | io.BytesIO) -> Image.Image:
     image.filename = ""
     _refuse_raw(image)
   elif image.format == "AVIF":
-    image.info["nclx"] = nclx(_first_bytes(file, 1 << 16))
+    head = _first_bytes(file, 1 << 16)
+    image.info.update(nclx=nclx(head), stored_bits=stored_bits("AVIF", head))
   elif image.format == "JPEG2000":
+    image.info["stored_bits"] = stored_bits("JPEG2000", _first_bytes(file, 1 << 16))
     if profile := jp2_profile(image.fp):
       image.info["icc_profile"] = profile
   elif image.format == "PNG":

@@ -4,6 +4,7 @@ Pillow has no mode for 16-bit colors and keeps the high byte. Its decoders are a
 for the high and for the low bytes. What the numbers of a TIFF mean stands in its tags.
 """
 
+import io
 from collections.abc import Callable
 
 import numpy as np
@@ -11,6 +12,8 @@ from PIL import Image
 
 from stylejax.errors import InputError
 from stylejax.images.gray_alpha import GrayAlphaTiff, read_gray_alpha
+from stylejax.images.opening import open_image
+from stylejax.images.tiff_planes import plane
 
 # Pillow's names of what a decoder puts out: high bytes → low bytes. N is this machine's order.
 _LOW_BYTES = {
@@ -23,10 +26,13 @@ _LOW_BYTES = {
   "RGBX;16B": "RGBX;16L",
   "RGBX;16L": "RGBX;16B",
   "RGBX;16N": "RGBX;16B",
+  "RGBa;16B": "RGBA;16L",
+  "RGBa;16L": "RGBA;16B",
+  "RGBa;16N": "RGBA;16B",
 }
-_BITS, _PHOTOMETRIC, _PLANAR, _FORMAT = 258, 262, 284, 339  # tags of TIFF 6.0
+_BITS, _PHOTOMETRIC, _PLANAR, _EXTRA, _FORMAT = 258, 262, 284, 338, 339  # tags of TIFF 6.0
 _MAX_SAMPLE, _S_MAX_SAMPLE = 281, 341
-_WHITE_IS_ZERO, _SEPARATE, _SIGNED = 0, 2, 2
+_WHITE_IS_ZERO, _SEPARATE, _SIGNED, _TIMES_ALPHA = 0, 2, 2, 1
 
 
 def is_wide(image: Image.Image) -> bool:
@@ -37,6 +43,8 @@ def is_wide(image: Image.Image) -> bool:
     or image.mode == "F"
     or _layout(image) is not None
     or _is_planar(image)
+    or _is_signed(image)
+    or _is_ppm(image)
   )
 
 
@@ -62,17 +70,37 @@ def _is_separate(image: Image.Image) -> bool:
 
 
 def _is_planar(image: Image.Image) -> bool:
-  """Whether it is a TIFF of 16 bits, not compressed, whose channels lie one after the other.
+  """Whether it is a TIFF of 16-bit colors whose channels lie one after the other.
 
-  Pillow 13.0 reads the bytes of each plane as if they were pixels of 8 bits (TiffImagePlugin,
-  `_setup`: the layout of a plane is "R", whatever BitsPerSample says): twice as wide, and cut off.
+  Pillow 13.0 keeps the high bytes of these, or, without compression, reads the bytes of each plane
+  as if they were pixels of 8 bits (TiffImagePlugin, `_setup`: the layout of a plane is "R",
+  whatever BitsPerSample says): twice as wide, and cut off.
   """
-  return (
-    _is_separate(image)
-    and bool(image.tile)
-    and image.tile[0].codec_name == "raw"
-    and set(image.tag_v2.get(_BITS, ())) == {16}
-  )
+  if not (_is_separate(image) and image.tile and set(image.tag_v2.get(_BITS, ())) == {16}):
+    return False
+  return image.mode in ("RGB", "RGBA") or image.tile[0].codec_name == "raw"
+
+
+def _is_signed(image: Image.Image) -> bool:
+  """Whether it is 8-bit gray of signed numbers, which Pillow takes for unsigned ones."""
+  return image.format == "TIFF" and image.mode == "L" and _of(image.tag_v2, _FORMAT, 1) == _SIGNED
+
+
+def _is_ppm(image: Image.Image) -> bool:
+  """Whether it is a binary PPM whose numbers take two bytes, which Pillow scales to 8 bits."""
+  if image.format != "PPM" or image.mode != "RGB" or not image.tile:
+    return False
+  codec, arguments = image.tile[0].codec_name, image.tile[0].args
+  return codec == "ppm" and arguments[1] > 255
+
+
+def _ppm(image: Image.Image) -> np.ndarray:
+  """[H, W, 3] of such a PPM (Netpbm's ppm(5)): the number after the size is white."""
+  width, height = image.size
+  image.fp.seek(image.tile[0].offset)
+  data = image.fp.read(width * height * 6)
+  numbers = np.frombuffer(data, ">u2").reshape(height, width, 3)
+  return np.minimum(numbers.astype(np.float32) / image.tile[0].args[1], 1)
 
 
 def read_wide(
@@ -97,10 +125,14 @@ def read_wide(
   if _is_gray_alpha(image):
     return *read_gray_alpha(image, upright), []
   if _is_planar(image):
-    return _planes(image, reopen, upright), None, []
+    values, alpha = _planes(image, reopen, upright)
+    return *_divided(values, alpha, image), []
+  if _is_ppm(image):
+    return _ppm(image), None, []
   layout = _layout(image)
   if layout is None:
-    return _gray(upright(image))
+    signed = _is_signed(image)
+    return _gray(upright(image), signed)
   if layout == "LA;16B":
     _decode_as(image, "RGBA", "RGBA")
     both = np.asarray(upright(image)).astype(np.uint16)
@@ -108,6 +140,9 @@ def read_wide(
     return pair[..., 0], pair[..., 1], []
   with reopen() as other:
     _decode_as(other, other.mode, _LOW_BYTES[layout])
+    if layout.startswith("RGBa"):  # divided below, of all 16 bits
+      layout = layout.replace("a", "A")
+      _decode_as(image, image.mode, layout)
     high, low = (np.asarray(upright(each)).astype(np.uint16) for each in (image, other))
   words = high << 8 | low
   alpha = None
@@ -117,7 +152,18 @@ def read_wide(
   values = words.astype(np.float32) / 65535
   if layout.startswith("RGBA"):
     values, alpha = values[..., :3], values[..., 3]
-  return np.ascontiguousarray(values[..., :3]), alpha, []
+  return *_divided(np.ascontiguousarray(values[..., :3]), alpha, image), []
+
+
+def _divided(
+  values: np.ndarray, alpha: np.ndarray | None, image: Image.Image
+) -> tuple[np.ndarray, np.ndarray | None]:
+  """Colors that a TIFF stores times alpha (ExtraSamples 1) without it."""
+  if alpha is not None and image.format == "TIFF" and _of(image.tag_v2, _EXTRA, 0) == _TIMES_ALPHA:
+    visible = alpha[..., None] > 0
+    values = np.divide(values, alpha[..., None], out=np.zeros_like(values), where=visible)
+    values = np.minimum(values, 1)
+  return values, alpha
 
 
 def _decode_as(image: Image.Image, mode: str, layout: str) -> None:
@@ -133,23 +179,31 @@ def _planes(
   image: Image.Image,
   reopen: Callable[[], Image.Image],
   upright: Callable[[Image.Image], Image.Image],
-) -> np.ndarray:
-  """[H, W, 3] of an uncompressed TIFF of 16 bits that has one plane for each channel."""
-  if image.mode != "RGB":
+) -> tuple[np.ndarray, np.ndarray | None]:
+  """[H, W, 3] and alpha of a TIFF of 16 bits that has one plane for each channel."""
+  if image.mode not in ("RGB", "RGBA"):
     raise InputError(f"a TIFF of mode {image.mode} with 16 bits in separate planes")
-  word = "I;16B" if image.tag_v2.prefix == b"MM" else "I;16"
   planes = []
-  for channel in "RGB":
-    with reopen() as plane:
-      plane.tile = [tile for tile in plane.tile if _raw_mode(tile) == channel]
-      _decode_as(plane, "I;16", word)
-      planes.append(np.asarray(upright(plane)))
-  return np.stack(planes, -1).astype(np.float32) / 65535
+  for number, channel in enumerate(image.mode):
+    with reopen() as file:
+      if file.tile[0].codec_name == "raw":
+        file.tile = [tile for tile in file.tile if _raw_mode(tile).upper() == channel]
+        _decode_as(file, "I;16", "I;16B" if file.tag_v2.prefix == b"MM" else "I;16")
+        planes.append(np.asarray(upright(file)))
+      else:
+        file.fp.seek(0)
+        alone = plane(file.fp.read(), file.tag_v2.offset, number)
+        with open_image(io.BytesIO(alone)) as gray:
+          planes.append(np.asarray(upright(gray)))
+  values = np.stack(planes, -1).astype(np.float32) / 65535
+  return np.ascontiguousarray(values[..., :3]), values[..., 3] if image.mode == "RGBA" else None
 
 
-def _gray(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
+def _gray(image: Image.Image, signed: bool) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
   """Values, alpha and notes of a decoded image of single numbers."""
   numbers, notes = np.asarray(image), []
+  if signed:
+    numbers = numbers.view(np.int8)
   key = image.info.get("transparency")
   alpha = (numbers != key).astype(np.float32) if isinstance(key, int) else None
   tags = getattr(image, "tag_v2", {})
@@ -161,6 +215,8 @@ def _gray(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None, list[str]]
     if image.mode == "I" and _of(tags, _FORMAT, 1) == 1 and _of(tags, _BITS, 0) == 32:
       numbers = numbers.view(np.uint32)  # Pillow has no mode for them
     values = numbers.astype(np.float64) / _full_scale(numbers, image, tags)
+  if values.min() < 0:
+    notes.append(f"values down to {numbers.min():.4g} are cut off at 0")
   values = np.clip(values, 0, 1).astype(np.float32)
   if _of(tags, _PHOTOMETRIC, 1) == _WHITE_IS_ZERO:
     values = 1 - values

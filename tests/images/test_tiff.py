@@ -7,7 +7,7 @@ values are computed here.
 import numpy as np
 import pytest
 
-from stylejax.images.decode import decode_rgb, image_size, read_image
+from stylejax.images.decode import decode_rgb, image_size, read_image, read_pages
 from tests.images import image_bytes as files
 
 H, W = 6, 9
@@ -74,3 +74,92 @@ def test_uncompressed_tiff_is_turned_upright(tmp_path, layout, orientation):
   assert image_size(path) == want.shape[1::-1]
   if found.alpha is None:
     np.testing.assert_allclose(decode_rgb(path) / 255, want, atol=1.01 / 255)
+
+
+def written(tmp_path, pixels, **options):
+  pytest.importorskip("imagecodecs", reason="tifffile compresses with it")
+  tifffile = pytest.importorskip("tifffile")
+  path = tmp_path / "a.tif"
+  tifffile.imwrite(path, pixels, **options)
+  return path
+
+
+SPECKS = rng.integers(0, 65536, (40, 50, 3)).astype(np.uint16)
+VEIL = rng.integers(1, 65536, (40, 50)).astype(np.uint16)
+PLANAR = {
+  "lzw": {"compression": "lzw"},
+  "deflate and predictor": {"compression": "zlib", "predictor": True},
+  "lzw, big-endian": {"compression": "lzw", "byteorder": ">"},
+  "lzw, BigTIFF": {"compression": "lzw", "bigtiff": True},
+  "deflate in strips of 7 rows": {"compression": "zlib", "rowsperstrip": 7},
+  "deflate in tiles": {"compression": "zlib", "tile": (16, 16)},
+  "not compressed": {},
+}
+
+
+@pytest.mark.parametrize("name", PLANAR)
+@pytest.mark.parametrize("alpha", ["none", "straight", "premultiplied"])
+def test_planes_of_16_bits_keep_their_low_bytes(tmp_path, name, alpha):
+  pixels, extra, want = SPECKS, None, SPECKS / 65535
+  if alpha != "none":
+    straight = alpha == "straight"
+    share = VEIL[..., None] / 65535
+    colors = SPECKS if straight else np.rint(SPECKS * share).astype(np.uint16)
+    pixels = np.dstack([colors, VEIL])
+    want = colors / 65535 if straight else np.minimum(colors / 65535 / share, 1)
+    extra = ["unassalpha" if straight else "assocalpha"]
+  path = written(
+    tmp_path,
+    pixels.transpose(2, 0, 1),
+    photometric="rgb",
+    planarconfig="separate",
+    extrasamples=extra,
+    **PLANAR[name],
+  )
+  found = read_image(path)
+  np.testing.assert_allclose(found.rgb, want, atol=1e-5)
+  assert not found.notes
+  if alpha == "none":
+    assert found.alpha is None
+  else:
+    np.testing.assert_allclose(found.alpha, VEIL / 65535, atol=1e-6)
+
+
+@pytest.mark.parametrize("options", [{}, {"byteorder": ">"}, {"compression": "lzw"}], ids=str)
+def test_premultiplied_colors_of_16_bits_keep_their_low_bytes(tmp_path, options):
+  share = VEIL[..., None] / 65535
+  colors = np.rint(SPECKS * share).astype(np.uint16)
+  path = written(
+    tmp_path, np.dstack([colors, VEIL]), photometric="rgb", extrasamples=["assocalpha"], **options
+  )
+  found = read_image(path)
+  np.testing.assert_allclose(found.rgb, np.minimum(colors / 65535 / share, 1), atol=1e-5)
+  np.testing.assert_allclose(found.alpha, VEIL / 65535, atol=1e-6)
+
+
+def test_second_page_of_planes(tmp_path):
+  tifffile = pytest.importorskip("tifffile")
+  path = tmp_path / "a.tif"
+  with tifffile.TiffWriter(path) as file:
+    for page in (SPECKS, SPECKS[::-1]):
+      planes = page.transpose(2, 0, 1)
+      file.write(planes, photometric="rgb", planarconfig="separate", compression="zlib")
+  for (found, _), want in zip(read_pages(path), (SPECKS, SPECKS[::-1]), strict=True):
+    np.testing.assert_allclose(found.rgb, want / 65535, atol=1e-6)
+
+
+def test_signed_gray_of_8_bits(tmp_path):
+  """SampleFormat 2 (TIFF 6.0, page 80): -128 to 127, of which what is below 0 is cut off."""
+  numbers = np.arange(-128, 128, dtype=np.int8).reshape(16, 16)
+  found = read_image(written(tmp_path, numbers, photometric="minisblack"))
+  np.testing.assert_allclose(found.rgb, gray(np.maximum(numbers, 0) / 127), atol=1e-6)
+  assert found.notes == ("values down to -128 are cut off at 0",)
+  found = read_image(written(tmp_path, np.abs(numbers // 2), photometric="minisblack"))
+  np.testing.assert_allclose(found.rgb, gray(np.abs(numbers // 2) / 127), atol=1e-6)
+  assert not found.notes
+
+
+def test_bits_that_are_not_read_are_said(tmp_path):
+  ink = np.dstack([SPECKS, VEIL])
+  found = read_image(written(tmp_path, ink, photometric="separated"))
+  assert found.notes == ("of its 16 bits a channel the upper 8 are read",)

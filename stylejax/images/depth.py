@@ -1,0 +1,35 @@
+"""How many bits a channel a file stores, where Pillow's decoder gives 8 of them."""
+
+import struct
+
+from PIL import Image
+
+_BITS_PER_SAMPLE = 258  # a tag of TIFF 6.0
+
+
+def stored_bits(form: str, head: bytes) -> int | None:
+  """Bits a channel by the first bytes of a JPEG 2000 or AVIF file; None where they don't say.
+
+  Sources: ISO/IEC 15444-1, A.5.1 (SIZ); ISO/IEC 23008-12, 6.5.6 (pixi).
+  """
+  if form == "JPEG2000":
+    at = head.find(b"\xff\x4f\xff\x51")
+    if at < 0 or len(head) < at + 46:
+      return None
+    (channels,) = struct.unpack_from(">H", head, at + 40)
+    return max(((depth & 0x7F) + 1 for depth in head[at + 42 :][: 3 * channels : 3]), default=None)
+  at = head.find(b"pixi")
+  if at < 0 or len(head) < at + 9:
+    return None
+  return max(head[at + 9 :][: head[at + 8]], default=None)
+
+
+def narrowed(image: Image.Image) -> list[str]:
+  """The line for an image that is decoded to 8 bits a channel and stores more."""
+  bits = image.info.get("stored_bits") or image.info.get("bit_depth")
+  if image.format == "TIFF":
+    bits = image.tag_v2.get(_BITS_PER_SAMPLE, 8)
+    bits = max(bits) if isinstance(bits, tuple) else bits
+  if image.format in ("TIFF", "JPEG2000", "AVIF", "HEIF") and (bits or 8) > 8:
+    return [f"of its {bits} bits a channel the upper 8 are read"]
+  return []

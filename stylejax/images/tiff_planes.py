@@ -1,0 +1,116 @@
+"""One channel of a TIFF that stores each by itself, as a gray TIFF of its own.
+
+libtiff decodes such a file whole, but Pillow 13.0 keeps the high byte of 16 bits (TiffDecode.c:
+the layout of a plane is "R;16N"). Nothing is decoded here.
+"""
+
+import dataclasses
+import struct
+from collections.abc import Sequence
+
+_SHORT, _LONG, _LONG8 = 3, 4, 16
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}
+_SIZES |= {17: 8, 18: 8}
+_BITS, _PHOTOMETRIC, _SAMPLES, _PLANAR, _EXTRA, _FORMAT = 258, 262, 277, 284, 338, 339
+_BLACK_IS_ZERO, _CHUNKY = 1, 1
+# Of strips and tiles: where they are, and how many bytes each has.
+_PLACES = ((273, 279), (324, 325))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Entry:
+  """A tag: its type, how many values, and the bytes of them or of their offset."""
+
+  tag: int
+  kind: int
+  count: int
+  value: bytes
+
+
+class _Directory:
+  """A directory of a TIFF (Adobe's 6.0, page 13) or BigTIFF, the first one or that at a byte."""
+
+  def __init__(self, data: bytes, at: int | None = None):
+    self.order = "<" if data[:2] == b"II" else ">"
+    self.big = struct.unpack_from(f"{self.order}H", data, 2)[0] == 43
+    self.word = "Q" if self.big else "I"
+    self._data = data
+    if at is None:
+      (at,) = struct.unpack_from(f"{self.order}{self.word}", data, 8 if self.big else 4)
+    counter, form = ("Q", "HHQ8s") if self.big else ("H", "HHI4s")
+    (count,) = struct.unpack_from(f"{self.order}{counter}", data, at)
+    at += struct.calcsize(counter)
+    form = f"{self.order}{form}"
+    size = struct.calcsize(form)
+    self.entries = [
+      _Entry(*struct.unpack_from(form, data, at + size * n)) for n in range(min(count, 4096))
+    ]
+
+  def numbers(self, tag: int) -> tuple[int, ...] | None:
+    """The whole numbers of a tag; None where it isn't there."""
+    entry = next((entry for entry in self.entries if entry.tag == tag), None)
+    if entry is None:
+      return None
+    letter = {_SHORT: "H", _LONG: "I", _LONG8: "Q", 13: "I"}[entry.kind]
+    length = _SIZES[entry.kind] * entry.count
+    inline = length <= len(entry.value)
+    at = 0 if inline else struct.unpack(f"{self.order}{self.word}", entry.value)[0]
+    form = f"{self.order}{entry.count}{letter}"
+    return struct.unpack_from(form, entry.value if inline else self._data, at)
+
+
+def plane(data: bytes, directory_at: int, number: int) -> bytes:
+  """A gray TIFF of one channel: the file with another directory behind it.
+
+  Args:
+    data: a TIFF whose channels lie in planes.
+    directory_at: the byte of the page's directory.
+    number: which one, from 0 on.
+
+  Raises:
+    ValueError, KeyError, struct.error: a damaged file.
+  """
+  directory = _Directory(data, directory_at)
+  order, word = directory.order, directory.word
+  (channels,) = directory.numbers(_SAMPLES)
+  changed = {_PHOTOMETRIC: (_BLACK_IS_ZERO,), _SAMPLES: (1,), _PLANAR: (_CHUNKY,)}
+  for tag in (_BITS, _FORMAT):
+    if values := directory.numbers(tag):
+      changed[tag] = (values[min(number, len(values) - 1)],)
+  places = [tag for pair in _PLACES for tag in pair if directory.numbers(tag) is not None]
+  body = bytearray(data + bytes(len(data) % 2))
+  inline = struct.calcsize(word)
+  entries = [entry for entry in directory.entries if entry.tag not in (*changed, *places, _EXTRA)]
+  entries += [
+    _Entry(tag, _SHORT, 1, struct.pack(f"{order}H", *values).ljust(inline, b"\0"))
+    for tag, values in changed.items()
+  ]
+  for tag in places:
+    values = directory.numbers(tag)
+    if len(values) % channels:
+      raise ValueError(f"{len(values)} strips for {channels} channels")
+    count = len(values) // channels
+    entries.append(_long_entry(body, tag, values[number * count :][:count], order, word))
+  return _with_directory(body, entries, order, word)
+
+
+def _long_entry(body: bytearray, tag: int, values: Sequence[int], order: str, word: str) -> _Entry:
+  """An entry of whole numbers, which are appended to the file if the entry has no room."""
+  packed = struct.pack(f"{order}{len(values)}{word}", *values)
+  if len(values) > 1:
+    packed, where = struct.pack(f"{order}{word}", len(body)), packed
+    body += where
+  return _Entry(tag, _LONG8 if word == "Q" else _LONG, len(values), packed)
+
+
+def _with_directory(body: bytearray, entries: Sequence[_Entry], order: str, word: str) -> bytes:
+  """The file with these entries as its only directory."""
+  big = word == "Q"
+  where = len(body)
+  form = f"{order}HH{word}"
+  body += struct.pack(f"{order}{'Q' if big else 'H'}", len(entries))
+  for entry in sorted(entries, key=lambda entry: entry.tag):
+    body += struct.pack(form, entry.tag, entry.kind, entry.count) + entry.value
+  body += bytes(struct.calcsize(word))
+  struct.pack_into(f"{order}{word}", body, 8 if big else 4, where)
+  return bytes(body)
