@@ -9,6 +9,7 @@ from stylejax.images import formats
 from stylejax.runtime.files import printable
 
 EXPECTED = "expected shards (.tar or .array_record)"
+COMPRESSED_SUFFIXES = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 NAMED = 3  # files that are left out, in one line
 
 
@@ -34,18 +35,22 @@ class ShardRecord:
 
 @dataclasses.dataclass(frozen=True)
 class LeftOut:
-  """Files of a shard, or of all shards together, that look like images and are not read.
+  """Files of a shard, or of all shards together, that hold images and are not read.
 
   Attributes:
     further: how many are a further image of a sample, as WebDataset groups files.
     links: how many are links or sparse files, which have no bytes of their own.
     others: how many are of a format that training doesn't take.
+    hidden: how many have a name that begins with a dot, as those that macOS adds.
+    archives: how many are tar or zip files, which are not opened.
     names: the first few of them.
   """
 
   further: int = 0
   links: int = 0
   others: int = 0
+  hidden: int = 0
+  archives: int = 0
   names: tuple[str, ...] = ()
 
   def __add__(self, other: "LeftOut") -> "LeftOut":
@@ -53,16 +58,18 @@ class LeftOut:
       self.further + other.further,
       self.links + other.links,
       self.others + other.others,
+      self.hidden + other.hidden,
+      self.archives + other.archives,
       (self.names + other.names)[:NAMED],
     )
 
   def note(self, shard: str, name: str, reason: str) -> "LeftOut":
-    """The same with one file more; `reason` is "further", "links" or "others"."""
+    """The same with one file more; `reason` is the name of a count."""
     return self + LeftOut(names=(f"{shard}:{name}",), **{reason: 1})
 
   def line(self, flag: str, read: int) -> str | None:
     """What to tell the user, or None if nothing is left out; `read` counts the images read."""
-    total = self.further + self.links + self.others
+    total = self.further + self.links + self.others + self.hidden + self.archives
     if not total:
       return None
     reasons = []
@@ -75,8 +82,13 @@ class LeftOut:
       reasons.append(f"{self.links} are links or sparse files")
     if self.others:
       reasons.append(f"{self.others} are no {formats.names(formats.TRAINING_IMAGES)}")
+    if self.hidden:
+      reasons.append(f"{self.hidden} are hidden: their names begin with a dot")
+    if self.archives:
+      reasons.append(f"{self.archives} are archives, which are not opened")
+    kind = "files" if self.archives else "images"
     names = ", ".join(map(printable, self.names)) + (", …" if total > len(self.names) else "")
-    return f"{flag}: {total} of {total + read} images left out ({names}): {'; '.join(reasons)}"
+    return f"{flag}: {total} of {total + read} {kind} left out ({names}): {'; '.join(reasons)}"
 
 
 @contextlib.contextmanager

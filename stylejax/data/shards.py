@@ -1,4 +1,4 @@
-"""Images in shards, tar files and ArrayRecord files, local or remote: finding, opening, joining them.
+"""Images in shards, tar and ArrayRecord files, local or remote: finding, opening, joining them.
 
 A shard is a sequence of records. It reads nothing but its index until a record is read, and can be
 pickled for worker processes. Decoding records is in sources.py, writing shards in pack_shards.py.
@@ -10,7 +10,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from stylejax.data.shard_records import EXPECTED, NAMED, LeftOut, ShardRecord, reading
+from stylejax.data.shard_records import (
+  COMPRESSED_SUFFIXES,
+  EXPECTED,
+  NAMED,
+  LeftOut,
+  ShardRecord,
+  reading,
+)
 from stylejax.data.tar_shards import TarShard
 from stylejax.errors import InputError
 from stylejax.images import formats
@@ -19,7 +26,6 @@ from stylejax.runtime.files import printable
 
 SHARD_SUFFIXES = (".tar", ".array_record")
 _OPENED_AT_ONCE = 16
-_COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 
 
 class Joined(Sequence):
@@ -85,7 +91,7 @@ class ArrayRecordShard(Sequence):
 
 def compressed_line(paths: Sequence[str], flag: str) -> str | None:
   """What to tell of compressed tar files among some paths, which are not read; None without any."""
-  compressed = [path for path in paths if path.endswith(_COMPRESSED)]
+  compressed = [path for path in paths if path.endswith(COMPRESSED_SUFFIXES)]
   if not compressed:
     return None
   names = ", ".join(map(printable, compressed[:NAMED])) + (", …" if len(compressed) > NAMED else "")
@@ -155,10 +161,11 @@ def open_shards(
 
   with ThreadPoolExecutor(_OPENED_AT_ONCE) as pool:
     shards = list(pool.map(open_one, paths))
-  records = Joined(shards)
+  records, left_out = Joined(shards), sum((shard.left_out for shard in shards), LeftOut())
   if not len(records):
+    others = left_out.line("", 0)
     raise InputError(
       f"{flag}: found no image in {len(paths)} shards from {paths[0]} on, "
-      f"expected {formats.names(formats.TRAINING_IMAGES)} files in them"
+      f"expected {formats.names(formats.TRAINING_IMAGES)} files in them{others or ''}"
     )
-  return records, sum((shard.left_out for shard in shards), LeftOut())
+  return records, left_out

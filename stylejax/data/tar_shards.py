@@ -10,13 +10,14 @@ from typing import BinaryIO
 
 import numpy as np
 
-from stylejax.data.shard_records import LeftOut, ShardRecord, reading
+from stylejax.data.shard_records import COMPRESSED_SUFFIXES, LeftOut, ShardRecord, reading
 from stylejax.errors import InputError
 from stylejax.images.formats import READ_SUFFIXES, TRAINING_SUFFIXES
 from stylejax.runtime.files import printable
 
 INDEX_SUFFIX = ".index"
 _IMAGE_SUFFIXES = tuple({*READ_SUFFIXES, *TRAINING_SUFFIXES})
+_ARCHIVE_SUFFIXES = (".tar", *COMPRESSED_SUFFIXES, ".zip")
 _LARGEST_NOTE = 2**20  # bytes of a long name or of a pax header; real ones have hundreds
 
 
@@ -129,7 +130,7 @@ def scan_tar(
     images: "first" of each sample, or "all".
 
   Returns:
-    (name, offset, size) of each image to read, and what else looks like an image.
+    (name, offset, size) of each image to read, and what else holds images.
 
   Raises:
     InputError: the file is damaged or no plain tar file.
@@ -143,7 +144,14 @@ def scan_tar(
         sample = (folder, base.partition(".")[0])
         if sample != current:
           current, taken = sample, False
-        if not base.lower().endswith(_IMAGE_SUFFIXES) or base.startswith(".") or member.isdir():
+        if member.isdir():
+          continue
+        if base.lower().endswith(_ARCHIVE_SUFFIXES):
+          left_out = left_out.note(name, member.name, "archives")
+        if not base.lower().endswith(_IMAGE_SUFFIXES):
+          continue
+        if base.startswith("."):
+          left_out = left_out.note(name, member.name, "hidden")
           continue
         if not base.lower().endswith(TRAINING_SUFFIXES):
           left_out = left_out.note(name, member.name, "others")

@@ -68,7 +68,9 @@ def test_the_index_finds_the_first_image_of_each_sample(files):
   buffer.seek(0)
   found, left_out = scan_tar(buffer, "x.tar", images="all")
   assert [(name, data[start : start + size]) for name, start, size in found] == images
-  assert left_out == LeftOut()
+  hidden = tuple(name for name, _ in files if name.startswith("."))
+  names = tuple(f"x.tar:{name}" for name in hidden[:3])
+  assert left_out == LeftOut(hidden=len(hidden), names=names)
 
 
 def test_images_that_share_a_key_are_counted_named_and_read_if_asked(tmp_path):
@@ -101,6 +103,25 @@ def test_links_in_a_tar_are_counted_and_named(tmp_path):
   assert said == [
     f"--style-dir: 1 of 2 images left out ({path}:b\\x1b[2J.jpg): 1 are links or sparse files"
   ]
+
+
+def test_archives_and_hidden_images_in_a_tar_are_counted_and_named(tmp_path):
+  """WebDataset reads what is in a shard, not what is in an archive in it; macOS's tar adds hidden
+  files of other bytes ("AppleDouble") beside each image."""
+  path = tmp_path / "x.tar"
+  inside = ("more/y.tar", "z.tar.gz", "z.zip")
+  hidden = ("._a.jpg", "folder/._b.png")
+  files = {"./a.jpg": image(0), **dict.fromkeys(hidden, b"\0\5\x16\7"), "notes.txt": b"no image"}
+  write_tar(path, {**files, **dict.fromkeys(inside, b"archive")})
+  said = []
+  assert len(open_images(path, flag="--style-dir", say=said.append)) == 1
+  (line,) = said
+  assert "5 of 6 files left out" in line and f"{path}:._a.jpg" in line
+  assert "2 are hidden: their names begin with a dot" in line
+  assert "3 are archives, which are not opened" in line
+  write_tar(path, dict.fromkeys(inside, b"archive"))
+  with pytest.raises(InputError, match="found no image in 1 shards.*3 are archives"):
+    open_images(path, flag="--style-dir")
 
 
 def test_images_of_other_formats_in_a_tar_are_counted_and_named(tmp_path):
