@@ -19,8 +19,8 @@ def learn_style(params, photo, wanted, *, steps=40, rate=0.05, side=64, key=jax.
 
   def loss(logits):
     style_code = stylejax.encode_style(params, jax.nn.sigmoid(logits))
-    painted = stylejax.generate(params, content_code, style_code)
-    return jnp.square(painted.mean((0, 1)) - wanted).sum()
+    stylized = stylejax.generate(params, content_code, style_code)
+    return jnp.square(stylized.mean((0, 1)) - wanted).sum()
 
   @jax.jit
   def train(logits):

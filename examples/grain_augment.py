@@ -1,4 +1,4 @@
-"""A Grain pipeline whose batches are repainted on the fly: style as augmentation.
+"""A Grain pipeline whose batches are stylized on the fly: style as augmentation.
 
     python examples/grain_augment.py
 
@@ -17,15 +17,15 @@ import stylejax
 
 
 @functools.partial(jax.jit, compiler_options=stylejax.compiler_options())
-def repaint(params, images, key):
+def restyle(params, images, key):
   """A batch [B, H, W, 3] in [0, 1], each image in a style of its own or, half of them, as is."""
   style_key, strength_key = jax.random.split(key)
   keys = jax.random.split(style_key, len(images))
   styles = jax.vmap(stylejax.sample_style, (None, 0))(params, keys)
   strength = jax.random.bernoulli(strength_key, shape=(len(images),)).astype(jnp.float32)
   content = stylejax.encode_content(params, images)
-  painted = stylejax.generate(params, content, styles, strength=strength)
-  return jnp.where(strength[:, None, None, None] > 0, painted, images)
+  stylized = stylejax.generate(params, content, styles, strength=strength)
+  return jnp.where(strength[:, None, None, None] > 0, stylized, images)
 
 
 def batches(params, images, labels, *, batch_size, seed=0):
@@ -36,7 +36,7 @@ def batches(params, images, labels, *, batch_size, seed=0):
   # Grain hands each element its own random generator: the same batch at any start or share.
   def augment(batch, rng):
     key = jax.random.key(rng.integers(2**32, dtype=np.uint32))
-    return batch | {"image": np.asarray(repaint(params, batch["image"], key))}
+    return batch | {"image": np.asarray(restyle(params, batch["image"], key))}
 
   return dataset.seed(seed).random_map(augment).to_iter_dataset()
 
@@ -46,7 +46,7 @@ def main():
   images, labels = rng.random((32, 64, 64, 3), np.float32), np.arange(32)
   for batch in batches(stylejax.load_pretrained(), images, labels, batch_size=8):
     moved = np.abs(batch["image"] - images[batch["label"]]).mean((1, 2, 3))
-    print(f"labels {batch['label']}: repainted {np.count_nonzero(moved)} of {len(moved)}")
+    print(f"labels {batch['label']}: restyled {np.count_nonzero(moved)} of {len(moved)}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One photo in 64 styles that nobody painted, by one vmapped call.
+"""One photo in 64 invented styles, by one vmapped call.
 
     python examples/many_styles.py
 
@@ -10,24 +10,24 @@ import jax
 import stylejax
 
 
-def paint_all(params, photo, keys, *, strength=1.0):
+def stylize_all(params, photo, keys, *, strength=1.0):
   """[len(keys), H, W, 3]: the photo in a style of the noise generator for each key."""
   content_code = stylejax.encode_content(params, photo)
   style_codes = jax.vmap(stylejax.sample_style, (None, 0))(params, keys)
 
-  def paint(style_code):
+  def stylize(style_code):
     return stylejax.generate(params, content_code, style_code, strength=strength)
 
-  return jax.vmap(paint)(style_codes)
+  return jax.vmap(stylize)(style_codes)
 
 
 def main():
   params = stylejax.load_pretrained()
   photo = jax.random.uniform(jax.random.key(0), (64, 96, 3))
-  fast = jax.jit(paint_all, compiler_options=stylejax.compiler_options())
-  painted = fast(params, photo, jax.random.split(jax.random.key(1), 64))
-  colors = painted.mean((1, 2))
-  print(f"{painted.shape} images; their mean colors spread by {colors.std(0).round(3)}")
+  fast = jax.jit(stylize_all, compiler_options=stylejax.compiler_options())
+  stylized = fast(params, photo, jax.random.split(jax.random.key(1), 64))
+  colors = stylized.mean((1, 2))
+  print(f"{stylized.shape} images; their mean colors spread by {colors.std(0).round(3)}")
 
 
 if __name__ == "__main__":

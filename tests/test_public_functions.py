@@ -154,17 +154,17 @@ def test_traces_under_every_switch_and_gives_float32(name, switch, tiny_params, 
 def test_numbers_are_the_same_under_every_switch(switch, tiny_params):
   i = images()
 
-  def paint(params, contents, style):
+  def stylize(params, contents, style):
     return stylejax.stylize(
       params, contents, style, strength=1.5, color=0.5, color_mode=0.5, stroke=1.5
     )
 
-  expected = jax.jit(paint)(tiny_params, i["batch"], i["style"])
+  expected = jax.jit(stylize)(tiny_params, i["batch"], i["style"])
   with SWITCHES[switch]():
     contents = i["batch"]
     if switch == "explicit mesh":
       contents = jax.device_put(contents, NamedSharding(explicit_mesh(), P("data")))
-    found = jax.jit(paint)(tiny_params, contents, i["style"])
+    found = jax.jit(stylize)(tiny_params, contents, i["style"])
   assert found.dtype == jnp.float32
   np.testing.assert_allclose(found, expected, atol=1e-5)
   if switch == "explicit mesh":
@@ -175,8 +175,8 @@ def test_gradients_and_steps_on_a_sharded_batch_of_an_explicit_mesh(tiny_params)
   i = images()
 
   def loss(params, contents):
-    painted = stylejax.stylize(params, contents, i["style"], color=0.5, color_mode=0.5)
-    return painted.mean() + stylejax.discriminate(params, painted).mean()
+    stylized = stylejax.stylize(params, contents, i["style"], color=0.5, color_mode=0.5)
+    return stylized.mean() + stylejax.discriminate(params, stylized).mean()
 
   expected = jax.jit(jax.grad(loss))(tiny_params, i["batch"])
   mesh = explicit_mesh()

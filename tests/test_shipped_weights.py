@@ -30,7 +30,7 @@ distance = jax.jit(moment_distance, compiler_options=OPTIMIZED)
 
 
 @pytest.fixture(scope="module")
-def paint():
+def stylize():
   return jax.jit(transfer.stylize, compiler_options=OPTIMIZED)
 
 
@@ -55,9 +55,9 @@ def test_files_are_what_their_config_says(name):
 
 
 @pytest.mark.parametrize("photo", PHOTOS, ids=lambda p: p.stem)
-def test_strength_0_gives_the_image_back(params, paint, photo):
+def test_strength_0_gives_the_image_back(params, stylize, photo):
   content = square(photo)
-  back = paint(params, content, square(ARTWORKS[0]), strength=0.0)
+  back = stylize(params, content, square(ARTWORKS[0]), strength=0.0)
   np.testing.assert_array_equal(as_bytes(np.asarray(back)), as_bytes(np.asarray(content)))
 
 
@@ -69,9 +69,9 @@ def test_the_autoencoder_gives_the_image_back(params, photo):
 
 
 @pytest.mark.parametrize("artwork", ARTWORKS, ids=lambda p: p.stem)
-def test_style_is_reached_and_content_kept(params, paint, artwork):
+def test_style_is_reached_and_content_kept(params, stylize, artwork):
   content, style = square(PHOTOS[0]), square(artwork)
-  stylized = np.asarray(paint(params, content, style))
+  stylized = np.asarray(stylize(params, content, style))
   near, far = (
     float(distance(load_vgg(), image[None], style[None])[0]) for image in (stylized, content)
   )
@@ -80,9 +80,9 @@ def test_style_is_reached_and_content_kept(params, paint, artwork):
   assert np.corrcoef(*gray)[0, 1] > 0.5
 
 
-def test_strength_moves_away_from_the_image_and_stays_one(params, paint):
+def test_strength_moves_away_from_the_image_and_stays_one(params, stylize):
   content, style = square(PHOTOS[0]), square(ARTWORKS[0])
-  images = [np.asarray(paint(params, content, style, strength=s)) for s in (0.0, 0.5, 1.0, 1.5)]
+  images = [np.asarray(stylize(params, content, style, strength=s)) for s in (0.0, 0.5, 1.0, 1.5)]
   away = [np.abs(p - content).mean() for p in images]
   assert away == sorted(away)
   # Beyond what was trained it must still be an image of the same thing.
@@ -90,9 +90,9 @@ def test_strength_moves_away_from_the_image_and_stays_one(params, paint):
 
 
 @pytest.mark.parametrize("artwork", ARTWORKS, ids=lambda p: p.stem)
-def test_no_grid_of_two_pixels(params, paint, artwork):
+def test_no_grid_of_two_pixels(params, stylize, artwork):
   """Shuffling upsamplers leave a pattern of period 2: energy that sticks out at that frequency."""
-  stylized = np.asarray(paint(params, square(PHOTOS[0]), square(artwork)))
+  stylized = np.asarray(stylize(params, square(PHOTOS[0]), square(artwork)))
   spectrum = np.abs(np.fft.rfft(stylized.mean(-1), axis=1)) ** 2
   power = spectrum.mean(0)
   assert power[-1] < 3 * np.median(power[-16:-2])
@@ -100,24 +100,24 @@ def test_no_grid_of_two_pixels(params, paint, artwork):
 
 def test_sampled_styles_paint_differently(params):
   @jax.jit
-  def paint_sampled(params, keys):
+  def stylize_sampled(params, keys):
     codes = jax.vmap(transfer.sample_style, (None, 0))(params, keys)
     return transfer.generate(
       params, transfer.encode_content(params, square(PHOTOS[0])[:128, :128]), codes
     )
 
-  first, second = np.asarray(paint_sampled(params, jax.random.split(jax.random.key(0))))
+  first, second = np.asarray(stylize_sampled(params, jax.random.split(jax.random.key(0))))
   assert np.abs(first - second).mean() > 0.02
 
 
 @pytest.mark.parametrize("photo", PHOTOS, ids=lambda p: p.stem)
 @pytest.mark.parametrize("artwork", ARTWORKS, ids=lambda p: p.stem)
-def test_no_strength_magnifies_rounding(params, paint, photo, artwork):
+def test_no_strength_magnifies_rounding(params, stylize, photo, artwork):
   """Where a layer all but dies at some strength, what is left of it is blown up to blotches."""
   content, style = square(photo), square(artwork)
   beside = content + 1e-6 * np.random.default_rng(0).choice([-1, 1], content.shape)
   for strength in (1.0, 1.5):
     found, other = (
-      paint(params, np.float32(x), style, strength=strength) for x in (content, beside)
+      stylize(params, np.float32(x), style, strength=strength) for x in (content, beside)
     )
     assert np.abs(found - other).max() < 1e-4, strength

@@ -153,10 +153,10 @@ def test_strengths_below_1_fade_to_the_image_as_light(tiny_params, images):
   code, vector = encode_content(tiny_params, content), encode_style(tiny_params, style).vector
   net = jax.jit(Generator(tiny_params.config).apply)
   for strength, share in ((0.0, 0), (0.2, 0.28), (0.5, 0.625), (1.0, 1), (1.5, 1)):
-    painted = net({"params": tiny_params.generator}, code, vector, max(strength, 1.0))
+    stylized = net({"params": tiny_params.generator}, code, vector, max(strength, 1.0))
     found = np.float64(stylize(tiny_params, content, style, strength=strength))
     assert found.min() >= 0 and found.max() <= 1
-    mixed = share * light(painted) + (1 - share) * light(content)
+    mixed = share * light(stylized) + (1 - share) * light(content)
     np.testing.assert_allclose(light(found), mixed, atol=2e-6)
   np.testing.assert_allclose(stylize(tiny_params, content, style, strength=0.0), content, atol=1e-6)
 

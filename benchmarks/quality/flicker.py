@@ -1,7 +1,7 @@
-"""How much less does a sequence flicker than its frames painted one by one?
+"""How much less does a sequence flicker than its frames stylized one by one?
 
 Two made sequences: a photo that stands still under camera noise, and a pan over a photo with a
-caption that stands still. Both ways paint the same frames; `stylejax.temporal.flicker` measures.
+caption that stands still. Both ways stylize the same frames; `stylejax.temporal.flicker` measures.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ NOISE = 0.02
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """What to paint."""
+  """What to stylize."""
 
   frames: int = 16
   """Of each sequence."""
@@ -77,17 +77,17 @@ def _photo(name: str, size: int) -> np.ndarray:
   return encode.resize(image, *encode.fit_shorter_side(*image.rgb.shape[:2], size)).rgb
 
 
-def paint(params: transfer.Params, frames: list[np.ndarray], style_code, memory: float):
-  """(painted frames, mean flicker over the pixels that stand still, their share)."""
+def stylize(params: transfer.Params, frames: list[np.ndarray], style_code, memory: float):
+  """(stylized frames, mean flicker over the pixels that stand still, their share)."""
   step, measure = _jit(temporal.next_frame), _jit(temporal.flicker)
   state = temporal.first_state(params, *frames[0].shape[:2])
-  painted = []
+  stylized = []
   for frame in frames:
     image, state = step(params, frame, style_code, state, memory=np.float32(memory))
-    painted.append(image)
-  pairs = list(zip(itertools.pairwise(frames), itertools.pairwise(painted), strict=True))
+    stylized.append(image)
+  pairs = list(zip(itertools.pairwise(frames), itertools.pairwise(stylized), strict=True))
   changes, still = np.array([measure(*pair) for pair in pairs], np.float64).T
-  return painted, float((changes * still).sum() / still.sum()), float(still.mean())
+  return stylized, float((changes * still).sum() / still.sum()), float(still.mean())
 
 
 _jit = functools.cache(fast_jit)
@@ -96,17 +96,17 @@ _jit = functools.cache(fast_jit)
 def measure(options: Options) -> dict[str, dict[str, float]]:
   """Flicker of both ways for each sequence."""
   params = load_pretrained(options.weights)
-  painting = read_image(SAMPLES / "style" / "great_wave.jpg")
+  artwork = read_image(SAMPLES / "style" / "great_wave.jpg")
   side = min(256, options.size)
-  style_code = _jit(transfer.encode_style)(params, encode.style_pixels(painting, side))
+  style_code = _jit(transfer.encode_style)(params, encode.style_pixels(artwork, side))
   sequences = {
     "still, with noise": static_noise(options.frames, options.size),
     "pan": pan(options.frames, options.size, options.speed),
   }
   flicker = {}
   for name, frames in sequences.items():
-    alone, apart, still = paint(params, frames, style_code, 0.0)
-    steadied, together, _ = paint(params, frames, style_code, temporal.MEMORY)
+    alone, apart, still = stylize(params, frames, style_code, 0.0)
+    steadied, together, _ = stylize(params, frames, style_code, temporal.MEMORY)
     flicker[name] = {
       "frame by frame": apart,
       "sequence": together,
@@ -114,8 +114,8 @@ def measure(options: Options) -> dict[str, dict[str, float]]:
       "still": still,
     }
     if options.images:
-      for way, painted in (("content", frames), ("alone", alone), ("sequence", steadied)):
-        strip = np.concatenate([np.asarray(frame) for frame in painted[-3:]], 1)
+      for way, stylized in (("content", frames), ("alone", alone), ("sequence", steadied)):
+        strip = np.concatenate([np.asarray(frame) for frame in stylized[-3:]], 1)
         encode.write_image(options.images / f"{name.split(',')[0]}_{way}.png", strip)
   return flicker
 

@@ -1,4 +1,4 @@
-"""How much nearer to a style could the same decoder paint, were only the style's vector better?
+"""How much nearer to a style could the same decoder come, were only the style's vector better?
 
 For each pair the vector, and nothing else, is optimized by Adam under the losses of training. What
 it gains is what the style encoder and the adaptation leave undone.

@@ -40,7 +40,7 @@ COMPILED = "/jax/core/compile/backend_compile_duration"
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """What to paint."""
+  """What to stylize."""
 
   width: int = 12_000
   """Of the huge image, in pixels."""
@@ -78,7 +78,7 @@ def style_code(params):
 
 
 def seconds_whole(params, code, repeats: int) -> float:
-  """Median of painting 1,024 × 1,024 pixels, compiled."""
+  """Median seconds of stylizing 1,024 × 1,024 pixels, compiled."""
   content = np.asarray(photo(1024, 1024), np.float32) / 255
   stylizer, times = Stylizer(params), []
   for _ in range(repeats + 1):
@@ -89,7 +89,7 @@ def seconds_whole(params, code, repeats: int) -> float:
 
 
 def seconds_from_files(images: int, folder: Path) -> float:
-  """Of painting a JPEG of 1,024 × 1,024 pixels to a JPEG, among so many, compiled."""
+  """Seconds of stylizing a JPEG of 1,024 × 1,024 pixels to a JPEG, among so many, compiled."""
   contents = folder_of([(1024, 1024)] * images, folder / "small")
   for run in ("first", "second"):
     report = stylize_files(
@@ -111,7 +111,7 @@ def seconds_of_command(width: int, height: int, folder: Path, *options: str) -> 
       "--style",
       str(STYLE),
       "--output",
-      str(folder / "painted.jpg"),
+      str(folder / "stylized.jpg"),
       *options,
     ],
     check=True,

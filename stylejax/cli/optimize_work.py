@@ -15,7 +15,7 @@ import numpy as np
 from stylejax import transfer
 from stylejax.cli.console import descent, say_note
 from stylejax.cli.optimize import Options
-from stylejax.controls import preserve_color
+from stylejax.controls.color import preserve_color
 from stylejax.errors import InputError
 from stylejax.images import encode, formats
 from stylejax.images.decode import DecodedImage, read_image

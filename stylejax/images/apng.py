@@ -1,6 +1,6 @@
 """APNG files: where their frames are, and writing one frame after the other.
 
-Pillow codes and decodes the pixels. Its own reader of animations is not used: version 13.0.0 paints
+Pillow codes and decodes the pixels. Its own reader of animations is not used: version 13.0.0 draws
 a default image that is no part of the animation, blends what follows with it, and clears to the
 palette's first color; its writer keeps all frames in memory.
 """

@@ -1,6 +1,6 @@
 """Sequences on disk: which reader and which writer a path has.
 
-Folders, GIF, WebP and APNG are in animation.py, videos in video/. What is painted on the frames
+Folders, GIF, WebP and APNG are in animation.py, videos in video/. How frames are stylized
 lives in inference/sequence.py.
 """
 

@@ -77,13 +77,13 @@ def compose(layout: Layout, decode: Callable[[Patch], DecodedImage]) -> Iterator
   Yields:
     Each frame, [H, W, 4] float32 in [0, 1], alpha last; the color of what is invisible is 0.
   """
-  canvas = np.zeros((layout.height, layout.width, 4), np.float32)
+  screen = np.zeros((layout.height, layout.width, 4), np.float32)
   for patch in layout.patches:
     if patch.build is None:
-      yield canvas.copy()
+      yield screen.copy()
       continue
     image = decode(patch)
-    region = canvas[patch.top :, patch.left :][: image.rgb.shape[0], : image.rgb.shape[1]]
+    region = screen[patch.top :, patch.left :][: image.rgb.shape[0], : image.rgb.shape[1]]
     rgb = as_float(image.rgb)[: region.shape[0], : region.shape[1]]
     alpha = (
       np.ones(region.shape[:2], np.float32)
@@ -92,7 +92,7 @@ def compose(layout: Layout, decode: Callable[[Patch], DecodedImage]) -> Iterator
     )
     before = region.copy() if patch.dispose == "restore" else None
     _draw(region, rgb, alpha[..., None], over=patch.over and image.alpha is not None)
-    yield canvas.copy()
+    yield screen.copy()
     if patch.dispose == "clear":
       region[...] = 0
     elif before is not None:

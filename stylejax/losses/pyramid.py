@@ -22,7 +22,7 @@ def pyramid_statistics(image: jax.Array) -> jax.Array:
   Light and two color axes, at LEVELS scales that halve the image, through five filters: what the
   next scale doesn't hold (Laplacian pyramid), and differences of pixels two apart along rows,
   columns and both diagonals. The mean over the root mean square tells whether there are few sharp
-  edges or grain all over.
+  edges or noise all over.
 
   Args:
     image: [B, H, W, 3] in [0, 1], H and W even, at least 4.
@@ -71,7 +71,7 @@ def pyramid_loss(
 ) -> jax.Array:
   """Mean squared logarithm of the ratios of two images' `pyramid_statistics`.
 
-  mean log²((b + FLOOR)/(b* + FLOOR)) over scales, filters, statistics and axes. Faint grain counts
+  mean log²((b + FLOOR)/(b* + FLOOR)) over scales, filters, statistics and axes. Faint texture counts
   as much as strong edges, which outweigh it in the features of a net: matched together with those,
   textures come out right for other nets too.
 

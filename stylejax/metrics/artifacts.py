@@ -1,8 +1,8 @@
-"""Artifacts that a net can paint and that are in neither of its images: border, grid and blotch.
+"""Artifacts that a net can make and that are in neither of its images: border, grid and blotch.
 
 NumPy on the host: images come in many sizes, and no measure here is worth a compilation. Each
 score is in units of its alarm: above 1 the artifact is there. The limits were set so that recolored
-photographs never alarm beside their originals, and paintings hardly ever beside a photograph.
+photographs never alarm beside their originals, and artworks hardly ever beside a photograph.
 """
 
 import numpy as np
@@ -76,7 +76,7 @@ def blotch(image: np.ndarray, content: np.ndarray) -> float:
   """Is there a spot of color that stands alone, or a dead area where the content has detail?
 
   A spot: largest response of a center-surround filter over its own 95 % quantile, divided by one
-  plus the content's at that place: the droplets that normalized nets are known to paint. A dead
+  plus the content's at that place: the droplets that normalized nets are known to make. A dead
   area: share of the image in the largest connected part without any detail though the content
   has some there. The larger of the two, each over its limit.
 

@@ -92,7 +92,7 @@ class ModelConfig:
 
   @property
   def work(self) -> int:
-    """Multiply-adds per pixel of stylizing and judging an image, about."""
+    """Multiply-adds per pixel of stylizing an image and scoring it, about."""
 
     def descent(widths, blocks):
       before, total = 12, 0  # four pixels of RGB

@@ -20,7 +20,7 @@ ContentMoments = Sequence[tuple[jax.Array, jax.Array]]
 class Adaptation(nn.Module):
   """Moves a style vector to where the style comes out right on a content of given moments.
 
-  The same targets for the moments of a few layers paint a busy photo and a foggy one differently:
+  The same targets for the moments of a few layers stylize a busy photo and a foggy one differently:
   what the image's own moments become also depends on what there is to be modulated.
   """
 

@@ -179,7 +179,7 @@ class UpsampleConv(nn.Module):
   """Bilinear doubling and a 3×3 convolution, folded into one at low resolution, and made sharp.
 
   The four phases of conv(upsample2(x)) are four 3×3 filters of x, linear in the kernel: so this
-  costs what a sub-pixel convolution costs. By itself it can't paint the finest details, for
+  costs what a sub-pixel convolution costs. By itself it can't make the finest details, for
   bilinear doubling has none; so each phase may read x by a filter of its own besides, for nothing
   more at run time. Where x is constant all phases agree, whatever is learnt: no grid on plain
   areas. Fresh parameters are resize-convolution alone.
@@ -220,7 +220,7 @@ class ConvTranspose(nn.Module):
 
   The parameters of flax.linen.ConvTranspose and, but for the outermost pixels, its numbers,
   computed as one 3×3 convolution and a depth-to-space: the gradient of a dilated convolution is
-  several times slower on a CPU. Departs from it in mirroring the border, where zeros would paint
+  several times slower on a CPU. Departs from it in mirroring the border, where zeros would draw
   a frame.
   """
 

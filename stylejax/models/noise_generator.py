@@ -7,7 +7,7 @@ from stylejax.models import layers
 
 
 class NoiseGenerator(nn.Module):
-  """Random numbers → texture sample, the image of a style that nobody painted.
+  """Random numbers → texture sample, the image of an invented style.
 
   z [B, Z] → Dense(8·8·base) → reshape (8, 8, base) → Conv 3×3 (width) → stages × [ConvTranspose
   4×4 stride 2 (width), Conv 3×3 (width), Conv 3×3 (width)] → Conv 3×3 (3), ReLU between layers and

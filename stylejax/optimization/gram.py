@@ -133,9 +133,9 @@ def optimize_scales(
   optimize = optimize or jax.jit(optimize_image, static_argnames=("method", "report", "watch"))
   image = content
   for scale, steps in scales:
-    small, painting = (_resized(x, _sides(x, scale)) for x in (content, style))
+    small, artwork = (_resized(x, _sides(x, scale)) for x in (content, style))
     image = optimize(
-      vgg_params, small, painting, start=_resized(image, small.shape[1:3]), steps=steps, **settings
+      vgg_params, small, artwork, start=_resized(image, small.shape[1:3]), steps=steps, **settings
     )
   return image
 

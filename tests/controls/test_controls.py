@@ -35,7 +35,7 @@ zoom = jax.jit(zoom_controls.zoom)
 
 
 @pytest.fixture(scope="module")
-def painted(tiny_params):
+def stylized(tiny_params):
   """stylize, compiled once for this module; a function of its own has a cache of its own."""
   return jax.jit(
     lambda content, styles, **values: transfer.stylize(tiny_params, content, styles, **values)
@@ -58,25 +58,25 @@ def codes(tiny_params, content, styles):
   return jax.jit(transfer.encode_content)(tiny_params, content), encode_style(tiny_params, styles)
 
 
-def test_100_settings_are_one_program(painted, content, styles, rng):
-  before = painted._cache_size()
-  images = [np.asarray(painted(content, styles, **settings(rng))) for _ in range(100)]
-  assert painted._cache_size() == before + 1
+def test_100_settings_are_one_program(stylized, content, styles, rng):
+  before = stylized._cache_size()
+  images = [np.asarray(stylized(content, styles, **settings(rng))) for _ in range(100)]
+  assert stylized._cache_size() == before + 1
   assert all(np.isfinite(x).all() and x.min() >= 0 and x.max() <= 1 for x in images)
   assert min(np.abs(a - b).max() for a, b in itertools.pairwise(images)) > 1e-3
 
 
-def test_vmap_is_a_loop(painted, content, styles, rng):
+def test_vmap_is_a_loop(stylized, content, styles, rng):
   values = [settings(rng) for _ in range(2)]
-  loop = [painted(content, styles, **v) for v in values]
+  loop = [stylized(content, styles, **v) for v in values]
   stacked = jax.tree.map(lambda *x: np.stack(x), *values)
-  mapped = jax.jit(jax.vmap(lambda v: painted(content, styles, **v)))(stacked)
+  mapped = jax.jit(jax.vmap(lambda v: stylized(content, styles, **v)))(stacked)
   np.testing.assert_allclose(mapped, np.stack(loop), atol=2e-5)
 
 
-def test_every_control_has_a_gradient(painted, content, styles, rng):
+def test_every_control_has_a_gradient(stylized, content, styles, rng):
   values = settings(rng)
-  gradients = jax.jit(jax.grad(lambda v: jnp.square(painted(content, styles, **v)).sum()))(values)
+  gradients = jax.jit(jax.grad(lambda v: jnp.square(stylized(content, styles, **v)).sum()))(values)
   for name, gradient in gradients.items():
     assert np.isfinite(gradient).all(), name
     assert (np.abs(gradient) > 1e-6).mean() > 0.5, name
@@ -105,7 +105,7 @@ class TestMixing:
     )
     np.testing.assert_allclose(found, even, atol=2e-5)
 
-  def test_each_pixel_is_painted_by_its_own_values(self, tiny_params, codes):
+  def test_each_pixel_is_stylized_by_its_own_values(self, tiny_params, codes):
     zones = np.s_[:, :5], np.s_[:, 5:15], np.s_[:, 15:]
     mixtures = np.float32([[1, 0, 0], [0.5, 0, 0.5], [0, 0, 1]])
     strengths = 0.0, 0.8, 1.6

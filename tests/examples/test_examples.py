@@ -26,25 +26,25 @@ def test_a_loss_reaches_the_style_through_stylize(tiny_params, rng):
   style, losses = learn_style(tiny_params, photo, orange, steps=40, side=32)
   assert style.shape == (32, 32, 3)
   assert losses[-1] < 0.5 * losses[0]
-  painted = jax.jit(stylejax.stylize)(tiny_params, photo, style)
-  assert float(jnp.square(painted.mean((0, 1)) - orange).sum()) < 1.1 * losses[-1]
+  stylized = jax.jit(stylejax.stylize)(tiny_params, photo, style)
+  assert float(jnp.square(stylized.mean((0, 1)) - orange).sum()) < 1.1 * losses[-1]
 
 
 def test_64_styles_in_one_call_are_those_of_64_calls(tiny_params, rng):
   photo = rng.random((32, 48, 3), np.float32)
   keys = jax.random.split(jax.random.key(1), 64)
-  painted = jax.jit(load("many_styles").paint_all)(tiny_params, photo, keys)
-  assert painted.shape == (64, 32, 48, 3)
+  stylized = jax.jit(load("many_styles").stylize_all)(tiny_params, photo, keys)
+  assert stylized.shape == (64, 32, 48, 3)
   one = jax.jit(
     lambda params, key: stylejax.generate(
       params, stylejax.encode_content(params, photo), stylejax.sample_style(params, key)
     )
   )(tiny_params, keys[41])
-  np.testing.assert_allclose(painted[41], one, atol=1e-4)
-  assert np.abs(painted[41] - painted[40]).max() > 1e-4
+  np.testing.assert_allclose(stylized[41], one, atol=1e-4)
+  assert np.abs(stylized[41] - stylized[40]).max() > 1e-4
 
 
-def test_a_pipeline_repaints_half_and_repeats_itself(tiny_params, rng):
+def test_a_pipeline_restyles_half_and_repeats_itself(tiny_params, rng):
   images = rng.random((16, 32, 32, 3), np.float32)
   module = load("grain_augment")
   first, again = (

@@ -355,7 +355,7 @@ def with_file(folder, name):
   return folder
 
 
-# What looks bad and isn't: the image is painted. Mode and settings of the file.
+# What looks bad and isn't: the image is stylized. Mode and settings of the file.
 ODD_BUT_GOOD = {
   "1-bit": ("a.png", "1", {}),
   "CMYK": ("a.jpg", "CMYK", {}),

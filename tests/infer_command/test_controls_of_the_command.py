@@ -46,7 +46,7 @@ _stylize = jax.jit(stylejax.stylize)
 
 
 @pytest.fixture
-def painted(run, files, params):
+def stylized(run, files, params):
   """The command's image and the library's, of the two styles."""
 
   def call(*arguments, styles=("one", "two"), output="out.png", **controls):
@@ -65,17 +65,17 @@ def painted(run, files, params):
   return call
 
 
-def test_a_mixture(painted, files):
-  found, expected = painted(
+def test_a_mixture(stylized, files):
+  found, expected = stylized(
     "--style", f"{files}/one.png:3", f"{files}/two.png:1", weights=np.float32([0.75, 0.25])
   )
   np.testing.assert_allclose(found, expected, atol=0.003)
-  assert np.abs(found - painted("--style", files / "one.png")[0]).max() > 0.03
+  assert np.abs(found - stylized("--style", files / "one.png")[0]).max() > 0.03
 
 
-def test_a_region_on_a_style_with_color(painted, files):
+def test_a_region_on_a_style_with_color(stylized, files):
   mask = image(files / "mask.png")[..., 0]
-  found, expected = painted(
+  found, expected = stylized(
     "--style",
     files / "one.png",
     "--mask",
@@ -94,14 +94,16 @@ def test_a_region_on_a_style_with_color(painted, files):
   np.testing.assert_allclose(found, expected, atol=0.003)
 
 
-def test_a_region_alone_and_a_strength_map(painted, files):
+def test_a_region_alone_and_a_strength_map(stylized, files):
   mask = image(files / "mask.png")[..., 0]
   arguments = (
     ("--mask", f"{files}/mask.png={files}/two.png"),
     ("--style", files / "two.png", "--strength-map", files / "mask.png"),
   )
   for words in arguments:
-    found, expected = painted(*words, styles=["two"], weights=np.ones(1, np.float32), strength=mask)
+    found, expected = stylized(
+      *words, styles=["two"], weights=np.ones(1, np.float32), strength=mask
+    )
     np.testing.assert_allclose(found, expected, atol=0.003)
 
 
@@ -124,7 +126,7 @@ def test_stroke_is_a_style_size(run, files):
   assert np.abs(a - c).max() > 0.01
 
 
-def test_a_way_as_a_strip_and_as_a_gif(painted, run, files):
+def test_a_way_as_a_strip_and_as_a_gif(stylized, run, files):
   for name in ("way.png", "way.gif"):
     assert (
       run(
@@ -145,7 +147,7 @@ def test_a_way_as_a_strip_and_as_a_gif(painted, run, files):
   strip = image(files / "way.png")
   assert strip.shape == (HEIGHT, 3 * WIDTH, 3)
   for frame, part in enumerate((1, 0.5, 0)):
-    alone, _ = painted("--style", f"{files}/one.png:{part}", f"{files}/two.png:{1 - part}")
+    alone, _ = stylized("--style", f"{files}/one.png:{part}", f"{files}/two.png:{1 - part}")
     np.testing.assert_allclose(strip[:, frame * WIDTH :][:, :WIDTH], alone, atol=0.005)
   animation = Image.open(files / "way.gif")
   assert (animation.n_frames, animation.size) == (3, (WIDTH, HEIGHT))

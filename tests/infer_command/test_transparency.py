@@ -50,9 +50,9 @@ def test_hidden_colors_of_the_content(run, style, tmp_path, setting, suffix):
 def test_hidden_colors_of_the_style(run, style, tmp_path):
   found = []
   for name, hidden in (("black", 0), ("white", 255)):
-    painted, _ = sprite(tmp_path / f"{name}.png", hidden)
+    stylized, _ = sprite(tmp_path / f"{name}.png", hidden)
     assert (
-      run("--content", style, "--style", painted, "--output", tmp_path / f"{name}_out.png")[0] == 0
+      run("--content", style, "--style", stylized, "--output", tmp_path / f"{name}_out.png")[0] == 0
     )
     found.append(np.asarray(Image.open(tmp_path / f"{name}_out.png")))
   np.testing.assert_array_equal(*found)

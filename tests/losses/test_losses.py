@@ -195,15 +195,15 @@ def test_spurious_edges_are_clouds_not_contrast(rng):
   strong = (content - 0.5) * [1.5, -0.9, 0.2] + 0.4
   cloud = np.zeros((1, 64, 64, 1), np.float32)
   cloud[:, 16:48, :16] = 0.3
-  grain = rng.normal(size=content.shape).astype(np.float32) * 0.05
-  contrast, clouded, grained = (
+  noise = rng.normal(size=content.shape).astype(np.float32) * 0.05
+  contrast, clouded, noisy = (
     mean_of(pixels.spurious_edge_loss, x.astype(np.float32), content)
-    for x in (strong, strong + cloud, strong + grain)
+    for x in (strong, strong + cloud, strong + noise)
   )
   # Its edges are where the content's own are.
   assert contrast < 0.03
   assert clouded > 5 * contrast
-  assert grained < 0.5 * clouded
+  assert noisy < 0.5 * clouded
   # A blank image has no edge to lose.
   assert mean_of(pixels.spurious_edge_loss, np.zeros_like(content), content) < 1e-6
 
@@ -213,14 +213,14 @@ def test_structure_is_lost_to_blur_and_turned_light_not_to_contrast(rng):
   content[:, :, 32:] = 0.5
   light = content.mean(-1, keepdims=True)
   hue = np.array([0.2, -0.1, -0.1], np.float32) * (light > 0.5)
-  grain = 0.01 * rng.normal(size=light.shape).astype(np.float32) * (content == 0.5)
+  noise = 0.01 * rng.normal(size=light.shape).astype(np.float32) * (content == 0.5)
   blurred = (content + np.roll(content, 1, 1) + np.roll(content, 1, 2)) / 3
-  kept, changed, grained, soft, turned = (
+  kept, changed, noisy, soft, turned = (
     mean_of(pixels.structure_loss, x.astype(np.float32), content)
-    for x in (0.5 * content + 0.3, content + hue, content + grain, blurred, 1 - content)
+    for x in (0.5 * content + 0.3, content + hue, content + noise, blurred, 1 - content)
   )
   assert max(kept, changed) < 0.02  # of contrast and of hue
-  assert grained < 0.1  # where the content is plain
+  assert noisy < 0.1  # where the content is plain
   assert soft > 0.1
   assert turned > 0.8  # half of the windows are plain
   # Where either is plain there is no direction in which light goes up.
@@ -270,17 +270,17 @@ def test_band_statistics_against_pytorch(rng):
   )
 
 
-def test_bands_tell_grain_from_edges_of_the_same_strength(rng):
-  grain = 0.5 + 0.05 * rng.choice([-1, 1], (1, 64, 64, 1)).astype(np.float32) * np.ones(3, "f4")
-  edges = np.where(rng.random((1, 64, 64, 1)) < 0.04, 5.0, 0.0) * (grain - 0.5) + 0.5
-  assert np.std(edges) == pytest.approx(np.std(grain), rel=0.1)
-  assert mean_of(pyramid.pyramid_loss, edges, grain) > 0.03
-  # Statistics of the whole image, wherever its grain is.
-  assert mean_of(pyramid.pyramid_loss, np.roll(grain, (16, 32), (1, 2)), grain) < 3e-3
+def test_bands_tell_texture_from_edges_of_the_same_strength(rng):
+  texture = 0.5 + 0.05 * rng.choice([-1, 1], (1, 64, 64, 1)).astype(np.float32) * np.ones(3, "f4")
+  edges = np.where(rng.random((1, 64, 64, 1)) < 0.04, 5.0, 0.0) * (texture - 0.5) + 0.5
+  assert np.std(edges) == pytest.approx(np.std(texture), rel=0.1)
+  assert mean_of(pyramid.pyramid_loss, edges, texture) > 0.03
+  # Statistics of the whole image, wherever its texture is.
+  assert mean_of(pyramid.pyramid_loss, np.roll(texture, (16, 32), (1, 2)), texture) < 3e-3
   # No contrast counts as more than FLOOR.
-  assert mean_of(pyramid.pyramid_loss, 0 * grain + 0.5, 0 * grain + 0.7) < 1e-6
+  assert mean_of(pyramid.pyramid_loss, 0 * texture + 0.5, 0 * texture + 0.7) < 1e-6
   with pytest.raises(ValueError, match="found shape .1, 63, 64, 3.*expected even sides"):
-    pyramid.pyramid_statistics(grain[:, 1:])
+    pyramid.pyramid_statistics(texture[:, 1:])
 
 
 @pytest.mark.parametrize("constant", [False, True])

@@ -1,4 +1,4 @@
-"""Artifact detectors: silent on recolored images, alarmed by each artifact painted into them."""
+"""Artifact detectors: silent on recolored images, alarmed by each artifact drawn into them."""
 
 import numpy as np
 import pytest
@@ -98,8 +98,8 @@ def test_harmless_changes_raise_no_alarm(name, seed):
 def test_an_artifact_raises_its_alarm_and_no_other(name, seed):
   """On a recolored image, since a stylization has other colors than its content."""
   content = scene(seed)
-  paint, kind = ARTIFACTS[name]
-  found = artifacts.find_artifacts(np.clip(paint(recolor(content)), 0, 1), content)
+  draw, kind = ARTIFACTS[name]
+  found = artifacts.find_artifacts(np.clip(draw(recolor(content)), 0, 1), content)
   assert found[kind] > 1, found
   assert max(score for other, score in found.items() if other != kind) < 1, found
 

@@ -61,7 +61,7 @@ def test_upsample_conv_keeps_a_constant_constant_however_sharp(rng):
 
 
 @pytest.mark.torch
-def test_the_sharp_part_paints_what_doubling_cannot(rng):
+def test_the_sharp_part_makes_what_doubling_cannot(rng):
   """Stripes of one pixel from two channels that hold the even and the odd columns."""
   stripes = rng.normal(size=(1, 6, 8, 2)).astype(np.float32)
   sharp = np.zeros((3, 3, 2, 2, 2, 1), np.float32)  # tap, tap, channel, row's and column's phase
@@ -95,7 +95,7 @@ def test_conv_transpose_is_linens_inside_the_border(rng):
   np.testing.assert_allclose(a[:, 1:-1, 1:-1], b[:, 1:-1, 1:-1], atol=1e-5)
 
 
-def test_conv_transpose_paints_no_frame(rng):
+def test_conv_transpose_makes_no_frame(rng):
   module = layers.ConvTranspose(3)
   x = jnp.full((1, 6, 6, 4), 0.7)
   y = np.asarray(module.apply(module.init(jax.random.key(1), x), x))

@@ -99,7 +99,7 @@ def test_a_style_adapts_to_the_content(tiny_params, rng):
   assert np.abs(found[0] - found[1]).max() > 1e-3
 
 
-def test_discriminator_judges_patches_at_each_scale(tiny_params, rng):
+def test_discriminator_scores_patches_at_each_scale(tiny_params, rng):
   scores = jax.jit(transfer.discriminator_scores)(
     tiny_params, rng.random((2, 64, 48, 3), np.float32)
   )

@@ -20,12 +20,12 @@ def code(tiny_params):
 
 
 @pytest.fixture(scope="module")
-def paint():
+def stylize():
   @jax.jit
-  def paint(params, content, code, edges):
+  def stylize(params, content, code, edges):
     return transfer.generate(params, transfer.encode_content(params, content, edges=edges), code)
 
-  return paint
+  return stylize
 
 
 def image(height, width):
@@ -45,24 +45,24 @@ def without_noise(params):
 
 
 @pytest.mark.parametrize("filling", [0.0, 0.7])
-def test_what_lies_beyond_a_image_is_never_seen(tiny_params, code, paint, filling):
+def test_what_lies_beyond_a_image_is_never_seen(tiny_params, code, stylize, filling):
   content = image(44, 60)
-  whole = paint(tiny_params, content, code, None)
+  whole = stylize(tiny_params, content, code, None)
   for height, width in ((48, 60), (64, 80)):
     around = np.pad(content, ((0, height - 44), (0, width - 60), (0, 0)), constant_values=filling)
     edges = Edges((height, width), inside=(np.int32(44), np.int32(60)))
     np.testing.assert_allclose(
-      paint(tiny_params, around, code, edges)[:44, :60], whole, atol=TOLERANCE
+      stylize(tiny_params, around, code, edges)[:44, :60], whole, atol=TOLERANCE
     )
 
 
-def test_one_program_for_all_sizes_inside(tiny_params, code, paint):
+def test_one_program_for_all_sizes_inside(tiny_params, code, stylize):
   before = None
   for size in ((44, 60), (16, 16), (64, 32)):
     edges = Edges((64, 80), inside=tuple(map(np.int32, size)))
-    paint(tiny_params, image(64, 80), code, edges)
-    before = before or paint._cache_size()
-  assert paint._cache_size() == before
+    stylize(tiny_params, image(64, 80), code, edges)
+    before = before or stylize._cache_size()
+  assert stylize._cache_size() == before
 
 
 @pytest.mark.parametrize("axes", ["x", "y", "xy"])
@@ -70,20 +70,20 @@ def test_a_seamless_image_has_no_first_line_but_the_noise(tiny_params, axes):
   tiny_params = without_noise(tiny_params)
   content, style = image(44, 60), image(32, 32)
   rows, columns = (20 if "y" in axes else 0), (28 if "x" in axes else 0)
-  paint = jax.jit(transfer.stylize, static_argnames="seamless")
-  once = paint(tiny_params, content, style, seamless=axes)
-  moved = paint(tiny_params, np.roll(content, (rows, columns), (0, 1)), style, seamless=axes)
+  stylize = jax.jit(transfer.stylize, static_argnames="seamless")
+  once = stylize(tiny_params, content, style, seamless=axes)
+  moved = stylize(tiny_params, np.roll(content, (rows, columns), (0, 1)), style, seamless=axes)
   np.testing.assert_allclose(moved, np.roll(once, (rows, columns), (0, 1)), atol=TOLERANCE)
-  assert np.abs(once - paint(tiny_params, content, style)).max() > 1e-2
+  assert np.abs(once - stylize(tiny_params, content, style)).max() > 1e-2
 
 
 def test_a_seamless_image_tiles_without_an_edge(tiny_params):
   smooth = np.sin(np.linspace(0, 2 * np.pi, 64, endpoint=False))
   content = np.stack([0.5 + 0.2 * (smooth[:, None] + smooth)] * 3, -1).astype(np.float32)
-  paint = jax.jit(transfer.stylize, static_argnames="seamless")
+  stylize = jax.jit(transfer.stylize, static_argnames="seamless")
   for seamless in ("xy", None):
-    painted = paint(tiny_params, content, image(32, 32), seamless=seamless)
-    tiled = np.tile(painted, (2, 2, 1))
+    stylized = stylize(tiny_params, content, image(32, 32), seamless=seamless)
+    tiled = np.tile(stylized, (2, 2, 1))
     for axis in (0, 1):
       steps = np.abs(np.diff(tiled, axis=axis)).mean((1 - axis, 2))
       inside = np.delete(steps, 63)
@@ -91,7 +91,7 @@ def test_a_seamless_image_tiles_without_an_edge(tiny_params):
 
 
 @pytest.mark.parametrize("devices, height", [(8, 128), (8, 100), (3, 44)])
-def test_rows_on_several_devices_give_the_image_of_one(tiny_params, code, paint, devices, height):
+def test_rows_on_several_devices_give_the_image_of_one(tiny_params, code, stylize, devices, height):
   content = image(height, 60)
   stride = tiny_params.config.stride
   part = max(transfer.MIN_SIDE, -(-height // (stride * devices)) * stride)
@@ -102,25 +102,25 @@ def test_rows_on_several_devices_give_the_image_of_one(tiny_params, code, paint,
   @jax.shard_map(mesh=mesh, in_specs=(P(), P("rows"), P(), P()), out_specs=P("rows"))
   def shared(params, content, code, inside):
     edges = Edges(content.shape[:2], inside=inside, axis_name="rows")
-    return paint(params, content, code, edges)
+    return stylize(params, content, code, edges)
 
   around = np.pad(content, ((0, padded - height), (0, 0), (0, 0)))
   found = shared(tiny_params, around, code, (jnp.int32(height), jnp.int32(60)))
   np.testing.assert_allclose(
-    found[:height], paint(tiny_params, content, code, None), atol=TOLERANCE
+    found[:height], stylize(tiny_params, content, code, None), atol=TOLERANCE
   )
 
 
-def test_rows_on_several_devices_may_wrap(tiny_params, code, paint):
+def test_rows_on_several_devices_may_wrap(tiny_params, code, stylize):
   content = image(64, 60)
   mesh = jax.sharding.Mesh(jax.devices()[:4], ("rows",))
 
   @jax.jit
   @jax.shard_map(mesh=mesh, in_specs=(P(), P("rows"), P()), out_specs=P("rows"))
   def shared(params, content, code):
-    return paint(params, content, code, Edges(content.shape[:2], (True, True), axis_name="rows"))
+    return stylize(params, content, code, Edges(content.shape[:2], (True, True), axis_name="rows"))
 
-  whole = paint(tiny_params, content, code, Edges((64, 60), (True, True)))
+  whole = stylize(tiny_params, content, code, Edges((64, 60), (True, True)))
   np.testing.assert_allclose(shared(tiny_params, content, code), whole, atol=TOLERANCE)
 
 

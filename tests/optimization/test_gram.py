@@ -50,7 +50,7 @@ def test_adam_descends_too_and_reports_each_step(images):
   vgg_params, (content, style) = load_vgg(), images
   losses = {}
   run = jax.jit(optimize_image, static_argnames=("method", "report"))
-  painted = run(
+  stylized = run(
     vgg_params,
     content,
     style,
@@ -59,7 +59,7 @@ def test_adam_descends_too_and_reports_each_step(images):
     method="adam",
     report=lambda number, loss: losses.update({int(number): float(loss)}),
   )
-  jax.block_until_ready(painted)
+  jax.block_until_ready(stylized)
   jax.effects_barrier()
   assert sorted(losses) == list(range(1, 16))
   assert losses[15] < 0.7 * losses[1]

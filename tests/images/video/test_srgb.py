@@ -1,5 +1,5 @@
 """Colors of videos: each file is made from planes computed with H.273's formulas, and what is
-written is read with the same formulas, so that no conversion of FFmpeg is its own judge."""
+written is read with the same formulas, so that no conversion of FFmpeg tests itself."""
 
 from pathlib import Path
 
