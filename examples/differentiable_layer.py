@@ -12,8 +12,9 @@ import optax
 import stylejax
 
 
-def learn_style(params, photo, wanted, *, steps=40, rate=0.05, side=64, key=jax.random.key(0)):
+def learn_style(params, photo, wanted, *, steps=40, rate=0.05, side=64, seed=0):
   """A style image [side, side, 3] in which `photo` gets the mean color `wanted`, and losses."""
+  key = jax.random.key(seed)
   content_code = stylejax.encode_content(params, photo)
   tx = optax.adam(rate)
 

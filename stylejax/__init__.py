@@ -47,7 +47,7 @@ _HOMES = {
 # Names of version 0.1: refused with the new one.
 _OLD_NAMES = {"preserve_colour": "preserve_color", "sample_swatch": "sample_texture"}
 
-__all__ = sorted(_HOMES)
+__all__ = sorted(_HOMES)  # noqa: PLE0605 — a list, made of the table
 
 
 def __getattr__(name: str):

@@ -67,10 +67,10 @@ def next_frame(
 ) -> tuple[jax.Array, FrameState]:
   """Paints the next frame of a sequence: `generate`, steadied by the frames before.
 
-  Two things are averaged over time, exponentially: the stylized image, wherever the content stands still
-  but for noise, p_t = k p_(t−1) + (1 − k) generate(frame); and the channel moments that the decoder
-  reads at every layer, with k^(1/5), so that what enters the image doesn't change the colors of
-  the rest at once. k is the memory; after a cut to another scene it is 0.
+  Two things are averaged over time, exponentially: the stylized image, wherever the content stands
+  still but for noise, p_t = k p_(t−1) + (1 − k) generate(frame); and the channel moments that the
+  decoder reads at every layer, with k^(1/5), so that what enters the image doesn't change the colors
+  of the rest at once. k is the memory; after a cut to another scene it is 0.
 
   Args:
     params: needs content_encoder and generator.
@@ -114,9 +114,9 @@ def flicker(
     stylized: what was made of them.
 
   Returns:
-    (mean absolute change of the stylized image over the pixels that stand still in the content, share of
-    those pixels); the first is 0 where nothing stands still. A pixel stands still when the change
-    of the content around it is that of the stillest places, which is noise.
+    (mean absolute change of the stylized image over the pixels that stand still in the content,
+    share of those pixels); the first is 0 where nothing stands still. A pixel stands still when the
+    change of the content around it is that of the stillest places, which is noise.
   """
   still = (_stillness(_change(*frames)) >= 0.5).astype(jnp.float32)
   return (_change(*stylized) * still).sum() / jnp.maximum(still.sum(), 1.0), still.mean()

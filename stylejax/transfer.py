@@ -182,8 +182,8 @@ def generate(
       style, give B images. With weights: of S styles, which are mixed.
     strength: 0 gives the content's image back, 1 is as trained, up to 2 goes beyond: scalar, [B]
       or a map [H, W]. Below 1 the stylized image is blended with the content, pixel by pixel, in
-      linear light (`stylejax.controls.strength`). Above, colors stay and there is more of the style's grain, up
-      to twice as much.
+      linear light (`stylejax.controls.strength`). Above, colors stay and there is more
+      of the style's grain, up to twice as much.
     weights: how much of each style: [S] for the whole image, or maps [S, H, W], which stylize by
       regions. At least 0, and divided by their sum over S; where that is 0, styles have equal
       parts (set the strength to 0 there to keep the content). None: nothing is mixed.

@@ -44,8 +44,8 @@ _TAIL = """## What is refused, and what is said
   channels beside color and transparency, tone mapping; sound, subtitles and further tracks that the
   output can't hold, transparency that a JPEG or a video lays on white.
 - Not read: JPEG XL, camera raw, PSD, SVG, EPS, PDF, ICO, TGA, OpenEXR.
-- Not read: the crops that Matroska (PixelCrop) and MP4 (clap) ask players for, which PyAV 18 doesn't
-  show; all pixels of a frame are stylized.
+- Not read: the crops that Matroska (PixelCrop) and MP4 (clap) ask players for, which PyAV 18
+  doesn't show; all pixels of a frame are stylized.
 - A TIFF of 12 bits in 16 is taken as such where BitsPerSample, SMaxSampleValue or MaxSampleValue
   says so; floating-point gray is 0 to 1 by definition, never scaled by what occurs.
 - PNG: cICP counts before an ICC profile, that before sRGB, that before gAMA with cHRM.

@@ -91,7 +91,8 @@ def print_table(result: dict[str, Any]) -> None:
     if "seconds" in row:
       seconds = row["seconds"]
       parts.append(
-        f"{1e3 * seconds['median']:9.1f} ms [{1e3 * seconds['low']:.1f}, {1e3 * seconds['high']:.1f}]"
+        f"{1e3 * seconds['median']:9.1f} ms "
+        f"[{1e3 * seconds['low']:.1f}, {1e3 * seconds['high']:.1f}]"
       )
     for key, unit in (
       ("images_per_second", "images/s"),

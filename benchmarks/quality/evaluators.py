@@ -272,7 +272,7 @@ def _evaluator(evaluators: Evaluators, pair: Pair) -> Callable[[np.ndarray], dic
 
 
 def _patches(output: Mapping[str, Any], style: Mapping[str, Any]) -> dict[str, float]:
-  """The columns of `benchmarks.quality.patches`, of what `describe` returned of output and style."""
+  """The columns of `benchmarks.quality.patches`, by what `describe` returned for both images."""
   values = [
     value
     for size in ("second", "half")

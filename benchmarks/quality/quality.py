@@ -183,11 +183,10 @@ def _verdicts(
   comparison = curves.compare(
     rows, strengths, [row for row in others if row not in (IDENTITY, STYLE_ITSELF, NOISE)]
   )
-  named = {
-    "the contents' own size": alarms(rows[row])
-    for row, strength in strengths.items()
-    if strength == 1
-  }
+  named = {}
+  for row, strength in strengths.items():
+    if strength == 1:
+      named["the contents' own size"] = alarms(rows[row])
   named |= {f"{side} px": counts for side, counts in artifacts.items()}
   return {
     "artifacts_at": artifacts,
@@ -225,7 +224,7 @@ def _artifacts_at(
     scores = []
     for pair in pairs:
       key = " ".join([VERSION, version, str(side), sha256(pair.content), sha256(pair.style)])
-      scores.append(cache.numbers(key, lambda pair=pair: measure(pair, side)))
+      scores.append(cache.numbers(key, lambda pair=pair, side=side: measure(pair, side)))
     counts[str(side)] = alarms(
       {artifact: np.array([s[artifact] for s in scores]) for artifact in ARTIFACTS}
     )

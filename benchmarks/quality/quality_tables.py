@@ -1,4 +1,4 @@
-"""The tables that `benchmarks.quality.quality` prints; those of the docs are in harness/tables.py."""
+"""The tables that `benchmarks.quality.quality` prints; those of the docs: harness/tables.py."""
 
 import sys
 from collections.abc import Mapping

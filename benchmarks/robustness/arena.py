@@ -135,7 +135,7 @@ class Arena:
 
 
 def _random_params(seed: int) -> stylejax.Params:
-  """Parameters of the smallest preset by NumPy: compiling JAX's would take longer than an attack."""
+  """Parameters of the smallest preset by NumPy: JAX's take longer to compile than an attack."""
   shapes = jax.eval_shape(lambda: stylejax.init_params(jax.random.key(0), stylejax.PRESETS["tiny"]))
   generator = np.random.default_rng(seed)
   return jax.tree.map(lambda leaf: np.float32(generator.uniform(-0.2, 0.2, leaf.shape)), shapes)

@@ -3,16 +3,17 @@
     python -m benchmarks faults --kills 10 --output faults.json
     python -m benchmarks faults --short                            # some minutes
 
-Training: one run goes through; another is killed with SIGKILL at random moments, also while it starts and
-while it writes a checkpoint, and goes on each time. After each kill its newest checkpoint is
-compared bit for bit with that of the first run at the same step, and at the end the whole state and
-every step's losses, to which each example contributes: none was skipped or seen twice.
+Training: one run goes through; another is killed with SIGKILL at random moments, also while it
+starts and while it writes a checkpoint, and goes on each time. After each kill its newest
+checkpoint is compared bit for bit with that of the first run at the same step, and at the end the
+whole state and every step's losses, to which each example contributes: none was skipped or seen
+twice.
 
 Every other command (command_faults.py) is killed with SIGKILL, SIGTERM and SIGINT at random moments
-and while it writes: inputs are unchanged, each output is the old or the new one, whole, and the next
-run leaves nothing beside it. Two of each are run at once: nothing of either is lost. With too little
-memory an image comes out in tiles, or one line refuses it. Each verdict is printed; exits with 1 if
-one is a fault.
+and while it writes: inputs are unchanged, each output is the old or the new one, whole, and the
+next run leaves nothing beside it. Two of each are run at once: nothing of either is lost. With too
+little memory an image comes out in tiles, or one line refuses it. Each verdict is printed; exits
+with 1 if one is a fault.
 """
 
 import dataclasses

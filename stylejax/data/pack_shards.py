@@ -168,7 +168,7 @@ class _TarWriter:
 
   def __init__(self, path: Path):
     self._path = path
-    self._tar = tarfile.open(path, "w", format=tarfile.USTAR_FORMAT)
+    self._tar = tarfile.open(path, "w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115 — by close()
 
   def write(self, name: str, data: bytes) -> None:
     member = tarfile.TarInfo(name)

@@ -266,7 +266,7 @@ def _moments(x: _Value) -> tuple[_Value, _Value]:
 
 
 def _modulated(x: _Value, target: _Value, noise_gain: _Value, with_noise: bool) -> _Value:
-  """`modulate`, with a target [B, 2C or 3C]: gains, then biases, then standard deviations of the noise."""
+  """`modulate`, with a target [B, 2C or 3C]: gains, biases, standard deviations of noise."""
   g = x.graph
   parts = g("Reshape", target, [0, 2 + with_noise, -1, 1, 1])
   gain, bias, *noise_std = (g("Gather", parts, part, axis=1) for part in range(2 + with_noise))

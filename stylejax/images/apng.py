@@ -188,7 +188,7 @@ class ApngFilm:
     """Frames may have invisible pixels if `alpha`; they are shown `plays` times, 0 is for ever."""
     self._shape, self._channels, self._plays = (height, width), 4 if alpha else 3, plays
     self._before, self._frames, self._sequence = None, 0, 0
-    self._file = open(file, "w+b")
+    self._file = open(file, "w+b")  # noqa: SIM115 — closed by close()
 
   def add(self, pixels: np.ndarray, seconds: Fraction) -> None:
     """One frame: [H, W, 3 or 4] uint8, alpha last; `seconds` is a fraction of 16-bit numbers."""

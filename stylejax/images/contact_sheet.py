@@ -1,4 +1,4 @@
-"""Contact sheets: rows of images on white, with titles above the columns and labels before the rows.
+"""Contact sheets: rows of images on white, with titles above columns and labels before rows.
 
 What the images are is up to the callers; writing the sheet is in encode.py.
 """

@@ -107,10 +107,9 @@ class _Reader:
     blocks = self._sub_blocks()
     if label == 0xF9 and blocks and len(blocks[0]) >= 4:
       self._control = blocks[0]
-    elif label == 0xFF and len(blocks) > 1 and blocks[0] in _LOOPS and len(blocks[1]) >= 3:
-      if blocks[1][0] & 7 == 1:
-        loops = int.from_bytes(blocks[1][1:3], "little")
-        self.plays = loops + 1 if loops else 0
+    elif label == 0xFF and _is_loop(blocks):
+      loops = int.from_bytes(blocks[1][1:3], "little")
+      self.plays = loops + 1 if loops else 0
 
   def _image(self) -> None:
     left, top, width, height, flags = struct.unpack("<HHHHB", self._take(9))
@@ -189,7 +188,8 @@ class GifFilm:
     """Frames may have invisible pixels if `alpha`; they are shown `plays` times, 0 is for ever."""
     self.partial = False
     self._file, self._shape, self._alpha, self._plays = file, (height, width), alpha, plays
-    self._spool = tempfile.TemporaryFile(dir=file.parent)
+    # Closed by close().
+    self._spool = tempfile.TemporaryFile(dir=file.parent)  # noqa: SIM115
     self._counts, self._frames = ColorCounts(), []
 
   def add(self, pixels: np.ndarray, seconds: Fraction) -> None:
@@ -283,3 +283,8 @@ def _write_image(
   file.writelines(
     GifImagePlugin.getdata(image, corner, duration=hundredths * 10, disposal=disposal, **settings)
   )
+
+
+def _is_loop(blocks: list[bytes]) -> bool:
+  """Whether an application's blocks say how often an animation is shown."""
+  return len(blocks) > 1 and blocks[0] in _LOOPS and len(blocks[1]) >= 3 and blocks[1][0] & 7 == 1

@@ -336,7 +336,10 @@ class _Run:
   def _read_styles(self) -> dict[int, list[transfer.StyleCode]]:
     """For each mix that can be read, the codes of its styles and of the regions'."""
     reader = StyleReader(
-      self._stylizer, self._plan.style_size, self._request.library, on_note=self._callbacks.on_note
+      self._stylizer,
+      self._plan.style_size,
+      library=self._request.library,
+      on_note=self._callbacks.on_note,
     )
     regions = [reader.read(region.source) for region in self._plan.regions]
     codes = {}

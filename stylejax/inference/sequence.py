@@ -119,7 +119,7 @@ def stylize_sequence(
   files = filter(os.path.isfile, [request.weights, request.library or ""])
   frames.check_output(output, source, [*images, *files])
   stylizer = Stylizer(request.weights)
-  reader = StyleReader(stylizer, style_size, request.library, on_note=source.note)
+  reader = StyleReader(stylizer, style_size, library=request.library, on_note=source.note)
   run = _Run(stylizer.params, reader.read_mix(mix), request, source)
   on_progress(0, source.total)
   run.stylize_all(output, on_progress)

@@ -49,8 +49,8 @@ class StyleReader:
     self,
     stylizer: Stylizer,
     style_size: int,
-    library: str | os.PathLike | None = None,
     *,
+    library: str | os.PathLike | None = None,
     on_note: Callable[[str], None] = lambda note: None,
   ):
     self._on_note = on_note

@@ -28,7 +28,7 @@ class ContentCode:
   Attributes:
     levels: feature maps from fine to coarse, [B, H/2, W/2, C1], [B, H/4, W/4, C2], ... (without B
       for a single image); H and W rounded up to the config's stride.
-    image: the image itself, [B, H, W, 3], which no net reads: what is blended with at strengths below 1.
+    image: the image itself, [B, H, W, 3], which no net reads: blended with at strengths below 1.
     size: (H, W) of the image, static.
     edges: what lies beyond the edges of the maps; None: their mirror image.
   """

@@ -139,8 +139,8 @@ def vgg16_features(
 
   Args:
     vgg_params: {"input": {"mean": [3], "scale": [3]}, "conv1_1": {"kernel": [3, 3, 3, 64],
-      "bias": [64]}, …}, as `stylejax.weights.perceptual.load_vgg` returns it; layers deeper than the
-      deepest asked one may be missing.
+      "bias": [64]}, …}, as `stylejax.weights.perceptual.load_vgg` returns it; layers deeper than
+      the deepest asked one may be missing.
     image: [B, H, W, 3], RGB float in [0, 1].
     layers: names among relu1_1 … relu5_3, in any order.
     dtype: of the activations, float32 or bfloat16.

@@ -246,8 +246,8 @@ def optimize_neighbors(
     content: [B, H, W, 3] in [0, 1], sides at least 16; each image as if it were alone.
     styles: as `style_targets` takes them.
     steps: of each of the `stages`; traced. None: `default_steps`.
-    weights: [S], or maps [S, H, W], as `controls.mixing.mixing_weights` takes them: a place takes from
-      styles of weight 0 nothing, from those of less weight what fits better. None: all alike.
+    weights: [S], or maps [S, H, W], as `controls.mixing.mixing_weights` takes them: a place takes
+      from styles of weight 0 nothing, from those of less weight what fits better. None: all alike.
     content_share: of the content in what is looked up in the styles, 0 to 1; at the coarsest scale
       it is 1. Traced.
     keep_color, own_color: as `colors.transfer_colors` takes them. Traced.

@@ -152,7 +152,7 @@ class TrainConfig:
     for flag, (low, high) in scales.items():
       if not 1 <= low <= high:
         raise InputError(f"{flag}: found {low} {high}, expected 1 ≤ low ≤ high")
-    self.model  # raises what is wrong with the sizes
+    _ = self.model  # raises what is wrong with the sizes
     if self.size % 16:
       raise InputError(f"--size: found {self.size}, expected a multiple of 16")
 

@@ -95,12 +95,10 @@ class ShardMap:
     if self._replicated.is_fully_addressable:
       return jax.device_put(state, self._replicated)
     # device_put would compare every array with those of the other processes.
-    return jax.tree.map(
-      lambda x: jax.make_array_from_callback(
-        np.shape(x), self._replicated, lambda index, x=np.asarray(x): x[index]
-      ),
-      state,
-    )
+    return jax.tree.map(lambda x: self._everywhere(np.asarray(x)), state)
+
+  def _everywhere(self, array: np.ndarray) -> jax.Array:
+    return jax.make_array_from_callback(array.shape, self._replicated, lambda i: array[i])
 
   def put_batch(self, batch: dict[str, np.ndarray]) -> dict[str, jax.Array]:
     """Splits this process's share of a global batch over its devices."""

@@ -86,7 +86,7 @@ class TestMixing:
   def test_all_of_one_style_is_that_style(self, tiny_params, codes):
     content, style = codes
     for one in range(STYLES):
-      alone = generate(tiny_params, content, jax.tree.map(lambda x: x[one], style))
+      alone = generate(tiny_params, content, jax.tree.map(lambda x, one=one: x[one], style))
       found = generate(tiny_params, content, style, weights=3.0 * np.eye(STYLES)[one])
       np.testing.assert_allclose(found, alone, atol=1e-5)
 

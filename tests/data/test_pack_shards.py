@@ -89,7 +89,7 @@ def test_no_shard_is_larger_than_asked(folder, tmp_path):
     for path in sorted(output.glob("*.tar")):
       with tarfile.open(path) as tar:
         filled.append([member.size for member in tar])
-    assert sum(filled, []) == sizes
+    assert [size for shard in filled for size in shard] == sizes
     assert all(sum(shard) <= most or len(shard) == 1 for shard in filled)
     # Full: the first image of a shard had no room in the one before.
     assert all(sum(shard) + after[0] > most for shard, after in itertools.pairwise(filled))

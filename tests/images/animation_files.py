@@ -1,6 +1,7 @@
 """Animations written byte by byte, and readers of what was written, for the tests of this folder.
 
-Expected values come from FFmpeg through PyAV for GIF and APNG, from libwebp through Pillow for WebP.
+Expected values come from FFmpeg through PyAV for GIF and APNG, from libwebp through Pillow for
+WebP.
 """
 
 import struct

@@ -227,7 +227,7 @@ def test_memory_doesnt_grow_with_the_film(tmp_path, suffix):
 
 @pytest.mark.parametrize("suffix, side", [(".gif", 65_536), (".webp", 16_384)])
 def test_too_many_pixels_a_side_are_refused_before_stylizing(tmp_path, suffix, side):
-  with pytest.raises(InputError, match=f"found {side}×4 pixels, expected at most"):
-    with writer(tmp_path / f"a{suffix}", FakeSource(), (4, side, 3)):
-      pass
+  refused = pytest.raises(InputError, match=f"found {side}×4 pixels, expected at most")
+  with refused, writer(tmp_path / f"a{suffix}", FakeSource(), (4, side, 3)):
+    pass
   assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""What is done after any backend: the same image from each of them, equal to the pure function's."""
+"""What is done after any backend: one image from all of them, equal to the pure function's."""
 
 import jax
 import numpy as np

@@ -61,10 +61,15 @@ class TestFeatures:
     np.testing.assert_allclose(from_features(*features, LAYERS), reference(*features), rtol=1e-4)
 
   def test_jit_and_vmap(self, features, name):
-    run = lambda f, s: CASES[name][0](f, s, LAYERS)
+    def run(f, s):
+      return CASES[name][0](f, s, LAYERS)
+
     eager = run(*features)
     np.testing.assert_allclose(jax.jit(run)(*features), eager, rtol=1e-5)
-    single = lambda f, s: run(*jax.tree.map(lambda x: x[None], (f, s)))[0]
+
+    def single(f, s):
+      return run(*jax.tree.map(lambda x: x[None], (f, s)))[0]
+
     np.testing.assert_allclose(jax.vmap(single)(*features), eager, rtol=1e-5)
 
   def test_same_features_are_at_no_distance(self, features, name):

@@ -24,7 +24,9 @@ def params():
 
 def torch_features(params, image: np.ndarray) -> dict[str, np.ndarray]:
   """All four layers in float64 by PyTorch: [B, H, W, 3] → {layer: [B, h, w, C]}."""
-  array = lambda x: torch.tensor(np.asarray(x), dtype=torch.float64)
+
+  def array(x):
+    return torch.tensor(np.asarray(x), dtype=torch.float64)
 
   def conv(x, layer, **settings):
     return F.conv2d(x, array(layer["kernel"]).permute(3, 2, 0, 1), array(layer["bias"]), **settings)

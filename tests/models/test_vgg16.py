@@ -26,7 +26,10 @@ def shallow(vgg_params):
 
 def torch_features(vgg_params, image: "torch.Tensor") -> dict[str, "torch.Tensor"]:
   """All thirteen layers in float64 by PyTorch: image [B, 3, H, W] → {relu: [B, C, h, w]}."""
-  array = lambda x: torch.tensor(np.asarray(x), dtype=torch.float64)
+
+  def array(x):
+    return torch.tensor(np.asarray(x), dtype=torch.float64)
+
   mean, scale = (array(vgg_params["input"][part]).view(1, 3, 1, 1) for part in ("mean", "scale"))
   x, found = (image - mean) * scale, {}
   for block, count in enumerate((2, 2, 3, 3, 3), start=1):
@@ -104,7 +107,10 @@ def test_needs_no_deeper_parameters(shallow):
 
 def test_jit_vmap_and_gradient(shallow, rng):
   images = jnp.asarray(rng.uniform(size=(3, 19, 22, 3)), jnp.float32)
-  run = lambda p: vgg16_features(shallow, p, ("relu2_2",))["relu2_2"]
+
+  def run(p):
+    return vgg16_features(shallow, p, ("relu2_2",))["relu2_2"]
+
   eager = run(images)
   scale = float(eager.max())
   np.testing.assert_allclose(jax.jit(run)(images), eager, atol=1e-5 * scale)

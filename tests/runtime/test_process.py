@@ -30,7 +30,7 @@ sys.exit(process.run(work))
 
 
 def heed_signals():
-  """A shell lets what runs in its background ignore Ctrl-C, nohup hangups; children inherit that."""
+  """A shell has its background jobs ignore Ctrl-C, and nohup hangups; children inherit that."""
   for number in (signal.SIGINT, signal.SIGHUP):
     signal.signal(number, signal.SIG_DFL)
 

@@ -184,9 +184,12 @@ def test_storage_that_fails_for_a_while_is_tried_again_and_then_told(place, tmp_
 def test_one_training_holds_a_folder_in_storage(place, quick, tmp_path, monkeypatch, capsys):
   monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
   (tmp_path / "temporary").mkdir()
-  with open_folder(place).held(keep=1):
-    with pytest.raises(InputError) as caught, open_folder(place).held(keep=1):
-      pass
+  with (
+    open_folder(place).held(keep=1),
+    pytest.raises(InputError) as caught,
+    open_folder(place).held(keep=1),
+  ):
+    pass
   message = str(caught.value)
   assert message.startswith(f"--workdir: found {place} in use by process {os.getpid()} on ")
   assert " since 20" in message and "\n" not in message

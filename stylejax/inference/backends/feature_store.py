@@ -21,7 +21,8 @@ class FeatureStore:
 
   def __init__(self, shape: tuple[int, int, int], folder: Path | None):
     self.shape, self._folder = shape, folder
-    self._file = None if folder is None else tempfile.TemporaryFile(dir=folder)
+    # Closed with the object.
+    self._file = None if folder is None else tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
     self._array = np.empty(shape, np.float16) if folder is None else None
 
   def __setitem__(self, place: tuple[slice, slice], values: np.ndarray) -> None:

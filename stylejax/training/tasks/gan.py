@@ -42,8 +42,8 @@ def make_train_step(config: GanConfig) -> Step:
     ]
     for update_batch in update_batches:
 
-      def disc_loss_fn(disc, part, params=state.params):
-        real, keys = images(part["style"]), example_keys(state.key, part["index"])
+      def disc_loss_fn(disc, part, params=state.params, key=state.key):
+        real, keys = images(part["style"]), example_keys(key, part["index"])
         fake = jax.lax.stop_gradient(transfer.textures(params, noise(keys)))
         params = params.replace(discriminator=disc)
         real_scores = transfer.discriminator_scores(params, real)

@@ -105,7 +105,7 @@ def _make_gradients(config: TransferConfig) -> Callable:
 
 
 def _make_disc_gradients(config: TransferConfig) -> Callable:
-  """Makes `disc_gradients(state, style, stylized, keys)`, of the discriminator's loss and penalty."""
+  """Makes `disc_gradients(state, style, stylized, keys)`, of the discriminator's terms."""
   disc_loss, _, penalty = game(config.game)
   repeat, half = config.style_repeat, config.size // 2
 

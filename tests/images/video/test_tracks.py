@@ -1,4 +1,4 @@
-"""Sound, subtitles and chapters: what goes over, what is named; sound is compared as it is heard."""
+"""Sound, subtitles and chapters: what goes over, what is named; sound is compared as heard."""
 
 from fractions import Fraction
 
@@ -26,7 +26,7 @@ def test_mp4_aac_is_copied_and_heard_at_the_same_time(video_tools, tmp_path, out
   before, after = video_tools.sound_of(path), video_tools.sound_of(tmp_path / output)
   count = min(len(before), len(after))
   assert abs(len(before) - len(after)) <= 1024
-  # The decoder needs a run-up of 1,024 samples, which Matroska can't hold without their being heard.
+  # The decoder needs a run-up of 1,024 samples, and in Matroska these are heard.
   start = 1024 if output == "o.mkv" else 0
   shift = min(
     range(-60, 61),
