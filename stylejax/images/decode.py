@@ -11,7 +11,6 @@ import os
 import stat
 import warnings
 from collections.abc import Callable, Iterator
-from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
@@ -109,13 +108,13 @@ def read_image(
   with warnings.catch_warnings():
     # What Pillow warns of (odd EXIF or TIFF tags) is no help to the one who passed the file.
     warnings.simplefilter("ignore", UserWarning)
-    with _opened(path, max_pixels) as opened:
+    with opened_image(path, max_pixels) as opened:
       opened.notes += left_out(opened.image)
-      return _image(opened, compact)
+      return decoded(opened, compact)
 
 
-def _image(opened: "_Opened", compact: bool) -> DecodedImage:
-  """The pixels of an open file, upright, in sRGB."""
+def decoded(opened: "OpenedImage", compact: bool) -> DecodedImage:
+  """The pixels of an opened file, upright and in sRGB, as read_image returns them."""
   mode, (rgb, alpha) = opened.image.mode, _srgb(opened)
   if isinstance(rgb, Image.Image):
     rgb = np.array(rgb)
@@ -156,7 +155,7 @@ def decode_image(
   For a caller that cuts a crop out of it: copying a whole image into an array takes as long
   as decoding it.
   """
-  with _opened(source, max_pixels) as opened:
+  with opened_image(source, max_pixels) as opened:
     image = opened.image
     shorter = min(image.size)
     if min_side is not None and shorter > min_side:
@@ -175,82 +174,19 @@ def decode_image(
 
 def image_size(path: str | os.PathLike) -> tuple[int, int]:
   """(width, height) in pixels, upright, from the file's header; raises as read_image."""
-  with _opened(path, MAX_PIXELS) as opened:
-    image = opened.image
-    # Of a TIFF Pillow gives the upright size from the start.
-    lying = image.format != "TIFF" and _orientation(image) in _LYING
-    return image.size[::-1] if lying else image.size
+  with opened_image(path, MAX_PIXELS) as opened:
+    return upright_size(opened.image)
 
 
-def read_pages(
-  path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS
-) -> Iterator[tuple[DecodedImage, Fraction | None]]:
-  """Every image of a file that may hold several, as Pillow finds them.
-
-  GIF and APNG, whose images are pieces of frames, are read by `stylejax.images.animation`.
-
-  Args:
-    path: the file.
-    max_pixels: the largest width × height accepted, in pixels.
-
-  Yields:
-    (DecodedImage as of read_image, seconds for which the file says it is shown or None).
-
-  Raises:
-    InputError: as read_image.
-  """
-  with warnings.catch_warnings():
-    warnings.simplefilter("ignore", UserWarning)
-    with _opened(path, max_pixels) as opened:
-      image = opened.image
-
-      def reopen_at_page() -> Image.Image:
-        other = opened.reopen()
-        other.seek(number)
-        return other
-
-      for number in range(_page_count(image)):
-        image.seek(number)
-        _check_pixels(image, path, max_pixels)  # a later page may be larger than the first
-        # Decoding also reads how long it is shown.
-        page = _image(_Opened(image, reopen_at_page, []), compact=False)
-        milliseconds = image.info.get("duration")
-        yield page, None if milliseconds is None else Fraction(milliseconds) / 1000
-
-
-@dataclasses.dataclass(frozen=True)
-class Pages:
-  """What a file's header says of its images.
-
-  Attributes:
-    form: Pillow's name of the format.
-    count: how many images there are; of a GIF or PNG, pieces of frames and a hidden image too.
-    plays: how often an animation is shown; 0 is for ever.
-    has_alpha: whether they have transparency.
-  """
-
-  form: str
-  count: int
-  plays: int
-  has_alpha: bool
-
-
-def describe_pages(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> Pages:
-  """Opens a file without decoding it; raises as read_image."""
-  with _opened(path, max_pixels) as opened:
-    image = opened.image
-    return Pages(
-      image.format, _page_count(image), image.info.get("loop", 0), image.has_transparency_data
-    )
-
-
-def _page_count(image: Image.Image) -> int:
-  # The further images of a JPEG (MPO) are thumbnails, depths and gain maps.
-  return 1 if image.format in ("JPEG", "MPO") else getattr(image, "n_frames", 1)
+def upright_size(image: Image.Image) -> tuple[int, int]:
+  """(width, height) of an opened image, not decoded yet, after its orientation is undone."""
+  # Of a TIFF Pillow gives the upright size from the start.
+  lying = image.format != "TIFF" and _orientation(image) in _LYING
+  return image.size[::-1] if lying else image.size
 
 
 @dataclasses.dataclass
-class _Opened:
+class OpenedImage:
   """An image whose header has been read.
 
   Attributes:
@@ -265,7 +201,7 @@ class _Opened:
 
 
 @contextlib.contextmanager
-def _opened(path: str | os.PathLike | Record, max_pixels: int) -> Iterator[_Opened]:
+def opened_image(path: str | os.PathLike | Record, max_pixels: int) -> Iterator[OpenedImage]:
   """Opens the file lazily; whatever goes wrong inside the block leaves as an InputError."""
   # Outside of the block: bytes that can't be had are no fault of the image's.
   data = None if isinstance(path, str | os.PathLike) else path.read()
@@ -277,8 +213,8 @@ def _opened(path: str | os.PathLike | Record, max_pixels: int) -> Iterator[_Open
       return open_image(Path(path) if data is None else io.BytesIO(data))
 
     with reopen() as image:
-      _check_pixels(image, path, max_pixels)
-      yield _Opened(image, reopen, [])
+      check_pixels(image, path, max_pixels)
+      yield OpenedImage(image, reopen, [])
   except Refused as error:
     raise InputError(f"{path}: found {error}, {EXPECTED}") from None
   except InputError:
@@ -294,7 +230,7 @@ def _opened(path: str | os.PathLike | Record, max_pixels: int) -> Iterator[_Open
     raise InputError(f"{path}: found a damaged image ({reason}), {EXPECTED}") from error
 
 
-def _check_pixels(image: Image.Image, path: object, max_pixels: int) -> None:
+def check_pixels(image: Image.Image, path: object, max_pixels: int) -> None:
   """InputError for an image of more pixels, as its header says; nothing is decoded."""
   width, height = image.size
   if width * height > max_pixels:
@@ -328,7 +264,7 @@ def _orientation(image: Image.Image) -> int:
     return 1
 
 
-def _srgb(opened: _Opened) -> tuple[Image.Image | np.ndarray, Image.Image | np.ndarray | None]:
+def _srgb(opened: OpenedImage) -> tuple[Image.Image | np.ndarray, Image.Image | np.ndarray | None]:
   """The decoded colors in sRGB and alpha or None, as 8-bit images or float32 arrays."""
   image, notes = opened.image, opened.notes
   check_checksums(image)

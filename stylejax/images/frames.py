@@ -1,7 +1,7 @@
 """Sequences on disk: which reader and which writer a path has.
 
-Folders, GIF, WebP and APNG are in animation.py, videos in video/. How frames are stylized
-lives in inference/sequence.py.
+Folders are in frame_folders.py, GIF, WebP and APNG in animation.py, videos in video/. How frames
+are stylized lives in inference/sequence.py.
 """
 
 import contextlib
@@ -14,6 +14,7 @@ from stylejax.errors import InputError
 from stylejax.images import animation, encode, formats, video
 from stylejax.images.find import find_images
 from stylejax.images.frame import Frame
+from stylejax.images.frame_folders import FolderReader, FolderWriter
 from stylejax.images.opening import is_image
 from stylejax.runtime.files import check_apart, check_writable, replacing
 from stylejax.runtime.folders import check_folder, filling
@@ -56,7 +57,7 @@ class Source:
     self.path, self.notes, self._on_note = path, [], on_note
     rate = Fraction(rate).limit_denominator(1001)  # 24000/1001 and its like as they are
     if path.is_dir():
-      reader = animation.FolderReader(path, rate, self.note)
+      reader = FolderReader(path, rate, self.note)
     elif not path.is_file():
       raise InputError(
         f"--content: found no file {path}, expected a folder of frames, a GIF or a video"
@@ -125,7 +126,7 @@ def writer(output: Path, source: Source, shape: tuple[int, ...]) -> Iterator:
   suffix = output.suffix.lower()
   if suffix not in ANIMATIONS:
     with filling(output, "output", replaces=True) as folder:
-      target = animation.FolderWriter(folder, source.note, timed=source.timed)
+      target = FolderWriter(folder, source.note, timed=source.timed)
       yield target
       target.finish()
     return

@@ -22,6 +22,7 @@ from stylejax.images.depth import stored_bits
 from stylejax.images.gray_alpha import open_gray_alpha
 from stylejax.images.heif import is_heif, open_heif
 from stylejax.images.profiles import jp2_profile, nclx
+from stylejax.images.whole import jpeg_end
 from stylejax.runtime.extras import install_command
 
 EXPECTED = f"expected an image ({formats.names(formats.READ_IMAGES)})"
@@ -59,6 +60,7 @@ def open_image(file: Path | io.BytesIO) -> Image.Image:
     image = _open_unlimited(file)
   except (Image.UnidentifiedImageError, ValueError) as error:
     image = _open_otherwise(file, error)
+  forget_xmp(image)
   if image.format == "TIFF":
     # Pillow 13.0 maps uncompressed pixels of a named file into memory by the size after turning,
     # (ImageFile.load), not by that of the rows as they are stored: EXIF's 5 to 8 get scrambled.
@@ -75,6 +77,15 @@ def open_image(file: Path | io.BytesIO) -> Image.Image:
     for kind in _REMARKS:  # those after the pixels are met while decoding
       setattr(image.png, f"chunk_{kind.decode()}", _skip(image.png))
   return image
+
+
+def forget_xmp(image: Image.Image) -> None:
+  """Drops an opened page's XMP, from which Pillow 13.0 takes an orientation that EXIF lacks.
+
+  Browsers and viewers turn by EXIF alone (CSS Images 3, image-orientation: from-image).
+  """
+  for name in ("xmp", "XML:com.adobe.xmp"):
+    image.info.pop(name, None)
 
 
 def _open_otherwise(file: Path | io.BytesIO, error: Exception) -> Image.Image:
@@ -118,7 +129,7 @@ def left_out(image: Image.Image) -> list[str]:
   try:
     if image.format == "TIFF" and _has_more_pages(image):
       notes.append("it has several pages, of which the first is taken")
-    elif image.format == "HEIF" and image.is_animated:
+    elif _has_more_images(image):
       notes.append("it has several images, of which the first is taken")
     elif image.format in ("GIF", "PNG", "WEBP", "AVIF") and image.is_animated:
       notes.append("it has several frames, of which the first is taken; --sequence takes all")
@@ -144,6 +155,54 @@ def _has_more_pages(image: Image.Image) -> bool:
     return False
   finally:
     image.seek(0)
+
+
+def _has_more_images(image: Image.Image) -> bool:
+  """Whether a HEIC, JPEG or PNM holds a second image."""
+  if image.format == "HEIF":
+    return image.is_animated
+  return _has_full_images(image) if image.format == "MPO" else _has_another_behind(image)
+
+
+def _has_full_images(image: Image.Image) -> bool:
+  """Whether an MPO has a second image of the first one's size, as of a stereo camera.
+
+  Telephones append smaller ones: previews, depths and gain maps (CIPA DC-007).
+  """
+  size = image.size
+  try:
+    for number in range(1, image.n_frames):
+      image.seek(number)
+      if image.size == size:
+        return True
+    return False
+  finally:
+    image.seek(0)
+
+
+def _has_another_behind(image: Image.Image) -> bool:
+  """Whether a second JPEG, or binary PNM (Netpbm's ppm(5)), stands right behind the first."""
+  file = image.fp
+  if image.format not in ("JPEG", "PPM") or file is None:
+    return False
+  at = file.tell()
+  try:
+    if image.format == "JPEG":
+      file.seek(0)
+      data = file.read()
+      end = jpeg_end(data)
+      return end is not None and data[end : end + 3] == b"\xff\xd8\xff"
+    codec, _, offset, arguments = image.tile[0]
+    if codec not in ("raw", "ppm"):
+      return False
+    wide = image.mode == "I" or (codec == "ppm" and arguments[1] > 255)
+    width, height = image.size
+    row = (width + 7) // 8 if image.mode == "1" else width * len(image.getbands()) * (1 + wide)
+    file.seek(offset + row * height)
+    behind = file.read(2)
+    return behind[:1] == b"P" and behind[1:] in (b"1", b"2", b"3", b"4", b"5", b"6")
+  finally:
+    file.seek(at)
 
 
 def _open_unlimited(file: Path | io.BytesIO) -> Image.Image:

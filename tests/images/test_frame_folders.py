@@ -124,3 +124,55 @@ def test_folder_with_a_damaged_list_is_refused(tmp_path, line):
   (folder / "frames.ffconcat").write_text(f"ffconcat version 1.0\nfile 1.png\n{line}\n")
   with pytest.raises(InputError, match="line 3: found .*, expected a file and then its duration"):
     Source(folder, 25)
+
+
+def numbered(folder, numbers, *, name="f{}.png", size=(24, 32)):
+  folder.mkdir()
+  for number in numbers:
+    pixels = np.full((*size, 3), 10 + number % 200, np.uint8)
+    Image.fromarray(pixels).save(folder / name.format(number))
+  return folder
+
+
+@pytest.mark.parametrize("damage", ["another size", "cut png", "cut jpeg"])
+def test_folder_is_looked_through_before_its_first_frame(tmp_path, damage):
+  folder = numbered(tmp_path / "in", range(1, 4))
+  last = folder / "f3.png"
+  if damage == "another size":
+    Image.new("RGB", (16, 24)).save(last)
+    words = r"frame 3 \(f3.png\): found 16×24 pixels, expected 32×24 as in the first"
+  else:
+    noise = np.random.default_rng(0).integers(0, 256, (24, 32, 3)).astype(np.uint8)
+    path = last if damage == "cut png" else folder / "f3.jpg"
+    Image.fromarray(noise).save(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 3 // 4])
+    words = f"{path.name}: found a damaged image .the file is cut"
+    if path != last:
+      last.unlink()
+  with pytest.raises(InputError, match=words):
+    Source(folder, 25)
+
+
+HOLES = {
+  "1 2 4 10 11": ([1, 2, 4, 10, 11], "6 of the numbers from 1 to 11 have no frame (3, 5, 6, …)"),
+  "steps of ten with a hole": ([0, 10, 20, 40], "1 of the numbers from 0 to 40 have no frame (30)"),
+  "steps of ten": ([0, 10, 20, 30], None),
+  "from 1001 on": ([1001, 1002, 1003], None),
+}
+
+
+@pytest.mark.parametrize("numbers, words", HOLES.values(), ids=HOLES)
+def test_folder_names_the_numbers_that_are_missing(tmp_path, numbers, words):
+  source = Source(numbered(tmp_path / "in", numbers), 25)
+  assert source.total == len(numbers) == len(list(source))
+  notes = [note for note in source.notes if "have no frame" in note]
+  assert len(notes) == (words is not None)
+  assert words is None or words in notes[0]
+
+
+def test_folder_of_names_without_a_rule_has_no_holes(tmp_path):
+  folder = numbered(tmp_path / "in", [1, 5])
+  numbered(tmp_path / "more", [3, 9], name="g{}.png")
+  for file in (tmp_path / "more").iterdir():
+    file.rename(folder / file.name)
+  assert not Source(folder, 25).notes

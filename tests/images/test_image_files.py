@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image, features
 
 from stylejax.errors import InputError
-from stylejax.images.decode import decode_rgb, image_size, read_image, read_pages
+from stylejax.images.decode import decode_rgb, image_size, read_image
+from stylejax.images.pages import read_pages
 from tests.images import image_bytes as files
 from tests.images.color_cases import CASES, HALF, REFUSED, RGB8, TWELVE, H, W
 from tests.images.color_math import gray, srgb

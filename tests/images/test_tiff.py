@@ -7,7 +7,8 @@ values are computed here.
 import numpy as np
 import pytest
 
-from stylejax.images.decode import decode_rgb, image_size, read_image, read_pages
+from stylejax.images.decode import decode_rgb, image_size, read_image
+from stylejax.images.pages import read_pages
 from tests.images import image_bytes as files
 
 H, W = 6, 9

@@ -15,7 +15,7 @@ import infer
 import stylejax
 from stylejax.cli import paint_options
 from stylejax.cli import sequence as sequence_command
-from stylejax.images import animation, encode, frames, video
+from stylejax.images import animation, encode, frame_folders, frames, video
 from stylejax.inference import sequence
 from stylejax.runtime import folders
 from stylejax.runtime.extras import install_command
@@ -160,7 +160,7 @@ def test_interrupted_runs_leave_no_half_file(
     ("a.gif", "a.gif", [], "found the input"),
     ("style.txt", "o.gif", [], "can't be read as a video"),
     ("cut.mp4", "o.mp4", [], "can't be read as a video"),
-    ("mixed", "o.mp4", [], "frame 2: found 20×20 pixels, expected 48×33"),
+    ("mixed", "o.mp4", [], "frame 2 (1.png): found 20×20 pixels, expected 48×33"),
     ("a.gif", "o.gif", ["--smoothing", "1"], "--smoothing: found 1.0"),
     ("a.gif", "o.gif", ["--strength", "nan"], "--strength: found nan"),
     ("a.gif", "o.gif", ["--rate", "0"], "--rate: found 0.0"),
@@ -291,8 +291,8 @@ def test_an_interrupted_run_leaves_the_folder_as_it_was(sources, weights, tmp_pa
       raise KeyboardInterrupt
     write(self, frame)
 
-  write = animation.FolderWriter.write
-  monkeypatch.setattr(animation.FolderWriter, "write", interrupt)
+  write = frame_folders.FolderWriter.write
+  monkeypatch.setattr(frame_folders.FolderWriter, "write", interrupt)
   assert run(sources, weights, "a.gif", tmp_path / "out") == 130
   assert tree(tmp_path) == before
 
