@@ -38,9 +38,9 @@ def _png_is_cut(data: mmap.mmap) -> bool:
   return not pixels
 
 
-def jpeg_end(data: bytes | mmap.mmap, start: int = 0) -> int | None:
-  """The byte behind the JPEG that starts at a byte; None where it doesn't end (T.81, annex B)."""
-  at = start + 2
+def jpeg_end(data: bytes | mmap.mmap) -> int | None:
+  """The byte behind the JPEG that some data begin with; None where it doesn't end (T.81, B)."""
+  at = 2
   while at + 4 <= len(data):
     if data[at] != 0xFF:  # a file that is odd in another way
       return _behind_mark(data, at)

@@ -58,7 +58,10 @@ def test_what_would_come_out_wrong_is_refused_by_name(tmp_path, name):
 
 def test_jpeg_of_several_images_gives_the_first(tmp_path):
   # Telephones append depths, gain maps and previews (CIPA DC-007, "MPO"): no animation.
-  images = [Image.fromarray(np.full((32, 40, 3), level, np.uint8)) for level in (200, 20)]
+  images = [
+    Image.fromarray(np.full((height, 40, 3), level, np.uint8))
+    for height, level in ((32, 200), (30, 20))
+  ]
   images[0].save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=images[1:], quality=95)
   found = read_image(tmp_path / "a.jpg")
   np.testing.assert_allclose(found.rgb, 200 / 255, atol=2 / 255)
