@@ -22,6 +22,7 @@ PAGES = (
   "docs/benchmarks.md",
   "docs/pod.md",
   "docs/quality.md",
+  "docs/sizes.md",
   "stylejax/assets/MODEL_CARD.md",
 )
 

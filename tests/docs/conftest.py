@@ -1,0 +1,51 @@
+"""A folder with the files that the pages speak of, small."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import stylejax
+from stylejax.weights import model_file
+
+SAMPLES = Path(stylejax.__file__).parent / "assets" / "samples"
+FILES = {
+  "photo.jpg": "content/cat.jpg",
+  "huge.jpg": "content/coffee.jpg",
+  "photos/one.jpg": "content/cat.jpg",
+  "photos/two.jpg": "content/coffee.jpg",
+  "painting.jpg": "style/adele_bloch_bauer.jpg",
+  "irises.jpg": "style/irises.jpg",
+  "wave.jpg": "style/great_wave.jpg",
+}
+WIDTH, HEIGHT = 96, 64
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, tiny_params):
+  """Images of 96 × 64 pixels by the names that the pages give them; also a mask and a GIF."""
+  folder = tmp_path_factory.mktemp("pages")
+  for name, sample in FILES.items():
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    with Image.open(SAMPLES / sample) as image:
+      image.convert("RGB").resize((WIDTH, HEIGHT)).save(path)
+  stone = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+  Image.fromarray(stone).save(folder / "stone.png")
+  for name in ("mask.png", "map.png"):
+    ramp = np.tile(np.linspace(0, 255, WIDTH).astype(np.uint8), (HEIGHT, 1))
+    Image.fromarray(ramp).save(folder / name)
+  (folder / "frames").mkdir()
+  frames = [Image.open(folder / name) for name in ("photo.jpg", "huge.jpg")]
+  for number, frame in enumerate(frames):
+    frame.save(folder / "frames" / f"{number}.png")
+  frames[0].save(folder / "cat.gif", save_all=True, append_images=frames[1:])
+  stylejax.save_weights(folder / "mine.safetensors", tiny_params)
+  return folder
+
+
+@pytest.fixture(autouse=True)
+def small_weights(folder, monkeypatch):
+  """The smallest nets in place of the packaged ones: what is tested here is what pages say."""
+  monkeypatch.setitem(model_file.PACKAGED, "base", (str(folder / "mine.safetensors"),))
