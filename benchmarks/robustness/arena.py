@@ -35,7 +35,10 @@ class Arena:
     for number, path in enumerate(sorted((SAMPLES / "content").iterdir())[:2] * 3):
       Image.open(path).resize((160, 96)).save(folder / "photos" / f"{number}.png")
     for name, path in zip("ab", sorted((SAMPLES / "style").iterdir()), strict=False):
-      Image.open(path).resize((96, 96)).save(folder / f"{name}.png")
+      (folder / name).mkdir()
+      # Output files are named after the style: under a shared name one replaces another.
+      for place in (f"{name}.png", f"{name}/style.png"):
+        Image.open(path).resize((96, 96)).save(folder / place)
       stylejax.save_weights(folder / f"{name}.safetensors", _random_params(ord(name)))
     for name in "ab":
       finish(self.start(STYLES_ADD, name))
@@ -53,7 +56,7 @@ class Arena:
     """One of the two versions of a case's command, in a process of its own."""
     script, *arguments = (
       argument.format(style=version, side=48 if version == "a" else 64)
-      for argument in (*case.arguments, *more)
+      for argument in (*case.arguments.split(), *more)
     )
     environment = os.environ | {
       "PYTHONPATH": str(ROOT),
@@ -145,7 +148,7 @@ def digests(folder: Path) -> dict[str, str]:
   """SHA-256 of every input."""
   return {
     str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-    for path in [*folder.glob("*.*"), *folder.glob("photos/*")]
+    for path in [*folder.glob("*.*"), *folder.glob("photos/*"), *folder.glob("*/style.png")]
     if path.is_file()
   }
 

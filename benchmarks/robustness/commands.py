@@ -5,11 +5,12 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-  """A command, with {style} or {weights} where its two versions differ.
+  """A command, with {style} or {side} where its two versions differ.
 
   Attributes:
     name: for the row.
-    arguments: of the command; paths are relative to the folder it is started in.
+    arguments: of the command, with a space between two; paths are relative to the folder it is
+      started in.
     joins: whether of two at once both must be in the output, not one of the two alone.
     refuses: whether of two at once the later may be refused with one line.
     files_apart: whether each file of the output stands for itself, so that of two at once some may
@@ -17,7 +18,7 @@ class Case:
   """
 
   name: str
-  arguments: tuple[str, ...]
+  arguments: str
   joins: bool = False
   refuses: bool = False
   files_apart: bool = False
@@ -25,88 +26,33 @@ class Case:
 
 STYLES_ADD = Case(
   "styles add",
-  (
-    "infer.py",
-    "styles",
-    "add",
-    "{style}.png",
-    "--weights",
-    "a.safetensors",
-    "--library",
-    "out/styles.safetensors",
-  ),
+  "infer.py styles add {style}.png --weights a.safetensors --library out/styles.safetensors",
   joins=True,
 )
-_STYLIZE = ("infer.py", "--weights", "a.safetensors", "--style", "{style}.png", "--content")
+_STYLIZE = "infer.py --weights a.safetensors --style {style}/style.png --content"
 CASES = (
-  Case("one image", (*_STYLIZE, "photos/1.png", "--output", "out/one.png")),
-  Case("a folder of images", (*_STYLIZE, "photos", "--output", "out/"), files_apart=True),
+  Case("one image", f"{_STYLIZE} photos/1.png --output out/one.png"),
+  Case("a folder of images", f"{_STYLIZE} photos --output out/", files_apart=True),
   Case(
     "optimization",
-    (
-      "infer.py",
-      "--method",
-      "optimize",
-      "--content",
-      "photos/1.png",
-      "--style",
-      "{style}.png",
-      "--size",
-      "64",
-      "--steps",
-      "8",
-      "--output",
-      "out/best.png",
-    ),
+    "infer.py --method optimize --content photos/1.png --style {style}.png --size 64 --steps 8 "
+    "--output out/best.png",
   ),
-  Case("sequence to a folder", (*_STYLIZE, "photos", "--sequence", "--output", "out/")),
-  Case("sequence to a GIF", (*_STYLIZE, "photos", "--sequence", "--output", "out/film.gif")),
+  Case("sequence to a folder", f"{_STYLIZE} photos --sequence --output out/"),
+  Case("sequence to a GIF", f"{_STYLIZE} photos --sequence --output out/film.gif"),
   Case(
     "shards",
-    (
-      "train.py",
-      "shards",
-      "--input-dir",
-      "photos",
-      "--output-dir",
-      "out/",
-      "--shard-size",
-      "0.01",
-      "--max-side",
-      "{side}",
-    ),
+    "train.py shards --input-dir photos --output-dir out/ --shard-size 0.01 --max-side {side}",
     refuses=True,
   ),
   STYLES_ADD,
   Case(
     "styles sheet",
-    (
-      "infer.py",
-      "styles",
-      "sheet",
-      "--content",
-      "photos/1.png",
-      "--weights",
-      "a.safetensors",
-      "--library",
-      "{style}_styles.safetensors",
-      "--output",
-      "out/sheet.png",
-      "--size",
-      "64",
-    ),
+    "infer.py styles sheet --content photos/1.png --weights a.safetensors "
+    "--library {style}_styles.safetensors --output out/sheet.png --size 64",
   ),
   Case(
     "export",
-    (
-      "infer.py",
-      "export",
-      "--weights",
-      "{style}.safetensors",
-      "--output",
-      "out/stylize.zip",
-      "--platforms",
-      "cpu",
-    ),
+    "infer.py export --weights {style}.safetensors --output out/stylize.zip --platforms cpu",
   ),
 )

@@ -10,10 +10,10 @@ whole state and every step's losses, to which each example contributes: none was
 twice.
 
 Every other command (command_faults.py) is killed with SIGKILL, SIGTERM and SIGINT at random moments
-and while it writes: inputs are unchanged, each output is the old or the new one, whole, and the
-next run leaves nothing beside it. Two of each are run at once: nothing of either is lost. With too
-little memory an image comes out in tiles, or one line refuses it. Each verdict is printed; exits
-with 1 if one is a fault.
+and while it writes: inputs are unchanged, each output is the old or the new one, whole, a signal
+that asks for its end ends it with one line, and the next run leaves nothing beside it. Two of each
+are run at once: nothing of either is lost. With too little memory an image comes out in tiles, or
+one line refuses it. Each verdict is printed; exits with 1 if one is a fault.
 """
 
 import dataclasses
