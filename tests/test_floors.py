@@ -101,11 +101,11 @@ def imported(path):
 def test_a_room_imports_nothing_from_above(room):
   files = list((PACKAGE / room).rglob("*.py"))
   assert files
-  found = {
+  actual = {
     (path.name, name)
     for path in files
     for name in imported(path)
     for above in ABOVE[room]
     if f"{name}.".startswith(f"stylejax.{above}.")
   }
-  assert not found
+  assert not actual

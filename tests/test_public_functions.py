@@ -143,9 +143,9 @@ def test_traces_under_every_switch_and_gives_float32(name, switch, tiny_params, 
     return calls()[name](params, vgg_params, images)
 
   with SWITCHES[switch]():
-    found = jax.eval_shape(jax.jit(call), tiny_params, vgg_shapes, images())
+    actual = jax.eval_shape(jax.jit(call), tiny_params, vgg_shapes, images())
   dtypes = {
-    leaf.dtype for leaf in jax.tree.leaves(found) if jnp.issubdtype(leaf.dtype, jnp.floating)
+    leaf.dtype for leaf in jax.tree.leaves(actual) if jnp.issubdtype(leaf.dtype, jnp.floating)
   }
   assert dtypes == {jnp.dtype(jnp.float32)}
 
@@ -164,11 +164,11 @@ def test_numbers_are_the_same_under_every_switch(switch, tiny_params):
     contents = i["batch"]
     if switch == "explicit mesh":
       contents = jax.device_put(contents, NamedSharding(explicit_mesh(), P("data")))
-    found = jax.jit(stylize)(tiny_params, contents, i["style"])
-  assert found.dtype == jnp.float32
-  np.testing.assert_allclose(found, expected, atol=1e-5)
+    actual = jax.jit(stylize)(tiny_params, contents, i["style"])
+  assert actual.dtype == jnp.float32
+  np.testing.assert_allclose(actual, expected, atol=1e-5)
   if switch == "explicit mesh":
-    assert found.sharding.spec[0] == "data"
+    assert actual.sharding.spec[0] == "data"
 
 
 def test_gradients_and_steps_on_a_sharded_batch_of_an_explicit_mesh(tiny_params):
@@ -183,8 +183,8 @@ def test_gradients_and_steps_on_a_sharded_batch_of_an_explicit_mesh(tiny_params)
   with jax.set_mesh(mesh):
     contents = jax.device_put(i["batch"], NamedSharding(mesh, P("data")))
     params = jax.device_put(tiny_params, NamedSharding(mesh, P()))
-    found = jax.jit(jax.grad(loss))(params, contents)
-  for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+    actual = jax.jit(jax.grad(loss))(params, contents)
+  for a, b in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
     np.testing.assert_allclose(a, b, atol=1e-5)
 
 

@@ -64,8 +64,8 @@ def test_strength_0_gives_the_image_back(params, stylize, photo):
 @pytest.mark.parametrize("photo", PHOTOS, ids=lambda p: p.stem)
 def test_the_autoencoder_gives_the_image_back(params, photo):
   content = square(photo)
-  found = jax.jit(transfer.reconstruct)(params, content)
-  assert -10 * np.log10(np.mean((np.asarray(found) - content) ** 2)) > 25
+  actual = jax.jit(transfer.reconstruct)(params, content)
+  assert -10 * np.log10(np.mean((np.asarray(actual) - content) ** 2)) > 25
 
 
 @pytest.mark.parametrize("artwork", ARTWORKS, ids=lambda p: p.stem)
@@ -117,7 +117,7 @@ def test_no_strength_magnifies_rounding(params, stylize, photo, artwork):
   content, style = square(photo), square(artwork)
   beside = content + 1e-6 * np.random.default_rng(0).choice([-1, 1], content.shape)
   for strength in (1.0, 1.5):
-    found, other = (
+    actual, other = (
       stylize(params, np.float32(x), style, strength=strength) for x in (content, beside)
     )
-    assert np.abs(found - other).max() < 1e-4, strength
+    assert np.abs(actual - other).max() < 1e-4, strength

@@ -55,9 +55,9 @@ def images(rng):
   return rng.random((8, SIDE, SIDE, 3), np.float32)
 
 
-def assert_trees_close(found, expected, atol=1e-5):
-  assert jax.tree.structure(found) == jax.tree.structure(expected)
-  for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected)):
+def assert_trees_close(actual, expected, atol=1e-5):
+  assert jax.tree.structure(actual) == jax.tree.structure(expected)
+  for a, b in zip(jax.tree.leaves(actual), jax.tree.leaves(expected)):
     np.testing.assert_allclose(a, b, atol=atol, rtol=1e-4)
 
 
@@ -102,9 +102,9 @@ def test_shard_map_over_devices_is_one_device(function, tiny_params, images):
 
 @cases
 def test_pmap_over_devices_is_one_device(function, tiny_params, images):
-  found = jax.pmap(function, in_axes=(None, 0))(tiny_params, images[:, None])
-  found = jax.tree.map(lambda x: x.reshape(x.shape[0], *x.shape[2:]), found)
-  assert_trees_close(found, jax.jit(function)(tiny_params, images))
+  actual = jax.pmap(function, in_axes=(None, 0))(tiny_params, images[:, None])
+  actual = jax.tree.map(lambda x: x.reshape(x.shape[0], *x.shape[2:]), actual)
+  assert_trees_close(actual, jax.jit(function)(tiny_params, images))
 
 
 @cases
@@ -139,12 +139,12 @@ def test_stylize_composes_the_steps(tiny_params, images):
 
 def test_moments_left_alone_are_the_autoencoder(tiny_params, images):
   code, style = encode_content(tiny_params, images[:2]), encode_style(tiny_params, images[2:4])
-  found = jax.jit(Generator(tiny_params.config).apply)(
+  actual = jax.jit(Generator(tiny_params.config).apply)(
     {"params": tiny_params.generator}, code, style.vector, 0.0, moment_shift=0.0
   )
-  np.testing.assert_allclose(found, reconstruct(tiny_params, images[:2]), atol=1e-6)
+  np.testing.assert_allclose(actual, reconstruct(tiny_params, images[:2]), atol=1e-6)
   full = stylize(tiny_params, images[:2], images[2:4])
-  assert np.abs(full - found).max() > 1e-2
+  assert np.abs(full - actual).max() > 1e-2
 
 
 def test_strengths_below_1_fade_to_the_image_as_light(tiny_params, images):
@@ -152,12 +152,12 @@ def test_strengths_below_1_fade_to_the_image_as_light(tiny_params, images):
   content[0, 0, :3] = EXTREMES
   code, vector = encode_content(tiny_params, content), encode_style(tiny_params, style).vector
   net = jax.jit(Generator(tiny_params.config).apply)
-  for strength, share in ((0.0, 0), (0.2, 0.28), (0.5, 0.625), (1.0, 1), (1.5, 1)):
+  for strength, opacity in ((0.0, 0), (0.2, 0.28), (0.5, 0.625), (1.0, 1), (1.5, 1)):
     stylized = net({"params": tiny_params.generator}, code, vector, max(strength, 1.0))
-    found = np.float64(stylize(tiny_params, content, style, strength=strength))
-    assert found.min() >= 0 and found.max() <= 1
-    mixed = share * light(stylized) + (1 - share) * light(content)
-    np.testing.assert_allclose(light(found), mixed, atol=2e-6)
+    actual = np.float64(stylize(tiny_params, content, style, strength=strength))
+    assert actual.min() >= 0 and actual.max() <= 1
+    mixed = opacity * light(stylized) + (1 - opacity) * light(content)
+    np.testing.assert_allclose(light(actual), mixed, atol=2e-6)
   np.testing.assert_allclose(stylize(tiny_params, content, style, strength=0.0), content, atol=1e-6)
 
 

@@ -59,8 +59,8 @@ def read(path: Path) -> dict:
   except (KeyError, TypeError):
     raise InputError(f"{path}: found other JSON, {EXPECTED}") from None
   if not times or not sound:
-    found = "a time that is none" if times else "no times"
-    raise InputError(f"{path}: found {found}, {EXPECTED}")
+    times_found = "a time that is none" if times else "no times"
+    raise InputError(f"{path}: found {times_found}, {EXPECTED}")
   return result
 
 

@@ -119,8 +119,8 @@ def goals(
     more = full["content"].mean() - rows[other]["content"].mean()
     add(f"strength 1: content by VGG16 ≤ {other}'s + 0.02", more <= 0.02, f"{more:+.3f}")
   for other in rivals:
-    for backbone, found in comparison[other].items():
-      ratio = found["ratio"] and found["ratio"]["mean"]
+    for backbone, numbers in comparison[other].items():
+      ratio = numbers["ratio"] and numbers["ratio"]["mean"]
       add(
         f"at {other}'s content by {backbone}: style ≤ 1.00 × its",
         ratio and ratio <= 1,
@@ -142,6 +142,6 @@ def goals(
         f"{number} of {count}",
       )
   for size, counts in artifacts.items():
-    found = ", ".join(f"{artifact} {counts[artifact]}" for artifact in ARTIFACTS)
-    add(f"no artifact at {size}", not any(counts.values()), f"{found} of {count}")
+    listed = ", ".join(f"{artifact} {counts[artifact]}" for artifact in ARTIFACTS)
+    add(f"no artifact at {size}", not any(counts.values()), f"{listed} of {count}")
   return table

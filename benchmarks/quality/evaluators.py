@@ -252,17 +252,17 @@ def _evaluator(evaluators: Evaluators, pair: Pair) -> Callable[[np.ndarray], dic
   def measure(output: np.ndarray) -> dict[str, np.ndarray]:
     # Two of the baselines return an input; the nets have seen it already.
     same = [np.array_equal(output, image) for image in inputs]
-    found = descriptions[same.index(True)] if any(same) else describe(output)
-    crops = {"crops": found["crops"]} if "crops" in found else {}
+    description = descriptions[same.index(True)] if any(same) else describe(output)
+    crops = {"crops": description["crops"]} if "crops" in description else {}
     numbers = _compare(
       evaluators.heads,
       *(
         {k: v for k, v in about.items() if k not in ("crops", "half")}
-        for about in (found, content, style)
+        for about in (description, content, style)
       ),
     )
     if evaluators.second is not None:
-      numbers |= _patches(found, style) | floors
+      numbers |= _patches(description, style) | floors
     size = output.shape[:2]
     beside = resize(DecodedImage(read(pair.content), None, "RGB"), *size).rgb
     artifacts = find_artifacts(output / np.float32(255), beside)

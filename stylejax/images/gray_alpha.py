@@ -36,7 +36,7 @@ class GrayAlphaTiff(TiffImagePlugin.TiffImageFile):
       super()._setup()
       return
     as_rgba = {_BITS: (8,) * 4, _PHOTOMETRIC: 2, _SAMPLES: 4, _EXTRA: (2,), _FORMAT: (1,)}
-    own = {tag: tags[tag] for tag in as_rgba if tag in tags}
+    originals = {tag: tags[tag] for tag in as_rgba if tag in tags}
     try:
       for tag, value in as_rgba.items():
         tags[tag] = value
@@ -44,7 +44,7 @@ class GrayAlphaTiff(TiffImagePlugin.TiffImageFile):
     finally:
       for tag in as_rgba:
         del tags[tag]
-      for tag, value in own.items():
+      for tag, value in originals.items():
         tags[tag] = value
 
 

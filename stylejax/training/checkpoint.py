@@ -286,11 +286,12 @@ def quiet_orbax() -> Iterator[None]:
   loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
   levels, show = [logger.level for logger in loggers], sys.unraisablehook
 
-  def hook(found):
+  def hook(unraisable):
     if not (
-      isinstance(found.exc_value, RuntimeError) and str(found.exc_value) == "Event loop is closed"
+      isinstance(unraisable.exc_value, RuntimeError)
+      and str(unraisable.exc_value) == "Event loop is closed"
     ):
-      show(found)
+      show(unraisable)
 
   try:
     with warnings.catch_warnings():

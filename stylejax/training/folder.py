@@ -161,7 +161,7 @@ class StoredFolder:
   def make_room(self) -> None:
     """As of `Folder`."""
     if self._mirror:
-      self._mirror.settle(everything=False)
+      self._mirror.finish_copying(everything=False)
 
 
 @contextlib.contextmanager

@@ -68,7 +68,7 @@ def train(config: TrainConfig, read_weights: Callable[[Path], Params] | None = N
   with folder.held(keep=config.keep):
     saved = _saved(config, folder)
     if saved is not None:
-      config = resume.settle(config, saved, folder.name)
+      config = resume.merge_saved(config, saved, folder.name)
     content, style = _streams(config)
     frozen = load_frozen(config)
     from_other = saved is None and config.init_from is not None

@@ -89,7 +89,7 @@ class Mirror:
     if kind is None or not issubclass(kind, KeyboardInterrupt):
       # What has gone wrong already is the better message.
       with contextlib.suppress(OSError) if kind else contextlib.nullcontext():
-        self.settle()
+        self.finish_copying()
 
   def check(self) -> None:
     """Raises OSError if an upload has failed for good or somebody else writes there."""
@@ -97,7 +97,7 @@ class Mirror:
       raise self._error
     self._lease.check()
 
-  def settle(self, *, everything: bool = True) -> None:
+  def finish_copying(self, *, everything: bool = True) -> None:
     """Returns when what is written here is in storage; OSError if it can't get there.
 
     Args:

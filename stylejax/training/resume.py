@@ -20,7 +20,7 @@ def with_saved(config: TrainConfig) -> TrainConfig | None:
   """The settings of the run in a config's workdir, but for those that are of one start only.
 
   Returns:
-    None where there is no such run, or one of another command, which `settle` refuses.
+    None where there is no such run, or one of another command, which `merge_saved` refuses.
 
   Raises:
     InputError: its config.json is none.
@@ -35,7 +35,7 @@ def with_saved(config: TrainConfig) -> TrainConfig | None:
   return dataclasses.replace(saved, **{name: getattr(config, name) for name in _OF_A_START})
 
 
-def settle(config: TrainConfig, saved: TrainConfig, place: str) -> TrainConfig:
+def merge_saved(config: TrainConfig, saved: TrainConfig, place: str) -> TrainConfig:
   """The config to go on with; folders that are not given are those of the run.
 
   Args:
@@ -60,17 +60,18 @@ def settle(config: TrainConfig, saved: TrainConfig, place: str) -> TrainConfig:
     },
   )
   for name, value in config.model.to_dict().items():
-    kept = saved.model.to_dict()[name]
-    if value != kept and name != "name":
+    saved_value = saved.model.to_dict()[name]
+    if value != saved_value and name != "name":
       flags = "--dtype or --preset" if name == "dtype" else "--preset or --model-sizes"
       raise InputError(
-        f"{flags}: found {name} {value}, expected {kept} as in {place}/config.json; a run keeps it"
+        f"{flags}: found {name} {value}, expected {saved_value} as in {place}/config.json; "
+        "a run keeps it"
       )
   for name in _KEPT:
-    value, kept = getattr(config, name, None), getattr(saved, name, None)
-    if value != kept:
+    value, saved_value = getattr(config, name, None), getattr(saved, name, None)
+    if value != saved_value:
       raise InputError(
-        f"--{name.replace('_', '-')}: found {value}, expected {kept} as in "
+        f"--{name.replace('_', '-')}: found {value}, expected {saved_value} as in "
         f"{place}/config.json; a run keeps it"
       )
   return config

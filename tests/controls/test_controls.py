@@ -87,8 +87,8 @@ class TestMixing:
     content, style = codes
     for one in range(STYLES):
       alone = generate(tiny_params, content, jax.tree.map(lambda x, one=one: x[one], style))
-      found = generate(tiny_params, content, style, weights=3.0 * np.eye(STYLES)[one])
-      np.testing.assert_allclose(found, alone, atol=1e-5)
+      actual = generate(tiny_params, content, style, weights=3.0 * np.eye(STYLES)[one])
+      np.testing.assert_allclose(actual, alone, atol=1e-5)
 
   def test_maps_of_one_value_are_scalars(self, tiny_params, codes):
     weights = np.float32([0.2, 1.0, 0.0])
@@ -99,11 +99,11 @@ class TestMixing:
     np.testing.assert_allclose(mapped, scalar, atol=2e-5)
 
   def test_nothing_anywhere_is_equal_parts(self, tiny_params, codes):
-    found, even = (
+    actual, even = (
       generate(tiny_params, *codes, weights=w)
       for w in (np.zeros((STYLES, *SIZE)), np.ones((STYLES, *SIZE)))
     )
-    np.testing.assert_allclose(found, even, atol=2e-5)
+    np.testing.assert_allclose(actual, even, atol=2e-5)
 
   def test_each_pixel_is_stylized_by_its_own_values(self, tiny_params, codes):
     zones = np.s_[:, :5], np.s_[:, 5:15], np.s_[:, 15:]
@@ -151,8 +151,8 @@ class TestMixing:
         transfer.stylize(tiny_params, content, images, weights=np.ones(2), stroke=0.5),
       )
 
-    expected, found = jax.jit(both)()
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    expected, actual = jax.jit(both)()
+    np.testing.assert_allclose(actual, expected, atol=1e-5)
 
 
 class TestColor:
@@ -166,37 +166,37 @@ class TestColor:
   def test_none_of_it_and_all_of_it(self, pair):
     stylized, content = pair
     np.testing.assert_allclose(preserve_color(stylized, content, color=0.0), stylized)
-    found = np.asarray(preserve_color(stylized, content))
+    actual = np.asarray(preserve_color(stylized, content))
     luma = np.float32([0.299, 0.587, 0.114])
-    np.testing.assert_allclose(found @ luma, stylized @ luma, atol=1e-5)
+    np.testing.assert_allclose(actual @ luma, stylized @ luma, atol=1e-5)
     np.testing.assert_allclose(
-      found - (found @ luma)[..., None], content - (content @ luma)[..., None], atol=1e-5
+      actual - (actual @ luma)[..., None], content - (content @ luma)[..., None], atol=1e-5
     )
 
   def test_luminance_and_hue_stay_where_rgb_ends(self, rng):
     stylized, content = rng.random((2, 16, 16, 3), np.float32)
     stylized[0, 0], stylized[0, 1] = 0, 1
-    found = np.asarray(preserve_color(stylized, content))
-    assert found.min() >= -1e-6 and found.max() <= 1 + 1e-6
+    actual = np.asarray(preserve_color(stylized, content))
+    assert actual.min() >= -1e-6 and actual.max() <= 1 + 1e-6
     luma = np.float32([0.299, 0.587, 0.114])
-    np.testing.assert_allclose(found @ luma, stylized @ luma, atol=1e-5)
-    hue, wanted = found - (found @ luma)[..., None], content - (content @ luma)[..., None]
+    np.testing.assert_allclose(actual @ luma, stylized @ luma, atol=1e-5)
+    hue, wanted = actual - (actual @ luma)[..., None], content - (content @ luma)[..., None]
     np.testing.assert_allclose(np.cross(hue, wanted), 0, atol=1e-5)
 
   def test_moments_are_those_of_the_content(self, pair, monkeypatch):
     monkeypatch.setattr(color_controls, "_MATCH_EPS", 0.0)
     stylized, content = pair
-    found = np.asarray(
+    actual = np.asarray(
       jax.jit(lambda *x: color_controls.preserve_color(*x, mode=1.0))(stylized, content)
     )
-    for a, b in zip(found.reshape(2, -1, 3), content.reshape(2, -1, 3)):
+    for a, b in zip(actual.reshape(2, -1, 3), content.reshape(2, -1, 3)):
       np.testing.assert_allclose(a.mean(0), b.mean(0), atol=1e-4)
       np.testing.assert_allclose(np.cov(a.T), np.cov(b.T), atol=1e-5)
 
   @pytest.mark.parametrize("mode", [None, 0.0, 0.4, 1.0])
   def test_an_image_keeps_its_own_colors(self, pair, mode):
-    found = preserve_color(pair[0], pair[0], color=0.8, mode=mode)
-    np.testing.assert_allclose(found, pair[0], atol=1e-4)
+    actual = preserve_color(pair[0], pair[0], color=0.8, mode=mode)
+    np.testing.assert_allclose(actual, pair[0], atol=1e-4)
 
   @pytest.mark.parametrize("mode", [0.5, 1.0])
   def test_gray_has_a_gradient(self, mode):
@@ -207,14 +207,14 @@ class TestColor:
     assert np.isfinite(gradient).all()
 
   def test_stylize_preserves_color(self, tiny_params, content, styles):
-    plain, found = jax.jit(
+    plain, actual = jax.jit(
       lambda: [
         transfer.stylize(tiny_params, content, styles[0], **values)
         for values in ({}, {"color": 0.6, "color_mode": 0.5})
       ]
     )()
     expected = preserve_color(plain, content, color=0.6, mode=0.5)
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(actual, expected, atol=1e-5)
 
 
 class TestStroke:
@@ -236,15 +236,15 @@ class TestStroke:
     images = rng.random((3, 17, 20, 3), np.float32)
     np.testing.assert_allclose(zoom(images, 1.0), images, atol=1e-6)
     each = zoom(images, np.float32([0.5, 1, 2]))
-    for found, image, scale in zip(each, images, (0.5, 1.0, 2.0)):
-      np.testing.assert_allclose(found, zoom(image[None], scale)[0], atol=1e-6)
+    for actual, image, scale in zip(each, images, (0.5, 1.0, 2.0)):
+      np.testing.assert_allclose(actual, zoom(image[None], scale)[0], atol=1e-6)
 
   def test_encode_style_reads_the_zoomed_image(self, tiny_params, styles):
-    found = encode_style(tiny_params, styles, stroke=2.0)
+    actual = encode_style(tiny_params, styles, stroke=2.0)
     expected = encode_style(tiny_params, zoom(styles, 2.0))
-    np.testing.assert_allclose(found.vector, expected.vector, atol=1e-5)
+    np.testing.assert_allclose(actual.vector, expected.vector, atol=1e-5)
     plain = encode_style(tiny_params, styles)
-    assert np.abs(found.vector - plain.vector).max() > 1e-3
+    assert np.abs(actual.vector - plain.vector).max() > 1e-3
 
 
 @pytest.mark.parametrize(

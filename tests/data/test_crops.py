@@ -99,10 +99,10 @@ def test_shrinking_is_antialiased():
 
 def test_it_depends_on_the_generator_only():
   rgb = coordinates(90, 120)
-  one, again, other = (
+  one, same, other = (
     random_resized_crop(rgb, np.random.default_rng(seed), size=32) for seed in (5, 5, 6)
   )
-  assert np.array_equal(one, again) and not np.array_equal(one, other)
+  assert np.array_equal(one, same) and not np.array_equal(one, other)
   image = Image.fromarray(rgb)
   from_image = random_resized_crop(image, np.random.default_rng(5), size=32)
   assert np.array_equal(one, from_image)

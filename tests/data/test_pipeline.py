@@ -338,7 +338,7 @@ class Counter:
     return self.read
 
 
-def settle(condition):
+def wait_until(condition):
   deadline = time.monotonic() + 10
   while not condition() and time.monotonic() < deadline:
     time.sleep(0.005)
@@ -348,11 +348,11 @@ def settle(condition):
 def test_prefetch_keeps_order_and_depth():
   source = Counter()
   with prefetch_to_device(source, lambda x: x * 10, depth=2) as ready:
-    settle(lambda: source.read == 2)
+    wait_until(lambda: source.read == 2)
     time.sleep(0.05)
     assert source.read == 2
     assert next(ready) == 10
-    settle(lambda: source.read == 3)
+    wait_until(lambda: source.read == 3)
     assert [next(ready) for _ in range(50)] == [10 * n for n in range(2, 52)]
 
 

@@ -25,8 +25,8 @@ def test_finds_nested_images_in_order(tmp_path):
     write(tmp_path / name)
   for name in ("notes.txt", "a.gif", ".hidden.jpg", ".cache/a.jpg", "c/.b.png", "jpg"):
     write(tmp_path / name)
-  found = [str(path.relative_to(tmp_path)) for path in find_images(tmp_path)]
-  assert found == ["a/z.png", "a-b/x.png", "a.png", "b.JPG", "c/a.webp", "c/d/e.jpeg"]
+  actual = [str(path.relative_to(tmp_path)) for path in find_images(tmp_path)]
+  assert actual == ["a/z.png", "a-b/x.png", "a.png", "b.JPG", "c/a.webp", "c/d/e.jpeg"]
 
 
 def test_links_are_followed_and_circles_end(tmp_path):

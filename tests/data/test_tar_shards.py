@@ -56,9 +56,9 @@ def test_the_index_finds_the_first_image_of_each_sample(files):
     ]
     expected += taken[:1]
   buffer.seek(0)
-  found, left_out = scan_tar(buffer, "x.tar")
+  actual, left_out = scan_tar(buffer, "x.tar")
   data = buffer.getvalue()
-  assert [(name, data[start : start + size]) for name, start, size in found] == expected
+  assert [(name, data[start : start + size]) for name, start, size in actual] == expected
   images = [
     file
     for file in files
@@ -66,8 +66,8 @@ def test_the_index_finds_the_first_image_of_each_sample(files):
   ]
   assert (left_out.further, left_out.links) == (len(images) - len(expected), 0)
   buffer.seek(0)
-  found, left_out = scan_tar(buffer, "x.tar", images="all")
-  assert [(name, data[start : start + size]) for name, start, size in found] == images
+  actual, left_out = scan_tar(buffer, "x.tar", images="all")
+  assert [(name, data[start : start + size]) for name, start, size in actual] == images
   hidden = tuple(name for name, _ in files if name.startswith("."))
   names = tuple(f"x.tar:{name}" for name in hidden[:3])
   assert left_out == LeftOut(hidden=len(hidden), names=names)
@@ -189,10 +189,10 @@ def test_the_saved_index_is_used_as_long_as_it_fits(tmp_path, monkeypatch):
   path = write_tar(tmp_path / "x.tar", {"a.jpg": image(0), "b.jpg": image(1)})
   index = tmp_path / "x.tar.index"
   with open(path, "rb") as file:
-    found, _ = scan_tar(file, path)
+    actual, _ = scan_tar(file, path)
   for text, names in (
-    (tar_index(found[1:], os.path.getsize(path)), ["b.jpg"]),
-    (tar_index(found[1:], 17), ["a.jpg", "b.jpg"]),
+    (tar_index(actual[1:], os.path.getsize(path)), ["b.jpg"]),
+    (tar_index(actual[1:], 17), ["a.jpg", "b.jpg"]),
     (json.dumps({"bytes": os.path.getsize(path)}), ["a.jpg", "b.jpg"]),
     ("nonsense", ["a.jpg", "b.jpg"]),
   ):

@@ -47,11 +47,11 @@ def test_64_styles_in_one_call_are_those_of_64_calls(tiny_params, rng):
 def test_a_pipeline_restyles_half_and_repeats_itself(tiny_params, rng):
   images = rng.random((16, 32, 32, 3), np.float32)
   module = load("grain_augment")
-  first, again = (
+  first, second = (
     list(module.batches(tiny_params, images, np.arange(16), batch_size=8, seed=3)) for _ in range(2)
   )
   moved = []
-  for a, b in zip(first, again, strict=True):
+  for a, b in zip(first, second, strict=True):
     np.testing.assert_array_equal(a["image"], b["image"])
     np.testing.assert_array_equal(a["label"], b["label"])
     moved += list(np.abs(a["image"] - images[a["label"]]).max((1, 2, 3)) > 0.01)

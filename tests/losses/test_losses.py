@@ -99,20 +99,20 @@ def test_style_losses_want_what_lies_between(rng):
   """Of a strength: at 0 the content's own statistics, at 1 the style's, and linear between."""
   style, content = some_features(rng), some_features(rng, 5.0)
   colors = rng.random((2, 2, 16, 16, 3), np.float32)
-  for loss, there, own in (
+  for loss, target, source in (
     (features.moment_style_loss, style, content),
     (features.gram_style_loss, style, content),
     (color.color_loss, *colors),
     (pyramid.pyramid_loss, *colors),
   ):
-    assert loss(own, there, content=own, strength=0.0).max() < 1e-6
-    full = loss(own, there)
+    assert loss(source, target, content=source, strength=0.0).max() < 1e-6
+    full = loss(source, target)
     assert full.shape == (2,)
-    np.testing.assert_allclose(loss(own, there, content=own, strength=1.0), full, rtol=1e-5)
+    np.testing.assert_allclose(loss(source, target, content=source, strength=1.0), full, rtol=1e-5)
     # One strength for each image, and a loss of its own.
-    mixed = loss(own, there, content=own, strength=np.array([0.0, 1.0], np.float32))
+    mixed = loss(source, target, content=source, strength=np.array([0.0, 1.0], np.float32))
     np.testing.assert_allclose(mixed, [0, full[1]], rtol=1e-4, atol=1e-6)
-    second = jax.tree.map(lambda x: x[1:], (own, there))
+    second = jax.tree.map(lambda x: x[1:], (source, target))
     np.testing.assert_allclose(loss(*second), full[1:], rtol=1e-4)
   halfway = {
     layer: 0.5
@@ -177,8 +177,8 @@ def test_gradient_penalty_against_torch_autograd(rng):
   mix = rng.random(4, np.float32)
   between = mix[:, None, None, None] * real + (1 - mix[:, None, None, None]) * fake
   expected = (critic.torch_squared_norms(between).sqrt() - 1).square()
-  found = adversarial.gradient_penalty(critic.jax, real, fake, mix)
-  np.testing.assert_allclose(found, expected, rtol=1e-4)
+  actual = adversarial.gradient_penalty(critic.jax, real, fake, mix)
+  np.testing.assert_allclose(actual, expected, rtol=1e-4)
 
 
 @pytest.mark.torch
@@ -215,11 +215,11 @@ def test_structure_is_lost_to_blur_and_turned_light_not_to_contrast(rng):
   hue = np.array([0.2, -0.1, -0.1], np.float32) * (light > 0.5)
   noise = 0.01 * rng.normal(size=light.shape).astype(np.float32) * (content == 0.5)
   blurred = (content + np.roll(content, 1, 1) + np.roll(content, 1, 2)) / 3
-  kept, changed, noisy, soft, turned = (
+  brighter, changed, noisy, soft, turned = (
     mean_of(pixels.structure_loss, x.astype(np.float32), content)
     for x in (0.5 * content + 0.3, content + hue, content + noise, blurred, 1 - content)
   )
-  assert max(kept, changed) < 0.02  # of contrast and of hue
+  assert max(brighter, changed) < 0.02  # of contrast and of hue
   assert noisy < 0.1  # where the content is plain
   assert soft > 0.1
   assert turned > 0.8  # half of the windows are plain
@@ -249,17 +249,17 @@ def test_band_statistics_against_pytorch(rng):
   expected = []
   for _ in range(4):  # the next would be 2×3
     coarse = F.avg_pool2d(level, 2)
-    found = [level - F.interpolate(coarse, scale_factor=2, mode="bilinear")]
+    actual = [level - F.interpolate(coarse, scale_factor=2, mode="bilinear")]
     for down, right in ((0, 2), (2, 0), (2, 2), (2, -2)):
       kernel = torch.zeros(3, 1, 3, 3)
       kernel[:, :, 1 + down // 2, 1 + right // 2] = 1
       kernel[:, :, 1 - down // 2, 1 - right // 2] = -1
-      found.append(F.conv2d(level, kernel, groups=3))
+      actual.append(F.conv2d(level, kernel, groups=3))
     expected.append(
       torch.stack(
         [
           torch.stack([band.abs().mean((2, 3)), band.square().mean((2, 3)).sqrt()], 1)
-          for band in found
+          for band in actual
         ],
         1,
       )

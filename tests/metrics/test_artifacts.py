@@ -88,9 +88,9 @@ HARMLESS = {
 @pytest.mark.parametrize("seed", range(3))
 def test_harmless_changes_raise_no_alarm(name, seed):
   content = scene(seed)
-  found = artifacts.find_artifacts(HARMLESS[name](content), content)
-  assert set(found) == {"border", "grid", "blotch"}
-  assert max(found.values()) < 1, found
+  actual = artifacts.find_artifacts(HARMLESS[name](content), content)
+  assert set(actual) == {"border", "grid", "blotch"}
+  assert max(actual.values()) < 1, actual
 
 
 @pytest.mark.parametrize("name", ARTIFACTS)
@@ -99,16 +99,16 @@ def test_an_artifact_raises_its_alarm_and_no_other(name, seed):
   """On a recolored image, since a stylization has other colors than its content."""
   content = scene(seed)
   draw, kind = ARTIFACTS[name]
-  found = artifacts.find_artifacts(np.clip(draw(recolor(content)), 0, 1), content)
-  assert found[kind] > 1, found
-  assert max(score for other, score in found.items() if other != kind) < 1, found
+  actual = artifacts.find_artifacts(np.clip(draw(recolor(content)), 0, 1), content)
+  assert actual[kind] > 1, actual
+  assert max(score for other, score in actual.items() if other != kind) < 1, actual
 
 
 @pytest.mark.parametrize("name", ARTIFACTS)
 def test_what_the_content_shows_itself_is_no_artifact(name):
   content = np.clip(ARTIFACTS[name][0](scene(0)), 0, 1)
-  found = artifacts.find_artifacts(recolor(content), content)
-  assert max(found.values()) < 1, found
+  actual = artifacts.find_artifacts(recolor(content), content)
+  assert max(actual.values()) < 1, actual
 
 
 def test_a_score_is_the_same_from_every_side():

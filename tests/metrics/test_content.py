@@ -112,8 +112,8 @@ def test_equal_images(images):
 
 def test_ssim_of_flat_images():
   """Without structure only the luminance term is left: (2·0.2·0.6 + c1) / (0.2² + 0.6² + c1)."""
-  found = ssim(jnp.full((1, 12, 12, 3), 0.2), jnp.full((1, 12, 12, 3), 0.6))
-  np.testing.assert_allclose(found, (0.24 + 1e-4) / (0.4 + 1e-4), rtol=1e-4)
+  actual = ssim(jnp.full((1, 12, 12, 3), 0.2), jnp.full((1, 12, 12, 3), 0.6))
+  np.testing.assert_allclose(actual, (0.24 + 1e-4) / (0.4 + 1e-4), rtol=1e-4)
 
 
 def test_ssim_of_a_small_image():
@@ -138,8 +138,8 @@ class TestLpipsForm:
     clean, noisy = map(jnp.asarray, images)
     distance = jax.jit(lpips_vgg)
     none, half, full = (
-      np.asarray(distance(vgg_params, heads, clean + share * (noisy - clean), clean))
-      for share in (0.0, 0.5, 1.0)
+      np.asarray(distance(vgg_params, heads, clean + amount * (noisy - clean), clean))
+      for amount in (0.0, 0.5, 1.0)
     )
     np.testing.assert_allclose(none, 0, atol=1e-9)
     assert none.shape == (2,) and (half > 1e-3).all() and (full > half).all()

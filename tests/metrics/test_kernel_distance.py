@@ -35,8 +35,8 @@ def test_is_unbiased_and_sees_a_shift(rng):
     same.append(kernel_distance(kernel_terms(x, y)))
     paired.append(kernel_distance(kernel_terms(x, (x + y) / np.sqrt(2))))
     shifted.append(kernel_distance(kernel_terms(x, y + 1)))
-  for found in (same, paired):
-    assert abs(np.mean(found)) < 4 * np.std(found) / np.sqrt(len(found))
+  for actual in (same, paired):
+    assert abs(np.mean(actual)) < 4 * np.std(actual) / np.sqrt(len(actual))
   assert np.mean(shifted) > 5 * np.std(same)
 
 

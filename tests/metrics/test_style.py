@@ -29,23 +29,23 @@ def features(rng):
 
 def numpy_moments(features, style):
   """Straight from the definition, in float64: mean over layers of moved moments over E[s²]."""
-  found = []
+  actual = []
   for layer in LAYERS:
     f, s = (x[layer].astype(np.float64).reshape(2, -1, 5) for x in (features, style))
     moved = (f.mean(1) - s.mean(1)) ** 2 + (f.std(1) - s.std(1)) ** 2
-    found.append(moved.sum(1) / (s**2).mean(1).sum(1))
-  return np.mean(found, 0)
+    actual.append(moved.sum(1) / (s**2).mean(1).sum(1))
+  return np.mean(actual, 0)
 
 
 def numpy_gram(features, style):
-  found = []
+  actual = []
   for layer in LAYERS:
     grams = []
     for x in (features, style):
       flat = x[layer].astype(np.float64).reshape(2, -1, 5)
       grams.append(np.einsum("bpc,bpd->bcd", flat, flat) / flat.shape[1])
-    found.append(((grams[0] - grams[1]) ** 2).sum((1, 2)) / (grams[1] ** 2).sum((1, 2)))
-  return np.mean(found, 0)
+    actual.append(((grams[0] - grams[1]) ** 2).sum((1, 2)) / (grams[1] ** 2).sum((1, 2)))
+  return np.mean(actual, 0)
 
 
 CASES = {
@@ -94,13 +94,13 @@ class TestFeatures:
   def test_of_images_is_of_their_features(self, name):
     vgg_params = load_vgg()
     image, style = jax.random.uniform(jax.random.key(1), (2, 2, 16, 18, 3))
-    found = jax.jit(CASES[name][1])(vgg_params, image, style)
-    assert found.shape == (2,) and (found > 0).all()
+    actual = jax.jit(CASES[name][1])(vgg_params, image, style)
+    assert actual.shape == (2,) and (actual > 0).all()
     layers = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
     features = jax.jit(vgg16_features, static_argnums=2)
     distance = jax.jit(CASES[name][0])
     one = distance(*(features(vgg_params, p[1:], layers) for p in (image, style)))
-    np.testing.assert_allclose(found[1:], one, rtol=1e-3)
+    np.testing.assert_allclose(actual[1:], one, rtol=1e-3)
 
 
 class TestColors:
@@ -108,15 +108,15 @@ class TestColors:
     """Every slice moves by |shift · u|."""
     image = jax.random.uniform(jax.random.key(0), (2, 8, 9, 3))
     shift = np.array([0.1, -0.2, 0.05], np.float32)
-    found = metrics.sliced_color_distance(image + shift.reshape(1, 1, 1, 3), image)
+    actual = metrics.sliced_color_distance(image + shift.reshape(1, 1, 1, 3), image)
     vectors = metrics._half_sphere(16)
-    np.testing.assert_allclose(found, np.abs(shift @ vectors).mean(), rtol=1e-4)
+    np.testing.assert_allclose(actual, np.abs(shift @ vectors).mean(), rtol=1e-4)
 
   def test_order_of_pixels_is_nothing(self, rng):
     image = rng.uniform(size=(1, 8, 9, 3)).astype(np.float32)
     other = rng.permutation(image.reshape(-1, 3)).reshape(1, 6, 12, 3)
-    found = metrics.sliced_color_distance(jnp.asarray(image), jnp.asarray(other))
-    np.testing.assert_allclose(found, 0, atol=1e-6)
+    actual = metrics.sliced_color_distance(jnp.asarray(image), jnp.asarray(other))
+    np.testing.assert_allclose(actual, 0, atol=1e-6)
 
   @pytest.mark.torch
   def test_wasserstein_of_torch(self, rng):
@@ -134,8 +134,8 @@ class TestColors:
         for u in vectors.T
       ]
     )
-    found = metrics.sliced_color_distance(jnp.asarray(a), jnp.asarray(b), directions=4)
-    np.testing.assert_allclose(found[0], want, rtol=1e-4)
+    actual = metrics.sliced_color_distance(jnp.asarray(a), jnp.asarray(b), directions=4)
+    np.testing.assert_allclose(actual[0], want, rtol=1e-4)
 
   def test_directions_are_even(self):
     """Unit vectors whose second moments are nearly those of the sphere, the identity over 3."""
@@ -153,8 +153,8 @@ class TestResizeArea:
   def test_whole_factors_are_block_means(self, rng):
     image = rng.uniform(size=(2, 12, 15, 3)).astype(np.float32)
     want = torch.nn.functional.avg_pool2d(torch.tensor(image).permute(0, 3, 1, 2), (3, 5))
-    found = metrics.resize_area(jnp.asarray(image), 4, 3)
-    np.testing.assert_allclose(found, want.permute(0, 2, 3, 1), rtol=1e-5)
+    actual = metrics.resize_area(jnp.asarray(image), 4, 3)
+    np.testing.assert_allclose(actual, want.permute(0, 2, 3, 1), rtol=1e-5)
 
   @pytest.mark.parametrize("size", [(4, 5), (7, 3), (11, 16), (1, 1), (20, 30)])
   def test_is_the_integral(self, rng, size):
@@ -162,8 +162,8 @@ class TestResizeArea:
     image = rng.uniform(size=(1, 7, 9, 2)).astype(np.float32)
     fine = image.repeat(size[0], 1).repeat(size[1], 2).astype(np.float64)
     want = fine.reshape(1, size[0], 7, size[1], 9, 2).mean((2, 4))
-    found = metrics.resize_area(jnp.asarray(image), *size)
-    np.testing.assert_allclose(found, want, rtol=1e-4)
+    actual = metrics.resize_area(jnp.asarray(image), *size)
+    np.testing.assert_allclose(actual, want, rtol=1e-4)
 
   def test_own_size_is_the_image(self, rng):
     image = rng.uniform(size=(1, 7, 9, 3)).astype(np.float32)

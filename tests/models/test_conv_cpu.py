@@ -91,8 +91,8 @@ def test_derivatives_are_the_direct_ones(rng, padding, always_winograd):
 
   for order in (value, steepness):
     expected = jax.jit(jax.grad(order(direct), (0, 1)))(x, kernel)
-    found = jax.jit(jax.grad(order(chosen), (0, 1)))(x, kernel)
-    for a, b in zip(found, expected, strict=True):
+    actual = jax.jit(jax.grad(order(chosen), (0, 1)))(x, kernel)
+    for a, b in zip(actual, expected, strict=True):
       np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-3 * float(jnp.abs(b).max()))
 
 
@@ -118,8 +118,8 @@ def test_forward_derivatives_are_the_direct_ones(rng, padding, always_winograd):
     return jax.jit(jax.vmap(one))(x, kernel, along, kernel_along)
 
   expected = slopes(lambda x, kernel: direct_conv3x3(x, kernel, padding))
-  found = slopes(lambda x, kernel: conv3x3(x, kernel, padding=padding))
-  for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+  actual = slopes(lambda x, kernel: conv3x3(x, kernel, padding=padding))
+  for a, b in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
     np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-3 * float(jnp.abs(b).max()))
 
 

@@ -27,8 +27,8 @@ def test_reflect_conv_is_a_valid_convolution_of_the_reflected_image(rng, stride)
   kernel = rng.normal(size=(3, 3, 5, 7)).astype(np.float32)
   padded = F.pad(to_torch(x), (1, 1, 1, 1), mode="reflect")
   expected = F.conv2d(padded, torch.from_numpy(kernel.transpose(3, 2, 0, 1).copy()), stride=stride)
-  found = layers.reflect_conv(x, kernel, stride=stride)
-  np.testing.assert_allclose(found, from_torch(expected), atol=1e-4)
+  actual = layers.reflect_conv(x, kernel, stride=stride)
+  np.testing.assert_allclose(actual, from_torch(expected), atol=1e-4)
 
 
 @pytest.mark.torch
@@ -46,9 +46,9 @@ def test_upsample_conv_is_upsampling_and_a_convolution_folded(rng):
   kernel = np.asarray(variables["params"]["kernel"]).transpose(3, 2, 0, 1).copy()
   doubled = F.interpolate(to_torch(x), scale_factor=2, mode="bilinear", align_corners=False)
   expected = from_torch(F.conv2d(doubled, torch.from_numpy(kernel), padding=1))
-  found = np.asarray(module.apply(variables, x))
-  assert found.shape == expected.shape
-  np.testing.assert_allclose(found[:, 2:-2, 2:-2], expected[:, 2:-2, 2:-2], atol=1e-5)
+  actual = np.asarray(module.apply(variables, x))
+  assert actual.shape == expected.shape
+  np.testing.assert_allclose(actual[:, 2:-2, 2:-2], expected[:, 2:-2, 2:-2], atol=1e-5)
 
 
 def test_upsample_conv_keeps_a_constant_constant_however_sharp(rng):
@@ -56,8 +56,8 @@ def test_upsample_conv_keeps_a_constant_constant_however_sharp(rng):
   module = layers.UpsampleConv(3)
   params = module.init(jax.random.key(1), x)["params"]
   params = params | {"sharp": rng.normal(size=(3, 3, 4, 12)).astype(np.float32)}
-  found = np.asarray(module.apply({"params": params}, x))
-  assert np.ptp(found, axis=(1, 2)).max() < 1e-5
+  actual = np.asarray(module.apply({"params": params}, x))
+  assert np.ptp(actual, axis=(1, 2)).max() < 1e-5
 
 
 @pytest.mark.torch
@@ -72,25 +72,25 @@ def test_the_sharp_part_makes_what_doubling_cannot(rng):
     "bias": np.zeros(1, np.float32),
     "sharp": sharp.reshape(3, 3, 2, 4),
   }
-  found = np.asarray(layers.UpsampleConv(1).apply({"params": params}, stripes))
+  actual = np.asarray(layers.UpsampleConv(1).apply({"params": params}, stripes))
   mean = F.avg_pool2d(F.pad(to_torch(stripes), (1, 1, 1, 1), "reflect"), 3, 1)
   mean = np.repeat(np.repeat(from_torch(mean), 2, 1), 2, 2)
   # A channel's mean over 3×3 is shared among the phases; what differs from it stays apart.
   expected = np.repeat(stripes.reshape(1, 6, 16, 1), 2, 1)
-  own = np.tile([1.0, 0.0], 8)[None, None, :, None] - 0.5
-  expected = expected - own * mean[..., :1] + own * mean[..., 1:]
-  np.testing.assert_allclose(found, expected, atol=1e-5)
+  alternating = np.tile([1.0, 0.0], 8)[None, None, :, None] - 0.5
+  expected = expected - alternating * mean[..., :1] + alternating * mean[..., 1:]
+  np.testing.assert_allclose(actual, expected, atol=1e-5)
 
 
 def test_conv_transpose_is_linens_inside_the_border(rng):
   x = rng.normal(size=(2, 5, 6, 3)).astype(np.float32)
   expected = nn.ConvTranspose(4, (4, 4), (2, 2))
   variables = expected.init(jax.random.key(0), x)
-  found = layers.ConvTranspose(4)
-  assert jax.tree.map(jnp.shape, found.init(jax.random.key(0), x)) == jax.tree.map(
+  actual = layers.ConvTranspose(4)
+  assert jax.tree.map(jnp.shape, actual.init(jax.random.key(0), x)) == jax.tree.map(
     jnp.shape, variables
   )
-  a, b = (np.asarray(module.apply(variables, x)) for module in (found, expected))
+  a, b = (np.asarray(module.apply(variables, x)) for module in (actual, expected))
   assert a.shape == b.shape
   np.testing.assert_allclose(a[:, 1:-1, 1:-1], b[:, 1:-1, 1:-1], atol=1e-5)
 

@@ -73,9 +73,9 @@ def test_presets_start_and_count_parts():
 def test_autoencoder_is_encoder_and_decoder(tiny_params, rng):
   image = rng.random((1, 18, 21, 3), np.float32)
   parts = {"encoder": tiny_params.content_encoder, "decoder": tiny_params.generator["decoder"]}
-  found = jax.jit(autoencoder.Autoencoder(tiny_params.config).apply)({"params": parts}, image)
+  actual = jax.jit(autoencoder.Autoencoder(tiny_params.config).apply)({"params": parts}, image)
   expected = jax.jit(transfer.reconstruct)(tiny_params, image)
-  np.testing.assert_allclose(found, expected, atol=1e-6)
+  np.testing.assert_allclose(actual, expected, atol=1e-6)
 
 
 def test_style_code_holds_two_moments_for_each_level(tiny_params, rng):
@@ -94,9 +94,9 @@ def test_a_style_adapts_to_the_content(tiny_params, rng):
   net = Adaptation(16)
   fresh = net.init(jax.random.key(0), vector, moments)
   np.testing.assert_array_equal(net.apply(fresh, vector, moments), vector.repeat(2, 0))
-  found = net.apply({"params": tiny_params.generator["adaptation"]}, vector, moments)
-  assert np.abs(found - vector).max() > 1e-3
-  assert np.abs(found[0] - found[1]).max() > 1e-3
+  actual = net.apply({"params": tiny_params.generator["adaptation"]}, vector, moments)
+  assert np.abs(actual - vector).max() > 1e-3
+  assert np.abs(actual[0] - actual[1]).max() > 1e-3
 
 
 def test_discriminator_scores_patches_at_each_scale(tiny_params, rng):

@@ -36,9 +36,9 @@ def test_noise_grows_with_its_gain_and_spares_what_gets_none(rng):
   noise_std = np.array([0.5, 0.0], np.float32)[None, None, None]
   without = adain.modulate(x, gain, bias)
   for noise_gain in (0.0, 0.4, 1.5):
-    found = adain.modulate(x, gain, bias, noise_std=noise_std, noise_gain=noise_gain)
+    actual = adain.modulate(x, gain, bias, noise_std=noise_std, noise_gain=noise_gain)
     np.testing.assert_allclose(
-      found - without,
+      actual - without,
       noise_gain * noise_std * np.asarray(noise_map.noise_map(6, 5))[None, :, :, None],
       atol=1e-6,
     )

@@ -105,9 +105,9 @@ def test_rows_on_several_devices_give_the_image_of_one(tiny_params, code, styliz
     return stylize(params, content, code, edges)
 
   around = np.pad(content, ((0, padded - height), (0, 0), (0, 0)))
-  found = shared(tiny_params, around, code, (jnp.int32(height), jnp.int32(60)))
+  actual = shared(tiny_params, around, code, (jnp.int32(height), jnp.int32(60)))
   np.testing.assert_allclose(
-    found[:height], stylize(tiny_params, content, code, None), atol=TOLERANCE
+    actual[:height], stylize(tiny_params, content, code, None), atol=TOLERANCE
   )
 
 

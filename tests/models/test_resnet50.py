@@ -35,7 +35,7 @@ def torch_features(params, image: np.ndarray) -> dict[str, np.ndarray]:
   x = F.relu(
     conv((array(image).permute(0, 3, 1, 2) - mean) * scale, params["conv1"], stride=2, padding=3)
   )
-  found = {"conv1": x}
+  actual = {"conv1": x}
   x = F.max_pool2d(x, 3, 2, ceil_mode=True)
   for stage, (blocks, _) in STAGES.items():
     for index in range(1, blocks + 1):
@@ -43,19 +43,19 @@ def torch_features(params, image: np.ndarray) -> dict[str, np.ndarray]:
       y = F.relu(conv(x, block["reduce"], stride=stride))
       y = conv(F.relu(conv(y, block["middle"], padding=1)), block["expand"])
       x = F.relu(y + (conv(x, block["shortcut"], stride=stride) if index == 1 else x))
-    found[f"{stage}_x"] = x
-  return {name: value.permute(0, 2, 3, 1).numpy() for name, value in found.items()}
+    actual[f"{stage}_x"] = x
+  return {name: value.permute(0, 2, 3, 1).numpy() for name, value in actual.items()}
 
 
 @pytest.mark.torch
 @pytest.mark.parametrize("size", [(48, 32), (53, 39)])
 def test_every_layer_is_pytorchs(params, rng, size):
   image = rng.uniform(size=(2, *size, 3)).astype(np.float32)
-  found = jax.jit(resnet_features)(params, jnp.asarray(image))
-  assert tuple(found) == RESNET_LAYERS
+  actual = jax.jit(resnet_features)(params, jnp.asarray(image))
+  assert tuple(actual) == RESNET_LAYERS
   for name, want in torch_features(params, image).items():
-    assert found[name].shape == want.shape
-    np.testing.assert_allclose(found[name], want, atol=1e-4 * want.max(), rtol=0, err_msg=name)
+    assert actual[name].shape == want.shape
+    np.testing.assert_allclose(actual[name], want, atol=1e-4 * want.max(), rtol=0, err_msg=name)
 
 
 @pytest.mark.torch
@@ -98,10 +98,10 @@ def test_gradient_and_bfloat16(params, rng):
   for x in (image, jnp.zeros_like(image)):
     gradient = jax.grad(lambda x: resnet_features(params, x)["conv4_x"].mean())(x)
     assert np.isfinite(gradient).all()
-  found = resnet_features(params, image, dtype=jnp.bfloat16)["conv4_x"]
+  actual = resnet_features(params, image, dtype=jnp.bfloat16)["conv4_x"]
   exact = resnet_features(params, image)["conv4_x"]
-  assert found.dtype == jnp.bfloat16
-  assert float(jnp.linalg.norm(found - exact)) < 0.05 * float(jnp.linalg.norm(exact))
+  assert actual.dtype == jnp.bfloat16
+  assert float(jnp.linalg.norm(actual - exact)) < 0.05 * float(jnp.linalg.norm(exact))
 
 
 def test_module_makes_its_own_parameters():

@@ -31,7 +31,7 @@ def torch_features(vgg_params, image: "torch.Tensor") -> dict[str, "torch.Tensor
     return torch.tensor(np.asarray(x), dtype=torch.float64)
 
   mean, scale = (array(vgg_params["input"][part]).view(1, 3, 1, 1) for part in ("mean", "scale"))
-  x, found = (image - mean) * scale, {}
+  x, actual = (image - mean) * scale, {}
   for block, count in enumerate((2, 2, 3, 3, 3), start=1):
     x = F.max_pool2d(x, 2) if block > 1 else x
     for index in range(1, count + 1):
@@ -39,8 +39,8 @@ def torch_features(vgg_params, image: "torch.Tensor") -> dict[str, "torch.Tensor
       x = F.relu(
         F.conv2d(x, array(layer["kernel"]).permute(3, 2, 0, 1), array(layer["bias"]), padding=1)
       )
-      found[f"relu{block}_{index}"] = x
-  return found
+      actual[f"relu{block}_{index}"] = x
+  return actual
 
 
 @pytest.mark.torch
@@ -49,12 +49,12 @@ def test_every_layer_is_pytorchs(vgg_params, rng, size):
   image = rng.uniform(size=(2, *size, 3)).astype(np.float32)
   run = jax.jit(vgg16_features, static_argnums=2)
   expected = torch_features(vgg_params, torch.tensor(image).double().permute(0, 3, 1, 2))
-  found = run(vgg_params, jnp.asarray(image), RELUS)
-  assert tuple(found) == RELUS
+  actual = run(vgg_params, jnp.asarray(image), RELUS)
+  assert tuple(actual) == RELUS
   for name in RELUS:
     want = expected[name].permute(0, 2, 3, 1).numpy()
-    assert found[name].shape == want.shape
-    np.testing.assert_allclose(found[name], want, atol=1e-4 * want.max(), rtol=0, err_msg=name)
+    assert actual[name].shape == want.shape
+    np.testing.assert_allclose(actual[name], want, atol=1e-4 * want.max(), rtol=0, err_msg=name)
 
 
 @pytest.mark.torch
@@ -79,9 +79,9 @@ def test_input_is_the_published_preprocessing(vgg_params):
 
 def test_the_image_of_a_mean_color_excites_only_biases(vgg_params):
   mean = jnp.broadcast_to(vgg_params["input"]["mean"].reshape(1, 1, 1, 3), (1, 16, 16, 3))
-  found = vgg16_features(vgg_params, mean, ("relu1_1",))["relu1_1"]
+  actual = vgg16_features(vgg_params, mean, ("relu1_1",))["relu1_1"]
   want = np.maximum(vgg_params["conv1_1"]["bias"], 0)
-  np.testing.assert_allclose(found[0, 8, 8], want, atol=1e-4)
+  np.testing.assert_allclose(actual[0, 8, 8], want, atol=1e-4)
 
 
 def test_color_order_is_rgb(vgg_params):
@@ -125,9 +125,9 @@ def test_bfloat16_is_close(shallow, rng):
   image = jnp.asarray(rng.uniform(size=(1, 32, 32, 3)), jnp.float32)
   run = jax.jit(vgg16_features, static_argnums=2, static_argnames="dtype")
   exact = run(shallow, image, ("relu2_2",))["relu2_2"]
-  found = run(shallow, image, ("relu2_2",), dtype=jnp.bfloat16)["relu2_2"]
-  assert found.dtype == jnp.bfloat16
-  error = jnp.linalg.norm((found.astype(jnp.float32) - exact).ravel())
+  actual = run(shallow, image, ("relu2_2",), dtype=jnp.bfloat16)["relu2_2"]
+  assert actual.dtype == jnp.bfloat16
+  error = jnp.linalg.norm((actual.astype(jnp.float32) - exact).ravel())
   assert error < 0.02 * jnp.linalg.norm(exact.ravel())
 
 
@@ -136,11 +136,11 @@ def test_bfloat16_is_close(shallow, rng):
 def test_max_pool_and_its_gradient_are_pytorchs(rng, size):
   features = rng.normal(size=(2, *size, 3)).astype(np.float32)
   weight = rng.normal(size=(2, size[0] // 2, size[1] // 2, 3)).astype(np.float32)
-  found, pull = jax.vjp(max_pool_2x2, jnp.asarray(features))
+  actual, pull = jax.vjp(max_pool_2x2, jnp.asarray(features))
   tensor = torch.tensor(features).permute(0, 3, 1, 2).requires_grad_()
   want = F.max_pool2d(tensor, 2)
   want.backward(torch.tensor(weight).permute(0, 3, 1, 2))
-  np.testing.assert_array_equal(found, want.detach().permute(0, 2, 3, 1).numpy())
+  np.testing.assert_array_equal(actual, want.detach().permute(0, 2, 3, 1).numpy())
   np.testing.assert_array_equal(pull(jnp.asarray(weight))[0], tensor.grad.permute(0, 2, 3, 1))
 
 

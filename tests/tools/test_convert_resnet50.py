@@ -31,11 +31,11 @@ def converter():
 
 
 def varint(value: int) -> bytes:
-  found = bytearray()
+  actual = bytearray()
   while value >= 128:
-    found.append(value & 127 | 128)
+    actual.append(value & 127 | 128)
     value >>= 7
-  return bytes([*found, value])
+  return bytes([*actual, value])
 
 
 def field(number: int, content: bytes) -> bytes:
@@ -88,13 +88,13 @@ def test_batch_norms_are_folded_and_colors_turned(converter, rng):
   layers = some_layers(rng)
   tensors = converter.resnet_tensors(caffe_model(layers))
   patch = rng.uniform(-100, 100, size=(7, 7, 3))  # BGR, its mean taken off
-  found = np.einsum("yxi,yxio->o", patch[:, :, ::-1], tensors["conv1.kernel"].astype(float))
+  actual = np.einsum("yxi,yxio->o", patch[:, :, ::-1], tensors["conv1.kernel"].astype(float))
   weight, bias = layers["conv_1"]
   mean, variance, count = layers["bn_1"]
   gamma, beta = layers["scale_1"]
   plain = np.einsum("yxi,oiyx->o", patch, weight) + bias
   want = gamma * (plain - mean / count) / np.sqrt(variance / count + 1e-5) + beta
-  np.testing.assert_allclose(found + tensors["conv1.bias"], want, atol=2e-3 * np.abs(want).max())
+  np.testing.assert_allclose(actual + tensors["conv1.bias"], want, atol=2e-3 * np.abs(want).max())
   with safetensors.safe_open(WEIGHTS, "np") as file:
     assert {name: file.get_slice(name).get_shape() for name in file.keys()} == {  # noqa: SIM118
       name: list(value.shape) for name, value in tensors.items()

@@ -18,12 +18,12 @@ spec.loader.exec_module(recipe)
 
 def configs(batch):
   """What train.py makes of the commands."""
-  found = []
+  actual = []
   for line in recipe.commands(recipe.Options(batch=batch)):
     python, script, command, *flags = shlex.split(line)
     assert (python, script) == ("python", "train.py")
-    found.append(tyro.cli(TASKS[command].config, args=flags))
-  return found
+    actual.append(tyro.cli(TASKS[command].config, args=flags))
+  return actual
 
 
 @pytest.mark.parametrize("batch", [64, 256, 4096])

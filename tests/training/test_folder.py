@@ -92,7 +92,7 @@ class Dying(stores.Store):
 
 
 def live(store, folder: Path, steps) -> None:
-  """A run that goes on from what is stored and saves at some steps; settles after each."""
+  """A run that goes on from what is stored and saves at some steps; waits for the copy after each."""
   mirror.fetch(store, folder)
   with mirror.Mirror(folder, store, Free(), keep=2) as copy:
     copy._thread.stop()  # only what is called here, so that moments can be counted
@@ -100,7 +100,7 @@ def live(store, folder: Path, steps) -> None:
       with (folder / "metrics.jsonl").open("a") as metrics:
         metrics.write(f"{step}\n")
       write_checkpoint(folder, step)
-      copy.settle()
+      copy.finish_copying()
 
 
 def test_a_kill_at_any_moment_keeps_a_whole_checkpoint(place, tmp_path):
@@ -120,17 +120,17 @@ def test_a_kill_at_any_moment_keeps_a_whole_checkpoint(place, tmp_path):
     except Killed:
       pass
     newest = mirror.stored_steps(store)[0]
-    found = tmp_path / f"found{moment}"
-    found.mkdir()
-    mirror.fetch(store, found)
+    actual = tmp_path / f"found{moment}"
+    actual.mkdir()
+    mirror.fetch(store, actual)
     assert newest in (20, 30, 40)
-    assert checkpoint.saved_steps(found) == [newest]
-    assert checkpoint.damage(found / "checkpoints" / str(newest) / checkpoint.SUMS) is None
-    assert (found / "checkpoints" / str(newest) / "state" / "a").read_bytes() == bytes(
+    assert checkpoint.saved_steps(actual) == [newest]
+    assert checkpoint.damage(actual / "checkpoints" / str(newest) / checkpoint.SUMS) is None
+    assert (actual / "checkpoints" / str(newest) / "state" / "a").read_bytes() == bytes(
       [newest]
     ) * 100
     # Metrics reach as far as the checkpoint, so that a resumed run lacks none.
-    assert str(newest) in (found / "metrics.jsonl").read_text().split()
+    assert str(newest) in (actual / "metrics.jsonl").read_text().split()
     # Who comes next goes on, and leaves nothing of the killed one.
     after = tmp_path / f"after{moment}"
     after.mkdir()
@@ -154,7 +154,7 @@ def test_a_damaged_checkpoint_comes_with_the_one_before_and_is_set_aside(place, 
   with mirror.Mirror(second, store, Free(), keep=2) as copy:
     (second / "damaged").mkdir()
     (second / "checkpoints" / "20").rename(second / "damaged" / "20")
-    copy.settle()
+    copy.finish_copying()
   assert mirror.stored_steps(store) == [10]
   assert store.read("damaged/20/state/a") == b"other bytes"
 

@@ -96,9 +96,9 @@ def test_a_run_goes_on_from_before_the_damage_to_the_same_end(whole, workdir):
   flip_a_bit(numbers(workdir, 6))
   shutil.copytree(workdir / "checkpoints" / "4", workdir / "checkpoints/8.orbax-checkpoint-tmp")
   assert train.main(command(workdir, "--resume")) == 0
-  expected, found = (loop.load_run(run)[1] for run in (whole, workdir))
-  assert int(found.step) == 6
-  jax.tree.map(np.testing.assert_array_equal, expected, found)
+  expected, actual = (loop.load_run(run)[1] for run in (whole, workdir))
+  assert int(actual.step) == 6
+  jax.tree.map(np.testing.assert_array_equal, expected, actual)
   assert checkpoint.saved_steps(workdir) == [6, 4, 2]
   assert [path.name for path in (workdir / "damaged").iterdir()] == ["6"]
   assert not list((workdir / "checkpoints").glob("*tmp*"))
@@ -146,5 +146,5 @@ def test_a_disk_without_room_stops_the_run_and_keeps_the_last_checkpoint(whole, 
   assert line.startswith(f"error: checkpoint {workdir}/checkpoints/4: found")
   assert line.endswith("expected room to write; that of step 2 is kept")
   assert train.main(command(workdir, "--resume")) == 0
-  expected, found = (loop.load_run(run)[1] for run in (whole, workdir))
-  jax.tree.map(np.testing.assert_array_equal, expected, found)
+  expected, actual = (loop.load_run(run)[1] for run in (whole, workdir))
+  jax.tree.map(np.testing.assert_array_equal, expected, actual)

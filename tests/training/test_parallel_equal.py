@@ -140,9 +140,9 @@ def parts(params):
   }
 
 
-def assert_same_run(expected, found):
-  np.testing.assert_allclose(losses(found), losses(expected), rtol=1e-4)
-  state, other = (loop.load_run(workdir)[1] for workdir in (expected, found))
+def assert_same_run(expected, actual):
+  np.testing.assert_allclose(losses(actual), losses(expected), rtol=1e-4)
+  state, other = (loop.load_run(workdir)[1] for workdir in (expected, actual))
   assert int(state.step) == int(other.step) == STEPS
   config = from_saved(saved_config(expected))
   fresh = parts(jax.jit(lambda: loop.init_state(config))().params)

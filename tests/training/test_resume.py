@@ -36,20 +36,20 @@ SAVED = TransferConfig(
 )
 def test_what_a_run_keeps(change, words):
   with pytest.raises(InputError, match=words.replace(".", r"\.")) as caught:
-    resume.settle(dataclasses.replace(SAVED, **change), SAVED, "runs/x")
+    resume.merge_saved(dataclasses.replace(SAVED, **change), SAVED, "runs/x")
   assert "\n" not in str(caught.value)
 
 
 def test_another_command_is_refused():
   with pytest.raises(InputError, match="found a run of transfer in runs/x, expected one of gan"):
-    resume.settle(GanConfig(), SAVED, "runs/x")
+    resume.merge_saved(GanConfig(), SAVED, "runs/x")
 
 
 def test_folders_that_are_not_given_are_the_runs():
   asked = TransferConfig(preset="tiny", seed=3, steps=7, style_dir="others")
-  settled = resume.settle(asked, SAVED, "runs/x")
-  assert (settled.content_dir, settled.style_dir, settled.steps) == ("photos", "others", 7)
-  assert resume.changes(settled, SAVED) == {"style_dir": ["works", "others"], "steps": [20_000, 7]}
+  merged = resume.merge_saved(asked, SAVED, "runs/x")
+  assert (merged.content_dir, merged.style_dir, merged.steps) == ("photos", "others", 7)
+  assert resume.changes(merged, SAVED) == {"style_dir": ["works", "others"], "steps": [20_000, 7]}
 
 
 def test_settings_of_one_start_are_no_changes():

@@ -96,12 +96,12 @@ def lines(workdir):
 
 def wait_for_step(process, workdir, step):
   while process.poll() is None:
-    found = (
+    actual = (
       [x for x in (workdir / "metrics.jsonl").read_text().splitlines() if x.endswith("}")]
       if (workdir / "metrics.jsonl").exists()
       else []
     )
-    if found and json.loads(found[-1])["step"] >= step:
+    if actual and json.loads(actual[-1])["step"] >= step:
       return
     time.sleep(0.02)
   raise AssertionError(process.communicate()[0])
@@ -121,9 +121,9 @@ def test_killed_and_resumed_is_never_killed(folders, tmp_path):
   assert 0 < checkpoint.newest_step(killed) < STEPS
   finish(command(folders, killed, "transfer", *more, "--resume"))
 
-  expected, found = (loop.load_run(w)[1] for w in (whole, killed))
-  assert int(found.step) == STEPS
-  for a, b in zip(jax.tree.leaves(expected), jax.tree.leaves(found)):
+  expected, actual = (loop.load_run(w)[1] for w in (whole, killed))
+  assert int(actual.step) == STEPS
+  for a, b in zip(jax.tree.leaves(expected), jax.tree.leaves(actual)):
     np.testing.assert_array_equal(a, b)
   assert [x["step"] for x in lines(killed)] == [x["step"] for x in lines(whole)]
   drop = lambda x: {k: v for k, v in x.items() if k != "images_per_second"}  # noqa: E731
@@ -171,9 +171,9 @@ def test_every_command_end_to_end(folders, tmp_path, one_device, capsys):
     "t": (STEPS, {"content", "style", "identity", "tv", "disc"}),
   }
   for name, (count, losses) in expected.items():
-    found = lines(tmp_path / name)
-    assert [x["step"] for x in found] == list(range(1, count + 1))
-    assert {"step", "loss"} | losses <= set(found[-1])
+    actual = lines(tmp_path / name)
+    assert [x["step"] for x in actual] == list(range(1, count + 1))
+    assert {"step", "loss"} | losses <= set(actual[-1])
     assert (tmp_path / name / "config.json").exists()
     assert any((tmp_path / name / "tensorboard").iterdir())
   assert Image.open(tmp_path / "t" / "grids" / f"step_{STEPS:07}.png").size == (4 * 64, 4 * 64)

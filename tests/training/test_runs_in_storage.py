@@ -64,9 +64,9 @@ def losses(text):
 
 
 def assert_same(whole, url):
-  expected, found = (loop.load_run(place)[1] for place in (whole, url))
-  assert int(found.step) == STEPS
-  jax.tree.map(np.testing.assert_array_equal, expected, found)
+  expected, actual = (loop.load_run(place)[1] for place in (whole, url))
+  assert int(actual.step) == STEPS
+  jax.tree.map(np.testing.assert_array_equal, expected, actual)
   store = stores.open_store(url, flag="")
   assert losses(store.read("metrics.jsonl").decode()) == losses(
     (whole / "metrics.jsonl").read_text()
@@ -92,7 +92,7 @@ def test_stopped_dead_and_resumed_in_memory(whole, tmp_path, monkeypatch, capsys
   def stop(self, step, *rest):
     log(self, step, *rest)
     if step == 8:
-      # As a kill: nothing is settled on the way out.
+      # As a kill: nothing is copied on the way out.
       raise KeyboardInterrupt
 
   with monkeypatch.context() as patched:

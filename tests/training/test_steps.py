@@ -61,11 +61,11 @@ def run(config, frozen, count, replicas_of=replicas_of):
   if isinstance(config, TransferConfig):
     state = state.replace(frozen=frozen)
   # A copy, since the step donates its state, and on one device nothing else would copy it.
-  state, seen = replicas.put_state(jax.tree.map(np.array, state)), []
+  state, logged = replicas.put_state(jax.tree.map(np.array, state)), []
   for step in range(count):
     state, metrics = replicas.step(state, replicas.put_batch(some_batch(config, step)))
-    seen.append(replicas.take_metrics(metrics))
-  return seen, jax.device_get(replicas.take_state(state))
+    logged.append(replicas.take_metrics(metrics))
+  return logged, jax.device_get(replicas.take_state(state))
 
 
 @pytest.mark.parametrize(
@@ -75,8 +75,8 @@ def test_a_step_is_pure_and_changes_what_it_trains(name, frozen):
   config = CONFIGS[name]
   metrics, state = run(config, frozen, 2)
   # Traced anew: what tracing itself leaves behind must not matter either.
-  again, same = run(config, frozen, 2, replicas_of.__wrapped__)
-  assert metrics == again
+  rerun, same = run(config, frozen, 2, replicas_of.__wrapped__)
+  assert metrics == rerun
   assert int(state.step) == 2
   for a, b in zip(jax.tree.leaves(state.params), jax.tree.leaves(same.params)):
     np.testing.assert_array_equal(a, b)
@@ -103,27 +103,27 @@ def test_losses_fall(name, frozen):
 @pytest.mark.slow
 def test_remat_changes_no_number(frozen):
   expected, state = run(CONFIGS["transfer"], frozen, 2)
-  found, other = run(dataclasses.replace(CONFIGS["transfer"], remat=True), frozen, 2)
-  for a, b in zip(expected, found):
+  actual, other = run(dataclasses.replace(CONFIGS["transfer"], remat=True), frozen, 2)
+  for a, b in zip(expected, actual):
     np.testing.assert_allclose([a[k] for k in a], [b[k] for k in b], rtol=1e-5, atol=1e-7)
   for a, b in zip(jax.tree.leaves(state.params), jax.tree.leaves(other.params)):
     np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
 def test_the_perceptual_net_sees_crops_at_the_size_asked_for(frozen, monkeypatch):
-  seen = []
+  sizes = []
 
   def record(params, image, names, **settings):
-    seen.append(image.shape)
+    sizes.append(image.shape)
     return vgg16_features(params, image, names, **settings)
 
   monkeypatch.setattr(transfer.vgg16, "vgg16_features", record)
   for perceptual_size, side in ((None, 64), (32, 32)):
     config = dataclasses.replace(CONFIGS["transfer"], size=64, perceptual_size=perceptual_size)
     state = fresh_state(config).replace(frozen=frozen)
-    seen.clear()
+    sizes.clear()
     jax.eval_shape(task_of(config).make_train_step(config), state, some_batch(config, 0))
-    assert seen and all(shape[1:3] == (side, side) for shape in seen)
+    assert sizes and all(shape[1:3] == (side, side) for shape in sizes)
 
 
 def test_windows_of_the_perceptual_net(rng):

@@ -60,23 +60,23 @@ def result():
 def test_a_row_holds_work_time_and_memory_of_its_case():
   matrix = jnp.ones((64, 32))
   case = timing.jit_case("product", lambda a, b: a @ b, (matrix, matrix.T), 4, {"size": 64})
-  found = timing.measure([case], 3)
-  (row,) = found["rows"]
+  actual = timing.measure([case], 3)
+  (row,) = actual["rows"]
   assert row["gflop"] == pytest.approx(2 * 64 * 64 * 32 / 1e9)
   assert row["seconds"]["low"] <= row["seconds"]["median"] <= row["seconds"]["high"]
   assert row["images_per_second"] == pytest.approx(4 / row["seconds"]["median"])
   assert row["peak_mib"] == pytest.approx((2 * 64 * 32 + 64 * 64) * 4 / 2**20, rel=0.1)
-  share = row["gflop"] / row["seconds"]["median"]
-  limit = found["limits"]["matrix_product_gflop_per_second"]
-  assert row["share_of_matrix_product"] == pytest.approx(share / limit, rel=0.01)
+  rate = row["gflop"] / row["seconds"]["median"]
+  limit = actual["limits"]["matrix_product_gflop_per_second"]
+  assert row["share_of_matrix_product"] == pytest.approx(rate / limit, rel=0.01)
 
 
 def test_flops_count_direct_convolutions_whatever_the_cpu_does():
   x, kernel = jnp.ones((1, 64, 64, 128)), jnp.ones((3, 3, 128, 128))
   expected = 2 * 9 * 128 * 128 * (64 * 64)
   for padding in ("zeros", "reflect"):
-    found = timing.direct_flops(lambda x, k, p=padding: conv3x3(x, k, padding=p), (x, kernel))
-    assert found == pytest.approx(expected, rel=0.04), padding
+    actual = timing.direct_flops(lambda x, k, p=padding: conv3x3(x, k, padding=p), (x, kernel))
+    assert actual == pytest.approx(expected, rel=0.04), padding
   done = jax.jit(conv3x3).lower(x, kernel).compile().cost_analysis()["flops"]
   assert done < 0.5 * expected
 
@@ -84,8 +84,8 @@ def test_flops_count_direct_convolutions_whatever_the_cpu_does():
 def test_compare_names_what_got_slower_and_only_that(result):
   after = copy.deepcopy(result)
   after["rows"][1]["seconds"] = {"median": 1.5, "low": 1.4, "high": 1.6}
-  found = compare.compare(result, after, tolerance=0.1)
-  assert [(row["case"], row["verdict"] == "SLOWER") for row in found] == [
+  actual = compare.compare(result, after, tolerance=0.1)
+  assert [(row["case"], row["verdict"] == "SLOWER") for row in actual] == [
     ("stylize (size 256)", False),
     ("stylize (size 512)", True),
   ]
@@ -100,10 +100,10 @@ def test_compare_takes_overlapping_quartiles_for_noise(result):
 def test_compare_names_what_is_gone_and_refuses_another_benchmark(result):
   after = copy.deepcopy(result)
   del after["rows"][0]
-  found = compare.compare(result, after, tolerance=0.1)
-  assert [(row["ratio"] is None, row["verdict"]) for row in found] == [(True, "GONE"), (False, "")]
-  found = compare.compare(after, result, tolerance=0.1)
-  assert [(row["case"], row["verdict"]) for row in found] == [
+  actual = compare.compare(result, after, tolerance=0.1)
+  assert [(row["ratio"] is None, row["verdict"]) for row in actual] == [(True, "GONE"), (False, "")]
+  actual = compare.compare(after, result, tolerance=0.1)
+  assert [(row["case"], row["verdict"]) for row in actual] == [
     ("stylize (size 512)", ""),
     ("stylize (size 256)", "NEW"),
   ]

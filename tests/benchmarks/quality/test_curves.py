@@ -35,8 +35,8 @@ class TestStyleAt:
   def test_between_points(self):
     content, style = np.array([0.0, 0.1, 0.2]), np.array([0.5, 0.3, 0.2])
     levels = np.array([0.0, 0.05, 0.15, 0.2, 9.0])
-    found = [curves.style_at(content, style, level) for level in levels]
-    np.testing.assert_allclose(found, [0.5, 0.4, 0.25, 0.2, 0.2])
+    actual = [curves.style_at(content, style, level) for level in levels]
+    np.testing.assert_allclose(actual, [0.5, 0.4, 0.25, 0.2, 0.2])
 
   def test_a_curve_that_turns_back(self):
     """Beyond strength 1 both may get worse: what was reached before counts."""
@@ -57,11 +57,11 @@ class TestStyleAt:
 
 def test_compare(rows):
   """At 0.15 our curve is half way from 0.2 to 0.1: 0.15, over their 0.1."""
-  found = curves.compare(rows, CURVE, [RIVAL])[RIVAL]
-  assert found["VGG16"]["ratio"]["mean"] == pytest.approx(1.5)
-  assert found["VGG16"]["ours"] == pytest.approx(0.15)
-  assert found["EfficientNet-lite0"]["ratio"]["mean"] == pytest.approx(1.5)
-  assert found["VGG16"]["ratio"]["low"] <= 1.5 <= found["VGG16"]["ratio"]["high"]
+  actual = curves.compare(rows, CURVE, [RIVAL])[RIVAL]
+  assert actual["VGG16"]["ratio"]["mean"] == pytest.approx(1.5)
+  assert actual["VGG16"]["ours"] == pytest.approx(0.15)
+  assert actual["EfficientNet-lite0"]["ratio"]["mean"] == pytest.approx(1.5)
+  assert actual["VGG16"]["ratio"]["low"] <= 1.5 <= actual["VGG16"]["ratio"]["high"]
   near = curves.compare(rows | {RIVAL: row(0.001, 0.1)}, CURVE, [RIVAL])[RIVAL]["VGG16"]
   assert near["ratio"] is None and near["ours"] is None
 
@@ -83,9 +83,9 @@ def test_goals(rows):
 
   rows["color moments only"] = row(0.1, 0.01)
   clean = {"64 px": {"border": 0, "grid": 0, "blotch": 0}}
-  found = verdicts(rows, clean)
-  assert not any("color moments" in goal for goal in found)
-  failed = {goal for goal, holds in found.items() if not holds}
+  actual = verdicts(rows, clean)
+  assert not any("color moments" in goal for goal in actual)
+  failed = {goal for goal, holds in actual.items() if not holds}
   assert failed == {
     "strength 1: content by VGG16 ≤ reference: other's + 0.02",
     "at reference: other's content by VGG16: style ≤ 1.00 × its",
@@ -94,8 +94,8 @@ def test_goals(rows):
   rows["ours, strength 1"] = row(0.15, 0.09)
   assert all(verdicts(rows, clean).values())
   rows["ours, strength 0"]["psnr"][2] = 29
-  found = verdicts(rows, {"64 px": {"border": 0, "grid": 1, "blotch": 0}})
-  assert {goal for goal, holds in found.items() if not holds} == {
+  actual = verdicts(rows, {"64 px": {"border": 0, "grid": 1, "blotch": 0}})
+  assert {goal for goal, holds in actual.items() if not holds} == {
     "strength 0: the content back, ≥ 30 dB",
     "no artifact at 64 px",
   }

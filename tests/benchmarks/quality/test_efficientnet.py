@@ -58,12 +58,12 @@ class Net(nn.Module):
     self._conv_head, self._bn1 = nn.Conv2d(320, 1280, 1, bias=False), norm(1280)
 
   def forward(self, x):
-    found = []
+    actual = []
     x = self._bn0(self._conv_stem(same((x * 255 - 127) / 128, self._conv_stem))).clamp(0, 6)
     for block in self._blocks:
       x = block(x)
-      found.append(x)
-    return found, self._bn1(self._conv_head(x)).clamp(0, 6).mean((2, 3))
+      actual.append(x)
+    return actual, self._bn1(self._conv_head(x)).clamp(0, 6).mean((2, 3))
 
 
 def norm(channels):
@@ -100,7 +100,7 @@ def test_is_the_published_net(net, rng):
   images = rng.uniform(size=(2, 64, 96, 3)).astype(np.float32)
   with torch.no_grad():
     blocks, head = net(torch.tensor(images).permute(0, 3, 1, 2))
-  found = efficientnet.load()(images)
+  actual = efficientnet.load()(images)
   for name, block, channels, side in zip(
     (*efficientnet.NAMES, efficientnet.BLOCK),
     (0, 2, 4, 10, 15, 7),
@@ -108,15 +108,15 @@ def test_is_the_published_net(net, rng):
     (32, 16, 8, 4, 2, 4),
     strict=True,
   ):
-    assert found[name].shape == (2, side, side * 3 // 2, channels)
+    assert actual[name].shape == (2, side, side * 3 // 2, channels)
     want = blocks[block].permute(0, 2, 3, 1).numpy()
-    np.testing.assert_allclose(found[name], want, atol=2e-4 * np.abs(want).max())
-  np.testing.assert_allclose(found[efficientnet.HEAD], head.numpy(), rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(actual[name], want, atol=2e-4 * np.abs(want).max())
+  np.testing.assert_allclose(actual[efficientnet.HEAD], head.numpy(), rtol=1e-3, atol=1e-3)
 
 
 def test_odd_sides_are_rounded_up(net):
-  found = efficientnet.load()(np.zeros((1, 33, 65, 3), np.float32))
-  assert [found[name].shape[1:3] for name in efficientnet.NAMES] == [
+  actual = efficientnet.load()(np.zeros((1, 33, 65, 3), np.float32))
+  assert [actual[name].shape[1:3] for name in efficientnet.NAMES] == [
     (17, 33),
     (9, 17),
     (5, 9),

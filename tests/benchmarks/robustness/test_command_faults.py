@@ -61,10 +61,10 @@ def test_each_verdict_is_printed(capsys):
 
 
 def test_a_fault_is_the_exit_status(monkeypatch, tmp_path):
-  for found, status in (([], 0), (["lost"], 1)):
+  for actual, status in (([], 0), (["lost"], 1)):
     monkeypatch.setattr(
       faults,
       "attacks",
-      lambda options, found=found: [{"case": "one", "alive": True, "faults": found}],
+      lambda options, actual=actual: [{"case": "one", "alive": True, "faults": actual}],
     )
     assert faults.main(faults.Options(parts=("kills",), output=tmp_path / "f.json")) == status

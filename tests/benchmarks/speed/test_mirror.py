@@ -32,19 +32,19 @@ def test_stylized_images_agree(params, rng, strength):
   content = rng.random((2, 96, 160, 3), np.float32)
   style = rng.random((2, 64, 64, 3), np.float32)
   expected = jax.jit(transfer.stylize)(params, content, style, strength=strength)
-  found = mirror.stylize(
+  actual = mirror.stylize(
     mirror.read_params(params), mirror.tensor(content), mirror.tensor(style), strength
   )
-  np.testing.assert_allclose(back(found), expected, atol=1e-4)
+  np.testing.assert_allclose(back(actual), expected, atol=1e-4)
 
 
 def test_images_with_moments_moved_less_far_agree(params, rng):
   content, style = rng.random((2, 1, 64, 64, 3), np.float32)
   expected = jax.jit(stylize_partially)(params, content, style, np.float32([0.4]))
-  found = mirror.stylize_partially(
+  actual = mirror.stylize_partially(
     mirror.read_params(params), mirror.tensor(content), mirror.tensor(style), 0.4
   )
-  np.testing.assert_allclose(back(found), expected, atol=1e-4)
+  np.testing.assert_allclose(back(actual), expected, atol=1e-4)
 
 
 @pytest.mark.slow
@@ -52,17 +52,17 @@ def test_scores_agree(rng):
   params = stylejax.init_params(jax.random.key(3), stylejax.PRESETS["base"])
   image = rng.random((2, 64, 64, 3), np.float32)
   expected = transfer.discriminator_scores(params, image)
-  found = mirror.discriminate(mirror.read_params(params)["discriminator"], mirror.tensor(image))
-  for a, b in zip(found, expected, strict=True):
+  actual = mirror.discriminate(mirror.read_params(params)["discriminator"], mirror.tensor(image))
+  for a, b in zip(actual, expected, strict=True):
     np.testing.assert_allclose(back(a), b, atol=1e-4)
 
 
 def test_perceptual_features_agree(rng):
   frozen, image = load_vgg(), rng.random((1, 64, 64, 3), np.float32)
   expected = jax.jit(vgg16_features, static_argnums=2)(frozen, image, ("relu1_1", "relu4_1"))
-  found = mirror.vgg_features(mirror.read_part(frozen), mirror.tensor(image))
+  actual = mirror.vgg_features(mirror.read_part(frozen), mirror.tensor(image))
   for layer, b in expected.items():
-    np.testing.assert_allclose(back(found[layer]), b, rtol=1e-4, atol=1e-4 * jnp.abs(b).max())
+    np.testing.assert_allclose(back(actual[layer]), b, rtol=1e-4, atol=1e-4 * jnp.abs(b).max())
 
 
 @pytest.mark.slow

@@ -72,7 +72,7 @@ def module():
 
 
 def test_every_collective_counts_once_with_the_whole_array(module):
-  assert {found["kind"]: found["each"] for found in hlo.collectives(module)} == {
+  assert {actual["kind"]: actual["each"] for actual in hlo.collectives(module)} == {
     "all-reduce": [VECTOR + KERNEL + 4, VECTOR],
     "reduce-scatter": [VECTOR, VECTOR],
     "all-gather": [VECTOR],
@@ -132,8 +132,8 @@ def test_parsed_collectives_are_those_that_jax_asked_for():
       both, mesh=mesh, in_specs=PartitionSpec("data"), out_specs=PartitionSpec(), check_vma=False
     )
   )
-  found = hlo.collectives(hlo.instructions(run.lower(jnp.ones((8, 100))).compile().as_text()))
-  assert {kind["kind"]: kind["bytes"] for kind in found} == {"all-reduce": 400, "all-gather": 3200}
+  actual = hlo.collectives(hlo.instructions(run.lower(jnp.ones((8, 100))).compile().as_text()))
+  assert {kind["kind"]: kind["bytes"] for kind in actual} == {"all-reduce": 400, "all-gather": 3200}
 
 
 @pytest.mark.parametrize(
@@ -164,13 +164,13 @@ def test_one_chip_speaks_to_nobody():
 def test_roofline_is_the_slower_of_compute_and_memory_then_communication():
   chip = chips.TPUS["v5e"]
   sums = [{"kind": "all-reduce", "count": 2, "bytes": 2e8, "each": [1e8, 1e8]}]
-  found = pod.roofline(chip, (16, 16), 1.97e12, 8.19e8, sums)
+  actual = pod.roofline(chip, (16, 16), 1.97e12, 8.19e8, sums)
   # 10 ms of arithmetic, 1 ms of HBM, and twice 2 · 255/256 · 1e8 / (4 · 50e9) s + 32 µs.
   expected = 2 * (2 * 255 / 256 * 1e8 / 200e9 + 32e-6)
-  assert found["compute_seconds"] == pytest.approx(10e-3)
-  assert found["memory_seconds"] == pytest.approx(1e-3)
-  assert found["communication_seconds"] == pytest.approx(expected)
-  assert found["step_seconds"] == pytest.approx(10e-3 + expected)
+  assert actual["compute_seconds"] == pytest.approx(10e-3)
+  assert actual["memory_seconds"] == pytest.approx(1e-3)
+  assert actual["communication_seconds"] == pytest.approx(expected)
+  assert actual["step_seconds"] == pytest.approx(10e-3 + expected)
   slow = pod.roofline(chip, (16, 16), 1.97e12, 81.9e9, [])
   assert slow["step_seconds"] == pytest.approx(0.1)
 
@@ -269,7 +269,7 @@ def test_stylize_keeps_to_bfloat16_and_to_its_convolutions_layout_on_a_tpu():
   module = hlo.instructions(text)
   types = hlo_checks.convolution_types(module)
   assert len(types) > 20
-  assert [found for found in types if set(found[1]) != {"bf16"}] == []
+  assert [actual for actual in types if set(actual[1]) != {"bf16"}] == []
   # Only the image's own 3 and 12 channels are rearranged, before the first and after the last.
   assert [(line.name, line.source) for line in hlo_checks.layout_changes(module)] == []
 
@@ -300,11 +300,11 @@ def test_report_of_a_slice_is_that_of_its_compilation(tmp_path):
   # Of the generator an autoencoder reaches the decoder; zeros need not travel.
   parts = state.params.content_encoder, state.params.generator["decoder"]
   trained = sum(x.size for x in jax.tree.leaves(parts))
-  reduced = {found["kind"]: found["bytes"] for found in row["collectives"]}
+  reduced = {actual["kind"]: actual["bytes"] for actual in row["collectives"]}
   assert reduced.keys() == {"all-reduce"}
   # The gradients, and a few scalars.
   assert 4 * trained <= reduced["all-reduce"] <= 4 * (trained + 16)
-  again = run(
+  second = run(
     "--topology",
     "v5e:4x4",
     "--command",
@@ -316,4 +316,4 @@ def test_report_of_a_slice_is_that_of_its_compilation(tmp_path):
     "--cache",
     str(tmp_path / "cache"),
   )
-  assert again.stdout == done.stdout
+  assert second.stdout == done.stdout
