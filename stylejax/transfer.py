@@ -87,7 +87,11 @@ def noise_generator(config: ModelConfig) -> NoiseGenerator:
 
 @on_any_mesh
 def encode_style(
-  params: Params, image: jax.Array, *, stroke: jax.Array | float | None = None
+  params: Params,
+  image: jax.Array,
+  *,
+  stroke: jax.Array | float | None = None,
+  edges: Edges | None = None,
 ) -> StyleCode:
   """Step 1: what the style of an image is.
 
@@ -97,22 +101,28 @@ def encode_style(
     stroke: how large strokes shall come out, 1/4 to 4 times those of the image: scalar or [B],
       traced. The image is read through a window of its own size, so beyond 1 only its middle is
       seen: rather pass a larger image and a smaller stroke. None, the default, is 1 for free.
+    edges: as in `encode_content`; with it H and W are multiples of the config's style_stride, and
+      there is no stroke.
 
   Returns:
     StyleCode with leaves batched as the image is.
 
   Raises:
-    ValueError: a wrong shape, dtype or stroke, or params without that part.
+    ValueError: a wrong shape, dtype or stroke, edges of another shape, or params without that part.
 
   Source: Huang & Belongie 2017, arXiv:1703.06868, section 5; strokes by the scale of the style:
   Gatys et al. 2017, arXiv:1611.07865, section 6.
   """
   part = _part(params, "style_encoder")
   image, single = _as_batch(image, "style")
+  if edges is not None:
+    _check_edges(edges, image, "style", params.config.style_stride)
+    if stroke is not None:
+      raise ValueError("stroke: found beside edges, expected one of them")
   with jax.named_scope("encode_style"):
     if stroke is not None:
       image = zoom(image, stroke)
-    code = style_encoder.StyleEncoder(params.config).apply({"params": part}, image)
+    code = style_encoder.StyleEncoder(params.config).apply({"params": part}, image, edges)
   return _first(code) if single else code
 
 
@@ -135,14 +145,8 @@ def encode_content(params: Params, image: jax.Array, *, edges: Edges | None = No
   """
   part = _part(params, "content_encoder")
   image, single = _as_batch(image, "content")
-  stride = params.config.stride
-  if edges is not None and (
-    edges.shape != image.shape[1:3] or any(side % stride for side in edges.shape)
-  ):
-    raise ValueError(
-      f"content: found {image.shape[2]}×{image.shape[1]} pixels and edges of "
-      f"{edges.shape[1]}×{edges.shape[0]}, expected the same, multiples of {stride}"
-    )
+  if edges is not None:
+    _check_edges(edges, image, "content", params.config.stride)
   with jax.named_scope("encode_content"):
     code = autoencoder.ContentEncoder(params.config).apply({"params": part}, image, edges)
   return code.replace(**_first(_maps(code))) if single else code
@@ -428,6 +432,14 @@ def _as_batch(image: jax.Array, name: str) -> tuple[jax.Array, bool]:
     raise ValueError(f"{name}: found dtype {image.dtype}, expected float32 in [0, 1]")
   single = image.ndim == 3
   return (image[None] if single else image), single
+
+
+def _check_edges(edges: Edges, image: jax.Array, name: str, stride: int) -> None:
+  if edges.shape != image.shape[1:3] or any(side % stride for side in edges.shape):
+    raise ValueError(
+      f"{name}: found {image.shape[2]}×{image.shape[1]} pixels and edges of "
+      f"{edges.shape[1]}×{edges.shape[0]}, expected the same, multiples of {stride}"
+    )
 
 
 def _batched_content(code: ContentCode) -> tuple[ContentCode, bool]:

@@ -256,7 +256,8 @@ class _Run:
     if fixed_size or self._request.shard:
       groups = [Group((job,)) for job in self._jobs]
     else:
-      groups = group_by_size(self._jobs, self._request.size, config)
+      known = self._stylizer.known_frames() if jax.local_device_count() == 1 else ()
+      groups = group_by_size(self._jobs, self._request.size, config, known=known)
     reader = ContentReader(
       self._request.size,
       self._maps,

@@ -4,7 +4,7 @@ Nothing of the nets: that what lies beyond an image never reaches it is `styleja
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 Size = tuple[int, int]
 
@@ -15,6 +15,12 @@ COMPILATION = 1_000_000
 """Pixels that one more bucket must save. Compiling takes as long as painting several times as many,
 but what is compiled is kept for the next run."""
 
+
+MOST_FILLING = 1.35
+"""Pixels of an array for one of the image's, at most, where a program is there already; and"""
+
+SPARE_PIXELS = 120_000
+"""so many pixels besides, which are computed more quickly than a program is compiled."""
 
 _AT_FIRST = 64
 
@@ -65,6 +71,38 @@ def plan(
     parts += [buckets.pop(whole)] if whole in buckets else []
     buckets[whole] = [s for members, _ in parts for s in members], sum(n for _, n in parts)
   return {size: bucket for bucket, (members, _) in buckets.items() for size in members}
+
+
+def choose(size: Size, known: Iterable[Size], *, steps: Sequence[int]) -> Size:
+  """The array for one image: one whose program is there, or else one of a few sizes.
+
+  Args:
+    size: (H, W) of the image.
+    known: arrays for which there are programs.
+    steps: sides of arrays that are made anew, ascending; beyond the last its multiples.
+
+  Returns:
+    (H, W) of the array, no smaller than the image.
+  """
+
+  frame = choose_known(size, known)
+  return frame if frame is not None else tuple(_step_up(side, steps) for side in size)
+
+
+def choose_known(size: Size, known: Iterable[Size]) -> Size | None:
+  """The smallest array of `known` that holds an image and isn't much larger, or None."""
+
+  def area(frame: Size) -> int:
+    return frame[0] * frame[1]
+
+  fits = [frame for frame in known if frame[0] >= size[0] and frame[1] >= size[1]]
+  fits = [frame for frame in fits if area(frame) <= MOST_FILLING * area(size) + SPARE_PIXELS]
+  return min(fits, key=area, default=None)
+
+
+def _step_up(side: int, steps: Sequence[int]) -> int:
+  last = steps[-1]
+  return next((step for step in steps if step >= side), -(-side // last) * last)
 
 
 def _whole(size: Size, stride: int) -> Size:

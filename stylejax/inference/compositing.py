@@ -13,7 +13,7 @@ import numpy as np
 
 from stylejax.controls.color import color_moments, preserve_color
 from stylejax.controls.mixing import uniform_stylizations
-from stylejax.controls.ranges import per_pixel
+from stylejax.controls.ranges import check_range, per_pixel
 from stylejax.controls.strength import MAX_STRENGTH, blend_with_content, split
 from stylejax.images.decode import as_float
 from stylejax.images.encode import as_bytes
@@ -67,6 +67,11 @@ def compose(
   Raises:
     ValueError: weights or a strength of another shape or range.
   """
+  if np.ndim(strength) == 0 and np.ndim(weights) < 2:  # in NumPy: nothing to compile
+    check_range(strength, "strength", 0, MAX_STRENGTH)
+    blend, gain = split(np.float32(strength), minimum=np.minimum, maximum=np.maximum)
+    vector = vectors[0] if weights is None else _mixed(vectors, weights)
+    return Composition(vector[None], np.float32([gain]), None, blend, float(color), color_mode)
   strength = per_pixel(strength, "strength", MAX_STRENGTH, size)
   blend, noise_gain = split(strength)
   vectors, gains, shares = uniform_stylizations(jnp.asarray(vectors), weights, noise_gain, size)
@@ -77,6 +82,19 @@ def compose(
     visible = ((shares > 0) & (blend > 0)).any((1, 2))
     vectors, gains, shares = vectors[visible], gains[visible], shares[visible]
   return Composition(vectors, gains, shares, blend, float(color), color_mode)
+
+
+def _mixed(vectors: np.ndarray, weights: np.ndarray) -> np.ndarray:
+  """The mean of style vectors [S, D] by weights [S], as `mixing_weights` normalizes them."""
+  check_range(weights, "weights", 0, np.finfo(np.float32).max)
+  weights = np.asarray(weights, np.float32)
+  if weights.shape != (len(vectors),):
+    raise ValueError(
+      f"weights: found shape {weights.shape}, expected [{len(vectors)}], one for each style"
+    )
+  total = weights.sum()
+  weights = weights / total if total > 0 else np.full_like(weights, 1 / len(weights))
+  return weights @ vectors
 
 
 def composite(

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -33,8 +33,24 @@ class Group:
   frame: tuple[int, int] | None = None
 
 
-def group_by_size(jobs: Sequence[Job], size: int | None, config: ModelConfig) -> list[Group]:
-  """Contents of many sizes in a few arrays, one for each device of this machine at a time."""
+def group_by_size(
+  jobs: Sequence[Job],
+  size: int | None,
+  config: ModelConfig,
+  *,
+  known: Iterable[tuple[int, int]] = (),
+) -> list[Group]:
+  """Contents of many sizes in a few arrays, one for each device of this machine at a time.
+
+  Args:
+    jobs: one for each content.
+    size: shorter side of the outputs in pixels; None: the contents' own.
+    config: of the networks.
+    known: (H, W) of arrays for which there are programs already.
+
+  Returns:
+    Groups of all jobs.
+  """
   sizes = {}
   if len(jobs) > 1:
     for job in jobs:
@@ -44,7 +60,9 @@ def group_by_size(jobs: Sequence[Job], size: int | None, config: ModelConfig) ->
         if budget.fits(side, config) and min(side) >= transfer.MIN_SIDE:
           sizes[job] = side
   devices = jax.local_device_count()
-  frames = buckets.plan(sizes.values(), stride=config.stride)
+  frames = {side: buckets.choose_known(side, known) for side in sizes.values()}
+  new = [side for side in sizes.values() if frames[side] is None]
+  frames |= buckets.plan(new, stride=config.stride)
   sizes = {
     job: side for job, side in sizes.items() if budget.fits(frames[side], config, images=devices)
   }

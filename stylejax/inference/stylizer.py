@@ -14,9 +14,14 @@ from stylejax.controls.strength import MAX_STRENGTH
 from stylejax.controls.zoom import MAX_STROKE, MIN_STROKE
 from stylejax.images import encode
 from stylejax.images.decode import DecodedImage
-from stylejax.inference import budget
-from stylejax.inference.backends.base import Backend, ignore_progress
-from stylejax.inference.backends.padded import Padded
+from stylejax.inference import buckets, budget
+from stylejax.inference.backends.base import Backend, ignore_progress, place_in_frame
+from stylejax.inference.backends.padded import (
+  Padded,
+  encode_padded,
+  encode_styles_padded,
+  known_frames,
+)
 from stylejax.inference.backends.sharded import Sharded
 from stylejax.inference.backends.tiled import Tiled
 from stylejax.inference.backends.whole import Whole
@@ -26,6 +31,12 @@ from stylejax.transfer import Params, StyleCode
 from stylejax.weights.model_file import load_pretrained
 
 COLOR_MODES = ("luminance", "moments")
+
+# Sides of the arrays in which images are computed: few, so that an image of a size never seen finds
+# a program, and so close that filling costs less than compiling.
+_CONTENT_STEPS = (64, 128, 192, 256, 320, 384, 448, 512, 576, 640, 768, 896, 1024, 1152, 1280, 1536,
+                  1792, 2048, *range(2176, 16_385, 128))  # fmt: skip
+_STYLE_STEPS = (64, 160, 320, 480, 640, 960, 1280)
 
 
 class Stylizer:
@@ -120,7 +131,12 @@ class Stylizer:
     """
     image = _checked(image, "style")
     pixels = encode.style_pixels(DecodedImage(image, None, "RGB"), size)
-    return compiled_step(transfer.encode_style)(self.params, pixels)
+    stride = self.params.config.style_stride
+    known = known_frames(encode_styles_padded, self.params, count=1)
+    frame = buckets.choose(_whole_cells(pixels, stride), known, steps=_STYLE_STEPS)
+    framed, ends = place_in_frame(pixels, frame, stride), np.int32(pixels.shape[:2])
+    code = compiled_step(encode_styles_padded)(self.params, framed[None], ends)
+    return jax.tree.map(lambda leaf: leaf[0], code)
 
   def invent_style(self, seed: int) -> StyleCode:
     """A style that nobody painted, from the noise generator.
@@ -174,11 +190,22 @@ class Stylizer:
       )
     if shard:
       return Prepared(Sharded(self.params, content))
-    if seamless or (tile_pixels is None and budget.fits(content.shape, config)):
+    if seamless:
       return Prepared(Whole(self.params, content, seamless=seamless))
+    frame = buckets.choose(
+      _whole_cells(content, config.stride), self.known_frames(), steps=_CONTENT_STEPS
+    )
+    if tile_pixels is None and budget.fits(frame, config):
+      return Prepared(Padded(self.params, [content], frame))
+    if tile_pixels is None and budget.fits(content.shape, config):
+      return Prepared(Whole(self.params, content))
     if tile_pixels is None:
       tile_pixels = budget.tile_pixels(content.shape, config)
     return Prepared(Tiled(self.params, content, tile_pixels=tile_pixels))
+
+  def known_frames(self) -> set[tuple[int, int]]:
+    """(H, W) of arrays for one content whose programs are kept by an earlier call or process."""
+    return known_frames(encode_padded, self.params, count=1)
 
   def prepare_padded(
     self, contents: Sequence[np.ndarray], frame: tuple[int, int], *, devices: int = 1
@@ -244,6 +271,12 @@ class Prepared:
       color_mode=color_mode,
     )
     return composite(self._backend, composition, dtype=dtype, on_progress=on_progress)
+
+
+def _whole_cells(image: np.ndarray, stride: int) -> tuple[int, int]:
+  """(H, W) of an image rounded up to multiples of the stride."""
+  height, width = (-(-side // stride) * stride for side in image.shape[:2])
+  return height, width
 
 
 def _checked(image: np.ndarray, name: str) -> np.ndarray:

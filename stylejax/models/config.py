@@ -73,6 +73,11 @@ class ModelConfig:
     return 2 ** len(self.content_widths)
 
   @property
+  def style_stride(self) -> int:
+    """Pixels of the image per cell of the style encoder's coarsest level."""
+    return 2 ** len(self.style_widths)
+
+  @property
   def texture_size(self) -> int:
     """Side in pixels of a texture sample of the noise generator."""
     return 8 * 2**self.noise_stages

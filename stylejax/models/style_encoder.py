@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from stylejax.models import adain, layers
 from stylejax.models.config import ModelConfig
+from stylejax.models.padding import Edges
 
 
 @flax.struct.dataclass
@@ -33,14 +34,14 @@ class StyleEncoder(nn.Module):
   config: ModelConfig
 
   @nn.compact
-  def __call__(self, image: jax.Array) -> StyleCode:
-    """Reads [B, H, W, 3] in [0, 1], H and W ≥ 16."""
+  def __call__(self, image: jax.Array, edges: Edges | None = None) -> StyleCode:
+    """Reads [B, H, W, 3] in [0, 1], H and W ≥ 16; with edges, multiples of the style stride."""
     c = self.config
-    x = layers.pad_to_multiple(image, 2 ** len(c.style_widths))
+    x = layers.pad_to_multiple(image, c.style_stride)
     x = layers.space_to_depth(2.0 * x - 1.0)
     moments = []
     for level, width in enumerate(c.style_widths):
-      x = nn.relu(layers.Conv(width, stride=1 if level == 0 else 2, dtype=c.dtype)(x))
-      moments.append(adain.channel_moments(x))
+      x = nn.relu(layers.Conv(width, stride=1 if level == 0 else 2, dtype=c.dtype)(x, edges))
+      moments.append(adain.channel_moments(x, edges=edges))
     flat = jnp.concatenate([m[:, 0, 0] for pair in moments for m in pair], -1)
     return StyleCode(tuple(moments), layers.Mlp((c.style_dim, c.style_dim), name="vector")(flat))

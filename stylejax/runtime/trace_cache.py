@@ -7,6 +7,7 @@ longer than painting an image. So the traced program (`jax.export`) is kept too.
 import contextlib
 import functools
 import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,18 +46,52 @@ def compiled_step(step: Callable) -> Callable:
 
   def call(*arguments, **controls):
     folder = _folder()
+    leaves, tree = jax.tree.flatten((arguments, controls))
+    call.shapes.add(tuple(map(jax.numpy.shape, leaves)))
     if folder is None:
       return plain(*arguments, **controls)
-    leaves, tree = jax.tree.flatten((arguments, controls))
     shapes = tree, tuple((jax.numpy.shape(x), jax.dtypes.result_type(x)) for x in leaves)
     if shapes not in ready:
       about = f"{_origin()} {step.__module__}.{step.__qualname__} {shapes}"
       kept = folder / hashlib.sha256(about.encode()).hexdigest()
-      program = _read(kept) or _write(kept, jax.export.export(plain)(*arguments, **controls))
+      program = _read(kept)
+      if program is None:
+        program = _write(kept, jax.export.export(plain)(*arguments, **controls))
+        _note_shapes(step, leaves)
       ready[shapes] = _jit(step, program)
     return ready[shapes](*arguments, **controls)
 
+  call.shapes = set()
   return call
+
+
+def known_shapes(step: Callable) -> set[tuple[tuple[int, ...], ...]]:
+  """Shapes of the arguments' leaves for which an earlier call or process has traced a step.
+
+  Args:
+    step: as `compiled_step` takes it.
+
+  Returns:
+    A tuple of shapes for each program.
+  """
+  folder, shapes = _folder(), set(compiled_step(step).shapes)
+  if folder is not None:
+    with contextlib.suppress(OSError, ValueError):  # without the list only time is lost
+      for line in _shapes_file(step, folder).read_text().splitlines():
+        shapes.add(tuple(map(tuple, json.loads(line))))
+  return shapes
+
+
+def _note_shapes(step: Callable, leaves: list) -> None:
+  """Adds a line to the list of a step's shapes, in one write: processes don't mix theirs."""
+  line = json.dumps([jax.numpy.shape(leaf) for leaf in leaves]) + "\n"
+  with contextlib.suppress(OSError), _shapes_file(step, _folder()).open("a") as file:
+    file.write(line)
+
+
+def _shapes_file(step: Callable, folder: Path) -> Path:
+  about = f"{_origin()} {step.__module__}.{step.__qualname__}"
+  return folder / f"{hashlib.sha256(about.encode()).hexdigest()}.shapes"
 
 
 def _jit(step: Callable, program: jax.export.Exported) -> Callable:

@@ -29,3 +29,20 @@ class TestBuckets:
     sizes = [(320, 480)] * 2 + [(328, 480)] * 2
     assert len(set(buckets.plan(sizes, stride=8).values())) == 1
     assert len(set(buckets.plan(sizes, stride=8, compilation=100).values())) == 2
+
+
+class TestChoose:
+  STEPS = (256, 320, 384, 512, 640)
+
+  def test_a_size_never_seen_takes_a_program_that_is_there(self):
+    assert buckets.choose((301, 452), {(320, 512), (640, 640)}, steps=self.STEPS) == (320, 512)
+
+  def test_the_smallest_that_fits(self):
+    known = {(512, 512), (384, 512), (512, 384)}
+    assert buckets.choose((350, 500), known, steps=self.STEPS) == (384, 512)
+
+  def test_one_much_too_large_is_not_taken(self):
+    assert buckets.choose((300, 400), {(4000, 4000)}, steps=self.STEPS) == (320, 512)
+
+  def test_beyond_the_last_step_its_multiples(self):
+    assert buckets.choose((641, 1300), (), steps=self.STEPS) == (1280, 1920)

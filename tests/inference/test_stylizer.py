@@ -6,7 +6,11 @@ import pytest
 
 import stylejax
 from stylejax import transfer
+from stylejax.images import encode
+from stylejax.images.decode import DecodedImage
+from stylejax.inference.backends import padded
 from stylejax.inference.stylizer import Stylizer
+from stylejax.runtime import trace_cache
 
 
 @pytest.fixture(scope="module")
@@ -95,3 +99,26 @@ def test_contents_that_are_refused(stylizer, images, content, message):
 def test_no_style_is_refused(stylizer, images):
   with pytest.raises(ValueError, match="styles: found none"):
     stylizer(images[0], [])
+
+
+def test_a_size_never_seen_compiles_nothing(tiny_params, tmp_path, monkeypatch):
+  """Contents and styles of other sizes run in the arrays of the first, with the same result."""
+  monkeypatch.setattr(trace_cache, "_folder", lambda: tmp_path)
+  trace_cache.compiled_step.cache_clear()  # as in another process
+  rng = np.random.default_rng(5)
+  stylizer = Stylizer(tiny_params)
+  sizes = [((61, 47), (50, 70)), ((59, 50), (55, 69)), ((33, 64), (64, 83))]
+  outputs = []
+  for content, style in sizes:
+    content, style = (rng.random((*size, 3), np.float32) for size in (content, style))
+    before = len(trace_cache.known_shapes(padded.encode_padded))
+    code = stylizer.encode_style(style, size=64)
+    output = stylizer(content, code)
+    outputs.append((content, style, output, before))
+  counts = [before for *_, before in outputs]
+  assert counts[0] == 0 and counts[1:] == [1, 1]
+  assert len(trace_cache.known_shapes(padded.encode_styles_padded)) == 1
+  content, style, output, _ = outputs[-1]
+  pixels = encode.style_pixels(DecodedImage(style, None, "RGB"), 64)
+  expected = jax.jit(transfer.stylize)(tiny_params, content, pixels)
+  np.testing.assert_allclose(output, expected, atol=1e-5)

@@ -30,6 +30,11 @@ def traced(monkeypatch):
   return names
 
 
+def programs(folder):
+  """The files in it but for the lists of shapes."""
+  return [path for path in folder.iterdir() if not path.suffix]
+
+
 def fresh(step):
   """As another process would see it."""
   return trace_cache.compiled_step.__wrapped__(step)
@@ -46,7 +51,7 @@ def test_a_second_process_traces_nothing_and_gives_the_same(folder, traced, tiny
   first = codes(tiny_params, image)
   assert traced == ["encode_content", "encode_style", "generate"]
   second = codes(tiny_params, image)
-  assert len(traced) == 3 == len(list(folder.iterdir()))
+  assert len(traced) == 3 == len(programs(folder))
   chex.assert_trees_all_equal(first, second)
   content = jax.eval_shape(transfer.encode_content, tiny_params, image)
   chex.assert_trees_all_equal_structs(content, second[0])
@@ -74,13 +79,13 @@ def test_other_shapes_settings_and_code_are_traced_anew(
 def test_a_damaged_file_is_replaced(folder, traced, tiny_params, rng):
   image = rng.random((32, 32, 3), np.float32)
   fresh(transfer.encode_style)(tiny_params, image)
-  (path,) = folder.iterdir()
+  (path,) = programs(folder)
   for damage in (b"", path.read_bytes()[:-9], b"x" * 5000):
     path.write_bytes(damage)
     fresh(transfer.encode_style)(tiny_params, image)
     fresh(transfer.encode_style)(tiny_params, image)
   assert len(traced) == 4
-  assert list(folder.iterdir()) == [path]
+  assert programs(folder) == [path]
 
 
 def test_a_folder_that_cannot_be_written_costs_only_time(folder, traced, tiny_params, rng):
@@ -100,3 +105,17 @@ def test_edges_come_back_from_disk(folder, traced, tiny_params, rng):
   assert traced == ["encode_content"]
   chex.assert_trees_all_equal(first, second)
   assert second.edges == edges
+
+
+def test_shapes_that_were_traced_are_known_and_a_damaged_list_costs_only_time(
+  folder, traced, tiny_params, rng
+):
+  count = len(jax.tree.leaves(tiny_params))
+  for sides in ((32, 32, 3), (32, 40, 3)):
+    fresh(transfer.encode_style)(tiny_params, rng.random(sides, np.float32))
+  known = trace_cache.known_shapes(transfer.encode_style)
+  assert {shapes[count:] for shapes in known} == {((32, 32, 3),), ((32, 40, 3),)}
+  assert trace_cache.known_shapes(transfer.encode_content) == set()
+  (path,) = folder.glob("*.shapes")
+  path.write_bytes(b"[[1, 2")
+  assert trace_cache.known_shapes(transfer.encode_style) == set()

@@ -1,7 +1,7 @@
 """Several contents of any sizes in arrays of one size: one program for all of them."""
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -12,8 +12,10 @@ from jax.sharding import PartitionSpec as P
 from stylejax import transfer
 from stylejax.images.decode import as_float
 from stylejax.inference.backends.base import Band, ignore_progress, place_in_frame
+from stylejax.inference.serialization import compiled_step
 from stylejax.models.padding import Edges
 from stylejax.runtime.jit import fast_jit
+from stylejax.runtime.trace_cache import known_shapes
 
 
 class Padded:
@@ -42,50 +44,77 @@ class Padded:
     places = np.minimum(np.arange(devices), len(contents) - 1)
     framed = np.stack([place_in_frame(content, frame, stride) for content in contents])[places]
     ends = np.array([content.shape[:2] for content in contents], np.int32)[places]
-    self._step = _stylize_on(None)
     if devices > 1:
       mesh = jax.sharding.Mesh(jax.local_devices()[:devices], ("images",))
       framed, ends = jax.device_put((framed, ends), NamedSharding(mesh, P("images")))
       params = jax.device_put(params, NamedSharding(mesh, P()))
-      self._step = _stylize_on(mesh)
-    self._params, self._framed, self._ends = params, framed, ends
+      self._step = functools.partial(_stylize_on(mesh), params, framed, ends)
+    else:
+      code = compiled_step(encode_padded)(params, framed, ends)
+      self._step = functools.partial(compiled_step(generate_padded), params, code)
 
   def stylize(
     self, vector: np.ndarray, noise_gain: float, *, on_progress=ignore_progress
   ) -> Iterator[Band]:
     """As `Backend.stylize`, a band for each content."""
-    stylized = np.asarray(
-      self._step(self._params, self._framed, self._ends, vector, np.float32(noise_gain))
-    )
+    stylized = np.asarray(self._step(vector, np.float32(noise_gain)))
     for index, content in enumerate(self.contents):
       height, width = content.shape[:2]
       yield Band(index, 0, stylized[index, :height, :width])
 
 
-def stylize_padded(
-  params: transfer.Params,
-  contents: jax.Array,
-  ends: jax.Array,
-  vector: jax.Array,
-  noise_gain: jax.Array,
-) -> jax.Array:
-  """Contents [B, H, W, 3] that end at `ends` [B, 2] → stylized, float32, right up to there."""
+def known_frames(step: Callable, params: transfer.Params, *, count: int) -> set[tuple[int, int]]:
+  """(H, W) of arrays for which a step (params, images [count, H, W, 3], …) has been compiled."""
+  sizes = tuple(np.shape(leaf) for leaf in jax.tree.leaves(params))
+  return {
+    shapes[len(sizes)][1:3]
+    for shapes in known_shapes(step)
+    if shapes[: len(sizes)] == sizes and shapes[len(sizes)][0] == count
+  }
+
+
+def encode_styles_padded(
+  params: transfer.Params, styles: jax.Array, ends: jax.Array
+) -> transfer.StyleCode:
+  """Styles [B, H, W, 3] that all end at `ends` [2] → their codes, batched."""
+  stride = params.config.style_stride
+  ends = (ends + stride - 1) // stride * stride
+  edges = Edges(styles.shape[1:3], inside=(ends[0], ends[1]))
+  return transfer.encode_style(params, styles, edges=edges)
+
+
+def encode_padded(
+  params: transfer.Params, contents: jax.Array, ends: jax.Array
+) -> tuple[transfer.ContentCode, ...]:
+  """Contents [B, H, W, 3] that end at `ends` [B, 2] → a code for each."""
   stride = params.config.stride
 
-  def stylize(content, end):
+  def encode(content, end):
     # The networks see the image up to whole cells.
     end = (end + stride - 1) // stride * stride
     edges = Edges(content.shape[:2], inside=(end[0], end[1]))
-    code = transfer.encode_content(params, as_float(content)[None], edges=edges)
-    return transfer.generate_unblended(params, code, vector[None], noise_gain)[0]
+    return transfer.encode_content(params, as_float(content)[None], edges=edges)
 
   # No vmap: with a place of its own for each image's end it would scatter.
-  return jnp.stack([stylize(contents[i], ends[i]) for i in range(len(contents))])
+  return tuple(encode(contents[i], ends[i]) for i in range(len(contents)))
+
+
+def generate_padded(
+  params: transfer.Params,
+  codes: Sequence[transfer.ContentCode],
+  vector: jax.Array,
+  noise_gain: jax.Array,
+) -> jax.Array:
+  """Codes of B contents → [B, H, W, 3] float32, right up to where each content ends."""
+  return jnp.concatenate(
+    [transfer.generate_unblended(params, code, vector[None], noise_gain) for code in codes]
+  )
 
 
 @functools.cache
-def _stylize_on(mesh: jax.sharding.Mesh | None):
-  if mesh is None:
-    return fast_jit(stylize_padded)
+def _stylize_on(mesh: jax.sharding.Mesh):
+  def stylize(params, contents, ends, vector, noise_gain):
+    return generate_padded(params, encode_padded(params, contents, ends), vector, noise_gain)
+
   specs = (P(), P("images"), P("images"), P(), P())
-  return fast_jit(jax.shard_map(stylize_padded, mesh=mesh, in_specs=specs, out_specs=P("images")))
+  return fast_jit(jax.shard_map(stylize, mesh=mesh, in_specs=specs, out_specs=P("images")))
