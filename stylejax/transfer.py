@@ -122,7 +122,7 @@ def encode_style(
   with jax.named_scope("encode_style"):
     if stroke is not None:
       image = zoom(image, stroke)
-    code = style_encoder.StyleEncoder(params.config).apply({"params": part}, image, edges)
+    code = style_encoder.StyleEncoder(params.config).apply({"params": part}, image, edges=edges)
   return _first(code) if single else code
 
 

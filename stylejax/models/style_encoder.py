@@ -34,7 +34,7 @@ class StyleEncoder(nn.Module):
   config: ModelConfig
 
   @nn.compact
-  def __call__(self, image: jax.Array, edges: Edges | None = None) -> StyleCode:
+  def __call__(self, image: jax.Array, *, edges: Edges | None = None) -> StyleCode:
     """Reads [B, H, W, 3] in [0, 1], H and W ≥ 16; with edges, multiples of the style stride."""
     c = self.config
     x = layers.pad_to_multiple(image, c.style_stride)
