@@ -159,11 +159,14 @@ def survey(path: Path) -> Survey:
 
 
 def _survey(container, stream, clock: Clock, damage: str | None) -> Survey:
-  film, cut, first_sound = [], 0, None
+  film, cut, first_sound, held = [], 0, None, Fraction(0)
   by_order, tick = is_by_order(container), stream.time_base
   for packet in clock.corrected(container.demux([stream, *container.streams.audio])):
     if packet.size == 0 or packet.is_discard:  # discarded: outside of the file's own edit list
-      cut += packet.size > 0 and packet.stream_index == stream.index
+      if packet.stream_index == stream.index:
+        cut += packet.size > 0
+        if is_repeat(packet):
+          held = max(held, (packet.pts + (packet.duration or 0)) * tick)
       continue
     if packet.stream_index == stream.index:
       film.append((packet.dts if by_order else packet.pts, packet.duration or 0))
@@ -180,12 +183,17 @@ def _survey(container, stream, clock: Clock, damage: str | None) -> Survey:
     len(film),
     start,
     _rate(stream, shown),
-    _last_length(container, stream, times, whole=damage is None),
+    _last_length(container, stream, times, held, whole=damage is None),
     shown,
     max(stream.frames - cut, 0),
     clock,
     damage,
   )
+
+
+def is_repeat(packet) -> bool:
+  """Whether a packet has a time and no bytes: the frame before it goes on, as Theora has it."""
+  return packet.size == 0 and packet.pts is not None
 
 
 def is_by_order(container) -> bool:
@@ -217,7 +225,7 @@ def _rate(stream, times: list[Fraction]) -> Fraction:
 
 
 def _last_length(
-  container, stream, times: list[tuple[Fraction, Fraction]], *, whole: bool
+  container, stream, times: list[tuple[Fraction, Fraction]], held: Fraction, *, whole: bool
 ) -> Fraction | None:
   if not times:
     return None
@@ -231,6 +239,7 @@ def _last_length(
     end = times[0][0] + sum(length for _, length in times)
   elif is_by_order(container) and stream.duration and whole:
     end = max(end, stream.duration * stream.time_base)  # empty chunks at the end hold the last one
+  end = max(end, held)
   if end > last:
     return end - last
   return length or None

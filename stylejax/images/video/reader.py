@@ -62,7 +62,8 @@ class VideoReader:
       if not self._to_video and (line := left_out_of_images(container, stream)):
         note(line)
       # Matroska's AlphaMode: what the decoder gives lacks the alpha that stands beside.
-      if {key.lower(): value for key, value in stream.metadata.items()}.get("alpha_mode") == "1":
+      tags = {key.lower(): value for key, value in stream.metadata.items()}
+      if tags.get("alpha_mode") == "1" and self._codec in ("vp8", "vp9"):
         note(f"the transparency of {path.name} is left out: it isn't read from VP8 and VP9")
     self.total, self.rate, self.start = self._survey.frames, self._survey.rate, self._survey.start
     self.clock = self._survey.clock
@@ -118,8 +119,8 @@ class VideoReader:
       yield Frame(waiting.rgb, waiting.seconds, self._survey.last_length or length, waiting.alpha)
     if moved:
       self._note(
-        f"{moved} frames of {self.path.name} should be shown no later than the one before: each is "
-        f"shown {float(length):.3g} s after it"
+        f"{moved} {'frame of' if moved == 1 else 'frames of'} {self.path.name} should be shown no "
+        f"later than the one before: each is shown {float(length):.3g} s after it"
       )
 
   def _seconds(self, image, number: int) -> Fraction | None:
@@ -143,7 +144,7 @@ class VideoReader:
       while True:
         try:
           packet = next(packets, None)
-          images = () if packet is None else packet.decode()
+          images = () if packet is None or files.is_repeat(packet) else packet.decode()
         except av.InvalidDataError:
           damaged += 1
           continue

@@ -12,6 +12,8 @@ from pathlib import Path
 from stylejax.images.video import container as files
 from stylejax.images.video.clock import Clock
 
+_HEARD = Fraction(1, 1000)  # seconds of sound below which nobody misses them
+
 _KINDS = {
   "audio": "sound track",
   "subtitle": "subtitles",
@@ -94,7 +96,12 @@ class Tracks:
 
   def _add(self, stream, name: str):
     """A stream of the output like this one; None, and a note, where it can hold none."""
-    if stream.type not in ("audio", "subtitle") or not _holds(self._form, stream):
+    if stream.type not in ("audio", "subtitle"):
+      further = stream.type == "video" and not files.is_cover(stream)
+      reason = "the first one is stylized" if further else "sound and subtitles are carried over"
+      self._note(f"{name} is left out: {reason}")
+      return None
+    if not _holds(self._form, stream):
       self._note(f"{name} is left out: {self._suffix} can't hold it")
       return None
     copy = self._output.add_stream_from_template(stream)
@@ -141,8 +148,7 @@ class Tracks:
         yield before.pop(number)
       if packet.pts >= 0 or cuts or copy.codec_context.name in ("opus", "libopus"):
         yield packet
-      elif packet.duration:
-        lost = (packet.pts + packet.duration) * packet.time_base
+      elif (lost := (packet.pts + (packet.duration or 0)) * packet.time_base) >= _HEARD:
         self._note(
           f"the first {float(lost):.3f} s of {self._names[number]} are left out: "
           f"{self._suffix} can't begin inside a packet"

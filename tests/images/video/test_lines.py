@@ -1,0 +1,74 @@
+"""What is said of a video: nothing that isn't so. And packets without bytes."""
+
+import shutil
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from stylejax.images import frames
+from tests.images.video.test_reader import steps
+
+
+def test_theora_packets_without_bytes_repeat_the_frame(tmp_path):
+  """Theora I specification, section 7.11: such a packet is a frame without changes. The file is of
+  libtheora, 5 frames at 10 a second of which 3 are repeats."""
+  shutil.copy(Path(__file__).parent / "theora_of_repeats.ogv", tmp_path / "a.ogv")
+  found = list(frames.Source(tmp_path / "a.ogv", 25))
+  assert [frame.seconds for frame in found] == [0, Fraction(1, 10)]
+  assert [frame.length for frame in found] == [Fraction(1, 10), Fraction(4, 10)]
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.mov"])
+def test_transparency_that_is_read_is_not_said_to_be_left_out(tmp_path, name):
+  """FFmpeg's Matroska muxer sets AlphaMode of every track of a format with alpha."""
+  pixels = np.full((64, 64, 4), (200, 30, 30, 255), np.uint8)
+  pixels[:, :32, 3] = 0
+  codec, form = ("ffv1", "yuva420p") if name == "a.mkv" else ("qtrle", "argb")
+  with av.open(str(tmp_path / name), "w") as file:
+    stream = file.add_stream(codec, rate=10)
+    stream.height, stream.width, stream.pix_fmt = 64, 64, form
+    if name == "a.mkv":
+      stream.metadata["alpha_mode"] = "1"
+    file.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgba")))
+    file.mux(stream.encode(None))
+  source = frames.Source(tmp_path / name, 10)
+  frame = next(iter(source))
+  assert frame.alpha[32, 8] < 0.01 and frame.alpha[32, 56] > 0.99
+  assert source.notes == []
+
+
+def test_second_video_track_is_said_not_to_be_stylized(video_tools, tmp_path):
+  for name in ("1.mkv", "2.mkv"):
+    video_tools.film(tmp_path / name, steps(10, 5), options={"bf": "0"})
+  with av.open(str(tmp_path / "a.mkv"), "w") as target:
+    sources = [av.open(str(tmp_path / name)) for name in ("1.mkv", "2.mkv")]
+    copies = [target.add_stream_from_template(source.streams.video[0]) for source in sources]
+    for source, copy in zip(sources, copies):
+      for packet in source.demux(video=0):
+        if packet.size:
+          packet.dts = packet.pts
+          packet.stream = copy
+          target.mux(packet)
+      source.close()
+  source = video_tools.convert(tmp_path / "a.mkv", tmp_path / "o.mkv")
+  (note,) = source.notes
+  assert note == "video track 2 (h264) is left out: the first one is stylized"
+
+
+def test_sound_that_nobody_hears_is_not_said_to_be_left_out(video_tools, tmp_path):
+  """A packet that ends 0.2 ms behind the first frame, which a player hears as nothing."""
+  path = video_tools.film(tmp_path / "b.mp4", steps(25, 25), sound=1, options={"bf": "0"})
+  with av.open(str(path)) as source, av.open(str(tmp_path / "a.mov"), "w") as target:
+    copies = [target.add_stream_from_template(stream) for stream in source.streams]
+    for packet in source.demux():
+      if packet.size:
+        if packet.stream_index == 1:
+          packet.pts -= 1024 - 10  # of 48,000 a second
+          packet.dts = packet.pts
+        packet.stream = copies[packet.stream_index]
+        target.mux(packet)
+  source = video_tools.convert(tmp_path / "a.mov", tmp_path / "o.mkv")
+  assert not [note for note in source.notes if "sound" in note], source.notes
