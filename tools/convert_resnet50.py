@@ -118,7 +118,8 @@ def main() -> None:
       "stylejax_kind": "resnet50_half",
       "source": f"PyPI {WHEEL}, {MEMBER}",
       "source_sha256": SHA256,
-      "license": "BSD-2-Clause, Copyright 2016, Yahoo Inc.",
+      # British, as the packaged files have it: their bytes are compared.
+      "licence": "BSD-2-Clause, Copyright 2016, Yahoo Inc.",
       "input": "RGB in [0, 1], (x - input.mean) * input.scale, zero padding",
     },
   )

@@ -122,7 +122,8 @@ def main() -> None:
         "stylejax_kind": "vgg16",
         "source": f"PyPI {VGG_WHEEL}, {VGG_MEMBER}",
         "source_sha256": VGG_SHA256,
-        "license": "MIT, Copyright (c) 2025 Mohammad Saad Nathani; VGG16: CC BY 4.0",
+        # British, as the packaged files have it: their bytes are compared.
+        "licence": "MIT, Copyright (c) 2025 Mohammad Saad Nathani; VGG16: CC BY 4.0",
         "input": "RGB in [0, 1], (x - input.mean) * input.scale, zero padding",
       },
     ),
@@ -132,7 +133,7 @@ def main() -> None:
         "stylejax_kind": "lpips_vgg_heads",
         "source": f"PyPI {HEADS_WHEEL}, {HEADS_MEMBER}",
         "source_sha256": HEADS_SHA256,
-        "license": "BSD-2-Clause, Copyright (c) 2018 Richard Zhang, Phillip Isola, "
+        "licence": "BSD-2-Clause, Copyright (c) 2018 Richard Zhang, Phillip Isola, "
         "Alexei A. Efros, Eli Shechtman, Oliver Wang",
       },
     ),

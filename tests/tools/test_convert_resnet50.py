@@ -106,4 +106,4 @@ def test_the_packaged_file_is_its_bytes(converter):
     notes = file.metadata()
   tensors = safetensors.numpy.load_file(WEIGHTS)
   assert converter.stable_bytes(tensors, notes) == WEIGHTS.read_bytes()
-  assert notes["source_sha256"] == converter.SHA256 and "BSD" in notes["license"]
+  assert notes["source_sha256"] == converter.SHA256 and "BSD" in notes["licence"]

@@ -33,7 +33,7 @@ def test_packaged_files_are_its_bytes(converter, name):
   shuffled = dict(reversed(notes.items()))
   tensors = safetensors.numpy.load_file(WEIGHTS / name)
   assert converter.stable_bytes(tensors, shuffled) == (WEIGHTS / name).read_bytes()
-  assert {"source", "source_sha256", "license"} <= set(notes)
+  assert {"source", "source_sha256", "licence"} <= set(notes)
 
 
 def test_vgg_file_fits_the_package():
