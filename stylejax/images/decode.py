@@ -182,7 +182,9 @@ def upright_size(image: Image.Image) -> tuple[int, int]:
   """(width, height) of an opened image, not decoded yet, after its orientation is undone."""
   # Of a TIFF Pillow gives the upright size from the start.
   lying = image.format != "TIFF" and _orientation(image) in _LYING
-  return image.size[::-1] if lying else image.size
+  left, top, right, bottom = image.info.get("cut") or (0, 0, 0, 0)
+  size = image.size[0] - left - right, image.size[1] - top - bottom
+  return size[::-1] if lying else size
 
 
 @dataclasses.dataclass
@@ -251,9 +253,12 @@ def _file_size(path: str | os.PathLike) -> int:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-  """Decodes the pixels and undoes the EXIF orientation."""
+  """Decodes the pixels, cuts off what the file asks to (AVIF), and undoes the EXIF orientation."""
   image.load()
   orientation = _orientation(image)
+  if cut := image.info.get("cut"):
+    width, height = image.size
+    image = image.crop((cut[0], cut[1], width - cut[2], height - cut[3]))
   return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
 
 

@@ -21,6 +21,7 @@ from stylejax.images import formats
 from stylejax.images.depth import stored_bits
 from stylejax.images.gray_alpha import open_gray_alpha
 from stylejax.images.heif import is_heif, open_heif
+from stylejax.images.heif_items import cut_and_pixels
 from stylejax.images.profiles import jp2_profile, nclx
 from stylejax.images.whole import jpeg_end
 from stylejax.runtime.extras import install_command
@@ -69,6 +70,10 @@ def open_image(file: Path | io.BytesIO) -> Image.Image:
   elif image.format == "AVIF":
     head = _first_bytes(file, 1 << 16)
     image.info.update(nclx=nclx(head), stored_bits=stored_bits("AVIF", head))
+    place = image.fp.tell()
+    cut, pixels = cut_and_pixels(image.fp, *image.size)
+    image.info.update(cut=cut, pixel_shape=pixels)
+    image.fp.seek(place)
   elif image.format == "JPEG2000":
     image.info["stored_bits"] = stored_bits("JPEG2000", _first_bytes(file, 1 << 16))
     if profile := jp2_profile(image.fp):
@@ -121,6 +126,14 @@ def left_out(image: Image.Image) -> list[str]:
   notes = []
   if image.info.get("profile_ignored"):
     notes.append("its ICC profile can't be read and is ignored")
+  if cut := image.info.get("cut"):
+    width, height = image.size
+    notes.append(
+      f"its {width}×{height} pixels are cut to {width - cut[0] - cut[2]}×"
+      f"{height - cut[1] - cut[3]}, as it asks"
+    )
+  if shape := image.info.get("pixel_shape"):
+    notes.append(f"its pixels of {shape[0]}:{shape[1]} are taken for square ones")
   if image.format == "TIFF" and (count := _further_channels(image)):
     notes.append(
       f"it has {count} more {'channel' if count == 1 else 'channels'} beside color and "

@@ -8,13 +8,14 @@ import dataclasses
 import functools
 import io
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageCms
 
 from stylejax.images import color
+from stylejax.images.boxes import descend
 
 _LCMS_MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 _UNSPECIFIED = 2
@@ -136,34 +137,13 @@ def jp2_profile(file: BinaryIO) -> bytes | None:
   at = file.tell()
   try:
     end = file.seek(0, io.SEEK_END)
-    for kind, start, stop in _boxes(file, 0, end):
-      if kind == b"jp2h":
-        for inner, first, last in _boxes(file, start, stop):
-          if inner == b"colr":
-            file.seek(first)
-            body = file.read(last - first)
-            return body[3:] if body[:1] in (b"\2", b"\3") else None
-      elif kind == b"jp2c":
-        return None
+    for start, stop in descend(file, (b"jp2h", b"colr"), 0, end):
+      file.seek(start)
+      body = file.read(stop - start)
+      return body[3:] if body[:1] in (b"\2", b"\3") else None
     return None
   finally:
     file.seek(at)
-
-
-def _boxes(file: BinaryIO, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-  """(type, first byte of the body, byte behind it) of the boxes between two places of a file."""
-  while at + 8 <= end:
-    file.seek(at)
-    length, kind = struct.unpack(">I4s", file.read(8))
-    start = at + 8
-    if length == 1:
-      length = int.from_bytes(file.read(8), "big")
-      start += 8
-    stop = end if length == 0 else min(at + length, end)
-    if stop < start:
-      return
-    yield kind, start, stop
-    at = stop
 
 
 def from_coded(values: np.ndarray, space: Coded) -> np.ndarray:

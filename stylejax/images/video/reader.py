@@ -10,6 +10,7 @@ from stylejax.errors import InputError
 from stylejax.images.formats import VIDEO_FORMATS
 from stylejax.images.frame import Frame
 from stylejax.images.video import container as files
+from stylejax.images.video.cropping import find_crop
 from stylejax.images.video.srgb import UNSAID, ColorCodes, Tags, ToSrgb
 from stylejax.images.video.tracks import left_out_of_images
 
@@ -57,6 +58,9 @@ class VideoReader:
     with files.opened(path) as (container, stream):
       aspect = Fraction(stream.sample_aspect_ratio or 1)
       self._by_order = files.is_by_order(container)
+      shown = [other for other in container.streams.video if not files.is_cover(other)]
+      context = stream.codec_context
+      self._crop = find_crop(path, shown.index(stream), context.width, context.height)
       self._container_codes = ColorCodes.of(stream.codec_context)
       self._codec, self._code = stream.codec_context.name, stream.codec_context.codec_tag
       if not self._to_video and (line := left_out_of_images(container, stream)):
@@ -74,6 +78,7 @@ class VideoReader:
     first = next(self._decoded(tell=False), None)
     if first is None:
       raise InputError(f"{path}: found no frame that can be read, expected one or more")
+    self._stored = first.width, first.height
     swapped = _turn(first)[0]
     self.pixel_aspect = 1 / aspect if swapped else aspect
     if not self._keep_shape:
@@ -108,6 +113,8 @@ class VideoReader:
       if properties != kind:
         convert, kind = self._converter(image), properties
       rgb, alpha = convert(image)
+      if self._crop and (image.width, image.height) == self._stored:
+        rgb, alpha = self._cropped(rgb), None if alpha is None else self._cropped(alpha)
       turn = _turn(image)
       waiting = Frame(
         turned(rgb, turn),
@@ -122,6 +129,14 @@ class VideoReader:
         f"{moved} {'frame of' if moved == 1 else 'frames of'} {self.path.name} should be shown no "
         f"later than the one before: each is shown {float(length):.3g} s after it"
       )
+
+  def _cropped(self, array: np.ndarray) -> np.ndarray:
+    """[H, W, ...] without the edges that the container asks to cut off."""
+    height, width = array.shape[:2]  # of pixels that have been made square
+    scale_x, scale_y = width / self._stored[0], height / self._stored[1]
+    left, top, right, bottom = self._crop
+    rows = slice(round(top * scale_y), height - round(bottom * scale_y))
+    return array[rows, round(left * scale_x) : width - round(right * scale_x)]
 
   def _seconds(self, image, number: int) -> Fraction | None:
     """When a frame is shown, from the start; None where nothing says it."""
@@ -217,6 +232,13 @@ class VideoReader:
       self._note(f"{self.path.name} names {survey.promised} frames and holds {survey.frames}")
     if not self._to_video and self.tags.gamut in ("bt470bg", "smpte170m"):
       self._note(f"the primaries of {self.tags.gamut} are taken for sRGB's, as players do")
+    if self._crop:
+      left, top, right, bottom = self._crop
+      width, height = self._stored
+      self._note(
+        f"{width}×{height} pixels are cut to {width - left - right}×{height - top - bottom}, as "
+        f"{self.path.name} asks"
+      )
     if survey.damage:
       self._note(f"{self.path.name} {survey.damage}; frames may be missing or wrong there")
     if breaks := survey.clock.resumed:

@@ -1,0 +1,47 @@
+"""The elements of which Matroska and WebM files are made (EBML, RFC 8794; Matroska, RFC 9559)."""
+
+import mmap
+from collections.abc import Iterator, Sequence
+
+EBML, SEGMENT, TRACKS = 0x1A45DFA3, 0x18538067, 0x1654AE6B
+"""Identifiers: the file's head, all that follows, and the list of tracks."""
+
+
+class Damaged(Exception):
+  """Bytes that can't be a file's; the text is the end of a sentence about it."""
+
+
+def read_element(data: mmap.mmap, at: int) -> tuple[int, int, int | None]:
+  """(identifier, first byte of the body, size or None if it is unknown) of the element at `at`.
+
+  Raises:
+    Damaged: there is none.
+  """
+  try:
+    width = 9 - data[at].bit_length()
+    if width > 4:
+      raise Damaged(f"is damaged at byte {at:,}")
+    kind = int.from_bytes(data[at : at + width], "big")
+    body = at + width
+    width = 9 - data[body].bit_length()
+    if width > 8 or body + width > len(data):
+      raise Damaged(f"is damaged at byte {at:,}")
+    size = int.from_bytes(data[body : body + width], "big") & (1 << 7 * width) - 1
+  except IndexError:
+    raise Damaged(f"is cut inside the element at byte {at:,}") from None
+  return kind, body + width, None if size == (1 << 7 * width) - 1 else size
+
+
+def find_elements(
+  data: mmap.mmap, path: Sequence[int], at: int, end: int
+) -> Iterator[tuple[int, int]]:
+  """(first byte of the body, byte behind it) of every element at a path of identifiers."""
+  while at < end:
+    kind, start, size = read_element(data, at)
+    stop = end if size is None else min(start + size, end)
+    if kind == path[0]:
+      if len(path) == 1:
+        yield start, stop
+      else:
+        yield from find_elements(data, path[1:], start, stop)
+    at = stop
