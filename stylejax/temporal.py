@@ -69,8 +69,8 @@ def next_frame(
 
   Two things are averaged over time, exponentially: the stylized image, wherever the content stands
   still but for noise, p_t = k p_(t−1) + (1 − k) generate(frame); and the channel moments that the
-  decoder reads at every layer, with k^(1/5), so that what enters the image doesn't change the colors
-  of the rest at once. k is the memory; after a cut to another scene it is 0.
+  decoder reads at every layer, with k^(1/5), so that what enters the image doesn't change the
+  colors of the rest at once. k is the memory; after a cut to another scene it is 0.
 
   Args:
     params: needs content_encoder and generator.

@@ -108,11 +108,10 @@ def descent() -> Iterator[tuple[Callable[[int], None], Callable[[int, float], No
     TextColumn("left"),
     console=Console(stderr=True),
   )
-  task = None
+  task = bar.add_task("optimizing", total=None, loss="compiling", visible=False)
 
   def on_start(steps: int) -> None:
-    nonlocal task
-    task = bar.add_task("optimizing", total=steps, loss="compiling")
+    bar.update(task, total=steps, visible=True)
     bar.start()
 
   def on_step(done: int, loss: float) -> None:
@@ -121,5 +120,5 @@ def descent() -> Iterator[tuple[Callable[[int], None], Callable[[int, float], No
   try:
     yield on_start, on_step
   finally:
-    if task is not None:
+    if bar.tasks[0].visible:  # a bar that never ran would still print an empty line
       bar.stop()

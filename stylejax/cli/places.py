@@ -52,7 +52,18 @@ def assign(
   Raises:
     InputError: too many files or too few, or a third one that is there already.
   """
-  files, content, style = tuple(files), tuple(content), tuple(style)
+  return _assign(tuple(files), tuple(content), tuple(style), output, suffix, other_style, folders)
+
+
+def _assign(
+  files: tuple[str, ...],
+  content: tuple[str, ...],
+  style: tuple[str, ...],
+  output: str | None,
+  suffix: str,
+  other_style: str | None,
+  folders: bool,
+) -> Places:
   if files and content:
     raise InputError(f"{files[0]}: found it beside --content, expected it behind --content too")
   if files:

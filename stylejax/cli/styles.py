@@ -113,7 +113,13 @@ class Sheet(Common):
   size: Annotated[int, option("Side of each stylized photo.", metavar="PIXELS")] = 192
 
 
-COMMANDS = {"add": Add, "list": List, "remove": Remove, "nearest": Nearest, "sheet": Sheet}
+COMMANDS: dict[str, type[Common]] = {
+  "add": Add,
+  "list": List,
+  "remove": Remove,
+  "nearest": Nearest,
+  "sheet": Sheet,
+}
 """The options of each command by its name, in the order in which people use them."""
 
 
@@ -133,7 +139,7 @@ def main(arguments: Sequence[str], *, spelling: Spelling = INSTALLED) -> int:
       kind,
       rest,
       prog=f"{spelling.of('styles')} {name}",
-      description=kind.__doc__,
+      description=str(kind.__doc__),
       spelling=spelling,
     )
   except InputError as error:
@@ -146,7 +152,9 @@ def main(arguments: Sequence[str], *, spelling: Spelling = INSTALLED) -> int:
 
 def _help() -> str:
   width = max(map(len, COMMANDS))
-  lines = [f"  {name:{width}}  {kind.__doc__.splitlines()[0]}" for name, kind in COMMANDS.items()]
+  lines = [
+    f"  {name:{width}}  {str(kind.__doc__).splitlines()[0]}" for name, kind in COMMANDS.items()
+  ]
   return (
     "usage: stylejax styles COMMAND ...\n\n"
     + _DESCRIPTION

@@ -72,8 +72,8 @@ def pyramid_loss(
   """Mean squared logarithm of the ratios of two images' `pyramid_statistics`.
 
   mean log²((b + FLOOR)/(b* + FLOOR)) over scales, filters, statistics and axes. Faint texture
-  counts as much as strong edges, which outweigh it in the features of a net: matched together with those,
-  textures come out right for other nets too.
+  counts as much as strong edges, which outweigh it in the features of a net: matched together with
+  those, textures come out right for other nets too.
 
   Args:
     image: [B, H, W, 3] in [0, 1], sides as `pyramid_statistics` takes them.

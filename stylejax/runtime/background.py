@@ -12,7 +12,7 @@ import contextlib
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Generic, TypeVar
 
 In = TypeVar("In")
@@ -30,7 +30,7 @@ def ahead(
     threads: how many work at once.
     depth: how many results may wait or be under way.
   """
-  waiting = collections.deque()
+  waiting: collections.deque[tuple[In, Future[Out]]] = collections.deque()
   with ThreadPoolExecutor(threads) as pool:
     try:
       for item in items:

@@ -144,7 +144,8 @@ def _files_to_replace(folder: Path, what: str, replaces: bool) -> list[list]:
   known: dict[str, list[tuple[int, float]]] = {}
   for name, size, written in _read_list(folder) if replaces else ():
     known.setdefault(name, []).append((size, written))
-  ours, others = [], []
+  ours: list[list] = []
+  others: list[list] = []
   for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
     if entry.name in _LITTER or is_temporary(entry.name) or entry.name == f".{_LOCK}.lock":
       continue

@@ -8,6 +8,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import jax
 
@@ -44,7 +45,7 @@ def compiler_options(platform: str | None = None) -> dict[str, str]:
   return CPU_OPTIONS
 
 
-def fast_jit(function: Callable, **settings) -> Callable:
+def fast_jit(function: Callable, **settings: Any) -> Callable:
   """`jax.jit` under `compiler_options`, for modules: these are asked for at the first call only.
 
   Asking makes JAX's backend, before which processes must have joined a cluster.

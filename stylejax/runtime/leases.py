@@ -38,7 +38,8 @@ class Lease:
       "token": os.urandom(8).hex(),
       "since": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M:%S} UTC",
     }
-    self._beats, self._lost = 0, None
+    self._beats = 0
+    self._lost: str | None = None
 
   def check(self) -> None:
     """Raises OSError if somebody else has taken the lease over, as far as is known."""

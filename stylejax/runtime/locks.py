@@ -14,7 +14,7 @@ from stylejax.errors import InputError
 try:
   import fcntl
 except ImportError:  # no such locks on this system
-  fcntl = None
+  fcntl = None  # type: ignore[assignment]
 
 
 class NoLocks(InputError):

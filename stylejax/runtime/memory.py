@@ -14,7 +14,7 @@ from stylejax.errors import InputError
 try:
   import resource
 except ImportError:  # Windows has no such limits
-  resource = None
+  resource = None  # type: ignore[assignment]
 
 _UNLIMITED = 2**60
 """Limits of version 1 control groups that are larger than this mean that there is none."""

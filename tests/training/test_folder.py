@@ -92,7 +92,7 @@ class Dying(stores.Store):
 
 
 def live(store, folder: Path, steps) -> None:
-  """A run that goes on from what is stored and saves at some steps; waits for the copy after each."""
+  """A run that goes on from what is stored and saves at some steps; waits after each."""
   mirror.fetch(store, folder)
   with mirror.Mirror(folder, store, Free(), keep=2) as copy:
     copy._thread.stop()  # only what is called here, so that moments can be counted
