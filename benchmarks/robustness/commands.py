@@ -35,7 +35,7 @@ CASES = (
   Case("a folder of images", f"{_STYLIZE} photos --output out/", files_apart=True),
   Case(
     "optimization",
-    "infer.py --method optimize --content photos/1.png --style {style}.png --size 64 --steps 8 "
+    "infer.py --method gram --content photos/1.png --style {style}.png --size 64 --steps 8 "
     "--output out/best.png",
   ),
   Case("sequence to a folder", f"{_STYLIZE} photos --sequence --output out/"),
