@@ -322,12 +322,15 @@ def _split_alpha(
 
   Outside of `box` nothing is visible.
   """
-  gray = image.mode in _GRAY_MODES
+  gray, form = image.mode in _GRAY_MODES, image.format
   alpha = None
   if image.has_transparency_data:
     image = image.convert("RGBA")
     alpha = image.getchannel("A")
     image = image.convert("RGB")
+    if form == "BMP" and alpha.getextrema() == (0, 0):
+      alpha = None
+      notes.append("its transparency is complete everywhere and is ignored, as browsers do")
   alpha = _cut_to(box, image.size, alpha)
   if image.mode == "LAB":
     lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")

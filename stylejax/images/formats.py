@@ -123,7 +123,8 @@ IMAGES = (
       "8, 16 (8 of CMYK); 12, 32 and float of gray",
       "kept",
       _EXIF,
-      rest="the first page; colors in float or 32 bits, and raw files, are refused",
+      rest="the first page; colors in float or 32 bits, gray in float of 16 or 64 bits, and raw "
+      "files, are refused",
     ),
   ),
   Format(
@@ -167,7 +168,18 @@ IMAGES = (
     "PPM",
     Kept(_SRGB, "8, 16", "none in the format", "none in the format"),
   ),
-  Format("BMP", "image", (".bmp",), "BMP", Kept(_SRGB, "8", "kept", "top-down and bottom-up")),
+  Format(
+    "BMP",
+    "image",
+    (".bmp",),
+    "BMP",
+    Kept(
+      _SRGB,
+      "8",
+      "kept; ignored where nothing would be visible, as browsers do",
+      "top-down and bottom-up",
+    ),
+  ),
   Format(
     "GIF",
     "image",

@@ -8,6 +8,7 @@ import contextlib
 import functools
 import importlib.util
 import io
+import mmap
 import struct
 import threading
 import zlib
@@ -23,6 +24,7 @@ from stylejax.images.gray_alpha import open_gray_alpha
 from stylejax.images.heif import is_heif, open_heif
 from stylejax.images.heif_items import cut_and_pixels
 from stylejax.images.profiles import jp2_profile, nclx
+from stylejax.images.tiff_directory import describe
 from stylejax.images.whole import jpeg_end
 from stylejax.runtime.extras import install_command
 
@@ -106,10 +108,7 @@ def _open_otherwise(file: Path | io.BytesIO, error: Exception) -> Image.Image:
   if head[:4] in _TIFF:
     if (image := open_gray_alpha(file)) is not None:
       return image
-    raise Refused(
-      "a damaged TIFF or one of a kind that can't be read (as are colors of 32 bits "
-      "or in floating point, and 16-bit gray with transparency in separate planes)"
-    ) from None
+    raise Refused(f"a damaged TIFF or one of a kind that can't be read{_tiff_kind(file)}") from None
   if head == _PNG:
     # Pillow 13.0 refuses a PNG for one remark or profile that is too long or broken.
     data = file.getvalue() if isinstance(file, io.BytesIO) else file.read_bytes()
@@ -119,6 +118,17 @@ def _open_otherwise(file: Path | io.BytesIO, error: Exception) -> Image.Image:
         image.info["profile_ignored"] = b"iCCP" in dropped
         return image
   raise error
+
+
+def _tiff_kind(file: Path | io.BytesIO) -> str:
+  """The kind of a TIFF in parentheses, as far as its directory can be read."""
+  try:
+    if isinstance(file, io.BytesIO):
+      return f" ({describe(file.getvalue())})"
+    with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
+      return f" ({describe(data)})"
+  except (ValueError, KeyError, IndexError, struct.error, OSError):
+    return ""
 
 
 def left_out(image: Image.Image) -> list[str]:

@@ -13,7 +13,7 @@ from PIL import Image
 from stylejax.errors import InputError
 from stylejax.images.gray_alpha import GrayAlphaTiff, read_gray_alpha
 from stylejax.images.opening import open_image
-from stylejax.images.tiff_planes import plane
+from stylejax.images.tiff_directory import plane
 
 # Pillow's names of what a decoder puts out: high bytes → low bytes. N is this machine's order.
 _LOW_BYTES = {

@@ -7,6 +7,7 @@ values are computed here.
 import numpy as np
 import pytest
 
+from stylejax.errors import InputError
 from stylejax.images.decode import decode_rgb, image_size, read_image
 from stylejax.images.pages import read_pages
 from tests.images import image_bytes as files
@@ -164,3 +165,35 @@ def test_bits_that_are_not_read_are_said(tmp_path):
   ink = np.dstack([SPECKS, VEIL])
   found = read_image(written(tmp_path, ink, photometric="separated"))
   assert found.notes == ("of its 16 bits a channel the upper 8 are read",)
+
+
+# tifffile's options, and what TIFF 6.0 calls such pixels.
+REFUSED = {
+  "12-bit RGB": (SPECKS >> 4, {"photometric": "rgb", "bitspersample": 12}),
+  "16-bit floating-point gray": (VEIL.astype(np.float16), {}),
+  "64-bit floating-point gray": (VEIL.astype(np.float64), {}),
+  "32-bit floating-point RGB": (SPECKS.astype(np.float32), {"photometric": "rgb"}),
+  "8-bit CMYK with 1 more channel": (
+    np.dstack([SPECKS, VEIL, VEIL]).astype(np.uint8),
+    {"photometric": "separated", "extrasamples": ["unassalpha"]},
+  ),
+  "16-bit RGB in a big-endian BigTIFF": (
+    SPECKS,
+    {"photometric": "rgb", "bigtiff": True, "byteorder": ">"},
+  ),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_kinds_that_are_not_read_are_named(tmp_path, kind):
+  pixels, options = REFUSED[kind]
+  with pytest.raises(InputError) as caught:
+    read_image(written(tmp_path, pixels, **options))
+  assert f"one of a kind that can't be read ({kind})" in str(caught.value)
+  assert "\n" not in str(caught.value)
+
+
+def test_tiff_that_ends_in_its_directory_is_called_damaged(tmp_path):
+  (tmp_path / "a.tif").write_bytes(files.tiff(RGB8)[:30])
+  with pytest.raises(InputError, match="a damaged TIFF or one of a kind that can't be read,"):
+    read_image(tmp_path / "a.tif")

@@ -1,10 +1,11 @@
-"""One channel of a TIFF that stores each by itself, as a gray TIFF of its own.
+"""The directory of a TIFF: what kind it is, and one channel of those that lie in planes.
 
-libtiff decodes such a file whole, but Pillow 13.0 keeps the high byte of 16 bits (TiffDecode.c:
-the layout of a plane is "R;16N"). Nothing is decoded here.
+libtiff decodes planes of 16 bits, but Pillow 13.0 keeps their high byte (TiffDecode.c: the layout
+of a plane is "R;16N"), so that each is made a gray TIFF of its own. Nothing is decoded here.
 """
 
 import dataclasses
+import mmap
 import struct
 from collections.abc import Sequence
 
@@ -13,6 +14,10 @@ _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12
 _SIZES |= {17: 8, 18: 8}
 _BITS, _PHOTOMETRIC, _SAMPLES, _PLANAR, _EXTRA, _FORMAT = 258, 262, 277, 284, 338, 339
 _BLACK_IS_ZERO, _CHUNKY = 1, 1
+# PhotometricInterpretation: what it is called, and how many channels it has. SampleFormat.
+_COLORS = {0: ("gray", 1), 1: ("gray", 1), 2: ("RGB", 3), 3: ("palette", 1), 5: ("CMYK", 4)}
+_COLORS |= {6: ("YCbCr", 3), 8: ("Lab", 3), 9: ("Lab", 3)}
+_FORMATS = {2: "signed ", 3: "floating-point ", 5: "complex ", 6: "complex "}
 # Of strips and tiles: where they are, and how many bytes each has.
 _PLACES = ((273, 279), (324, 325))
 
@@ -27,10 +32,17 @@ class _Entry:
   value: bytes
 
 
-class _Directory:
-  """A directory of a TIFF (Adobe's 6.0, page 13) or BigTIFF, the first one or that at a byte."""
+class Directory:
+  """A directory of a TIFF (Adobe's 6.0, page 13) or BigTIFF, the first one or that at a byte.
 
-  def __init__(self, data: bytes, at: int | None = None):
+  Attributes:
+    order: of bytes, "<" or ">".
+    big: whether it is a BigTIFF.
+    word: the letter of an offset in `struct`.
+    entries: the tags.
+  """
+
+  def __init__(self, data: bytes | mmap.mmap, *, at: int | None = None):
     self.order = "<" if data[:2] == b"II" else ">"
     self.big = struct.unpack_from(f"{self.order}H", data, 2)[0] == 43
     self.word = "Q" if self.big else "I"
@@ -59,6 +71,24 @@ class _Directory:
     return struct.unpack_from(form, entry.value if inline else self._data, at)
 
 
+def describe(data: bytes | mmap.mmap) -> str:
+  """What a TIFF's first image is, in a few words, such as "12-bit RGB with 1 more channel".
+
+  Raises:
+    ValueError, KeyError, struct.error: a damaged file.
+  """
+  directory = Directory(data)
+  name, channels = _COLORS.get((directory.numbers(_PHOTOMETRIC) or (1,))[0], ("colors", 3))
+  (samples,) = directory.numbers(_SAMPLES) or (1,)
+  bits = "/".join(map(str, dict.fromkeys(directory.numbers(_BITS) or (1,))))
+  form = _FORMATS.get((directory.numbers(_FORMAT) or (1,))[0], "")
+  more = samples - channels
+  with_more = f" with {more} more {'channel' if more == 1 else 'channels'}" if more > 0 else ""
+  planar = " in separate planes" if directory.numbers(_PLANAR) == (2,) else ""
+  big = " in a big-endian BigTIFF" if directory.big and directory.order == ">" else ""
+  return f"{bits}-bit {form}{name}{with_more}{planar}{big}"
+
+
 def plane(data: bytes, directory_at: int, number: int) -> bytes:
   """A gray TIFF of one channel: the file with another directory behind it.
 
@@ -70,7 +100,7 @@ def plane(data: bytes, directory_at: int, number: int) -> bytes:
   Raises:
     ValueError, KeyError, struct.error: a damaged file.
   """
-  directory = _Directory(data, directory_at)
+  directory = Directory(data, at=directory_at)
   order, word = directory.order, directory.word
   (channels,) = directory.numbers(_SAMPLES)
   changed = {_PHOTOMETRIC: (_BLACK_IS_ZERO,), _SAMPLES: (1,), _PLANAR: (_CHUNKY,)}
