@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-from stylejax.cli.options import INSTALLED, Spelling, option, parse, print_error
+from stylejax.cli.options import INSTALLED, Spelling, option, parse, print_error, repeated_flag
 from stylejax.cli.places import assign
 from stylejax.errors import InputError
 from stylejax.images import formats
@@ -18,6 +18,7 @@ Examples:
   stylejax sequence film.mp4 painting.jpg stylized.mp4 --size 480
   stylejax sequence frames/ painting.jpg stylized/
   stylejax sequence --content cat.gif --style painting.jpg --output stylized.gif
+  stylejax sequence --content film.mp4 --style wave.jpg:0.7 @irises:0.3 --output mixed.mp4
 
 Videos need PyAV: {install}. A video's sound and subtitles are kept where the
 output can hold them; HDR becomes SDR; what is left out is said. A run that is interrupted
@@ -49,8 +50,14 @@ class Options:
     ),
   ] = None
   style: Annotated[
-    str | None, option("The image whose style to take.", metavar="PATH", default="")
-  ] = None
+    tuple[str, ...],
+    option(
+      "The image whose style to take, or @NAME from the library of `stylejax styles`; several with "
+      "a weight behind each, as in a.jpg:0.7 b.jpg:0.3, are mixed.",
+      metavar="PATH[:WEIGHT] [...]",
+      default="",
+    ),
+  ] = ()
   output: Annotated[
     str | None,
     option(
@@ -75,13 +82,35 @@ class Options:
     int | None,
     option("Shorter side of the output.", metavar="PIXELS", default="(default: the content's own)"),
   ] = None
-  style_size: Annotated[
-    int,
+  seed: Annotated[
+    int | None,
     option(
-      "Shorter side at which the style is read: larger gives larger, smoother strokes.",
-      metavar="PIXELS",
+      "Invent a style from this number, instead of --style.",
+      metavar="INTEGER",
+      default="(default: none)",
     ),
-  ] = 320
+  ] = None
+  library: Annotated[
+    str | None,
+    option("File of the styles called @NAME.", metavar="FILE", default="(default: the user's)"),
+  ] = None
+  stroke: Annotated[
+    float | None,
+    option(
+      "Size of the strokes, 0.25 to 4: 2 reads the style at twice --style-size's default.",
+      metavar="NUMBER",
+      default="(default: 1)",
+    ),
+  ] = None
+  style_size: Annotated[
+    int | None,
+    option(
+      "The same in pixels: shorter side at which the style is read. Larger gives larger, smoother "
+      "strokes.",
+      metavar="PIXELS",
+      default="(default: 320)",
+    ),
+  ] = None
   rate: Annotated[
     float,
     option("Frames a second of a folder, where the output is a GIF or a video.", metavar="NUMBER"),
@@ -93,6 +122,9 @@ class Options:
 
 def main(arguments: Sequence[str], *, spelling: Spelling = INSTALLED) -> int:
   """Runs the command and returns its exit status."""
+  wrong = repeated_flag(arguments, ("--content", "--style"))
+  if wrong:
+    return print_error(wrong)
   try:
     options = parse(
       Options,
@@ -115,17 +147,17 @@ def _placed(options: Options) -> Options:
   places = assign(
     options.files,
     (options.content,) if options.content is not None else (),
-    (options.style,) if options.style is not None else (),
+    options.style,
     options.output,
     suffix=suffix if suffix in formats.SEQUENCE_SUFFIXES.split(", ") else ".mp4",
+    other_style=None if options.seed is None else f"seed{options.seed}",
     folders=True,
   )
-  if len(places.content) != 1 or len(places.style) != 1:
-    raise InputError(
-      f"found {len(places.content)} contents and {len(places.style)} styles, expected one of each"
-    )
-  (content,), (style,) = places.content, places.style
-  return dataclasses.replace(options, files=(), content=content, style=style, output=places.output)
+  if len(places.content) != 1:
+    raise InputError(f"--content: found {len(places.content)}, expected one sequence")
+  return dataclasses.replace(
+    options, files=(), content=places.content[0], style=places.style, output=places.output
+  )
 
 
 def _run(options: Options) -> int:
@@ -140,7 +172,6 @@ def _run(options: Options) -> int:
   settings = dataclasses.asdict(options)
   del settings["files"]
   settings["memory"] = settings.pop("smoothing")
-  settings["style"] = [settings.pop("style")]
   with progress() as (on_progress, *_, on_note):
     report = stylize_sequence(SequenceRequest(**settings), on_progress=on_progress, on_note=on_note)
   found = (

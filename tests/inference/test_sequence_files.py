@@ -209,8 +209,52 @@ def test_the_report_counts(sources, weights, tmp_path):
 
 def test_the_command_reads_styles_at_the_default_scale():
   """Its options name the number, so that --help needn't load the nets."""
-  assert sequence_command.Options.style_size == encode.STYLE_SIZE
-  assert f"(default: {encode.STYLE_SIZE})" in inspect.getsource(paint_options)
+  for module in (paint_options, sequence_command):
+    assert f"(default: {encode.STYLE_SIZE})" in inspect.getsource(module)
+
+
+def frames_of(folder):
+  return np.stack([np.asarray(Image.open(path)) for path in sorted(folder.glob("*.png"))])
+
+
+def test_styles_are_mixed_saved_and_invented_as_for_one_image(
+  sources, weights, tmp_path, tiny_params, capsys
+):
+  """Three ways to name the same two styles; frames of the mixture lie between none of them."""
+  style, library = str(sources / "style.png"), str(tmp_path / "l.safetensors")
+  add = ("styles", "add", "--library", library, "--weights", str(weights))
+  assert infer.main([*add, style, "--name", "one"]) == 0
+  assert infer.main([*add, "--seed", "3", "--name", "three"]) == 0
+
+  def stylize(name, *styles):
+    return infer.main(
+      [
+        "--sequence",
+        "--content",
+        str(sources / "frames"),
+        *styles,
+        "--output",
+        str(tmp_path / name),
+        "--weights",
+        str(weights),
+        "--library",
+        library,
+      ]  # fmt: skip
+    )
+
+  assert stylize("image", "--style", style) == stylize("saved", "--style", "@one") == 0
+  assert stylize("seed", "--seed", "3") == stylize("named", "--style", "@three") == 0
+  assert stylize("mixed", "--style", f"{style}:1", "@three:1") == 0
+  image, saved, seed, named, mixed = (
+    frames_of(tmp_path / name) for name in ("image", "saved", "seed", "named", "mixed")
+  )
+  np.testing.assert_array_equal(image, saved)
+  np.testing.assert_array_equal(seed, named)
+  assert np.abs(image.astype(int) - seed).max() > 2
+  assert np.abs(mixed.astype(int) - image).max() > 1 < np.abs(mixed.astype(int) - seed).max()
+  capsys.readouterr()
+  assert stylize("two", "--style", style, "@three") == 2
+  assert "--style: found 2 styles, expected one, or a weight behind each" in capsys.readouterr().err
 
 
 def place(sources, tmp_path):
