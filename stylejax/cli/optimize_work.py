@@ -177,7 +177,8 @@ def gram(work: Work) -> jax.Array:
   )
   if not work.options.preserve_color:
     return stylized
-  return fast_jit(preserve_color)(stylized, work.content, np.float32(work.options.preserve_color))
+  color = np.float32(work.options.preserve_color)
+  return fast_jit(preserve_color)(stylized, work.content, color=color)
 
 
 def neural_neighbors(work: Work) -> jax.Array:
