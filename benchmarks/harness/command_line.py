@@ -14,6 +14,7 @@ import tyro
 
 from benchmarks.harness import records, timing
 from stylejax.errors import InputError
+from stylejax.models.config import Preset
 from stylejax.runtime.files import check_writable, printable
 from stylejax.runtime.jit import reuse_memory
 from stylejax.transfer import MIN_SIDE
@@ -27,7 +28,7 @@ class Settings:
   """Sides of the square images, in pixels."""
   batch: int = 1
   """Images per call, over all devices."""
-  preset: Literal["tiny", "base", "large"] = "base"
+  preset: Preset = "base"
   """Sizes of the nets; parameters are random."""
   dtype: Literal["preset", "float32", "bfloat16"] = "preset"
   """Of the activations."""

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from benchmarks.harness import records
 
+# Heading of each measurement of benchmarks/quality/evaluators.py, in the docs and when printed.
 QUALITY_COLUMNS = {
   "content": "content: LPIPS-form VGG ↓",
   "content_lite0": "content: EffNet-lite0 ↓",

@@ -11,12 +11,12 @@ import itertools
 import tempfile
 import time
 from pathlib import Path
-from typing import Literal
 
 import jax
 
 from benchmarks.harness import command_line, records, timing
 from benchmarks.speed import train
+from stylejax.models.config import Preset
 from stylejax.training import checkpoint
 from stylejax.training.tasks import TransferConfig
 
@@ -25,7 +25,7 @@ from stylejax.training.tasks import TransferConfig
 class Options:
   """What to measure, and where to keep it."""
 
-  preset: Literal["tiny", "base", "large"] = "base"
+  preset: Preset = "base"
   """Sizes of the nets."""
   batch: int = 8
   """Images of each kind per step."""

@@ -15,6 +15,7 @@ import jax
 from benchmarks.harness import command_line, records, timing
 from benchmarks.speed import train
 from stylejax.errors import InputError
+from stylejax.models.config import Preset
 from stylejax.training.config import TrainConfig
 from stylejax.training.tasks import TASKS
 
@@ -25,7 +26,7 @@ class Options:
 
   command: Literal["autoencoder", "gan", "transfer"] = "transfer"
   """Whose step."""
-  preset: Literal["tiny", "base", "large"] = "base"
+  preset: Preset = "base"
   """Sizes of the nets."""
   batch: int = 8
   """Images of each kind per step, over all devices: the same for every count."""

@@ -21,7 +21,7 @@ from stylejax import transfer
 from stylejax.errors import InputError
 from stylejax.losses import adversarial
 from stylejax.models import resnet50, vgg16
-from stylejax.models.config import ModelConfig
+from stylejax.models.config import ModelConfig, Preset
 from stylejax.training import terms
 from stylejax.training.config import TrainConfig
 from stylejax.training.loop import load_frozen
@@ -44,7 +44,7 @@ class Options:
   """Whose steps."""
   losses: bool = False
   """Also time the losses of the transfer step one by one."""
-  preset: Literal["tiny", "base", "large"] = "base"
+  preset: Preset = "base"
   """Sizes of the nets."""
   dtype: Literal["preset", "float32", "bfloat16"] = "preset"
   """Of the activations."""

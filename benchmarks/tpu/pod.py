@@ -30,6 +30,7 @@ import jax.numpy as jnp
 from benchmarks.harness import command_line, records
 from benchmarks.tpu import chips, hlo
 from stylejax.errors import InputError
+from stylejax.models.config import Preset
 from stylejax.runtime.extras import install_command
 from stylejax.training.config import TrainConfig
 from stylejax.training.loop import load_frozen
@@ -54,7 +55,7 @@ class StepOptions:
 
   command: Literal["autoencoder", "gan", "transfer"] = "transfer"
   """Whose step."""
-  preset: Literal["tiny", "base", "large"] = "large"
+  preset: Preset = "large"
   """Sizes of the nets."""
   size: int = 128
   """Side of the crops in pixels."""

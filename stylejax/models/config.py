@@ -5,7 +5,10 @@ Nothing of training lives here: a ModelConfig is all that is needed to build and
 
 import dataclasses
 import itertools
-from typing import Any
+from typing import Any, Literal
+
+Preset = Literal["tiny", "base", "large"]
+"""Names of the presets, for options; what each is stands in PRESETS."""
 
 DTYPES = ("float32", "bfloat16")
 
@@ -179,7 +182,7 @@ class ModelConfig:
     return config
 
 
-PRESETS: dict[str, ModelConfig] = {
+PRESETS: dict[Preset, ModelConfig] = {
   "tiny": ModelConfig(
     name="tiny",
     content_widths=(8, 16),

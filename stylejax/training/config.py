@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from stylejax.errors import InputError
-from stylejax.models.config import PRESETS, ModelConfig
+from stylejax.models.config import PRESETS, ModelConfig, Preset
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +30,7 @@ class TrainConfig:
   uses_discriminator: ClassVar[bool] = False
   streams: ClassVar[tuple[str, ...]]
 
-  preset: Literal["tiny", "base", "large"] = "base"
+  preset: Preset = "base"
   """Sizes of the nets: tiny (tests, seconds), base (the shipped weights), large (accelerators)."""
   model_sizes: tuple[str, ...] = ()
   """Sizes to change from the preset's, as NAME=VALUE: style_dim=128 content_widths=32,64,96."""
