@@ -21,7 +21,7 @@ from stylejax.images.decode import decode_image
 from stylejax.runtime.compilation_cache import enable_cache
 
 SAMPLES = Path(stylejax.__file__).parent / "assets" / "samples"
-CELL, GAP, CAPTION = 288, 6, 26
+GAP, CAPTION = 6, 26
 METHOD_SIZE = 192
 """Shorter side at which the slow methods work; as much as a cell shows."""
 
@@ -165,19 +165,19 @@ def methods(studio: Studio) -> Cells:
   return cells
 
 
-FIGURES: dict[str, tuple[Callable[[Studio], Cells], int]] = {
-  "strip": (strip, 6),
-  "strength": (strength, 3),
-  "strength_map": (strength_map, 2),
-  "color": (color, 2),
-  "stroke": (stroke, 2),
-  "mixture": (mixture, 5),
-  "regions": (regions, 3),
-  "invented": (invented, 4),
-  "seamless": (seamless, 3),
-  "methods": (methods, 2),
+FIGURES: dict[str, tuple[Callable[[Studio], Cells], int, int]] = {
+  "strip": (strip, 6, 288),
+  "strength": (strength, 3, 384),
+  "strength_map": (strength_map, 2, 448),
+  "color": (color, 2, 448),
+  "stroke": (stroke, 2, 448),
+  "mixture": (mixture, 5, 288),
+  "regions": (regions, 3, 384),
+  "invented": (invented, 4, 288),
+  "seamless": (seamless, 3, 288),
+  "methods": (methods, 4, 288),
 }
-"""What draws each figure, and how many cells a row has."""
+"""What draws each figure, how many cells a row has, and their width in pixels."""
 
 
 def as_float(image: np.ndarray) -> np.ndarray:
@@ -209,15 +209,15 @@ def with_inset(image: np.ndarray, style: np.ndarray) -> np.ndarray:
   return np.asarray(sheet)
 
 
-def draw(cells: Cells, columns: int) -> Image.Image:
-  """Cells in rows, each with its caption below."""
+def draw(cells: Cells, columns: int, cell: int) -> Image.Image:
+  """Cells of one width in rows, each with its caption below."""
   images = [to_pillow(image) for _, image in cells]
   images = [
-    image.resize((CELL, round(CELL * image.height / image.width)), Image.Resampling.LANCZOS)
+    image.resize((cell, round(cell * image.height / image.width)), Image.Resampling.LANCZOS)
     for image in images
   ]
   caption = CAPTION if any(name for name, _ in cells) else 0
-  width, height = CELL + GAP, max(image.height for image in images) + caption + GAP
+  width, height = cell + GAP, max(image.height for image in images) + caption + GAP
   rows = -(-len(cells) // columns)
   sheet = Image.new("RGB", (columns * width - GAP, rows * height - GAP), "white")
   pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)
@@ -234,9 +234,9 @@ def main(options: Options) -> None:
   options.output.mkdir(parents=True, exist_ok=True)
   studio = Studio(options.weights)
   for name in options.only or FIGURES:
-    cells, columns = FIGURES[name]
+    cells, columns, width = FIGURES[name]
     path = options.output / f"{name}.jpg"
-    draw(cells(studio), columns).save(path, quality=85, optimize=True)
+    draw(cells(studio), columns, width).save(path, quality=85, optimize=True)
     print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
 
 
