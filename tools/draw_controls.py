@@ -175,7 +175,7 @@ FIGURES: dict[str, tuple[Callable[[Studio], Cells], int, int]] = {
   "regions": (regions, 3, 384),
   "invented": (invented, 4, 288),
   "seamless": (seamless, 3, 288),
-  "methods": (methods, 4, 288),
+  "methods": (methods, 2, 288),
 }
 """What draws each figure, how many cells a row has, and their width in pixels."""
 
