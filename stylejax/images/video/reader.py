@@ -1,5 +1,6 @@
 """The frames of a video file: upright, sRGB, each with the time and length that it is shown."""
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -20,6 +21,9 @@ _MAX_PIXEL_ASPECT = 10
 
 # Streams that players without Dolby Vision must not take for plain HEVC or AV1.
 _DOLBY_VISION = ("dvh1", "dvhe", "dav1")
+
+# Codecs that know BT.601 alone: what their decoders say is no word of the film's maker.
+_WITHOUT_MATRIX = ("vp8", "mjpeg")
 
 _PEAK_SAMPLES = 12
 _SDR_PEAK = 1.25
@@ -61,7 +65,9 @@ class VideoReader:
       shown = [other for other in container.streams.video if not files.is_cover(other)]
       context = stream.codec_context
       self._crop = find_crop(path, shown.index(stream), context.width, context.height)
-      self._container_codes = ColorCodes.of(stream.codec_context)
+      self._container_codes = dataclasses.replace(
+        ColorCodes.of(context), first=context.name in _WITHOUT_MATRIX
+      )
       self._codec, self._code = stream.codec_context.name, stream.codec_context.codec_tag
       if not self._to_video and (line := left_out_of_images(container, stream)):
         note(line)

@@ -45,12 +45,18 @@ _FLAGS = "flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp:sws_dither=
 
 @dataclasses.dataclass(frozen=True)
 class ColorCodes:
-  """H.273's numbers of a frame or a track as they are; 2 is "not said", and 0 of the range."""
+  """H.273's numbers of a frame or a track as they are; 2 is "not said", and 0 of the range.
+
+  Attributes:
+    matrix, primaries, transfer, range: the numbers.
+    first: whether a container's count before a frame's, whose decoder only assumes them.
+  """
 
   matrix: int = UNSAID
   primaries: int = UNSAID
   transfer: int = UNSAID
   range: int = 0
+  first: bool = False
 
   @classmethod
   def of(cls, source) -> "ColorCodes":
@@ -119,7 +125,8 @@ def read_tags(frame, container: ColorCodes) -> Tags:
   Raises:
     InputError: a matrix that can't be converted.
   """
-  codes = ColorCodes.of(frame).completed(container)
+  codes = ColorCodes.of(frame)
+  codes = container.completed(codes) if container.first else codes.completed(container)
   matrix, primaries = codes.matrix, codes.primaries
   name, coded_as_rgb = frame.format.name, frame.format.is_rgb or frame.format.has_palette
   gray = name.startswith("gray")

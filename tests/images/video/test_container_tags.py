@@ -56,6 +56,7 @@ UNSAID_IN_H264 = "h264_metadata=colour_primaries=2:transfer_characteristics=2:ma
 COPIES = {
   "hevc-in-matroska": ("a.mkv", {"codec": "libx265", "options": X265}, None),
   "vp9-in-webm": ("a.webm", {"codec": "libvpx-vp9", "options": {"crf": "4"}}, None),
+  "vp8-in-webm": ("a.webm", {"codec": "libvpx", "options": {"crf": "4", "b": "5M"}}, None),
   "h264-that-says-unspecified-in-mp4": (
     "a.mp4",
     {"codec": "libx264", "options": {"crf": "4", "bf": "0"}},
