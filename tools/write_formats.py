@@ -38,14 +38,20 @@ _TAIL = """## What is refused, and what is said
 
 - Refused by name: a camera's raw file (DNG, NEF, ARW, …: its first image is a preview), TIFF with
   colors in floating point or of more than 16 bits, images beyond the limit of pixels, Dolby Vision
-  of profile 5 (only its own players know its colors).
+  of profile 5 (only its own players know its colors), a PNG whose checksums don't fit, a folder of
+  frames of several sizes or with a cut file.
 - Said in one line: a profile that can't be read and is ignored, floating-point gray beyond 1 that
   is cut off, further frames, pages or images of a file of which the first is taken, a TIFF's
-  channels beside color and transparency, tone mapping; sound, subtitles and further tracks that the
-  output can't hold, transparency that a JPEG or a video lays on white.
+  channels beside color and transparency, bits a channel that aren't read, tone mapping; sound,
+  subtitles and further tracks that the output can't hold, transparency that a JPEG or a video lays
+  on white; a Matroska, WebM or AVI that is cut or damaged, timestamps of a broadcast or DVD that
+  start anew (what follows goes on without a gap), numbers that are missing among frames' names.
+- EXIF alone turns an image, as in browsers; XMP doesn't.
 - Not read: JPEG XL, camera raw, PSD, SVG, EPS, PDF, ICO, TGA, OpenEXR.
-- Not read: the crops that Matroska (PixelCrop) and MP4 (clap) ask players for, which PyAV 18
-  doesn't show; all pixels of a frame are stylized.
+- Cut off as the file asks, in one line: the edges that Matroska (PixelCrop), MP4, QuickTime and
+  AVIF (clap) hide.
+- Colors of a video are those that its frames name, or else its container (colr, Matroska's Colour);
+  VP8 and Motion JPEG, which can name none, take the container's first.
 - A TIFF of 12 bits in 16 is taken as such where BitsPerSample, SMaxSampleValue or MaxSampleValue
   says so; floating-point gray is 0 to 1 by definition, never scaled by what occurs.
 - PNG: cICP counts before an ICC profile, that before sRGB, that before gAMA with cHRM.

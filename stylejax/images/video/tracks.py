@@ -98,7 +98,9 @@ class Tracks:
     """A stream of the output like this one; None, and a note, where it can hold none."""
     if stream.type not in ("audio", "subtitle"):
       further = stream.type == "video" and not files.is_cover(stream)
-      reason = "the first one is stylized" if further else "sound and subtitles are carried over"
+      reason = (
+        "the first one is stylized" if further else "only sound and subtitles are carried over"
+      )
       self._note(f"{name} is left out: {reason}")
       return None
     if not _holds(self._form, stream):
