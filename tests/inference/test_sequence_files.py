@@ -239,7 +239,7 @@ def test_styles_are_mixed_saved_and_invented_as_for_one_image(
         str(weights),
         "--library",
         library,
-      ]  # fmt: skip
+      ]
     )
 
   assert stylize("image", "--style", style) == stylize("saved", "--style", "@one") == 0
