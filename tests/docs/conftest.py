@@ -18,6 +18,9 @@ FILES = {
   "painting.jpg": "style/adele_bloch_bauer.jpg",
   "irises.jpg": "style/irises.jpg",
   "wave.jpg": "style/great_wave.jpg",
+  # As README names them, from a clone.
+  "stylejax/assets/samples/content/cat.jpg": "content/cat.jpg",
+  "stylejax/assets/samples/style/irises.jpg": "style/irises.jpg",
 }
 WIDTH, HEIGHT = 96, 64
 
@@ -28,7 +31,7 @@ def folder(tmp_path_factory, tiny_params):
   folder = tmp_path_factory.mktemp("pages")
   for name, sample in FILES.items():
     path = folder / name
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with Image.open(SAMPLES / sample) as image:
       image.convert("RGB").resize((WIDTH, HEIGHT)).save(path)
   stone = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)

@@ -39,9 +39,9 @@ class Block:
   def commands(self) -> list[str]:
     """The command lines of a block of shell."""
     joined = self.code.replace("\\\n", " ")
-    lines = [line.strip() for line in joined.splitlines() if line.strip()]
+    lines = [part.strip() for line in joined.splitlines() for part in line.split(" && ")]
     # A quoted script for another machine: its last line ends with the quotation mark.
-    return [line.removesuffix("'") if line.count("'") % 2 else line for line in lines]
+    return [line.removesuffix("'") if line.count("'") % 2 else line for line in lines if line]
 
 
 def blocks(page: Path, language: str) -> list[Block]:

@@ -51,11 +51,7 @@ def test_the_pages_are_found():
 
 @pytest.mark.parametrize("page", PYTHON, ids=name)
 def test_python_runs_as_it_stands(page, folder, monkeypatch):
-  if page == ROOT / "README.md":
-    monkeypatch.chdir(ROOT)  # it names the samples of the checkout
-    monkeypatch.setattr("PIL.Image.Image.save", lambda *_, **__: None)
-  else:
-    monkeypatch.chdir(folder)
+  monkeypatch.chdir(folder)
   variables = {}
   for block in blocks(page, "python"):
     if block.reason is not None:
