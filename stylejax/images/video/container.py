@@ -107,18 +107,20 @@ def opened(path: Path) -> Iterator[tuple]:
   av = import_av()
   try:
     # "file:", since FFmpeg takes what stands before a colon in a name for a protocol.
-    with av.open(f"file:{path}", options=_OPTIONS) as container:
+    # Titles may be in another encoding than UTF-8.
+    with av.open(f"file:{path}", options=_OPTIONS, metadata_errors="replace") as container:
       stream = _film(container)
       if stream is None:
         raise InputError(f"{path}: found no moving images, expected a video")
-      if stream.codec_context.codec is None or not stream.codec_context.name:
+      context = stream.codec_context  # PyAV has none for some codecs, and one without a name
+      if context is None or context.codec is None or not context.name:
         raise InputError(f"{path}: found a video codec that FFmpeg doesn't know, expected another")
-      width, height = stream.codec_context.width, stream.codec_context.height
+      width, height = context.width, context.height
       if width * height > MAX_PIXELS:
         raise InputError(
           f"{path}: found frames of {width}×{height} pixels, expected at most {MAX_PIXELS:,}"
         )
-      stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+      context.options = {"max_pixels": str(MAX_PIXELS)}
       yield container, stream
   except av.FFmpegError as error:
     raise InputError(

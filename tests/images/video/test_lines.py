@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 
+from stylejax.errors import InputError
 from stylejax.images import frames
 from tests.images.video.test_reader import steps
 
@@ -72,3 +73,31 @@ def test_sound_that_nobody_hears_is_not_said_to_be_left_out(video_tools, tmp_pat
         target.mux(packet)
   source = video_tools.convert(tmp_path / "a.mov", tmp_path / "o.mkv")
   assert not [note for note in source.notes if "sound" in note], source.notes
+
+
+@pytest.mark.parametrize("name", ["a.avi", "a.mp4", "a.mkv"])
+def test_a_title_that_is_not_utf_8_is_no_reason_to_refuse_a_film(video_tools, tmp_path, name):
+  """Programs of Windows write titles in its own code page: 0xE9 is é there, and no UTF-8."""
+  codec = "mpeg4" if name == "a.avi" else "libx264"
+  clock = Fraction(1, 25) if codec == "mpeg4" else Fraction(1, 90_000)
+
+  def title(file, stream):
+    file.metadata["title"] = "caffee"
+
+  path = video_tools.film(
+    tmp_path / name, steps(25, 5), codec=codec, clock=clock, setup=title, options={"bf": "0"}
+  )
+  data = path.read_bytes()
+  assert b"caffee" in data
+  path.write_bytes(data.replace(b"caffee", b"caff\xe9e"[:5] + b"e"))
+  assert len(list(frames.Source(path, 25))) == 5
+  assert len(list(frames.Source(video_tools.convert(path, tmp_path / "o.mkv").path, 25))) == 5
+
+
+def test_a_codec_that_nobody_knows_is_named(video_tools, tmp_path):
+  path = video_tools.film(tmp_path / "a.mp4", steps(25, 5), options={"bf": "0"})
+  data = path.read_bytes()
+  at = data.index(b"avc1", data.index(b"stsd"))
+  path.write_bytes(data[:at] + b"zzzz" + data[at + 4 :])
+  with pytest.raises(InputError, match="a video codec that FFmpeg doesn't know"):
+    frames.Source(path, 25)
