@@ -163,4 +163,4 @@ def _steadied(generator, code, vector, noise_gain, before, keep):
     partial(modulate, name=name, gain=gain, bias=bias, noise_std=noise_std)
     for name, (gain, bias, noise_std) in zip(names, targets, strict=True)
   ]
-  return generator.decoder(code, modulated), tuple(averaged[name] for name in names)
+  return generator.decoder(code, modulation=modulated), tuple(averaged[name] for name in names)

@@ -148,7 +148,7 @@ def encode_content(params: Params, image: jax.Array, *, edges: Edges | None = No
   if edges is not None:
     _check_edges(edges, image, "content", params.config.stride)
   with jax.named_scope("encode_content"):
-    code = autoencoder.ContentEncoder(params.config).apply({"params": part}, image, edges)
+    code = autoencoder.ContentEncoder(params.config).apply({"params": part}, image, edges=edges)
   return code.replace(**_first(_maps(code))) if single else code
 
 
@@ -249,7 +249,9 @@ def generate_unblended(
     [B, H, W, 3] float32 in [0, 1].
   """
   part = _part(params, "generator")
-  return Generator(params.config).apply({"params": part}, content_code, vector, noise_gain)
+  return Generator(params.config).apply(
+    {"params": part}, content_code, vector, noise_gain=noise_gain
+  )
 
 
 def _common_batch(**sizes: int) -> int:

@@ -14,34 +14,6 @@ import stylejax
 PACKAGE = Path(stylejax.__file__).parent
 FILES = [path.relative_to(PACKAGE).as_posix() for path in sorted(PACKAGE.rglob("*.py"))]
 
-# Files in which this is still to be done; the list only gets shorter.
-NOT_YET = {
-  "images/animation.py",
-  "images/encode.py",
-  "images/formats.py",
-  "images/frames.py",
-  "images/palette.py",
-  "images/profiles.py",
-  "images/video/reader.py",
-  "images/video/srgb.py",
-  "metrics/kernel_distance.py",
-  "metrics/style.py",
-  "models/adain.py",
-  "models/autoencoder.py",
-  "models/conv_cpu.py",
-  "models/generator.py",
-  "models/layers.py",
-  "models/noise_map.py",
-  "models/resnet50.py",
-  "models/vgg16.py",
-  "optimization/hypercolumns.py",
-  "optimization/matching.py",
-  "optimization/neighbors.py",
-  "training/loop.py",
-  "training/replicas.py",
-  "training/state.py",
-}
-
 
 def public_functions(path: Path):
   """(name, function, whether it is a method) of all that has no leading underscore."""
@@ -79,18 +51,7 @@ def wrong(path: Path) -> list[str]:
 
 @pytest.mark.parametrize("file", FILES)
 def test_public_functions(file):
-  found = wrong(PACKAGE / file)
-  if file in NOT_YET:
-    pytest.skip(f"still to be done: {len(found)}")
-  assert not found
-
-
-def test_the_list_of_files_gets_shorter():
-  missing = {file for file in NOT_YET if not (PACKAGE / file).exists()}
-  done = {file for file in NOT_YET - missing if not wrong(PACKAGE / file)}
-  # Files that were moved or finished: take them from the list.
-  assert not done, sorted(done)
-  assert len(NOT_YET) <= 24
+  assert not wrong(PACKAGE / file)
 
 
 def test_the_rule_sees_what_it_is_for(tmp_path):

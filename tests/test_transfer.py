@@ -140,7 +140,7 @@ def test_stylize_composes_the_steps(tiny_params, images):
 def test_moments_left_alone_are_the_autoencoder(tiny_params, images):
   code, style = encode_content(tiny_params, images[:2]), encode_style(tiny_params, images[2:4])
   actual = jax.jit(Generator(tiny_params.config).apply)(
-    {"params": tiny_params.generator}, code, style.vector, 0.0, moment_shift=0.0
+    {"params": tiny_params.generator}, code, style.vector, noise_gain=0.0, moment_shift=0.0
   )
   np.testing.assert_allclose(actual, reconstruct(tiny_params, images[:2]), atol=1e-6)
   full = stylize(tiny_params, images[:2], images[2:4])
@@ -153,7 +153,7 @@ def test_strengths_below_1_fade_to_the_image_as_light(tiny_params, images):
   code, vector = encode_content(tiny_params, content), encode_style(tiny_params, style).vector
   net = jax.jit(Generator(tiny_params.config).apply)
   for strength, opacity in ((0.0, 0), (0.2, 0.28), (0.5, 0.625), (1.0, 1), (1.5, 1)):
-    stylized = net({"params": tiny_params.generator}, code, vector, max(strength, 1.0))
+    stylized = net({"params": tiny_params.generator}, code, vector, noise_gain=max(strength, 1.0))
     actual = np.float64(stylize(tiny_params, content, style, strength=strength))
     assert actual.min() >= 0 and actual.max() <= 1
     mixed = opacity * light(stylized) + (1 - opacity) * light(content)

@@ -197,7 +197,9 @@ def summarize(
     for row, features in crops.items():
       terms = kernel_terms(features, styles)
       summary[row]["kid"] = interval(
-        np.array([kernel_distance(terms), *(kernel_distance(terms, half) for half in halves)])
+        np.array(
+          [kernel_distance(terms), *(kernel_distance(terms, chosen=half) for half in halves)]
+        )
       )
   return summary
 
@@ -231,12 +233,15 @@ def _evaluator(evaluators: Evaluators, pair: Pair) -> Callable[[np.ndarray], dic
   def describe(eight: np.ndarray) -> dict[str, Any]:
     image = jnp.asarray(eight[None], jnp.float32) / 255
     small = resize_area(image, SIDE, SIDE)
-    features = _features(evaluators.vgg_params, small, layers)
+    features = _features(evaluators.vgg_params, small, layers=layers)
     about = {"small": small, "features": features, "image": small, "content": features}
     if evaluators.own_size:
       if image.shape[1:3] != (height, width):
         image = resize_area(image, height, width)
-      about |= {"image": image, "content": _features(evaluators.vgg_params, image, LPIPS_LAYERS)}
+      about |= {
+        "image": image,
+        "content": _features(evaluators.vgg_params, image, layers=LPIPS_LAYERS),
+      }
     if evaluators.second is not None:
       whole = np.asarray(small)
       about["second"] = {
@@ -296,7 +301,7 @@ def _floors(second: Callable, style: np.ndarray) -> dict[str, float]:
   return {name + patches.FLOOR: value for name, value in _patches(*halves).items()}
 
 
-_features = jax.jit(vgg16_features, static_argnums=2)
+_features = jax.jit(vgg16_features, static_argnames="layers")
 
 
 @jax.jit
@@ -314,7 +319,7 @@ def _compare(heads, output, content, style) -> dict[str, jax.Array]:
     names = efficientnet.NAMES
     numbers["content_lite0"] = feature_distance(output["second"], content["second"], names)[0]
     numbers["style_lite0"] = moment_distance_from_features(
-      output["second"], style["second"], names
+      output["second"], style["second"], layers=names
     )[0]
   return numbers
 

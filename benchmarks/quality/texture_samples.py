@@ -63,7 +63,7 @@ def real_crops(folder: Path, count: int, seed: int) -> np.ndarray:
 @fast_jit
 def mean_distance(vgg_params, heads, batch: jax.Array) -> jax.Array:
   """Mean LPIPS-form distance over all pairs of different images of [B, S, S, 3]."""
-  features = vgg16_features(vgg_params, batch, LPIPS_LAYERS)
+  features = vgg16_features(vgg_params, batch, layers=LPIPS_LAYERS)
 
   def from_one(number):
     one = jax.tree.map(lambda f: jax.lax.dynamic_slice_in_dim(f, number, 1), features)

@@ -19,7 +19,7 @@ def cases(options: command_line.Options) -> list[timing.Case]:
   params, frozen = nets.params(options), timing.replicate(load_vgg(), options.devices)
 
   def features(frozen, image):
-    return vgg16.vgg16_features(frozen, image, LAYERS, dtype=nets.config(options).dtype)
+    return vgg16.vgg16_features(frozen, image, layers=LAYERS, dtype=nets.config(options).dtype)
 
   def gradient(frozen, image):
     def loss(image):

@@ -136,7 +136,7 @@ def perceptual_cases(torch, mirror, batch: int) -> list[timing.Case]:
   given, about = mirror.tensor(image), {"size": 128, "batch": batch}
 
   def features(frozen, image):
-    return vgg16.vgg16_features(frozen, image, LAYERS)
+    return vgg16.vgg16_features(frozen, image, layers=LAYERS)
 
   def gradient(frozen, image):
     return jax.grad(lambda x: sum((f**2).mean() for f in features(frozen, x).values()))(image)

@@ -71,7 +71,7 @@ def step_case(config: TrainConfig, devices: Sequence[jax.Device] | None = None) 
   """The whole step of a task, its state donated from call to call; on all devices by default."""
   devices = jax.local_devices() if devices is None else devices
   config.check()
-  check_batch(config.batch, config.group, devices)
+  check_batch(config.batch, group=config.group, devices=devices)
   state = jax.jit(lambda: init_state(config))().replace(frozen=load_frozen(config))
   side = config.crop_size
   rng = np.random.default_rng(0)
@@ -82,7 +82,7 @@ def step_case(config: TrainConfig, devices: Sequence[jax.Device] | None = None) 
   host["index"] = np.arange(config.batch, dtype=np.int32)
   step = task_of(config).make_train_step(config)
   flops = timing.direct_flops(step, (state, host))
-  replicas = make_replicas(config.parallel, step, devices)
+  replicas = make_replicas(config.parallel, step, devices=devices)
   batch, held = replicas.put_batch(host), [replicas.put_state(state)]
   start = time.perf_counter()
   compiled = replicas.step.lower(held[0], batch).compile()
@@ -149,7 +149,7 @@ def _features(dtype: str, nets: dict, image: jax.Array) -> dict[str, dict[str, j
   """{net: {layer: features}}, of the layers that the losses read."""
   layers = tuple(sorted({*terms.STYLE_LAYERS, *terms.CONTENT_LAYERS}))
   return {
-    "vgg16": vgg16.vgg16_features(nets["vgg16"], image, layers, dtype=dtype),
+    "vgg16": vgg16.vgg16_features(nets["vgg16"], image, layers=layers, dtype=dtype),
     "resnet50": resnet50.resnet_features(nets["resnet50"], image, dtype=dtype),
   }
 

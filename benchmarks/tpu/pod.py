@@ -139,7 +139,7 @@ def lower_step(config: TrainConfig, devices: list) -> jax.stages.Lowered:
   crops = jax.ShapeDtypeStruct((config.batch, side, side, 3), jnp.uint8)
   batch = dict.fromkeys(config.streams, crops)
   batch["index"] = jax.ShapeDtypeStruct((config.batch,), jnp.int32)
-  replicas = make_replicas("shard_map", task_of(config).make_train_step(config), devices)
+  replicas = make_replicas("shard_map", task_of(config).make_train_step(config), devices=devices)
   return replicas.lower(state, batch)
 
 
@@ -258,7 +258,7 @@ def step_config(options: StepOptions, place: Slice, batch: int) -> TrainConfig:
     preset=options.preset, dtype=options.dtype, size=options.size, batch=batch, **remat
   )
   config.check()
-  check_batch(batch, config.group, place.devices)
+  check_batch(batch, group=config.group, devices=place.devices)
   return config
 
 

@@ -104,7 +104,7 @@ def run(options: Options) -> int:
     )
     rgb = np.asarray(METHODS[options.method](work)[0])
     jax.effects_barrier()
-  encode.write_image(options.output, rgb, content.alpha, quality=options.quality)
+  encode.write_image(options.output, rgb, alpha=content.alpha, quality=options.quality)
   seconds = time.perf_counter() - started
   print(f"wrote {printable(options.output)} in {seconds:.1f} s, {steps} steps")
   return 0
@@ -137,7 +137,7 @@ class _Watcher:
     rgb = np.clip(np.asarray(image())[0], 0.0, 1.0)
     rgb = encode.resize(DecodedImage(rgb, None, "RGB"), *self._content.rgb.shape[:2]).rgb
     alpha, quality = self._content.alpha, self._options.quality
-    encode.write_image(self._options.watch, rgb, alpha, quality=quality)
+    encode.write_image(self._options.watch, rgb, alpha=alpha, quality=quality)
     self._written = time.monotonic()
 
 

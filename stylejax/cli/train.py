@@ -258,7 +258,7 @@ def _work(options) -> int:
   enable_cache()
   reuse_memory()
   with quiet_orbax():
-    train(options, load_pretrained)
+    train(options, read_weights=load_pretrained)
   return 0
 
 

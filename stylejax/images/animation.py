@@ -170,7 +170,7 @@ class AnimationWriter:
       alpha: whether frames may have alpha.
       plays: how often the film is shown; 0 is for ever.
     """
-    row = formats.written_as(suffix, formats.ANIMATIONS)
+    row = formats.written_as(suffix, rows=formats.ANIMATIONS)
     film, self._clock = _FILMS[row.codec]
     self._form, self._note, self._alpha, self._total = row.name, note, alpha, 0
     self._film = film(file, *shape[:2], alpha=alpha, plays=plays)
@@ -210,8 +210,8 @@ class AnimationWriter:
 def write_frames(
   path: str | os.PathLike,
   frames: Sequence[np.ndarray],
-  alpha: np.ndarray | None = None,
   *,
+  alpha: np.ndarray | None = None,
   quality: int = 95,
 ) -> Path:
   """Writes images of one size side by side or, to a .gif or .apng, one after the other.
@@ -223,7 +223,7 @@ def write_frames(
   if path.suffix.lower() in formats.OUTPUT_FORMATS:
     alpha = alpha if alpha is None else np.concatenate([alpha] * len(frames), 1)
     whole = frames[0] if len(frames) == 1 else np.concatenate(frames, 1)
-    return encode.write_image(path, whole, alpha, quality=quality)
+    return encode.write_image(path, whole, alpha=alpha, quality=quality)
   for rgb in frames:
     encode.check_finite(path, rgb)
   with (

@@ -51,9 +51,9 @@ def check_side(image: DecodedImage, path: Path) -> None:
     )
 
 
-def check_output_size(path: Path, height: int, width: int, frames: int = 1) -> None:
+def check_output_size(path: Path, height: int, width: int, *, frames: int = 1) -> None:
   """Raises InputError for more pixels than the format of `path` holds a side, or MAX_PIXELS."""
-  row = formats.written_as(path.suffix, (*formats.WRITTEN_IMAGES, *formats.ANIMATIONS))
+  row = formats.written_as(path.suffix, rows=(*formats.WRITTEN_IMAGES, *formats.ANIMATIONS))
   if row is not None and row.kind == "image":
     width *= frames
   check_pixels(f"output {path}", height, width)
@@ -150,7 +150,7 @@ def alpha_note(alpha: np.ndarray | None, path: str | os.PathLike) -> str | None:
 
 
 def write_image(
-  path: str | os.PathLike, rgb: np.ndarray, alpha: np.ndarray | None = None, *, quality: int = 95
+  path: str | os.PathLike, rgb: np.ndarray, *, alpha: np.ndarray | None = None, quality: int = 95
 ) -> Path:
   """Writes one image, 8 bits a channel, sRGB; the file is whole or not there.
 

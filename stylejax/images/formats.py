@@ -343,7 +343,7 @@ def suffixes(rows: Iterable[Format]) -> tuple[str, ...]:
   return tuple(dict.fromkeys(suffix for row in rows for suffix in row.suffixes))
 
 
-def names(rows: Iterable[Format], last: str = "or") -> str:
+def names(rows: Iterable[Format], *, last: str = "or") -> str:
   """The names of rows as a sentence lists them, for example "JPEG, PNG or WebP"."""
   *first, end = dict.fromkeys(row.name for row in rows)
   return f"{', '.join(first)} {last} {end}" if first else end
@@ -376,7 +376,7 @@ SEQUENCE_SUFFIXES = ", ".join((*ANIMATION_SUFFIXES, *VIDEO_FORMATS))
 """What help texts say of a sequence to write."""
 
 
-def written_as(suffix: str, rows: Iterable[Format] = WRITTEN_IMAGES) -> Format | None:
+def written_as(suffix: str, *, rows: Iterable[Format] = WRITTEN_IMAGES) -> Format | None:
   """The row that an output with this extension is written as; None if there is none."""
   matching = (row for row in rows if row.writes and suffix.lower() in row.suffixes)
   return next(matching, None)

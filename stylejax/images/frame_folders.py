@@ -153,7 +153,7 @@ class FolderWriter:
   def write(self, frame: Frame) -> None:
     self._names.append(f"{len(self._names) + 1:06d}.png")
     self._lengths.append(frame.length)
-    write_image(self._folder / self._names[-1], frame.rgb, frame.alpha)
+    write_image(self._folder / self._names[-1], frame.rgb, alpha=frame.alpha)
 
   def finish(self) -> None:
     """Says how long the frames are shown, in a list beside them where they differ."""

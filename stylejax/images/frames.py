@@ -65,7 +65,7 @@ class Source:
     elif _holds_images(path):
       reader = animation.AnimationReader(path, rate, self.note)
     else:
-      reader = video.VideoReader(path, self.note, output.suffix.lower() if output else "")
+      reader = video.VideoReader(path, self.note, output=output.suffix.lower() if output else "")
     self._reader, self.total = reader, reader.total
 
   def note(self, line: str) -> None:
@@ -148,7 +148,7 @@ def writer(output: Path, source: Source, shape: tuple[int, ...]) -> Iterator:
     target.finish()
 
 
-def check_output(output: Path, source: Source, inputs: Sequence[str | os.PathLike] = ()) -> None:
+def check_output(output: Path, source: Source, *, inputs: Sequence[str | os.PathLike] = ()) -> None:
   """Raises InputError unless the sequence can be written there.
 
   Args:

@@ -212,7 +212,7 @@ class GifFilm:
     with open(self._file, "wb") as file:
       self._write_header(file, palette.colors)
       for pixels, hundredths in self._waiting():
-        before, numbers = numbers, palette.numbers(pixels[..., :3], numbers)
+        before, numbers = numbers, palette.numbers(pixels[..., :3], before=numbers)
         if self._alpha:
           shown = numbers
           if pixels.shape[-1] == 4:

@@ -75,7 +75,7 @@ class Palette:
       centers = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), -1).reshape(-1, 3)
       self._table = cKDTree(colors).query(centers)[1].astype(np.uint8)
 
-  def numbers(self, rgb: np.ndarray, before: np.ndarray | None = None) -> np.ndarray:
+  def numbers(self, rgb: np.ndarray, *, before: np.ndarray | None = None) -> np.ndarray:
     """Which color of the palette each pixel gets.
 
     Args:

@@ -47,7 +47,7 @@ class Coded:
     return self.primaries == "bt709" and self.transfer == "srgb" and self.full_range
 
 
-def coded_by_cicp(primaries: int, transfer: int, full_range: bool = True) -> Coded | None:
+def coded_by_cicp(primaries: int, transfer: int, *, full_range: bool = True) -> Coded | None:
   """The color space of ITU-T H.273's code points; None where both are unknown or unspecified."""
   if primaries not in color.CICP_PRIMARIES and transfer not in color.CICP_TRANSFERS:
     return None
@@ -94,7 +94,7 @@ def _cicp_chunk(image: Image.Image) -> Coded | None:
         return None
       if kind == b"cICP" and length == 4:
         primaries, transfer, matrix, full = file.read(4)
-        return coded_by_cicp(primaries, transfer, bool(full)) if matrix == 0 else None
+        return coded_by_cicp(primaries, transfer, full_range=bool(full)) if matrix == 0 else None
       file.seek(length + 4, io.SEEK_CUR)
     return None
   finally:

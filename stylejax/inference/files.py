@@ -118,7 +118,7 @@ class ContentReader:
       if self._size is not None:
         height, width = encode.fit_shorter_side(height, width, int(self._size))
       for path in job.outputs:
-        encode.check_output_size(path, height, width, self._steps)
+        encode.check_output_size(path, height, width, frames=self._steps)
       for line in dict.fromkeys(encode.alpha_note(image.alpha, path) for path in job.outputs):
         if line is not None:
           self._on_note(f"{job.content}: {line}")

@@ -117,7 +117,7 @@ def stylize_sequence(
   source = frames.Source(Path(request.content), request.rate, output=output, on_note=on_note)
   images = [style.path for style in mix.sources if style.path]
   files = filter(os.path.isfile, [request.weights, request.library or ""])
-  frames.check_output(output, source, [*images, *files])
+  frames.check_output(output, source, inputs=[*images, *files])
   stylizer = Stylizer(request.weights)
   reader = StyleReader(stylizer, style_size, library=request.library, on_note=source.note)
   run = _Run(stylizer.params, reader.read_mix(mix), request, source)

@@ -106,8 +106,8 @@ def lpips_vgg(
   """
   check_pair(image, reference)
   return lpips_from_features(
-    vgg16_features(vgg_params, image, LPIPS_LAYERS),
-    vgg16_features(vgg_params, reference, LPIPS_LAYERS),
+    vgg16_features(vgg_params, image, layers=LPIPS_LAYERS),
+    vgg16_features(vgg_params, reference, layers=LPIPS_LAYERS),
     heads,
   )
 

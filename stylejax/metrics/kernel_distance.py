@@ -40,7 +40,7 @@ def kernel_terms(features: np.ndarray, reference: np.ndarray) -> np.ndarray:
   return kernel(features, features) + kernel(reference, reference) - across - across.T
 
 
-def kernel_distance(terms: np.ndarray, chosen: np.ndarray | None = None) -> float:
+def kernel_distance(terms: np.ndarray, *, chosen: np.ndarray | None = None) -> float:
   """Unbiased estimate of the squared MMD with KID's cubic kernel, from `kernel_terms`.
 
   Args:

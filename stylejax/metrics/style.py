@@ -19,6 +19,7 @@ def moment_distance(
   vgg_params: Mapping[str, Any],
   image: jax.Array,
   style: jax.Array,
+  *,
   layers: Sequence[str] = STYLE_LAYERS,
 ) -> jax.Array:
   """Distance of channel means and standard deviations, relative to the style's mean square.
@@ -44,13 +45,16 @@ def moment_distance(
   arXiv:1703.06868, equation 13.
   """
   return moment_distance_from_features(
-    vgg16_features(vgg_params, image, layers), vgg16_features(vgg_params, style, layers), layers
+    vgg16_features(vgg_params, image, layers=layers),
+    vgg16_features(vgg_params, style, layers=layers),
+    layers=layers,
   )
 
 
 def moment_distance_from_features(
   features: Mapping[str, jax.Array],
   style: Mapping[str, jax.Array],
+  *,
   layers: Sequence[str] = STYLE_LAYERS,
 ) -> jax.Array:
   """`moment_distance` on features that are already there: {layer: [B, H, W, C]}; returns [B]."""
@@ -67,6 +71,7 @@ def gram_distance(
   vgg_params: Mapping[str, Any],
   image: jax.Array,
   style: jax.Array,
+  *,
   layers: Sequence[str] = STYLE_LAYERS,
 ) -> jax.Array:
   """Distance of Gram matrices, relative to the style's own.
@@ -79,13 +84,16 @@ def gram_distance(
   style's Gram matrix and by the number of pixels, so that sizes and layers can be compared.
   """
   return gram_distance_from_features(
-    vgg16_features(vgg_params, image, layers), vgg16_features(vgg_params, style, layers), layers
+    vgg16_features(vgg_params, image, layers=layers),
+    vgg16_features(vgg_params, style, layers=layers),
+    layers=layers,
   )
 
 
 def gram_distance_from_features(
   features: Mapping[str, jax.Array],
   style: Mapping[str, jax.Array],
+  *,
   layers: Sequence[str] = STYLE_LAYERS,
 ) -> jax.Array:
   """`gram_distance` on features that are already there: {layer: [B, H, W, C]}; returns [B]."""

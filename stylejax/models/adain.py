@@ -82,8 +82,8 @@ def affine(features: jax.Array, scale: jax.Array, shift: jax.Array) -> jax.Array
 def add_noise(
   features: jax.Array,
   noise_std: jax.Array,
-  edges: Edges | None = None,
   *,
+  edges: Edges | None = None,
   top: jax.Array | int = 0,
   left: jax.Array | int = 0,
 ) -> jax.Array:
@@ -95,7 +95,7 @@ def add_noise(
   height, width = features.shape[1:3]
   if edges is not None:
     top = top + edges.first_row(height)
-  noise = noise_map(height, width, top, left)[None, :, :, None]
+  noise = noise_map(height, width, top=top, left=left)[None, :, :, None]
   return features + (noise_std * noise).astype(features.dtype)
 
 
@@ -125,4 +125,4 @@ def modulate(
   """
   moments = channel_moments(features, edges=edges) if moments is None else moments
   moved = affine(features, *modulation(*moments, gain, bias, moment_shift=moment_shift))
-  return moved if noise_std is None else add_noise(moved, noise_gain * noise_std, edges)
+  return moved if noise_std is None else add_noise(moved, noise_gain * noise_std, edges=edges)

@@ -45,16 +45,16 @@ class ContentEncoder(nn.Module):
   config: ModelConfig
 
   @nn.compact
-  def __call__(self, image: jax.Array, edges: Edges | None = None) -> ContentCode:
+  def __call__(self, image: jax.Array, *, edges: Edges | None = None) -> ContentCode:
     """Reads [B, H, W, 3] in [0, 1], H and W ≥ 16; with edges, multiples of the stride."""
     c = self.config
     x = layers.space_to_depth(2.0 * layers.pad_to_multiple(image, c.stride) - 1.0)
     levels = []
     for level, (width, extra) in enumerate(zip(c.content_widths, c.content_blocks)):
       # The first of these is also `finest_level`.
-      x = nn.relu(layers.Conv(width, stride=1 if level == 0 else 2, dtype=c.dtype)(x, edges))
+      x = nn.relu(layers.Conv(width, stride=1 if level == 0 else 2, dtype=c.dtype)(x, edges=edges))
       for _ in range(extra):
-        x = nn.relu(layers.Conv(width, dtype=c.dtype)(x, edges))
+        x = nn.relu(layers.Conv(width, dtype=c.dtype)(x, edges=edges))
       levels.append(x)
     return ContentCode(tuple(levels), image, image.shape[1:3], edges)
 
@@ -147,7 +147,7 @@ class Decoder(nn.Module):
     # Called as parameters of weights files are.
     self.Conv, self.UpsampleConv = convs, [layers.UpsampleConv(3, dtype=c.dtype)]
 
-  def __call__(self, code: ContentCode, modulation: Modulation | None = None) -> jax.Array:
+  def __call__(self, code: ContentCode, *, modulation: Modulation | None = None) -> jax.Array:
     """Returns [B, H, W, 3] in [0, 1]; modulation as `modulated_levels` orders it."""
     maps = {f"level{i}": level for i, level in enumerate(code.levels)}
     if modulation is not None:
@@ -158,7 +158,10 @@ class Decoder(nn.Module):
         if name not in styled:
           styled[name] = maps[name] if modulation is None else modulation[name](maps[name])
       maps[stage.output] = self.stage(
-        number, [styled[name] for name in stage.inputs], styled.get(stage.fine), code.edges
+        number,
+        [styled[name] for name in stage.inputs],
+        fine=styled.get(stage.fine),
+        edges=code.edges,
       )
     return maps["image"][:, : code.size[0], : code.size[1]]
 
@@ -166,6 +169,7 @@ class Decoder(nn.Module):
     self,
     number: int,
     inputs: Sequence[jax.Array],
+    *,
     fine: jax.Array | None = None,
     edges: Edges | None = None,
   ) -> jax.Array:
@@ -175,11 +179,11 @@ class Decoder(nn.Module):
       x = nn.relu(x)
     place = number + max(0, number - 2 * self.config.decoder_blocks)
     if place == len(self.Conv):
-      return nn.sigmoid(self.UpsampleConv[0](x, edges).astype("float32"))
+      return nn.sigmoid(self.UpsampleConv[0](x, edges=edges).astype("float32"))
     if fine is not None:
-      x = nn.relu(layers.upsample2(self.Conv[place](x), edges) + fine)
+      x = nn.relu(layers.upsample2(self.Conv[place](x), edges=edges) + fine)
       place += 1
-    return self.Conv[place](x, edges)
+    return self.Conv[place](x, edges=edges)
 
 
 class Autoencoder(nn.Module):

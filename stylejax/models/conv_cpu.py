@@ -64,7 +64,7 @@ def conv3x3(x: jax.Array, kernel: jax.Array, *, padding: str = "zeros") -> jax.A
   Source: Lavin & Gray 2015, arXiv:1509.09308, section 4 (F(4×4, 3×3): section 4.3).
   """
   if jax.typeof(x).sharding.mesh.explicit_axes or jax.typeof(kernel).sharding.mesh.explicit_axes:
-    return direct_conv3x3(x, kernel, padding)  # whose shardings JAX knows how to follow
+    return direct_conv3x3(x, kernel, padding=padding)  # whose shardings JAX knows how to follow
   return _conv3x3(x, kernel, padding, False)
 
 
@@ -118,7 +118,7 @@ def _by_kernel(cotangent, x, kernel, *, padding, turned):
   """The transpose with respect to the kernel."""
 
   def of_kernel(kernel):
-    return direct_conv3x3(x, kernel, padding, turned)
+    return direct_conv3x3(x, kernel, padding=padding, turned=turned)
 
   return jax.linear_transpose(of_kernel, kernel.aval)(cotangent)[0]
 
@@ -167,7 +167,7 @@ def is_faster(shape: tuple[int, ...], kernel_shape: tuple[int, ...]) -> bool:
 
 
 def direct_conv3x3(
-  x: jax.Array, kernel: jax.Array, padding: str = "zeros", turned: bool = False
+  x: jax.Array, kernel: jax.Array, *, padding: str = "zeros", turned: bool = False
 ) -> jax.Array:
   """The same as `conv3x3`, by XLA's own convolution."""
   x = _pad(x, 1, padding) if padding == "reflect" else x
@@ -214,7 +214,7 @@ def _xla_conv(x, kernel, padding, turned, stride=1):
 
 
 def winograd_conv3x3(
-  x: jax.Array, kernel: jax.Array, padding: str = "zeros", turned: bool = False
+  x: jax.Array, kernel: jax.Array, *, padding: str = "zeros", turned: bool = False
 ) -> jax.Array:
   """The same as `conv3x3`, by F(4×4, 3×3).
 

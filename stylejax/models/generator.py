@@ -68,8 +68,8 @@ class Generator(nn.Module):
     self,
     code: autoencoder.ContentCode,
     vector: jax.Array,
-    noise_gain: jax.Array | float = 1.0,
     *,
+    noise_gain: jax.Array | float = 1.0,
     moment_shift: jax.Array | None = None,
   ) -> jax.Array:
     """Generates the stylized image, which nothing is blended with.
@@ -89,7 +89,7 @@ class Generator(nn.Module):
     names = autoencoder.modulated_maps(self.config)
     return self.decoder(
       code,
-      [
+      modulation=[
         partial(
           adain.modulate,
           gain=gain,

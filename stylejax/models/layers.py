@@ -47,7 +47,7 @@ def depth_to_space(x: jax.Array) -> jax.Array:
   return x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, 2 * height, 2 * width, channels // 4)
 
 
-def upsample2(x: jax.Array, edges: Edges | None = None) -> jax.Array:
+def upsample2(x: jax.Array, *, edges: Edges | None = None) -> jax.Array:
   """Doubles height and width of [B, H, W, C] by bilinear interpolation between pixel centers.
 
   Weights are 3/4 and 1/4; beyond the border the edge pixel is repeated. Smooth by construction:
@@ -139,7 +139,7 @@ class Conv(nn.Module):
   dtype: str = "float32"
 
   @nn.compact
-  def __call__(self, x: jax.Array, edges: Edges | None = None) -> jax.Array:
+  def __call__(self, x: jax.Array, *, edges: Edges | None = None) -> jax.Array:
     kernel = self.param("kernel", he_normal, (3, 3, x.shape[-1], self.features), jnp.float32)
     bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
     x, kernel, bias = (a.astype(self.dtype) for a in (x, kernel, bias))
@@ -194,7 +194,7 @@ class UpsampleConv(nn.Module):
   dtype: str = "float32"
 
   @nn.compact
-  def __call__(self, x: jax.Array, edges: Edges | None = None) -> jax.Array:
+  def __call__(self, x: jax.Array, *, edges: Edges | None = None) -> jax.Array:
     kernel = self.param("kernel", he_normal, (3, 3, x.shape[-1], self.features), jnp.float32)
     sharp = self.param(
       "sharp", nn.initializers.zeros, (3, 3, x.shape[-1], 4 * self.features), jnp.float32

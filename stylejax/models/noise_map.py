@@ -31,7 +31,7 @@ PATTERN = _pattern()
 
 
 def noise_map(
-  height: int, width: int, top: jax.Array | int = 0, left: jax.Array | int = 0
+  height: int, width: int, *, top: jax.Array | int = 0, left: jax.Array | int = 0
 ) -> jax.Array:
   """Cells of the pattern from `top`, `left` on: [height, width] float32, mean 0, variance 1."""
   rows, columns = (

@@ -63,7 +63,7 @@ class HalfResNet50(nn.Module):
 
   @nn.compact
   def __call__(
-    self, image: jax.Array, layers: Sequence[str] = RESNET_LAYERS
+    self, image: jax.Array, *, layers: Sequence[str] = RESNET_LAYERS
   ) -> dict[str, jax.Array]:
     """As `resnet_features`; stages deeper than the deepest asked layer aren't computed."""
     x = InputScale(name="input")(image.astype(jnp.float32))
@@ -106,8 +106,8 @@ def max_pool_3x3(features: jax.Array) -> jax.Array:
 def resnet_features(
   params: Mapping[str, Any],
   image: jax.Array,
-  layers: Sequence[str] = RESNET_LAYERS,
   *,
+  layers: Sequence[str] = RESNET_LAYERS,
   dtype: Any = jnp.float32,
 ) -> dict[str, jax.Array]:
   """Features of the ResNet-50 of half width at the ends of the asked stages, after their ReLU.
@@ -134,4 +134,4 @@ def resnet_features(
     raise InputError(
       f"ResNet image: found shape {image.shape}, expected [B, H, W, 3] with sides of 16 at least"
     )
-  return HalfResNet50(dtype=dtype).apply({"params": params}, image, tuple(layers))
+  return HalfResNet50(dtype=dtype).apply({"params": params}, image, layers=tuple(layers))

@@ -41,7 +41,7 @@ class StyleEncoder(nn.Module):
     x = layers.space_to_depth(2.0 * x - 1.0)
     moments = []
     for level, width in enumerate(c.style_widths):
-      x = nn.relu(layers.Conv(width, stride=1 if level == 0 else 2, dtype=c.dtype)(x, edges))
+      x = nn.relu(layers.Conv(width, stride=1 if level == 0 else 2, dtype=c.dtype)(x, edges=edges))
       moments.append(adain.channel_moments(x, edges=edges))
     flat = jnp.concatenate([m[:, 0, 0] for pair in moments for m in pair], -1)
     return StyleCode(tuple(moments), layers.Mlp((c.style_dim, c.style_dim), name="vector")(flat))

@@ -77,7 +77,7 @@ class VGG16(nn.Module):
 
   @nn.compact
   def __call__(
-    self, image: jax.Array, layers: Sequence[str] = ("relu5_3",)
+    self, image: jax.Array, *, layers: Sequence[str] = ("relu5_3",)
   ) -> dict[str, jax.Array]:
     """Features of the asked layers; nothing deeper than the deepest of them is computed.
 
@@ -131,8 +131,8 @@ def check_layers(layers: Sequence[str]) -> list[str]:
 def vgg16_features(
   vgg_params: Mapping[str, Any],
   image: jax.Array,
-  layers: Sequence[str] = STYLE_LAYERS,
   *,
+  layers: Sequence[str] = STYLE_LAYERS,
   dtype: Any = jnp.float32,
 ) -> dict[str, jax.Array]:
   """Features of VGG16 after the ReLU of the asked layers.
@@ -158,4 +158,4 @@ def vgg16_features(
   if missing:
     raise InputError(f"VGG16 parameters: found no {missing[0]!r}, expected it for {deepest}")
   params = {name: vgg_params[name] for name in needed}
-  return VGG16(dtype=dtype).apply({"params": params}, image, tuple(layers))
+  return VGG16(dtype=dtype).apply({"params": params}, image, layers=tuple(layers))

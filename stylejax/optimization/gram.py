@@ -66,12 +66,12 @@ def optimize_image(
   """
   if method not in METHODS:
     raise InputError(f"method: found {method!r}, expected {' or '.join(METHODS)}")
-  content_target = vgg16_features(vgg_params, content, (CONTENT_LAYER,))[CONTENT_LAYER]
-  style_target = vgg16_features(vgg_params, style, STYLE_LAYERS)
+  content_target = vgg16_features(vgg_params, content, layers=(CONTENT_LAYER,))[CONTENT_LAYER]
+  style_target = vgg16_features(vgg_params, style, layers=STYLE_LAYERS)
   power = jnp.square(content_target).sum()
 
   def loss(image: jax.Array) -> jax.Array:
-    features = vgg16_features(vgg_params, image, (*STYLE_LAYERS, CONTENT_LAYER))
+    features = vgg16_features(vgg_params, image, layers=(*STYLE_LAYERS, CONTENT_LAYER))
     moved = jnp.square(features.pop(CONTENT_LAYER) - content_target).sum() / power
     return moved + style_weight * gram_style_loss(features, style_target).mean()
 

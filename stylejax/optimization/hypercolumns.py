@@ -33,8 +33,8 @@ def grid_size(size: tuple[int, int]) -> tuple[int, int]:
 def hypercolumns(
   vgg_params: Mapping[str, Any],
   image: jax.Array,
-  scales: jax.Array | None = None,
   *,
+  scales: jax.Array | None = None,
   dtype: Any = jnp.float32,
 ) -> jax.Array:
   """Features of relu1_1 … relu4_3 at every fourth pixel, one after the other.
@@ -68,7 +68,7 @@ def feature_maps(
 ) -> list[jax.Array]:
   """The layers of `hypercolumns` as maps [B, H // 4, W // 4, C] float32, not scaled yet."""
   rows, columns = grid_size(image.shape[1:3])
-  features = vgg16_features(vgg_params, image, LAYERS, dtype=dtype)
+  features = vgg16_features(vgg_params, image, layers=LAYERS, dtype=dtype)
   return [
     _on_grid(features[layer], int(layer[len("relu")]), (rows, columns)).astype(jnp.float32)
     for layer in LAYERS

@@ -21,7 +21,7 @@ PREFERENCE = 0.1
 _EXCLUDED = -1e4
 
 
-def unit(x: jax.Array, mean: jax.Array | float = 0.0, *, eps: float = 1e-8) -> jax.Array:
+def unit(x: jax.Array, *, mean: jax.Array | float = 0.0, eps: float = 1e-8) -> jax.Array:
   """Vectors [..., D] less `mean`, of length 1, float32."""
   x = x.astype(jnp.float32) - mean
   return x * jax.lax.rsqrt(jnp.square(x).sum(-1, keepdims=True) + eps)
@@ -119,7 +119,7 @@ def on_grid(weights: jax.Array, size: tuple[int, int]) -> jax.Array:
   return weights / weights.sum(0, keepdims=True)
 
 
-def centers(x: jax.Array, weights: jax.Array | None = None) -> jax.Array:
+def centers(x: jax.Array, *, weights: jax.Array | None = None) -> jax.Array:
   """The mean of an image's vectors, or at each place the mean of its region's.
 
   Args:

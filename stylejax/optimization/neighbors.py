@@ -161,8 +161,8 @@ def run(
   vgg_params: Mapping[str, Any],
   state: State,
   targets: Targets,
-  steps: jax.Array | int | None = None,
   *,
+  steps: jax.Array | int | None = None,
   weights: jax.Array | None = None,
   rate: jax.Array | float = RATE,
   dtype: Any = jnp.float32,
@@ -331,7 +331,12 @@ def optimize_stage(
     **settings,
   )
   state = run(
-    vgg_params, state, targets, length if isinstance(length, int) else None, rate=rate, **settings
+    vgg_params,
+    state,
+    targets,
+    steps=length if isinstance(length, int) else None,
+    rate=rate,
+    **settings,
   )
   return (*current[: stage.level], *state.pyramid)
 

@@ -96,7 +96,7 @@ def style_targets(
   """
   styles = [halved(style, stage.level) for style in check_styles(styles)]
   if stage.split:
-    maps = [vgg16_features(vgg_params, style, LAYERS, dtype=dtype) for style in styles]
+    maps = [vgg16_features(vgg_params, style, layers=LAYERS, dtype=dtype) for style in styles]
     maps = [[_bank_grid(m[layer].astype(jnp.float32)) for layer in LAYERS] for m in maps]
     scales = jnp.ones(len(LAYERS), jnp.float32)
   else:
@@ -219,7 +219,7 @@ def split_loss(
   regions = [_region(weights, size) for size in sizes]
 
   def look(band, step, tile=None):
-    features = vgg16_features(vgg_params, band, LAYERS, dtype=dtype)
+    features = vgg16_features(vgg_params, band, layers=LAYERS, dtype=dtype)
     grids = []
     for layer, stride, whole in zip(LAYERS, strides, sizes, strict=True):
       x = _every(features[layer].astype(jnp.float32), 2, whole[1], step)
@@ -267,8 +267,8 @@ def _matched(
   if region is not None:
     part = region.reshape(len(region), -1)
     preference = jnp.tile(style_preference(region, region.shape[1:]), (batch, 1))
-  query = unit(query, centers(query, part))
-  bank = unit(bank, source_means(bank, source, targets.count))
+  query = unit(query, mean=centers(query, weights=part))
+  bank = unit(bank, mean=source_means(bank, source, targets.count))
   return nearest(
     query.reshape(-1, depth), bank, preference=preference, source=source, mesh=mesh
   ).reshape(batch, count)

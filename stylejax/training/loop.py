@@ -39,7 +39,7 @@ SAMPLES = Path(__file__).parent.parent / "assets" / "samples"
 _logger = logging.getLogger("stylejax")
 
 
-def train(config: TrainConfig, read_weights: Callable[[Path], Params] | None = None) -> None:
+def train(config: TrainConfig, *, read_weights: Callable[[Path], Params] | None = None) -> None:
   """Runs a training to its end, or to the SIGINT or SIGTERM that saves it and stops.
 
   Args:
@@ -60,7 +60,7 @@ def train(config: TrainConfig, read_weights: Callable[[Path], Params] | None = N
     processes=config.processes,
     process=config.process,
   )
-  check_batch(config.batch, config.group * config.accumulate)
+  check_batch(config.batch, group=config.group * config.accumulate)
   if config.dry_run:
     _streams(config)
     dry_run(config, _replicas(config))

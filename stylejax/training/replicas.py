@@ -19,7 +19,7 @@ from stylejax.runtime.xla_flags import add_xla_flags
 AXIS = "data"
 
 
-def make_replicas(mode: str, step: Callable, devices: Sequence[jax.Device] | None = None):
+def make_replicas(mode: str, step: Callable, *, devices: Sequence[jax.Device] | None = None):
   """The mapped form of `step(state, batch, *, axis_name)`: `ShardMap` or `Pmap`."""
   kinds = {"shard_map": ShardMap, "pmap": Pmap}
   return kinds[mode](step, list(devices or jax.devices()))
@@ -53,7 +53,7 @@ def local(tree: Any) -> Any:
   return jax.tree.map(lambda x: x.addressable_data(0), tree)
 
 
-def check_batch(batch: int, group: int = 1, devices: Sequence[jax.Device] | None = None) -> None:
+def check_batch(batch: int, *, group: int = 1, devices: Sequence[jax.Device] | None = None) -> None:
   """Raises InputError unless every device gets as many examples, in whole groups."""
   count = len(devices or jax.devices())
   if batch % (count * group):

@@ -86,8 +86,10 @@ def init_state(config: TrainConfig) -> TrainState:
   return with_optimizers(config, params, jax.random.key_data(run_key))
 
 
-def with_optimizers(config: TrainConfig, params: transfer.Params, key: jax.Array) -> TrainState:
-  """A state at step 0 around given parameters; key is the run's key data."""
+def with_optimizers(
+  config: TrainConfig, params: transfer.Params, key_data: jax.Array
+) -> TrainState:
+  """A state at step 0 around given parameters; key_data is the run's."""
   tx, disc_tx = make_optimizers(config)
   return TrainState(
     step=jnp.zeros((), jnp.int32),
@@ -95,5 +97,5 @@ def with_optimizers(config: TrainConfig, params: transfer.Params, key: jax.Array
     ema_params=jax.tree.map(jnp.copy, params),
     opt_state=tx.init(select(params, config.trained)),
     disc_opt_state=disc_tx.init(params.discriminator) if config.uses_discriminator else None,
-    key=key,
+    key=key_data,
   )

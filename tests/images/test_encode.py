@@ -33,14 +33,14 @@ class TestWrite:
   def test_alpha_and_the_colors_under_it_are_kept(self, tmp_path, name):
     rgb, alpha = noise(9, 7), np.zeros((9, 7), np.float32)
     alpha[2:5] = 1
-    path = encode.write_image(tmp_path / name, rgb, alpha, quality=100)
+    path = encode.write_image(tmp_path / name, rgb, alpha=alpha, quality=100)
     found = np.asarray(Image.open(path))
     np.testing.assert_array_equal(found[..., 3], alpha * 255)
     np.testing.assert_array_equal(found[..., :3], np.rint(rgb * 255))
 
   def test_jpeg_lies_on_white(self, tmp_path):
     rgb = np.zeros((32, 32, 3), np.float32)
-    path = encode.write_image(tmp_path / "a.jpg", rgb, np.full((32, 32), 0.25, np.float32))
+    path = encode.write_image(tmp_path / "a.jpg", rgb, alpha=np.full((32, 32), 0.25, np.float32))
     np.testing.assert_allclose(np.asarray(Image.open(path)), 191, atol=2)
 
   def test_quality_changes_the_bytes(self, tmp_path):

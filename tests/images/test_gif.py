@@ -233,6 +233,6 @@ def test_gif_of_an_interpolation_has_one_palette_and_keeps_alpha(tmp_path):
   animation.write_frames(tmp_path / "way.gif", list(frames))
   assert unsteadiness(by_ffmpeg(tmp_path / "way.gif"))[1] < 0.3
   assert [length * 100 for length in written_lengths(tmp_path / "way.gif")] == [8] * 4
-  animation.write_frames(tmp_path / "way.gif", list(frames), alpha)
+  animation.write_frames(tmp_path / "way.gif", list(frames), alpha=alpha)
   for frame in by_ffmpeg(tmp_path / "way.gif"):
     np.testing.assert_array_equal(frame[..., 3], alpha * 255)

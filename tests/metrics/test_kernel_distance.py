@@ -23,7 +23,7 @@ def test_is_the_mean_over_pairs_of_images(rng):
     ]
   )
   assert kernel_distance(kernel_terms(x, y)) == pytest.approx(want)
-  half = kernel_distance(kernel_terms(x, y), np.array([0, 2]))
+  half = kernel_distance(kernel_terms(x, y), chosen=np.array([0, 2]))
   assert half == pytest.approx(kernel_distance(kernel_terms(x[::2], y[::2])))
 
 

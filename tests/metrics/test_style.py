@@ -58,11 +58,13 @@ CASES = {
 class TestFeatures:
   def test_reference(self, features, name):
     from_features, _, reference = CASES[name]
-    np.testing.assert_allclose(from_features(*features, LAYERS), reference(*features), rtol=1e-4)
+    np.testing.assert_allclose(
+      from_features(*features, layers=LAYERS), reference(*features), rtol=1e-4
+    )
 
   def test_jit_and_vmap(self, features, name):
     def run(f, s):
-      return CASES[name][0](f, s, LAYERS)
+      return CASES[name][0](f, s, layers=LAYERS)
 
     eager = run(*features)
     np.testing.assert_allclose(jax.jit(run)(*features), eager, rtol=1e-5)
@@ -73,21 +75,23 @@ class TestFeatures:
     np.testing.assert_allclose(jax.vmap(single)(*features), eager, rtol=1e-5)
 
   def test_same_features_are_at_no_distance(self, features, name):
-    np.testing.assert_array_equal(CASES[name][0](features[0], features[0], LAYERS), 0)
+    np.testing.assert_array_equal(CASES[name][0](features[0], features[0], layers=LAYERS), 0)
 
   def test_no_features_are_at_distance_one(self, features, name):
     blank = jax.tree.map(np.zeros_like, features[0])
-    np.testing.assert_allclose(CASES[name][0](blank, features[1], LAYERS), 1, rtol=1e-3)
+    np.testing.assert_allclose(CASES[name][0](blank, features[1], layers=LAYERS), 1, rtol=1e-3)
 
   def test_gradient_at_constant_features(self, features, name):
     flat = jax.tree.map(np.ones_like, features[0])
-    gradient = jax.grad(lambda f: CASES[name][0](f, features[1], LAYERS).sum())(flat)
+    gradient = jax.grad(lambda f: CASES[name][0](f, features[1], layers=LAYERS).sum())(flat)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
 
   def test_gradient_at_a_constant_image(self, name):
     vgg_params = load_vgg()
     style = jax.random.uniform(jax.random.key(0), (1, 16, 20, 3))
-    gradient = jax.jit(jax.grad(lambda p: CASES[name][1](vgg_params, p, style, LAYERS).sum()))
+    gradient = jax.jit(
+      jax.grad(lambda p: CASES[name][1](vgg_params, p, style, layers=LAYERS).sum())
+    )
     for image in (jnp.zeros((1, 16, 16, 3)), jnp.full((1, 16, 16, 3), 0.5)):
       assert np.isfinite(gradient(image)).all()
 
@@ -97,9 +101,9 @@ class TestFeatures:
     actual = jax.jit(CASES[name][1])(vgg_params, image, style)
     assert actual.shape == (2,) and (actual > 0).all()
     layers = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
-    features = jax.jit(vgg16_features, static_argnums=2)
+    features = jax.jit(vgg16_features, static_argnames="layers")
     distance = jax.jit(CASES[name][0])
-    one = distance(*(features(vgg_params, p[1:], layers) for p in (image, style)))
+    one = distance(*(features(vgg_params, p[1:], layers=layers) for p in (image, style)))
     np.testing.assert_allclose(actual[1:], one, rtol=1e-3)
 
 

@@ -84,7 +84,7 @@ def test_derivatives_are_the_direct_ones(rng, padding, always_winograd):
     return lambda x, kernel: (jax.grad(value(conv))(x, kernel) ** 2).sum()
 
   def direct(x, kernel):
-    return direct_conv3x3(x, kernel, padding)
+    return direct_conv3x3(x, kernel, padding=padding)
 
   def chosen(x, kernel):
     return conv3x3(x, kernel, padding=padding)
@@ -117,7 +117,7 @@ def test_forward_derivatives_are_the_direct_ones(rng, padding, always_winograd):
 
     return jax.jit(jax.vmap(one))(x, kernel, along, kernel_along)
 
-  expected = slopes(lambda x, kernel: direct_conv3x3(x, kernel, padding))
+  expected = slopes(lambda x, kernel: direct_conv3x3(x, kernel, padding=padding))
   actual = slopes(lambda x, kernel: conv3x3(x, kernel, padding=padding))
   for a, b in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
     np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-3 * float(jnp.abs(b).max()))

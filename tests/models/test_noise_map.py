@@ -25,7 +25,9 @@ def test_it_is_noise_of_mean_0_and_variance_1():
 
 def test_a_part_is_the_wholes_also_beyond_a_period():
   whole = np.asarray(noise_map.noise_map(300, 280))
-  part = jax.jit(noise_map.noise_map, static_argnums=(0, 1))(60, 50, np.int32(230), np.int32(225))
+  part = jax.jit(noise_map.noise_map, static_argnums=(0, 1))(
+    60, 50, top=np.int32(230), left=np.int32(225)
+  )
   np.testing.assert_array_equal(part, whole[230:290, 225:275])
   np.testing.assert_array_equal(whole[256:], whole[:44])
 

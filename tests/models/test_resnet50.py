@@ -79,7 +79,7 @@ def test_trained_weights_tell_images_from_noise(params, rng):
   )[None]
   shuffled = rng.permutation(image.reshape(-1, 3)).reshape(image.shape)
   a, b = (
-    resnet_features(params, jnp.asarray(x), ("conv4_x",))["conv4_x"].mean((1, 2))
+    resnet_features(params, jnp.asarray(x), layers=("conv4_x",))["conv4_x"].mean((1, 2))
     for x in (image, shuffled)
   )
   assert float(jnp.linalg.norm(a - b)) > 0.3 * float(jnp.linalg.norm(a))
@@ -87,7 +87,7 @@ def test_trained_weights_tell_images_from_noise(params, rng):
 
 def test_nothing_deeper_is_computed(params):
   for layers, convolutions in ((("conv1",), 1), (("conv2_x", "conv1"), 11), (RESNET_LAYERS, 43)):
-    trace = jax.make_jaxpr(lambda x, layers=layers: resnet_features(params, x, layers))(
+    trace = jax.make_jaxpr(lambda x, layers=layers: resnet_features(params, x, layers=layers))(
       jnp.zeros((1, 32, 32, 3))
     )
     assert str(trace).count("conv_general_dilated") == convolutions
@@ -123,5 +123,5 @@ def test_module_makes_its_own_parameters():
 )
 def test_mistakes_are_named(params, image, layers, message):
   with pytest.raises(InputError) as error:
-    resnet_features(params, jnp.zeros(image), layers)
+    resnet_features(params, jnp.zeros(image), layers=layers)
   assert message in str(error.value)

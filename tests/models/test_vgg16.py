@@ -47,9 +47,9 @@ def torch_features(vgg_params, image: "torch.Tensor") -> dict[str, "torch.Tensor
 @pytest.mark.parametrize("size", [(16, 16), (37, 51)])
 def test_every_layer_is_pytorchs(vgg_params, rng, size):
   image = rng.uniform(size=(2, *size, 3)).astype(np.float32)
-  run = jax.jit(vgg16_features, static_argnums=2)
+  run = jax.jit(vgg16_features, static_argnames="layers")
   expected = torch_features(vgg_params, torch.tensor(image).double().permute(0, 3, 1, 2))
-  actual = run(vgg_params, jnp.asarray(image), RELUS)
+  actual = run(vgg_params, jnp.asarray(image), layers=RELUS)
   assert tuple(actual) == RELUS
   for name in RELUS:
     want = expected[name].permute(0, 2, 3, 1).numpy()
@@ -61,7 +61,9 @@ def test_every_layer_is_pytorchs(vgg_params, rng, size):
 def test_gradient_is_pytorchs(vgg_params, rng):
   image = rng.uniform(size=(1, 35, 38, 3)).astype(np.float32)
   gradient = jax.jit(
-    jax.grad(lambda p: jnp.square(vgg16_features(vgg_params, p, ("relu4_1",))["relu4_1"]).mean())
+    jax.grad(
+      lambda p: jnp.square(vgg16_features(vgg_params, p, layers=("relu4_1",))["relu4_1"]).mean()
+    )
   )(jnp.asarray(image))
   tensor = torch.tensor(image).double().permute(0, 3, 1, 2).requires_grad_()
   torch_features(vgg_params, tensor)["relu4_1"].square().mean().backward()
@@ -79,7 +81,7 @@ def test_input_is_the_published_preprocessing(vgg_params):
 
 def test_the_image_of_a_mean_color_excites_only_biases(vgg_params):
   mean = jnp.broadcast_to(vgg_params["input"]["mean"].reshape(1, 1, 1, 3), (1, 16, 16, 3))
-  actual = vgg16_features(vgg_params, mean, ("relu1_1",))["relu1_1"]
+  actual = vgg16_features(vgg_params, mean, layers=("relu1_1",))["relu1_1"]
   want = np.maximum(vgg_params["conv1_1"]["bias"], 0)
   np.testing.assert_allclose(actual[0, 8, 8], want, atol=1e-4)
 
@@ -95,21 +97,21 @@ def test_color_order_is_rgb(vgg_params):
   [(("relu1_1",), 1), (("relu2_1", "relu1_2"), 3), (("relu4_1",), 8), (RELUS, 13)],
 )
 def test_nothing_deeper_is_computed(vgg_params, layers, convolutions):
-  trace = jax.make_jaxpr(lambda p, x: vgg16_features(p, x, layers))(
+  trace = jax.make_jaxpr(lambda p, x: vgg16_features(p, x, layers=layers))(
     vgg_params, jnp.zeros((1, 16, 16, 3))
   )
   assert str(trace).count("stylejax_conv3x3") == convolutions
 
 
 def test_needs_no_deeper_parameters(shallow):
-  assert set(vgg16_features(shallow, jnp.zeros((1, 16, 16, 3)), ("relu2_2",))) == {"relu2_2"}
+  assert set(vgg16_features(shallow, jnp.zeros((1, 16, 16, 3)), layers=("relu2_2",))) == {"relu2_2"}
 
 
 def test_jit_vmap_and_gradient(shallow, rng):
   images = jnp.asarray(rng.uniform(size=(3, 19, 22, 3)), jnp.float32)
 
   def run(p):
-    return vgg16_features(shallow, p, ("relu2_2",))["relu2_2"]
+    return vgg16_features(shallow, p, layers=("relu2_2",))["relu2_2"]
 
   eager = run(images)
   scale = float(eager.max())
@@ -123,9 +125,9 @@ def test_jit_vmap_and_gradient(shallow, rng):
 
 def test_bfloat16_is_close(shallow, rng):
   image = jnp.asarray(rng.uniform(size=(1, 32, 32, 3)), jnp.float32)
-  run = jax.jit(vgg16_features, static_argnums=2, static_argnames="dtype")
-  exact = run(shallow, image, ("relu2_2",))["relu2_2"]
-  actual = run(shallow, image, ("relu2_2",), dtype=jnp.bfloat16)["relu2_2"]
+  run = jax.jit(vgg16_features, static_argnames=("layers", "dtype"))
+  exact = run(shallow, image, layers=("relu2_2",))["relu2_2"]
+  actual = run(shallow, image, layers=("relu2_2",), dtype=jnp.bfloat16)["relu2_2"]
   assert actual.dtype == jnp.bfloat16
   error = jnp.linalg.norm((actual.astype(jnp.float32) - exact).ravel())
   assert error < 0.02 * jnp.linalg.norm(exact.ravel())
@@ -168,5 +170,5 @@ def test_module_makes_its_own_parameters():
 )
 def test_mistakes_are_named(shallow, image, layers, message):
   with pytest.raises(InputError) as error:
-    vgg16_features(shallow, jnp.zeros(image), layers)
+    vgg16_features(shallow, jnp.zeros(image), layers=layers)
   assert message in str(error.value)

@@ -29,7 +29,9 @@ def test_steps_bring_it_to_the_style(images):
 
   @jax.jit
   def gram_distance(vgg_params, *images):
-    return gram_style_loss(*(vgg16_features(vgg_params, x, STYLE_LAYERS) for x in images)).mean()
+    return gram_style_loss(
+      *(vgg16_features(vgg_params, x, layers=STYLE_LAYERS) for x in images)
+    ).mean()
 
   def distance(image):
     return float(gram_distance(vgg_params, image, style))

@@ -24,7 +24,7 @@ def test_layers_lie_one_after_the_other_on_a_grid(rng):
   """torch.nn.functional.interpolate, bilinear; divided by the channels, as in the paper."""
   vgg_params = load_vgg()
   image = jnp.asarray(rng.uniform(size=(2, 32, 40, 3)), jnp.float32)
-  features = jax.jit(vgg16_features, static_argnums=2)(vgg_params, image, LAYERS)
+  features = jax.jit(vgg16_features, static_argnames="layers")(vgg_params, image, layers=LAYERS)
   parts = [
     torch.nn.functional.interpolate(
       torch.from_numpy(np.array(features[layer])).permute(0, 3, 1, 2),
@@ -41,7 +41,7 @@ def test_layers_lie_one_after_the_other_on_a_grid(rng):
   found = run(vgg_params, image)
   assert found.shape == (2, 8, 10, 2688) and found.dtype == jnp.float32
   np.testing.assert_allclose(found, np.concatenate(parts, -1), rtol=1e-3, atol=1e-4)
-  scaled = run(vgg_params, image, jnp.arange(10.0))
+  scaled = run(vgg_params, image, scales=jnp.arange(10.0))
   np.testing.assert_allclose(scaled[..., :64], 0.0)
   np.testing.assert_allclose(scaled[..., -512:], 9 * 512 * found[..., -512:], rtol=1e-3, atol=1e-2)
 
@@ -85,4 +85,4 @@ def test_wrong_shapes_are_one_line():
     with pytest.raises(InputError, match=r"image: found shape .* expected \[B, H, W, 3\]"):
       hypercolumns({}, jnp.zeros(shape))
   with pytest.raises(InputError, match=r"scales: found shape \(3,\), expected \[10\]"):
-    jax.eval_shape(hypercolumns, load_vgg(), jnp.zeros((1, 16, 16, 3)), jnp.ones(3))
+    hypercolumns(load_vgg(), jnp.zeros((1, 16, 16, 3)), scales=jnp.ones(3))

@@ -89,7 +89,7 @@ def test_centers_are_means_of_regions(rng):
   x = rng.normal(size=(2, 6, 3)).astype(np.float32)
   np.testing.assert_allclose(centers(jnp.asarray(x))[:, 0], x.mean(1), atol=1e-6)
   regions = jnp.asarray([[1, 1, 0, 0, 0, 0.5], [0, 0, 1, 1, 1, 0.5]])
-  found = centers(jnp.asarray(x), regions)
+  found = centers(jnp.asarray(x), weights=regions)
   first = (x[:, 0] + x[:, 1] + 0.5 * x[:, 5]) / 2.5
   second = (x[:, 2] + x[:, 3] + x[:, 4] + 0.5 * x[:, 5]) / 3.5
   np.testing.assert_allclose(found[:, 1], first, atol=1e-6)

@@ -72,7 +72,7 @@ def test_places_are_matched_by_centered_cosines(vgg_params, images, begun):
   """NumPy, in float64, from the hypercolumns of content and style."""
   targets, state = begun[COLUMNS]
   query, bank = (
-    np.asarray(describe(vgg_params, x, targets.scales), np.float64).reshape(-1, 2688)
+    np.asarray(describe(vgg_params, x, scales=targets.scales), np.float64).reshape(-1, 2688)
     for x in (images[0][:1], images[1])
   )
   np.testing.assert_allclose(targets.features[0], bank, rtol=1e-3, atol=1e-4)
@@ -81,7 +81,9 @@ def test_places_are_matched_by_centered_cosines(vgg_params, images, begun):
   seen = 0.75 * images[0][:1] + 0.25 * reconstruct(
     (content[0], *neighbors.content_start(content)[1:])
   )
-  query = np.asarray(describe(vgg_params, seen, targets.scales), np.float64).reshape(-1, 2688)
+  query = np.asarray(describe(vgg_params, seen, scales=targets.scales), np.float64).reshape(
+    -1, 2688
+  )
   query, bank = query - query.mean(0), bank - bank.mean(0)
   cosine = (
     query @ bank.T / np.linalg.norm(query, axis=1)[:, None] / np.linalg.norm(bank, axis=1)[None]
@@ -95,15 +97,15 @@ def test_the_loss_is_a_mean_of_cosine_distances(vgg_params, begun):
   """Of the first step, in NumPy; later steps bring it down, and the last pass too."""
   targets, state = begun[COLUMNS]
   found = np.asarray(
-    describe(vgg_params, reconstruct(state.pyramid), targets.scales), np.float64
+    describe(vgg_params, reconstruct(state.pyramid), scales=targets.scales), np.float64
   ).reshape(-1, 2688)
   target = np.asarray(targets.features[0], np.float64)[np.asarray(state.matched)[0]]
   cosine = (found * target).sum(1) / np.linalg.norm(found, axis=1) / np.linalg.norm(target, axis=1)
-  first = run(vgg_params, state, targets, jnp.int32(1))
+  first = run(vgg_params, state, targets, steps=jnp.int32(1))
   np.testing.assert_allclose(first.loss, 1 - cosine.mean(), rtol=1e-3)
   assert run(vgg_params, first, targets).loss < 0.97 * first.loss
   targets, state = begun[SPLIT]
-  first = run(vgg_params, state, targets, jnp.int32(1))
+  first = run(vgg_params, state, targets, steps=jnp.int32(1))
   assert run(vgg_params, first, targets).loss < 0.97 * first.loss
 
 
@@ -113,11 +115,13 @@ def test_going_on_from_a_saved_state_is_never_stopping(vgg_params, begun, stage)
   targets, state = begun[stage]
   whole = run(vgg_params, state, targets)
   assert int(whole.step) == 6
-  half = jax.tree.map(np.array, run(vgg_params, state, targets, jnp.int32(2)))
+  half = jax.tree.map(np.array, run(vgg_params, state, targets, steps=jnp.int32(2)))
   assert int(half.step) == 2
-  resumed = run(vgg_params, jax.tree.map(jnp.asarray, half), targets, jnp.int32(99))
+  resumed = run(vgg_params, jax.tree.map(jnp.asarray, half), targets, steps=jnp.int32(99))
   jax.tree.map(np.testing.assert_array_equal, resumed, whole)
-  jax.tree.map(np.testing.assert_array_equal, run(vgg_params, whole, targets, jnp.int32(3)), whole)
+  jax.tree.map(
+    np.testing.assert_array_equal, run(vgg_params, whole, targets, steps=jnp.int32(3)), whole
+  )
 
 
 def test_a_batch_and_vmap_are_loops(vgg_params, images, begun):
@@ -129,7 +133,7 @@ def test_a_batch_and_vmap_are_loops(vgg_params, images, begun):
   def stylize(vgg_params, pyramid):
     state = init(vgg_params, pyramid, neighbors.content_start(pyramid), targets, 6)
     # Not compiled as a whole where the caller doesn't.
-    return reconstruct(neighbors.run(vgg_params, state, targets, jnp.int32(2)).pyramid)
+    return reconstruct(neighbors.run(vgg_params, state, targets, steps=jnp.int32(2)).pyramid)
 
   alone = [stylize(vgg_params, tuple(x[n] for x in pyramids)) for n in range(2)]
   batch = jax.jit(stylize)(vgg_params, tuple(x[:, 0] for x in pyramids))
@@ -154,7 +158,7 @@ def tall(vgg_params, images):
       targets,
       masks,
       state,
-      run(vgg_params, state, targets, jnp.int32(2), weights=masks),
+      run(vgg_params, state, targets, steps=jnp.int32(2), weights=masks),
     )
   return found
 
@@ -167,7 +171,7 @@ def test_bands_and_devices_give_what_one_gives(vgg_params, tall, stage, tiles, d
   settings = {"tiles": tiles, "mesh": mesh if devices > 1 else None}
   state = init(vgg_params, pyramid, pyramid, targets, 6, weights=masks, **settings)
   np.testing.assert_array_equal(state.matched, begun.matched)
-  found = run(vgg_params, state, targets, jnp.int32(2), weights=masks, **settings)
+  found = run(vgg_params, state, targets, steps=jnp.int32(2), weights=masks, **settings)
   np.testing.assert_allclose(found.loss, expected.loss, rtol=1e-4)
   np.testing.assert_allclose(reconstruct(found.pyramid), reconstruct(expected.pyramid), atol=1e-3)
 
@@ -180,7 +184,7 @@ def test_one_can_differentiate_through_steps(vgg_params, images):
     targets = neighbors.style_targets(vgg_params, [style], COLUMNS, layer_weights=layer_weights)
     state = neighbors.init(vgg_params, pyramid, neighbors.content_start(pyramid), targets, 2)
     # A third step is one more than the stage has.
-    state = neighbors.run(vgg_params, state, targets, 3, rate=rate)
+    state = neighbors.run(vgg_params, state, targets, steps=3, rate=rate)
     return jnp.square(reconstruct(state.pyramid)).sum(), state.step
 
   gradients, steps = jax.jit(jax.grad(total, (0, 1, 2), has_aux=True))(

@@ -57,7 +57,7 @@ def test_kernels_are_turned_to_rgb(converter, tmp_path, rng):
   (tmp_path / "vgg.safetensors").write_bytes(converter.stable_bytes(tensors, {}))
   params = load_vgg(tmp_path / "vgg.safetensors")
   image = rng.uniform(size=(1, 3, 3, 3)).astype(np.float32)
-  actual = vgg16_features(params, image, ("relu1_1",))["relu1_1"][0, 1, 1]
+  actual = vgg16_features(params, image, layers=("relu1_1",))["relu1_1"][0, 1, 1]
   bgr = image[0, :, :, ::-1] * 255 - np.array([103.939, 116.779, 123.68])
   want = np.maximum(np.einsum("yxi,yxio->o", bgr, kernels["conv1_1"].astype(np.float64)), 0)
   np.testing.assert_allclose(actual, want, rtol=1e-4, atol=1e-2)

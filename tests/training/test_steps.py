@@ -52,7 +52,7 @@ def fresh_state(config):
 def replicas_of(config):
   """The step on one device: traced and compiled once for all tests."""
   step = task_of(config).make_train_step(config)
-  return replicas.make_replicas("shard_map", step, jax.devices()[:1])
+  return replicas.make_replicas("shard_map", step, devices=jax.devices()[:1])
 
 
 def run(config, frozen, count, replicas_of=replicas_of):
@@ -115,7 +115,7 @@ def test_the_perceptual_net_sees_crops_at_the_size_asked_for(frozen, monkeypatch
 
   def record(params, image, names, **settings):
     sizes.append(image.shape)
-    return vgg16_features(params, image, names, **settings)
+    return vgg16_features(params, image, layers=names, **settings)
 
   monkeypatch.setattr(transfer.vgg16, "vgg16_features", record)
   for perceptual_size, side in ((None, 64), (32, 32)):

@@ -63,7 +63,7 @@ def test_torchvision_weights_give_torchvisions_features(tmp_path, rng, state, na
   params = load_vgg(write(tmp_path / name, state))
   assert set(params) == {"input", "conv1_1", "conv1_2", "conv2_1", "conv2_2"}
   image = rng.uniform(size=(2, 21, 18, 3)).astype(np.float32)
-  found = vgg16_features(params, jnp.asarray(image), ("relu2_2",))["relu2_2"]
+  found = vgg16_features(params, jnp.asarray(image), layers=("relu2_2",))["relu2_2"]
   want = torchvision_relu2_2(state, image)
   np.testing.assert_allclose(found, want, atol=1e-5 * want.max())
 

@@ -44,7 +44,7 @@ class VideoReader:
     has_alpha: whether its frames may have alpha.
   """
 
-  def __init__(self, path: Path, note: Callable[[str], None], output: str = ""):
+  def __init__(self, path: Path, note: Callable[[str], None], *, output: str = ""):
     """Looks into the file.
 
     Args:
@@ -226,7 +226,7 @@ class VideoReader:
         "alone can decode, expected HDR10, HLG or SDR, as of profile 8"
       )
     try:
-      return ToSrgb(image, self._container_codes, (height, width), self._note, self._peak)
+      return ToSrgb(image, self._container_codes, (height, width), self._note, peak=self._peak)
     except InputError as error:
       raise InputError(f"{self.path}: {error}") from error
 

@@ -208,6 +208,7 @@ class ToSrgb:
     container: ColorCodes,
     size: tuple[int, int],
     note: Callable[[str], None],
+    *,
     peak: float = 1.0,
   ):
     """Made for frames like this one.

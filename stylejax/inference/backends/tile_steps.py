@@ -91,7 +91,7 @@ def _decode_stage(
   if autoencoder.stages(config)[number].fine is not None:
     *modulated, fine = modulated
   return autoencoder.Decoder(config).apply(
-    {"params": params.generator["decoder"]}, number, modulated, fine, method="stage"
+    {"params": params.generator["decoder"]}, number, modulated, fine=fine, method="stage"
   )[0]
 
 

@@ -141,7 +141,7 @@ def _feature_functions(config: TransferConfig) -> tuple[Callable, Callable]:
   def features(frozen, image, window):
     if size is not None:
       image = jax.vmap(functools.partial(_resized_window, side=size))(image, *window)
-    outputs = {"vgg16": vgg16.vgg16_features(frozen["vgg16"], image, layers, dtype=dtype)}
+    outputs = {"vgg16": vgg16.vgg16_features(frozen["vgg16"], image, layers=layers, dtype=dtype)}
     if "resnet50" in nets:
       outputs["resnet50"] = resnet50.resnet_features(frozen["resnet50"], image, dtype=dtype)
     return outputs
@@ -200,7 +200,7 @@ def stylize_partially(
     {"params": params.generator},
     transfer.encode_content(params, content),
     transfer.encode_style(params, style).vector,
-    amount[:, None, None, None],
+    noise_gain=amount[:, None, None, None],
     moment_shift=amount[:, None, None, None],
   )
 

@@ -59,7 +59,9 @@ def test_scores_agree(rng):
 
 def test_perceptual_features_agree(rng):
   frozen, image = load_vgg(), rng.random((1, 64, 64, 3), np.float32)
-  expected = jax.jit(vgg16_features, static_argnums=2)(frozen, image, ("relu1_1", "relu4_1"))
+  expected = jax.jit(vgg16_features, static_argnames="layers")(
+    frozen, image, layers=("relu1_1", "relu4_1")
+  )
   actual = mirror.vgg_features(mirror.read_part(frozen), mirror.tensor(image))
   for layer, b in expected.items():
     np.testing.assert_allclose(back(actual[layer]), b, rtol=1e-4, atol=1e-4 * jnp.abs(b).max())
