@@ -1,5 +1,6 @@
 """A folder with the files that the pages speak of, small."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +26,14 @@ FILES = {
 WIDTH, HEIGHT = 96, 64
 
 
+@pytest.fixture
+def folder(originals, tmp_path):
+  """A folder of its own for each test: pages write files of the same names."""
+  return shutil.copytree(originals, tmp_path / "folder")
+
+
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory, tiny_params):
+def originals(tmp_path_factory, tiny_params):
   """Images of 96 × 64 pixels by the names that the pages give them; also a mask and a GIF."""
   folder = tmp_path_factory.mktemp("pages")
   for name, sample in FILES.items():
@@ -49,6 +56,6 @@ def folder(tmp_path_factory, tiny_params):
 
 
 @pytest.fixture(autouse=True)
-def small_weights(folder, monkeypatch):
+def small_weights(originals, monkeypatch):
   """The smallest nets in place of the packaged ones: what is tested here is what pages say."""
-  monkeypatch.setitem(model_file.PACKAGED, "base", (str(folder / "mine.safetensors"),))
+  monkeypatch.setitem(model_file.PACKAGED, "base", (str(originals / "mine.safetensors"),))
