@@ -107,8 +107,7 @@ def opened(path: Path) -> Iterator[tuple]:
   av = import_av()
   try:
     # "file:", since FFmpeg takes what stands before a colon in a name for a protocol.
-    # Titles may be in another encoding than UTF-8.
-    with av.open(f"file:{path}", options=_OPTIONS, metadata_errors="replace") as container:
+    with av.open(f"file:{path}", options=_OPTIONS, **_lenient(av)) as container:
       stream = _film(container)
       if stream is None:
         raise InputError(f"{path}: found no moving images, expected a video")
@@ -127,6 +126,11 @@ def opened(path: Path) -> Iterator[tuple]:
       f"{path}: found a file that can't be read as a video ({error.strerror}), "
       "expected a folder of frames, a GIF or a video"
     ) from error
+
+
+def _lenient(av) -> dict[str, str]:
+  """What makes PyAV take titles that are not UTF-8; from 19 on it does so by itself."""
+  return {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 
 
 def is_video(path: Path) -> bool:

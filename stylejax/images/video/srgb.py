@@ -189,7 +189,11 @@ class Reformatter:
     self._graph.configure()
 
   def __call__(self, frame):
-    """The frame in the other format; its time may differ."""
+    """The frame in the other format; its time may differ.
+
+    Its primaries and transfer are no longer said: libswscale refuses those that it doesn't know.
+    """
+    frame.color_primaries = frame.color_trc = UNSAID
     self._graph.push(frame)
     return self._graph.pull()
 

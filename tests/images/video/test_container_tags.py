@@ -90,3 +90,14 @@ def test_mov_prores_hdr_with_tags_in_its_container_alone(video_tools, tmp_path, 
   unsay_prores(path)
   assert np.abs(patches_of(path) - PATCHES).max() <= 5
   assert sum("becomes SDR" in note for note in frames.Source(path, 25).notes) == 1
+
+
+def test_webm_of_a_transfer_that_nobody_knows_is_read(video_tools, tmp_path):
+  """H.273, table 3: 19 to 255 are reserved. Matroska's element TransferCharacteristics is 55BA."""
+  settings = {"codec": "libvpx-vp9", "options": {"crf": "4"}}
+  bare = video_tools.write_patches(tmp_path / "bare.webm", SRGB, 1, SILENT, **settings)
+  copy_with_tags(bare, tmp_path / "a.webm", BT709)
+  data = (tmp_path / "a.webm").read_bytes()
+  assert data.count(b"\x55\xba\x81\x01") == 1
+  (tmp_path / "a.webm").write_bytes(data.replace(b"\x55\xba\x81\x01", b"\x55\xba\x81\x7f"))
+  assert np.abs(patches_of(tmp_path / "a.webm") - PATCHES).max() <= 2

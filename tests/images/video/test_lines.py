@@ -10,6 +10,7 @@ import pytest
 
 from stylejax.errors import InputError
 from stylejax.images import frames
+from stylejax.images.video import container
 from tests.images.video.test_reader import steps
 
 
@@ -82,7 +83,7 @@ def test_a_title_that_is_not_utf_8_is_no_reason_to_refuse_a_film(video_tools, tm
   clock = Fraction(1, 25) if codec == "mpeg4" else Fraction(1, 90_000)
 
   def title(file, stream):
-    file.metadata["title"] = "caffee"
+    file.metadata["title"] = stream.metadata["title"] = "caffee"
 
   path = video_tools.film(
     tmp_path / name, steps(25, 5), codec=codec, clock=clock, setup=title, options={"bf": "0"}
@@ -101,3 +102,22 @@ def test_a_codec_that_nobody_knows_is_named(video_tools, tmp_path):
   path.write_bytes(data[:at] + b"zzzz" + data[at + 4 :])
   with pytest.raises(InputError, match="a video codec that FFmpeg doesn't know"):
     frames.Source(path, 25)
+
+
+def test_a_sound_track_of_such_a_title_is_carried_over(video_tools, tmp_path):
+  path = video_tools.film(tmp_path / "b.mkv", steps(25, 25), sound=1, options={"bf": "0"})
+  with av.open(str(path)) as source, av.open(str(tmp_path / "a.mkv"), "w") as target:
+    copies = [target.add_stream_from_template(stream) for stream in source.streams]
+    copies[1].metadata["title"] = "caffee"
+    for packet in source.demux():
+      if packet.size:
+        packet.dts = packet.pts
+        packet.stream = copies[packet.stream_index]
+        target.mux(packet)
+  data = (tmp_path / "a.mkv").read_bytes()
+  assert data.count(b"caffee") == 1
+  (tmp_path / "a.mkv").write_bytes(data.replace(b"caffee", b"caff\xe9e"))
+  source = video_tools.convert(tmp_path / "a.mkv", tmp_path / "o.mkv")
+  with av.open(str(tmp_path / "o.mkv"), **container._lenient(av)) as file:
+    assert file.streams.audio[0].metadata["title"].startswith("caff")
+  assert not [note for note in source.notes if "left out" in note]
