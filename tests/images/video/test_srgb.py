@@ -35,7 +35,7 @@ def patches_of(path, **settings):
   return frame.rgb[height // 2, columns] * 255
 
 
-X265 = {"crf": "4", "x265-params": "log-level=none:info=0:pools=none"}
+X265 = {"crf": "4", "x265-params": "log-level=none:info=0:pools=none:bframes=0:frame-threads=1"}
 
 # The names: container, codec, what is tagged. Expected: the colors from which the planes were made.
 SDR = {
