@@ -160,13 +160,12 @@ class VideoReader:
     """PyAV's frames in the order in which they are shown."""
     damaged, marked, frames = 0, 0, 0
     with files.opened(self.path) as (container, stream):
-      av = files.import_av()
       packets = self._survey.clock.corrected(container.demux(stream))
       while True:
         try:
           packet = next(packets, None)
           images = () if packet is None or files.is_repeat(packet) else packet.decode()
-        except av.InvalidDataError:
+        except ValueError:  # PyAV's for bytes that are damaged or make no sense
           damaged += 1
           continue
         if packet is None:

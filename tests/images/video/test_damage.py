@@ -9,6 +9,7 @@ from fractions import Fraction
 import av
 import pytest
 
+from stylejax.errors import InputError
 from stylejax.images import frames
 from stylejax.images.video.damage import find_damage
 from tests.images.video.test_reader import steps
@@ -92,3 +93,18 @@ def test_live_matroska_of_unknown_sizes_is_whole(video_tools, tmp_path):
   assert find_damage(tmp_path / "live.mkv") is None
   (tmp_path / "live.mkv").write_bytes(stream.data[:-5])
   assert "cut at byte" in find_damage(tmp_path / "live.mkv")
+
+
+def test_a_decoder_that_cannot_start_is_one_line(video_tools, tmp_path):
+  """The decoder's settings (Matroska's CodecPrivate, 63A2) damaged from their first byte on."""
+  path = video_tools.film(
+    tmp_path / "a.mkv", steps(25, 5), codec="libx265", options={"x265-params": "log-level=none"}
+  )
+  data = bytearray(path.read_bytes())
+  at = data.index(b"\x63\xa2") + 5
+  data[at + 20 : at + 90] = bytes(b ^ 0x5A for b in data[at + 20 : at + 90])
+  path.write_bytes(data)
+  try:
+    assert list(frames.Source(path, 25))
+  except InputError as error:
+    assert "\n" not in str(error)
