@@ -11,8 +11,11 @@ import rich.table
 from benchmarks.harness.tables import QUALITY_COLUMNS
 from benchmarks.quality.evaluators import ARTIFACTS
 
-# Key in the results and heading in the table; the Gram distance is printed and not in the docs.
-COLUMNS = QUALITY_COLUMNS | {"gram": "style: VGG Gram ↓"}
+# Key in the results and heading in the table. The docs have room for the columns of patches, and
+# leave out the Gram distance.
+COLUMNS = {key: heading for key, heading in QUALITY_COLUMNS.items() if not key.endswith("_way")} | {
+  "gram": "style: VGG Gram ↓"
+}
 NOTE = (
   "LPIPS-form VGG: LPIPS's formula and heads on another VGG16, not comparable with published "
   "LPIPS. EffNet-lite0: EfficientNet-lite0, which no loss uses; content in LPIPS's form without "
