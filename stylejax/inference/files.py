@@ -155,7 +155,7 @@ class ImageWriter:
     """Starts writing images of one size, side by side or as an animation, to `path`."""
     self._finish()
     self._pending = self._pool.submit(
-      animation.write_frames, path, images, alpha, quality=self._quality
+      animation.write_frames, path, images, alpha=alpha, quality=self._quality
     )
     self._path = path
 
