@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import inspect
 import io
+import os
 import re
 import shutil
 import sys
@@ -294,7 +295,10 @@ def _described(description: str) -> Iterator[None]:
   finally:
     text = output.getvalue()
     if text:
-      print(text.replace(_PLACEHOLDER, description).rstrip("\n"))
+      try:
+        print(text.replace(_PLACEHOLDER, description).rstrip("\n"), flush=True)
+      except BrokenPipeError:  # as by `--help | head`: who reads has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _wrapped(text: str) -> str:

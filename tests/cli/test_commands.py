@@ -215,3 +215,10 @@ def test_the_scripts_of_the_checkout_work_from_elsewhere(tmp_path):
       env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
     )
     assert script in done.stdout
+
+
+def test_help_into_a_pipe_that_is_closed_is_no_error():
+  """`--help | head -1`: head ends while the rest is still being written."""
+  command = f"{sys.executable} -m stylejax paint --help | head -c 1; exit ${{PIPESTATUS[0]}}"
+  done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, timeout=120)
+  assert done.returncode == 0 and done.stderr == b""
