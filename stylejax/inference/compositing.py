@@ -72,6 +72,10 @@ def compose(
     blend, gain = split(np.float32(strength), minimum=np.minimum, maximum=np.maximum)
     vector = vectors[0] if weights is None else _mixed(vectors, weights)
     return Composition(vector[None], np.float32([gain]), None, blend, float(color), color_mode)
+  if np.shape(strength) not in ((), size):
+    raise ValueError(
+      f"strength: found shape {np.shape(strength)}, expected a scalar or a map {list(size)}"
+    )
   strength = per_pixel(strength, "strength", MAX_STRENGTH, size)
   blend, noise_gain = split(strength)
   vectors, gains, shares = uniform_stylizations(jnp.asarray(vectors), weights, noise_gain, size)

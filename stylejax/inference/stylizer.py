@@ -10,7 +10,6 @@ import jax
 import numpy as np
 
 from stylejax import transfer
-from stylejax.controls.strength import MAX_STRENGTH
 from stylejax.controls.zoom import MAX_STROKE, MIN_STROKE
 from stylejax.images import encode
 from stylejax.images.decode import DecodedImage
@@ -132,7 +131,7 @@ class Stylizer:
     image = _checked(image, "style")
     pixels = encode.style_pixels(DecodedImage(image, None, "RGB"), size)
     stride = self.params.config.style_stride
-    known = known_frames(encode_styles_padded, self.params, count=1)
+    known = known_frames(encode_styles_padded, self.params, count=1, stride=stride)
     frame = buckets.choose(_whole_cells(pixels, stride), known, steps=_STYLE_STEPS)
     framed, ends = place_in_frame(pixels, frame, stride), np.int32(pixels.shape[:2])
     code = compiled_step(encode_styles_padded)(self.params, framed[None], ends)
@@ -205,7 +204,7 @@ class Stylizer:
 
   def known_frames(self) -> set[tuple[int, int]]:
     """(H, W) of arrays for one content whose programs are kept by an earlier call or process."""
-    return known_frames(encode_padded, self.params, count=1)
+    return known_frames(encode_padded, self.params, count=1, stride=self.params.config.stride)
 
   def prepare_padded(
     self, contents: Sequence[np.ndarray], frame: tuple[int, int], *, devices: int = 1
@@ -255,9 +254,7 @@ class Prepared:
     """
     if weights is None and len(styles) != 1:
       raise ValueError(f"weights: found none for {len(styles)} styles, expected one for each")
-    if not 0 <= np.min(strength) <= np.max(strength) <= MAX_STRENGTH:
-      raise ValueError(f"strength: found {strength}, expected 0 to {MAX_STRENGTH:g}")
-    if not 0 <= color <= 1:
+    if np.ndim(color) or not 0 <= color <= 1:
       raise ValueError(f"color: found {color}, expected 0 to 1")
     if color_mode not in COLOR_MODES:
       raise ValueError(f"color_mode: found {color_mode!r}, expected {' or '.join(COLOR_MODES)}")

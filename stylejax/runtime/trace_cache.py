@@ -47,9 +47,10 @@ def compiled_step(step: Callable) -> Callable:
   def call(*arguments, **controls):
     folder = _folder()
     leaves, tree = jax.tree.flatten((arguments, controls))
-    call.shapes.add(tuple(map(jax.numpy.shape, leaves)))
     if folder is None:
-      return plain(*arguments, **controls)
+      result = plain(*arguments, **controls)
+      call.shapes.add(tuple(map(jax.numpy.shape, leaves)))
+      return result
     shapes = tree, tuple((jax.numpy.shape(x), jax.dtypes.result_type(x)) for x in leaves)
     if shapes not in ready:
       about = f"{_origin()} {step.__module__}.{step.__qualname__} {shapes}"
@@ -59,7 +60,9 @@ def compiled_step(step: Callable) -> Callable:
         program = _write(kept, jax.export.export(plain)(*arguments, **controls))
         _note_shapes(step, leaves)
       ready[shapes] = _jit(step, program)
-    return ready[shapes](*arguments, **controls)
+    result = ready[shapes](*arguments, **controls)
+    call.shapes.add(tuple(map(jax.numpy.shape, leaves)))  # not before: a failed call leaves none
+    return result
 
   call.shapes = set()
   return call
@@ -76,10 +79,23 @@ def known_shapes(step: Callable) -> set[tuple[tuple[int, ...], ...]]:
   """
   folder, shapes = _folder(), set(compiled_step(step).shapes)
   if folder is not None:
-    with contextlib.suppress(OSError, ValueError):  # without the list only time is lost
-      for line in _shapes_file(step, folder).read_text().splitlines():
-        shapes.add(tuple(map(tuple, json.loads(line))))
+    with contextlib.suppress(OSError):  # without the list only time is lost
+      lines = _shapes_file(step, folder).read_bytes().splitlines()
+      shapes |= {each for each in map(_parse_shapes, lines) if each is not None}
   return shapes
+
+
+def _parse_shapes(line: bytes) -> tuple[tuple[int, ...], ...] | None:
+  """The shapes that a line holds; None for one that is damaged."""
+  try:
+    shapes = json.loads(line)
+  except (ValueError, RecursionError):
+    return None
+  if not isinstance(shapes, list) or not all(isinstance(shape, list) for shape in shapes):
+    return None
+  if not all(type(side) is int for shape in shapes for side in shape):
+    return None
+  return tuple(map(tuple, shapes))
 
 
 def _note_shapes(step: Callable, leaves: list) -> None:

@@ -8,7 +8,10 @@ import stylejax
 from stylejax import transfer
 from stylejax.images import encode
 from stylejax.images.decode import DecodedImage
+from stylejax.inference import budget
 from stylejax.inference.backends import padded
+from stylejax.inference.backends.tiled import Tiled
+from stylejax.inference.backends.whole import Whole
 from stylejax.inference.stylizer import Stylizer
 from stylejax.runtime import trace_cache
 
@@ -68,6 +71,11 @@ def test_bytes_are_floats_divided_by_255(stylizer, images):
   [
     ({"strength": 2.1}, "strength: found 2.1, expected 0 to 2"),
     ({"strength": np.ones((3, 4))}, r"strength: found shape \(3, 4\)"),
+    (
+      {"strength": [0.2, 0.9]},
+      r"strength: found shape \(2,\), expected a scalar or a map \[40, 52",
+    ),
+    ({"color": [0.1, 0.2]}, "color: found"),
     ({"color": -1}, "color: found -1, expected 0 to 1"),
     ({"color_mode": "hue"}, "color_mode: found 'hue', expected luminance or moments"),
     ({"stroke": 9}, "stroke: found 9, expected 0.25 to 4"),
@@ -88,6 +96,7 @@ def test_mistakes_name_the_argument(stylizer, images, settings, message):
     (np.zeros((32, 32), np.float32), r"content: found shape \(32, 32\), expected \[H, W, 3\]"),
     (np.zeros((32, 15, 3), np.float32), "content: found 15×32 pixels"),
     (np.zeros((32, 32, 3), np.float64), "content: found dtype float64"),
+    (np.full((32, 32, 3), np.nan, np.float32), "content: found values from nan to nan"),
     (np.full((32, 32, 3), 255, np.float32), "content: found values from 255 to 255"),
   ],
 )
@@ -122,3 +131,43 @@ def test_a_size_never_seen_compiles_nothing(tiny_params, tmp_path, monkeypatch):
   pixels = encode.style_pixels(DecodedImage(style, None, "RGB"), 64)
   expected = jax.jit(transfer.stylize)(tiny_params, content, pixels)
   np.testing.assert_allclose(output, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+  "contents, frame, message",
+  [
+    ([(48, 48)], (58, 58), "frame: found .58, 58., expected multiples of"),
+    ([(48, 48)], (32, 64), "frame: found .32, 64. for a content of .48, 48."),
+    ([(48, 48), (32, 32)], (64, 64), "contents: found 2, expected 1 to 1"),
+    ([], (64, 64), "contents: found 0, expected 1 to 1"),
+  ],
+)
+def test_frames_that_are_refused_are_not_known_afterwards(
+  stylizer, images, contents, frame, message
+):
+  contents = [np.zeros((*size, 3), np.uint8) for size in contents]
+  with pytest.raises(ValueError, match=message):
+    stylizer.prepare_padded(contents, frame)
+  assert (58, 58) not in stylizer.known_frames()
+
+
+def test_programs_of_other_counts_and_other_weights_are_not_taken(tiny_params, monkeypatch):
+  sizes = tuple(np.shape(leaf) for leaf in jax.tree.leaves(tiny_params))
+  shapes = {
+    (*sizes, (1, 64, 64, 3), (1, 2)),
+    (*sizes, (2, 72, 72, 3), (2, 2)),
+    ((1,), *sizes[1:], (1, 80, 80, 3), (1, 2)),
+    sizes,
+    (*sizes, (1, 50, 50, 3), (1, 2)),
+  }
+  monkeypatch.setattr(padded, "known_shapes", lambda step: shapes)
+  assert Stylizer(tiny_params).known_frames() == {(64, 64)}
+
+
+def test_the_backend_is_what_fits_into_memory(tiny_params, monkeypatch):
+  stylizer, content = Stylizer(tiny_params), np.zeros((72, 100, 3), np.uint8)
+  for most, backend in ((1e9, padded.Padded), (72 * 100, Whole), (10, Tiled)):
+    monkeypatch.setattr(
+      budget, "fits", lambda shape, config, most=most: shape[0] * shape[1] <= most
+    )
+    assert type(stylizer.prepare(content)._backend) is backend

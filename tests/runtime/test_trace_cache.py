@@ -6,13 +6,17 @@ import numpy as np
 import pytest
 
 from stylejax import transfer
+from stylejax.inference.serialization import compiled_step  # tells JAX how the trees are written
 from stylejax.runtime import trace_cache
+
+assert compiled_step is trace_cache.compiled_step
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
   """Where traces go, empty; what is compiled of them is the session's."""
   monkeypatch.setattr(trace_cache, "_folder", lambda: tmp_path / "traces")
+  trace_cache.compiled_step.cache_clear()  # as in another process
   return tmp_path / "traces"
 
 
@@ -117,5 +121,36 @@ def test_shapes_that_were_traced_are_known_and_a_damaged_list_costs_only_time(
   assert {shapes[count:] for shapes in known} == {((32, 32, 3),), ((32, 40, 3),)}
   assert trace_cache.known_shapes(transfer.encode_content) == set()
   (path,) = folder.glob("*.shapes")
-  path.write_bytes(b"[[1, 2")
+  second = path.read_bytes().splitlines(keepends=True)[1]
+  damaged = (
+    b"5",
+    b"[1,2]",
+    b"null",
+    b"[[[1]]]",
+    b'[{"a":1},[[1]]]',
+    b"[" * 100_000,
+    b"\xff",
+    b"[[1, 2",
+  )
+  path.write_bytes(b"\n".join(damaged) + b"\n" + second)
+  known = trace_cache.known_shapes(transfer.encode_style)
+  assert {shapes[count:] for shapes in known} == {((32, 40, 3),)}
+
+
+def test_shapes_are_known_without_a_folder_and_of_this_code_only(
+  folder, tiny_params, rng, monkeypatch
+):
+  image = rng.random((32, 48, 3), np.float32)
+  fresh(transfer.encode_style)(tiny_params, image)
+  assert trace_cache.known_shapes(transfer.encode_style)
+  monkeypatch.setattr(trace_cache, "_sources", lambda: "edited")
+  trace_cache.compiled_step.cache_clear()
   assert trace_cache.known_shapes(transfer.encode_style) == set()
+  monkeypatch.setattr(trace_cache, "_folder", lambda: None)
+  step = trace_cache.compiled_step(transfer.encode_style)
+  with pytest.raises(ValueError, match="style: found"):
+    step(tiny_params, image[:3])
+  assert trace_cache.known_shapes(transfer.encode_style) == set()
+  step(tiny_params, image)
+  (shapes,) = trace_cache.known_shapes(transfer.encode_style)
+  assert shapes[-1] == (32, 48, 3)

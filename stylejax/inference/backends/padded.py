@@ -41,6 +41,17 @@ class Padded:
   ):
     self.contents = list(contents)
     stride = params.config.stride
+    if not 1 <= len(self.contents) <= devices:
+      raise ValueError(
+        f"contents: found {len(self.contents)}, expected 1 to {devices}, one for each device"
+      )
+    if any(side % stride for side in frame):
+      raise ValueError(f"frame: found {frame}, expected multiples of {stride}")
+    for content in self.contents:
+      if any(side > whole for side, whole in zip(content.shape[:2], frame)):
+        raise ValueError(
+          f"frame: found {frame} for a content of {content.shape[:2]}, expected none larger"
+        )
     places = np.minimum(np.arange(devices), len(contents) - 1)
     framed = np.stack([place_in_frame(content, frame, stride) for content in contents])[places]
     ends = np.array([content.shape[:2] for content in contents], np.int32)[places]
@@ -63,13 +74,29 @@ class Padded:
       yield Band(index, 0, stylized[index, :height, :width])
 
 
-def known_frames(step: Callable, params: transfer.Params, *, count: int) -> set[tuple[int, int]]:
-  """(H, W) of arrays for which a step (params, images [count, H, W, 3], …) has been compiled."""
+def known_frames(
+  step: Callable, params: transfer.Params, *, count: int, stride: int
+) -> set[tuple[int, int]]:
+  """(H, W) of arrays, in whole strides, for which a step has been compiled.
+
+  Args:
+    step: a function of (params, images [count, H, W, 3], ends).
+    params: other shapes of parameters are another program.
+    count: images of an array.
+    stride: of which H and W are multiples.
+  """
   sizes = tuple(np.shape(leaf) for leaf in jax.tree.leaves(params))
-  return {
-    shapes[len(sizes)][1:3]
+  images = {
+    shapes[len(sizes)]
     for shapes in known_shapes(step)
-    if shapes[: len(sizes)] == sizes and shapes[len(sizes)][0] == count
+    if len(shapes) == len(sizes) + 2 and shapes[: len(sizes)] == sizes
+  }
+  return {
+    shape[1:3]
+    for shape in images
+    if len(shape) == 4
+    and shape[0] == count
+    and all(side > 0 and side % stride == 0 for side in shape[1:3])
   }
 
 
