@@ -257,7 +257,7 @@ def _descend(
     state = begin(vgg, content, start, targets, np.int32(count), content_share=np.float32(share))
     made = 0
     while made < count:
-      state = advance(vgg, state, targets, np.int32(_AT_ONCE))
+      state = advance(vgg, state, targets, steps=np.int32(_AT_ONCE))
       made = min(count, made + _AT_ONCE)
       levels = (*current[: stage.level], *state.pyramid)
       work.show(done + made, float(state.loss[0]), lambda levels=levels: whole(levels))

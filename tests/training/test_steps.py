@@ -113,9 +113,9 @@ def test_remat_changes_no_number(frozen):
 def test_the_perceptual_net_sees_crops_at_the_size_asked_for(frozen, monkeypatch):
   sizes = []
 
-  def record(params, image, names, **settings):
+  def record(params, image, *, layers, **settings):
     sizes.append(image.shape)
-    return vgg16_features(params, image, layers=names, **settings)
+    return vgg16_features(params, image, layers=layers, **settings)
 
   monkeypatch.setattr(transfer.vgg16, "vgg16_features", record)
   for perceptual_size, side in ((None, 64), (32, 32)):
