@@ -239,10 +239,10 @@ def _flags(renamed: Mapping[str, str]) -> dict[str, str]:
 def _work(options) -> int:
   memory.check_start()
   if isinstance(options, Export):
-    from stylejax.training.checkpoint import quiet_orbax
+    from stylejax.training.checkpoint import silence_orbax
 
-    with quiet_orbax():
-      export(options)
+    silence_orbax()
+    export(options)
     return 0
   from stylejax.data.pack_shards import ShardsConfig, convert
 
@@ -251,14 +251,14 @@ def _work(options) -> int:
     return 0
   from stylejax.runtime.compilation_cache import enable_cache
   from stylejax.runtime.jit import reuse_memory
-  from stylejax.training.checkpoint import quiet_orbax
+  from stylejax.training.checkpoint import silence_orbax
   from stylejax.training.loop import train
   from stylejax.weights.model_file import load_pretrained
 
   enable_cache()
   reuse_memory()
-  with quiet_orbax():
-    train(options, read_weights=load_pretrained)
+  silence_orbax()
+  train(options, read_weights=load_pretrained)
   return 0
 
 

@@ -274,17 +274,33 @@ class Checkpoints:
       ) from error
 
 
+_NOISY_LOGGERS = ("absl", "asyncio")
+
+
 @contextlib.contextmanager
 def quiet_orbax() -> Iterator[None]:
-  """Keeps Orbax off the terminal in a block: what matters of it is raised here.
+  """Keeps Orbax off the terminal in a block: what matters of it is raised here."""
+  loggers = [logging.getLogger(name) for name in _NOISY_LOGGERS]
+  levels, show = [logger.level for logger in loggers], sys.unraisablehook
+  try:
+    with warnings.catch_warnings():
+      silence_orbax()
+      yield
+  finally:
+    sys.unraisablehook = show
+    for logger, level in zip(loggers, levels, strict=True):
+      logger.setLevel(level)
+
+
+def silence_orbax() -> None:
+  """Keeps Orbax off the terminal until the process ends; for commands, whose process it is.
 
   It reports every save, and every failure with its traceback. Of the hundreds of reads or writes
   that follow a failed one each would print a traceback, too: Orbax gives up at the first, and
-  tensorstore then reports the others to a loop that is no more. Some of that comes after the
-  checkpoints are closed, so commands hold this until they end.
+  tensorstore then reports the others to a loop that is no more. The last of that comes while the
+  interpreter ends.
   """
-  loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
-  levels, show = [logger.level for logger in loggers], sys.unraisablehook
+  show = sys.unraisablehook
 
   def hook(unraisable):
     if not (
@@ -293,17 +309,10 @@ def quiet_orbax() -> Iterator[None]:
     ):
       show(unraisable)
 
-  try:
-    with warnings.catch_warnings():
-      warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
-      sys.unraisablehook = hook
-      for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
-      yield
-  finally:
-    sys.unraisablehook = show
-    for logger, level in zip(loggers, levels, strict=True):
-      logger.setLevel(level)
+  sys.unraisablehook = hook
+  warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
+  for name in _NOISY_LOGGERS:
+    logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _sum(path: Path) -> list[int]:
