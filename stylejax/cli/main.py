@@ -42,7 +42,10 @@ def main(arguments: Sequence[str] | None = None, *, spelling: Spelling = INSTALL
   """
   arguments = list(sys.argv[1:] if arguments is None else arguments)
   # Everything that takes time to import is imported in here, so that Ctrl-C is a line at any time.
-  return process.run(lambda: _main(arguments, spelling))
+  code = process.run(lambda: _main(arguments, spelling))
+  if "stylejax.cli.train" in sys.modules:
+    sys.modules["stylejax.cli.train"].silence_the_end()
+  return code
 
 
 def _main(arguments: list[str], spelling: Spelling) -> int:

@@ -107,7 +107,19 @@ def script(arguments: Sequence[str] | None = None) -> int:
   """
   arguments = list(sys.argv[1:] if arguments is None else arguments)
   # Everything that takes time to import is imported in here, so that Ctrl-C is a line at any time.
-  return process.run(lambda: main(arguments, spelling=SCRIPTS))
+  code = process.run(lambda: main(arguments, spelling=SCRIPTS))
+  silence_the_end()
+  return code
+
+
+def silence_the_end() -> None:
+  """Keeps off the terminal what a failed save leaves behind until the interpreter ends.
+
+  `process.run` takes back what its work does to warnings; tensorstore's writes that were never
+  begun are dropped after that.
+  """
+  if "stylejax.training.checkpoint" in sys.modules:
+    sys.modules["stylejax.training.checkpoint"].silence_orbax()
 
 
 def main(arguments: Sequence[str], *, spelling: Spelling = INSTALLED) -> int:
