@@ -1,12 +1,16 @@
 """Neural style transfer as pure JAX functions: the public names, for type checkers and editors."""
 
 from stylejax.controls.color import preserve_color as preserve_color
-from stylejax.deploy.stablehlo import export as export
+from stylejax.deploy.export import export as export
 from stylejax.errors import InputError as InputError
 from stylejax.inference.stylizer import Stylizer as Stylizer
 from stylejax.models.config import PRESETS as PRESETS
 from stylejax.models.config import ModelConfig as ModelConfig
+from stylejax.models.nets import init_params as init_params
 from stylejax.models.padding import Edges as Edges
+from stylejax.models.params import Params as Params
+from stylejax.motion import Flow as Flow
+from stylejax.motion import optical_flow as optical_flow
 from stylejax.optimization.gram import optimize_image as optimize_image
 from stylejax.optimization.gram import optimize_scales as optimize_scales
 from stylejax.optimization.neighbors import optimize_neighbors as optimize_neighbors
@@ -17,13 +21,11 @@ from stylejax.temporal import FrameState as FrameState
 from stylejax.temporal import first_state as first_state
 from stylejax.temporal import next_frame as next_frame
 from stylejax.transfer import ContentCode as ContentCode
-from stylejax.transfer import Params as Params
 from stylejax.transfer import StyleCode as StyleCode
 from stylejax.transfer import discriminate as discriminate
 from stylejax.transfer import encode_content as encode_content
 from stylejax.transfer import encode_style as encode_style
 from stylejax.transfer import generate as generate
-from stylejax.transfer import init_params as init_params
 from stylejax.transfer import reconstruct as reconstruct
 from stylejax.transfer import sample_style as sample_style
 from stylejax.transfer import sample_texture as sample_texture

@@ -1,60 +1,85 @@
-"""Images that follow each other, stylized so that what stands still stays still.
+"""Images that follow each other, stylized so that what stands still or moves along stays the same.
 
 Pure functions, one frame at a time: what the next frame needs to know of the last is passed on as
-a FrameState. Reading and writing videos lives in `stylejax.inference`.
+a FrameState. The motion itself is found in motion.py; reading and writing videos lives in
+`stylejax.inference`.
 """
 
+import dataclasses
 from functools import partial
+from typing import Any, Unpack
 
-import flax
 import jax
 import jax.numpy as jnp
 
-from stylejax import transfer
+from stylejax import models, motion, transfer
+from stylejax.controls.apply import apply_controls
 from stylejax.controls.strength import blend_with_content, split
-from stylejax.models import adain, autoencoder
-from stylejax.models.generator import Generator
+from stylejax.controls.table import PixelControls, takes_pixel_controls
+from stylejax.models import adain, decoder_stages
+from stylejax.models.codes import StyleCode
 from stylejax.models.meshes import on_any_mesh
-from stylejax.models.style_encoder import StyleCode
+from stylejax.models.noise_map import moved_noise_map
+from stylejax.models.params import part_of
+from stylejax.models.replaceable import Replaceable
 
-MEMORY = 0.8
-"""Share of the past in what stands still: it is averaged over about five frames."""
+MEMORY = 0.9
+"""Share of the past in what stands still: it is averaged over about ten frames."""
 
-_SLOWER = 5  # Statistics are a scene's, not a frame's: they take so many times the frames.
-_CUT = 0.15  # Mean change of a whole frame: another scene, which the past must not color.
-_REACH = 5  # Pixels over which a change is averaged.
+SLOWER = 5  # Statistics are a scene's, not a frame's: they take so many times the frames.
+CUT = 0.15  # Mean change of a whole frame: another scene, which the past must not color.
+REACH = 5  # Pixels over which a change is averaged.
 # A change as small as that of the stillest tenth of the frame is noise, up to the second figure.
-_ROUNDING, _LOUDEST = 0.004, 0.04
+ROUNDING, LOUDEST = 0.004, 0.04
+# Along a motion, so much of the local contrast is what interpolation changes; and a frame in which
+# a smaller share has come from the frame before shows another scene.
+INTERPOLATED, LEAST_HELD = 0.15, 0.2
+# What stands still is averaged over more frames, what moves over fewer, for it is interpolated each
+# time: k to these powers. Of the fine detail that is lost so much more is given back, for some is
+# lost again.
+LONGER, SHORTER, RESTORED, MOST_GAIN = 0.8, 2.8, 2.0, 2.3
 
 
-@flax.struct.dataclass
-class FrameState:
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class FrameState(Replaceable):
   """What is known of the frames so far.
 
   Attributes:
     content: [H, W, 3], the last frame.
-    stylized: [H, W, 3], what was made of it, before it is blended with it.
+    stylized: [H, W, 3], what was made of it, before it is blended with it and before its pixel
+      controls.
     moments: (mean, std) of each modulated layer, [1, 1, 1, C], averaged over time.
     started: 1 once there was a frame, 0 before.
+    drift: [H, W, 2], how far (x, y) in pixels the noise map lies from what it moves with; None:
+      it stays in its place, whatever moves.
+    held: which part of the last frame came from the frame before, scalar; 0 of the first frame of
+      a scene.
+    same_scene: 1 if the last frame is of the scene of the frame before, else 0.
   """
 
   content: jax.Array
   stylized: jax.Array
   moments: tuple[tuple[jax.Array, jax.Array], ...]
   started: jax.Array
+  drift: jax.Array | None = None
+  held: jax.Array | float = 0.0
+  same_scene: jax.Array | float = 0.0
 
 
 def first_state(params: transfer.Params, height: int, width: int) -> FrameState:
   """The state before the first frame of [height, width, 3]."""
   config = params.config
-  widths = [config.content_widths[level] for level in autoencoder.modulated_levels(config)]
+  widths = [config.content_widths[level] for level in decoder_stages.modulated_levels(config)]
   moments = tuple(
     (jnp.zeros((1, 1, 1, c), jnp.float32), jnp.ones((1, 1, 1, c), jnp.float32)) for c in widths
   )
-  nothing = jnp.zeros((height, width, 3), jnp.float32)
-  return FrameState(nothing, nothing, moments, jnp.zeros((), jnp.float32))
+  nothing, zero = jnp.zeros((height, width, 3), jnp.float32), jnp.zeros((), jnp.float32)
+  drift = jnp.zeros((height, width, 2), jnp.float32)
+  return FrameState(nothing, nothing, moments, zero, drift, zero, zero)
 
 
+@takes_pixel_controls
 @on_any_mesh
 def next_frame(
   params: transfer.Params,
@@ -64,13 +89,19 @@ def next_frame(
   *,
   strength: jax.Array | float = 1.0,
   memory: jax.Array | float = MEMORY,
+  flow: motion.Flow | None = None,
+  **controls: Unpack[PixelControls],
 ) -> tuple[jax.Array, FrameState]:
-  """Paints the next frame of a sequence: `generate`, steadied by the frames before.
+  """Stylizes the next frame of a sequence: `generate`, steadied by the frames before.
 
   Two things are averaged over time, exponentially: the stylized image, wherever the content stands
   still but for noise, p_t = k p_(t−1) + (1 − k) generate(frame); and the channel moments that the
   decoder reads at every layer, with k^(1/5), so that what enters the image doesn't change the
   colors of the rest at once. k is the memory; after a cut to another scene it is 0.
+
+  With a flow, the image before is first moved along it, and averaged wherever the content is what
+  it was at its old place: with k^0.8, and k^2.8 where it moves, for interpolation blurs. There fine
+  detail gets the local energy that it has in generate(frame). The noise map moves along, too.
 
   Args:
     params: needs content_encoder and generator.
@@ -79,39 +110,52 @@ def next_frame(
     state: from the frame before, or `first_state`.
     strength: scalar, 0 to 2, traced.
     memory: scalar, at least 0 and below 1, traced; 0 stylizes each frame by itself.
+    flow: `optical_flow(frame, state.content)`, or another; None: motion isn't followed.
+    controls: pixel controls, as in `PixelControls`.
 
   Returns:
     (image [H, W, 3] in [0, 1], the state for the next frame).
 
+  Raises:
+    ValueError: a pixel control of another shape, range or mode.
+    TypeError: a keyword that is no argument and no pixel control.
+
   Source: moments over time after Wang et al. 2020, arXiv:2004.10955 (their running statistics);
-  departs from it in needing neither motion nor training.
+  departs from it in needing no training.
   """
   blend, noise_gain = split(jnp.asarray(strength, jnp.float32))
-  change = _change(state.content, frame)
-  keep = memory * state.started * (change.mean() < _CUT).astype(jnp.float32)
-  code = transfer.encode_content(params, frame[None])
-  image, moments = Generator(params.config).apply(
-    {"params": params.generator},
-    code,
+  earlier, held, same_scene = _held(state, frame, flow)
+  keep = memory * same_scene
+  drift = state.drift if flow is None else _drift(state.drift, flow, same_scene)
+  steadying = state.moments, keep ** (1 / SLOWER), None if flow is None else drift
+  found: Any = models.nets.Generator(params.config).apply(
+    {"params": part_of(params, "generator")},
+    transfer.encode_content(params, frame[None]),
     style_code.vector[None],
     noise_gain,
-    state.moments,
-    keep ** (1 / _SLOWER),
+    *steadying,
     method=_steadied,
   )
-  stylized = image[0] + keep * _stillness(change) * (state.stylized - image[0])
-  state = FrameState(frame, stylized, moments, jnp.ones((), jnp.float32))
-  return blend_with_content(stylized, frame, blend), state
+  image, moments = found
+  stylized = _averaged(image[0], earlier, held, keep, flow)
+  started, share = jnp.ones((), jnp.float32), held.mean() * same_scene
+  state = FrameState(frame, stylized, moments, started, drift, share, same_scene)
+  return apply_controls(blend_with_content(stylized, frame, blend), frame, controls), state
 
 
 def flicker(
-  frames: tuple[jax.Array, jax.Array], stylized: tuple[jax.Array, jax.Array]
+  frames: tuple[jax.Array, jax.Array],
+  stylized: tuple[jax.Array, jax.Array],
+  *,
+  flow: motion.Flow | None = None,
 ) -> tuple[jax.Array, jax.Array]:
   """How much a stylized sequence changes where its content doesn't.
 
   Args:
     frames: two contents that follow each other, [H, W, 3] in [0, 1].
     stylized: what was made of them.
+    flow: from the second to the first: what moves along it doesn't stand still, though nothing may
+      be seen of its motion, as of a bare wall's.
 
   Returns:
     (mean absolute change of the stylized image over the pixels that stand still in the content,
@@ -119,29 +163,143 @@ def flicker(
     change of the content around it is that of the stillest places, which is noise.
   """
   still = (_stillness(_change(*frames)) >= 0.5).astype(jnp.float32)
+  if flow is not None:
+    still *= (jnp.abs(flow.vectors).max(-1, keepdims=True) < 0.5).astype(jnp.float32)
   return (_change(*stylized) * still).sum() / jnp.maximum(still.sum(), 1.0), still.mean()
+
+
+def warping_error(
+  stylized: tuple[jax.Array, jax.Array], flow: motion.Flow, *, every: int = 1
+) -> tuple[jax.Array, jax.Array]:
+  """How much a stylized sequence changes along the motion of its content.
+
+  Args:
+    stylized: two frames that follow each other, [H, W, 3] in [0, 1].
+    flow: from the second to the first: the true one, or an estimate.
+    every: only every so many pixels of every so many rows are looked at.
+
+  Returns:
+    (mean absolute difference of the second from the first moved along the flow, over the visible
+    pixels; the share of those); the first is 0 where nothing is visible.
+
+  Source: Lai et al. 2018, arXiv:1808.00449, section 4.2; departs from it in absolute differences.
+  """
+  visible = (flow.visible[::every, ::every] >= 0.5).astype(jnp.float32)
+  moved = motion.warp(stylized[0], flow.vectors, sharp=True, every=every)
+  change = _change(jnp.clip(moved, 0, 1), stylized[1][::every, ::every])
+  return (change * visible).sum() / jnp.maximum(visible.sum(), 1.0), visible.mean()
+
+
+def _held(
+  state: FrameState, frame: jax.Array, flow: motion.Flow | None
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+  """What the frame has of the one before.
+
+  Returns:
+    (the stylized frame before, moved to its places in this one, [H, W, 3]; from 1 where the content
+    is the same there to 0, [H, W, 1]; 1 if there was one and both are of one scene, else 0).
+
+  Source: Ruder et al. 2016, arXiv:1604.08610, section 4; departs from it in averaging what is moved
+  with the new image instead of optimizing that.
+  """
+  if flow is None:
+    change = _change(state.content, frame)
+    earlier, held, same_scene = state.stylized, _stillness(change), change.mean() < CUT
+  else:
+    earlier, held = carried(state.content, state.stylized, frame, flow)
+    same_scene = held.mean() > LEAST_HELD
+  return earlier, held, jnp.where(same_scene, state.started, 0.0)
+
+
+def carried(
+  content: jax.Array,
+  stylized: jax.Array,
+  frame: jax.Array,
+  flow: motion.Flow,
+  *,
+  interpolated: float = INTERPOLATED,
+) -> tuple[jax.Array, jax.Array]:
+  """A stylized frame moved to where its content is in another one.
+
+  Args:
+    content, stylized: [H, W, 3] in [0, 1].
+    frame: the other frame's content.
+    flow: from the other frame to this one.
+    interpolated: share of the local contrast by which moved content may differ from the frame.
+
+  Returns:
+    (the stylized frame, moved, [H, W, 3]; from 1 where the content is the same there to 0,
+    [H, W, 1]).
+  """
+  change = _change(motion.warp(content, flow.vectors), frame)
+  held = flow.visible * _stillness(change, interpolated * _contrast(frame))
+  return jnp.clip(motion.warp(stylized, flow.vectors, sharp=True), 0, 1), held
+
+
+def _averaged(
+  image: jax.Array, earlier: jax.Array, held: jax.Array, keep: jax.Array, flow: motion.Flow | None
+) -> jax.Array:
+  """The mean over time of a stylized frame and the one before, moved; sharp where it moves.
+
+  That averages need their contrast back: Heitz & Neyret 2018, "High-performance by-example noise
+  using a histogram-preserving blending operator", section 3; departs from it in measuring what was
+  lost.
+  """
+  if flow is None:
+    return image + keep * held * (earlier - image)
+  moving = jnp.clip(jnp.linalg.norm(flow.vectors, axis=-1, keepdims=True), 0, 1)
+  average = image + keep ** (LONGER + (SHORTER - LONGER) * moving) * held * (earlier - image)
+  smooth = _near(average)
+  fine, wanted = average - smooth, image - _near(image)
+  lost, there = (_near(_near(_mean_color(jnp.square(x)))) for x in (fine, wanted))
+  ratio = jnp.clip(jnp.sqrt(there / (lost + 1e-8)), 1, MOST_GAIN)
+  return jnp.clip(average + RESTORED * moving * keep * (ratio - 1) * fine, 0, 1)
+
+
+def _drift(drift: jax.Array | None, flow: motion.Flow, same_scene: jax.Array) -> jax.Array:
+  """Where the noise map lies for the next frame; what is new continues what is beside it."""
+  if drift is None:
+    drift = jnp.zeros_like(flow.vectors)
+  return same_scene * (flow.vectors + motion.warp(drift, flow.vectors))
+
+
+def _contrast(image: jax.Array) -> jax.Array:
+  """Mean absolute slope over the channels, along both axes together, [H, W, 1]."""
+  padded = jnp.pad(image, ((1, 1), (1, 1), (0, 0)), mode="edge")
+  along = jnp.abs(padded[1:-1, 2:] - padded[1:-1, :-2])
+  down = jnp.abs(padded[2:, 1:-1] - padded[:-2, 1:-1])
+  return _mean_color(along + down) / 2
 
 
 def _change(before: jax.Array, after: jax.Array) -> jax.Array:
   """Mean absolute difference over the channels, [H, W, 1]."""
-  return jnp.abs(after - before).mean(-1, keepdims=True)
+  return _mean_color(jnp.abs(after - before))
 
 
-def _stillness(change: jax.Array) -> jax.Array:
-  """From 1, nothing but noise, to 0, moved, of changes [H, W, 1]; of their shape."""
-  edge = _REACH // 2
-  near = jnp.pad(change, ((edge, edge), (edge, edge), (0, 0)), mode="edge")
-  near = jax.lax.reduce_window(
-    near, 0.0, jax.lax.add, (_REACH, _REACH, 1), (1, 1, 1), "VALID"
-  ) / float(_REACH**2)
-  floor = jnp.percentile(near[::_REACH, ::_REACH], 10)
-  noise = jnp.minimum(1.5 * floor + _ROUNDING, _LOUDEST)
-  return jnp.clip(2 - near / noise, 0, 1)
+def _mean_color(image: jax.Array) -> jax.Array:
+  """Means over the channels, [H, W, 1]; XLA would compute what it adds up once for each of them."""
+  return (image[..., :1] + image[..., 1:2] + image[..., 2:]) / 3.0
 
 
-def _steadied(generator, code, vector, noise_gain, before, keep):
+def _stillness(change: jax.Array, allowed: jax.Array | None = None) -> jax.Array:
+  """From 1, nothing but noise, to 0, moved, of changes [H, W, 1]; of their shape.
+
+  `allowed` is how much of a change there may be besides the noise, in each place.
+  """
+  near = _near(change)
+  floor = jnp.percentile(near[::REACH, ::REACH], 10)
+  noise = jnp.minimum(1.5 * floor + ROUNDING, LOUDEST)
+  return jnp.clip(2 - near / (noise if allowed is None else noise + _near(allowed)), 0, 1)
+
+
+def _near(values: jax.Array) -> jax.Array:
+  """Means over REACH × REACH pixels of [H, W, C]."""
+  return motion.box_mean(motion.box_mean(values, 0, REACH), 1, REACH)
+
+
+def _steadied(generator, code, vector, noise_gain, before, keep, drift):
   """The generator's call with moments averaged over time, and those moments."""
-  names = autoencoder.modulated_maps(generator.config)
+  names = decoder_stages.modulated_maps(generator.config)
   before, averaged = dict(zip(names, before, strict=True)), {}
 
   def average(name, x):
@@ -153,8 +311,12 @@ def _steadied(generator, code, vector, noise_gain, before, keep):
 
   def modulate(x, name, gain, bias, noise_std):
     moments = averaged[name] if name in averaged else average(name, x)
+    noise = None
+    if drift is not None and noise_std is not None:
+      height, width = x.shape[1:3]
+      noise = moved_noise_map(height, width, drift, 2 ** (int(name.removeprefix("level")) + 1))
     return adain.modulate(
-      x, gain, bias, noise_std=noise_std, noise_gain=noise_gain, moments=moments
+      x, gain, bias, noise_std=noise_std, noise_gain=noise_gain, moments=moments, noise=noise
     )
 
   moments = [average(f"level{i}", level) for i, level in enumerate(code.levels)]

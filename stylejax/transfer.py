@@ -9,80 +9,26 @@ Images are RGB, float32 in [0, 1], [H, W, 3] or [B, H, W, 3] with any H, W ≥ 1
 its config as static data, so it is all that `jit`, `vmap`, `grad` or `shard_map` need to pass on.
 """
 
+import dataclasses
 from collections.abc import Sequence
+from typing import Any, Unpack
 
-import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stylejax.controls.color import preserve_color
+from stylejax import models
+from stylejax.controls.apply import apply_controls
 from stylejax.controls.mixing import uniform_stylizations
 from stylejax.controls.ranges import per_pixel
 from stylejax.controls.strength import MAX_STRENGTH, blend_with_content, split
+from stylejax.controls.table import PixelControls, takes_pixel_controls
 from stylejax.controls.zoom import zoom
-from stylejax.models import autoencoder, style_encoder
-from stylejax.models.autoencoder import ContentCode
-from stylejax.models.config import ModelConfig
-from stylejax.models.discriminator import Discriminator
-from stylejax.models.generator import Generator
+from stylejax.models.codes import ContentCode, StyleCode
 from stylejax.models.meshes import on_any_mesh
-from stylejax.models.noise_generator import NoiseGenerator
 from stylejax.models.padding import Edges
-from stylejax.models.style_encoder import StyleCode
-
-MIN_SIDE = 16
-
-
-@flax.struct.dataclass
-class Params:
-  """Parameters of all parts and the config that says how to run them; one pytree.
-
-  Attributes:
-    content_encoder, style_encoder, generator, discriminator, noise_generator: nested dicts of
-      float32 arrays, or None for a part that is not there (a weights file may hold only some).
-      The autoencoder's decoder is generator["decoder"].
-    config: sizes of the nets, static.
-  """
-
-  content_encoder: dict | None
-  style_encoder: dict | None
-  generator: dict | None
-  discriminator: dict | None
-  noise_generator: dict | None
-  config: ModelConfig = flax.struct.field(pytree_node=False)
-
-
-PARTS = ("content_encoder", "style_encoder", "generator", "discriminator", "noise_generator")
-
-
-def init_params(key: jax.Array, config: ModelConfig) -> Params:
-  """Fresh parameters of all parts, for training.
-
-  Args:
-    key: PRNG key; each part draws from its own fold of it.
-    config: sizes, for example `stylejax.PRESETS["base"]`.
-
-  Returns:
-    Params with every part, float32.
-  """
-  image = jnp.zeros((1, 2 * MIN_SIDE, 2 * MIN_SIDE, 3), jnp.float32)
-  keys = jax.random.split(key, len(PARTS))
-  content_encoder = autoencoder.ContentEncoder(config)
-  code, content_vars = content_encoder.init_with_output(keys[0], image)
-  inits = (
-    content_vars,
-    style_encoder.StyleEncoder(config).init(keys[1], image),
-    Generator(config).init(keys[2], code, jnp.zeros((1, config.style_dim), jnp.float32)),
-    Discriminator(config).init(keys[3], image),
-    noise_generator(config).init(keys[4], jnp.zeros((1, config.noise_dim), jnp.float32)),
-  )
-  return Params(*(variables["params"] for variables in inits), config=config)
-
-
-def noise_generator(config: ModelConfig) -> NoiseGenerator:
-  """The noise generator module at the config's sizes."""
-  return NoiseGenerator(config.noise_base, config.noise_width, config.noise_stages, config.dtype)
+from stylejax.models.params import MIN_SIDE, Params, part_of
+from stylejax.models.params import PARTS as PARTS
 
 
 @on_any_mesh
@@ -113,7 +59,7 @@ def encode_style(
   Source: Huang & Belongie 2017, arXiv:1703.06868, section 5; strokes by the scale of the style:
   Gatys et al. 2017, arXiv:1611.07865, section 6.
   """
-  part = _part(params, "style_encoder")
+  part = part_of(params, "style_encoder")
   image, single = _as_batch(image, "style")
   if edges is not None:
     _check_edges(edges, image, "style", params.config.style_stride)
@@ -122,7 +68,7 @@ def encode_style(
   with jax.named_scope("encode_style"):
     if stroke is not None:
       image = zoom(image, stroke)
-    code = style_encoder.StyleEncoder(params.config).apply({"params": part}, image, edges=edges)
+    code = models.nets.applied(models.nets.StyleEncoder(params.config), part, image, edges=edges)
   return _first(code) if single else code
 
 
@@ -143,13 +89,13 @@ def encode_content(params: Params, image: jax.Array, *, edges: Edges | None = No
   Raises:
     ValueError: a wrong shape or dtype, or params without that part.
   """
-  part = _part(params, "content_encoder")
+  part = part_of(params, "content_encoder")
   image, single = _as_batch(image, "content")
   if edges is not None:
     _check_edges(edges, image, "content", params.config.stride)
   with jax.named_scope("encode_content"):
-    code = autoencoder.ContentEncoder(params.config).apply({"params": part}, image, edges=edges)
-  return code.replace(**_first(_maps(code))) if single else code
+    code = models.nets.applied(models.nets.ContentEncoder(params.config), part, image, edges=edges)
+  return dataclasses.replace(code, **_first(_maps(code))) if single else code
 
 
 @on_any_mesh
@@ -159,10 +105,10 @@ def reconstruct(params: Params, image: jax.Array) -> jax.Array:
   What the generator makes when it leaves all moments where they are. Arguments and errors as
   `encode_content`, and params needs the generator, whose body is the decoder.
   """
-  decoder = _part(params, "generator")["decoder"]
+  decoder = part_of(params, "generator")["decoder"]
   code, single = _batched_content(encode_content(params, image))
   with jax.named_scope("reconstruct"):
-    output = autoencoder.Decoder(params.config).apply({"params": decoder}, code)
+    output = models.nets.applied(models.nets.Decoder(params.config), decoder, code)
   return output[0] if single else output
 
 
@@ -187,7 +133,7 @@ def generate(
     strength: 0 gives the content's image back, 1 is as trained, up to 2 goes beyond: scalar, [B]
       or a map [H, W]. Below 1 the stylized image is blended with the content, pixel by pixel, in
       linear light (`stylejax.controls.strength`). Above, colors stay and there is more
-      of the style's grain, up to twice as much.
+      of the style's noise, up to twice as much.
     weights: how much of each style: [S] for the whole image, or maps [S, H, W], which stylize by
       regions. At least 0, and divided by their sum over S; where that is 0, styles have equal
       parts (set the strength to 0 there to keep the content). None: nothing is mixed.
@@ -205,12 +151,12 @@ def generate(
   what is nearest to its own values (`stylejax.controls.mixing.split_maps`). So a region is to the
   last pixel what its style alone would give, and no edge but the map's is seen.
   """
-  _part(params, "generator")
+  part_of(params, "generator")
   content_code, single_content = _batched_content(content_code)
   vector = jnp.asarray(style_code.vector)
   single_style = vector.ndim == 1 or weights is not None
   vector = vector[None] if vector.ndim == 1 else vector
-  each_own = jnp.ndim(strength) == 1
+  strength_per_image = jnp.ndim(strength) == 1
   blend, noise_gain = split(per_pixel(strength, "strength", MAX_STRENGTH, content_code.size))
   vectors, gains, shares = uniform_stylizations(vector, weights, noise_gain, content_code.size)
   batch = _common_batch(
@@ -218,7 +164,7 @@ def generate(
   )
   image = content_code.image
   levels = tuple(_broadcast(level, batch) for level in content_code.levels)
-  content_code = content_code.replace(levels=levels)
+  content_code = dataclasses.replace(content_code, levels=levels)
 
   with jax.named_scope("generate"):
     if shares is None:
@@ -230,7 +176,7 @@ def generate(
       )
       output = (shares[:, None, :, :, None] * stylized).sum(0)
     output = blend_with_content(output, image, blend)
-  single = single_content and single_style and not each_own
+  single = single_content and single_style and not strength_per_image
   return output[0] if single else output
 
 
@@ -248,9 +194,9 @@ def generate_unblended(
   Returns:
     [B, H, W, 3] float32 in [0, 1].
   """
-  part = _part(params, "generator")
-  return Generator(params.config).apply(
-    {"params": part}, content_code, vector, noise_gain=noise_gain
+  part = part_of(params, "generator")
+  return models.nets.applied(
+    models.nets.Generator(params.config), part, content_code, vector, noise_gain=noise_gain
   )
 
 
@@ -283,9 +229,9 @@ def discriminate(params: Params, image: jax.Array) -> jax.Array:
 
 def discriminator_scores(params: Params, image: jax.Array) -> tuple[jax.Array, ...]:
   """The patch scores behind `discriminate`: for each scale [B, h, w, 1]; image [B, H, W, 3]."""
-  part = _part(params, "discriminator")
+  part = part_of(params, "discriminator")
   with jax.named_scope("discriminate"):
-    return Discriminator(params.config).apply({"params": part}, image)
+    return models.nets.applied(models.nets.Discriminator(params.config), part, image)
 
 
 def mean_score(scores: tuple[jax.Array, ...]) -> jax.Array:
@@ -306,14 +252,14 @@ def sample_texture(params: Params, key: jax.Array) -> jax.Array:
 
 def textures(params: Params, z: jax.Array) -> jax.Array:
   """Texture samples for given noise: z [B, Z], standard normal → [B, S, S, 3] in [0, 1]."""
-  part = _part(params, "noise_generator")
+  part = part_of(params, "noise_generator")
   with jax.named_scope("sample"):
-    return noise_generator(params.config).apply({"params": part}, z)
+    return models.nets.applied(models.nets.noise_generator(params.config), part, z)
 
 
 @on_any_mesh
 def sample_style(params: Params, key: jax.Array) -> StyleCode:
-  """A style nobody painted: the style code of `sample_texture(params, key)`, unbatched.
+  """An invented style: the style code of `sample_texture(params, key)`, unbatched.
 
   Raises:
     ValueError: params without noise_generator or style_encoder.
@@ -321,6 +267,7 @@ def sample_style(params: Params, key: jax.Array) -> StyleCode:
   return encode_style(params, sample_texture(params, key))
 
 
+@takes_pixel_controls
 @on_any_mesh
 def stylize(
   params: Params,
@@ -329,12 +276,11 @@ def stylize(
   *,
   weights: jax.Array | None = None,
   strength: jax.Array | float = 1.0,
-  color: jax.Array | float | None = None,
-  color_mode: jax.Array | float | None = None,
   stroke: jax.Array | float | None = None,
   seamless: str = "",
+  **controls: Unpack[PixelControls],
 ) -> jax.Array:
-  """Paints `content` in the style of `styles`: steps 1 to 3 in one call, with every control.
+  """Stylizes `content` in the style of `styles`: steps 1 to 3 in one call, with every control.
 
   All controls are traced: another value never recompiles, and each has a gradient. One that is
   left at None costs nothing.
@@ -347,20 +293,20 @@ def stylize(
     weights: [S] or maps [S, H, W], as in `generate`: the styles are mixed. None: each style for
       its content of the batch, or one for all.
     strength: scalar, [B] or a map [H, W], 0 (the content itself) over 1 (as trained) to 2.
-    color: scalar, [B] or a map [H, W], 0 (the style's colors) to 1 (the content's); None is 0.
-    color_mode: how colors are kept, as in `preserve_color`: 0 or None by luminance, 1 by
-      moments, or between.
     stroke: scalar, or one for each style, 1/4 to 4 times the strokes of the style as given, as in
       `encode_style`; None is 1.
     seamless: "x", "y" or "xy", static: the content is taken to go on at the other side, along its
       rows, its columns or both, and so does the result: textures that tile, panoramas ("x"). H
       and W must be multiples of the config's stride.
+    controls: pixel controls, as in `PixelControls`.
 
   Returns:
     [B, H, W, 3], or [H, W, 3] when nothing has a batch; of the content's size.
 
   Raises:
-    ValueError: as `encode_content`, `encode_style`, `generate` and `preserve_color`.
+    ValueError: as `encode_content`, `encode_style` and `generate`, or a pixel control of another
+      shape, range or mode.
+    TypeError: a keyword that is no argument and no pixel control.
   """
   edges = seamless_edges(seamless, jnp.shape(content)) if seamless else None
   stylized = generate(
@@ -370,11 +316,7 @@ def stylize(
     strength=strength,
     weights=weights,
   )
-  if color is None:
-    return stylized
-  return preserve_color(
-    stylized, jnp.broadcast_to(content, stylized.shape), color=color, mode=color_mode
-  )
+  return apply_controls(stylized, content, controls)
 
 
 def seamless_edges(axes: str, shape: tuple[int, ...]) -> Edges:
@@ -385,7 +327,7 @@ def seamless_edges(axes: str, shape: tuple[int, ...]) -> Edges:
   """
   if axes not in ("x", "y", "xy"):
     raise ValueError(f"seamless: found {axes!r}, expected x, y or xy")
-  return Edges(shape[-3:-1], wrap=("y" in axes, "x" in axes))
+  return Edges((shape[-3], shape[-2]), wrap=("y" in axes, "x" in axes))
 
 
 def _encode_styles(
@@ -397,21 +339,13 @@ def _encode_styles(
   for style in styles:
     if jnp.ndim(style) != 3:
       raise ValueError(f"styles: found shape {jnp.shape(style)} in a sequence, expected [H, W, 3]")
-  each = [stroke] * len(styles) if stroke is None or not jnp.ndim(stroke) else stroke
+  each: Any = [stroke] * len(styles) if stroke is None or not jnp.ndim(stroke) else stroke
   if not styles or len(each) != len(styles):
     raise ValueError(
       f"styles: found {len(styles)} images and {len(each)} strokes, expected as many, at least one"
     )
   codes = [encode_style(params, style, stroke=s) for style, s in zip(styles, each)]
   return jax.tree.map(lambda *leaves: jnp.stack(leaves), *codes)
-
-
-def _part(params: Params, name: str) -> dict:
-  part = getattr(params, name)
-  if part is None:
-    there = [p for p in PARTS if getattr(params, p) is not None]
-    raise ValueError(f"params: found {', '.join(there) or 'nothing'}, expected also {name}")
-  return part
 
 
 def _as_batch(image: jax.Array, name: str) -> tuple[jax.Array, bool]:
@@ -446,7 +380,9 @@ def _check_edges(edges: Edges, image: jax.Array, name: str, stride: int) -> None
 
 def _batched_content(code: ContentCode) -> tuple[ContentCode, bool]:
   single = code.levels[0].ndim == 3
-  return (code.replace(**jax.tree.map(lambda x: x[None], _maps(code))) if single else code), single
+  return (
+    dataclasses.replace(code, **jax.tree.map(lambda x: x[None], _maps(code))) if single else code
+  ), single
 
 
 def _maps(code: ContentCode) -> dict:

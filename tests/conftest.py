@@ -10,14 +10,19 @@ import pytest
 # Last, so that an installed package comes first and only the commands are found here.
 sys.path.append(str(Path(__file__).parent.parent))
 
+import stylejax
 from stylejax.runtime.xla_flags import add_xla_flags
 
 # Most of the suite's time is compilation: for programs this small, optimizing costs more than it
 # gains, and the older emitters of loops take a fraction of the newer ones' time (jaxlib 0.12 has
-# the newer ones alone). The workers and the commands that tests start inherit it; .ci/run also
-# runs some as users do.
+# the newer ones alone); dividing small programs among threads costs more than it gains, too. The
+# workers and the commands that tests start inherit it; .ci/run also runs some as users do.
 if "PYTEST_XDIST_WORKER" not in os.environ:
-  add_xla_flags("--xla_backend_optimization_level=0", "--xla_cpu_use_fusion_emitters=false")
+  add_xla_flags(
+    "--xla_backend_optimization_level=0",
+    "--xla_cpu_use_fusion_emitters=false",
+    "--xla_cpu_parallel_codegen_split_count=1",
+  )
 
 # Before JAX makes its backend: its devices are decided once per process.
 import jax
@@ -51,16 +56,27 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_terminal_summary(terminalreporter):
-  """Says how many tests compared with PyTorch: they are skipped where it isn't installed."""
-  ran = sum(
-    "torch" in report.keywords
-    for outcome in ("passed", "failed")
-    for report in terminalreporter.getreports(outcome)
-  )
+  """Says how many tests had PyTorch or a browser: without them they are skipped."""
   missing = importlib.util.find_spec("torch") is None
   terminalreporter.write_line(
-    f"{ran} tests compared with PyTorch" + (", which is not installed" if missing else "")
+    f"{len(_ran(terminalreporter, 'torch'))} tests compared with PyTorch"
+    + (", which is not installed" if missing else "")
   )
+  skipped = [r for r in terminalreporter.getreports("skipped") if "browser" in r.keywords]
+  terminalreporter.write_line(
+    f"{len(_ran(terminalreporter, 'browser'))} tests ran in a browser"
+    + (f", {len(skipped)} did not: {skipped[0].longrepr[2]}" if skipped else "")
+  )
+
+
+def _ran(terminalreporter, marker):
+  """Reports of the tests with this marker that passed or failed."""
+  return [
+    report
+    for outcome in ("passed", "failed")
+    for report in terminalreporter.getreports(outcome)
+    if marker in report.keywords
+  ]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -90,7 +106,7 @@ def tiny_params() -> transfer.Params:
   What starts at 0 is random too, the adaptation's last layer and what makes images sharp: so
   styles adapt to contents, and all phases of the last doubling differ.
   """
-  params = jax.jit(transfer.init_params, static_argnums=1)(jax.random.key(0), PRESETS["tiny"])
+  params = jax.jit(stylejax.init_params, static_argnums=1)(jax.random.key(0), PRESETS["tiny"])
   adaptation = params.generator["adaptation"]
   kernel = adaptation["step"]["kernel"]
   step = adaptation["step"] | {"kernel": 0.05 * jax.random.normal(jax.random.key(1), kernel.shape)}

@@ -8,83 +8,23 @@ import pytest
 import stylejax
 
 PACKAGE = Path(stylejax.__file__).parent
-ABOVE = {
-  "runtime": (
-    "models",
-    "images",
-    "controls",
-    "losses",
-    "weights",
-    "data",
-    "transfer",
-    "metrics",
-    "optimization",
-    "temporal",
-    "training",
-    "inference",
-    "deploy",
-    "cli",
-  ),
-  "images": (
-    "models",
-    "controls",
-    "losses",
-    "weights",
-    "data",
-    "transfer",
-    "metrics",
-    "optimization",
-    "temporal",
-    "training",
-    "inference",
-    "deploy",
-    "cli",
-  ),
-  "models": (
-    "images",
-    "losses",
-    "weights",
-    "data",
-    "transfer",
-    "metrics",
-    "optimization",
-    "temporal",
-    "training",
-    "inference",
-    "deploy",
-    "cli",
-  ),
-  "losses": (
-    "weights",
-    "data",
-    "transfer",
-    "metrics",
-    "optimization",
-    "temporal",
-    "training",
-    "inference",
-    "deploy",
-    "cli",
-  ),
-  "data": (
-    "losses",
-    "weights",
-    "transfer",
-    "metrics",
-    "optimization",
-    "temporal",
-    "training",
-    "inference",
-    "deploy",
-    "cli",
-  ),
-  "weights": ("metrics", "optimization", "temporal", "training", "inference", "deploy", "cli"),
-  "metrics": ("optimization", "temporal", "training", "inference", "deploy", "cli"),
-  "optimization": ("training", "inference", "deploy", "cli"),
-  "training": ("inference", "deploy", "cli"),
-  "inference": ("training", "deploy", "cli"),
-  "deploy": ("training", "cli"),
-}
+FLOORS = (
+  ("errors",),
+  ("runtime",),
+  ("images", "models"),
+  ("controls", "losses", "data", "motion"),
+  ("transfer",),
+  ("weights", "temporal", "metrics", "optimization"),
+  ("keyframes",),
+  ("training", "inference", "deploy"),
+  ("cli",),
+)
+"""From the ground up; a room imports what is below it, nothing above and nothing beside it."""
+
+DOORS = {("deploy", "inference")}
+"""(room, room beside it that it may import)."""
+
+FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
 
 def imported(path):
@@ -97,15 +37,46 @@ def imported(path):
       yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-@pytest.mark.parametrize("room", ABOVE)
-def test_a_room_imports_nothing_from_above(room):
-  files = list((PACKAGE / room).rglob("*.py"))
+def wrong(path, room):
+  """What a file of a room imports from above or beside it."""
+  for name in imported(path):
+    package, _, rest = name.partition(".")
+    other = rest.partition(".")[0]
+    if package != "stylejax" or other not in FLOOR_OF or other == room:
+      continue
+    if FLOOR_OF[other] >= FLOOR_OF[room] and (room, other) not in DOORS:
+      yield path.name, name
+
+
+@pytest.mark.parametrize("room", FLOOR_OF)
+def test_a_room_imports_only_what_is_below_it(room):
+  folder = PACKAGE / room
+  files = list(folder.rglob("*.py")) if folder.is_dir() else [PACKAGE / f"{room}.py"]
   assert files
-  actual = {
-    (path.name, name)
-    for path in files
-    for name in imported(path)
-    for above in ABOVE[room]
-    if f"{name}.".startswith(f"stylejax.{above}.")
+  assert not {each for path in files for each in wrong(path, room)}
+
+
+def test_every_room_has_a_floor():
+  rooms = {
+    path.stem
+    for path in PACKAGE.iterdir()
+    if path.suffix == ".py" or (path / "__init__.py").exists()
   }
-  assert not actual
+  assert rooms - {"__init__", "__main__"} == set(FLOOR_OF)
+
+
+def test_the_rule_sees_what_it_is_for(tmp_path):
+  path = tmp_path / "a.py"
+  path.write_text(
+    "from stylejax import transfer, errors\n"
+    "import stylejax.cli.main\n"
+    "def late():\n"
+    "  from stylejax.losses.color import x\n"
+  )
+  assert {name for _, name in wrong(path, "models")} == {
+    "stylejax.transfer",
+    "stylejax.cli.main",
+    "stylejax.losses.color",
+    "stylejax.losses.color.x",
+  }
+  assert not list(wrong(path, "cli"))

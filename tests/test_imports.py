@@ -115,16 +115,16 @@ def test_no_module_calls_what_changes_the_process_at_its_top():
   """Also where nothing can be seen: a filter that is added twice, a level that is there already."""
   calls = {"setLevel", "addHandler", "filterwarnings", "simplefilter", "signal", "update", "seed"}
   allowed = {("update", "dict")}
-  found = []
+  actual = []
   for path in sorted((ROOT / "stylejax").rglob("*.py")):
     for statement in ast.parse(path.read_text()).body:
       if isinstance(statement, ast.FunctionDef | ast.ClassDef):
         continue
-      found += [
+      actual += [
         f"{path.relative_to(ROOT)}: {ast.unparse(node)}"
         for node in ast.walk(statement)
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and node.func.attr in calls
       ]
-  assert not found and allowed
+  assert not actual and allowed

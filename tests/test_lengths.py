@@ -9,9 +9,10 @@ ROOT = Path(__file__).parents[1]
 FOLDERS = ("stylejax", "tests", "benchmarks", "tools", "examples")
 FILE_LINES, FUNCTION_LINES = 400, 60
 
-LONG_FILES = {"stylejax/transfer.py": "half of it is the documentation of the public functions"}
+LONG_FILES: dict[str, str] = {}
 LONG_FUNCTIONS = {
   "stylejax/data/pipeline.py": {"make_batches": "half of it documents its settings"},
+  "stylejax/deploy/export.py": {"export": "most of it is documentation"},
   "stylejax/inference/outputs.py": {"plan_outputs": "a third of it is documentation"},
   "stylejax/inference/request.py": {"plan_mixes": "a third of it is documentation"},
   "stylejax/optimization/gram.py": {"optimize_image": "half of it documents its settings"},

@@ -16,6 +16,7 @@ NO_FUNCTIONS_OF_ARRAYS = {
   "Stylizer",  # keeps programs and reads styles; it is not meant to be traced
   "ContentCode",
   "Edges",
+  "Flow",
   "FrameState",
   "InputError",
   "ModelConfig",
@@ -73,6 +74,14 @@ def calls():
     "next_frame": lambda p, v, i: s.next_frame(
       p, i["content"], s.encode_style(p, i["style"]), s.first_state(p, 24, 20)
     ),
+    "next_frame, along its motion": lambda p, v, i: s.next_frame(
+      p,
+      i["content"],
+      s.encode_style(p, i["style"]),
+      s.first_state(p, 24, 20),
+      flow=s.optical_flow(i["content"], i["content"][::-1]),
+    ),
+    "optical_flow": lambda p, v, i: s.optical_flow(i["content"], i["content"][::-1]),
     "preserve_color": lambda p, v, i: s.preserve_color(
       i["batch"], i["batch"][::-1], color=two, mode=i["plane"]
     ),

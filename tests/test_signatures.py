@@ -5,6 +5,7 @@ argument may be optional without a name: `load_pretrained("mine.safetensors")`.
 """
 
 import ast
+import inspect
 from pathlib import Path
 
 import pytest
@@ -34,24 +35,37 @@ def _is_static(function) -> bool:
 
 def wrong(path: Path) -> list[str]:
   """What is not as it should be in a file, a line each."""
-  found = []
+  actual = []
   for name, function, is_method in public_functions(path):
     positional = [*function.args.posonlyargs, *function.args.args][is_method:]
     optional = {each.arg for each in positional[len(positional) - len(function.args.defaults) :]}
-    found += [
+    actual += [
       f"{name}: {each.arg} is optional and not keyword-only"
       for each in positional[1:]
       if function.args.defaults and each.arg in optional
     ]
     names = [each.arg for each in positional]
     if "key" in names and names.index("key") > (names[0] in ("params", "state")):
-      found.append(f"{name}: key comes behind {names[names.index('key') - 1]}")
-  return found
+      actual.append(f"{name}: key comes behind {names[names.index('key') - 1]}")
+  return actual
 
 
 @pytest.mark.parametrize("file", FILES)
 def test_public_functions(file):
   assert not wrong(PACKAGE / file)
+
+
+def signatures(thing) -> list[str]:
+  """What help() prints as the signature of a public function, or of a class and its methods."""
+  members = [thing, *vars(thing).values()] if inspect.isclass(thing) else [thing]
+  with_one = [member for member in members if callable(member) and not inspect.isclass(member)]
+  return [str(inspect.signature(member)) for member in with_one]
+
+
+@pytest.mark.parametrize("name", stylejax.__all__)
+def test_help_shows_defaults_that_can_be_read(name):
+  """No "<function ignore at 0x7f…>"."""
+  assert not [text for text in signatures(getattr(stylejax, name)) if " at 0x" in text]
 
 
 def test_the_rule_sees_what_it_is_for(tmp_path):

@@ -1,14 +1,18 @@
 """Sequences: steadier than their frames one by one, the same where nothing is remembered."""
 
+import io
+
 import jax
 import numpy as np
 import pytest
 
+from benchmarks.quality import clips
 from benchmarks.quality import flicker as benchmark
-from stylejax import temporal, transfer
+from stylejax import motion, temporal, transfer
 
 SIDE = 32
 step = jax.jit(temporal.next_frame)
+optical_flow = jax.jit(motion.optical_flow)
 encode_style = jax.jit(transfer.encode_style)
 encode_content = jax.jit(transfer.encode_content)
 
@@ -62,14 +66,99 @@ def test_what_moves_leaves_no_trail(tiny_params):
   assert trail < 0.2 * np.abs(first - expected)[:, 8:16].mean()
 
 
+@pytest.mark.parametrize("way", benchmark.WAYS[1:])
 @pytest.mark.parametrize("name", ["noise", "pan"])
-def test_it_flickers_at_most_0_6_of_frame_by_frame(tiny_params, name):
-  frames = benchmark.static_noise(10, 48) if name == "noise" else benchmark.pan(10, 64, 2)
-  code = encode_style(tiny_params, frames[0][::-1])
-  _, alone, still = benchmark.stylize(tiny_params, frames, code, 0.0)
-  _, together, _ = benchmark.stylize(tiny_params, frames, code, temporal.MEMORY)
-  assert 0 < together <= 0.6 * alone
-  assert still > 0.2
+def test_it_flickers_at_most_0_6_of_frame_by_frame(tiny_params, name, way):
+  clip = clips.static_noise(10, 48) if name == "noise" else clips.captioned_pan(10, 64, 2)
+  code = encode_style(tiny_params, clip.frames[0][::-1])
+  alone = benchmark.stylize(tiny_params, clip, code, benchmark.WAYS[0])
+  together = benchmark.stylize(tiny_params, clip, code, way)
+  assert 0 < together.flicker <= 0.6 * alone.flicker
+  assert together.still > 0.2
+
+
+@pytest.mark.parametrize("kind", ["pan", "zoom", "rotation"])
+def test_it_changes_along_its_motion_at_most_0_6_of_frame_by_frame(tiny_params, kind):
+  clip = getattr(clips, kind)(8, 64)
+  code = encode_style(tiny_params, clip.frames[0][::-1])
+  alone, still, moved = (
+    benchmark.stylize(tiny_params, clip, code, way).warping_error for way in benchmark.WAYS
+  )
+  assert 0 < moved <= 0.6 * min(alone, still)
+
+
+def test_a_cut_along_the_motion_forgets_the_past(tiny_params):
+  """The other scene is as bright as the first; its first frame is that frame alone."""
+  photos = [clips.photo(name, 64)[:64, :64] for name in ("coffee.jpg", "cat.jpg")]
+  photos[1] = photos[1] + (photos[0].mean() - photos[1].mean())
+  photos = [np.clip(image, 0, 1).astype(np.float32) for image in photos]
+  code, start = encode_style(tiny_params, photos[0]), temporal.first_state(tiny_params, 64, 64)
+  flow = optical_flow(photos[1], photos[0])
+  expected, _ = step(tiny_params, photos[1], code, start, memory=0.9, flow=flow)
+  _, first = step(tiny_params, photos[0], code, start, memory=0.9, flow=flow)
+  actual, state = step(tiny_params, photos[1], code, first, memory=0.9, flow=flow)
+  np.testing.assert_allclose(actual, expected, atol=1e-6)
+  assert state.same_scene == state.held == 0
+  still = optical_flow(photos[0], photos[0])
+  _, state = step(tiny_params, photos[0], code, first, memory=0.9, flow=still)
+  assert state.same_scene == 1 and state.held > 0.9
+
+
+def test_clips_of_a_batch_are_those_alone(tiny_params):
+  films = [clips.pan(3, 48).frames, clips.zoom(3, 48).frames]
+  code = encode_style(tiny_params, films[0][0])
+
+  def whole(frames):
+    def one(state, frame):
+      flow = motion.optical_flow(frame, state.content)
+      image, state = temporal.next_frame(tiny_params, frame, code, state, memory=0.9, flow=flow)
+      return state, image
+
+    start = temporal.first_state(tiny_params, *frames.shape[1:3])
+    return jax.lax.scan(one, start, frames)[1]
+
+  actual = jax.jit(jax.vmap(whole))(np.stack(films))
+  for number, frames in enumerate(films):
+    np.testing.assert_allclose(actual[number], jax.jit(whole)(np.stack(frames)), atol=2e-3)
+
+
+def test_a_film_in_two_parts_is_the_whole(tiny_params):
+  """Of the first part the second needs its state alone, which goes through a file."""
+  frames = clips.pan(6, 48).frames
+  code = encode_style(tiny_params, frames[0])
+
+  def run(frames, state, images):
+    for frame in frames:
+      flow = optical_flow(frame, state.content)
+      image, state = step(tiny_params, frame, code, state, memory=0.9, flow=flow)
+      images.append(np.asarray(image))
+    return state
+
+  start = temporal.first_state(tiny_params, *frames[0].shape[:2])
+  whole, parts = [], []
+  run(frames, start, whole)
+  leaves, tree = jax.tree.flatten(run(frames[:3], start, parts))
+  file = io.BytesIO()
+  np.savez(file, *leaves)
+  file.seek(0)
+  with np.load(file) as saved:
+    state = jax.tree.unflatten(tree, [saved[name] for name in saved.files])
+  run(frames[3:], state, parts)
+  np.testing.assert_array_equal(parts, whole)
+
+
+def test_every_third_pixel_tells_the_warping_error(rng):
+  """A gray image that moves by (2, 1), against itself 0.1 brighter and with a corner hidden."""
+  image = rng.random((40, 51, 1), np.float32).repeat(3, -1) / 2
+  vectors = np.broadcast_to(np.float32([2, 1]), (40, 51, 2))
+  moved = motion.warp(image, vectors)
+  visible = np.ones((40, 51, 1), np.float32)
+  visible[20:, 20:] = 0
+  error, share = temporal.warping_error(
+    (image, moved + 0.1), motion.Flow(vectors, visible), every=3
+  )
+  np.testing.assert_allclose(error, 0.1, atol=1e-5)
+  np.testing.assert_allclose(share, visible[::3, ::3].mean(), atol=1e-6)
 
 
 def test_flicker_counts_only_what_stands_still(rng):

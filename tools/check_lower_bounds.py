@@ -40,6 +40,8 @@ def declared() -> list[str]:
 
 
 def main() -> int:
+  """Installs and tries; returns the exit status."""
+  # Not tyro: this runs with a Python in which nothing is installed yet.
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument(
     "--dry-run", action="store_true", help="only ask pip whether these versions go together"

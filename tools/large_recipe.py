@@ -25,7 +25,7 @@ _LOSSES = (
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-  """One command of train.py.
+  """One command of `stylejax train`.
 
   Attributes:
     name: of the folder of its run.
@@ -62,7 +62,7 @@ class Options:
   batch: int = 256
   """Images of each kind per step, over all chips; 16 a chip fit anywhere (docs/pod.md)."""
   content: str = "coco_shards"
-  """Photos, as --content-dir of train.py: COCO's train2017 has 118,000."""
+  """Photos, as --content-dir of `stylejax train`: COCO's train2017 has 118,000."""
   style: str = "wikiart_shards"
   """Artworks, as --style-dir: WikiArt has 80,000."""
   workdir: str = "runs/large"
@@ -82,7 +82,7 @@ def commands(options: Options) -> list[str]:
     steps = math.ceil(part.crops / options.batch)
     saved = max(1, steps // 50)
     lines.append(
-      f"python train.py {part.command} --preset large --batch {options.batch} {part.settings} "
+      f"stylejax train {part.command} --preset large --batch {options.batch} {part.settings} "
       f"--steps {steps} --learning-rate {part.rate * rate:.2g} "
       f"--warmup-steps {max(1, steps // 50)} --decay-fraction 0.5 "
       f"--ema-decay {max(0.0, 1 - 100 / steps):.5g} --save-every {saved} "
@@ -97,8 +97,7 @@ def main(options: Options) -> None:
   """Prints them, and how the result is exported."""
   print(*commands(options), sep="\n")
   print(
-    f"python train.py export --workdir {options.workdir}/{PARTS[-1].name} "
-    "--output large.safetensors"
+    f"stylejax train export --workdir {options.workdir}/{PARTS[-1].name} --output large.safetensors"
   )
 
 

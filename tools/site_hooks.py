@@ -44,13 +44,15 @@ def on_page_markdown(markdown, page, config, files):
 def find_homes(markdown: str) -> str:
   """`::: stylejax.NAME`, which is looked up on first use, as mkdocstrings finds it without running.
 
-  The public names are the table of stylejax/__init__.py, which says in which module each is.
+  The public names are the table of stylejax/__init__.py, which says in which module each is. The
+  anchors are the public names, so links to them outlive a move.
   """
 
   def home(match: re.Match) -> str:
     name = match[1]
     options = f"    options:\n      heading: stylejax.{name}\n      toc_label: {name}"
-    return f"::: stylejax.{stylejax._HOMES[name]}.{name}\n{options}"
+    anchor = f'<a id="stylejax.{name}"></a>'
+    return f"{anchor}\n\n::: stylejax.{stylejax._HOMES[name]}.{name}\n{options}"
 
   return re.sub(r"^::: stylejax\.(\w+)$", home, markdown, flags=re.MULTILINE)
 

@@ -7,12 +7,14 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=$1
 mkdir -p "$folder"
+# Compiled without LLVM's optimizations, which take longer than what is run here.
+export XLA_FLAGS=--xla_backend_optimization_level=0
 images=(--content stylejax/assets/samples/content/cat.jpg
         --style stylejax/assets/samples/style/great_wave.jpg)
 
 python infer.py "${images[@]}" --output "$folder/stylized.png"
-python train.py transfer --preset tiny --steps 10 --workdir "$folder/run"
-python train.py transfer --preset tiny --steps 20 --workdir "$folder/run" --resume
+python train.py transfer --preset tiny --size 64 --steps 10 --workdir "$folder/run"
+python train.py transfer --preset tiny --size 64 --steps 20 --workdir "$folder/run" --resume
 python train.py export --workdir "$folder/run" --output "$folder/tiny.safetensors"
 python infer.py "${images[@]}" --weights "$folder/tiny.safetensors" --output "$folder/tiny.png"
 python infer.py export --weights "$folder/tiny.safetensors" --output "$folder/tiny.zip"

@@ -42,10 +42,12 @@ _TAIL = """## What is refused, and what is said
   frames of several sizes or with a cut file.
 - Said in one line: a profile that can't be read and is ignored, floating-point gray beyond 1 that
   is cut off, further frames, pages or images of a file of which the first is taken, a TIFF's
-  channels beside color and transparency, bits a channel that aren't read, tone mapping; sound,
-  subtitles and further tracks that the output can't hold, transparency that a JPEG or a video lays
-  on white; a Matroska, WebM or AVI that is cut or damaged, timestamps of a broadcast or DVD that
-  start anew (what follows goes on without a gap), numbers that are missing among frames' names.
+  channels beside color and transparency, bits a channel that aren't read, tone mapping, pixels that
+  aren't square, a motion photo's video; sound, subtitles and further tracks that the output can't
+  hold, transparency that a JPEG or a video lays on white; a Matroska, WebM or AVI that is cut or
+  damaged, timestamps of a broadcast or DVD that start anew (what follows goes on without a gap),
+  numbers that are missing among frames' names, captions inside of a video's images, the projection
+  of a 360° video, pixels that change their shape, speeds of an edit list.
 - EXIF alone turns an image, as in browsers; XMP doesn't.
 - Not read: JPEG XL, camera raw, PSD, SVG, EPS, PDF, ICO, TGA, OpenEXR.
 - Cut off as the file asks, in one line: the edges that Matroska (PixelCrop), MP4, QuickTime and
@@ -68,9 +70,9 @@ def document() -> str:
     _table(images, lambda row: row.reads, training=True),
     "## Images that are written\n\n",
     _table(images, lambda row: row.writes, sides=True),
-    "## Animations and videos that are read (`--sequence`)\n\n",
+    "## Animations and videos that `stylejax sequence` reads\n\n",
     _table(sequences, lambda row: row.reads, sequence=True),
-    "## Animations and videos that are written (`--sequence`)\n\n",
+    "## Animations and videos that `stylejax sequence` writes\n\n",
     _table(sequences, lambda row: row.writes, sequence=True, sides=True),
     _TAIL,
   ]

@@ -8,7 +8,8 @@ import numpy as np
 
 from benchmarks.harness import command_line, timing
 from stylejax.models.config import PRESETS, ModelConfig
-from stylejax.transfer import Params, init_params
+from stylejax.models.nets import init_params
+from stylejax.transfer import Params
 
 
 def config(options: command_line.Settings) -> ModelConfig:

@@ -20,6 +20,7 @@ RESULTS = ROOT / "docs" / "results"
 PAGES = (
   "README.md",
   "docs/benchmarks.md",
+  "docs/film.md",
   "docs/pod.md",
   "docs/quality.md",
   "docs/sizes.md",

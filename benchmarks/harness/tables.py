@@ -150,6 +150,26 @@ def speed_table(result: dict) -> str:
   return "\n".join([*lines, "", _source(result)])
 
 
+def processes_table(result: dict) -> str:
+  """One line for each kind of process: processor seconds, those of the clock, and the ratio."""
+  rows = result["rows"]
+  timed = any("images_per_second" in row for row in rows)
+  compared = any("ratio" in row for row in rows)
+  head = ["case", "processor s, median [quartiles]", "clock s"]
+  head += [*(["images/s"] if timed else []), *(["÷ before"] if compared else [])]
+  lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+  for row in rows:
+    low, median, high = (row["seconds"][key] for key in ("low", "median", "high"))
+    cells = [row["case"], f"{median:.2f} [{low:.2f}, {high:.2f}]"]
+    cells.append(f"{row['wall_seconds']['median']:.2f}")
+    if timed:
+      cells.append(records.digits(row["images_per_second"]))
+    if compared:
+      cells.append(f"{row['ratio']:.2f}" if "ratio" in row else "")
+    lines.append("| " + " | ".join(cells) + " |")
+  return "\n".join([*lines, "", _source(result)])
+
+
 def pod_table(result: dict) -> str:
   """One line for each slice that a step was compiled for."""
   lines = [
@@ -213,6 +233,20 @@ def large_table(result: dict) -> str:
   )
 
 
+def flicker_table(result: dict) -> str:
+  """Figures of made films in each way of stylizing them, and divided by frame by frame's."""
+  lines = ["| film | | flicker | warping error | style distance |", "|---|---|---|---|---|"]
+  base: dict = {}
+  for row in result["flicker"]:
+    base = row if row["way"] == "frame by frame" else base
+    cells = [
+      f"{row[key]:.4f} ({row[key] / base[key]:.2f})" if row[key] is not None else "–"
+      for key in ("flicker", "warping_error", "style_distance")
+    ]
+    lines.append(f"| {row['film']} | {row['way']} | " + " | ".join(cells) + " |")
+  return "\n".join(lines) + f"\n\n{_source(result)}"
+
+
 def _compiled(result: dict) -> str:
   row, versions = result["rows"][0], result["versions"]
   return (
@@ -241,7 +275,10 @@ def _source(result: dict) -> str:
 # How the result of a benchmark becomes a table, where timed_table doesn't serve.
 TABLES = {
   "quality": quality_table,
+  "flicker": flicker_table,
   "pod": pod_table,
   "pod_scaling": pod_scaling_table,
   "large": large_table,
+  "startup": processes_table,
+  "files": processes_table,
 }

@@ -1,7 +1,11 @@
-"""How much less does a sequence flicker than its frames stylized one by one?
+"""How much less does a film flicker than its frames stylized one by one, and is its style kept?
 
-Two made sequences: a photo that stands still under camera noise, and a pan over a photo with a
-caption that stands still. Both ways stylize the same frames; `stylejax.temporal.flicker` measures.
+Five made films of known motion: a photo that stands still under camera noise, a pan over a photo
+with a caption that stands still, a pan by parts of pixels, a zoom and a rotation. Each is stylized
+frame by frame, with what stands still steadied, and along its motion. Three figures belong
+together, for a blurred or a frozen picture is steady too: flicker where nothing moves by the true
+motion; the warping error, which is how much an image changes along the true motion; and the
+distance of the last frames from the style (moments of VGG16's features).
 """
 
 import dataclasses
@@ -12,15 +16,18 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.harness import command_line, records
-from stylejax import temporal, transfer
+from benchmarks.quality import clips
+from stylejax import motion, temporal, transfer
 from stylejax.errors import InputError
 from stylejax.images import encode
 from stylejax.images.decode import read_image
+from stylejax.metrics.style import moment_distance
 from stylejax.runtime.jit import fast_jit
 from stylejax.weights.model_file import load_pretrained
+from stylejax.weights.perceptual import load_vgg
 
-SAMPLES = Path(__file__).resolve().parents[2] / "stylejax" / "assets" / "samples"
-NOISE = 0.02
+WAYS = ("frame by frame", "what stands still", "along the motion")
+SETTLED = 3  # Frames after which a film counts, and so many last ones of which its style is.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,96 +35,106 @@ class Options:
   """What to stylize."""
 
   frames: int = 16
-  """Of each sequence."""
+  """Of each film."""
   size: int = 192
   """Shorter side of a frame, in pixels."""
   speed: int = 3
-  """Pixels by which the pan moves from frame to frame."""
+  """Pixels by which the captioned pan moves from frame to frame."""
+  styles: tuple[str, ...] = ("great_wave",)
+  """Names of the package's sample styles."""
   weights: str = "base"
   """A packaged name or a file."""
   output: Path | None = None
   """JSON file for the result."""
   images: Path | None = None
-  """Folder for the last frames of each sequence and way."""
+  """Folder for the last frames of each film and way."""
 
   def check(self) -> None:
-    """Raises InputError for a sequence without two frames, or of too small ones."""
-    command_line.at_least("--frames", self.frames, 2)
+    """Raises InputError for a film that is too short, or of too small frames."""
+    command_line.at_least("--frames", self.frames, SETTLED + 2)
     command_line.at_least("--size", self.size, 32)
+    for style in self.styles:
+      if not (clips.SAMPLES / "style" / f"{style}.jpg").is_file():
+        raise InputError(f"--styles: found no sample style {style!r}")
 
 
-def static_noise(frames: int, size: int) -> list[np.ndarray]:
-  """A photo that stands still, with noise of standard deviation NOISE."""
-  photo = _photo("coffee.jpg", size)[:, : size * 3 // 2]
-  rng = np.random.default_rng(0)
-  return [
-    np.clip(photo + rng.normal(0, NOISE, photo.shape), 0, 1).astype(np.float32)
-    for _ in range(frames)
-  ]
+@dataclasses.dataclass(frozen=True)
+class Film:
+  """A stylized film and its figures.
+
+  Attributes:
+    frames: [H, W, 3] each.
+    flicker: mean change over the pixels that stand still; None where none do.
+    still: their share.
+    warping_error: mean change along the true motion.
+  """
+
+  frames: list
+  flicker: float | None
+  still: float
+  warping_error: float
 
 
-def pan(frames: int, size: int, speed: int) -> list[np.ndarray]:
-  """A window that moves over a photo, above a caption of the same height that stands still."""
-  photo, caption = _photo("coffee.jpg", size), _photo("cat.jpg", size)[size // 3 : size * 2 // 3]
-  width = min(photo.shape[1] - speed * (frames - 1), caption.shape[1])
-  if width < size // 2:
-    raise InputError(
-      f"--frames: found a pan of {frames} × {speed} pixels over a photo of "
-      f"{photo.shape[1]}, expected a shorter one"
-    )
-  return [
-    np.concatenate([photo[:, speed * t : speed * t + width], caption[:, :width]])
-    for t in range(frames)
-  ]
-
-
-@functools.cache
-def _photo(name: str, size: int) -> np.ndarray:
-  image = read_image(SAMPLES / "content" / name)
-  return encode.resize(image, *encode.fit_shorter_side(*image.rgb.shape[:2], size)).rgb
-
-
-def stylize(params: transfer.Params, frames: list[np.ndarray], style_code, memory: float):
-  """(stylized frames, mean flicker over the pixels that stand still, their share)."""
-  step, measure = _jit(temporal.next_frame), _jit(temporal.flicker)
-  state = temporal.first_state(params, *frames[0].shape[:2])
+def stylize(params: transfer.Params, clip: clips.Clip, style_code, way: str) -> Film:
+  """One film in one of the WAYS."""
+  step, flow_of = _jit(temporal.next_frame), _jit(motion.optical_flow)
+  memory = {"frame by frame": 0.0}.get(way, temporal.MEMORY)
+  state = temporal.first_state(params, *clip.frames[0].shape[:2])
   stylized = []
-  for frame in frames:
-    image, state = step(params, frame, style_code, state, memory=np.float32(memory))
+  for frame in clip.frames:
+    flow = None
+    if way == "along the motion":
+      flow = flow_of(frame, clip.frames[max(len(stylized) - 1, 0)])
+    image, state = step(params, frame, style_code, state, memory=np.float32(memory), flow=flow)
     stylized.append(image)
-  pairs = list(zip(itertools.pairwise(frames), itertools.pairwise(stylized), strict=True))
-  changes, still = np.array([measure(*pair) for pair in pairs], np.float64).T
-  return stylized, float((changes * still).sum() / still.sum()), float(still.mean())
+  pairs = list(zip(itertools.pairwise(clip.frames), itertools.pairwise(stylized), strict=True))
+  known = [motion.Flow(v, np.float32(clips.inside(v))[..., None]) for v in clip.vectors]
+  measured = zip(pairs, known, strict=True)
+  still_parts = [_jit(temporal.flicker)(*pair, flow=flow) for pair, flow in measured]
+  changes, still = np.array(still_parts, np.float64).T
+  later = list(zip(pairs, known, strict=True))[SETTLED:]
+  errors = [_jit(temporal.warping_error)(images, flow)[0] for (_, images), flow in later]
+  flicker = float((changes * still).sum() / still.sum()) if still.sum() else None
+  return Film(stylized, flicker, float(still.mean()), float(np.mean(errors)))
 
 
 _jit = functools.cache(fast_jit)
 
 
-def measure(options: Options) -> dict[str, dict[str, float]]:
-  """Flicker of both ways for each sequence."""
-  params = load_pretrained(options.weights)
-  artwork = read_image(SAMPLES / "style" / "great_wave.jpg")
-  side = min(256, options.size)
-  style_code = _jit(transfer.encode_style)(params, encode.style_pixels(artwork, side))
-  sequences = {
-    "still, with noise": static_noise(options.frames, options.size),
-    "pan": pan(options.frames, options.size, options.speed),
+def films(options: Options) -> dict[str, clips.Clip]:
+  """The made films by their names."""
+  return {
+    "still, with noise": clips.static_noise(options.frames, options.size),
+    "captioned pan": clips.captioned_pan(options.frames, options.size, options.speed),
+    "pan": clips.pan(options.frames, options.size),
+    "zoom": clips.zoom(options.frames, options.size),
+    "rotation": clips.rotation(options.frames, options.size),
   }
-  flicker = {}
-  for name, frames in sequences.items():
-    alone, apart, still = stylize(params, frames, style_code, 0.0)
-    steadied, together, _ = stylize(params, frames, style_code, temporal.MEMORY)
-    flicker[name] = {
-      "frame by frame": apart,
-      "sequence": together,
-      "ratio": together / apart,
-      "still": still,
-    }
-    if options.images:
-      for way, stylized in (("content", frames), ("alone", alone), ("sequence", steadied)):
-        strip = np.concatenate([np.asarray(frame) for frame in stylized[-3:]], 1)
-        encode.write_image(options.images / f"{name.split(',')[0]}_{way}.png", strip)
-  return flicker
+
+
+def measure(options: Options) -> list[dict]:
+  """A row for every style, film and way."""
+  params, vgg_params = load_pretrained(options.weights), load_vgg()
+  distance = fast_jit(moment_distance)
+  rows = []
+  for style in options.styles:
+    artwork = read_image(clips.SAMPLES / "style" / f"{style}.jpg")
+    pixels = encode.style_pixels(artwork, min(256, options.size))
+    style_code = _jit(transfer.encode_style)(params, pixels)
+    for name, clip in films(options).items():
+      for way in WAYS:
+        film = stylize(params, clip, style_code, way)
+        last = np.stack(film.frames[-SETTLED:])
+        row = {"style": style, "film": name, "way": way, "still": film.still}
+        row["flicker"], row["warping_error"] = film.flicker, film.warping_error
+        distances = distance(vgg_params, last, np.stack([pixels] * SETTLED))
+        row["style_distance"] = float(np.mean(distances))
+        rows.append(row)
+        if options.images:
+          strip = np.concatenate([clip.frames[-1], *last[-2:]], 1)
+          file = f"{style}_{name}_{way}.png".replace(", ", "_").replace(" ", "_")
+          encode.write_image(options.images / file, strip)
+  return rows
 
 
 def main(options: Options) -> None:
@@ -126,13 +143,21 @@ def main(options: Options) -> None:
 
 
 def show(result: dict) -> None:
-  """A table."""
-  print(f"{'mean change where the input stands still':42} alone   sequence  ratio   still")
-  for name, row in result["flicker"].items():
-    print(
-      f"{name:42} {row['frame by frame']:.4f}  {row['sequence']:.4f}    {row['ratio']:.2f}"
-      f"    {row['still']:.0%}"
+  """A table: the figures frame by frame, and the other ways' for one of them."""
+  print(f"{'':45}flicker          warping error    style distance")
+  for row in result["flicker"]:
+    (base,) = (
+      other
+      for other in result["flicker"]
+      if (other["style"], other["film"]) == (row["style"], row["film"]) and other["way"] == WAYS[0]
     )
+    cells = []
+    for column in ("flicker", "warping_error", "style_distance"):
+      value = row[column]
+      # A share of less than a hundredth stands still by chance.
+      known = (value is not None and row["still"] >= 0.01) or column != "flicker"
+      cells.append(f"{value:.4f} ({value / base[column]:.2f})" if known else "–")
+    print(f"{row['film']:18} {row['way']:18}      " + "".join(f"{cell:17}" for cell in cells))
 
 
 if __name__ == "__main__":

@@ -99,7 +99,7 @@ def optimized_methods(
 ) -> dict[str, Method]:
   """Gatys's optimization of the pixels: how far style can be taken, without a trained net.
 
-  Stylized in the frame that is evaluated, squares of at most 256 pixels: one compilation a size.
+  Stylized at the size that is evaluated, squares of at most 256 pixels: one compilation a size.
 
   Args:
     vgg_params: of the net that defines content and style.
@@ -207,7 +207,7 @@ def draw_sheet(
     content, style = (Image.fromarray(eight_bits(read(p))) for p in (pair.content, pair.style))
     size = max(1, round(content.width * height / content.height)), height
     style_size = max(1, round(style.width * height / style.height)), height
-    # Some methods stylize in another frame; on the sheet all have the content's shape.
+    # Some methods stylize another shape; on the sheet all have the content's shape.
     images = [Image.fromarray(stylize(pair)) for stylize in stylize_functions.values()]
     sized = [(content, size), (style, style_size), *((image, size) for image in images)]
     rows.append([np.asarray(image.resize(side, Image.LANCZOS)) for image, side in sized])

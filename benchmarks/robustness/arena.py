@@ -54,10 +54,7 @@ class Arena:
     more: tuple[str, ...] = (),
   ) -> subprocess.Popen:
     """One of the two versions of a case's command, in a process of its own."""
-    script, *arguments = (
-      argument.format(style=version, side=48 if version == "a" else 64)
-      for argument in (*case.arguments.split(), *more)
-    )
+    script, *arguments = (*case.command(version), *more)
     environment = os.environ | {
       "PYTHONPATH": str(ROOT),
       "STYLEJAX_CACHE": str(self.folder / "cache"),

@@ -23,6 +23,11 @@ class Case:
   refuses: bool = False
   files_apart: bool = False
 
+  def command(self, version: str) -> list[str]:
+    """The script and its arguments, for version "a" or "b"."""
+    side = 48 if version == "a" else 64
+    return [word.format(style=version, side=side) for word in self.arguments.split()]
+
 
 STYLES_ADD = Case(
   "styles add",

@@ -216,11 +216,11 @@ def many(options: Options, folder: Path) -> dict:
       results[f"{name}_{run}_images_per_second"] = len(report.written) / report.seconds
       if run == "first":
         results[f"{name}_compilations"] = len(compiled) - before
-  frames = buckets.plan(sizes, stride=load_pretrained().config.stride)
+  bucket_of = buckets.plan(sizes, stride=load_pretrained().config.stride)
   return results | {
     "different_sizes": len(set(sizes)),
     "filling": (
-      sum(frames[size][0] * frames[size][1] for size in sizes)
+      sum(bucket_of[size][0] * bucket_of[size][1] for size in sizes)
       / sum(height * width for height, width in sizes)
       - 1
     ),

@@ -7,14 +7,14 @@ test compares their numbers. Tensors are [B, C, H, W].
 import functools
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from stylejax.models import noise_map
-from stylejax.transfer import Params
+if TYPE_CHECKING:  # JAX is only where the weights come from; `startup` times PyTorch without it
+  from stylejax.transfer import Params
 
 VGG_LAYERS = (
   "conv1_1",
@@ -51,7 +51,7 @@ def read_part(part: Mapping[str, Any]) -> dict[str, torch.Tensor]:
   return tensors
 
 
-def read_params(params: Params) -> dict[str, dict[str, torch.Tensor]]:
+def read_params(params: "Params") -> dict[str, dict[str, torch.Tensor]]:
   """The parts that params have, as tensors."""
   names = ("content_encoder", "style_encoder", "generator", "discriminator")
   return {
@@ -249,8 +249,12 @@ class AdaIN(torch.nn.Module):
 
 @functools.cache
 def _noise_map(height: int, width: int) -> torch.Tensor:
-  rows, columns = (np.arange(size) % noise_map.PERIOD for size in (height, width))
-  return torch.from_numpy(noise_map.PATTERN[np.ix_(rows, columns)])
+  """A pattern of 256 × 256 cells, repeated: a hash of each cell's number, uniform in ±√3."""
+  rows, columns = (np.arange(size, dtype=np.uint32) % 256 for size in (height, width))
+  cells = 256 * rows[:, None] + columns
+  for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B), (16, 1)):
+    cells = (cells ^ (cells >> np.uint32(shift))) * np.uint32(factor)
+  return torch.from_numpy(((cells / 2.0**32 - 0.5) * np.sqrt(12.0)).astype(np.float32))
 
 
 def _conv(weights, name, x, stride=1):

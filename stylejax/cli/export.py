@@ -3,21 +3,30 @@
 import dataclasses
 import os
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 from stylejax.cli.options import INSTALLED, Spelling, option, parse, print_error
 from stylejax.errors import InputError
 from stylejax.runtime.extras import install_command
 
-_DESCRIPTION = """Write one file that stylizes images of any size wherever JAX or onnxruntime is.
+_DESCRIPTION = """Write one file that stylizes images of any size, in JAX, onnxruntime or a page.
 
 Examples:
   stylejax export stylize.zip
   stylejax export stylize.zip --weights mine.safetensors --platforms cpu cuda
   stylejax export stylize.onnx
+  stylejax export style.onnx --function encode_style
+  stylejax export paint.onnx --function paint
+  stylejax export page.html
 
-ONNX takes more packages: {install}.
+For an app, the two halves are better: it reads a style once, and can mix the codes of several
+styles. The page is for people: a browser opens it from disk, and no photo leaves the machine.
+Before a file is put in place, its output is compared with the package's, which takes one to three
+minutes, and half a minute for a page. ONNX and the page need more packages: {install}.
 """
+
+# As in stylejax.deploy.functions, which the help need not wait for; a test compares the two.
+Function = Literal["stylize", "encode_style", "paint", "next_frame"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,22 +39,33 @@ class Options:
   output: Annotated[
     str | None,
     option(
-      "File to write, weights inside: .zip (for JAX: the program and manifest.json) or .onnx.",
+      "File to write, weights inside: .zip (for JAX: the program and manifest.json), .onnx, or "
+      ".html (a page that stylizes).",
       metavar="FILE",
       default="(required)",
     ),
   ] = None
+  function: Annotated[
+    Function,
+    option(
+      "What the file does: stylize (takes content, style, strength), encode_style (turns a style "
+      "into its code), paint (takes content, code, noise gain; not blended with the content) or "
+      "next_frame (takes a video's frame, code and what is known of the previous frame). A page "
+      "has all it needs.",
+      metavar="NAME",
+    ),
+  ] = "stylize"
   weights: Annotated[
     str,
     option(
-      "base, which come with the package, or a .safetensors file of `stylejax train export`.",
+      "base (in the package), or a .safetensors file from `stylejax train export`.",
       metavar="NAME|FILE",
     ),
   ] = "base"
   platforms: Annotated[
     tuple[str, ...] | None,
     option(
-      "Of cpu, cuda, rocm, tpu: where the program of a .zip shall run.",
+      "Where the program of a .zip will run: some of cpu, cuda, rocm, tpu.",
       metavar="NAME [NAME ...]",
       default="(default: cpu cuda tpu)",
     ),
@@ -66,8 +86,9 @@ def main(arguments: Sequence[str], *, spelling: Spelling = INSTALLED) -> int:
   except InputError as error:
     return print_error(error)
   from stylejax.cli.console import exit_status
-  from stylejax.deploy.stablehlo import export
+  from stylejax.deploy.export import export
   from stylejax.runtime.compilation_cache import enable_cache
+  from stylejax.runtime.extras import check_installed
   from stylejax.runtime.files import check_apart, printable
   from stylejax.weights.model_file import load_pretrained
 
@@ -75,22 +96,29 @@ def main(arguments: Sequence[str], *, spelling: Spelling = INSTALLED) -> int:
     check_apart([output], filter(os.path.isfile, [options.weights]))
     enable_cache()
     params = load_pretrained(options.weights)
-    manifest = export(params, output, platforms=options.platforms)
+    if output.endswith(".html"):
+      check_installed("onnx", "export", "pages")
+      from stylejax.deploy.page import export_page
+
+      size = export_page(params, output)
+      print(f"wrote a page to {printable(output)}, {size / 1e6:.2f} MB: open it in a browser")
+      return 0
+    manifest = export(params, output, function=options.function, platforms=options.platforms)
     if "opset" in manifest:
       print(
-        f"wrote {printable(output)}, {os.path.getsize(output) / 1e6:.2f} MB: "
+        f"wrote {options.function} to {printable(output)}, {os.path.getsize(output) / 1e6:.2f} MB: "
         f"ONNX of opset {manifest['opset']}, run by onnxruntime on the CPU"
       )
     else:
       print(
-        f"wrote {printable(output)} for {', '.join(manifest['platforms'])}: program of "
-        f"{manifest['bytes'] / 1e6:.2f} MB, SHA-256 {manifest['sha256'][:16]}…"
+        f"wrote {options.function} to {printable(output)} for {', '.join(manifest['platforms'])}: "
+        f"program of {manifest['bytes'] / 1e6:.2f} MB, SHA-256 {manifest['sha256'][:16]}…"
       )
       print(_readers(manifest["readable_by_jax"]))
     for size, difference in (manifest["max_difference"] or {}).items():
-      print(f"  {size}: at most {difference:.1e} from stylejax.stylize")
+      print(f"  {size}: at most {difference:.1e} from stylejax itself")
     if manifest["max_difference"] is None:
-      print("  not compared with stylejax.stylize: it doesn't run on this machine's platform")
+      print("  not compared with stylejax itself: it doesn't run on this machine's platform")
     return 0
 
   return exit_status(work)
@@ -100,7 +128,10 @@ def _output(options: Options) -> str:
   """The one file that is named."""
   named = (*options.file, *filter(None, [options.output]))
   if len(named) != 1:
-    raise InputError(f"--output: found {len(named)} names, expected one file, .zip or .onnx")
+    raise InputError(f"--output: found {len(named)} names, expected one file, .zip, .onnx or .html")
+  if named[0].endswith(".html") and (options.function != "stylize" or options.platforms):
+    flag = "--platforms" if options.platforms else "--function"
+    raise InputError(f"{flag}: found it beside a page, expected it beside a .zip or .onnx file")
   return named[0]
 
 

@@ -13,8 +13,10 @@ _MEANINGS = {
   "paint": "stylize images: stylejax paint photo.jpg painting.jpg",
   "sequence": "stylize a video, an animation or a folder of frames, without flicker",
   "optimize": "stylize one image by optimizing its pixels: minutes instead of a second",
-  "styles": "keep styles under names, and print them on a contact sheet",
-  "export": "write one file that stylizes without stylejax (StableHLO or ONNX)",
+  "styles": "save styles under names, and show them on a contact sheet",
+  "export": "write one file that stylizes without stylejax (StableHLO, ONNX, a page)",
+  "web": "serve a page that stylizes in the browser and uploads nothing",
+  "warm": "compile programs ahead of time, so that no image has to wait",
   "train": "train on your own photos and artworks",
   "benchmark": "print what a bug report needs: stylejax benchmark info",
 }
@@ -42,10 +44,7 @@ def main(arguments: Sequence[str] | None = None, *, spelling: Spelling = INSTALL
   """
   arguments = list(sys.argv[1:] if arguments is None else arguments)
   # Everything that takes time to import is imported in here, so that Ctrl-C is a line at any time.
-  code = process.run(lambda: _main(arguments, spelling))
-  if "stylejax.cli.train" in sys.modules:
-    sys.modules["stylejax.cli.train"].silence_the_end()
-  return code
+  return process.run(lambda: _main(arguments, spelling))
 
 
 def _main(arguments: list[str], spelling: Spelling) -> int:

@@ -10,17 +10,17 @@ from stylejax.cli.places import assign
 from stylejax.errors import InputError
 from stylejax.images import formats
 
-_DESCRIPTION = """Stylize one image by optimizing its pixels: minutes, where the nets take 0.1 s.
+_DESCRIPTION = """Stylize one image by optimizing its pixels: minutes instead of 0.1 s.
 
 Three methods: gram gives the image the Gram matrices of the style (Gatys et al. 2016), neighbors
-makes every place like the place of the style nearest to it (Kolkin et al. 2022), and refine does
-the same for fewer steps, from the output of the nets.
+makes every part of the image look like the most similar part of the style (Kolkin et al. 2022), and
+refine does the same in fewer steps, starting from the networks' output.
 
 Examples:
   stylejax optimize --method gram --content photo.jpg --style painting.jpg --output out.png
   stylejax optimize --method neighbors photo.jpg painting.jpg out.png --size 512
   stylejax optimize --method refine photo.jpg painting.jpg out.png --preserve-color 0.5
-  # See how it gets on: look.png is written anew every few seconds.
+  # Watch its progress: look.png is rewritten every few seconds.
   stylejax optimize --method neighbors photo.jpg painting.jpg --watch look.png
 """
 
@@ -49,7 +49,7 @@ class Options:
   files: Annotated[
     tuple[str, ...],
     option(
-      "The image to stylize, the image whose style to take, and the file to write; by default "
+      "The image to stylize, the image whose style to use, and the file to write; by default "
       "CONTENT_STYLE.png in this folder, under a new name.",
       metavar="CONTENT STYLE [OUTPUT]",
       default="",
@@ -58,7 +58,7 @@ class Options:
   ] = ()
   content: Annotated[str | None, option("The image to stylize.", metavar="PATH", default="")] = None
   style: Annotated[
-    str | None, option("The image whose style to take.", metavar="PATH", default="")
+    str | None, option("The image whose style to use.", metavar="PATH", default="")
   ] = None
   output: Annotated[
     str | None,
@@ -84,9 +84,9 @@ class Options:
   steps: Annotated[
     int | None,
     option(
-      "In all, over the scales from coarse to fine.",
+      "Number of steps in all, over the scales from coarse to fine.",
       metavar="INTEGER",
-      default="(default: 200 with gram, by the size with the others)",
+      default="(default: 200 with gram; depends on the size with the others)",
     ),
   ] = None
   preserve_color: Annotated[
@@ -95,20 +95,22 @@ class Options:
   watch: Annotated[
     str | None,
     option(
-      f"A file ({formats.WRITTEN_SUFFIXES}) to which the image as it is by then is "
-      "written every few seconds; it may be the output.",
+      f"A file ({formats.WRITTEN_SUFFIXES}) to which the unfinished image is written every few "
+      "seconds; it may be the output.",
       metavar="PATH",
     ),
   ] = None
-  quality: Annotated[int, option("Of JPEG and WebP, 1 to 100.", metavar="INTEGER")] = 95
+  quality: Annotated[int, option("Quality of JPEG and WebP, 1 to 100.", metavar="INTEGER")] = 95
   style_weight: Annotated[
     float | None,
-    option("How much style counts against content.", metavar="NUMBER", default="(default: 4)"),
+    option(
+      "How much the style counts relative to the content.", metavar="NUMBER", default="(default: 4)"
+    ),
   ] = None
   optimizer: Annotated[
     Literal["lbfgs", "adam"] | None,
     option(
-      "L-BFGS gets further in as many steps; Adam needs less memory.",
+      "L-BFGS gets further in the same number of steps; Adam needs less memory.",
       metavar="{lbfgs,adam}",
       default="(default: lbfgs)",
     ),
@@ -116,7 +118,7 @@ class Options:
   content_share: Annotated[
     float | None,
     option(
-      "From 0 to 1: how much of the content is in what is looked up in the style.",
+      "From 0 to 1: share of the content, beside the image so far, in what is matched to style.",
       metavar="NUMBER",
       default="(default: 0.75, with refine 0.5)",
     ),
@@ -124,7 +126,7 @@ class Options:
   strength: Annotated[
     float | None,
     option(
-      "Of the nets' output with which refine begins, 0 to 2.",
+      "Strength of the networks' output from which refine starts, 0 to 2.",
       metavar="NUMBER",
       default="(default: 1)",
     ),
@@ -132,7 +134,8 @@ class Options:
   weights: Annotated[
     str | None,
     option(
-      "base, or a .safetensors file of `stylejax train export`: the nets with which refine begins.",
+      "base, or a .safetensors file from `stylejax train export`: the networks from whose output "
+      "refine starts.",
       metavar="NAME|FILE",
       default="(default: base)",
     ),

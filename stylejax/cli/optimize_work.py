@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from stylejax import transfer
@@ -20,12 +19,12 @@ from stylejax.errors import InputError
 from stylejax.images import encode, formats
 from stylejax.images.decode import DecodedImage, read_image
 from stylejax.inference import budget
+from stylejax.inference.neighbor_stages import NeighborStages
 from stylejax.inference.outputs import check_number, plan_outputs
-from stylejax.optimization import colors, neighbors
+from stylejax.optimization import neighbors
 from stylejax.optimization import refine as refinement
 from stylejax.optimization.gram import optimize_image, optimize_scales
-from stylejax.optimization.pyramid import laplacian_pyramid, reconstruct
-from stylejax.optimization.targets import Stage, style_targets
+from stylejax.optimization.targets import Stage
 from stylejax.runtime.compilation_cache import enable_cache
 from stylejax.runtime.files import check_apart, check_writable, printable
 from stylejax.runtime.jit import fast_jit, reuse_memory
@@ -37,8 +36,6 @@ _SCALES = ((0.25, 0.5), (0.5, 0.8), (1.0, 1.0))
 _GRAM_STEPS = 200
 _WATCH_EVERY = 3.0
 """Seconds between two intermediate images."""
-_AT_ONCE = 5
-"""Steps of neural neighbors between two looks at the loss."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,14 +180,14 @@ def gram(work: Work) -> jax.Array:
 
 def neural_neighbors(work: Work) -> jax.Array:
   """Kolkin: all stages, from the content."""
-  plan = neighbors.stages(work.content.shape[1:3], [work.style.shape[1:3]])
-  pyramid = fast_jit(laplacian_pyramid)(work.content)
+  stages = NeighborStages([work.style])
+  plan, pyramid = stages.plan(work.content), stages.split(work.content)
   share = work.options.content_share
   share = neighbors.CONTENT_SHARE if share is None else share
   return _descend(
     work,
-    pyramid,
-    neighbors.content_start(pyramid),
+    stages,
+    (pyramid, neighbors.content_start(pyramid)),
     plan,
     _spread(work.options.steps, neighbors.default_steps(plan)),
     [1.0, *[share] * (len(plan) - 1)],
@@ -205,13 +202,13 @@ def refine(work: Work) -> jax.Array:
   stylized = fast_jit(transfer.stylize)(
     params, work.content, work.style[0], strength=np.float32(strength)
   )
-  plan = refinement.refine_stages(work.content.shape[1:3], [work.style.shape[1:3]])
   share = refinement.CONTENT_SHARE if options.content_share is None else options.content_share
-  split = fast_jit(laplacian_pyramid)
+  stages = NeighborStages([work.style])
+  plan = stages.plan(work.content, refine=True)
   return _descend(
     work,
-    split(work.content),
-    split(stylized),
+    stages,
+    (stages.split(work.content), stages.split(stylized)),
     plan,
     _spread(options.steps, refinement.default_steps(plan)),
     [share] * len(plan),
@@ -232,42 +229,15 @@ def _spread(total: int | None, usual: Sequence[int]) -> list[int]:
 
 def _descend(
   work: Work,
-  pyramid: Sequence[jax.Array],
-  current: Sequence[jax.Array],
+  stages: NeighborStages,
+  pyramids: tuple[Sequence[jax.Array], Sequence[jax.Array]],
   plan: Sequence[Stage],
   steps: Sequence[int],
   shares: Sequence[float],
 ) -> jax.Array:
-  """Stages of neural neighbors, a few steps at a time, and the colors.
-
-  Args:
-    work: what to do.
-    pyramid, current: of the content, and of where it begins.
-    plan, steps, shares: the stages, and of each the number of steps and the share of the content.
-  """
-  vgg, styles = load_vgg(), [work.style]
-  targets_of = fast_jit(style_targets, static_argnums=2)
-  begin, advance = fast_jit(neighbors.init), fast_jit(neighbors.run)
-  whole = fast_jit(reconstruct)
-  done = 0
+  """The stages, shown as they go, and the colors; pyramids of the content and of the start."""
   work.start(sum(steps))
-  for stage, count, share in zip(plan, steps, shares, strict=True):
-    targets = targets_of(vgg, styles, stage)
-    content, start = (tuple(levels[stage.level :]) for levels in (pyramid, current))
-    state = begin(vgg, content, start, targets, np.int32(count), content_share=np.float32(share))
-    made = 0
-    while made < count:
-      state = advance(vgg, state, targets, steps=np.int32(_AT_ONCE))
-      made = min(count, made + _AT_ONCE)
-      levels = (*current[: stage.level], *state.pyramid)
-      work.show(done + made, float(state.loss[0]), lambda levels=levels: whole(levels))
-    done += count
-    current = (*current[: stage.level], *state.pyramid)
+  image = stages.descend(*pyramids, plan, steps, shares, on_steps=work.show)
   # Its own chroma, or the content's: between the two, the chroma mapped to the style has no part.
-  return fast_jit(colors.transfer_colors)(
-    whole(tuple(current)),
-    work.content,
-    styles,
-    keep_color=jnp.float32(1.0),
-    own_color=np.float32(1.0 - work.options.preserve_color),
-  )
+  own = 1.0 - work.options.preserve_color
+  return stages.colored(image, work.content, keep_color=1.0, own_color=own)

@@ -21,7 +21,9 @@ import typing
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
+from stylejax.cli import mistakes
 from stylejax.errors import InputError
+from stylejax.runtime.files import printable
 
 T = TypeVar("T")
 
@@ -32,7 +34,7 @@ OLD_FLAGS = {
 }
 """Flags by the names of version 0.1; they are refused with the new name."""
 
-COMMANDS = ("paint", "sequence", "optimize", "styles", "export", "train", "benchmark")
+COMMANDS = ("paint", "sequence", "optimize", "styles", "export", "warm", "train", "benchmark")
 """First words behind `stylejax`."""
 
 _MAX_WIDTH = 100
@@ -109,7 +111,7 @@ def parse(
   default: T | None = None,
   old_flags: Mapping[str, str] = OLD_FLAGS,
 ) -> T:
-  """The options that a command line gives; --help and a wrong flag end the process, as in argparse.
+  """The options that a command line gives; --help ends the process, as in argparse.
 
   Args:
     kind: a dataclass; a field's help is its `Option`, or the docstring below it.
@@ -125,15 +127,25 @@ def parse(
     An instance of kind.
 
   Raises:
-    InputError: a flag of an earlier version.
+    InputError: a flag that is not known, or was in an earlier version, or a value that is missing
+      or of another kind.
   """
+  refuse_old_flags(arguments, old_flags=old_flags)
+  hints, fields = _behind_flags(kind), dataclasses.fields(kind)
+  mistakes.check(
+    hints,
+    arguments,
+    prog=prog,
+    places=len(hints) < len(fields),
+    required=[] if default is not None else [f.name for f in fields if _is_required(f)],
+  )
+
   import tyro  # only here: the modules of options need not wait for it
 
-  refuse_old_flags(arguments, old_flags=old_flags)
   groups = groups or {}
   nested = _nested(kind, groups, spelling, default)
-  with _described(_wrapped(spelling.apply(description))):
-    found = tyro.cli(
+  with mistakes.one_line(), _described(_wrapped(spelling.apply(description))):
+    parsed = tyro.cli(
       nested,
       prog=prog,
       args=list(arguments),
@@ -141,8 +153,8 @@ def parse(
       config=(tyro.conf.OmitArgPrefixes,),
     )
   values: dict[str, Any] = {}
-  for field in dataclasses.fields(found):
-    value = getattr(found, field.name)
+  for field in dataclasses.fields(parsed):
+    value = getattr(parsed, field.name)
     if field.name.startswith(_GROUP):
       values |= {inner.name: getattr(value, inner.name) for inner in dataclasses.fields(value)}
     else:
@@ -206,9 +218,7 @@ def _field(kind: type, field: dataclasses.Field, spelling: Spelling, default) ->
   import tyro
 
   hint = _hints(kind)[field.name]
-  said = next(
-    (extra for extra in getattr(hint, "__metadata__", ()) if isinstance(extra, Option)), None
-  )
+  said = _said(hint)
   if said is None:
     said = option(_field_docs(kind).get(field.name, ""))
   plain = hint.__origin__ if typing.get_origin(hint) is Annotated else hint
@@ -243,6 +253,23 @@ def _metavar(kind: Any, name: str = "") -> str | None:
   if isinstance(kind, type) and kind.__name__ in ("Path", "PosixPath", "WindowsPath"):
     return "PATH"
   return _KINDS.get(kind)
+
+
+def _behind_flags(kind: type) -> dict[str, Any]:
+  """The types of the fields that don't stand alone, by name."""
+  hints = _hints(kind)
+  said = {field.name: _said(hints[field.name]) for field in dataclasses.fields(kind)}
+  return {name: hints[name] for name, each in said.items() if each is None or not each.positional}
+
+
+def _is_required(field: dataclasses.Field) -> bool:
+  return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _said(hint: Any) -> Option | None:
+  """The `Option` in an annotation, if there is one."""
+  extras = getattr(hint, "__metadata__", ())
+  return next((extra for extra in extras if isinstance(extra, Option)), None)
 
 
 @functools.cache
@@ -335,5 +362,5 @@ def print_page(text: str, *, spelling: Spelling = INSTALLED) -> None:
 
 def print_error(message: object) -> int:
   """Prints a mistake as one line and returns the exit status of one."""
-  print(f"error: {message}", file=sys.stderr)
+  print(f"error: {printable(message)}", file=sys.stderr)
   return 2

@@ -5,8 +5,10 @@ Parses and prints; what is done is `stylejax.inference.batch`'s. Its options: pa
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -18,7 +20,7 @@ from stylejax.runtime import process
 if TYPE_CHECKING:
   from stylejax.cli.paint_options import Options
 
-# Commands beside painting, by their first word or by a flag: each module's `main` parses and runs.
+# Commands beside this one, by their first word or by a flag: each module's `main` parses and runs.
 _COMMANDS = {"export": "stylejax.cli.export", "styles": "stylejax.cli.styles"}
 _FLAGS = {"--method": "stylejax.cli.optimize", "--sequence": "stylejax.cli.sequence"}
 
@@ -96,6 +98,7 @@ def _placed(options: Options) -> Options:
 def stylize(options: Options) -> int:
   """Stylizes what the options ask for; 1 if some images were skipped."""
   from stylejax.cli.console import exit_status, progress
+  from stylejax.cli.pixel_options import take_controls
   from stylejax.inference.batch import Callbacks, Request, stylize_files
   from stylejax.runtime import distributed
   from stylejax.runtime.compilation_cache import enable_cache
@@ -105,6 +108,7 @@ def stylize(options: Options) -> int:
   reuse_memory()
   settings = dataclasses.asdict(options)
   del settings["files"]
+  settings["controls"] = take_controls(settings)
   settings["extension"] = settings.pop("format")
   required = settings.pop("distributed")
   cluster = {name: settings.pop(name) for name in ("coordinator", "processes", "process")}
@@ -112,7 +116,7 @@ def stylize(options: Options) -> int:
   distributed.join(required=required, **cluster, detect=False)
   report = None
 
-  def paint() -> int:
+  def stylize_all() -> int:
     nonlocal report
     with progress() as (on_progress, on_skip, on_part, on_note):
       callbacks = Callbacks(on_progress, on_skip, on_part, on_note)
@@ -120,8 +124,30 @@ def stylize(options: Options) -> int:
     return 0
 
   # A mistake of one process is not raised: the others wait for its part of the sum.
-  status = exit_status(paint, starts=False)
-  return distributed.abandon(status) if status > 128 else _summarize(report)
+  with _quickly(options) as pending:
+    status = exit_status(stylize_all, starts=False)
+  if status > 128:
+    return distributed.abandon(status)
+  status = _summarize(report)
+  if pending:
+    from stylejax.runtime.later import compile_later
+
+    compile_later()
+    print("faster programs for later starts are being compiled in the background", file=sys.stderr)
+  return status
+
+
+def _quickly(options: Options) -> contextlib.AbstractContextManager[Sequence]:
+  """Compiles quickly at first where a person waits for a single image, and memory isn't scarce."""
+  from stylejax.runtime import distributed, memory
+  from stylejax.runtime.jit import SCARCE
+  from stylejax.runtime.program_cache import quick_first
+
+  alone = len(options.content) == 1 and os.path.isfile(options.content[0])
+  waits = sys.stderr.isatty() and not distributed.several()
+  if waits and alone and memory.available_bytes() > SCARCE:
+    return quick_first()
+  return contextlib.nullcontext(())
 
 
 def _summarize(report) -> int:

@@ -1,8 +1,8 @@
 """Files that are given without flags: which is the content, the style, and the output.
 
-    CONTENT STYLE [OUTPUT]            one image
+    CONTENT STYLE [OUTPUT]            one image; STYLE may be missing beside --seed or --mask
     CONTENT STYLE [STYLE ...]         with --output
-    CONTENT [CONTENT ...]             with --style (or --seed, or --mask) and --output
+    CONTENT [CONTENT ...]             with --style and --output
 
 An output that nobody named never replaces anything.
 """
@@ -67,11 +67,10 @@ def _assign(
   if files and content:
     raise InputError(f"{files[0]}: found it beside --content, expected it behind --content too")
   if files:
-    several = bool(style or other_style) and (output is not None or len(files) == 1)
-    if several:
+    if style and (output is not None or len(files) == 1):
       content = files
     elif output is not None:
-      content, style = files[:1], (*files[1:], *style)
+      content, style = files[:1], files[1:]
     else:
       content, style, output = _three(files, style)
   if not content:

@@ -3,30 +3,45 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
+from stylejax.cli import common_options
 from stylejax.cli.options import INSTALLED, Spelling, option, parse, print_error, repeated_flag
+from stylejax.cli.pixel_options import take_controls, with_pixel_controls
 from stylejax.cli.places import assign
 from stylejax.errors import InputError
 from stylejax.images import formats
 from stylejax.runtime.extras import install_command
 
-_DESCRIPTION = """Stylize a sequence of frames steadily: what stands still doesn't flicker.
+if TYPE_CHECKING:
+  from stylejax.inference.sequence import SequenceReport
+
+MOST_CUTS = 8
+"""Cuts whose frames are named."""
+
+_DESCRIPTION = """Stylize a video, an animation or a folder of frames, steadily along its motion.
 
 Examples:
   stylejax sequence film.mp4 painting.jpg
   stylejax sequence film.mp4 painting.jpg stylized.mp4 --size 480
   stylejax sequence frames/ painting.jpg stylized/
   stylejax sequence --content cat.gif --style painting.jpg --output stylized.gif
+  stylejax sequence film.mp4 painting.jpg colors.mp4 --preserve-color 1
   stylejax sequence --content film.mp4 --style wave.jpg:0.7 @irises:0.3 --output mixed.mp4
+  stylejax sequence film.mp4 painting.jpg --over-time strength=1:0,48:1
+  stylejax sequence film.mp4 painting.jpg out.mp4 --method neighbors --keyframes 24 --resume
 
 Videos need PyAV: {install}. A video's sound and subtitles are kept where the
-output can hold them; HDR becomes SDR; what is left out is said. A run that is interrupted
-leaves no half file and no half folder. A folder to write to is new or empty, or holds only what an
-earlier run wrote, which is replaced.
+output can hold them; HDR becomes SDR; a line names what is left out. A run that is interrupted
+leaves no partial file or folder, except for what --resume keeps. The output folder must be new,
+empty, or hold only what an earlier run wrote, which is replaced.
+
+--preserve-color works on each frame by itself: with --color-mode moments, colors may change a
+little from frame to frame, as the video's own do.
 """
 
 
+@with_pixel_controls
 @dataclasses.dataclass(frozen=True)
 class Options:
   """Options of `stylejax sequence`."""
@@ -34,8 +49,8 @@ class Options:
   files: Annotated[
     tuple[str, ...],
     option(
-      "The frames, the image whose style to take, and what to write; by default CONTENT_STYLE in "
-      "this folder, of the content's kind, under a new name.",
+      "The frames, the image whose style to use, and what to write; by default CONTENT_STYLE in "
+      "this folder, in the content's format, under a new name.",
       metavar="CONTENT STYLE [OUTPUT]",
       default="",
       positional=True,
@@ -52,8 +67,8 @@ class Options:
   style: Annotated[
     tuple[str, ...],
     option(
-      "The image whose style to take, or @NAME from the library of `stylejax styles`; several with "
-      "a weight behind each, as in a.jpg:0.7 b.jpg:0.3, are mixed.",
+      "The image whose style to use, or @NAME from the library of `stylejax styles`; several with "
+      "a weight after each, as in a.jpg:0.7 b.jpg:0.3, are mixed.",
       metavar="PATH[:WEIGHT] [...]",
       default="",
     ),
@@ -66,22 +81,54 @@ class Options:
       default="(default: CONTENT_STYLE in this folder)",
     ),
   ] = None
-  strength: Annotated[
-    float,
-    option("How far to go: 0 is the content itself, 1 as trained, 2 the most.", metavar="NUMBER"),
-  ] = 1.0
+  strength: common_options.Strength = 1.0
   smoothing: Annotated[
     float,
     option(
-      "Share of the past in each frame's statistics and in still parts of its content, 0 to 0.99; "
-      "0 stylizes each frame by itself.",
+      "How much earlier frames count in each frame's statistics and in what was there before, "
+      "0 to 0.99; 0 stylizes each frame by itself.",
       metavar="NUMBER",
     ),
-  ] = 0.8
-  size: Annotated[
+  ] = 0.9
+  motion: Annotated[
+    Literal["followed", "ignored"],
+    option(
+      "Whether what moves keeps its strokes, or only what stands still does, which is faster."
+    ),
+  ] = "followed"
+  method: Annotated[
+    Literal["network", "neighbors", "refine"],
+    option(
+      "What stylizes: the network each frame; or neighbors or refine, methods of `stylejax "
+      "optimize`, some frames, which are carried along the motion to those between them: minutes "
+      "a keyframe."
+    ),
+  ] = "network"
+  keyframes: Annotated[
     int | None,
-    option("Shorter side of the output.", metavar="PIXELS", default="(default: the content's own)"),
+    option(
+      "Frames from one keyframe to the next, with --method neighbors or refine.",
+      metavar="INTEGER",
+      default="(default: 24)",
+    ),
   ] = None
+  over_time: Annotated[
+    tuple[str, ...],
+    option(
+      "Numbers that change: of strength, smoothing or preserve-color at some frames, counted from "
+      "1; straight between them, and the same before the first and behind the last.",
+      metavar="NAME=FRAME:NUMBER,... [...]",
+      default="",
+    ),
+  ] = ()
+  resume: Annotated[
+    bool,
+    option(
+      "Keep frames in OUTPUT.unfinished until the film is there, and go on from those that a run "
+      "with this flag left when it was stopped. The film is the same as without a stop."
+    ),
+  ] = False
+  size: common_options.Size = None
   seed: Annotated[
     int | None,
     option(
@@ -90,34 +137,14 @@ class Options:
       default="(default: none)",
     ),
   ] = None
-  library: Annotated[
-    str | None,
-    option("File of the styles called @NAME.", metavar="FILE", default="(default: the user's)"),
-  ] = None
-  stroke: Annotated[
-    float | None,
-    option(
-      "Size of the strokes, 0.25 to 4: 2 reads the style at twice --style-size's default.",
-      metavar="NUMBER",
-      default="(default: 1)",
-    ),
-  ] = None
-  style_size: Annotated[
-    int | None,
-    option(
-      "The same in pixels: shorter side at which the style is read. Larger gives larger, smoother "
-      "strokes.",
-      metavar="PIXELS",
-      default="(default: 320)",
-    ),
-  ] = None
+  library: common_options.Library = None
+  stroke: common_options.Stroke = None
+  style_size: common_options.StyleSize = None
   rate: Annotated[
     float,
-    option("Frames a second of a folder, where the output is a GIF or a video.", metavar="NUMBER"),
+    option("Frames per second of a folder, if the output is a GIF or a video.", metavar="NUMBER"),
   ] = 25.0
-  weights: Annotated[
-    str, option("base, or a .safetensors file of `stylejax train export`.", metavar="NAME|FILE")
-  ] = "base"
+  weights: common_options.Weights = "base"
 
 
 def main(arguments: Sequence[str], *, spelling: Spelling = INSTALLED) -> int:
@@ -162,6 +189,7 @@ def _placed(options: Options) -> Options:
 
 def _run(options: Options) -> int:
   from stylejax.cli.console import progress
+  from stylejax.inference.over_time import parse_curves
   from stylejax.inference.sequence import SequenceRequest, stylize_sequence
   from stylejax.runtime.compilation_cache import enable_cache
   from stylejax.runtime.files import printable
@@ -171,17 +199,31 @@ def _run(options: Options) -> int:
   reuse_memory()
   settings = dataclasses.asdict(options)
   del settings["files"]
+  settings["controls"] = take_controls(settings)
   settings["memory"] = settings.pop("smoothing")
+  settings["over_time"] = parse_curves(settings["over_time"])
   with progress() as (on_progress, *_, on_note):
     report = stylize_sequence(SequenceRequest(**settings), on_progress=on_progress, on_note=on_note)
-  found = (
+  rate = f"{report.frames / report.seconds:.2f} frames/s"
+  print(
+    f"wrote {printable(options.output)}: {report.frames} frames in {report.seconds:.1f} s ({rate})"
+  )
+  print("; ".join(_findings(report)))
+  return 0
+
+
+def _findings(report: "SequenceReport") -> list[str]:
+  """What is to be said of a film: its cuts, how much was held, how steady it is."""
+  cuts = ", ".join(map(str, report.cuts[:MOST_CUTS])) + (", ..." * (len(report.cuts) > MOST_CUTS))
+  findings = [
+    f"cuts: {f'{len(report.cuts)}, before frame {cuts}' if report.cuts else 'none'}",
+    f"{report.held:.0%} of the pixels held",
     "nothing stands still"
     if report.flicker is None
     else (
       f"flicker {report.flicker:.4f} over the {report.still:.0%} of the pixels that stand still"
-    )
-  )
-  print(
-    f"wrote {printable(options.output)}: {report.frames} frames in {report.seconds:.1f} s, {found}"
-  )
-  return 0
+    ),
+  ]
+  if report.warping_error is not None:
+    findings.append(f"warping error {report.warping_error:.4f} along the motion")
+  return findings

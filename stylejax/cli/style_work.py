@@ -53,7 +53,7 @@ def add(options: Add) -> int:
       raise InputError(
         f"styles add: found two images called {name}, expected one; --name gives another name"
       )
-  check_apart([_path(options)], [*files, *_weights(options)], what="library")
+  check_apart([_path(options)], [*files, *map(Path, _weights(options))], what="library")
   path, params, _ = _open(options, new=True)
   if options.seed is not None and params.noise_generator is None:
     raise InputError(
@@ -127,7 +127,7 @@ def sheet(options: Sheet) -> int:
     contents[:1],
     ["sheet"],
     options.output,
-    inputs=[*contents, path, *_weights(options)],
+    inputs=[*contents, path, *map(Path, _weights(options))],
     folders=filter(os.path.isdir, options.content),
   )
   if not saved:
@@ -140,7 +140,7 @@ def sheet(options: Sheet) -> int:
   stylized = np.asarray(fast_jit(style_library.contact_sheet)(params, photos, codes))
   rows = np.concatenate([photos[None], stylized])
   drawn = contact_sheet(
-    rows,
+    [*map(list, rows)],
     labels=["", *(f"@{name}" for name in saved)],
     gap=_GAP,
     font_size=max(10, options.size // 12),

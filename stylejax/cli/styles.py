@@ -11,18 +11,18 @@ from stylejax.errors import InputError
 from stylejax.images import formats
 from stylejax.runtime.files import printable
 
-_DESCRIPTION = """Keep styles under names, for `stylejax paint photo.jpg @NAME`.
+_DESCRIPTION = """Save styles under names, for `stylejax paint photo.jpg @NAME`.
 
 Examples:
   stylejax styles add wave.jpg irises.jpg      # as @wave and @irises
   stylejax styles add painting.jpg --name bold --stroke 2
-  stylejax styles add --seed 7 --name dream    # one that nobody painted
+  stylejax styles add --seed 7 --name dream    # one that the noise generator invents
   stylejax styles list
   stylejax styles nearest another.jpg
   stylejax styles sheet --content photo.jpg cat.jpg --output sheet.png
   stylejax styles remove wave
 
-A library belongs to the weights with which it was made: its codes mean nothing to others.
+A library works only with the weights that it was made with.
 """
 
 
@@ -39,18 +39,18 @@ class Common:
     ),
   ] = None
   weights: Annotated[
-    str, option("base, which come with the package, or a .safetensors file.", metavar="NAME|FILE")
+    str, option("base (in the package), or a .safetensors file.", metavar="NAME|FILE")
   ] = "base"
 
 
 @dataclasses.dataclass(frozen=True)
 class Add(Common):
-  """Read the styles of images, or invent one, and keep them; a name that is there is replaced."""
+  """Read the styles of images, or invent one, and save them; an existing name is replaced."""
 
   images: Annotated[
     tuple[str, ...],
     option(
-      "Files or folders. A style is called as its file is.",
+      "Files or folders. A style gets the name of its file.",
       metavar="[PATH ...]",
       default="",
       positional=True,
@@ -67,7 +67,7 @@ class Add(Common):
   stroke: Annotated[
     float | None,
     option(
-      "Size of the strokes, as of `stylejax paint`.", metavar="NUMBER", default="(default: 1)"
+      "Size of the brushstrokes, as in `stylejax paint`.", metavar="NUMBER", default="(default: 1)"
     ),
   ] = None
 
@@ -79,16 +79,16 @@ class List(Common):
 
 @dataclasses.dataclass(frozen=True)
 class Remove(Common):
-  """Drop styles."""
+  """Remove styles."""
 
   names: Annotated[
-    tuple[str, ...], option("Which.", metavar="NAME [...]", default="", positional=True)
+    tuple[str, ...], option("Their names.", metavar="NAME [...]", default="", positional=True)
   ] = ()
 
 
 @dataclasses.dataclass(frozen=True)
 class Nearest(Common):
-  """Print the styles most like an image's; 1 is as far as two of the library are on average."""
+  """Print the styles closest to an image's; 1 is the average distance within the library."""
 
   image: Annotated[
     str, option("A file.", metavar="PATH", default="(required)", positional=True)
@@ -98,7 +98,7 @@ class Nearest(Common):
 
 @dataclasses.dataclass(frozen=True)
 class Sheet(Common):
-  """Stylize some photos, cut to squares, in every style of the library, on one image."""
+  """Stylize some photos, cut to squares, in every style of the library, as one image."""
 
   content: Annotated[
     tuple[str, ...],

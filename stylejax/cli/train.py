@@ -18,7 +18,7 @@ _HELP = """usage: stylejax train COMMAND ...
 
 Train stylejax on photos and artworks, in folders or in shards.
 
-  autoencoder  train the content encoder and the decoder to give images back
+  autoencoder  train the content encoder and the decoder to reproduce images
   transfer     train the whole system: any photo in any artwork's style
   gan          train the noise generator to invent styles
   export       write a run's weights as a file for stylejax paint --weights
@@ -107,19 +107,7 @@ def script(arguments: Sequence[str] | None = None) -> int:
   """
   arguments = list(sys.argv[1:] if arguments is None else arguments)
   # Everything that takes time to import is imported in here, so that Ctrl-C is a line at any time.
-  code = process.run(lambda: main(arguments, spelling=SCRIPTS))
-  silence_the_end()
-  return code
-
-
-def silence_the_end() -> None:
-  """Keeps off the terminal what a failed save leaves behind until the interpreter ends.
-
-  `process.run` takes back what its work does to warnings; tensorstore's writes that were never
-  begun are dropped after that.
-  """
-  if "stylejax.training.checkpoint" in sys.modules:
-    sys.modules["stylejax.training.checkpoint"].silence_orbax()
+  return process.run(lambda: main(arguments, spelling=SCRIPTS))
 
 
 def main(arguments: Sequence[str], *, spelling: Spelling = INSTALLED) -> int:
@@ -251,9 +239,7 @@ def _flags(renamed: Mapping[str, str]) -> dict[str, str]:
 def _work(options) -> int:
   memory.check_start()
   if isinstance(options, Export):
-    from stylejax.training.checkpoint import silence_orbax
-
-    silence_orbax()
+    _silence_orbax()
     export(options)
     return 0
   from stylejax.data.pack_shards import ShardsConfig, convert
@@ -263,15 +249,25 @@ def _work(options) -> int:
     return 0
   from stylejax.runtime.compilation_cache import enable_cache
   from stylejax.runtime.jit import reuse_memory
-  from stylejax.training.checkpoint import silence_orbax
   from stylejax.training.loop import train
   from stylejax.weights.model_file import load_pretrained
 
   enable_cache()
   reuse_memory()
-  silence_orbax()
+  _silence_orbax()
   train(options, read_weights=load_pretrained)
   return 0
+
+
+def _silence_orbax() -> None:
+  """Keeps Orbax off the terminal, also while the interpreter ends.
+
+  Writes of tensorstore's that a failed save never began are dropped only then.
+  """
+  from stylejax.training.checkpoint import silence_orbax
+
+  silence_orbax()
+  process.at_end(silence_orbax)
 
 
 def export(options: Export) -> None:
@@ -291,7 +287,7 @@ def export(options: Export) -> None:
     check_apart([output], [], folders=[Path(options.workdir) / "checkpoints"], what="--output")
   config, state = load_run(options.workdir)
   metadata = {"command": config["command"], "step": str(int(state.step))}
-  with tempfile.TemporaryDirectory() if store else contextlib.nullcontext() as folder:
+  with tempfile.TemporaryDirectory() if store else contextlib.nullcontext("") as folder:
     path = Path(folder, name) if store else output
     save_weights(
       path, state.ema_params, metadata=metadata, dtype="float32" if options.float32 else "float16"

@@ -1,11 +1,14 @@
 """Keeping the content's colors: by luminance, or by the moments of all colors."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from stylejax.controls.ranges import per_pixel
 from stylejax.models.meshes import on_any_mesh
+from stylejax.models.padding import image_size
 
 # Rows Y, I and Q of NTSC, the space in which Gatys et al. separate luminance.
 _LUMA = (0.299, 0.587, 0.114)
@@ -60,14 +63,28 @@ def preserve_color(
   stylized, content = (
     jnp.asarray(x)[None] if single else jnp.asarray(x) for x in (stylized, content)
   )
-  size = stylized.shape[1:3]
-  colored = _with_luminance(stylized, content)
+  size = image_size(stylized)
   if mode is not None:
+    mode = per_pixel(mode, "color mode", 1, size)
     moments = moments or tuple(color_moments(x) for x in (stylized, content))
-    matched = match_color_moments(stylized, *moments)
-    colored = colored + per_pixel(mode, "color mode", 1, size) * (matched - colored)
-  output = stylized + per_pixel(color, "color", 1, size) * (colored - stylized)
+  amount = per_pixel(color, "color", 1, size)
+  output = keep_color(stylized, content, amount, mode=mode, moments=moments)
   return output[0] if single else output
+
+
+def keep_color(
+  stylized: jax.Array,
+  content: jax.Array,
+  amount: jax.Array,
+  *,
+  mode: jax.Array | None,
+  moments: tuple | None,
+) -> jax.Array:
+  """`preserve_color` as a pixel control of `stylejax.controls.table`; moments wherever a mode."""
+  colored = _with_luminance(stylized, content)
+  if mode is not None and moments is not None:
+    colored = colored + mode * (match_color_moments(stylized, *moments) - colored)
+  return stylized + amount * (colored - stylized)
 
 
 def _with_luminance(stylized: jax.Array, content: jax.Array) -> jax.Array:
@@ -116,6 +133,6 @@ def match_color_moments(
   return jnp.clip(apply_color_matrix(x, np.linalg.inv(_OPPONENT)), 0.0, 1.0)
 
 
-def apply_color_matrix(x: jax.Array, matrix) -> jax.Array:
+def apply_color_matrix(x: jax.Array, matrix: Any) -> jax.Array:
   """Each pixel of [B, H, W, 3] times a 3×3 matrix."""
   return jnp.einsum("bhwi,ji->bhwj", x, jnp.asarray(matrix, x.dtype), precision="highest")

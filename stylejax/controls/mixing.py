@@ -1,5 +1,7 @@
 """Several styles in one image: weights, and regions as a few uniform stylizations."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,14 +9,17 @@ import numpy as np
 from stylejax.controls.ranges import check_range
 
 
-def mixing_weights(weights: jax.Array, count: int, size: tuple[int, int]) -> jax.Array:
+def mixing_weights(
+  weights: jax.Array, count: int, size: tuple[int, int], *, xp: Any = jnp
+) -> jax.Array:
   """Weights of S styles that sum to 1, for the whole image or in every pixel.
 
   Args:
-    weights: [S], or maps [S, H, W] (regions); at least 0, any sum. Where all are 0, the styles
-      have equal parts.
+    weights: [S], or maps [S, H, W] (regions); at least 0, any sum that float32 holds. Where all are
+      0, or below float32's 1e-38, the styles have equal parts.
     count: S.
     size: (H, W) that maps must have.
+    xp: jax.numpy; or numpy for weights that are not traced, so that nothing is compiled.
 
   Returns:
     float32 of the same shape.
@@ -22,15 +27,15 @@ def mixing_weights(weights: jax.Array, count: int, size: tuple[int, int]) -> jax
   Raises:
     ValueError: another shape, or a value that is negative, NaN or infinite (when not traced).
   """
-  check_range(weights, "weights", 0, np.finfo(np.float32).max)
-  weights = jnp.asarray(weights, jnp.float32)
+  check_range(weights, "weights", 0, float(np.finfo(np.float32).max) / count)
+  weights = xp.asarray(weights, xp.float32)
   if weights.shape not in ((count,), (count, *size)):
     raise ValueError(
       f"weights: found shape {weights.shape}, expected [{count}] or "
       f"[{count}, {size[0]}, {size[1]}], one for each style"
     )
   total = weights.sum(0, keepdims=True)
-  return jnp.where(total > 0, weights / jnp.where(total > 0, total, 1.0), 1.0 / count)
+  return xp.where(total > 0, weights / xp.where(total > 0, total, 1.0), 1.0 / count)
 
 
 def uniform_stylizations(

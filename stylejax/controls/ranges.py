@@ -1,44 +1,78 @@
 """Values that a control takes: their range and their shape."""
 
+import operator
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 
-def check_range(value: jax.Array | float, name: str, low: float, high: float) -> None:
+def check_range(value: ArrayLike, name: str, low: float, high: float) -> None:
   """Checks a control's value, unless it is traced.
 
   Raises:
-    ValueError: a value outside low to high, or NaN.
+    ValueError: a value outside low to high, NaN, or no number.
   """
   if isinstance(value, jax.core.Tracer):
     return
   # NumPy, since under an outer jit a jnp comparison of constants would be traced.
   values = np.asarray(value)
-  if not ((values >= low) & (values <= high)).all():
+  try:
+    inside = ((values >= low) & (values <= high)).all()
+  except TypeError:
+    raise ValueError(f"{name}: found {value!r}, expected {low:g} to {high:g}") from None
+  if not inside:
     found = values if values.ndim < 1 else f"{values.min():g} to {values.max():g}"
     raise ValueError(f"{name}: found {found}, expected {low:g} to {high:g}")
 
 
-def per_pixel(value: jax.Array | float, name: str, high: float, size: tuple[int, int]) -> jax.Array:
+def check_whole_number(value: object, name: str, low: int, *, high: int | None = None) -> int:
+  """A setting that counts something, as an int.
+
+  Raises:
+    ValueError: no integer, or one outside low to high; high None: no upper end.
+  """
+  try:
+    number = operator.index(value)  # type: ignore[arg-type]
+  except TypeError:
+    number = None
+  if number is None or isinstance(value, bool) or number < low or (high and number > high):
+    limits = f"from {low}" if high is None else f"from {low} to {high}"
+    raise ValueError(f"{name}: found {value!r}, expected an integer {limits}")
+  return number
+
+
+def per_pixel(
+  value: ArrayLike,
+  name: str,
+  high: float,
+  size: tuple[int, int],
+  *,
+  low: float = 0.0,
+  xp: Any = jnp,
+) -> jax.Array:
   """A control that may differ between images or between pixels, ready to broadcast.
 
   Args:
-    value: scalar, [B], or a map [H, W]; 0 to `high`.
+    value: scalar, [B], or a map [H, W]; `low` to `high`.
     name: the control's, for messages.
     high: the largest value.
     size: (H, W) that a map must have.
+    low: the smallest value.
+    xp: jax.numpy; or numpy for a value that is not traced, so that nothing is compiled.
 
   Returns:
     [1, 1, 1, 1], [B, 1, 1, 1] or [1, H, W, 1], float32.
 
   Raises:
-    ValueError: another shape, or a value outside 0 to `high` (when it is not traced).
+    ValueError: another shape, or a value outside `low` to `high` (when it is not traced).
   """
-  check_range(value, name, 0, high)
-  value = jnp.asarray(value, jnp.float32)
-  if value.ndim > 2 or (value.ndim == 2 and value.shape != size):
+  check_range(value, name, low, high)
+  values = xp.asarray(value, xp.float32)
+  if values.ndim > 2 or (values.ndim == 2 and values.shape != size):
     raise ValueError(
-      f"{name}: found shape {value.shape}, expected a scalar, [B] or a map [{size[0]}, {size[1]}]"
+      f"{name}: found shape {values.shape}, expected a scalar, [B] or a map [{size[0]}, {size[1]}]"
     )
-  return value[None, ..., None] if value.ndim == 2 else value.reshape(-1, 1, 1, 1)
+  return values[None, ..., None] if values.ndim == 2 else values.reshape(-1, 1, 1, 1)

@@ -29,9 +29,9 @@ def split(
 
 
 def blend_with_content(stylized: jax.Array, content: jax.Array, blend: jax.Array) -> jax.Array:
-  """Blends a stylized image with its content in linear light, as thin paint would be seen.
+  """Blends a stylized image with its content in linear light, as a thin glaze would be seen.
 
-  With sRGB's numbers instead, dark paint covers bright things so early that networks see less of a
+  With sRGB's numbers instead, dark colors cover bright ones so early that networks see less of a
   difference later (docs/quality.md).
 
   Args:

@@ -12,7 +12,7 @@ import re
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import rich.console
 import rich.progress
@@ -129,7 +129,7 @@ class _Shards:
     self._folder, self._most = folder, most
     self._open = {"tar": _TarWriter, "array_record": _ArrayRecordWriter}[kind]
     self._suffix = f".{kind}"
-    self._writer = None
+    self._writer: Any = None
     self._filled = 0
     self._number = 0
     self.count = 0

@@ -2,7 +2,8 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from typing import Any
 
 from stylejax.errors import InputError
 from stylejax.images import formats
@@ -22,7 +23,7 @@ class ShardRecord:
     index: its number in the shard.
   """
 
-  shard: Sequence
+  shard: Any
   index: int
 
   def __str__(self) -> str:

@@ -38,7 +38,7 @@ class Joined(Sequence):
   def __len__(self) -> int:
     return self._ends[-1] if self._ends else 0
 
-  def __getitem__(self, index: int) -> Any:
+  def __getitem__(self, index: int) -> Any:  # type: ignore[override]
     index = range(len(self))[index]
     part = bisect.bisect_right(self._ends, index)
     return self._parts[part][index - (self._ends[part - 1] if part else 0)]
@@ -68,7 +68,7 @@ class ArrayRecordShard(Sequence):
   def __len__(self) -> int:
     return len(self._records)
 
-  def __getitem__(self, index: int) -> ShardRecord:
+  def __getitem__(self, index: int) -> ShardRecord:  # type: ignore[override]
     return ShardRecord(self, range(len(self))[index])
 
   def name(self, index: int) -> str:

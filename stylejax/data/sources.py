@@ -157,7 +157,7 @@ class ImageSource:
       InputError: not one file of the source can be read.
       OSError: a shard can't be read.
     """
-    skipped = []
+    skipped: list[Skipped] = []
     for offset in range(len(self)):
       position = (int(index) + offset) % len(self)
       if position not in self._bad:

@@ -18,6 +18,7 @@ from stylejax.runtime.files import printable
 INDEX_SUFFIX = ".index"
 _IMAGE_SUFFIXES = tuple({*READ_SUFFIXES, *TRAINING_SUFFIXES})
 _ARCHIVE_SUFFIXES = (".tar", *COMPRESSED_SUFFIXES, ".zip")
+_BLOCK = 2**20  # bytes that are read at once, a multiple of tar's blocks
 _LARGEST_NOTE = 2**20  # bytes of a long name or of a pax header; real ones have hundreds
 
 
@@ -138,34 +139,29 @@ def scan_tar(
   members, left_out = [], LeftOut()
   current, taken = None, False
   try:
-    with tarfile.open(fileobj=file, mode="r:", tarinfo=_Member) as tar:
-      for member in _members(tar):
-        folder, _, base = member.name.rpartition("/")
-        sample = (folder, base.partition(".")[0])
-        if sample != current:
-          current, taken = sample, False
-        if member.isdir():
-          continue
-        if base.lower().endswith(_ARCHIVE_SUFFIXES):
-          left_out = left_out.note(name, member.name, "archives")
-        if not base.lower().endswith(_IMAGE_SUFFIXES):
-          continue
-        if base.startswith("."):
-          left_out = left_out.note(name, member.name, "hidden")
-          continue
-        if not base.lower().endswith(TRAINING_SUFFIXES):
-          left_out = left_out.note(name, member.name, "others")
-          continue
-        plain = member.isreg() and not member.issparse()
-        if plain and not (taken and images == "first"):
-          members.append((member.name, member.offset_data, member.size))
-          taken = True
-        else:
-          left_out = left_out.note(name, member.name, "further" if plain else "links")
-      # tarfile takes a damaged header for the end; a real end is zeros, or nothing at all.
-      file.seek(tar.offset)
-      if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
-        raise tarfile.ReadError(f"no header at byte {tar.offset}")
+    for member in _members(file):
+      folder, _, base = member.name.rpartition("/")
+      sample = (folder, base.partition(".")[0])
+      if sample != current:
+        current, taken = sample, False
+      if member.isdir():
+        continue
+      if base.lower().endswith(_ARCHIVE_SUFFIXES):
+        left_out = left_out.note(name, member.name, "archives")
+      if not base.lower().endswith(_IMAGE_SUFFIXES):
+        continue
+      if base.startswith("."):
+        left_out = left_out.note(name, member.name, "hidden")
+        continue
+      if not base.lower().endswith(TRAINING_SUFFIXES):
+        left_out = left_out.note(name, member.name, "others")
+        continue
+      plain = member.isreg() and not member.issparse()
+      if plain and not (taken and images == "first"):
+        members.append((member.name, member.offset_data, member.size))
+        taken = True
+      else:
+        left_out = left_out.note(name, member.name, "further" if plain else "links")
   # Beside its own errors tarfile raises these at headers that contradict themselves.
   except (tarfile.TarError, ValueError, IndexError, OverflowError, RecursionError) as error:
     raise InputError(
@@ -174,16 +170,45 @@ def scan_tar(
   return members, left_out
 
 
-def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-  """The members of a tar file, as long as each lies behind the one before."""
-  reached = -1
-  while (member := tar.next()) is not None:
-    # tarfile keeps each member that it has seen, which nobody asks for again.
-    tar.members = []
-    if tar.offset <= reached:
-      raise tarfile.ReadError(f"a header at byte {reached} that leads back to {tar.offset}")
-    reached = tar.offset
-    yield member
+def _members(file: BinaryIO) -> Iterator[tarfile.TarInfo]:
+  """The members of a tar file, and of those that are joined to it byte by byte.
+
+  Raises:
+    tarfile.ReadError: a member doesn't lie behind the one before, or a header is damaged.
+  """
+  start: int | None = 0
+  while start is not None:
+    file.seek(start)
+    with tarfile.open(fileobj=file, mode="r:", tarinfo=_Member) as tar:
+      reached = -1
+      while (member := tar.next()) is not None:
+        # tarfile keeps each member that it has seen, which nobody asks for again.
+        tar.members = []
+        if tar.offset <= reached:
+          raise tarfile.ReadError(f"a header at byte {reached} that leads back to {tar.offset}")
+        reached = tar.offset
+        yield member
+    # tarfile takes a damaged header for the end; a real end is zeros, or nothing at all.
+    file.seek(tar.offset)
+    if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
+      raise tarfile.ReadError(f"no header at byte {tar.offset}")
+    start = _next_archive(file, tar.offset)
+
+
+def _next_archive(file: BinaryIO, at: int) -> int | None:
+  """The byte of the first header behind the zeros that end a tar file; None where there is none."""
+  file.seek(at)
+  while block := file.read(_BLOCK):
+    if rest := block.lstrip(b"\0"):
+      at += (len(block) - len(rest)) // tarfile.BLOCKSIZE * tarfile.BLOCKSIZE
+      file.seek(at)
+      try:
+        tarfile.TarInfo.frombuf(file.read(tarfile.BLOCKSIZE), "utf-8", "surrogateescape")
+      except tarfile.TarError:  # something else stands there
+        return None
+      return at
+    at += len(block)
+  return None
 
 
 def tar_index(members: Sequence[tuple[str, int, int]], size: int) -> str:

@@ -1,137 +1,161 @@
-"""`stylize` written down as an ONNX graph, node by node, for images of any size.
+"""The exported functions as ONNX graphs, node by node, for images of any size.
 
-The graph is built from the nets' own parameters and, for the decoder, their list of stages.
-Nothing here promises that it gives the nets' numbers: export.py compares it before it is written.
+The graphs are built from the nets' own parameters and, for the decoder, their list of stages.
+Nothing here promises that they give the nets' numbers: export.py compares them before they are
+written. What a node must be like lives in onnx_graph.py.
 """
 
-import dataclasses
 import functools
 import itertools
 import operator
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
 
+from stylejax import temporal
 from stylejax.controls.strength import split
+from stylejax.deploy.functions import FUNCTIONS, moment_widths
+from stylejax.deploy.onnx_graph import OPSET as OPSET
+from stylejax.deploy.onnx_graph import Graph, Value
 from stylejax.models import noise_map
-from stylejax.models.autoencoder import has_noise, modulated_maps, stages
 from stylejax.models.config import ModelConfig
+from stylejax.models.decoder_stages import has_noise, modulated_maps, stages
 from stylejax.models.layers import doubling_kernel
 
-OPSET, IR_VERSION = 18, 8
-"""Old enough for any onnxruntime since 1.14 (2023)."""
+Moments = tuple[Value, Value]
+"""Mean and standard deviation of a map's channels, both [B, C, 1, 1]."""
+
+MomentsOf = Callable[[str, Value], Moments]
+"""Of a map's name and the map itself, the moments that its modulation starts from."""
 
 
-@dataclasses.dataclass(frozen=True)
-class _Value:
-  """What a node gives; arithmetic on it adds nodes."""
-
-  graph: "_Graph"
-  name: str
-
-  def __add__(self, other):
-    return self.graph("Add", self, other)
-
-  def __sub__(self, other):
-    return self.graph("Sub", self, other)
-
-  def __mul__(self, other):
-    return self.graph("Mul", self, other)
-
-  def __truediv__(self, other):
-    return self.graph("Div", self, other)
-
-  def __neg__(self):
-    return self.graph("Neg", self)
-
-
-class _Graph:
-  """Nodes and constants as they are added."""
-
-  def __init__(self):
-    self.nodes: list[onnx.NodeProto] = []
-    self.constants: dict[str, onnx.TensorProto] = {}
-
-  def __call__(
-    self,
-    op: str,
-    *inputs: _Value | str | float | list[int],
-    output: str | None = None,
-    **attributes: Any,
-  ) -> _Value:
-    """Adds a node; its inputs are values, names ("" for none) or constants."""
-    names = [self._name(x) for x in inputs]
-    output = output or f"{op}_{len(self.nodes)}"
-    self.nodes.append(helper.make_node(op, names, [output], name=output, **attributes))
-    return _Value(self, output)
-
-  def _name(self, value: _Value | str | float | list) -> str:
-    """Of an input; a number becomes a float32 constant, whole ones and lists of them int64."""
-    if isinstance(value, _Value):
-      return value.name
-    if isinstance(value, str):
-      return value
-    whole = all(isinstance(n, int) for n in (value if isinstance(value, list) else [value]))
-    array = np.array(value, np.int64 if whole else np.float32)
-    self.constants[str(value)] = numpy_helper.from_array(array, str(value))
-    return str(value)
-
-  def weight(self, name: str, array: np.ndarray) -> _Value:
-    """A parameter; one in float16 stays so in the file, and runtimes turn it once on loading."""
-    self.constants[name] = numpy_helper.from_array(np.ascontiguousarray(array), name)
-    if array.dtype == np.float16:
-      return self("Cast", name, output=f"{name}/float32", to=TensorProto.FLOAT)
-    return _Value(self, name)
-
-
-def stylize_graph(parts: Mapping[str, Any], config: ModelConfig) -> onnx.ModelProto:
-  """The ONNX model of `stylize`, in float32 whatever the config's dtype.
+def model(name: str, parts: Mapping[str, Any], config: ModelConfig) -> onnx.ModelProto:
+  """The ONNX model of one function, in float32 whatever the config's dtype.
 
   Args:
-    parts: parameters of content_encoder, style_encoder and generator, as `Params` holds them but
-      NumPy arrays, float32 or float16, which is kept.
+    name: of FUNCTIONS.
+    parts: parameters of what the function needs, as `Params` holds them but NumPy arrays, float32
+      or float16, which is kept.
     config: their sizes.
 
   Returns:
-    A model with the inputs content [b, h, w, 3], style [p, q, 3] and strength [], whose output is
-    stylized [b, h, w, 3]; all float32, all sizes open.
+    A model with the function's inputs and outputs, all float32.
   """
-  g = _Graph()
-  levels = _content_levels(g, parts["content_encoder"], config)
+  g = Graph()
+  _BUILDERS[name](g, parts, config)
+  signature = FUNCTIONS[name].signature(config)
+  inputs, outputs = (
+    {tensor: what.shape for tensor, what in tensors.items()}
+    for tensors in (signature.inputs, signature.outputs)
+  )
+  return g.model(name, inputs, outputs)
+
+
+def _stylize(g: Graph, parts: Mapping[str, Any], config: ModelConfig) -> None:
   vector = _style_vector(g, parts["style_encoder"], config)
-  strength = _Value(g, "strength")
-  blend, noise_gain = split(
-    strength, minimum=functools.partial(g, "Min"), maximum=functools.partial(g, "Max")
+  blend, noise_gain = _split(Value(g, "strength"))
+  painted = _painted(g, parts, config, vector, noise_gain)
+  _blended(painted, Value(g, "content"), blend, output="stylized")
+
+
+def _encode_style(g: Graph, parts: Mapping[str, Any], config: ModelConfig) -> None:
+  vector = _style_vector(g, parts["style_encoder"], config)
+  g("Squeeze", vector, [0], output="code")
+
+
+def _paint(g: Graph, parts: Mapping[str, Any], config: ModelConfig) -> None:
+  _painted(g, parts, config, _code(g), Value(g, "noise_gain"), output="stylized")
+
+
+def _next_frame(g: Graph, parts: Mapping[str, Any], config: ModelConfig) -> None:
+  """`temporal.next_frame`."""
+  frame, last = (nchw(g, name) for name in ("frame", "previous_frame"))
+  change = g.mean(g("Abs", frame - last), axes=[1])
+  same = g("Less", g.mean(change, axes=[3, 2]), temporal.CUT)
+  keep = Value(g, "memory") * g("Cast", same, to=onnx.TensorProto.FLOAT)
+  still, keep_moments = keep * _stillness(change), g("Pow", keep, 1 / temporal.SLOWER)
+
+  widths = moment_widths(config)
+  ends = list(itertools.accumulate(widths))
+  before = [
+    g("Reshape", g("Slice", "previous_moments", [end - width], [end], [0]), [1, width, 1, 1])
+    for width, end in zip(widths, ends)
+  ]
+  names = modulated_maps(config)
+  old = dict(zip(names, zip(before[::2], before[1::2]), strict=True))
+  averaged: dict[str, Moments] = {}
+
+  def moments_of(name: str, x: Value) -> Moments:
+    if name not in averaged:
+      pairs = zip(old[name], _moments(x))
+      averaged[name] = tuple(new + keep_moments * (before - new) for before, new in pairs)
+    return averaged[name]
+
+  blend, noise_gain = _split(Value(g, "strength"))
+  levels = content_levels(g, parts["content_encoder"], config, frame)
+  image = _generated(g, parts["generator"], config, levels, _code(g), noise_gain, moments_of)
+  image = _cut(image, frame)
+  image = image + still * (nchw(g, "previous_stylized") - image)
+  stylized = g("Squeeze", g("Transpose", image, perm=[0, 2, 3, 1]), [0], output="stylized")
+  _blended(stylized, Value(g, "frame"), blend, output="image")
+  after = g.concat([moment for name in names for moment in averaged[name]], axis=1)
+  g("Reshape", after, [-1], output="moments")
+
+
+_BUILDERS = {
+  "stylize": _stylize,
+  "encode_style": _encode_style,
+  "paint": _paint,
+  "next_frame": _next_frame,
+}
+
+
+def nchw(g: Graph, image: str) -> Value:
+  """An input [H, W, 3] as [1, 3, H, W]."""
+  return g("Unsqueeze", g("Transpose", image, perm=[2, 0, 1]), [0])
+
+
+def _code(g: Graph) -> Value:
+  """The input [D] as [1, D]."""
+  return g("Unsqueeze", "code", [0])
+
+
+def _split(strength: Value) -> tuple[Value, Value]:
+  """`controls.strength.split`: (blend, noise gain)."""
+  g = strength.graph
+  return split(strength, minimum=functools.partial(g, "Min"), maximum=functools.partial(g, "Max"))
+
+
+def _stillness(change: Value) -> Value:
+  """`temporal`'s, of changes [1, 1, H, W]."""
+  g, reach = change.graph, temporal.REACH
+  edge = [reach // 2] * 2
+  near = g(
+    "AveragePool",
+    g.pad(change, edge, edge, mode="edge"),
+    auto_pad="NOTSET",
+    ceil_mode=0,
+    count_include_pad=0,
+    kernel_shape=[reach, reach],
+    pads=[0, 0, 0, 0],
+    strides=[1, 1],
   )
-  image = _painting(g, parts["generator"], config, levels, vector, noise_gain)
-  size = g("Shape", "content", start=1, end=3)
-  painted = g("Slice", g("Transpose", image, perm=[0, 2, 3, 1]), [0, 0], size, [1, 2])
-  _blended(painted, _Value(g, "content"), blend, output="stylized")
-
-  def value(name, shape):
-    return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-
-  graph = helper.make_graph(
-    g.nodes,
-    "stylize",
-    [value("content", ["b", "h", "w", 3]), value("style", ["p", "q", 3]), value("strength", [])],
-    [value("stylized", ["b", "h", "w", 3])],
-    list(g.constants.values()),
-  )
-  model = helper.make_model(
-    graph,
-    producer_name="stylejax",
-    ir_version=IR_VERSION,
-    opset_imports=[helper.make_opsetid("", OPSET)],
-  )
-  onnx.checker.check_model(model, full_check=True)
-  return model
+  last = 2**31 - 1
+  values = g("Reshape", g("Slice", near, [0, 0], [last, last], [2, 3], [reach, reach]), [-1])
+  end = g("Shape", values) - [1]
+  place = g("Cast", end, to=onnx.TensorProto.FLOAT) * 0.1
+  below = g("Cast", g("Floor", place), to=onnx.TensorProto.INT64)
+  above = g("Min", g("Add", below, [1]), end)
+  smallest = g.first("TopK", values, g("Add", above, [1]), axis=0, largest=0, sorted=1)
+  low, high = (g("Gather", smallest, index, axis=0) for index in (below, above))
+  floor = low + (high - low) * (place - g("Floor", place))
+  noise = g("Min", floor * 1.5 + temporal.ROUNDING, temporal.LOUDEST)
+  return g("Max", g("Min", -(near / noise) + 2.0, 1.0), 0.0)
 
 
-def _blended(stylized: _Value, content: _Value, blend: _Value, output: str) -> _Value:
+def _blended(stylized: Value, content: Value, blend: Value, output: str) -> Value:
   """`controls.strength.blend_with_content`."""
   g = stylized.graph
 
@@ -145,111 +169,153 @@ def _blended(stylized: _Value, content: _Value, blend: _Value, output: str) -> _
   return g("Min", numbers, 1.0, output=output)
 
 
-def _content_levels(g: _Graph, part: Mapping[str, Any], config: ModelConfig) -> list[_Value]:
-  """The content encoder: feature maps [B, C, h, w] from fine to coarse."""
-  x, levels, number = _folded(g("Transpose", "content", perm=[0, 3, 1, 2]), config.stride), [], 0
+def _painted(
+  g: Graph,
+  parts: Mapping[str, Any],
+  config: ModelConfig,
+  vector: Value,
+  noise_gain: Value,
+  output: str | None = None,
+) -> Value:
+  """The input content in the style of a vector, not blended: [B, H, W, 3]."""
+  content = g("Transpose", "content", perm=[0, 3, 1, 2])
+  levels = content_levels(g, parts["content_encoder"], config, content)
+  found: dict[str, Moments] = {}
+
+  def moments_of(name: str, x: Value) -> Moments:
+    if name not in found:
+      found[name] = _moments(x)
+    return found[name]
+
+  image = _generated(g, parts["generator"], config, levels, vector, noise_gain, moments_of)
+  return g("Transpose", _cut(image, content), perm=[0, 2, 3, 1], output=output)
+
+
+def _cut(image: Value, content: Value) -> Value:
+  """The pixels of [B, 3, h, w] that lie on the content [B, 3, H, W]."""
+  g = image.graph
+  return g("Slice", image, [0, 0], g("Shape", content, start=2, end=4), [2, 3])
+
+
+def content_levels(
+  g: Graph, part: Mapping[str, Any], config: ModelConfig, content: Value
+) -> list[Value]:
+  """The content encoder: [B, 3, H, W] → feature maps [B, C, h, w] from fine to coarse."""
+  x, levels, number = _folded(content, config.stride), [], 0
   for level, extra in enumerate(config.content_blocks):
     for stride in (2 if level else 1, *[1] * extra):
-      x = g("Relu", _conv(x, part, f"content_encoder/Conv_{number}", stride))
+      x = g("Relu", conv(x, part, f"content_encoder/Conv_{number}", stride=stride))
       number += 1
     levels.append(x)
   return levels
 
 
-def _style_vector(g: _Graph, part: Mapping[str, Any], config: ModelConfig) -> _Value:
-  """The style encoder: [1, D]."""
-  image = g("Unsqueeze", g("Transpose", "style", perm=[2, 0, 1]), [0])
-  x, moments = _folded(image, 2 ** len(config.style_widths)), []
+def _style_vector(g: Graph, part: Mapping[str, Any], config: ModelConfig) -> Value:
+  """The style encoder: [1, D] of the input style."""
+  x, moments = _folded(nchw(g, "style"), config.style_stride), []
   for level in range(len(config.style_widths)):
-    x = g("Relu", _conv(x, part, f"style_encoder/Conv_{level}", 2 if level else 1))
+    x = g("Relu", conv(x, part, f"style_encoder/Conv_{level}", stride=2 if level else 1))
     moments += _moments(x)
-  hidden = _dense(
-    g("Flatten", g("Concat", *moments, axis=1)), part["vector"], "style_encoder/vector/Dense_0"
-  )
-  return _dense(g("Relu", hidden), part["vector"], "style_encoder/vector/Dense_1")
+  flat = g("Flatten", g.concat(moments, axis=1), axis=1)
+  hidden = dense(flat, part["vector"], "style_encoder/vector/Dense_0")
+  return dense(g("Relu", hidden), part["vector"], "style_encoder/vector/Dense_1")
 
 
-def _painting(
-  g: _Graph,
+def _generated(
+  g: Graph,
   part: Mapping[str, Any],
   config: ModelConfig,
-  levels: list[_Value],
-  vector: _Value,
-  noise_gain: _Value,
-) -> _Value:
+  levels: list[Value],
+  vector: Value,
+  noise_gain: Value,
+  moments_of: MomentsOf,
+) -> Value:
   """The generator: [B, 3, h, w], of whole cells of the coarsest level."""
   layers = (f"generator/decoder/Conv_{number}" for number in itertools.count())
   maps = {f"level{i}": level for i, level in enumerate(levels)}
   numbers = {name: number for number, name in enumerate(modulated_maps(config))}
-  vector = _adapted(g, part["adaptation"], vector, [m for level in levels for m in _moments(level)])
+  seen = [moment for name, level in maps.items() for moment in moments_of(name, level)]
+  vector = adapted(g, part["adaptation"], vector, seen)
 
   @functools.cache
   def styled(name):
-    target = _dense(vector, part, f"generator/modulation_{numbers[name]}")
-    return _modulated(maps[name], target, noise_gain, has_noise(name))
+    target = dense(vector, part, f"generator/modulation_{numbers[name]}")
+    moments = moments_of(name, maps[name])
+    return _modulated(maps[name], moments, target, noise_gain, has_noise(name))
 
   for stage in stages(config):
     x = functools.reduce(operator.add, map(styled, stage.inputs))
     if stage.rectified:
       x = g("Relu", x)
     if stage.output == "image":
-      x = _doubled_conv(x, part["decoder"], "generator/decoder/UpsampleConv_0")
+      x = doubled_conv(x, part["decoder"], "generator/decoder/UpsampleConv_0")
     elif stage.fine:
-      x = _conv(x, part["decoder"], next(layers))
-      x = g("Resize", x, "", [1.0, 1.0, 2.0, 2.0], mode="linear")
-      x = _conv(g("Relu", x + styled(stage.fine)), part["decoder"], next(layers))
+      x = doubled(conv(x, part["decoder"], next(layers)))
+      x = conv(g("Relu", x + styled(stage.fine)), part["decoder"], next(layers))
     else:
-      x = _conv(x, part["decoder"], next(layers))
+      x = conv(x, part["decoder"], next(layers))
     maps[stage.output] = x
   return maps["image"]
 
 
-def _adapted(g: _Graph, part: Mapping[str, Any], vector: _Value, moments: list[_Value]) -> _Value:
+def adapted(g: Graph, part: Mapping[str, Any], vector: Value, moments: list[Value]) -> Value:
   """`Adaptation`: [1, D] and the content's moments [B, C, 1, 1] → [B, D]."""
   name = "generator/adaptation"
-  seen = g("Log", g("Flatten", g("Concat", *moments, axis=1)) + 1.0)
+  seen = g("Log", g("Flatten", g.concat(moments, axis=1), axis=1) + 1.0)
   known = g("MatMul", seen, g.weight(f"{name}/content/kernel", part["content"]["kernel"]))
-  x = g("Relu", _dense(vector, part, f"{name}/vector") + known)
-  x = g("Relu", _dense(x, part, f"{name}/hidden"))
-  return vector + _dense(x, part, f"{name}/step")
+  x = g("Relu", dense(vector, part, f"{name}/vector") + known)
+  x = g("Relu", dense(x, part, f"{name}/hidden"))
+  return vector + dense(x, part, f"{name}/step")
 
 
-def _folded(image: _Value, multiple: int) -> _Value:
+def finest_level(g: Graph, part: Mapping[str, Any], image: Value) -> Value:
+  """The first map of `content_levels`, where one convolution makes it."""
+  return g("Relu", conv(_folded(image, 2), part, "content_encoder/Conv_0"))
+
+
+def _folded(image: Value, multiple: int) -> Value:
   """[B, 3, H, W] in [0, 1] → [B, 12, h, w] in [−1, 1], extended by mirrored pixels."""
   g = image.graph
-  lacking = g("Mod", -g("Shape", image, start=2, end=4), [multiple])
-  whole = g("Pad", image, g("Concat", [0, 0], lacking, axis=0), "", [2, 3], mode="reflect")
-  return g("SpaceToDepth", whole * 2.0 - 1.0, blocksize=2)
+  lacking = g("Mod", -g("Shape", image, start=2, end=4), [multiple], fmod=0)
+  pads = g.concat([[0, 0, 0, 0, 0, 0], lacking], axis=0)
+  return g("SpaceToDepth", g("Pad", image, pads, mode="reflect") * 2.0 - 1.0, blocksize=2)
 
 
-def _conv(x: _Value, part: Mapping[str, Any], name: str, stride: int = 1) -> _Value:
+def doubled(x: Value) -> Value:
+  """`upsample2`."""
+  return x.graph(
+    "Resize",
+    x,
+    "",
+    [1.0, 1.0, 2.0, 2.0],
+    mode="linear",
+    coordinate_transformation_mode="half_pixel",
+  )
+
+
+def conv(x: Value, part: Mapping[str, Any], name: str, *, stride: int = 1) -> Value:
   """A convolution and bias, 1×1 or 3×3 with mirrored borders."""
   g = x.graph
   kernel, bias = _parameters(part, name)
-  if kernel.shape[0] == 3:
-    x = g("Pad", x, [1, 1, 2 - stride, 2 - stride], "", [2, 3], mode="reflect")
-  return g(
-    "Conv",
-    x,
-    g.weight(f"{name}/kernel", kernel.transpose(3, 2, 0, 1)),
-    g.weight(f"{name}/bias", bias),
-    strides=[stride, stride],
-  )
+  side = kernel.shape[0]
+  if side == 3:
+    x = g.pad(x, [1, 1], [2 - stride, 2 - stride], mode="reflect")
+  kernel = g.weight(f"{name}/kernel", kernel.transpose(3, 2, 0, 1))
+  return g.conv(x, kernel, g.weight(f"{name}/bias", bias), side=side, stride=stride)
 
 
-def _doubled_conv(x: _Value, part: Mapping[str, Any], name: str) -> _Value:
+def doubled_conv(x: Value, part: Mapping[str, Any], name: str) -> Value:
   """`UpsampleConv` and a sigmoid."""
-  layer = part[name.split("/")[-1]]
+  g, layer = x.graph, part[name.split("/")[-1]]
   kernel = np.asarray(doubling_kernel(layer["kernel"], layer["sharp"]))
-  x = _conv(x, {name.split("/")[-1]: {"kernel": kernel, "bias": np.tile(layer["bias"], 4)}}, name)
-  return x.graph("Sigmoid", x.graph("DepthToSpace", x, blocksize=2))
+  x = conv(x, {name.split("/")[-1]: {"kernel": kernel, "bias": np.tile(layer["bias"], 4)}}, name)
+  return g("Sigmoid", g("DepthToSpace", x, blocksize=2, mode="DCR"))
 
 
-def _dense(x: _Value, part: Mapping[str, Any], name: str) -> _Value:
+def dense(x: Value, part: Mapping[str, Any], name: str) -> Value:
   kernel, bias = _parameters(part, name)
-  return x.graph(
-    "Gemm", x, x.graph.weight(f"{name}/kernel", kernel), x.graph.weight(f"{name}/bias", bias)
-  )
+  weights = (x.graph.weight(f"{name}/kernel", kernel), x.graph.weight(f"{name}/bias", bias))
+  return x.graph("Gemm", x, *weights, alpha=1.0, beta=1.0, transA=0, transB=0)
 
 
 def _parameters(part: Mapping[str, Any], name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -257,26 +323,27 @@ def _parameters(part: Mapping[str, Any], name: str) -> tuple[np.ndarray, np.ndar
   return layer["kernel"], layer["bias"]
 
 
-def _moments(x: _Value) -> tuple[_Value, _Value]:
-  """`channel_moments`: mean and standard deviation, [B, C, 1, 1]."""
+def _moments(x: Value) -> Moments:
+  """`channel_moments`."""
   g = x.graph
-  mean = g("ReduceMean", x, [2, 3])
+  mean = g.mean(x, axes=[3, 2])
   beside = x - mean
-  return mean, g("Sqrt", g("ReduceMean", beside * beside, [2, 3]) + 1e-5)
+  return mean, g("Sqrt", g.mean(beside * beside, axes=[3, 2]) + 1e-5)
 
 
-def _modulated(x: _Value, target: _Value, noise_gain: _Value, with_noise: bool) -> _Value:
+def _modulated(
+  x: Value, moments: Moments, target: Value, noise_gain: Value, with_noise: bool
+) -> Value:
   """`modulate`, with a target [B, 2C or 3C]: gains, biases, standard deviations of noise."""
-  g = x.graph
+  g, (mean, std) = x.graph, moments
   parts = g("Reshape", target, [0, 2 + with_noise, -1, 1, 1])
   gain, bias, *noise_std = (g("Gather", parts, part, axis=1) for part in range(2 + with_noise))
-  mean, std = _moments(x)
   scale = gain / std
   moved = x * scale + (bias - mean * scale)
   return moved + noise_gain * noise_std[0] * _noise(x) if with_noise else moved
 
 
-def _noise(x: _Value) -> _Value:
+def _noise(x: Value) -> Value:
   """`noise_map` for a map [B, C, h, w]: [1, 1, h, w]."""
   g = x.graph
   found = g.weight("noise_map", noise_map.PATTERN[None, None])

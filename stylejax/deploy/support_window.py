@@ -64,7 +64,9 @@ def _released(version: str) -> datetime.date:
 
 def _numbers(version: str) -> tuple[int, ...]:
   """(0, 10, 2) of "0.10.2", ordered as releases are; what follows the digits is left out."""
-  return tuple(map(int, re.match(r"[\d.]*\d", version)[0].split(".")))
+  digits = re.match(r"[\d.]*\d", version)
+  assert digits is not None, version
+  return tuple(map(int, digits[0].split(".")))
 
 
 def _months_later(day: datetime.date, months: int) -> datetime.date:

@@ -68,7 +68,7 @@ def _pull(rgb: np.ndarray, alpha: np.ndarray, white: float) -> np.ndarray:
   ]
   while max(levels[-1].shape[:2]) > 1:
     levels.append(_halve(levels[-1]))
-  filled = None
+  filled: np.ndarray | None = None
   for level in reversed(levels):
     coverage = level[..., 3:]
     colors = level[..., :3] / np.maximum(coverage, 1e-12)
@@ -78,6 +78,7 @@ def _pull(rgb: np.ndarray, alpha: np.ndarray, white: float) -> np.ndarray:
       rows, columns = coverage.shape[:2]
       coarser = _enlarge(filled, rows, columns, (0, 0, columns / 2, rows / 2))
       filled = coarser + (colors - coarser) * coverage
+  assert filled is not None, "there is one level at least"
   return np.clip(filled, 0, 1)
 
 

@@ -4,6 +4,7 @@ What the images are is up to the callers; writing the sheet is in encode.py.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -32,8 +33,9 @@ def contact_sheet(
   """
   columns = max(map(len, rows))
   heights = [max(image.shape[0] for image in row if image is not None) for row in rows]
+  cells: Sequence[Sequence[Any]] = rows
   widths = [
-    max((row[c].shape[1] for row in rows if c < len(row) and row[c] is not None), default=0)
+    max((row[c].shape[1] for row in cells if c < len(row) and row[c] is not None), default=0)
     for c in range(columns)
   ]
   font = ImageFont.load_default(font_size)
@@ -51,6 +53,6 @@ def contact_sheet(
   for row, top in zip(rows, tops):
     for image, left in zip(row, lefts):
       if image is not None:
-        image = np.float32(image) / 255 if image.dtype == np.uint8 else image
-        sheet[top : top + image.shape[0], left : left + image.shape[1]] = image
+        scale = np.float32(255 if image.dtype == np.uint8 else 1)
+        sheet[top : top + image.shape[0], left : left + image.shape[1]] = image / scale
   return sheet

@@ -19,15 +19,17 @@ from PIL import Image, ImageCms
 
 from stylejax.errors import InputError
 from stylejax.images.alpha import fill_invisible
+from stylejax.images.bmp import alpha_of_16_bits
 from stylejax.images.depth import narrowed
 from stylejax.images.formats import MAX_PIXELS
-from stylejax.images.opening import EXPECTED, Refused, check_checksums, left_out, open_image
+from stylejax.images.left_out import left_out
+from stylejax.images.opening import EXPECTED, Refused, check_checksums, open_image, tiff_kind
 from stylejax.images.profiles import (
   Coded,
   color_space,
   from_coded,
   from_icc,
-  hdr_note,
+  space_note,
   wide_from_icc,
 )
 from stylejax.images.wide import is_wide, read_wide
@@ -229,7 +231,9 @@ def opened_image(path: str | os.PathLike | Record, max_pixels: int) -> Iterator[
     raise InputError(f"{path}: found a file that is not an image, {EXPECTED}") from None
   except Exception as error:  # Decoders meet hostile bytes with nearly every exception type.
     reason = " ".join(str(error).split()) or type(error).__name__
-    raise InputError(f"{path}: found a damaged image ({reason}), {EXPECTED}") from error
+    packed = tiff_kind(Path(path) if data is None else io.BytesIO(data))
+    other = f" or one of a kind that can't be read{packed}" if "compressed" in packed else ""
+    raise InputError(f"{path}: found a damaged image{other} ({reason}), {EXPECTED}") from error
 
 
 def check_pixels(image: Image.Image, path: object, max_pixels: int) -> None:
@@ -274,7 +278,7 @@ def _srgb(opened: OpenedImage) -> tuple[Image.Image | np.ndarray, Image.Image | 
   image, notes = opened.image, opened.notes
   check_checksums(image)
   space = color_space(image)
-  notes += hdr_note(space)
+  notes += space_note(space)
   if is_wide(image):
     values, alpha, cut = read_wide(image, opened.reopen, _upright)
     notes += cut
@@ -285,8 +289,8 @@ def _srgb(opened: OpenedImage) -> tuple[Image.Image | np.ndarray, Image.Image | 
       values = np.repeat(values[..., None], 3, -1)
     return (from_coded(values, space) if isinstance(space, Coded) else values), alpha
   notes += narrowed(image)
-  box = _gif_box(image)
-  return _split_alpha(_upright(image), space, notes, box)
+  box, alpha = _gif_box(image), alpha_of_16_bits(image)
+  return _split_alpha(_upright(image), space, notes, box, alpha)
 
 
 def _gif_box(image: Image.Image) -> tuple[int, int, int, int] | None:
@@ -317,20 +321,20 @@ def _split_alpha(
   space: bytes | Coded | None,
   notes: list[str],
   box: tuple[int, int, int, int] | None = None,
+  alpha: Image.Image | None = None,
 ) -> tuple[Image.Image | np.ndarray, Image.Image | None]:
   """The colors in sRGB, and alpha as an 8-bit image or None; notes grow.
 
-  Outside of `box` nothing is visible.
+  Outside of `box` nothing is visible. `alpha` is what Pillow leaves out.
   """
   gray, form = image.mode in _GRAY_MODES, image.format
-  alpha = None
   if image.has_transparency_data:
     image = image.convert("RGBA")
     alpha = image.getchannel("A")
     image = image.convert("RGB")
-    if form == "BMP" and alpha.getextrema() == (0, 0):
-      alpha = None
-      notes.append("its transparency is complete everywhere and is ignored, as browsers do")
+  if form == "BMP" and alpha is not None and alpha.getextrema() == (0, 0):
+    alpha = None
+    notes.append("its transparency is complete everywhere and is ignored, as browsers do")
   alpha = _cut_to(box, image.size, alpha)
   if image.mode == "LAB":
     lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")

@@ -1,6 +1,7 @@
 """How many bits a channel a file stores, where Pillow's decoder gives 8 of them."""
 
 import struct
+from typing import Any
 
 from PIL import Image
 
@@ -28,7 +29,8 @@ def narrowed(image: Image.Image) -> list[str]:
   """The line for an image that is decoded to 8 bits a channel and stores more."""
   bits = image.info.get("stored_bits") or image.info.get("bit_depth")
   if image.format == "TIFF":
-    bits = image.tag_v2.get(_BITS_PER_SAMPLE, 8)
+    tags: Any = image
+    bits = tags.tag_v2.get(_BITS_PER_SAMPLE, 8)
     bits = max(bits) if isinstance(bits, tuple) else bits
   if image.format in ("TIFF", "JPEG2000", "AVIF", "HEIF") and (bits or 8) > 8:
     return [f"of its {bits} bits a channel the upper 8 are read"]

@@ -126,7 +126,7 @@ def style_pixels(image: DecodedImage, shorter: int) -> np.ndarray:
   rgb = as_float(image.rgb)
   limit = _STYLE_MAX_ASPECT * min(rgb.shape[:2])
   rgb = cut_middle(rgb, min(rgb.shape[0], limit), min(rgb.shape[1], limit))
-  height, width = fit_shorter_side(*rgb.shape[:2], shorter)
+  height, width = fit_shorter_side(rgb.shape[0], rgb.shape[1], shorter)
   rgb = resize(DecodedImage(rgb, None, image.mode), height, width).rgb
   step = {side: max(shorter, side // _STYLE_STEP * _STYLE_STEP) for side in (height, width)}
   return cut_middle(rgb, step[height], step[width])
@@ -187,7 +187,7 @@ def write_image(
     "JPEG": {"quality": quality, "subsampling": 0},
     # `exact` keeps the colors under transparent pixels, as PNG does.
     "WEBP": {"quality": quality, "lossless": quality == 100, "exact": True},
-  }[form]
+  }.get(form, {})
   encoded = io.BytesIO()
   Image.fromarray(pixels).save(encoded, form, **settings)
   with replacing(path) as temporary:

@@ -82,7 +82,8 @@ def list_images(
   if not folder.is_dir():
     raise InputError(f"{flag}: found the file {folder}, expected a folder of images")
   wanted = formats.suffixes(rows)
-  images, others = [], []
+  images: list[Path] = []
+  others: list[Path] = []
   for path in files_below(folder, flag):
     if path.name != formats.TIMES_NAME:  # it belongs to the frames
       (images if path.name.lower().endswith(wanted) else others).append(path)

@@ -78,11 +78,12 @@ IMAGES = (
     (".jpg", ".jpeg"),
     "JPEG",
     Kept(
-      f"{_PROFILES}, CMYK too",
+      f"{_PROFILES}, CMYK too; Adobe RGB by EXIF",
       "8",
       "none in the format",
       _EXIF,
-      rest="the first image of several (MPO); a gain map (Ultra HDR) is not applied",
+      rest="the first image of several (MPO); a gain map (Ultra HDR) is not applied, the video "
+      "of a motion photo is left out",
     ),
     Kept(f"{_SRGB}, not subsampled", "8", "laid on white", _UPRIGHT),
     training=True,
@@ -150,7 +151,8 @@ IMAGES = (
       "8",
       "kept",
       "undone",
-      rest="the first image of several; a gain map is not applied",
+      rest="the first image of several; a gain map is not applied, the video of a motion photo is "
+      "left out",
     ),
     extra="heif",
   ),

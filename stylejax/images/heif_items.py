@@ -61,7 +61,7 @@ def _associated(ipma: bytes, item: int) -> list[int]:
     return []
   wide = 2 if ipma[3] & 1 else 1
   identifier = 4 if ipma[0] else 2
-  at, found = 8, []
+  at, properties = 8, []
   while at + identifier < len(ipma):
     name = int.from_bytes(ipma[at : at + identifier], "big")
     count = ipma[at + identifier]
@@ -70,6 +70,6 @@ def _associated(ipma: bytes, item: int) -> list[int]:
       int.from_bytes(ipma[place : place + wide], "big") & (1 << 8 * wide - 1) - 1
       for place in range(at, at + wide * count, wide)
     ]
-    found += numbers if name == item else []
+    properties += numbers if name == item else []
     at += wide * count
-  return found
+  return properties

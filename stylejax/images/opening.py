@@ -25,7 +25,6 @@ from stylejax.images.heif import is_heif, open_heif
 from stylejax.images.heif_items import cut_and_pixels
 from stylejax.images.profiles import jp2_profile, nclx
 from stylejax.images.tiff_directory import describe
-from stylejax.images.whole import jpeg_end
 from stylejax.runtime.extras import install_command
 
 EXPECTED = f"expected an image ({formats.names(formats.READ_IMAGES)})"
@@ -36,7 +35,9 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _BLOCK = 1 << 20  # bytes that are read at once
 _REMARKS = (b"tEXt", b"zTXt", b"iTXt")
-_DNG_VERSION, _SUBFILE_TYPE, _EXTRA_SAMPLES = 50706, 254, 338  # tags of TIFF
+_DNG_VERSION, _SUBFILE_TYPE = 50706, 254  # tags of TIFF
+# Pillow's names of how gray of few bits is unpacked to 8: what one step of it becomes.
+_GRAY_STEPS = {"L;2": 85, "L;4": 17}
 _open_lock = threading.Lock()
 
 
@@ -81,9 +82,20 @@ def open_image(file: Path | io.BytesIO) -> Image.Image:
     if profile := jp2_profile(image.fp):
       image.info["icc_profile"] = profile
   elif image.format == "PNG":
+    _scale_transparent_gray(image)
     for kind in _REMARKS:  # those after the pixels are met while decoding
       setattr(image.png, f"chunk_{kind.decode()}", _skip(image.png))
   return image
+
+
+def _scale_transparent_gray(image: Image.Image) -> None:
+  """Brings tRNS of gray of 2 and 4 bits to the 8 bits of the pixels, which Pillow 13.0 leaves out.
+
+  Source: PNG, third edition, 11.3.1.1: its number has as many bits as the pixels.
+  """
+  layout, level = image.tile[0].args if image.tile else None, image.info.get("transparency")
+  if layout in _GRAY_STEPS and isinstance(level, int):
+    image.info["transparency"] = level * _GRAY_STEPS[layout] & 0xFF
 
 
 def forget_xmp(image: Image.Image) -> None:
@@ -108,7 +120,7 @@ def _open_otherwise(file: Path | io.BytesIO, error: Exception) -> Image.Image:
   if head[:4] in _TIFF:
     if (image := open_gray_alpha(file)) is not None:
       return image
-    raise Refused(f"a damaged TIFF or one of a kind that can't be read{_tiff_kind(file)}") from None
+    raise Refused(f"a damaged TIFF or one of a kind that can't be read{tiff_kind(file)}") from None
   if head == _PNG:
     # Pillow 13.0 refuses a PNG for one remark or profile that is too long or broken.
     data = file.getvalue() if isinstance(file, io.BytesIO) else file.read_bytes()
@@ -120,112 +132,17 @@ def _open_otherwise(file: Path | io.BytesIO, error: Exception) -> Image.Image:
   raise error
 
 
-def _tiff_kind(file: Path | io.BytesIO) -> str:
-  """The kind of a TIFF in parentheses, as far as its directory can be read."""
+def tiff_kind(file: Path | io.BytesIO) -> str:
+  """The kind of a TIFF in parentheses, as far as its directory can be read; "" of other files."""
   try:
+    if _first_bytes(file, 4) not in _TIFF:
+      return ""
     if isinstance(file, io.BytesIO):
       return f" ({describe(file.getvalue())})"
     with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
       return f" ({describe(data)})"
   except (ValueError, KeyError, IndexError, struct.error, OSError):
     return ""
-
-
-def left_out(image: Image.Image) -> list[str]:
-  """Lines for what of an opened image isn't used."""
-  notes = []
-  if image.info.get("profile_ignored"):
-    notes.append("its ICC profile can't be read and is ignored")
-  if cut := image.info.get("cut"):
-    width, height = image.size
-    notes.append(
-      f"its {width}×{height} pixels are cut to {width - cut[0] - cut[2]}×"
-      f"{height - cut[1] - cut[3]}, as it asks"
-    )
-  if shape := image.info.get("pixel_shape"):
-    notes.append(f"its pixels of {shape[0]}:{shape[1]} are taken for square ones")
-  if image.format == "TIFF" and (count := _further_channels(image)):
-    notes.append(
-      f"it has {count} more {'channel' if count == 1 else 'channels'} beside color and "
-      "transparency, left out"
-    )
-  try:
-    if image.format == "TIFF" and _has_more_pages(image):
-      notes.append("it has several pages, of which the first is taken")
-    elif _has_more_images(image):
-      notes.append("it has several images, of which the first is taken")
-    elif image.format in ("GIF", "PNG", "WEBP", "AVIF") and image.is_animated:
-      notes.append("it has several frames, of which the first is taken; --sequence takes all")
-  except Exception:  # what stands behind the first one is damaged, and isn't used
-    image.filename = ""
-  return notes
-
-
-def _further_channels(image: Image.Image) -> int:
-  """How many channels of a TIFF are neither color nor transparency, as of spot colors and masks."""
-  extra = image.tag_v2.get(_EXTRA_SAMPLES, ())
-  extra = extra if isinstance(extra, tuple) else (extra,)
-  return len(extra) - any(kind in (1, 2) for kind in extra[:1])
-
-
-def _has_more_pages(image: Image.Image) -> bool:
-  """Whether a TIFF has a second page that is neither a smaller copy nor a mask."""
-  try:
-    for page in range(1, image.n_frames):
-      image.seek(page)
-      if not image.tag_v2.get(_SUBFILE_TYPE, 0) & 5:
-        return True
-    return False
-  finally:
-    image.seek(0)
-
-
-def _has_more_images(image: Image.Image) -> bool:
-  """Whether a HEIC, JPEG or PNM holds a second image."""
-  if image.format == "HEIF":
-    return image.is_animated
-  return _has_full_images(image) if image.format == "MPO" else _has_another_behind(image)
-
-
-def _has_full_images(image: Image.Image) -> bool:
-  """Whether an MPO has a second image of the first one's size, as of a stereo camera.
-
-  Telephones append smaller ones: previews, depths and gain maps (CIPA DC-007).
-  """
-  size = image.size
-  try:
-    for number in range(1, image.n_frames):
-      image.seek(number)
-      if image.size == size:
-        return True
-    return False
-  finally:
-    image.seek(0)
-
-
-def _has_another_behind(image: Image.Image) -> bool:
-  """Whether a second JPEG, or binary PNM (Netpbm's ppm(5)), stands right behind the first."""
-  file = image.fp
-  if image.format not in ("JPEG", "PPM") or file is None:
-    return False
-  at = file.tell()
-  try:
-    if image.format == "JPEG":
-      file.seek(0)
-      data = file.read()
-      end = jpeg_end(data)
-      return end is not None and data[end : end + 3] == b"\xff\xd8\xff"
-    codec, _, offset, arguments = image.tile[0]
-    if codec not in ("raw", "ppm"):
-      return False
-    wide = image.mode == "I" or (codec == "ppm" and arguments[1] > 255)
-    width, height = image.size
-    row = (width + 7) // 8 if image.mode == "1" else width * len(image.getbands()) * (1 + wide)
-    file.seek(offset + row * height)
-    behind = file.read(2)
-    return behind[:1] == b"P" and behind[1:] in (b"1", b"2", b"3", b"4", b"5", b"6")
-  finally:
-    file.seek(at)
 
 
 def _open_unlimited(file: Path | io.BytesIO) -> Image.Image:

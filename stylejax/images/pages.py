@@ -84,7 +84,7 @@ def describe_pages(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> 
   with opened_image(path, max_pixels) as opened:
     image = opened.image
     return Pages(
-      image.format,
+      image.format or "",
       _page_count(image),
       image.info.get("loop", 0),
       image.has_transparency_data,

@@ -6,7 +6,6 @@ diffusion. Here a pixel's number depends on its color, its place and its number 
 
 import numpy as np
 from PIL import Image
-from scipy.spatial import cKDTree
 
 _BITS = 5  # of each channel, in the histogram
 _SAMPLE_PIXELS = 1 << 16
@@ -71,6 +70,9 @@ class Palette:
     if exact:
       self._packed = _boxes(colors, 8)
     else:
+      # Imported only here: it takes longer than everything else that reads and writes images.
+      from scipy.spatial import cKDTree
+
       levels = (np.arange(1 << _TABLE_BITS) + 0.5) * (256 >> _TABLE_BITS)
       centers = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), -1).reshape(-1, 3)
       self._table = cKDTree(colors).query(centers)[1].astype(np.uint8)

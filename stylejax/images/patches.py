@@ -37,6 +37,7 @@ class Patch:
   over: bool
 
   def read(self) -> bytes:
+    assert self.build is not None, "an empty patch has no bytes"
     return self.build()
 
   def __str__(self) -> str:

@@ -24,6 +24,7 @@ _LIKE_SRGB = ("srgb", "bt709")
 _GAMMA_TOLERANCE = 0.05  # as libpng's: a file's 1/2.2 stands for sRGB's curve
 _STRIP = 2_000_000  # pixels that are converted at once
 _SAME_LEVELS = 2  # a profile that changes no level by more is sRGB under another name
+_COLOR_SPACE, _EXIF, _INTEROPERABILITY, _INDEX = 40961, 34665, 40965, 1  # tags of EXIF
 _NOT_READ = "its ICC profile can't be read and is ignored"
 
 
@@ -45,6 +46,10 @@ class Coded:
   def is_srgb(self) -> bool:
     """Whether there is nothing to convert."""
     return self.primaries == "bt709" and self.transfer == "srgb" and self.full_range
+
+
+# Adobe RGB (1998) Color Image Encoding, 4.3.1 and 4.3.4: red, green, blue, white, and the exponent.
+_ADOBE_RGB = Coded(((0.64, 0.33), (0.21, 0.71), (0.15, 0.06), (0.3127, 0.3290)), 563 / 256)
 
 
 def coded_by_cicp(primaries: int, transfer: int, *, full_range: bool = True) -> Coded | None:
@@ -74,10 +79,25 @@ def color_space(image: Image.Image) -> bytes | Coded | None:
     coded = None if "srgb" in info else _gamma_chunks(info)
   elif image.format in ("AVIF", "HEIF"):
     coded = info.get("nclx")
+  elif image.format in ("JPEG", "MPO") and image.mode == "RGB" and _is_adobe_rgb(image):
+    coded = _ADOBE_RGB
   profile = info.get("icc_profile")
   if profile:
     return bytes(profile)
   return None if coded is None or coded.is_srgb else coded
+
+
+def _is_adobe_rgb(image: Image.Image) -> bool:
+  """Whether a camera says "Adobe RGB" without a profile, as Canon's and others do.
+
+  DCF 2.0 (CIPA DC-009), 4: the interoperability index is R03 and ColorSpace isn't sRGB.
+  """
+  try:
+    tags = image.getexif()
+    index = tags.get_ifd(_INTEROPERABILITY).get(_INDEX, "")
+    return str(index).strip("\0 ") == "R03" and tags.get_ifd(_EXIF).get(_COLOR_SPACE) != 1
+  except Exception:  # broken EXIF says nothing
+    return False
 
 
 def _cicp_chunk(image: Image.Image) -> Coded | None:
@@ -173,10 +193,12 @@ def from_coded(values: np.ndarray, space: Coded) -> np.ndarray:
   )
 
 
-def hdr_note(space: object) -> list[str]:
-  """The line that tells of tone mapping, if there is any."""
+def space_note(space: object) -> list[str]:
+  """The line that tells of tone mapping, or of colors that many programs show otherwise."""
   if isinstance(space, Coded) and space.transfer in color.HDR_TRANSFERS:
     return [f"HDR ({space.transfer.upper()}) is tone-mapped to sRGB"]
+  if space is _ADOBE_RGB:
+    return ["its colors are Adobe RGB, as its EXIF says, and become sRGB"]
   return []
 
 

@@ -18,6 +18,11 @@ _BLACK_IS_ZERO, _CHUNKY = 1, 1
 _COLORS = {0: ("gray", 1), 1: ("gray", 1), 2: ("RGB", 3), 3: ("palette", 1), 5: ("CMYK", 4)}
 _COLORS |= {6: ("YCbCr", 3), 8: ("Lab", 3), 9: ("Lab", 3)}
 _FORMATS = {2: "signed ", 3: "floating-point ", 5: "complex ", 6: "complex "}
+# Compression: those that Pillow's libtiff may lack, as the registry of TIFF's tags calls them.
+_COMPRESSION = 259
+_COMPRESSIONS = {6: "old-style JPEG", 34661: "JBIG", 34712: "JPEG 2000", 34887: "LERC"}
+_COMPRESSIONS |= {33003: "JPEG 2000", 33005: "JPEG 2000", 34892: "lossy JPEG", 34925: "LZMA"}
+_COMPRESSIONS |= {50000: "Zstandard", 50001: "WebP", 50002: "JPEG XL", 52546: "JPEG XL"}
 # Of strips and tiles: where they are, and how many bytes each has.
 _PLACES = ((273, 279), (324, 325))
 
@@ -86,7 +91,9 @@ def describe(data: bytes | mmap.mmap) -> str:
   with_more = f" with {more} more {'channel' if more == 1 else 'channels'}" if more > 0 else ""
   planar = " in separate planes" if directory.numbers(_PLANAR) == (2,) else ""
   big = " in a big-endian BigTIFF" if directory.big and directory.order == ">" else ""
-  return f"{bits}-bit {form}{name}{with_more}{planar}{big}"
+  packed = _COMPRESSIONS.get((directory.numbers(_COMPRESSION) or (1,))[0])
+  by = f", compressed by {packed}" if packed else ""
+  return f"{bits}-bit {form}{name}{with_more}{planar}{big}{by}"
 
 
 def plane(data: bytes, directory_at: int, number: int) -> bytes:

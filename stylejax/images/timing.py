@@ -67,7 +67,8 @@ class Timeline:
   def __init__(self, clock: Clock):
     self.dropped = 0
     self._clock = clock
-    self._origin, self._end = None, Fraction(0)
+    self._origin: Fraction | None = None
+    self._end = Fraction(0)
     self._waiting: list[tuple[Any, Fraction]] = []  # with their starts; two at most
     self._written = Fraction(0)
 

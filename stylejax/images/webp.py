@@ -35,7 +35,8 @@ class WebpFilm:
 
   def __init__(self, file: Path, height: int, width: int, *, alpha: bool, plays: int = 0):
     """Frames may have invisible pixels if `alpha`; they are shown `plays` times, 0 is for ever."""
-    self._channels, self._before = 4 if alpha else 3, None
+    self._channels = 4 if alpha else 3
+    self._before: np.ndarray | None = None
     self._file = open(file, "w+b")  # noqa: SIM115 — closed by close()
     extended = struct.pack(
       "<BxxxHBHB", _ANIMATED | (_ALPHA if alpha else 0), *_u24(width - 1), *_u24(height - 1)

@@ -63,5 +63,5 @@ def jpeg_end(data: bytes | mmap.mmap) -> int | None:
 
 
 def _behind_mark(data: bytes | mmap.mmap, at: int) -> int | None:
-  found = data.find(b"\xff\xd9", at)
-  return None if found < 0 else found + 2
+  end = data.find(b"\xff\xd9", at)
+  return None if end < 0 else end + 2

@@ -5,6 +5,7 @@ for the high and for the low bytes. What the numbers of a TIFF mean stands in it
 """
 
 import io
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -87,20 +88,24 @@ def _is_signed(image: Image.Image) -> bool:
 
 
 def _is_ppm(image: Image.Image) -> bool:
-  """Whether it is a binary PPM whose numbers take two bytes, which Pillow scales to 8 bits."""
+  """Whether it is a PPM of numbers above 255, which Pillow scales to 8 bits."""
   if image.format != "PPM" or image.mode != "RGB" or not image.tile:
     return False
   codec, arguments = image.tile[0].codec_name, image.tile[0].args
-  return codec == "ppm" and arguments[1] > 255
+  return codec in ("ppm", "ppm_plain") and arguments[1] > 255
 
 
 def _ppm(image: Image.Image) -> np.ndarray:
   """[H, W, 3] of such a PPM (Netpbm's ppm(5)): the number after the size is white."""
   width, height = image.size
   image.fp.seek(image.tile[0].offset)
-  data = image.fp.read(width * height * 6)
-  numbers = np.frombuffer(data, ">u2").reshape(height, width, 3)
-  return np.minimum(numbers.astype(np.float32) / image.tile[0].args[1], 1)
+  if image.tile[0].codec_name == "ppm":
+    numbers = np.frombuffer(image.fp.read(width * height * 6), ">u2")
+  else:
+    words = re.sub(rb"#[^\r\n]*", b"", image.fp.read()).split()[: width * height * 3]
+    numbers = np.array(words, int)
+  colors = numbers.reshape(height, width, 3).astype(np.float32)
+  return np.minimum(colors / image.tile[0].args[1], 1)
 
 
 def read_wide(

@@ -16,20 +16,23 @@ import jax
 import numpy as np
 
 from stylejax import transfer
-from stylejax.controls.strength import MAX_STRENGTH
+from stylejax.controls.table import PixelControls
 from stylejax.errors import InputError
-from stylejax.images import encode
 from stylejax.images.decode import DecodedImage
 from stylejax.images.find import find_images
 from stylejax.inference.files import ContentReader, Group, ImageWriter, group_by_size, memory_errors
 from stylejax.inference.outputs import Job, check_number, plan_outputs
-from stylejax.inference.request import ControlMaps, Region, StyleMix, plan_mixes, plan_regions
+from stylejax.inference.request import (
+  ControlMaps,
+  Region,
+  StyleMix,
+  check_common,
+  plan_mixes,
+  plan_regions,
+)
 from stylejax.inference.styles import StyleReader, style_scale
 from stylejax.inference.stylizer import Stylizer
 from stylejax.runtime.folders import making
-
-MAX_SIZE = 16_384
-"""Largest shorter side of an output that `size` may ask for, in pixels."""
 
 MAX_STEPS = 1_000
 """Most images of one interpolation."""
@@ -65,8 +68,7 @@ class Request:
       Elsewhere it is `style`, or the content itself if there is none.
     strength: 0 (the content itself) over 1 (as trained) to 2.
     strength_map: an image of the content's size; scales the strength from 0, black, to 1, white.
-    preserve_color: 0 (the style's colors) to 1 (the content's).
-    color_mode: "luminance" or "moments", as in `stylejax.preserve_color`.
+    controls: pixel controls by name, as in `PixelControls`; numbers and names of modes.
     stroke: size of the strokes, 1/4 to 4; the same as a `style_size` of so many times the default.
     style_size: shorter side in pixels at which a style is read; larger means larger strokes.
     size: shorter side in pixels to which the content is scaled before it is stylized, and so the
@@ -92,8 +94,7 @@ class Request:
   mask: Sequence[str] = ()
   strength: float = 1.0
   strength_map: str | os.PathLike | None = None
-  preserve_color: float = 0.0
-  color_mode: str = "luminance"
+  controls: PixelControls = dataclasses.field(default_factory=PixelControls)
   stroke: float | None = None
   style_size: int | None = None
   size: int | None = None
@@ -110,15 +111,12 @@ class Request:
 
   def check(self) -> None:
     """Raises InputError for a setting that is out of range or fights another."""
-    check_number("--strength", self.strength, 0, MAX_STRENGTH, whole=False)
-    check_number("--preserve-color", self.preserve_color, 0, 1, whole=False)
-    check_number("--size", self.size, encode.MIN_SIDE, MAX_SIZE)
+    check_common(strength=self.strength, controls=self.controls, size=self.size, seed=self.seed)
     check_number("--tile", self.tile, 0.01, 1_000, whole=False)
     if self.seamless not in (None, "x", "y", "xy"):
       raise InputError(f"--seamless: found {self.seamless}, expected x, y or xy")
     if (self.tile is not None) + (self.seamless is not None) + self.shard > 1:
       raise InputError("--tile, --seamless, --shard: found more than one, expected one of them")
-    check_number("--seed", self.seed, 0, 2**32 - 1)
     check_number("--interpolate", self.interpolate, 2, MAX_STEPS)
     check_number("--quality", self.quality, 1, 100)
 
@@ -215,7 +213,7 @@ def make_plan(request: Request, *, on_note: Callable[[str], None]) -> Plan:
       *(region.mask for region in regions),
       *([] if strength_map is None else [strength_map]),
       *(source.path for source in sources if source.path),
-      *filter(os.path.isfile, [request.weights, request.library or ""]),
+      *map(Path, filter(os.path.isfile, [request.weights, request.library or ""])),
     ],
     folders=folders,
     prefer_folder=bool(folders),
@@ -256,12 +254,12 @@ class _Run:
     if fixed_size or self._request.shard:
       groups = [Group((job,)) for job in self._jobs]
     else:
-      known = self._stylizer.known_frames() if jax.local_device_count() == 1 else ()
+      known = self._stylizer.known_buckets() if jax.local_device_count() == 1 else ()
       groups = group_by_size(self._jobs, self._request.size, config, known=known)
     reader = ContentReader(
       self._request.size,
       self._maps,
-      len(self._plan.mixes[0].weights),
+      len(self._plan.mixes[0].mixtures),
       on_note=self._callbacks.on_note,
     )
     folders = dict.fromkeys(path.parent for job in self._jobs for path in job.outputs)
@@ -299,18 +297,17 @@ class _Run:
         continue
       prepared = prepared or self._prepare(group, [image.rgb for _, image in ready])
       stylized = []
-      for mix in self._plan.mixes[index].weights:
-        weights, strength = self._maps.at(mix, ready[0][1].rgb.shape[:2])
+      for mixture in self._plan.mixes[index].mixtures:
+        weights, strength = self._maps.at(mixture, ready[0][1].rgb.shape[:2])
         with _naming_output(ready[0][0].outputs[index]):
           stylized.append(
             prepared.stylize(
               codes if weights is not None else codes[:1],
               weights=weights,
               strength=strength,
-              color=float(request.preserve_color),
-              color_mode=request.color_mode,
               dtype=np.uint8,
               on_progress=self._callbacks.on_part,
+              **request.controls,
             )
           )
       for place, (job, image) in enumerate(ready):
@@ -322,11 +319,11 @@ class _Run:
 
   def _prepare(self, group: Group, contents: list):
     """The contents of a group, given to the backend that the request or the sizes ask for."""
-    frame, request = group.frame, self._request
-    if frame is not None and all(
-      c.shape[0] <= frame[0] and c.shape[1] <= frame[1] for c in contents
+    bucket, request = group.bucket, self._request
+    if bucket is not None and all(
+      c.shape[0] <= bucket[0] and c.shape[1] <= bucket[1] for c in contents
     ):
-      return self._stylizer.prepare_padded(contents, frame, devices=jax.local_device_count())
+      return self._stylizer.prepare_padded(contents, bucket, devices=jax.local_device_count())
     return self._stylizer.prepare(
       contents[0],
       seamless=request.seamless or "",

@@ -1,4 +1,4 @@
-"""A few array sizes for many image sizes: what compiles once paints all images that fit in it.
+"""A few array sizes for many image sizes: what compiles once stylizes all images that fit in it.
 
 Nothing of the nets: that what lies beyond an image never reaches it is `stylejax.models.padding`'s.
 """
@@ -12,8 +12,8 @@ MOST = 6
 """Buckets of a run at most: each is a program to compile."""
 
 COMPILATION = 1_000_000
-"""Pixels that one more bucket must save. Compiling takes as long as painting several times as many,
-but what is compiled is kept for the next run."""
+"""Pixels that one more bucket must save. Compiling takes as long as stylizing several
+times as many, but what is compiled is kept for the next run."""
 
 
 MOST_FILLING = 1.35
@@ -28,7 +28,7 @@ _AT_FIRST = 64
 def plan(
   sizes: Iterable[Size], *, stride: int, most: int = MOST, compilation: float = COMPILATION
 ) -> dict[Size, Size]:
-  """Chooses arrays to paint images in.
+  """Chooses arrays to stylize images in.
 
   Starts with one for each size and merges the two whose union costs least, as long as that saves
   more compilation than it adds pixels, or there are too many.
@@ -45,7 +45,7 @@ def plan(
   counts = Counter(sizes)
   while len({_whole(size, stride) for size in counts}) > _AT_FIRST:
     stride *= 2
-  buckets = {}
+  buckets: dict[Size, tuple[list[Size], int]] = {}
   for size, count in counts.items():
     whole = _whole(size, stride)
     members, images = buckets.get(whole, ([], 0))
@@ -85,18 +85,18 @@ def choose(size: Size, known: Iterable[Size], *, steps: Sequence[int]) -> Size:
     (H, W) of the array, no smaller than the image.
   """
 
-  frame = choose_known(size, known)
-  return frame if frame is not None else tuple(_step_up(side, steps) for side in size)
+  bucket = choose_known(size, known)
+  return bucket if bucket is not None else (_step_up(size[0], steps), _step_up(size[1], steps))
 
 
 def choose_known(size: Size, known: Iterable[Size]) -> Size | None:
   """The smallest array of `known` that holds an image and isn't much larger, or None."""
 
-  def area(frame: Size) -> int:
-    return frame[0] * frame[1]
+  def area(bucket: Size) -> int:
+    return bucket[0] * bucket[1]
 
-  fits = [frame for frame in known if frame[0] >= size[0] and frame[1] >= size[1]]
-  fits = [frame for frame in fits if area(frame) <= MOST_FILLING * area(size) + SPARE_PIXELS]
+  fits = [bucket for bucket in known if bucket[0] >= size[0] and bucket[1] >= size[1]]
+  fits = [bucket for bucket in fits if area(bucket) <= MOST_FILLING * area(size) + SPARE_PIXELS]
   return min(fits, key=area, default=None)
 
 
@@ -106,4 +106,4 @@ def _step_up(side: int, steps: Sequence[int]) -> int:
 
 
 def _whole(size: Size, stride: int) -> Size:
-  return tuple(-(-side // stride) * stride for side in size)
+  return -(-size[0] // stride) * stride, -(-size[1] // stride) * stride

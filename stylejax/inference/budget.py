@@ -13,7 +13,7 @@ from stylejax.runtime.memory import available_bytes
 
 TILE_PIXELS = 1_000_000
 """Pixels of the image in a tile, about: what is computed at once. Of smaller tiles more pixels
-are painted twice, larger ones take more memory."""
+are computed twice, larger ones take more memory."""
 
 MIN_TILE_PIXELS = 40_000
 """Below this most of what is computed are the seams of tiles."""
@@ -28,7 +28,7 @@ _COMPILING = 200 * 2**20  # bytes that compiling the programs of tiles takes, ab
 
 
 def whole_bytes(config: ModelConfig) -> int:
-  """Bytes a pixel of an image that is painted whole.
+  """Bytes a pixel of an image that is stylized whole.
 
   About 10 maps of the finest level and 12 of the image's own at once.
   """
@@ -41,7 +41,7 @@ def sequence_bytes(config: ModelConfig) -> int:
 
 
 def fits(shape: tuple[int, ...], config: ModelConfig, *, images: int = 1) -> bool:
-  """Whether so many images [H, W, 3] may be painted whole at once; an accelerator says itself."""
+  """Whether so many images [H, W, 3] may be stylized whole at once; an accelerator says itself."""
   if jax.default_backend() != "cpu":
     return True
   return images * shape[0] * shape[1] * whole_bytes(config) < available_bytes() // 2
@@ -77,7 +77,7 @@ def check_file(path: object, width: int, height: int) -> None:
 
 
 def leaves_room(pixels: int) -> bool:
-  """Whether files of so many pixels may be decoded while another image is being painted."""
+  """Whether files of so many pixels may be decoded while another image is being stylized."""
   return pixels * FILE_BYTES < available_bytes() // 8
 
 

@@ -1,24 +1,27 @@
-"""What is done to the pixels after any backend: mixing by maps, the blend with the content, colors.
+"""What is done to the pixels after any backend: mixing by maps, the blend with the content, the
+pixel controls of `stylejax.controls.table`.
 
 Pixels are taken in chunks of two sizes, whatever the image's shape, so that a few small programs do
 for all images and an image larger than memory is never there twice.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stylejax.controls.color import color_moments, preserve_color
-from stylejax.controls.mixing import uniform_stylizations
+from stylejax.controls.apply import Setting, apply_setting, settings
+from stylejax.controls.color import color_moments
+from stylejax.controls.mixing import mixing_weights, uniform_stylizations
 from stylejax.controls.ranges import check_range, per_pixel
 from stylejax.controls.strength import MAX_STRENGTH, blend_with_content, split
+from stylejax.controls.table import PIXEL_CONTROLS
 from stylejax.images.decode import as_float
 from stylejax.images.encode import as_bytes
 from stylejax.inference.backends.base import Backend, ignore_progress
-from stylejax.inference.serialization import compiled_step
+from stylejax.runtime.program_cache import compiled_step
 
 CHUNKS = (262_144, 16_384)
 """Pixels of a chunk; the second size is for what the first leaves over."""
@@ -32,26 +35,23 @@ class Composition(NamedTuple):
     noise_gains: [N] float32.
     shares: [N, H, W] float32 that sum to 1 over N, or None where N is 1.
     blend: scalar or [H, W] float32, as `blend_with_content` takes it.
-    color: how much of the content's colors is kept, 0 to 1.
-    color_mode: "luminance" or "moments".
+    controls: the pixel controls that change anything, in their order.
   """
 
   vectors: np.ndarray
   noise_gains: np.ndarray
   shares: np.ndarray | None
   blend: np.ndarray
-  color: float
-  color_mode: str
+  controls: tuple[Setting, ...]
 
 
 def compose(
   vectors: np.ndarray,
-  weights: np.ndarray | None,
+  weights: Sequence[float] | np.ndarray | None,
   strength: np.ndarray | float,
   size: tuple[int, int],
   *,
-  color: float = 0.0,
-  color_mode: str = "luminance",
+  controls: Mapping[str, Any] | None = None,
 ) -> Composition:
   """Turns a stylization's controls into a `Composition`.
 
@@ -59,23 +59,24 @@ def compose(
 
   Args:
     vectors: [S, D], or [1, D] without weights.
-    weights: [S] or maps [S, H, W], as `mixing_weights` takes them, or None.
+    weights: [S] or maps [S, H, W], at least 0 and of any sum, or None.
     strength: 0 to 2: scalar or a map [H, W].
     size: (H, W) that maps must have.
-    color, color_mode: as in `Composition`.
+    controls: pixel controls by name, as in `PixelControls`; numbers or maps.
 
   Raises:
-    ValueError: weights or a strength of another shape or range.
+    ValueError: weights, a strength or a pixel control of another shape or range.
   """
+  chosen = _effective(controls or {}, size)
+  weights = None if weights is None else scale_weights(weights)
   if np.ndim(strength) == 0 and np.ndim(weights) < 2:  # in NumPy: nothing to compile
     check_range(strength, "strength", 0, MAX_STRENGTH)
     blend, gain = split(np.float32(strength), minimum=np.minimum, maximum=np.maximum)
-    vector = vectors[0] if weights is None else _mixed(vectors, weights)
-    return Composition(vector[None], np.float32([gain]), None, blend, float(color), color_mode)
-  if np.shape(strength) not in ((), size):
-    raise ValueError(
-      f"strength: found shape {np.shape(strength)}, expected a scalar or a map {list(size)}"
-    )
+    vector = vectors[0]
+    if weights is not None:
+      vector = mixing_weights(weights, len(vectors), size, xp=np).astype(np.float32) @ vectors
+    return Composition(vector[None], np.float32([gain]), None, blend, chosen)
+  _check_shape(strength, "strength", size)
   strength = per_pixel(strength, "strength", MAX_STRENGTH, size)
   blend, noise_gain = split(strength)
   vectors, gains, shares = uniform_stylizations(jnp.asarray(vectors), weights, noise_gain, size)
@@ -85,20 +86,52 @@ def compose(
     shares = np.asarray(shares)
     visible = ((shares > 0) & (blend > 0)).any((1, 2))
     vectors, gains, shares = vectors[visible], gains[visible], shares[visible]
-  return Composition(vectors, gains, shares, blend, float(color), color_mode)
+  return Composition(vectors, gains, shares, blend, chosen)
 
 
-def _mixed(vectors: np.ndarray, weights: np.ndarray) -> np.ndarray:
-  """The mean of style vectors [S, D] by weights [S], as `mixing_weights` normalizes them."""
-  check_range(weights, "weights", 0, np.finfo(np.float32).max)
-  weights = np.asarray(weights, np.float32)
-  if weights.shape != (len(vectors),):
+def _effective(controls: Mapping[str, Any], size: tuple[int, int]) -> tuple[Setting, ...]:
+  """The pixel controls that change anything."""
+  for name in PIXEL_CONTROLS:
+    _check_shape(controls.get(name), name, size)
+  return tuple(
+    setting
+    for setting in settings(controls, size, xp=np)
+    if (setting.amount != PIXEL_CONTROLS[setting.name].neutral).any()
+  )
+
+
+def _check_shape(value: Any, name: str, size: tuple[int, int]) -> None:
+  """Raises ValueError unless the value is a number, a map, or None."""
+  if np.shape(value) not in ((), size):
     raise ValueError(
-      f"weights: found shape {weights.shape}, expected [{len(vectors)}], one for each style"
+      f"{name}: found shape {np.shape(value)}, expected a scalar or a map {list(size)}"
     )
-  total = weights.sum()
-  weights = weights / total if total > 0 else np.full_like(weights, 1 / len(weights))
-  return weights @ vectors
+
+
+def scale_weights(weights: Sequence[float] | np.ndarray) -> np.ndarray:
+  """The weights of styles as float32, in the same proportions.
+
+  Args:
+    weights: [S] or maps [S, H, W], at least 0, however large or small.
+
+  Returns:
+    Of the same shape: what float32 can't hold is multiplied by a power of two, so that the largest
+    weight of each pixel is 1/2 to 1, and other weights keep every bit.
+
+  Raises:
+    ValueError: a value that is negative, NaN or infinite, or no number.
+  """
+  try:
+    values = np.asarray(weights, getattr(weights, "dtype", np.float64))
+    values = values if values.dtype == np.float32 else values.astype(np.float64)
+  except (TypeError, ValueError):
+    raise ValueError(f"weights: found {weights!r}, expected numbers from 0") from None
+  check_range(values, "weights", 0, np.finfo(values.dtype).max)
+  largest = values.max(0, initial=0)
+  exponents = np.where(
+    (largest == 0) | ((largest > 1e-30) & (largest < 1e30)), 0, np.frexp(largest)[1]
+  )
+  return np.ldexp(values, -exponents).astype(np.float32) if exponents.any() else np.float32(values)
 
 
 def composite(
@@ -123,7 +156,9 @@ def composite(
   Raises:
     FloatingPointError: NaN or infinity in a stylized image.
   """
-  finishes_rows = composition.shares is None and not _matches_moments(composition)
+  finishes_rows = composition.shares is None and not any(
+    setting.needs_moments for setting in composition.controls
+  )
   outputs = [
     np.zeros(content.shape, dtype if finishes_rows else np.float32) for content in backend.contents
   ]
@@ -150,10 +185,6 @@ def composite(
   ]
 
 
-def _matches_moments(composition: Composition) -> bool:
-  return bool(composition.color) and composition.color_mode == "moments"
-
-
 def _cast(pixels: np.ndarray, dtype: type) -> np.ndarray:
   return as_bytes(pixels) if dtype == np.uint8 else pixels
 
@@ -161,7 +192,7 @@ def _cast(pixels: np.ndarray, dtype: type) -> np.ndarray:
 def _finish(
   stylized: np.ndarray, content: np.ndarray, composition: Composition, rows: slice
 ) -> np.ndarray:
-  """Blend and colors of rows [h, W, 3]; moments of colors are those of what is given."""
+  """Blend and pixel controls of rows [h, W, 3]; their moments are those of what is given."""
   blend = composition.blend
   if (blend < 1).any():
     stylized = (
@@ -169,13 +200,17 @@ def _finish(
       if blend.ndim
       else map_pixels(blend_pixels, [stylized, content], blend)
     )
-  if not composition.color:
-    return stylized
-  color = np.float32(composition.color)
-  if not _matches_moments(composition):
-    return map_pixels(keep_by_luminance, [stylized, content], color)
-  moments = pixel_moments(stylized), pixel_moments(content)
-  return map_pixels(keep_by_moments, [stylized, content], color, moments)
+  for name, amount, mode in composition.controls:
+    moments = None
+    if Setting(name, amount, mode).needs_moments:
+      moments = pixel_moments(stylized), pixel_moments(content)
+    values = {name: (mode, moments)}
+    stylized = (
+      map_pixels(control_pixels, [stylized, content, amount[0, rows]], values)
+      if amount.size > 1
+      else map_pixels(control_pixels, [stylized, content], amount, values)
+    )
+  return stylized
 
 
 def blend_pixels(stylized: jax.Array, content: jax.Array, blend: jax.Array) -> jax.Array:
@@ -183,16 +218,15 @@ def blend_pixels(stylized: jax.Array, content: jax.Array, blend: jax.Array) -> j
   return blend_with_content(stylized, as_float(content), blend)
 
 
-def keep_by_luminance(stylized: jax.Array, content: jax.Array, color: jax.Array) -> jax.Array:
-  """`preserve_color` of a chunk [1, P, 1, 3] by luminance; content may be uint8."""
-  return preserve_color(stylized, as_float(content), color=color)
-
-
-def keep_by_moments(
-  stylized: jax.Array, content: jax.Array, color: jax.Array, moments: tuple
+def control_pixels(
+  stylized: jax.Array, content: jax.Array, amount: jax.Array, values: dict[str, tuple]
 ) -> jax.Array:
-  """`preserve_color` of a chunk [1, P, 1, 3] by moments; content may be uint8."""
-  return preserve_color(stylized, as_float(content), color=color, mode=1.0, moments=moments)
+  """A pixel control of a chunk [1, P, 1, 3]; content may be uint8; values: {name: (mode, moments)}.
+
+  The name is a key since keys are static: it chooses the program.
+  """
+  ((name, (mode, moments)),) = values.items()
+  return apply_setting(stylized, as_float(content), Setting(name, amount, mode), moments=moments)
 
 
 def chunk_moments(pixels: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -26,11 +27,11 @@ class Group:
 
   Attributes:
     jobs: one for each content.
-    frame: (H, W) of the arrays in which they are padded; None: of their own size.
+    bucket: (H, W) of the arrays in which they are padded; None: of their own size.
   """
 
   jobs: tuple[Job, ...]
-  frame: tuple[int, int] | None = None
+  bucket: tuple[int, int] | None = None
 
 
 def group_by_size(
@@ -60,19 +61,20 @@ def group_by_size(
         if budget.fits(side, config) and min(side) >= transfer.MIN_SIDE:
           sizes[job] = side
   devices = jax.local_device_count()
-  frames = {side: buckets.choose_known(side, known) for side in sizes.values()}
-  new = [side for side in sizes.values() if frames[side] is None]
-  frames |= buckets.plan(new, stride=config.stride)
+  bucket_of: dict[Any, Any] = {side: buckets.choose_known(side, known) for side in sizes.values()}
+  new = [side for side in sizes.values() if bucket_of[side] is None]
+  bucket_of |= buckets.plan(new, stride=config.stride)
   sizes = {
-    job: side for job, side in sizes.items() if budget.fits(frames[side], config, images=devices)
+    job: side for job, side in sizes.items() if budget.fits(bucket_of[side], config, images=devices)
   }
-  groups, alike = [Group((job,)) for job in jobs if job not in sizes], {}
+  groups = [Group((job,)) for job in jobs if job not in sizes]
+  alike: dict[Any, list[Job]] = {}
   for job, side in sizes.items():
-    alike.setdefault(frames[side], []).append(job)
-  for frame, members in alike.items():
-    exact = devices == 1 and all(sizes[job] == frame for job in members)
+    alike.setdefault(bucket_of[side], []).append(job)
+  for bucket, members in alike.items():
+    exact = devices == 1 and all(sizes[job] == bucket for job in members)
     groups += [
-      Group(tuple(members[i : i + devices]), None if exact else frame)
+      Group(tuple(members[i : i + devices]), None if exact else bucket)
       for i in range(0, len(members), devices)
     ]
   return groups
@@ -102,8 +104,9 @@ class ContentReader:
       for group, following in zip(groups, [*groups[1:], None], strict=True):
         images = self._read_all(group) if ahead is None else ahead.result()
         # Where memory is scarce a large image waits until the one before is done.
-        starts = following is not None and budget.leaves_room(_pixels(following))
-        ahead = pool.submit(self._read_all, following) if starts else None
+        ahead = None
+        if following is not None and budget.leaves_room(_pixels(following)):
+          ahead = pool.submit(self._read_all, following)
         yield group, images
 
   def _read_all(self, group: Group) -> list[DecodedImage | InputError]:

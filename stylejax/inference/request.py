@@ -8,13 +8,17 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from stylejax.controls.strength import MAX_STRENGTH
+from stylejax.controls.table import PIXEL_CONTROLS, PixelControls
 from stylejax.errors import InputError
 from stylejax.images import encode
 from stylejax.images.decode import DecodedImage
 from stylejax.images.find import find_images
+from stylejax.inference.outputs import check_number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,13 +43,13 @@ class StyleMix:
   Attributes:
     name: for the names of outputs.
     sources: S styles.
-    weights: [N, S] float32, for N images, more than one on the way from style to style; S is 0
-      where regions alone are stylized.
+    mixtures: [N, S] float32, parts of the styles in each of N images, of sum 1; N is more
+      than one on the way from style to style, S is 0 where regions alone are stylized.
   """
 
   name: str
   sources: tuple[Source, ...]
-  weights: np.ndarray
+  mixtures: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,13 +83,13 @@ def plan_mixes(
 
   Raises:
     InputError: a file is missing, a weight is no number from 0, some have one and some not, or
-      there is nothing to paint with.
+      there is no style.
   """
   weighted = [_split_weight(os.fspath(style)) for style in styles]
   weights = [weight for _, weight in weighted if weight is not None]
   if weights and len(weights) < len(weighted):
-    found = next(text for text, weight in weighted if weight is None)
-    raise InputError(f"--style: found no weight behind {found}, expected one behind each or none")
+    bare = next(text for text, weight in weighted if weight is None)
+    raise InputError(f"--style: found no weight behind {bare}, expected one behind each or none")
   sources = [
     source
     for text, weight in weighted
@@ -97,7 +101,7 @@ def plan_mixes(
         "--seed: found beside styles with weights, expected no weights; `infer.py "
         "styles add --seed` gives an invented style a name to mix it by"
       )
-    if not sum(weights):
+    if not any(weights):
       raise InputError("--style: found weights that are all 0, expected one above 0")
   else:  # in a mixture a style may come twice
     sources = list({_identity(source): source for source in reversed(sources)}.values())[::-1]
@@ -106,15 +110,17 @@ def plan_mixes(
   name = "+".join(source.name for source in sources)
   if steps is not None:
     if weights or len(sources) < 2:
-      found = "weights" if weights else f"{len(sources)}"
+      given = "weights" if weights else f"{len(sources)}"
       raise InputError(
-        f"--interpolate: found {found} in --style, expected two styles or more without weights"
+        f"--interpolate: found {given} in --style, expected two styles or more without weights"
       )
     return [
       StyleMix(name.replace("+", "-"), tuple(sources), _interpolation(int(steps), len(sources)))
     ]
   if weights:
-    return [StyleMix(name, tuple(sources), np.float32([weights]) / np.float32(sum(weights)))]
+    # By the largest first: a sum of what Python's numbers can hold may be more than they can.
+    parts = np.array([weights]) / max(weights)
+    return [StyleMix(name, tuple(sources), np.asarray(parts / parts.sum(), np.float32))]
   if not sources and regions:
     name = "+".join(region.source.name for region in regions)
     return [StyleMix(name, (), np.zeros((1, 0), np.float32))]
@@ -145,12 +151,42 @@ def plan_regions(masks: Sequence[str]) -> list[Region]:
   return regions
 
 
+MAX_SIZE = 16_384
+"""Largest shorter side of an output that --size may ask for, in pixels."""
+
+
+def check_common(
+  *, strength: float, controls: PixelControls, size: int | None, seed: int | None
+) -> None:
+  """Raises InputError for a setting out of range that images and sequences both have."""
+  check_number("--strength", strength, 0, MAX_STRENGTH, whole=False)
+  check_controls(controls)
+  check_number("--size", size, encode.MIN_SIDE, MAX_SIZE)
+  check_number("--seed", seed, 0, 2**32 - 1)
+
+
+def check_controls(controls: PixelControls) -> None:
+  """Raises InputError for a pixel control that is unknown or out of range, by its flag."""
+  values: dict[str, Any] = {**controls}
+  for name, control in PIXEL_CONTROLS.items():
+    amount, mode = values.pop(name, None), values.pop(f"{name}_mode", None)
+    flag = f"--{control.flag or name}".replace("_", "-")
+    check_number(flag, amount, control.low, control.high, whole=False)
+    if mode is not None and mode not in (control.modes or ()):
+      expected = " or ".join(control.modes or ["none"])
+      raise InputError(f"--{name}-mode: found {mode}, expected {expected}")
+  if values:
+    raise InputError(
+      f"controls: found {', '.join(values)}, expected names among {', '.join(PIXEL_CONTROLS)}"
+    )
+
+
 @dataclasses.dataclass(frozen=True)
 class ControlMaps:
   """Maps read from files, as `stylejax.generate` takes them.
 
   Attributes:
-    masks: [H, W] float32 each, 1 where a region's style is painted.
+    masks: [H, W] float32 each, 1 where a region's style is applied.
     strength: 0 to 2, of what is white in the map.
     strength_map: [H, W] float32 or None.
     files: the files' names, masks first, for messages.
@@ -189,7 +225,7 @@ class ControlMaps:
     """(weights, strength) for `generate`, at the size of an image.
 
     Args:
-      mix: [S], parts of the styles that are painted outside of the masks; their sum is 1, or S
+      mix: [S], parts of the styles that are applied outside of the masks; their sum is 1, or S
         is 0.
       size: (H, W).
 
@@ -199,7 +235,7 @@ class ControlMaps:
     """
     planes = [encode.resize_plane(plane, *size) for plane in self._maps()]
     masks, rest = planes[: len(self.masks)], planes[len(self.masks) :]
-    strength = np.float32(self.strength)
+    strength: Any = np.float32(self.strength)
     if rest:
       strength = strength * rest[0]
     if not masks:

@@ -1,27 +1,45 @@
-"""The loop behind `infer.py --sequence`: frames in, one style, frames out."""
+"""The loop behind `stylejax sequence`: frames in, one style, frames out."""
 
 import dataclasses
+import itertools
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
-from stylejax import temporal
-from stylejax.controls.strength import MAX_STRENGTH
+from stylejax import motion, temporal
+from stylejax.controls.table import PixelControls
 from stylejax.errors import InputError
 from stylejax.images import encode, frames
 from stylejax.images.decode import DecodedImage
-from stylejax.inference import budget
+from stylejax.images.find import find_images
+from stylejax.inference import budget, keyframed
+from stylejax.inference.film import ByNetworks, Moved, Stylized
 from stylejax.inference.outputs import check_number
-from stylejax.inference.request import StyleMix, plan_mixes
+from stylejax.inference.over_time import MAX_MEMORY, Curve, Settings
+from stylejax.inference.request import StyleMix, check_common, plan_mixes
 from stylejax.inference.styles import StyleReader, style_scale
 from stylejax.inference.stylizer import Stylizer
+from stylejax.inference.unfinished import Unfinished, rounded
+from stylejax.runtime.background import ReadAhead
 from stylejax.runtime.jit import fast_jit
 
-MAX_MEMORY = 0.99
-"""Largest share of the past in a frame."""
+Motion = Literal["followed", "ignored"]
+"""What becomes of what moves: it keeps its strokes, or is stylized anew in each frame."""
+
+Method = Literal["network", "neighbors", "refine"]
+"""What stylizes: the networks each frame, or a method without training every so many frames."""
+
+KEYFRAMES, MAX_KEYFRAMES = 24, 1000
+"""Frames from one keyframe to the next."""
+
+EVERY = 3  # Of so many rows one is looked at for the warping error, and of so many pixels.
+AHEAD = 2  # Frames that are decoded, with their motion, while another is stylized.
+SAVE_EVERY = 24  # Frames, at least, after which a run that may be resumed keeps its state.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +51,10 @@ class SequenceReport:
     flicker: mean change of the output where the input doesn't change, in [0, 1]; None where
       nothing stands still.
     still: share of the pixels that don't change from frame to frame.
+    warping_error: mean change of the output along the motion of the input, in [0, 1]; None where
+      motion is ignored or nothing is held.
+    held: share of the pixels that come from the frame before.
+    cuts: numbers of the frames that begin another scene, from 1.
     seconds: from the call to the end.
     notes: one line for everything of the input that the output hasn't, or not as it was.
   """
@@ -40,6 +62,9 @@ class SequenceReport:
   frames: int
   flicker: float | None
   still: float
+  warping_error: float | None
+  held: float
+  cuts: tuple[int, ...]
   seconds: float
   notes: tuple[str, ...] = ()
 
@@ -57,7 +82,16 @@ class SequenceRequest:
     seed: a style that the noise generator invents.
     library: the file of styles called "@name"; None is the user's own.
     strength: 0 to 2.
+    controls: pixel controls by name, as in `PixelControls`, for each frame by itself; numbers and
+      names of modes.
     memory: 0 (each frame by itself) to MAX_MEMORY.
+    motion: whether what moves is followed.
+    method: what stylizes; "neighbors" and "refine" need images as styles, and motion.
+    keyframes: frames from one keyframe to the next, of such a method; None is KEYFRAMES.
+    over_time: numbers that change over the frames, by the name that `next_frame` has for the
+      setting, whose own number then doesn't count: "strength", "memory", or a pixel control.
+    resume: whether to go on where an earlier run with this setting was stopped. It then keeps its
+      frames in a folder beside the output until that is there.
     size: shorter side of the output; None keeps the content's own.
     stroke: size of the strokes, 1/4 to 4.
     style_size: shorter side in pixels at which the style is read.
@@ -71,7 +105,13 @@ class SequenceRequest:
   seed: int | None = None
   library: str | os.PathLike | None = None
   strength: float = 1.0
+  controls: PixelControls = dataclasses.field(default_factory=PixelControls)
   memory: float = temporal.MEMORY
+  motion: Motion = "followed"
+  method: Method = "network"
+  keyframes: int | None = None
+  over_time: Mapping[str, Curve] = dataclasses.field(default_factory=dict)
+  resume: bool = False
   size: int | None = None
   stroke: float | None = None
   style_size: int | None = None
@@ -80,11 +120,23 @@ class SequenceRequest:
 
   def check(self) -> None:
     """Raises InputError for a setting that is out of range."""
-    check_number("--strength", self.strength, 0, MAX_STRENGTH, whole=False)
+    check_common(strength=self.strength, controls=self.controls, size=self.size, seed=self.seed)
     check_number("--smoothing", self.memory, 0, MAX_MEMORY, whole=False)
     check_number("--rate", self.rate, 0.1, 1000, whole=False)
-    check_number("--size", self.size, encode.MIN_SIDE, 16_384)
-    check_number("--seed", self.seed, 0, 2**32 - 1)
+    check_number("--keyframes", self.keyframes, 1, MAX_KEYFRAMES)
+    if self.method == "network":
+      if self.keyframes is not None:
+        raise InputError(
+          "--keyframes: found it with --method network, expected --method neighbors or refine"
+        )
+      return
+    if self.motion == "ignored":
+      raise InputError(
+        f"--motion: found ignored with --method {self.method}, expected followed: what is between "
+        "keyframes is carried along the motion"
+      )
+    if self.stroke is not None:
+      raise InputError(f"--stroke: found it with --method {self.method}, expected --style-size")
 
 
 def stylize_sequence(
@@ -116,22 +168,49 @@ def stylize_sequence(
   output = Path(request.output)
   source = frames.Source(Path(request.content), request.rate, output=output, on_note=on_note)
   images = [style.path for style in mix.sources if style.path]
-  files = filter(os.path.isfile, [request.weights, request.library or ""])
+  files = [file for file in (request.weights, request.library or "") if os.path.isfile(file)]
   frames.check_output(output, source, inputs=[*images, *files])
   stylizer = Stylizer(request.weights)
   reader = StyleReader(stylizer, style_size, library=request.library, on_note=source.note)
-  run = _Run(stylizer.params, reader.read_mix(mix), request, source)
-  on_progress(0, source.total)
-  run.stylize_all(output, on_progress)
-  change, still = np.array(run.changes, np.float64).reshape(-1, 2).T
-  weight = still.sum()
-  return SequenceReport(
-    run.done,
-    float((change * still).sum() / weight) if weight else None,
-    float(still.mean()) if len(still) else 0.0,
-    time.perf_counter() - started,
-    tuple(source.notes),
+  settings = Settings(
+    {"strength": request.strength, "memory": request.memory}, request.controls, request.over_time
   )
+  method: Any = ByNetworks(stylizer.params, reader.read_mix(mix), settings)
+  needed = budget.sequence_bytes(stylizer.params.config)
+  if request.method != "network":
+    every = request.keyframes or KEYFRAMES
+    method = keyframed.ByKeyframes(method, _paint(request, mix, source), every, settings)
+    needed += budget.OPTIMIZED_BYTES + (every + 1) * keyframed.FRAME_BYTES
+  unfinished = None
+  if request.resume:
+    read = find_images([request.content], "--content") if source.path.is_dir() else [source.path]
+    unfinished = Unfinished(output, dataclasses.asdict(request), [*read, *images, *files])
+  run = _Run(method, request, source, needed, unfinished)
+  on_progress(0, source.total)
+  try:
+    run.stylize_all(output, on_progress)
+  except BaseException:
+    if unfinished is not None and run.saved:
+      source.note(f"{unfinished.folder}: {run.saved} frames are kept, from which --resume goes on")
+    elif unfinished is not None and not unfinished.done:
+      unfinished.remove()
+    raise
+  if unfinished is not None:
+    unfinished.remove()
+  return run.report(time.perf_counter() - started)
+
+
+def _paint(request: SequenceRequest, mix: StyleMix, source: frames.Source) -> keyframed.Paint:
+  """What paints keyframes, whose styles are images."""
+  styles = []
+  for each in mix.sources:
+    if each.path is None:
+      raise InputError(f"--method {request.method}: found the style {each.name}, expected an image")
+    image = encode.read(each.path, on_note=source.note)
+    size = request.style_size or request.size or min(next(iter(source)).rgb.shape[:2])
+    styles.append(encode.style_pixels(image, size))
+  weights = np.asarray(mix.mixtures[0], np.float32) if len(styles) > 1 else None
+  return keyframed.paint_with(request.method, styles, weights)
 
 
 def _single_mix(request: SequenceRequest, on_note: Callable[[str], None]) -> StyleMix:
@@ -145,67 +224,135 @@ def _single_mix(request: SequenceRequest, on_note: Callable[[str], None]) -> Sty
 
 
 class _Run:
-  """The frames of one sequence: the state that passes from each to the next."""
+  """The frames of one sequence on their way from the source to the output."""
 
-  def __init__(self, params, style_code, request: SequenceRequest, source: frames.Source):
-    self.done = 0
-    self.changes: list = []
-    self._params, self._style_code = params, style_code
-    self._request, self._source = request, source
-    self._step, self._measure = fast_jit(temporal.next_frame), fast_jit(temporal.flicker)
-    self._state, self._before = None, None
+  def __init__(
+    self,
+    method: Any,
+    request: SequenceRequest,
+    source: frames.Source,
+    needed: int,
+    unfinished: Unfinished | None,
+  ):
+    """Takes the method that stylizes, and the bytes a pixel that it needs."""
+    self.done, self.saved = 0, 0
+    self._method, self._request, self._source, self._needed = method, request, source, needed
+    self._unfinished = unfinished
+    self._flow = fast_jit(motion.optical_flow) if request.motion == "followed" else None
+    self._measure, self._measured = fast_jit(_measure), list[tuple]()
+    self._before: tuple[np.ndarray, Any] | None = None
 
   def stylize_all(self, output: Path, on_progress: Callable[[int, int], None]) -> None:
-    """Stylizes and writes every frame, decoding the next while the device is at work."""
+    """Stylizes every frame, while those behind it are decoded and the one before it is written."""
     source = self._source
-    ahead = iter(source)
-    frame = next(ahead)
-    shape = _resized(frame, self._request.size).rgb.shape
-    self._check(shape)
-    self._state = temporal.first_state(self._params, *shape[:2])
-    with frames.writer(output, source, shape) as target:
-      while frame is not None:
-        resized = _resized(frame, self._request.size)
-        stylized = self._stylize(resized.rgb)
-        following = next(ahead, None)
-        stylized = np.asarray(stylized)
-        encode.check_finite(output, stylized)
-        target.write(dataclasses.replace(frame, rgb=stylized, alpha=resized.alpha))
-        self.done, frame = self.done + 1, following
-        on_progress(self.done, max(self.done, source.total))
+    with ReadAhead(self._read(), depth=AHEAD, name="frames") as ahead:
+      first = next(ahead)
+      shape = first.resized.rgb.shape
+      self._check(shape)
+      self._method.start(shape)
+      with frames.writer(output, source, shape) as target, ThreadPoolExecutor(1) as pool:
+        written: Future | None = None
+        for stylized in self._stylized(first, ahead):
+          image = np.asarray(stylized.image)
+          encode.check_finite(output, image)
+          if written is not None:
+            written.result()
+          written = pool.submit(self._write, target, stylized, image)
+          self.done += 1
+          on_progress(self.done, max(self.done, source.total))
+        if written is not None:
+          written.result()
     if source.total > self.done:  # a codec's hidden frames were counted too
       on_progress(self.done, self.done)
 
-  def _stylize(self, rgb: np.ndarray):
-    """One frame on the device; what is invisible of it has the colors of its neighbors."""
-    stylized, self._state = self._step(
-      self._params,
-      rgb,
-      self._style_code,
-      self._state,
-      strength=np.float32(self._request.strength),
-      memory=np.float32(self._request.memory),
+  def _stylized(self, first: Moved, ahead: Iterator[Moved]) -> Iterator[Stylized]:
+    """All frames: those of an earlier run as they were kept, then those of this one, measured."""
+    unfinished, moved = self._unfinished, first
+    if unfinished is not None and unfinished.done:
+      method, rows = unfinished.state((self._method.saved(), np.zeros(0)))
+      self._method.load(method)
+      self._measured, self.saved = list(map(tuple, rows)), unfinished.done
+      for number in range(1, unfinished.done + 1):
+        self._before = moved.resized.rgb, unfinished.image(number)
+        yield Stylized(moved, self._before[1], None, None, None)
+        moved = next(ahead)
+    for stylized in self._method.stylize(itertools.chain([moved], ahead)):
+      rgb, image = stylized.moved.resized.rgb, stylized.image
+      if unfinished is not None:
+        image = rounded(np.asarray(image))
+      if self._before is not None:
+        contents, images = zip(self._before, (rgb, image))
+        measured = self._measure(contents, images, stylized.moved.flow)
+        self._measured.append((*measured, stylized.held, stylized.same_scene))
+      self._before = rgb, image
+      yield stylized._replace(image=image)
+
+  def _write(self, target: Any, stylized: Stylized, image: np.ndarray) -> None:
+    """Runs in a thread of its own."""
+    moved, unfinished = stylized.moved, self._unfinished
+    target.write(dataclasses.replace(moved.frame, rgb=image, alpha=moved.resized.alpha))
+    if unfinished is None or moved.number <= unfinished.done:
+      return
+    unfinished.write(moved.number, image)
+    if stylized.state is not None and moved.number >= self.saved + SAVE_EVERY:
+      # Those of this frame and before: the next may be measured already.
+      for row in range(max(self.saved - 1, 0), moved.number - 1):
+        self._measured[row] = tuple(map(float, self._measured[row]))
+      rows = np.array(self._measured[: moved.number - 1]).reshape(-1, 6)
+      unfinished.save(moved.number, (stylized.state, rows))
+      self.saved = moved.number
+
+  def report(self, seconds: float) -> SequenceReport:
+    """What was done, once all frames are."""
+    columns = np.array(self._measured, np.float64).reshape(-1, 6).T
+    change, still, error, visible, held, same_scene = columns
+    return SequenceReport(
+      self.done,
+      _weighted_mean(change, still),
+      float(still.mean()) if len(still) else 0.0,
+      _weighted_mean(error, visible * same_scene) if self._flow is not None else None,
+      float((held * same_scene).mean()) if len(held) else 0.0,
+      tuple(int(number) + 2 for number in np.flatnonzero(same_scene == 0)),
+      seconds,
+      tuple(self._source.notes),
     )
-    if self._before is not None:
-      self.changes.append(self._measure((self._before[0], rgb), (self._before[1], stylized)))
-    self._before = rgb, stylized
-    return stylized
+
+  def _read(self) -> Iterator[Moved]:
+    """Frames with their motion: runs in a thread of its own."""
+    before, done = None, 0 if self._unfinished is None else self._unfinished.done
+    for number, frame in enumerate(self._source, 1):
+      resized = _resized(frame, self._request.size)
+      flow = None
+      if self._flow is not None and number > done:
+        flow = self._flow(resized.rgb, resized.rgb if before is None else before)
+      yield Moved(number, frame, resized, flow)
+      before = resized.rgb
 
   def _check(self, shape: tuple[int, ...]) -> None:
-    content = self._request.content
+    content = os.fspath(self._request.content)
     if min(shape[:2]) < encode.MIN_SIDE:
       raise InputError(
         f"{content}: found frames of {shape[1]}×{shape[0]} pixels, expected at least "
         f"{encode.MIN_SIDE}×{encode.MIN_SIDE}"
       )
-    needed = budget.sequence_bytes(self._params.config)
-    budget.check_fits(content, shape, needed, "--size scales it")
+    budget.check_fits(content, shape, self._needed, "--size scales it")
+
+
+def _measure(contents, images, flow: motion.Flow | None):
+  """(change, share) where nothing moves, and along the motion."""
+  still = temporal.flicker(contents, images, flow=flow)
+  along = (0.0, 0.0) if flow is None else temporal.warping_error(images, flow, every=EVERY)
+  return *still, *along
+
+
+def _weighted_mean(values: np.ndarray, weights: np.ndarray) -> float | None:
+  return float((values * weights).sum() / weights.sum()) if weights.sum() else None
 
 
 def _resized(frame: frames.Frame, size: int | None) -> DecodedImage:
   image = DecodedImage(frame.rgb, frame.alpha, "RGB")
   if size is None:
     return image
-  height, width = encode.fit_shorter_side(*frame.rgb.shape[:2], int(size))
+  height, width = encode.fit_shorter_side(frame.rgb.shape[0], frame.rgb.shape[1], int(size))
   encode.check_pixels("--size", height, width)
   return encode.resize(image, height, width)

@@ -12,12 +12,9 @@ from stylejax.errors import InputError
 from stylejax.images import encode
 from stylejax.inference.outputs import check_number
 from stylejax.inference.request import Source, StyleMix
-from stylejax.inference.stylizer import Stylizer
+from stylejax.inference.stylizer import MAX_STYLE_SIZE, Stylizer
 from stylejax.transfer import StyleCode
 from stylejax.weights import style_library
-
-MAX_STYLE_SIZE = 4_096
-"""Largest shorter side at which a style may be read, in pixels."""
 
 
 def style_scale(stroke: float | None, style_size: int | None) -> int:
@@ -77,7 +74,7 @@ class StyleReader:
     """
     codes = [self.read(source) for source in mix.sources]
     return jax.tree.map(
-      lambda *leaves: sum(w * np.asarray(x) for w, x in zip(mix.weights[0], leaves, strict=True)),
+      lambda *leaves: sum(w * np.asarray(x) for w, x in zip(mix.mixtures[0], leaves, strict=True)),
       *codes,
     )
 

@@ -5,31 +5,38 @@ The commands, the contact sheets and any server call this; reading files is `bat
 
 import os
 from collections.abc import Callable, Sequence
+from typing import Any, Unpack, cast
 
 import jax
 import numpy as np
 
 from stylejax import transfer
+from stylejax.controls.ranges import check_range, check_whole_number
+from stylejax.controls.table import PixelControls, takes_pixel_controls
 from stylejax.controls.zoom import MAX_STROKE, MIN_STROKE
 from stylejax.images import encode
 from stylejax.images.decode import DecodedImage
 from stylejax.inference import buckets, budget
-from stylejax.inference.backends.base import Backend, ignore_progress, place_in_frame
+from stylejax.inference.backends.base import Backend, ignore_progress, place_in_bucket
 from stylejax.inference.backends.padded import (
   Padded,
   encode_padded,
   encode_styles_padded,
-  known_frames,
+  known_buckets,
 )
 from stylejax.inference.backends.sharded import Sharded
 from stylejax.inference.backends.tiled import Tiled
 from stylejax.inference.backends.whole import Whole
 from stylejax.inference.compositing import compose, composite
-from stylejax.inference.serialization import compiled_step
+from stylejax.models.params import check_parts
+from stylejax.runtime.program_cache import compiled_step
 from stylejax.transfer import Params, StyleCode
 from stylejax.weights.model_file import load_pretrained
 
-COLOR_MODES = ("luminance", "moments")
+MAX_STYLE_SIZE = 4_096
+"""Largest shorter side at which a style may be read, in pixels."""
+
+MAX_SEED = 2**32 - 1
 
 # Sides of the arrays in which images are computed: few, so that an image of a size never seen finds
 # a program, and so close that filling costs less than compiling.
@@ -62,6 +69,7 @@ class Stylizer:
   def __init__(self, weights: Params | str | os.PathLike = "base"):
     self.params = weights if isinstance(weights, Params) else load_pretrained(weights)
 
+  @takes_pixel_controls
   def __call__(
     self,
     content: np.ndarray,
@@ -69,13 +77,12 @@ class Stylizer:
     *,
     weights: Sequence[float] | np.ndarray | None = None,
     strength: float | np.ndarray = 1.0,
-    color: float = 0.0,
-    color_mode: str = "luminance",
     stroke: float = 1.0,
     seamless: str = "",
     tile_pixels: int | None = None,
     shard: bool = False,
-    on_progress: Callable[[float], None] = ignore_progress,
+    on_progress: Callable[[float], None] | None = None,
+    **controls: Unpack[PixelControls],
   ) -> np.ndarray:
     """Stylizes one image.
 
@@ -86,20 +93,20 @@ class Stylizer:
       weights: how much of each style: [S], or maps [S, H, W] (regions), at least 0, divided by
         their sum. None: equal parts.
       strength: 0 (the content) over 1 (as trained) to 2: a number or a map [H, W].
-      color: 0 (the style's colors) to 1 (the content's).
-      color_mode: "luminance" or "moments", as in `stylejax.preserve_color`.
       stroke: size of the strokes, 1/4 to 4; concerns styles that are images.
       seamless: "x", "y" or "xy" where the content goes on at its other side.
       tile_pixels: computes about so many pixels at once: the same image in less memory. None does
         so where the whole image would not fit.
       shard: shares the rows of the image among this machine's devices.
       on_progress: called with the fraction of the work that is done, when it is done in tiles.
+      controls: pixel controls, as in `PixelControls`.
 
     Returns:
       [H, W, 3] float32 in [0, 1].
 
     Raises:
       ValueError: a wrong shape, dtype or range, or weights without a part that is needed.
+      TypeError: a keyword that is no argument and no pixel control.
       InputError: an image that must be computed whole and doesn't fit into memory.
     """
     prepared = self.prepare(content, seamless=seamless, tile_pixels=tile_pixels, shard=shard)
@@ -107,12 +114,7 @@ class Stylizer:
     if len(codes) > 1 and weights is None:
       weights = np.ones(len(codes), np.float32)
     return prepared.stylize(
-      codes,
-      weights=weights,
-      strength=strength,
-      color=color,
-      color_mode=color_mode,
-      on_progress=on_progress,
+      codes, weights=weights, strength=strength, on_progress=on_progress, **controls
     )[0]
 
   def encode_style(self, image: np.ndarray, *, size: int = encode.STYLE_SIZE) -> StyleCode:
@@ -120,29 +122,38 @@ class Stylizer:
 
     Args:
       image: [H, W, 3], float32 in [0, 1] or uint8.
-      size: shorter side in pixels at which it is read; larger means larger strokes.
+      size: shorter side in pixels at which it is read, 16 to 4,096; larger means larger strokes.
 
     Returns:
       The StyleCode, unbatched.
 
     Raises:
-      ValueError: a wrong shape or dtype, or weights without a style encoder.
+      ValueError: a wrong shape, dtype or size, or params without a style encoder.
     """
     image = _checked(image, "style")
+    size = check_whole_number(size, "size", encode.MIN_SIDE, high=MAX_STYLE_SIZE)
     pixels = encode.style_pixels(DecodedImage(image, None, "RGB"), size)
     stride = self.params.config.style_stride
-    known = known_frames(encode_styles_padded, self.params, count=1, stride=stride)
-    frame = buckets.choose(_whole_cells(pixels, stride), known, steps=_STYLE_STEPS)
-    framed, ends = place_in_frame(pixels, frame, stride), np.int32(pixels.shape[:2])
-    code = compiled_step(encode_styles_padded)(self.params, framed[None], ends)
-    return jax.tree.map(lambda leaf: leaf[0], code)
+    known = known_buckets(encode_styles_padded, self.params, count=1, stride=stride)
+    bucket = buckets.choose(_whole_cells(pixels, stride), known, steps=_STYLE_STEPS)
+    placed, ends = place_in_bucket(pixels, bucket, stride), np.asarray(pixels.shape[:2], np.int32)
+    code = compiled_step(encode_styles_padded)(self.params, placed[None], ends)
+    # By NumPy: indexing an array on a device compiles a program for each shape.
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[0], code)
 
   def invent_style(self, seed: int) -> StyleCode:
-    """A style that nobody painted, from the noise generator.
+    """Invents a style with the noise generator.
+
+    Args:
+      seed: 0 to 2³² − 1; the same number gives the same style.
+
+    Returns:
+      The StyleCode, unbatched.
 
     Raises:
-      ValueError: weights without a noise generator.
+      ValueError: another seed, or params without a noise generator or a style encoder.
     """
+    seed = check_whole_number(seed, "seed", 0, high=MAX_SEED)
     return compiled_step(transfer.sample_style)(self.params, jax.random.key(seed))
 
   def encode_styles(
@@ -153,17 +164,30 @@ class Stylizer:
     Raises:
       ValueError: no style, a wrong shape or dtype, or a stroke out of range.
     """
-    if not MIN_STROKE <= stroke <= MAX_STROKE:
-      raise ValueError(f"stroke: found {stroke}, expected {MIN_STROKE:g} to {MAX_STROKE:g}")
+    if np.ndim(stroke):
+      raise ValueError(f"stroke: found shape {np.shape(stroke)}, expected a scalar")
+    check_range(stroke, "stroke", MIN_STROKE, MAX_STROKE)
     size = round(encode.STYLE_SIZE * stroke)
     single = isinstance(styles, StyleCode) or getattr(styles, "ndim", None) == 3
-    styles = [styles] if single else list(styles)
-    if not styles:
+    every: list[Any] = [styles] if single else list(cast(Sequence, styles))
+    if not every:
       raise ValueError("styles: found none, expected one or more")
     return [
-      style if isinstance(style, StyleCode) else self.encode_style(style, size=size)
-      for style in styles
+      self._checked_code(style)
+      if isinstance(style, StyleCode)
+      else self.encode_style(style, size=size)
+      for style in every
     ]
+
+  def _checked_code(self, code: StyleCode) -> StyleCode:
+    """The code, if it is one of one style and of these weights."""
+    shape, expected = np.shape(code.vector), (self.params.config.style_dim,)
+    if shape != expected:
+      raise ValueError(
+        f"styles: found a style code with a vector of shape {list(shape)}, expected "
+        f"{list(expected)}, one style; several go into a list"
+      )
+    return code
 
   def prepare(
     self,
@@ -174,7 +198,10 @@ class Stylizer:
     shard: bool = False,
   ) -> "Prepared":
     """Encodes a content once, for several stylizations; arguments and errors as in a call."""
+    check_parts(self.params, "content_encoder", "generator")
     content = _checked(content, "content")
+    if tile_pixels is not None:
+      tile_pixels = check_whole_number(tile_pixels, "tile_pixels", 1)
     if (tile_pixels is not None) + bool(seamless) + shard > 1:
       raise ValueError("tile_pixels, seamless, shard: found more than one, expected one of them")
     if seamless not in ("", "x", "y", "xy"):
@@ -191,33 +218,33 @@ class Stylizer:
       return Prepared(Sharded(self.params, content))
     if seamless:
       return Prepared(Whole(self.params, content, seamless=seamless))
-    frame = buckets.choose(
-      _whole_cells(content, config.stride), self.known_frames(), steps=_CONTENT_STEPS
+    bucket = buckets.choose(
+      _whole_cells(content, config.stride), self.known_buckets(), steps=_CONTENT_STEPS
     )
-    if tile_pixels is None and budget.fits(frame, config):
-      return Prepared(Padded(self.params, [content], frame))
+    if tile_pixels is None and budget.fits(bucket, config):
+      return Prepared(Padded(self.params, [content], bucket))
     if tile_pixels is None and budget.fits(content.shape, config):
       return Prepared(Whole(self.params, content))
     if tile_pixels is None:
       tile_pixels = budget.tile_pixels(content.shape, config)
     return Prepared(Tiled(self.params, content, tile_pixels=tile_pixels))
 
-  def known_frames(self) -> set[tuple[int, int]]:
+  def known_buckets(self) -> set[tuple[int, int]]:
     """(H, W) of arrays for one content whose programs are kept by an earlier call or process."""
-    return known_frames(encode_padded, self.params, count=1, stride=self.params.config.stride)
+    return known_buckets(encode_padded, self.params, count=1, stride=self.params.config.stride)
 
   def prepare_padded(
-    self, contents: Sequence[np.ndarray], frame: tuple[int, int], *, devices: int = 1
+    self, contents: Sequence[np.ndarray], bucket: tuple[int, int], *, devices: int = 1
   ) -> "Prepared":
     """Several contents in arrays of one size, so that one program does for all of their sizes.
 
     Args:
-      contents: [H, W, 3] each, float32 in [0, 1] or uint8, no larger than the frame.
-      frame: (H, W), multiples of the config's stride.
+      contents: [H, W, 3] each, float32 in [0, 1] or uint8, no larger than the bucket.
+      bucket: (H, W), multiples of the config's stride.
       devices: how many take part.
     """
     contents = [_checked(content, "content") for content in contents]
-    return Prepared(Padded(self.params, contents, frame, devices=devices))
+    return Prepared(Padded(self.params, contents, bucket, devices=devices))
 
 
 class Prepared:
@@ -226,24 +253,25 @@ class Prepared:
   def __init__(self, backend: Backend):
     self._backend = backend
 
+  @takes_pixel_controls
   def stylize(
     self,
     styles: Sequence[StyleCode],
     *,
     weights: Sequence[float] | np.ndarray | None = None,
     strength: float | np.ndarray = 1.0,
-    color: float = 0.0,
-    color_mode: str = "luminance",
     dtype: type = np.float32,
-    on_progress: Callable[[float], None] = ignore_progress,
+    on_progress: Callable[[float], None] | None = None,
+    **controls: Unpack[PixelControls],
   ) -> list[np.ndarray]:
     """Stylizes every content, as a call of `Stylizer` does.
 
     Args:
       styles: one code, or S of them with weights.
-      weights, strength, color, color_mode, on_progress: as in a call of `Stylizer`; maps only where
-        there is one content.
+      weights, strength, on_progress: as in a call of `Stylizer`; maps only where there is one
+        content.
       dtype: of the result, np.float32 in [0, 1] or np.uint8.
+      controls: pixel controls, as in `PixelControls`.
 
     Returns:
       [H, W, 3] for each content.
@@ -254,20 +282,16 @@ class Prepared:
     """
     if weights is None and len(styles) != 1:
       raise ValueError(f"weights: found none for {len(styles)} styles, expected one for each")
-    if np.ndim(color) or not 0 <= color <= 1:
-      raise ValueError(f"color: found {color}, expected 0 to 1")
-    if color_mode not in COLOR_MODES:
-      raise ValueError(f"color_mode: found {color_mode!r}, expected {' or '.join(COLOR_MODES)}")
-    weights = None if weights is None else np.asarray(weights, np.float32)
     composition = compose(
       np.stack([np.asarray(code.vector, np.float32) for code in styles]),
       weights,
       strength,
       self._backend.contents[0].shape[:2],
-      color=color,
-      color_mode=color_mode,
+      controls=controls,
     )
-    return composite(self._backend, composition, dtype=dtype, on_progress=on_progress)
+    return composite(
+      self._backend, composition, dtype=dtype, on_progress=on_progress or ignore_progress
+    )
 
 
 def _whole_cells(image: np.ndarray, stride: int) -> tuple[int, int]:

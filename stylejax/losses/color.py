@@ -37,10 +37,12 @@ def color_loss(
   Source: the axes are about those of Reinhard et al. 2001, "Color Transfer between Images",
   section 2, in linear form; so are the moments.
   """
-  image, target, content = (
-    None if x is None else jnp.einsum("bhwc,ac->bhwa", x, OPPONENT_AXES)
-    for x in (image, target, content)
-  )
+
+  def opponent(x: jax.Array) -> jax.Array:
+    return jnp.einsum("bhwc,ac->bhwa", x, OPPONENT_AXES)
+
+  image, target = opponent(image), opponent(target)
+  content = None if content is None else opponent(content)
   mean, std = adain.channel_moments(image)
   target_mean, target_std = target_moments(target, content=content, strength=strength)
   squared = jnp.square(mean - target_mean) + jnp.square(std - target_std)

@@ -105,10 +105,8 @@ def target_moments(
   if content is None:
     return moments
   strength = jnp.reshape(strength, (-1, 1, 1, 1))
-  return tuple(
-    start + strength * (end - start)
-    for start, end in zip(adain.channel_moments(content, eps=eps), moments, strict=True)
-  )
+  mean, std = adain.channel_moments(content, eps=eps)
+  return mean + strength * (moments[0] - mean), std + strength * (moments[1] - std)
 
 
 def gram_matrix(features: jax.Array) -> jax.Array:

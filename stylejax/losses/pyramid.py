@@ -41,7 +41,7 @@ def pyramid_statistics(image: jax.Array) -> jax.Array:
   if any(side < 4 or side % 2 for side in image.shape[1:3]):
     raise ValueError(f"image: found shape {image.shape}, expected even sides from 4 on")
   level = jnp.einsum("bhwc,ac->bhwa", image.astype(jnp.float32), OPPONENT_AXES)
-  scales = []
+  scales: list[jax.Array] = []
   while len(scales) < LEVELS and all(side >= 4 and side % 2 == 0 for side in level.shape[1:3]):
     coarse = layers.downsample2(level)
     bands = (

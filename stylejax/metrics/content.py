@@ -118,7 +118,7 @@ def lpips_from_features(
   heads: Mapping[str, jax.Array],
 ) -> jax.Array:
   """`lpips_vgg` on features that are already there: {layer: [B, H, W, C]} each; returns [B]."""
-  total = 0.0
+  total = jnp.float32(0.0)
   for layer in LPIPS_LAYERS:
     difference = jnp.square(_unit(features[layer]) - _unit(reference[layer]))
     total += jnp.mean(difference @ heads[layer], axis=(1, 2))
@@ -165,7 +165,7 @@ def _unit(features: jax.Array) -> jax.Array:
 def _window_mean(values: jax.Array) -> jax.Array:
   """Gaussian-weighted mean of every 11×11 window: [B, H, W] → [B, H − 10, W − 10]."""
   rows, columns = (_window_matrix(side) for side in values.shape[1:])
-  precise = {"precision": jax.lax.Precision.HIGHEST}
+  precise: dict[str, Any] = {"precision": jax.lax.Precision.HIGHEST}
   values = jnp.einsum("yh,bhw->byw", rows, values, **precise)
   return jnp.einsum("xw,byw->byx", columns, values, **precise)
 

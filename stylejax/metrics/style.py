@@ -152,7 +152,7 @@ def resize_area(image: jax.Array, height: int, width: int) -> jax.Array:
     Pillow's BOX filter takes or leaves them whole.
   """
   rows, columns = _area_weights(image.shape[1], height), _area_weights(image.shape[2], width)
-  precise = {"precision": jax.lax.Precision.HIGHEST}
+  precise: dict[str, Any] = {"precision": jax.lax.Precision.HIGHEST}
   image = jnp.einsum("yh,bhwc->bywc", rows, image.astype(jnp.float32), **precise)
   return jnp.einsum("xw,bywc->byxc", columns, image, **precise)
 

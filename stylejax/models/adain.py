@@ -108,6 +108,7 @@ def modulate(
   noise_gain: jax.Array | float = 1.0,
   moment_shift: jax.Array | None = None,
   moments: tuple[jax.Array, jax.Array] | None = None,
+  noise: jax.Array | None = None,
   edges: Edges | None = None,
 ) -> jax.Array:
   """Moves each channel's mean and standard deviation to `bias` and `gain`, and adds noise.
@@ -118,6 +119,7 @@ def modulate(
     noise_std: [B or 1, 1, 1, C], standard deviation of the noise in each channel; None: no noise.
     noise_gain: scalar or [B or 1, 1, 1, 1], by which noise_std is multiplied.
     moments: the (mean, std) to start from; None takes those of the features.
+    noise: [H, W], the noise map for these features; None: its first cells.
     edges: which pixels are the image's; None: all.
 
   Returns:
@@ -125,4 +127,8 @@ def modulate(
   """
   moments = channel_moments(features, edges=edges) if moments is None else moments
   moved = affine(features, *modulation(*moments, gain, bias, moment_shift=moment_shift))
-  return moved if noise_std is None else add_noise(moved, noise_gain * noise_std, edges=edges)
+  if noise_std is None:
+    return moved
+  if noise is None:
+    return add_noise(moved, noise_gain * noise_std, edges=edges)
+  return moved + (noise_gain * noise_std * noise[None, :, :, None]).astype(moved.dtype)

@@ -4,39 +4,23 @@ The decoder is also the body of the generator: with a modulation it stylizes, wi
 it gives the image back.
 """
 
-import dataclasses
 import functools
 import operator
 from collections.abc import Callable, Sequence
+from typing import Any
 
-import flax
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 from stylejax.models import layers
+from stylejax.models.codes import ContentCode
 from stylejax.models.config import ModelConfig
-from stylejax.models.padding import Edges
+from stylejax.models.decoder_stages import modulated_maps, stages
+from stylejax.models.padding import Edges, image_size
 
 # For each modulated layer what becomes of its features, [B, h, w, C] → the same shape.
 Modulation = Sequence[Callable[[jax.Array], jax.Array]]
-
-
-@flax.struct.dataclass
-class ContentCode:
-  """What is to be seen on an image, at several scales.
-
-  Attributes:
-    levels: feature maps from fine to coarse, [B, H/2, W/2, C1], [B, H/4, W/4, C2], ... (without B
-      for a single image); H and W rounded up to the config's stride.
-    image: the image itself, [B, H, W, 3], which no net reads: blended with at strengths below 1.
-    size: (H, W) of the image, static.
-    edges: what lies beyond the edges of the maps; None: their mirror image.
-  """
-
-  levels: tuple[jax.Array, ...]
-  image: jax.Array
-  size: tuple[int, int] = flax.struct.field(pytree_node=False)
-  edges: Edges | None = None
 
 
 class ContentEncoder(nn.Module):
@@ -56,7 +40,7 @@ class ContentEncoder(nn.Module):
       for _ in range(extra):
         x = nn.relu(layers.Conv(width, dtype=c.dtype)(x, edges=edges))
       levels.append(x)
-    return ContentCode(tuple(levels), image, image.shape[1:3], edges)
+    return ContentCode(tuple(levels), image, image_size(image), edges)
 
 
 def finest_level(config: ModelConfig, encoder: dict, image: jax.Array) -> jax.Array:
@@ -71,62 +55,13 @@ def finest_level(config: ModelConfig, encoder: dict, image: jax.Array) -> jax.Ar
     [B, H/2, W/2, C1].
   """
   conv = layers.Conv(config.content_widths[0], dtype=config.dtype)
-  return nn.relu(
-    conv.apply({"params": encoder["Conv_0"]}, layers.space_to_depth(2.0 * image - 1.0))
-  )
+  x: Any = conv.apply({"params": encoder["Conv_0"]}, layers.space_to_depth(2.0 * image - 1.0))
+  return nn.relu(x)
 
 
-def modulated_levels(config: ModelConfig) -> tuple[int, ...]:
-  """Content level of each modulated layer of the decoder, in the order in which it meets them."""
-  coarsest = len(config.content_widths) - 1
-  finer = [level for level in reversed(range(coarsest)) for _ in range(2)]
-  return (coarsest,) * (1 + 2 * config.decoder_blocks) + tuple(finer)
-
-
-@dataclasses.dataclass(frozen=True)
-class Stage:
-  """What the decoder does between two looks at the moments of a whole map.
-
-  A stage is local: each row of its output depends on one row of the coarsest input to either side.
-
-  Attributes:
-    inputs: names of the maps that it reads, modulated; they are added up, but for `fine`.
-    rectified: whether the sum goes through a ReLU.
-    fine: name of the finer map that is added after the sum has been doubled, or None.
-    output: name of the map that it makes.
-  """
-
-  inputs: tuple[str, ...]
-  rectified: bool
-  fine: str | None
-  output: str
-
-
-def stages(config: ModelConfig) -> tuple[Stage, ...]:
-  """The decoder's stages; maps are called level0, level1, ..., what they make, and image."""
-  last = len(config.content_widths) - 1
-  all_stages, trunk = [], (f"level{last}",)
-  for block in range(config.decoder_blocks):
-    first, second = f"block{block}.first", f"block{block}.second"
-    all_stages += [Stage(trunk, False, None, first), Stage((first,), True, None, second)]
-    trunk = (*trunk, second)
-  for level in reversed(range(last)):
-    all_stages.append(Stage(trunk, level < last - 1, f"level{level}", f"merged{level}"))
-    trunk = (f"merged{level}",)
-  return (*all_stages, Stage(trunk, True, None, "image"))
-
-
-def modulated_maps(config: ModelConfig) -> tuple[str, ...]:
-  """Names of the maps that a modulation moves, in the order of `modulated_levels`."""
-  names = []
-  for stage in stages(config):
-    names += [name for name in (*stage.inputs, stage.fine) if name and name not in names]
-  return tuple(names)
-
-
-def has_noise(name: str) -> bool:
-  """Whether noise is added to a modulated map: to the content's own, not to the decoder's."""
-  return name.startswith("level")
+def _stylizes_only(edges: Edges | None) -> bool:
+  """Whether a program is one that only stylizes, on one device: those in training have no edges."""
+  return edges is not None and edges.axis_name is None
 
 
 class Decoder(nn.Module):
@@ -140,30 +75,58 @@ class Decoder(nn.Module):
   config: ModelConfig
 
   def setup(self):
-    c = self.config
+    c, init = self.config, layers.initializer(self, layers.lecun_normal)
     convs = [layers.Conv(c.content_widths[-1], dtype=c.dtype) for _ in range(2 * c.decoder_blocks)]
     for width in reversed(c.content_widths[:-1]):
-      convs += [nn.Conv(width, (1, 1), dtype=c.dtype), layers.Conv(width, dtype=c.dtype)]
+      convs += [
+        nn.Conv(width, (1, 1), kernel_init=init, dtype=c.dtype),
+        layers.Conv(width, dtype=c.dtype),
+      ]
     # Called as parameters of weights files are.
     self.Conv, self.UpsampleConv = convs, [layers.UpsampleConv(3, dtype=c.dtype)]
 
   def __call__(self, code: ContentCode, *, modulation: Modulation | None = None) -> jax.Array:
     """Returns [B, H, W, 3] in [0, 1]; modulation as `modulated_levels` orders it."""
     maps = {f"level{i}": level for i, level in enumerate(code.levels)}
+    modulate: dict[str, Callable[[jax.Array], jax.Array]] = {}
     if modulation is not None:
-      modulation = dict(zip(modulated_maps(self.config), modulation, strict=True))
-    styled = {}
+      modulate = dict(zip(modulated_maps(self.config), modulation, strict=True))
+    styled: dict[str, jax.Array] = {}
+    blocks = 2 * self.config.decoder_blocks
+    in_a_loop = blocks > 0 and modulation is not None and _stylizes_only(code.edges)
     for number, stage in enumerate(stages(self.config)):
-      for name in (*stage.inputs, *([stage.fine] if stage.fine else [])):
+      if in_a_loop and number < blocks:
+        continue
+      names = () if in_a_loop and number == blocks else stage.inputs
+      for name in (*names, *([stage.fine] if stage.fine else [])):
         if name not in styled:
-          styled[name] = maps[name] if modulation is None else modulation[name](maps[name])
+          styled[name] = modulate[name](maps[name]) if modulate else maps[name]
+      inputs = [styled[name] for name in names] or [
+        self._blocks(maps, modulate, stage.inputs[0], edges=code.edges)
+      ]
       maps[stage.output] = self.stage(
-        number,
-        [styled[name] for name in stage.inputs],
-        fine=styled.get(stage.fine),
-        edges=code.edges,
+        number, inputs, fine=styled[stage.fine] if stage.fine else None, edges=code.edges
       )
     return maps["image"][:, : code.size[0], : code.size[1]]
+
+  def _blocks(self, maps, modulation, trunk: str, *, edges: Edges | None) -> jax.Array:
+    """All residual blocks, modulated, as a loop over their layers: one of them is compiled."""
+    count = 2 * self.config.decoder_blocks
+    modulations = [modulation[name] for name in modulated_maps(self.config)[1 : count + 1]]
+    convs = [conv.variables["params"] for conv in self.Conv[:count]]
+    conv = layers.Conv(self.config.content_widths[-1], dtype=self.config.dtype, parent=None)
+
+    def layer(carry, inputs):
+      trunk, x = carry
+      params, modulate, second = inputs
+      y = modulate(conv.apply({"params": params}, x, edges=edges))
+      trunk = jnp.where(second, trunk + y, trunk)
+      return (trunk, jnp.where(second, trunk, nn.relu(y))), None
+
+    x = modulation[trunk](maps[trunk])
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *zip(convs, modulations))
+    (x, _), _ = jax.lax.scan(layer, (x, x), (*stacked, jnp.arange(count) % 2 == 1))
+    return x
 
   def stage(
     self,

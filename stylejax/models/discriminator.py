@@ -21,7 +21,7 @@ class Discriminator(nn.Module):
   @nn.compact
   def __call__(self, image: jax.Array) -> tuple[jax.Array, ...]:
     """[B, H, W, 3] in [0, 1] → for each scale a score map [B, h, w, 1], float32, unbounded."""
-    c = self.config
+    c, init = self.config, layers.initializer(self, layers.lecun_normal)
     x = layers.pad_to_multiple(image, 2 ** (len(c.disc_widths) + c.disc_scales - 1))
     scores = []
     for scale in range(c.disc_scales):
@@ -30,6 +30,6 @@ class Discriminator(nn.Module):
       for level, width in enumerate(c.disc_widths):
         y = layers.Conv(width, stride=1 if level == 0 else 2, dtype=c.dtype)(y)
         y = nn.leaky_relu(y, 0.2)
-      y = nn.Conv(1, (1, 1), dtype=c.dtype)(y)
+      y = nn.Conv(1, (1, 1), kernel_init=init, dtype=c.dtype)(y)
       scores.append(y.astype(jnp.float32))
     return tuple(scores)

@@ -3,18 +3,15 @@
 The noise generator and the discriminator have modules of their own.
 """
 
-from collections.abc import Sequence
 from functools import partial
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from stylejax.models import adain, autoencoder
+from stylejax.models import adain, autoencoder, decoder_stages, layers
+from stylejax.models.codes import ContentCode, ContentMoments
 from stylejax.models.config import ModelConfig
-
-# (mean, std), both [B, 1, 1, C], of each level of the content code, from fine to coarse.
-ContentMoments = Sequence[tuple[jax.Array, jax.Array]]
 
 
 class Adaptation(nn.Module):
@@ -32,11 +29,12 @@ class Adaptation(nn.Module):
     # The maps come after a ReLU, so nothing is below 0; some channels are a hundred times others.
     log_moments = jnp.log1p(jnp.concatenate([m[:, 0, 0] for pair in moments for m in pair], -1))
     width = 3 * self.dim // 4
+    init = layers.initializer(self, layers.lecun_normal)
     x = nn.relu(
-      nn.Dense(width, name="vector")(vector)
-      + nn.Dense(width, use_bias=False, name="content")(log_moments)
+      nn.Dense(width, kernel_init=init, name="vector")(vector)
+      + nn.Dense(width, kernel_init=init, use_bias=False, name="content")(log_moments)
     )
-    x = nn.relu(nn.Dense(width, name="hidden")(x))
+    x = nn.relu(nn.Dense(width, kernel_init=init, name="hidden")(x))
     return vector + nn.Dense(self.dim, kernel_init=nn.initializers.zeros, name="step")(x)
 
 
@@ -59,14 +57,15 @@ class Generator(nn.Module):
     self.modulation = [
       nn.Dense(
         (2 + with_noise) * self.config.content_widths[level],
-        bias_init=partial(_first_targets, with_noise=with_noise),
+        kernel_init=layers.initializer(self, layers.lecun_normal),
+        bias_init=layers.initializer(self, partial(_first_targets, with_noise=with_noise)),
       )
-      for level, with_noise in zip(autoencoder.modulated_levels(self.config), self._has_noise())
+      for level, with_noise in zip(decoder_stages.modulated_levels(self.config), self._has_noise())
     ]
 
   def __call__(
     self,
-    code: autoencoder.ContentCode,
+    code: ContentCode,
     vector: jax.Array,
     *,
     noise_gain: jax.Array | float = 1.0,
@@ -86,11 +85,11 @@ class Generator(nn.Module):
     """
     moments = [adain.channel_moments(level, edges=code.edges) for level in code.levels]
     moments_of = {f"level{i}": pair for i, pair in enumerate(moments)}
-    names = autoencoder.modulated_maps(self.config)
+    names = decoder_stages.modulated_maps(self.config)
     return self.decoder(
       code,
       modulation=[
-        partial(
+        jax.tree_util.Partial(
           adain.modulate,
           gain=gain,
           bias=bias,
@@ -111,15 +110,20 @@ class Generator(nn.Module):
 
     Each is [B, 1, 1, C]; the content's own maps have a noise_std.
     """
+    one_row = all(array.shape[0] == 1 for array in jax.tree.leaves((vector, moments)))
+    # Of one row XLA compiles a matrix product anew on CPUs, each of these in as long as a map's.
+    if one_row:
+      vector, moments = jax.tree.map(layers.twice, (vector, moments))
     targets, vector = [], self.adaptation(vector, moments)
     for dense, with_noise in zip(self.modulation, self._has_noise()):
-      values = jnp.split(dense(vector)[:, None, None], 2 + with_noise, -1)
-      targets.append((*values[:2], values[2] if with_noise else None))
+      rows = dense(vector)[:1] if one_row else dense(vector)
+      values = jnp.split(rows[:, None, None], 2 + with_noise, -1)
+      targets.append((values[0], values[1], values[2] if with_noise else None))
     return targets
 
   def _has_noise(self) -> list[bool]:
     """Whether each modulated layer gets noise."""
-    return list(map(autoencoder.has_noise, autoencoder.modulated_maps(self.config)))
+    return list(map(decoder_stages.has_noise, decoder_stages.modulated_maps(self.config)))
 
 
 def _first_targets(key, shape, dtype=jnp.float32, *, with_noise: bool):

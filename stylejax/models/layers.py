@@ -3,17 +3,32 @@
 Moments and modulation are in adain.py; no net and no size of a net lives here.
 """
 
+import functools
+import operator
 from collections.abc import Sequence
 from functools import partial
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from stylejax.models.conv_cpu import conv3x3, edged_conv3x3
-from stylejax.models.padding import Edges
+from stylejax.models.conv_cpu import conv3x3, edged_conv3x3, ringed_conv3x3, ringed_direct_conv3x3
+from stylejax.models.padding import Edges, take_lines
 
 he_normal = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
+lecun_normal = nn.initializers.lecun_normal()
+
+
+def initializer(
+  module: nn.Module, init: nn.initializers.Initializer
+) -> nn.initializers.Initializer:
+  """The initializer where a module makes its parameters, and zeros where it is applied to some.
+
+  At every application flax traces each parameter's initializer to compare shapes, which for random
+  numbers is a third of the time that tracing the nets takes.
+  """
+  return init if module.is_initializing() else nn.initializers.zeros
 
 
 def reflect_pad(x: jax.Array, pad: int) -> jax.Array:
@@ -54,7 +69,7 @@ def upsample2(x: jax.Array, *, edges: Edges | None = None) -> jax.Array:
   a constant stays constant and a ramp stays a ramp, so no grid can arise.
   """
   if edges is not None:
-    return edges.crop(upsample2(edges.extend(x, repeat=True)), scale=2)
+    return _edged_upsample2(x, edges)
 
   def double(x, axis):
     size = x.shape[axis]
@@ -72,6 +87,40 @@ def upsample2(x: jax.Array, *, edges: Edges | None = None) -> jax.Array:
     return _spread(0.25 * before + 0.75 * x, axis, 0) + _spread(0.75 * x + 0.25 * after, axis, 1)
 
   return double(double(x, 1), 2)
+
+
+def _edged_upsample2(x: jax.Array, edges: Edges) -> jax.Array:
+  if edges.axis_name is not None:
+    return upsample2_by_lines(x, edges)
+  return jax.lax.platform_dependent(
+    x,
+    cpu=partial(upsample2_by_number, edges=edges),
+    default=partial(upsample2_by_lines, edges=edges),
+  )
+
+
+def upsample2_by_lines(x: jax.Array, edges: Edges) -> jax.Array:
+  """`upsample2` of a map with edges, on an extended map: for accelerators and several devices."""
+  return edges.crop(upsample2(edges.extend(x, repeat=True)), scale=2)
+
+
+def upsample2_by_number(x: jax.Array, edges: Edges) -> jax.Array:
+  """The same as one loop over the outputs, which a CPU compiles and runs in a fraction of the time.
+
+  Output i reads line i/2 and its neighbor, the one before of even i and the one behind of odd i.
+  """
+  near, far = [], []
+  for axis in (1, 2):
+    places = jnp.arange(2 * x.shape[axis])
+    near.append(places >> 1)
+    far.append(edges.lines(x, axis, (places >> 1) + 2 * (places & 1) - 1, repeat=True))
+  rows, columns = zip(near, far, strict=True)
+  parts = [
+    of_row * of_column * take_lines(x, row, column)
+    for of_row, row in zip((0.75, 0.25), rows, strict=True)
+    for of_column, column in zip((0.75, 0.25), columns, strict=True)
+  ]
+  return functools.reduce(operator.add, parts)
 
 
 def _spread(x: jax.Array, axis: int, first: int) -> jax.Array:
@@ -106,7 +155,15 @@ def reflect_conv(
     [B, H/stride, W/stride, Cout].
   """
   if edges is not None:
-    return edges.crop(reflect_conv(edges.extend(x), kernel, stride=stride), scale=1 / stride)
+    ring = edges.ring(x)
+    if stride == 1:
+      return conv3x3(ring, kernel, padding="valid")
+    return jax.lax.platform_dependent(
+      ring,
+      kernel,
+      cpu=partial(ringed_conv3x3, stride=stride),
+      default=partial(ringed_direct_conv3x3, stride=stride),
+    )
   if stride == 1:
     return conv3x3(x, kernel, padding="reflect")
 
@@ -140,7 +197,9 @@ class Conv(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, *, edges: Edges | None = None) -> jax.Array:
-    kernel = self.param("kernel", he_normal, (3, 3, x.shape[-1], self.features), jnp.float32)
+    kernel = self.param(
+      "kernel", initializer(self, he_normal), (3, 3, x.shape[-1], self.features), jnp.float32
+    )
     bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
     x, kernel, bias = (a.astype(self.dtype) for a in (x, kernel, bias))
     if self.is_initializing():
@@ -166,9 +225,10 @@ def doubling_kernel(kernel: jax.Array, sharp: jax.Array) -> jax.Array:
     sharp: [3, 3, Cin, 4·Cout], what each phase reads besides; of it, only what a constant can't
       tell apart is taken: the phases' sums over the taps are brought to their mean.
   """
-  taps = jnp.array(DOUBLED_TAPS, jnp.float32)
   kernel, sharp = (jnp.asarray(x, jnp.float32) for x in (kernel, sharp))
-  smooth = jnp.einsum("apu,bqv,pqio->uviabo", taps, taps, kernel)
+  # One product by constants: with each axis by itself it takes three programs.
+  taps = np.einsum("apu,bqv->uvabpq", DOUBLED_TAPS, DOUBLED_TAPS).astype(np.float32)
+  smooth = jnp.einsum("uvabpq,pqio->uviabo", taps, kernel)
   sharp = sharp.reshape(smooth.shape)
   sums = sharp.sum((0, 1), keepdims=True)
   sharp = sharp - (sums - sums.mean((3, 4), keepdims=True)) / 9.0
@@ -195,7 +255,9 @@ class UpsampleConv(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, *, edges: Edges | None = None) -> jax.Array:
-    kernel = self.param("kernel", he_normal, (3, 3, x.shape[-1], self.features), jnp.float32)
+    kernel = self.param(
+      "kernel", initializer(self, he_normal), (3, 3, x.shape[-1], self.features), jnp.float32
+    )
     sharp = self.param(
       "sharp", nn.initializers.zeros, (3, 3, x.shape[-1], 4 * self.features), jnp.float32
     )
@@ -229,7 +291,9 @@ class ConvTranspose(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
-    kernel = self.param("kernel", he_normal, (4, 4, x.shape[-1], self.features), jnp.float32)
+    kernel = self.param(
+      "kernel", initializer(self, he_normal), (4, 4, x.shape[-1], self.features), jnp.float32
+    )
     bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
     if self.is_initializing():
       return _blank(x, 2, self.features)
@@ -240,6 +304,11 @@ class ConvTranspose(nn.Module):
     return y + bias.astype(self.dtype)[None, None, None]
 
 
+def twice(x: jax.Array) -> jax.Array:
+  """A batch of one as a batch of two: [1, ...] → [2, ...]."""
+  return jnp.concatenate([x, x])
+
+
 class Mlp(nn.Module):
   """Dense layers with ReLU between them."""
 
@@ -247,6 +316,9 @@ class Mlp(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
+    one_row = x.shape[0] == 1
+    if one_row:  # of one row XLA compiles a matrix product anew on CPUs, more slowly than it runs
+      x = twice(x)
     for i, width in enumerate(self.widths):
-      x = nn.Dense(width, kernel_init=he_normal)(x if i == 0 else nn.relu(x))
-    return x
+      x = nn.Dense(width, kernel_init=initializer(self, he_normal))(x if i == 0 else nn.relu(x))
+    return x[:1] if one_row else x

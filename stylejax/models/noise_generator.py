@@ -27,7 +27,8 @@ class NoiseGenerator(nn.Module):
     def conv(features, x):
       return layers.Conv(features, dtype=self.dtype)(x)
 
-    x = nn.Dense(8 * 8 * self.base, dtype=self.dtype)(z)
+    init = layers.initializer(self, layers.lecun_normal)
+    x = nn.Dense(8 * 8 * self.base, kernel_init=init, dtype=self.dtype)(z)
     x = nn.relu(conv(self.width, x.reshape(-1, 8, 8, self.base)))
     for _ in range(self.stages):
       x = nn.relu(layers.ConvTranspose(self.width, dtype=self.dtype)(x))

@@ -38,3 +38,21 @@ def noise_map(
     (first + jnp.arange(size)) % PERIOD for first, size in ((top, height), (left, width))
   )
   return jnp.take(jnp.take(PATTERN, rows, axis=0), columns, axis=1)
+
+
+def moved_noise_map(height: int, width: int, drift: jax.Array, cell: int) -> jax.Array:
+  """The noise map where each of its places has moved: [height, width], mean 0, variance about 1.
+
+  Args:
+    height, width: cells.
+    drift: [H, W, 2], (x, y) in pixels: what is at p has the noise that is at p + drift[p] without
+      a drift.
+    cell: pixels of a cell's side.
+  """
+  y, x = (cell * jnp.arange(cells) + cell // 2 for cells in (height, width))
+  drift = jnp.asarray(drift)
+  places = drift[jnp.minimum(y, drift.shape[0] - 1)][:, jnp.minimum(x, drift.shape[1] - 1)]
+  y, x = y.astype(jnp.float32)[:, None], x.astype(jnp.float32)[None]
+  rows = jnp.floor((y + places[..., 1]) / cell).astype(jnp.int32) % PERIOD
+  columns = jnp.floor((x + places[..., 0]) / cell).astype(jnp.int32) % PERIOD
+  return jnp.take(PATTERN.reshape(-1), rows * PERIOD + columns)

@@ -5,16 +5,26 @@ convolution and the moments of a whole map. Without `Edges` images are mirrored 
 their array, which is what training does; no net and no size of a net lives here.
 """
 
-import flax
+import dataclasses
+
 import jax
 import jax.numpy as jnp
+
+from stylejax.models.replaceable import Replaceable
 
 MARGIN = 2
 """Lines by which a map is extended; even, so that layers of stride 2 keep their phase."""
 
 
-@flax.struct.dataclass
-class Edges:
+def image_size(image: jax.Array) -> tuple[int, int]:
+  """(H, W) of an image or of maps [..., H, W, C]."""
+  height, width = image.shape[-3:-1]
+  return height, width
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Edges(Replaceable):
   """What a map's neighbors are at the edges of its array, and which of its pixels count.
 
   Attributes:
@@ -29,10 +39,10 @@ class Edges:
       its own (`jax.shard_map`), static; `inside` counts the rows of all of them.
   """
 
-  shape: tuple[int, int] = flax.struct.field(pytree_node=False)
-  wrap: tuple[bool, bool] = flax.struct.field(pytree_node=False, default=(False, False))
+  shape: tuple[int, int] = dataclasses.field(metadata={"static": True})
+  wrap: tuple[bool, bool] = dataclasses.field(metadata={"static": True}, default=(False, False))
   inside: tuple[jax.Array, jax.Array] | None = None
-  axis_name: str | None = flax.struct.field(pytree_node=False, default=None)
+  axis_name: str | None = dataclasses.field(metadata={"static": True}, default=None)
 
   def extend(self, x: jax.Array, *, repeat: bool = False) -> jax.Array:
     """Puts the right lines beyond the edges of a map [B, h, w, C].
@@ -57,6 +67,50 @@ class Edges:
       if limits[axis - 1] is not None and not self.wrap[axis - 1]:
         x = _continued(x, axis, limits[axis - 1] + margin, 1 if repeat else 2)
     return x
+
+  def ring(self, x: jax.Array) -> jax.Array:
+    """Puts the right line around a map: [B, h, w, C] → [B, h + 2, w + 2, C].
+
+    On a CPU by numbers of lines, which compiles into one loop; elsewhere by joining lines.
+    """
+    if self.axis_name is not None:
+      return self.ring_by_lines(x)
+    return jax.lax.platform_dependent(x, cpu=self.ring_by_number, default=self.ring_by_lines)
+
+  def ring_by_number(self, x: jax.Array) -> jax.Array:
+    """`ring` as one loop, of a map that lies on one device."""
+    rows, columns = (self.lines(x, axis, jnp.arange(-1, x.shape[axis] + 1)) for axis in (1, 2))
+    return take_lines(x, rows, columns)
+
+  def ring_by_lines(self, x: jax.Array) -> jax.Array:
+    """`ring` by joining lines, also those of other devices."""
+    around = [(0, 0), *((0, 0) if margin else (1, 1) for margin in self.margins), (0, 0)]
+    x = jnp.pad(self.extend(x), around, mode="reflect")
+    rows, columns = (max(0, margin - 1) for margin in self.margins)
+    return x[:, rows : x.shape[1] - rows, columns : x.shape[2] - columns]
+
+  def lines(self, x: jax.Array, axis: int, at: jax.Array, *, repeat: bool = False) -> jax.Array:
+    """Which lines of a map are to be read at given places, which may lie beyond the edges.
+
+    Args:
+      x: a map of the image at any of its levels, all of it on this device.
+      axis: 1 for rows, 2 for columns.
+      at: places, counted from the first line, no further out than the map is wide.
+      repeat: whether the edge itself is repeated where the image ends, instead of mirrored.
+
+    Returns:
+      Numbers of lines, as many; right up to one place behind where the image ends.
+    """
+    size, end = x.shape[axis], self._limits(x)[axis - 1]
+    if self.wrap[axis - 1]:
+      return at % size
+    end = size if end is None else end
+    if repeat:
+      at = jnp.minimum(at, end - 1)
+    else:
+      at = jnp.abs(at)
+      at = jnp.where(at < end, at, 2 * (end - 1) - at)
+    return jnp.clip(at, 0, size - 1)
 
   @property
   def margins(self) -> tuple[int, int]:
@@ -83,12 +137,11 @@ class Edges:
 
   def moments(self, x: jax.Array, *, eps: float) -> tuple[jax.Array, jax.Array]:
     """`adain.channel_moments` of the image's own pixels on all devices."""
-    x = x.astype(jnp.float32)
-    if self.inside is None:
-      count = jnp.float32(x.shape[1] * x.shape[2])
-    else:
-      inside = self.mask(x)
-      x, count = x * inside, inside.sum()
+    x, count = x.astype(jnp.float32), jnp.float32(x.shape[1] * x.shape[2])
+    if self.inside is not None:
+      limits = zip(self._limits(x), x.shape[1:3], strict=True)
+      rows, columns = (jnp.clip(limit, 0, side) for limit, side in limits)
+      x, count = jnp.where(self.mask(x) > 0, x, 0.0), (rows * columns).astype(jnp.float32)
     sums = x.sum((1, 2), keepdims=True), jnp.square(x).sum((1, 2), keepdims=True), count
     if self.axis_name is not None:
       sums = jax.lax.psum(sums, self.axis_name)
@@ -103,8 +156,9 @@ class Edges:
     height, width = x.shape[1:3]
     if self.inside is None:
       return None, None
+    # Truncating division: sizes aren't negative, and rounding down takes ten operations.
     rows, columns = (
-      side // (whole // size)
+      jax.lax.div(side, jnp.asarray(whole // size, side.dtype))
       for side, whole, size in zip(self.inside, self.shape, (height, width), strict=True)
     )
     if self.axis_name is not None:
@@ -124,6 +178,11 @@ class Edges:
     if self.wrap[0]:
       return above, below
     return jnp.where(here == 0, ends[0], above), jnp.where(here == count - 1, ends[1], below)
+
+
+def take_lines(x: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
+  """x[:, rows][:, :, columns] of [B, H, W, C] in one loop; numbers of lines must be right."""
+  return x.at[:, rows[:, None], columns].get(mode="promise_in_bounds")
 
 
 def _line(x: jax.Array, axis: int, at: int) -> jax.Array:

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
 from stylejax.errors import InputError
+from stylejax.models.layers import initializer, lecun_normal
 from stylejax.models.vgg16 import InputScale
 
 # Bottleneck blocks and their inner channels, of the stages conv2_x to conv4_x.
@@ -37,8 +38,12 @@ class Bottleneck(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
+    init = initializer(self, lecun_normal)
+
     def conv(name, features, side=1, stride=1):
-      return nn.Conv(features, (side, side), stride, side // 2, dtype=self.dtype, name=name)
+      return nn.Conv(
+        features, (side, side), stride, side // 2, kernel_init=init, dtype=self.dtype, name=name
+      )
 
     y = nn.relu(conv("reduce", self.features, stride=self.stride)(x))
     y = nn.relu(conv("middle", self.features, side=3)(y))
@@ -67,7 +72,8 @@ class HalfResNet50(nn.Module):
   ) -> dict[str, jax.Array]:
     """As `resnet_features`; stages deeper than the deepest asked layer aren't computed."""
     x = InputScale(name="input")(image.astype(jnp.float32))
-    x = nn.relu(nn.Conv(64, (7, 7), 2, 3, dtype=self.dtype, name="conv1")(x))
+    init = initializer(self, lecun_normal)
+    x = nn.relu(nn.Conv(64, (7, 7), 2, 3, kernel_init=init, dtype=self.dtype, name="conv1")(x))
     features_of = {"conv1": checkpoint_name(x, "conv1")}
     x = max_pool_3x3(features_of["conv1"])
     deepest = max(map(RESNET_LAYERS.index, layers))
@@ -134,4 +140,5 @@ def resnet_features(
     raise InputError(
       f"ResNet image: found shape {image.shape}, expected [B, H, W, 3] with sides of 16 at least"
     )
-  return HalfResNet50(dtype=dtype).apply({"params": params}, image, layers=tuple(layers))
+  features: Any = HalfResNet50(dtype=dtype).apply({"params": params}, image, layers=tuple(layers))
+  return features

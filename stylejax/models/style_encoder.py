@@ -1,27 +1,13 @@
 """StyleEncoder: a convolutional net that reads an image's style as channel moments."""
 
-import flax
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from stylejax.models import adain, layers
+from stylejax.models.codes import StyleCode
 from stylejax.models.config import ModelConfig
 from stylejax.models.padding import Edges
-
-
-@flax.struct.dataclass
-class StyleCode:
-  """What is known of a style: a pytree of arrays; average two codes to mix two styles.
-
-  Attributes:
-    moments: for each level of the encoder (mean, std), both [B, 1, 1, C] (or [1, 1, C] of a
-      single image), float32.
-    vector: [B, D] (or [D]), what the generator's modulation reads.
-  """
-
-  moments: tuple[tuple[jax.Array, jax.Array], ...]
-  vector: jax.Array
 
 
 class StyleEncoder(nn.Module):

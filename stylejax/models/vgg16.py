@@ -158,4 +158,5 @@ def vgg16_features(
   if missing:
     raise InputError(f"VGG16 parameters: found no {missing[0]!r}, expected it for {deepest}")
   params = {name: vgg_params[name] for name in needed}
-  return VGG16(dtype=dtype).apply({"params": params}, image, layers=tuple(layers))
+  features: Any = VGG16(dtype=dtype).apply({"params": params}, image, layers=tuple(layers))
+  return features

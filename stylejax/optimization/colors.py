@@ -13,6 +13,7 @@ import numpy as np
 from stylejax.controls.ranges import per_pixel
 from stylejax.controls.strength import linear_to_srgb, srgb_to_linear
 from stylejax.errors import InputError
+from stylejax.models.padding import image_size
 from stylejax.optimization.matching import on_grid
 
 # Linear sRGB → cone responses, and their cube roots → L, a, b.
@@ -85,7 +86,7 @@ def transfer_colors(
       f"stylized: found shape {jnp.shape(stylized)}, expected that of the content, "
       f"{jnp.shape(content)}"
     )
-  size = content.shape[1:3]
+  size = image_size(content)
   keep_color = per_pixel(keep_color, "keep_color", 1, size)
   own_color = per_pixel(own_color, "own_color", 1, size)
   lab, source = (srgb_to_oklab(jnp.clip(x, 0.0, 1.0)) for x in (stylized, content))

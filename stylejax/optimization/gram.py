@@ -14,6 +14,7 @@ import optax
 from stylejax.errors import InputError
 from stylejax.losses.features import gram_style_loss
 from stylejax.models.meshes import on_any_mesh
+from stylejax.models.padding import image_size
 from stylejax.models.vgg16 import STYLE_LAYERS, vgg16_features
 
 CONTENT_LAYER = "relu4_2"
@@ -115,7 +116,7 @@ def optimize_scales(
   *,
   scales: Sequence[tuple[float, int]] = ((0.25, 100), (0.5, 60), (1.0, 40)),
   optimize: Callable[..., jax.Array] | None = None,
-  **settings,
+  **settings: Any,
 ) -> jax.Array:
   """`optimize_image` from coarse to fine: what is large is settled where it is cheap.
 
@@ -135,13 +136,14 @@ def optimize_scales(
   for scale, steps in scales:
     small, artwork = (_resized(x, _sides(x, scale)) for x in (content, style))
     image = optimize(
-      vgg_params, small, artwork, start=_resized(image, small.shape[1:3]), steps=steps, **settings
+      vgg_params, small, artwork, start=_resized(image, image_size(small)), steps=steps, **settings
     )
   return image
 
 
 def _sides(image: jax.Array, scale: float) -> tuple[int, int]:
-  return tuple(max(MIN_SIDE, round(side * scale)) for side in image.shape[1:3])
+  height, width = (max(MIN_SIDE, round(side * scale)) for side in image_size(image))
+  return height, width
 
 
 def _resized(image: jax.Array, sides: tuple[int, int]) -> jax.Array:

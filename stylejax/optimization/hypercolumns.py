@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from stylejax.errors import InputError
 from stylejax.models import layers
+from stylejax.models.padding import image_size
 from stylejax.models.vgg16 import VGG16_CHANNELS, vgg16_features
 
 LAYERS = tuple(name.replace("conv", "relu") for name in VGG16_CHANNELS if name < "conv5")
@@ -67,7 +68,7 @@ def feature_maps(
   vgg_params: Mapping[str, Any], image: jax.Array, *, dtype: Any = jnp.float32
 ) -> list[jax.Array]:
   """The layers of `hypercolumns` as maps [B, H // 4, W // 4, C] float32, not scaled yet."""
-  rows, columns = grid_size(image.shape[1:3])
+  rows, columns = grid_size(image_size(image))
   features = vgg16_features(vgg_params, image, layers=LAYERS, dtype=dtype)
   return [
     _on_grid(features[layer], int(layer[len("relu")]), (rows, columns)).astype(jnp.float32)

@@ -15,6 +15,7 @@ import optax
 from stylejax.controls.mixing import mixing_weights
 from stylejax.errors import InputError
 from stylejax.models.meshes import on_any_mesh
+from stylejax.models.padding import image_size
 from stylejax.optimization import colors
 from stylejax.optimization.hypercolumns import MIN_SIDE, check_image
 from stylejax.optimization.pyramid import Pyramid, laplacian_pyramid, reconstruct
@@ -188,7 +189,7 @@ def run(
   Returns:
     The state after these steps.
   """
-  size, tiles = state.pyramid[0].shape[1:3], _tiles(tiles, mesh)
+  size, tiles = image_size(state.pyramid[0]), _tiles(tiles, mesh)
   settings = {"dtype": dtype, "tiles": tiles, "mesh": mesh}
   if targets.split:
     loss = split_loss(vgg_params, targets, size, weights=weights, **settings)
@@ -267,12 +268,10 @@ def optimize_neighbors(
   """
   check_image(content, "content")
   styles = check_styles(styles)
-  plan = stages(content.shape[1:3], [style.shape[1:3] for style in styles])
-  steps = default_steps(plan) if steps is None else steps
-  if len(steps) != len(plan):
-    raise InputError(f"steps: found {len(steps)} numbers, expected {len(plan)}, one for each stage")
+  plan = stages(image_size(content), [image_size(style) for style in styles])
+  steps = checked_steps(default_steps(plan) if steps is None else steps, plan)
   if weights is not None:
-    weights = mixing_weights(weights, len(styles), content.shape[1:3])
+    weights = mixing_weights(weights, len(styles), image_size(content))
   content = jnp.asarray(content, jnp.float32)
   pyramid = laplacian_pyramid(content)
   current = content_start(pyramid)
@@ -344,6 +343,15 @@ def optimize_stage(
 def default_steps(plan: Sequence[Stage]) -> tuple[int, ...]:
   """How many steps each stage has by default: most of them where they are cheap."""
   return tuple(60 if stage.split else 40 if stage.level == 0 else 150 for stage in plan)
+
+
+def checked_steps(
+  steps: Sequence[jax.Array | int], plan: Sequence[Stage]
+) -> Sequence[jax.Array | int]:
+  """The steps; raises InputError unless there is a number for each stage."""
+  if len(steps) != len(plan):
+    raise InputError(f"steps: found {len(steps)} numbers, expected {len(plan)}, one for each stage")
+  return steps
 
 
 def has_settled(

@@ -49,7 +49,7 @@ def laplacian_pyramid(image: jax.Array, *, levels: int = LEVELS) -> Pyramid:
   """
   if jnp.ndim(image) != 4:
     raise InputError(f"image: found shape {jnp.shape(image)}, expected [B, H, W, C]")
-  bands = []
+  bands: list[jax.Array] = []
   while len(bands) < levels and min(image.shape[1:3]) > 2:
     coarse = halve(image)
     bands.append(image - _resize(coarse, image.shape))

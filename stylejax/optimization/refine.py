@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from stylejax.controls.mixing import mixing_weights
 from stylejax.errors import InputError
 from stylejax.models.meshes import on_any_mesh
+from stylejax.models.padding import image_size
 from stylejax.optimization import colors, gram, neighbors
 from stylejax.optimization.hypercolumns import check_image
 from stylejax.optimization.pyramid import halved, laplacian_pyramid, reconstruct
@@ -49,7 +50,7 @@ def refine_neighbors(
   content_share: jax.Array | float = CONTENT_SHARE,
   keep_color: jax.Array | float = 0.0,
   own_color: jax.Array | float = neighbors.OWN_COLOR,
-  **settings,
+  **settings: Any,
 ) -> jax.Array:
   """Neural neighbors at the last scales, from an image that is stylized already.
 
@@ -71,19 +72,12 @@ def refine_neighbors(
     InputError: shapes or a number of steps that don't fit.
     ValueError: weights, shares out of range.
   """
-  check_image(content, "content")
-  if jnp.shape(stylized) != jnp.shape(content):
-    raise InputError(
-      f"stylized: found shape {jnp.shape(stylized)}, expected that of the content, "
-      f"{jnp.shape(content)}"
-    )
+  _check_pair(stylized, content)
   styles = neighbors.check_styles(styles)
-  plan = refine_stages(content.shape[1:3], [style.shape[1:3] for style in styles], scales=scales)
-  steps = default_steps(plan) if steps is None else steps
-  if len(steps) != len(plan):
-    raise InputError(f"steps: found {len(steps)} numbers, expected {len(plan)}, one for each stage")
+  plan = refine_stages(image_size(content), [image_size(style) for style in styles], scales=scales)
+  steps = neighbors.checked_steps(default_steps(plan) if steps is None else steps, plan)
   if weights is not None:
-    weights = mixing_weights(weights, len(styles), content.shape[1:3])
+    weights = mixing_weights(weights, len(styles), image_size(content))
   content = jnp.asarray(content, jnp.float32)
   pyramid, current = (laplacian_pyramid(jnp.asarray(x, jnp.float32)) for x in (content, stylized))
   for stage, count in zip(plan, steps, strict=True):
@@ -116,7 +110,7 @@ def refine_gram(
   *,
   steps: Sequence[jax.Array | int] = (20, 10),
   optimize: Callable[..., jax.Array] | None = None,
-  **settings,
+  **settings: Any,
 ) -> jax.Array:
   """Gram matrices at the last scales, from an image that is stylized already.
 
@@ -134,12 +128,7 @@ def refine_gram(
   Raises:
     InputError: two shapes, no steps, or what `optimize` raises.
   """
-  check_image(content, "content")
-  if jnp.shape(stylized) != jnp.shape(content):
-    raise InputError(
-      f"stylized: found shape {jnp.shape(stylized)}, expected that of the content, "
-      f"{jnp.shape(content)}"
-    )
+  _check_pair(stylized, content)
   optimize = optimize or gram.optimize_image
   if not len(steps):
     raise InputError("steps: found none, expected a number for each scale")
@@ -151,3 +140,13 @@ def refine_gram(
     )
     current = (*current[:level], *laplacian_pyramid(image, levels=len(current) - 1 - level))
   return jnp.clip(reconstruct(current), 0.0, 1.0)
+
+
+def _check_pair(stylized: jax.Array, content: jax.Array) -> None:
+  """Raises InputError unless both are images [B, H, W, 3] of one shape."""
+  check_image(content, "content")
+  if jnp.shape(stylized) != jnp.shape(content):
+    raise InputError(
+      f"stylized: found shape {jnp.shape(stylized)}, expected that of the content, "
+      f"{jnp.shape(content)}"
+    )

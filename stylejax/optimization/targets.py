@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from stylejax.errors import InputError
+from stylejax.models.padding import image_size
 from stylejax.models.vgg16 import vgg16_features
 from stylejax.optimization.hypercolumns import (
   LAYERS,
@@ -96,8 +97,8 @@ def style_targets(
   """
   styles = [halved(style, stage.level) for style in check_styles(styles)]
   if stage.split:
-    maps = [vgg16_features(vgg_params, style, layers=LAYERS, dtype=dtype) for style in styles]
-    maps = [[_bank_grid(m[layer].astype(jnp.float32)) for layer in LAYERS] for m in maps]
+    found = [vgg16_features(vgg_params, style, layers=LAYERS, dtype=dtype) for style in styles]
+    maps = [[_bank_grid(m[layer].astype(jnp.float32)) for layer in LAYERS] for m in found]
     scales = jnp.ones(len(LAYERS), jnp.float32)
   else:
     maps = [feature_maps(vgg_params, style, dtype=dtype) for style in styles]
@@ -144,11 +145,11 @@ def matched_columns(
   mesh: jax.sharding.Mesh | None,
 ) -> jax.Array:
   """[B, P] int32: for each place of an image the nearest hypercolumn of the targets."""
-  rows = grid_size(image.shape[1:3])[0]
+  rows = grid_size(image_size(image))[0]
 
   def describe(band, tile=None):
     columns = _scaled(feature_maps(vgg_params, band, dtype=dtype), targets.scales)
-    return columns if tile is None else tile.own(columns, STRIDE)
+    return columns if tile is None else tile.inner_rows(columns, STRIDE)
 
   if tiles == 1:
     columns = describe(image)
@@ -181,7 +182,7 @@ def column_loss(
     columns = _scaled(feature_maps(vgg_params, band, dtype=dtype), targets.scales)
     if tile is None:
       return _distances(_flat(columns), target).mean(-1)
-    columns, first, counts = tile.own(columns, STRIDE)
+    columns, first, counts = tile.inner_rows(columns, STRIDE)
     there = jax.lax.dynamic_slice_in_dim(
       matched.reshape(len(matched), *places), first, columns.shape[1], 1
     )
@@ -266,7 +267,7 @@ def _matched(
   preference = part = None
   if region is not None:
     part = region.reshape(len(region), -1)
-    preference = jnp.tile(style_preference(region, region.shape[1:]), (batch, 1))
+    preference = jnp.tile(style_preference(region, (region.shape[1], region.shape[2])), (batch, 1))
   query = unit(query, mean=centers(query, weights=part))
   bank = unit(bank, mean=source_means(bank, source, targets.count))
   return nearest(

@@ -32,7 +32,7 @@ class Tile(NamedTuple):
   rows: int
   height: int
 
-  def own(self, x: jax.Array, stride: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+  def inner_rows(self, x: jax.Array, stride: int) -> tuple[jax.Array, jax.Array, jax.Array]:
     """The rows of a map of the band [B, h, w, C] that are its own.
 
     Args:
@@ -101,7 +101,7 @@ def divided(x: jax.Array, mesh: jax.sharding.Mesh | None, *, axis: int) -> jax.A
   """x, one axis divided over all devices of a mesh, if it is a multiple of their number."""
   if mesh is None or x.shape[axis] % mesh.size:
     return x
-  spec = [None] * x.ndim
+  spec: list[Any] = [None] * x.ndim
   spec[axis] = mesh.axis_names
   return jax.lax.with_sharding_constraint(
     x, jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*spec))

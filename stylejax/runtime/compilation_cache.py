@@ -13,6 +13,13 @@ from pathlib import Path
 import jax
 import platformdirs
 
+MOST_BYTES = 2**30
+"""What the cache may hold, some thousands of programs, before the least recently used are removed.
+
+JAX's own bound (jax_compilation_cache_max_size) takes one more package, and in jax 0.10.2 stops a
+cache that was made without it from taking anything new; jax 0.12.0.1 no longer does.
+"""
+
 VARIABLE = "STYLEJAX_CACHE"
 """Environment variable: a folder for the cache, or an empty string for none."""
 
@@ -44,7 +51,36 @@ def enable_cache() -> Path | None:
   jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
   jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
   _drop_damaged_entries(folder)
+  drop_least_recently_used(folder)
   return folder
+
+
+def drop_least_recently_used(folder: Path, *, most_bytes: int = MOST_BYTES) -> None:
+  """Removes the files that were read or written least recently, where a folder holds too much.
+
+  Removes a quarter more than is needed, so that not every start has to. Another process may do the
+  same at the same time; one whose program is removed compiles it again.
+
+  Args:
+    folder: with everything in folders below it.
+    most_bytes: what may stay.
+  """
+  files = []
+  for parent, _, names in os.walk(folder):
+    for name in names:
+      path = os.path.join(parent, name)
+      with contextlib.suppress(OSError):
+        about = os.stat(path)
+        files.append((max(about.st_atime, about.st_mtime), about.st_size, path))
+  total = sum(size for _, size, _ in files)
+  if total <= most_bytes:
+    return
+  for _, size, path in sorted(files):
+    with contextlib.suppress(OSError):
+      os.unlink(path)
+    total -= size
+    if total <= 0.75 * most_bytes:
+      return
 
 
 def _drop_damaged_entries(folder: Path) -> None:

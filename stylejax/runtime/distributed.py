@@ -63,16 +63,21 @@ def join(
 
 def check(coordinator: str | None, processes: int | None, process: int | None) -> None:
   """Raises InputError unless these are all None or name one process of a cluster."""
-  given = (coordinator, processes, process)
-  if given == (None, None, None):
+  flags = {"--coordinator": coordinator, "--processes": processes, "--process": process}
+  missing = [flag for flag, value in flags.items() if value is None]
+  if len(missing) == 3:
     return
-  if None in given or not 0 <= process < processes:
+  if coordinator is None or processes is None or process is None:
+    given = ", ".join(flag for flag in flags if flag not in missing)
+    raise InputError(f"{given}: found without {' and '.join(missing)}, expected all three")
+  if processes < 1:
+    raise InputError(f"--processes: found {processes}, expected at least 1")
+  if not 0 <= process < processes:
     raise InputError(
-      f"--coordinator, --processes, --process: found {given}, expected all three, "
-      "with a process from 0 below the processes"
+      f"--process: found {process}, expected 0 to {processes - 1}, below --processes"
     )
   if not coordinator.rpartition(":")[2].isdigit():
-    raise InputError(f"--coordinator: found {coordinator!r}, expected HOST:PORT")
+    raise InputError(f"--coordinator: found {coordinator}, expected HOST:PORT")
 
 
 def _detected() -> int:
@@ -164,7 +169,7 @@ class Interrupt:
 
   def __init__(self, agree_every: int):
     """Several processes agree at steps that are multiples of agree_every; one needs no word."""
-    self._seen = False
+    self._asked = False
     self._agree_every = agree_every
     self._before: dict[int, Callable] = {}
 
@@ -180,10 +185,10 @@ class Interrupt:
   def stops(self, step: int) -> bool:
     """Whether to stop after this step: the same in all processes, when each asks at each step."""
     if not several():
-      return self._seen
-    return step % self._agree_every == 0 and any_process(self._seen)
+      return self._asked
+    return step % self._agree_every == 0 and any_process(self._asked)
 
   def _note(self, number, frame) -> None:
     del frame
-    self._seen = True
+    self._asked = True
     signal.signal(number, self._before[number])

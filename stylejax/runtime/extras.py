@@ -6,7 +6,10 @@ name the packages and never `stylejax[extra]`.
 
 import functools
 import importlib.metadata
+import importlib.util
 import re
+
+from stylejax.errors import InputError
 
 _REQUIREMENT = re.compile(r"""(?P<package>[^;]+?)\s*;.*\bextra\s*==\s*['"](?P<extra>[\w-]+)['"]""")
 
@@ -29,3 +32,17 @@ def install_command(extra: str) -> str:
   matches = filter(None, map(_REQUIREMENT.fullmatch, declared))
   packages = [match["package"].replace(" ", "") for match in matches if match["extra"] == extra]
   return "pip install " + " ".join(f"'{package}'" for package in packages or [f".[{extra}]"])
+
+
+def check_installed(package: str, name: str, purpose: str) -> None:
+  """Raises InputError unless a package is there, with the command that installs its extra.
+
+  Args:
+    package: as it is imported, and as its extra is called.
+    name: what asks for it, for the message.
+    purpose: what it is for, for the message.
+  """
+  if importlib.util.find_spec(package) is None:
+    raise InputError(
+      f"{name}: found no {package}, expected it for {purpose}: {install_command(package)}"
+    )

@@ -61,15 +61,15 @@ def check_apart(
   inputs = [Path(path) for path in inputs]
   files = dict(zip(identities(inputs), inputs, strict=True))
   for path, identity in zip(outputs, identities(outputs), strict=True):
-    if (found := files.get(identity)) is not None:
-      raise InputError(f"{what} {path}: found the input {found}, expected another name")
+    if (source := files.get(identity)) is not None:
+      raise InputError(f"{what} {path}: found the input {source}, expected another name")
   if folders_out := [path for path in outputs if path.is_dir()]:
     places = real_paths(inputs)
     for path, real in zip(folders_out, real_paths(folders_out), strict=True):
-      for found, place in zip(inputs, places, strict=True):
+      for source, place in zip(inputs, places, strict=True):
         if place.startswith(os.path.join(real, "")):
           raise InputError(
-            f"{what} folder {path}: found the input {found} in it, expected another folder"
+            f"{what} folder {path}: found the input {source} in it, expected another folder"
           )
   searched = _searched(inputs, folders)
   suffixes = None if reads is None else tuple(reads)
@@ -148,14 +148,14 @@ def _sweep_around(outputs: list[Path]) -> None:
 def identities(paths: Iterable[str | os.PathLike]) -> list[object]:
   """What two names of one file share, hard links and symbolic links included, for each path."""
   paths = list(paths)
-  found: list[object] = []
+  names: list[object] = []
   for path, real in zip(paths, real_paths(paths), strict=True):
     try:
       status = os.stat(path)
-      found.append((status.st_dev, status.st_ino))
+      names.append((status.st_dev, status.st_ino))
     except OSError:
-      found.append(real)
-  return found
+      names.append(real)
+  return names
 
 
 def check_writable(path: Path, what: str) -> None:

@@ -149,12 +149,12 @@ def _files_to_replace(folder: Path, what: str, replaces: bool) -> list[list]:
   for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
     if entry.name in _LITTER or is_temporary(entry.name) or entry.name == f".{_LOCK}.lock":
       continue
-    found = _entry(entry)
+    listed = _entry(entry)
     alike = any(
-      found[1] == size and abs(found[2] - written) <= _CLOCK_STEP
+      listed[1] == size and abs(listed[2] - written) <= _CLOCK_STEP
       for size, written in known.get(entry.name, ())
     )
-    (ours if alike and entry.is_file(follow_symlinks=False) else others).append(found)
+    (ours if alike and entry.is_file(follow_symlinks=False) else others).append(listed)
   if others:
     names = ", ".join(printable(name) for name, *_ in others[:3])
     names += ", ..." if len(others) > 3 else ""

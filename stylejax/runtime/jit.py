@@ -18,6 +18,15 @@ from stylejax.runtime.memory import available_bytes
 # run these nets faster: `python -m benchmarks choices`. Reductions are better off with YNNPACK.
 FLAG = "xla_cpu_experimental_ynn_fusion_type"
 CPU_OPTIONS = {FLAG: "LIBRARY_FUSION_TYPE_REDUCE"}
+# XLA's older emitters of loops give LLVM less to read: stylizing compiles in two thirds of the
+# newer ones' time, and runs as fast; a step of training compiles no sooner. jaxlib 0.12 has the
+# newer ones alone, and runs these nets a tenth slower with CPU_OPTIONS than by its own choice.
+OLDER_EMITTERS = {"xla_cpu_use_fusion_emitters": False}
+# LLVM unoptimized besides.
+QUICK_OPTIONS = (
+  OLDER_EMITTERS | {"xla_backend_optimization_level": 0},
+  {"xla_backend_optimization_level": 0},
+)
 
 
 @functools.cache
@@ -38,11 +47,42 @@ def compiler_options(platform: str | None = None) -> dict[str, str]:
   """
   if (platform or jax.default_backend()) != "cpu" or FLAG in os.environ.get("XLA_FLAGS", ""):
     return {}
-  try:
-    jax.jit(lambda x: x, compiler_options=CPU_OPTIONS).lower(0.0).compile()
-  except jax.errors.JaxRuntimeError:
+  return CPU_OPTIONS if _known(CPU_OPTIONS) else {}
+
+
+@functools.cache
+def stylizing_options() -> dict[str, Any]:
+  """Options under which stylizing compiles soonest among those under which it runs fastest.
+
+  Returns:
+    Options for `jax.jit`; {} on accelerators, and with a jaxlib whose own choice is best.
+  """
+  options = compiler_options()
+  if not options or not _known(OLDER_EMITTERS):
     return {}
-  return CPU_OPTIONS
+  return options | OLDER_EMITTERS
+
+
+@functools.cache
+def quick_options() -> dict[str, Any]:
+  """Options under which XLA compiles soonest for a CPU; the programs take about twice as long.
+
+  Returns:
+    Options for `jax.stages.Lowered.compile`; {} on accelerators, whose compilers take their time
+    elsewhere.
+  """
+  if jax.default_backend() != "cpu":
+    return {}
+  return next(filter(_known, QUICK_OPTIONS), {})
+
+
+def _known(options: dict[str, Any]) -> bool:
+  """Whether this jaxlib's compiler has these options."""
+  try:
+    jax.jit(lambda x: x).lower(0.0).compile(compiler_options=options)
+  except jax.errors.JaxRuntimeError:
+    return False
+  return True
 
 
 def fast_jit(function: Callable, **settings: Any) -> Callable:

@@ -51,9 +51,9 @@ class Lease:
 
   def confirm(self) -> None:
     """Asks the store, then as `check`."""
-    found = self._read()
-    if found is None or found.get("token") != self._mine["token"]:
-      self._lost = _holder(found)
+    holder = self._read()
+    if holder is None or holder.get("token") != self._mine["token"]:
+      self._lost = _holder(holder)
     self.check()
 
   def _content(self) -> bytes:
@@ -62,34 +62,34 @@ class Lease:
   def _read(self) -> dict | None:
     text = self._store.read(self._name)
     with contextlib.suppress(ValueError):
-      found = json.loads(text) if text is not None else None
-      return found if isinstance(found, dict | None) else {}
+      holder = json.loads(text) if text is not None else None
+      return holder if isinstance(holder, dict | None) else {}
     return {}
 
   def _acquire(self, what: str, say: Callable[[str], None]) -> None:
     while not self._store.create(self._name, self._content()):
-      found = self._read()
-      if found is not None:
-        self._take_over(found, what, say)
+      holder = self._read()
+      if holder is not None:
+        self._take_over(holder, what, say)
         return
 
-  def _take_over(self, found: dict, what: str, say: Callable[[str], None]) -> None:
+  def _take_over(self, holder: dict, what: str, say: Callable[[str], None]) -> None:
     """Waits until the holder is seen to live, which is an error, or counts as dead."""
     end = time.monotonic() + DEAD_AFTER
-    if not temporary.is_dead(found.get("process")):
+    if not temporary.is_dead(holder.get("process")):
       say(
-        f"{self._store.url}: {_holder(found)} was here; waiting up to {DEAD_AFTER:.0f} s to see "
+        f"{self._store.url}: {_holder(holder)} was here; waiting up to {DEAD_AFTER:.0f} s to see "
         "whether it still is"
       )
       while time.monotonic() < end:
         time.sleep(min(1.0, DEAD_AFTER / 10))
-        before, found = found, self._read() or {}
-        if found and found != before:
+        before, holder = holder, self._read() or {}
+        if holder and holder != before:
           raise InputError(
-            f"{what}: found {self._store.url} in use by {_holder(found)}, expected "
+            f"{what}: found {self._store.url} in use by {_holder(holder)}, expected "
             "another folder, or to wait for its end"
           )
-        if not found:  # it has just ended
+        if not holder:  # it has just ended
           break
     self._store.write(self._name, self._content())
     # Whoever else took it over in this moment has written too, and one of the two is read back.
@@ -138,8 +138,8 @@ def leased(
       store.remove(name)
 
 
-def _holder(found: dict | None) -> str:
-  if not found:
+def _holder(holder: dict | None) -> str:
+  if not holder:
     return "another process"
-  text = f"process {found.get('pid')} on {found.get('host')} since {found.get('since')}"
+  text = f"process {holder.get('pid')} on {holder.get('host')} since {holder.get('since')}"
   return "".join(c if c.isprintable() else "?" for c in text)[:200]

@@ -78,25 +78,25 @@ def scratch_folder(root: Path = Path("/")) -> Path:
 
 def _in_memory(folder: Path, root: Path) -> bool:
   """Whether the innermost mount that holds a folder is one of memory."""
-  folder, found = folder.resolve(), (0, "")
+  folder, mount = folder.resolve(), (0, "")
   for line in _lines(root / "proc/self/mountinfo"):
     place, _, kind = line.partition(" - ")
     place, kind = place.split(), kind.split()
     if len(place) >= 5 and kind:
       top = Path(place[4].replace("\\040", " "))
       if top == folder or top in folder.parents:
-        found = max(found, (len(top.parts), kind[0]), key=lambda each: each[0])
-  return found[1] in ("tmpfs", "ramfs")
+        mount = max(mount, (len(top.parts), kind[0]), key=lambda each: each[0])
+  return mount[1] in ("tmpfs", "ramfs")
 
 
 def _machine_rooms(root: Path) -> Iterator[int]:
   """What the machine has left."""
-  found = _fields(root / "proc/meminfo")
-  if "MemAvailable:" in found:
-    yield found["MemAvailable:"] * 1024
+  fields = _fields(root / "proc/meminfo")
+  if "MemAvailable:" in fields:
+    yield fields["MemAvailable:"] * 1024
   strict = _number(root / "proc/sys/vm/overcommit_memory") == 2
-  if strict and {"CommitLimit:", "Committed_AS:"} <= found.keys():
-    yield (found["CommitLimit:"] - found["Committed_AS:"]) * 1024
+  if strict and {"CommitLimit:", "Committed_AS:"} <= fields.keys():
+    yield (fields["CommitLimit:"] - fields["Committed_AS:"]) * 1024
 
 
 def _process_rooms(root: Path) -> Iterator[int]:
@@ -169,12 +169,12 @@ def _lines(path: Path) -> list[str]:
 
 def _fields(path: Path) -> dict[str, int]:
   """Of lines such as "MemFree: 12 kB" the first word and the number after it."""
-  found = {}
+  fields = {}
   for line in _lines(path):
     words = line.split()
     if len(words) > 1 and words[1].isdigit():
-      found[words[0]] = int(words[1])
-  return found
+      fields[words[0]] = int(words[1])
+  return fields
 
 
 def _number(path: Path) -> int | None:

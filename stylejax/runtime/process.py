@@ -40,6 +40,7 @@ def run(work: Callable[[], int]) -> int:
   Returns:
     That status; of a command that was stopped, 128 and the number of the signal.
   """
+  _ends.clear()
   stops = _Stops()
   try:
     with stops, _any_name(), _hooks(stops), quiet("PIL"):
@@ -50,8 +51,22 @@ def run(work: Callable[[], int]) -> int:
     if not stops.caused(error):
       raise
     stop = stops.error
+  finally:
+    while _ends:
+      _ends.pop()()
   print(stopped(stop), file=sys.stderr)
   return status(stop)
+
+
+def at_end(step: Callable[[], None]) -> None:
+  """Has `run` call a step once it has put everything back, for what is to last as the process ends.
+
+  What the work itself does to warnings and hooks is taken back before.
+  """
+  _ends.append(step)
+
+
+_ends: list[Callable[[], None]] = []
 
 
 def status(error: KeyboardInterrupt) -> int:
@@ -163,13 +178,13 @@ def _hooks(stops: _Stops) -> Iterator[None]:
   """Looks for the stop in what nobody can catch; puts warnings' filters and the hooks back."""
   unraisable, threads = sys.unraisablehook, threading.excepthook
 
-  def look(found) -> None:
-    if not stops.swallowed(found.exc_value):
-      unraisable(found)
+  def report(error) -> None:
+    if not stops.swallowed(error.exc_value):
+      unraisable(error)
 
   try:
     with warnings.catch_warnings():
-      sys.unraisablehook = look
+      sys.unraisablehook = report
       yield
   finally:
     sys.unraisablehook, threading.excepthook = unraisable, threads

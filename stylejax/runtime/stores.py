@@ -96,11 +96,11 @@ class Store:
     with self._told(folder or "."):
       self._files.invalidate_cache()
       try:
-        found = self._files.find(place)
+        paths = self._files.find(place)
       except FileNotFoundError:
-        found = []
+        paths = []
     return sorted(
-      path[len(self._root) + 1 :] for path in found if not is_temporary(path.rpartition("/")[2])
+      path[len(self._root) + 1 :] for path in paths if not is_temporary(path.rpartition("/")[2])
     )
 
   def upload(self, path: Path, name: str) -> None:

@@ -96,8 +96,8 @@ def _is_alive(pid: int, start: int) -> bool:
     return False
   except PermissionError:  # there, and somebody else's
     pass
-  found = _start_time(pid)
-  return found is None or (found != -1 and start in (0, found))
+  actual = _start_time(pid)
+  return actual is None or (actual != -1 and start in (0, actual))
 
 
 def _start_time(pid: int) -> int | None:

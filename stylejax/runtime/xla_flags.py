@@ -44,9 +44,9 @@ def add_xla_flags(*flags: str, override: bool = False) -> list[str]:
   ]
   refused = [] if _takes(wanted) else [flag for flag in wanted if not _takes([flag])]
   added = [flag for flag in wanted if flag not in refused]
-  kept = [flag for flag in present if _name(flag) not in map(_name, added)]
+  others = [flag for flag in present if _name(flag) not in map(_name, added)]
   if added:
-    os.environ[VARIABLE] = " ".join([*kept, *added])
+    os.environ[VARIABLE] = " ".join([*others, *added])
   return refused
 
 

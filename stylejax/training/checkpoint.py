@@ -1,6 +1,7 @@
 """Checkpoints of a run: asynchronous, atomic, bounded in number, checked. Orbax behind one file."""
 
 import contextlib
+import dataclasses
 import json
 import logging
 import os
@@ -131,7 +132,7 @@ class Checkpoints:
     step = int(state.step)
     if step == self._manager.latest_step():
       return
-    state = state.replace(frozen=None)
+    state = dataclasses.replace(state, frozen=None)
     if not self._together:
       # Orbax would have every device write its slice, and compile a program for each of them.
       state = local(state)
@@ -184,12 +185,13 @@ class Checkpoints:
       InputError: no checkpoint is whole, or the newest whole one is of other shapes than `like`.
     """
     if self._alone_among_several:
-      like = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), like.replace(frozen=None))
+      like = jax.tree.map(
+        lambda x: np.zeros(x.shape, x.dtype), dataclasses.replace(like, frozen=None)
+      )
     else:
       everywhere = replicated()
       like = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere),
-        like.replace(frozen=None),
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere), like
       )
     steps, first = [step] if step is not None else saved_steps(self._workdir), None
     for count, step in enumerate(steps):

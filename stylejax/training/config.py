@@ -31,9 +31,9 @@ class TrainConfig:
   streams: ClassVar[tuple[str, ...]]
 
   preset: Preset = "base"
-  """Sizes of the nets: tiny (tests, seconds), base (the shipped weights), large (accelerators)."""
+  """Sizes of the networks: tiny (for tests), base (as shipped), large (for accelerators)."""
   model_sizes: tuple[str, ...] = ()
-  """Sizes to change from the preset's, as NAME=VALUE: style_dim=128 content_widths=32,64,96."""
+  """Sizes that differ from the preset's, as NAME=VALUE: style_dim=128 content_widths=32,64,96."""
   workdir: str = "runs/stylejax"
   """Folder of the run: config.json, metrics.jsonl, checkpoints, grids, TensorBoard files. Also at
   gs:// or s3://, or file:// for a mount of such storage."""
@@ -45,7 +45,7 @@ class TrainConfig:
   steps: int = 20_000
   """Steps to train in all, counted from 0 also when resuming."""
   batch: int = 8
-  """Images of each kind per step, over all devices."""
+  """Photos in a step, and as many artworks, over all devices together."""
   size: int = 128
   """Side of the square crops, in pixels; a multiple of 16, 32 or more."""
   seed: int = 0
@@ -53,17 +53,17 @@ class TrainConfig:
   learning_rate: float = 1e-3
   """Peak step size of Adam."""
   resume: bool = False
-  """Go on from the newest checkpoint in workdir (start afresh if there is none), with the settings
-  of its config.json where no others are given. Those that are go to changes.jsonl."""
+  """Continue from the newest checkpoint in workdir (start afresh if there is none), with the
+  settings of its config.json where no others are given. What changes is noted in changes.jsonl."""
   dry_run: bool = False
   """Compile the step, print its parameters, FLOPs and memory, and stop."""
 
   warmup_steps: int = 100
   """Steps over which the learning rate rises from 0."""
   decay_fraction: float = 0.3
-  """Last share of the steps, 0 to 1, over which the learning rate falls to final_rate."""
+  """Fraction of the steps, at the end, over which the learning rate falls to --final-rate."""
   final_rate: float = 0.02
-  """Learning rate at the end, as a share of the peak."""
+  """Learning rate at the end, as a fraction of the peak."""
   adam_b1: float = 0.9
   """Adam's decay of the mean gradient."""
   adam_b2: float = 0.99
@@ -76,7 +76,8 @@ class TrainConfig:
   """Dtype of activations; "preset" takes the preset's own. Parameters and losses stay float32."""
 
   content_scale: tuple[float, float] = (1.0, 1.75)
-  """Side of the square cut from a photo, as multiples of size, before it is resized to size."""
+  """Smallest and largest side of the square that is cut from a photo, as multiples of --size; it is
+  then resized to --size."""
   style_scale: tuple[float, float] = (1.0, 2.5)
   """The same for artworks."""
   tar_images: Literal["first", "all"] = "first"
@@ -87,9 +88,10 @@ class TrainConfig:
   parallel: Literal["shard_map", "pmap"] = "shard_map"
   """How the step is mapped over the devices; both give the same numbers."""
   accumulate: int = 1
-  """Parts that a device takes its share of the batch in, one after another, to save memory."""
+  """Parts into which a device divides its images of a step; it computes one part after another, to
+  save memory."""
   deterministic: bool = False
-  """Equal bit for bit from run to run on GPUs too, where that costs speed; CPUs and TPUs are."""
+  """Give the same bits in every run on GPUs too, at a cost of speed; CPUs and TPUs always do."""
 
   distributed: bool = False
   """Train with the other processes of a TPU pod, Slurm, Open MPI or Kubernetes; where jax detects
@@ -108,7 +110,7 @@ class TrainConfig:
   save_every: int = 500
   """Steps between checkpoints; one is also saved at the end and on SIGINT or SIGTERM."""
   keep: int = 3
-  """Newest checkpoints to keep."""
+  """How many checkpoints to keep, the newest ones."""
 
   def __post_init__(self):
     for field in dataclasses.fields(self):

@@ -1,5 +1,6 @@
 """Checkpoints of several processes of which one can reach them: the others get theirs from it."""
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -53,7 +54,7 @@ class SharedCheckpoints:
     Raises:
       InputError: process 0 can't restore one.
     """
-    like, error = like.replace(frozen=None), None
+    like, error = dataclasses.replace(like, frozen=None), None
     state, position = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), like), None
     if self._checkpoints:
       try:

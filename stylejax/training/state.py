@@ -1,11 +1,15 @@
 """What a training run carries from step to step, and how it starts."""
 
+import dataclasses
+from typing import Any
+
 import flax
 import jax
 import jax.numpy as jnp
 import optax
 
 from stylejax import transfer
+from stylejax.models import nets
 from stylejax.training.config import TrainConfig
 
 
@@ -80,9 +84,10 @@ def init_state(config: TrainConfig) -> TrainState:
   """The state at step 0; a pure function of the config, so `jax.eval_shape` gives its shapes."""
   key = jax.random.key(config.seed)
   init_key, run_key = jax.random.split(key)
-  params = transfer.init_params(init_key, config.model)
+  params = nets.init_params(init_key, config.model)
   parts = config.trained + (("discriminator",) if config.uses_discriminator else ())
-  params = params.replace(**{name: None for name in transfer.PARTS if name not in parts})
+  untrained: dict[str, Any] = {name: None for name in transfer.PARTS if name not in parts}
+  params = dataclasses.replace(params, **untrained)
   return with_optimizers(config, params, jax.random.key_data(run_key))
 
 

@@ -6,6 +6,7 @@ file, clock or device. Batches are dicts of arrays: content and style uint8 [B, 
 int32 [B], the place of each example in the run's order, which keys every random draw.
 """
 
+import dataclasses
 from collections.abc import Callable
 
 import jax
@@ -89,10 +90,11 @@ def update(
     "update_norm": optax.tree.norm(updates),
     "param_norm": optax.tree.norm(trained),
   }
-  return state.replace(
+  return dataclasses.replace(
+    state,
     step=state.step + 1,
-    params=state.params.replace(**trained),
-    ema_params=state.ema_params.replace(**ema),
+    params=dataclasses.replace(state.params, **trained),
+    ema_params=dataclasses.replace(state.ema_params, **ema),
     opt_state=opt_state,
   ), metrics
 
@@ -104,9 +106,10 @@ def update_discriminator(
   disc = state.params.discriminator
   updates, disc_opt_state = tx.update(grads, state.disc_opt_state, disc)
   disc = optax.apply_updates(disc, updates)
-  return state.replace(
-    params=state.params.replace(discriminator=disc),
-    ema_params=state.ema_params.replace(discriminator=disc),
+  return dataclasses.replace(
+    state,
+    params=dataclasses.replace(state.params, discriminator=disc),
+    ema_params=dataclasses.replace(state.ema_params, discriminator=disc),
     disc_opt_state=disc_opt_state,
   )
 

@@ -52,7 +52,7 @@ class GanConfig(TrainConfig):
   adam_b1: float = 0.0
   """Adam's decay of the mean gradient."""
   decay_fraction: float = 0.5
-  """Last share of the steps over which the learning rate falls to final_rate."""
+  """Fraction of the steps, at the end, over which the learning rate falls to --final-rate."""
   game: Literal["wasserstein", "hinge"] = "wasserstein"
   """Wasserstein with gradient penalty, or hinge with R1."""
   critic_steps: int = 3
@@ -85,21 +85,24 @@ class TransferConfig(TrainConfig):
   workdir: str = "runs/transfer"
   """Folder of the run."""
   init_from: str | None = None
-  """Weights to start from: the workdir of an autoencoder or transfer run (its newest, also at gs://
-  or s3://), a file of `stylejax train export`, or base, the shipped ones."""
+  """Weights to start from: the workdir of an autoencoder or transfer run, whose newest checkpoint
+  is read (also at gs:// or s3://), a file of `stylejax train export`, or base, the shipped
+  weights."""
   vgg: Path | None = None
   """A torchvision VGG16 state dict (.safetensors, or .pth) instead of the packaged VGG16."""
   perceptual_size: int | None = None
-  """Side of what the perceptual nets see of the crops, in pixels, at most size: for each example a
-  window of a random side between the two, anywhere, resized to this. None: all of the crop."""
+  """Side in pixels, at most --size, at which the perceptual networks read the images: from each
+  crop a square is cut at a random place, with a random side between this and --size, and resized
+  to this. By default they read the whole crop."""
   style_repeat: int = 2
   """Photos in a row that share one artwork, so that its features are computed once for them."""
   backbone_lr_scale: float = 1.0
-  """Step size of the content encoder and the decoder, as a share of that of the style's layers:
-  below 1 when good weights are trained further, since small batches unsettle those two."""
+  """Step size of the content encoder and the decoder, as a multiple of the step size of the layers
+  for style. Below 1 when good weights are trained further: small batches unsettle those two."""
   partial_strength_fraction: float = 0.0
-  """Share of the images that are stylized with moments moved less far than at strength 1, evenly
-  from not at all on: for nets that are used so, which `generate` doesn't."""
+  """Fraction of the images that training stylizes only in part: their moments are moved a random
+  part of the way to the style's, 0 to 1, and the losses ask for as much style. `generate` always
+  moves them all the way, so this is for other uses of the weights."""
   content_weight: float = 1.0
   """Weight of the content loss: instance-normalized features at relu4_1, half of it at relu3_1."""
   detail_weight: float = 0.0
@@ -119,11 +122,11 @@ class TransferConfig(TrainConfig):
   resnet_content_weight: float = 0.0
   """Weight of the content loss by that net, at the end of conv3_x, half of it at conv2_x."""
   identity_weight: float = 4.0
-  """Weight of the L1 to an image stylized in its own style, moments moved 0 to 1 of the way."""
+  """Weight of the L1 distance between an image and the same image stylized in its own style."""
   spurious_edge_weight: float = 0.0
-  """Weight of the share of broad edges that the photo doesn't have: clouds and halos on walls."""
+  """Weight of broad edges that the photo doesn't have, such as clouds and halos on a wall."""
   structure_weight: float = 0.0
-  """Weight of how little the light goes up and down where the photo's does, in small windows."""
+  """Weight of the structure loss: light and dark in small windows should follow the photo's."""
   tv_weight: float = 0.5
   """Weight of the total variation."""
   adversarial_weight: float = 0.02

@@ -11,17 +11,16 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import flax
 import jax
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save as to_safetensors
 
-from stylejax import transfer
+from stylejax import models, transfer
 from stylejax.errors import InputError
 from stylejax.models.config import ModelConfig
 from stylejax.runtime.files import check_writable, replacing
 from stylejax.transfer import PARTS
+from stylejax.weights.safetensors_bytes import to_safetensors
 
 FORMAT = "1"
 """Version of the file layout; a reader refuses any other."""
@@ -119,7 +118,7 @@ def _load(path: Path, *, ours: bool) -> transfer.Params:
       raise InputError(f"weights {path}: found NaN or infinity in {name}, expected finite numbers")
   # One transfer for all leaves: a call for each costs more than the copy.
   device_arrays = jax.device_put({k: v.astype(np.float32) for k, v in arrays.items()})
-  nested = flax.traverse_util.unflatten_dict(device_arrays, sep="/")
+  nested = _nested(device_arrays)
   return transfer.Params(**{part: nested.get(part) for part in PARTS}, config=config)
 
 
@@ -147,7 +146,7 @@ def load_pretrained(name_or_path: str | os.PathLike = "base") -> transfer.Params
       )
     return load_weights(path)
   folder = resources.files("stylejax") / "assets" / "weights"
-  params = None
+  params: Any = None
   for name in files:
     with resources.as_file(folder / name) as path:
       if not path.exists():
@@ -223,7 +222,7 @@ def _config(path: Path, metadata: dict[str, str]) -> ModelConfig:
 @functools.cache
 def _shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
   """Shapes of all arrays of a model, by name; nothing is computed."""
-  abstract = jax.eval_shape(lambda: transfer.init_params(jax.random.key(0), config))
+  abstract = jax.eval_shape(lambda: models.nets.init_params(jax.random.key(0), config))
   return {name: tuple(leaf.shape) for name, leaf in _named_leaves(abstract).items()}
 
 
@@ -259,4 +258,14 @@ def _check_shapes(
 def _named_leaves(params: transfer.Params) -> dict[str, Any]:
   """Leaves by "part/layer/…/kernel"; parts that are None have no leaves."""
   parts = {part: getattr(params, part) for part in PARTS if getattr(params, part) is not None}
-  return flax.traverse_util.flatten_dict(parts, sep="/")
+  leaves, _ = jax.tree.flatten_with_path(parts)
+  return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
+
+
+def _nested(arrays: dict[str, Any]) -> dict[str, Any]:
+  """Dicts within dicts of what is called "part/layer/…/kernel"."""
+  nested: dict[str, Any] = {}
+  for name, array in arrays.items():
+    *outer, last = name.split("/")
+    functools.reduce(lambda inside, key: inside.setdefault(key, {}), outer, nested)[last] = array
+  return nested

@@ -159,7 +159,9 @@ def _from_torchvision(tensors: dict[str, np.ndarray]) -> dict[str, Any]:
   (x − mean) / std is stored as "input" and not folded into conv1_1: beside a zero padding a
   different mean can't be.
   """
-  params = {"input": {"mean": np.array(TORCHVISION_MEAN), "scale": 1 / np.array(TORCHVISION_STD)}}
+  params: dict[str, Any] = {
+    "input": {"mean": np.array(TORCHVISION_MEAN), "scale": 1 / np.array(TORCHVISION_STD)}
+  }
   for name, index in zip(VGG16_LAYERS, TORCHVISION_INDICES, strict=True):
     weight = tensors.get(f"features.{index}.weight")
     if weight is not None and weight.ndim == 4:
@@ -171,7 +173,7 @@ def _from_torchvision(tensors: dict[str, np.ndarray]) -> dict[str, Any]:
 def _checked(path: Path, params: dict[str, Any]) -> dict[str, dict[str, jax.Array]]:
   """Every shape compared with VGG16's, every value finite; float32 on the way out."""
   inputs = [3, *VGG16_CHANNELS.values()]
-  expected = {"input": {"mean": (3,), "scale": (3,)}}
+  expected: dict[str, Any] = {"input": {"mean": (3,), "scale": (3,)}}
   for name, channels, previous in zip(VGG16_LAYERS, inputs[1:], inputs[:-1], strict=True):
     expected[name] = {"kernel": (3, 3, previous, channels), "bias": (channels,)}
   while params[VGG16_LAYERS[len(params) - 2]]["kernel"] is None:  # "input" is one of the entries

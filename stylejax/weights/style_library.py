@@ -15,11 +15,11 @@ import jax
 import numpy as np
 import platformdirs
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save as to_safetensors
 
 from stylejax import transfer
 from stylejax.errors import InputError
 from stylejax.runtime.files import check_writable, replacing
+from stylejax.weights.safetensors_bytes import to_safetensors
 from stylejax.weights.tree_hash import tree_hash
 
 FORMAT = "1"
@@ -203,7 +203,7 @@ def contact_sheet(
     params: with content_encoder and generator.
     photos: [P, H, W, 3] in [0, 1].
     codes: of S styles, stacked.
-    at_once: styles that are painted together; bounds the memory.
+    at_once: styles that are applied together; bounds the memory.
 
   Returns:
     [S, P, H, W, 3] in [0, 1].

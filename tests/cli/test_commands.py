@@ -32,6 +32,7 @@ TYPOS = [
   ["styles", "ad"],
   ["styles", "add", "--nam", "x"],
   ["export", "--outpt", "x"],
+  ["warm", "--sizs", "64x48"],
   ["train", "transfr"],
   ["train", "transfer", "--stps", "1"],
   ["train", "shards", "--inpt", "1"],
@@ -98,8 +99,8 @@ def test_help_and_typing_mistakes_do_not_wait_for_jax():
     text=True,
     cwd=ROOT,
   )
-  found = [line for line in done.stdout.splitlines() if line.startswith("status")]
-  assert found == ["status 0"] * len(PAGES) + ["status 2"] * len(TYPOS)
+  ends = [line for line in done.stdout.splitlines() if line.startswith("status")]
+  assert ends == ["status 0"] * len(PAGES) + ["status 2"] * len(TYPOS)
 
 
 @pytest.mark.parametrize("words", TYPOS, ids=" ".join)
@@ -115,9 +116,10 @@ def test_a_typing_mistake_names_what_was_meant(words, capsys):
     "--outpt": "--output",
     "transfr": "transfer",
     "--inpt": "--input-dir",
+    "--sizs": "--sizes",
     "inf": "info",
   }
-  assert output == ""
+  assert output == "" and error.startswith("error: ") and error.count("\n") == 1
   assert meant[next(word for word in words if word in meant)] in error
 
 

@@ -33,6 +33,13 @@ def place(*files, content=(), style=(), output=None, **settings):
       (("a.jpg", "b.jpg"), ("c.jpg",), "o/"),
     ),
     (("a.jpg",), {"other_style": "seed7"}, (("a.jpg",), (), "a_seed7.png")),
+    (("a.jpg", "b.jpg"), {"other_style": "seed7"}, (("a.jpg",), ("b.jpg",), "a_b.png")),
+    (
+      ("a.jpg", "b.jpg", "c.jpg"),
+      {"other_style": "regions", "output": "o/"},
+      (("a.jpg",), ("b.jpg", "c.jpg"), "o/"),
+    ),
+    (("a.jpg",), {"other_style": "regions", "output": "o.png"}, (("a.jpg",), (), "o.png")),
     ((), {"content": ("a.jpg",), "style": ("b.jpg",)}, (("a.jpg",), ("b.jpg",), "a_b.png")),
     ((), {"content": ("a",), "style": (), "output": "o.png"}, (("a",), (), "o.png")),
   ],

@@ -258,7 +258,7 @@ class TestStroke:
     ({"strength": np.full(SIZE, -0.5)}, "strength: found -0.5 to -0.5, expected 0 to 2"),
     ({"strength": np.ones(2)}, "strength: found a batch of 2, expected 1 or 3"),
     ({"color": 1.5}, "color: found 1.5, expected 0 to 1"),
-    ({"color": 1.0, "color_mode": -1}, "color mode: found -1, expected 0 to 1"),
+    ({"color": 1.0, "color_mode": -1}, "color_mode: found -1, expected 0 to 1"),
     ({"stroke": 5.0}, "stroke: found 5.0, expected 0.25 to 4"),
     ({"stroke": np.ones(2)}, r"stroke: found shape \(2,\), expected a scalar or \[3\]"),
   ],

@@ -89,6 +89,24 @@ def test_images_that_share_a_key_are_counted_named_and_read_if_asked(tmp_path):
   assert [record.read() for record in records] == [image(i) for i in range(8)] and not said
 
 
+@pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_tars_that_are_joined_byte_by_byte_are_read_to_their_end(tmp_path, form):
+  # POSIX 1003.1, pax: an archive ends with two blocks of zeros, behind which `cat` puts the next.
+  path, parts = tmp_path / "a.tar", []
+  for number in range(3):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=form) as tar:
+      member = tarfile.TarInfo(f"{'folder/' * 20}{number}é.png")
+      member.size = len(image(number))
+      tar.addfile(member, io.BytesIO(image(number)))
+    parts.append(buffer.getvalue())
+  for behind in (b"", b"no header, and no zeros", bytes(3000)):
+    path.write_bytes(b"".join(parts) + behind)
+    shard = TarShard(str(path))
+    assert [record.read() for record in shard] == [image(number) for number in range(3)]
+    assert shard.left_out == LeftOut()
+
+
 def test_links_in_a_tar_are_counted_and_named(tmp_path):
   """GNU tar stores the second name of a file with two as a link, without its bytes."""
   path = tmp_path / "x.tar"

@@ -1,4 +1,4 @@
-"""One exported file: what it says of itself, and that it paints where there is only JAX."""
+"""One exported file: what it says of itself, and that it stylizes where there is only JAX."""
 
 import hashlib
 import json
@@ -14,7 +14,8 @@ import pytest
 
 import infer
 from stylejax import transfer
-from stylejax.deploy import stablehlo as exporting
+from stylejax.deploy import export as exporting
+from stylejax.deploy import trials
 from stylejax.deploy.support_window import reading_window
 from stylejax.errors import InputError
 
@@ -71,7 +72,7 @@ def test_the_manifest_is_true(exported, tiny_params):
   assert manifest["platforms"] == ["cpu", "cuda", "tpu"]
   assert manifest["readable_by_jax"] == reading_window(jax.__version__, jaxlib.__version__)
   assert jax.export.deserialize(bytearray(program)).platforms == ("cpu", "cuda", "tpu")
-  assert 0 <= manifest["max_difference"]["1×24×17"] < 1e-5
+  assert 0 <= manifest["max_difference"]["2×24×17"] < 1e-5
   assert manifest["config"] == tiny_params.config.to_dict()
 
 
@@ -79,7 +80,7 @@ def test_the_command_says_until_when_it_can_be_read(exported, tmp_path, monkeypa
   path, manifest = exported
   window = {"released_from": "2026-05-27", "released_until": "2026-12-17", "oldest_tried": "0.8.2"}
   monkeypatch.setattr(
-    exporting, "export", lambda params, output, platforms: manifest | {"readable_by_jax": window}
+    exporting, "export", lambda params, output, **settings: manifest | {"readable_by_jax": window}
   )
   assert infer.main(["export", "--output", str(path)]) == 0
   assert (
@@ -93,7 +94,24 @@ def test_a_wrong_program_is_not_passed_off(exported, tiny_params):
     program = file.read("stylize.bin")
   other = jax.tree.map(lambda leaf: 1.01 * leaf, tiny_params)
   with pytest.raises(InputError, match="found a difference of"):
-    exporting.differences(exporting.loaded(program), other, [(24, 17)])
+    trials.differences("stylize", exporting.loaded(program), other, [(24, 17)], 1e-5)
+
+
+def test_halves_and_frames_are_programs_too(tiny_params, tmp_path):
+  """Each is compared with the package before it is written; here with small images."""
+  for name, outputs in (
+    ("encode_style", {"code": [16]}),
+    ("paint", {"stylized": ["b", "h", "w", 3]}),
+    ("next_frame", {"image": ["h", "w", 3], "stylized": ["h", "w", 3], "moments": [128]}),
+  ):
+    path = tmp_path / f"{name}.zip"
+    manifest = exporting.export(
+      tiny_params, path, function=name, platforms=("cpu",), sizes=((24, 17),)
+    )
+    assert max(manifest["max_difference"].values()) < 1e-5
+    assert {key: value["shape"] for key, value in manifest["outputs"].items()} == outputs
+    with zipfile.ZipFile(path) as file:
+      assert file.namelist() == [f"{name}.bin", "manifest.json"]
 
 
 @pytest.mark.parametrize(
@@ -102,6 +120,7 @@ def test_a_wrong_program_is_not_passed_off(exported, tiny_params):
     ({"output": "a.bin"}, "found extension '.bin', expected .zip or .onnx"),
     ({"output": "no/a.zip"}, "found no such folder"),
     ({"platforms": ("cpu", "npu")}, "platforms: found npu, expected some of cpu"),
+    ({"function": "draw"}, "function: found 'draw', expected one of stylize, encode_style, paint"),
     ({"platforms": ()}, "platforms: found none"),
     ({"without": "generator"}, "params: found no generator"),
   ],
@@ -110,6 +129,9 @@ def test_mistakes_leave_nothing(tiny_params, tmp_path, change, message):
   params = tiny_params.replace(**{change["without"]: None}) if "without" in change else tiny_params
   with pytest.raises(exporting.InputError, match=message):
     exporting.export(
-      params, tmp_path / change.get("output", "a.zip"), platforms=change.get("platforms", ("cpu",))
+      params,
+      tmp_path / change.get("output", "a.zip"),
+      function=change.get("function", "stylize"),
+      platforms=change.get("platforms", ("cpu",)),
     )
   assert list(tmp_path.iterdir()) == []

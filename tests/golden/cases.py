@@ -65,7 +65,11 @@ CASES = {
     "moments",
   ),
   "optimize": ("--method", "gram", *CONTENT, *WAVE, "--size", "64", "--steps", "8"),
-  "sequence": ("--sequence", "--content", "frames", *WAVE, "--strength", "0.9"),
+  "sequence": (
+    *("--sequence", "--content", "frames", *WAVE, "--strength", "0.9"),
+    *("--motion", "ignored", "--smoothing", "0.8"),
+  ),
+  "film": ("--sequence", "--content", "frames", *WAVE, "--strength", "0.9"),
 }
-FOLDERS = ("folder", "sequence")
+FOLDERS = ("folder", "sequence", "film")
 DESCENTS = ("optimize",)

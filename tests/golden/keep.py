@@ -52,9 +52,9 @@ def main() -> None:
   wanted = sys.argv[1:] or list(CASES)
   with tempfile.TemporaryDirectory() as folder:
     for name in wanted:
-      for kept, pixels in stylize(infer, name, Path(folder)).items():
-        Image.fromarray(pixels).save(HERE / "images" / f"{kept}.png", optimize=True)
-        print(hashlib.sha256(pixels.tobytes()).hexdigest()[:16], kept, flush=True)
+      for stem, pixels in stylize(infer, name, Path(folder)).items():
+        Image.fromarray(pixels).save(HERE / "images" / f"{stem}.png", optimize=True)
+        print(hashlib.sha256(pixels.tobytes()).hexdigest()[:16], stem, flush=True)
 
 
 if __name__ == "__main__":

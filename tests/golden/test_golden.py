@@ -21,12 +21,12 @@ def test_images_are_those_kept(name, infer, tmp_path, capsys):
   made = keep.stylize(infer, name, tmp_path)
   capsys.readouterr()
   assert made
-  for kept, pixels in made.items():
-    expected = np.asarray(Image.open(keep.HERE / "images" / f"{kept}.png"))
+  for stem, pixels in made.items():
+    expected = np.asarray(Image.open(keep.HERE / "images" / f"{stem}.png"))
     assert pixels.shape == expected.shape
     difference = np.abs(pixels.astype(int) - expected)
     # A descent makes much of rounding: other compilers' images differ in single pixels.
-    assert (difference.mean() if name in DESCENTS else difference.max()) <= 1, kept
+    assert (difference.mean() if name in DESCENTS else difference.max()) <= 1, stem
 
 
 def test_every_kept_image_belongs_to_a_case():

@@ -26,11 +26,11 @@ def test_a_checkpoint_is_exported_to_the_same_weights(run_of_0_1, tmp_path, caps
   output = tmp_path / "weights.safetensors"
   assert train.main(["export", "--workdir", str(run_of_0_1), "--output", str(output)]) == 0
   assert "step 4" in capsys.readouterr().out
-  found, expected = (load_weights(path) for path in (output, FILES / "tiny.safetensors"))
-  assert found.config == expected.config
+  actual, expected = (load_weights(path) for path in (output, FILES / "tiny.safetensors"))
+  assert actual.config == expected.config
   leaves = jax.tree.leaves(expected)
   assert len(leaves) > 20
-  for leaf, other in zip(jax.tree.leaves(found), leaves, strict=True):
+  for leaf, other in zip(jax.tree.leaves(actual), leaves, strict=True):
     np.testing.assert_array_equal(leaf, other)
 
 

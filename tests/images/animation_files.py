@@ -129,8 +129,8 @@ def as_rgba(frame):
 
 def by_ffmpeg(path):
   with av.open(str(path)) as file:
-    found = [frame.to_ndarray(format="rgba") for frame in file.decode(video=0)]
-  return [np.where(frame[..., 3:] > 0, frame, 0) for frame in found]
+    actual = [frame.to_ndarray(format="rgba") for frame in file.decode(video=0)]
+  return [np.where(frame[..., 3:] > 0, frame, 0) for frame in actual]
 
 
 def film(lengths, side=16, seed=0):
@@ -166,24 +166,24 @@ def written_lengths(path):
   if path.suffix != ".webp":
     with av.open(str(path)) as file:
       return [packet.duration * packet.time_base for packet in file.demux(video=0) if packet.size]
-  data, at, found = path.read_bytes(), 12, []
+  data, at, actual = path.read_bytes(), 12, []
   while at < len(data):
     kind, length = struct.unpack_from("<4sI", data, at)
     if kind == b"ANMF":
-      found.append(Fraction(int.from_bytes(data[at + 20 : at + 23], "little"), 1000))
+      actual.append(Fraction(int.from_bytes(data[at + 20 : at + 23], "little"), 1000))
     at += 8 + length + length % 2
-  return found
+  return actual
 
 
 def decoded(path):
   """All frames by a decoder that is not ours."""
   if path.suffix != ".webp":
     return by_ffmpeg(path)
-  image, found = Image.open(path), []
+  image, actual = Image.open(path), []
   for number in range(image.n_frames):
     image.seek(number)
-    found.append(np.asarray(image.convert("RGBA")))
-  return found
+    actual.append(np.asarray(image.convert("RGBA")))
+  return actual
 
 
 def moving(count=6, side=(24, 31)):

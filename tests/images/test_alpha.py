@@ -1,5 +1,8 @@
 """Colors under alpha 0: they come from visible pixels and from nowhere else."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,6 +10,9 @@ from hypothesis import strategies as st
 
 from stylejax.images import alpha as alpha_module
 from stylejax.images.alpha import fill_invisible
+from stylejax.images.decode import decode_rgb, read_image
+from stylejax.images.frames import Source
+from tests.images import image_bytes as files
 
 
 def disk(height, width, radius=0.3):
@@ -70,3 +76,25 @@ def test_alpha_is_a_weight(dtype):
   rgb = np.array([[[0, 0, 0]], [[7, 7, 7]], [[full] * 3]], dtype).transpose(1, 0, 2)
   filled = fill_invisible(rgb, np.float32([[1, 0, 0.01]]))
   assert filled[0, 1, 0] < 0.6 * full
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_transparent_gray_of_few_bits(tmp_path, bits):
+  # PNG, third edition, 11.3.1.1: tRNS holds a number of as many bits as the pixels have.
+  numbers = np.arange(16).reshape(2, 8) % 2**bits
+  rows = np.packbits((numbers[..., None] >> np.arange(bits)[::-1] & 1).reshape(2, -1), axis=1)
+  key = 2**bits - 2
+  path = tmp_path / "a.png"
+  path.write_bytes(
+    files.PNG_SIGNATURE
+    + files.chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 2, bits, 0, 0, 0, 0))
+    + files.chunk(b"tRNS", struct.pack(">H", key))
+    + files.chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows)))
+    + files.chunk(b"IEND", b"")
+  )
+  actual, visible = read_image(path), numbers != key
+  np.testing.assert_array_equal(actual.alpha, visible)
+  np.testing.assert_allclose(actual.rgb[visible, 0], numbers[visible] / (2**bits - 1), atol=1e-6)
+  assert (decode_rgb(path)[~visible] == 255).all()
+  (frame,) = Source(path, 25)
+  np.testing.assert_array_equal(frame.alpha, visible)

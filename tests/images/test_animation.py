@@ -132,12 +132,14 @@ def damage_seeds():
   st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), max_size=3),
 )
 @settings(max_examples=80, deadline=None)
-def test_damaged_animations_are_refused_in_one_line_or_read(tmp_path_factory, seed, kept, changes):
+def test_damaged_animations_are_refused_in_one_line_or_read(
+  tmp_path_factory, seed, fraction, changes
+):
   data = bytearray(list(damage_seeds())[seed])
   for position, value in changes:
     data[int(position * len(data))] = value
   path = tmp_path_factory.getbasetemp() / "damaged"
-  path.write_bytes(data[: int(len(data) * kept)])
+  path.write_bytes(data[: int(len(data) * fraction)])
   try:
     for frame in animation.AnimationReader(path, Fraction(25), print, max_pixels=10**6):
       assert np.isfinite(frame.rgb).all() and frame.length > 0
@@ -174,8 +176,8 @@ def test_pixels_are_kept_exactly(tmp_path, suffix, alpha):
     ]
   path = tmp_path / f"a{suffix}"
   write(path, frames, has_alpha=alpha)
-  found = [np.where(frame[..., 3:] > 0, frame, 0) for frame in decoded(path)]
-  np.testing.assert_array_equal(found, expected)
+  actual = [np.where(frame[..., 3:] > 0, frame, 0) for frame in decoded(path)]
+  np.testing.assert_array_equal(actual, expected)
   assert Image.open(path).mode == ("RGBA" if alpha else "RGB")
 
 
@@ -218,9 +220,9 @@ def test_memory_doesnt_grow_with_the_film(tmp_path, suffix):
     with writer(tmp_path / f"a{suffix}", source, (128, 128, 3)) as target:
       for frame in frames:
         target.write(frame)
-    found = tracemalloc.get_traced_memory()[1]
+    actual = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    return found
+    return actual
 
   assert peak(40) < peak(8) + 0.7e6
 

@@ -41,8 +41,8 @@ def test_apng_frames_are_put_together(tmp_path, case):
   settings, frames, expected = APNG_CASES[case]
   path = tmp_path / "a.png"
   path.write_bytes(apng_file((4, 4), frames, **settings))
-  source, found, notes = read(path)
-  np.testing.assert_allclose([as_rgba(frame) for frame in found], expected, atol=1)
+  source, actual, notes = read(path)
+  np.testing.assert_allclose([as_rgba(frame) for frame in actual], expected, atol=1)
   if "small" not in case:  # FFmpeg 8 asks for patches here
     np.testing.assert_allclose(np.array(by_ffmpeg(path), int), np.array(expected, int), atol=1)
   assert notes == [] and source.total == len(frames)
@@ -94,8 +94,8 @@ def test_apng_of_16_bits_keeps_gray_levels(tmp_path):
   frames = [(0, 0, np.full((4, 4), value, np.uint16), (1, 10), 0, 0) for value in (300, 40_000)]
   path = tmp_path / "a.png"
   path.write_bytes(apng_file((4, 4), frames, color=0, depth=16))
-  _, found, _ = read(path)
-  for frame, value in zip(found, (300, 40_000), strict=True):
+  _, actual, _ = read(path)
+  for frame, value in zip(actual, (300, 40_000), strict=True):
     np.testing.assert_allclose(frame.rgb, value / 65_535, atol=1e-6)
 
 

@@ -18,9 +18,9 @@ class TestAvif:
   def test_avif_colors_and_alpha(self, tmp_path):
     colors = np.dstack([smooth(32, 48), np.full((32, 48), 200, np.uint8)])
     (tmp_path / "a.avif").write_bytes(encoded(colors, "AVIF", quality=95, subsampling="4:4:4"))
-    found = read_image(tmp_path / "a.avif")
-    np.testing.assert_allclose(found.rgb, colors[..., :3] / 255, atol=6 / 255)
-    np.testing.assert_allclose(found.alpha, 200 / 255, atol=2 / 255)
+    actual = read_image(tmp_path / "a.avif")
+    np.testing.assert_allclose(actual.rgb, colors[..., :3] / 255, atol=6 / 255)
+    np.testing.assert_allclose(actual.alpha, 200 / 255, atol=2 / 255)
 
   @pytest.mark.parametrize("orientation", range(1, 9))
   def test_avif_orientation(self, tmp_path, orientation):
@@ -68,9 +68,9 @@ class TestAvif:
   def test_avif_animation(self, tmp_path):
     frames = [Image.new("RGB", (32, 32), color) for color in ("red", "blue")]
     frames[0].save(tmp_path / "a.avif", save_all=True, append_images=frames[1:], duration=200)
-    found = read_image(tmp_path / "a.avif")
-    assert found.rgb[0, 0, 0] > 0.9
-    assert "several frames, of which the first" in found.notes[0]
+    actual = read_image(tmp_path / "a.avif")
+    assert actual.rgb[0, 0, 0] > 0.9
+    assert "several frames, of which the first" in actual.notes[0]
 
 
 class TestHeic:
@@ -95,8 +95,8 @@ class TestHeic:
     image = Image.fromarray(np.ascontiguousarray(np.rot90(smooth(48, 80), 1)))
     buffer = heif.from_pillow(image)
     buffer.save(tmp_path / "a.heic", quality=95, chroma=444, exif=exif.tobytes())
-    found = read_image(tmp_path / "a.heic").rgb
-    np.testing.assert_allclose(found, smooth(48, 80) / 255, atol=8 / 255)
+    actual = read_image(tmp_path / "a.heic").rgb
+    np.testing.assert_allclose(actual, smooth(48, 80) / 255, atol=8 / 255)
     assert image_size(tmp_path / "a.heic") == (80, 48)
 
   def test_heic_profile(self, heif, tmp_path):

@@ -24,10 +24,10 @@ def test_alpha_mask_that_is_not_used_hides_nothing(tmp_path):
   # (BMPImageReader::ProcessNonRLEData in Blink and WebKit); Pillow 13.0 gives alpha 0.
   path = tmp_path / "a.bmp"
   path.write_bytes(bmp(np.zeros((6, 9), np.uint8)))
-  found = read_image(path)
-  np.testing.assert_allclose(found.rgb, PIXELS / 255, atol=1e-6)
-  assert found.alpha is None
-  assert found.notes == ("its transparency is complete everywhere and is ignored, as browsers do",)
+  actual = read_image(path)
+  np.testing.assert_allclose(actual.rgb, PIXELS / 255, atol=1e-6)
+  assert actual.alpha is None
+  assert actual.notes == ("its transparency is complete everywhere and is ignored, as browsers do",)
   np.testing.assert_array_equal(decode_rgb(path), PIXELS)
 
 
@@ -37,6 +37,26 @@ def test_alpha_mask_that_is_used_counts(tmp_path, visible):
   alpha[:visible] = 200
   path = tmp_path / "a.bmp"
   path.write_bytes(bmp(alpha.reshape(6, 9)))
-  found = read_image(path)
-  np.testing.assert_allclose(found.alpha * 255, alpha.reshape(6, 9), atol=1e-4)
-  assert not found.notes
+  actual = read_image(path)
+  np.testing.assert_allclose(actual.alpha * 255, alpha.reshape(6, 9), atol=1e-4)
+  assert not actual.notes
+
+
+@pytest.mark.parametrize("top_down", [False, True])
+def test_alpha_bit_of_16_bits_a_pixel_counts(tmp_path, top_down):
+  # Masks of 5 bits a color and of 1 bit of alpha, rows of 4 bytes' multiples; Pillow 13.0 reads the
+  # colors alone.
+  visible = np.random.default_rng(1).integers(0, 2, (6, 9))
+  five = PIXELS.astype(int) >> 3
+  words = visible << 15 | five[..., 0] << 10 | five[..., 1] << 5 | five[..., 2]
+  rows = np.zeros((6, 10), "<u2")
+  rows[:, :9] = words if top_down else words[::-1]
+  masks, height = (0x7C00, 0x3E0, 0x1F, 0x8000), -6 if top_down else 6
+  header = struct.pack("<IiiHHIIiiII4I", 108, 9, height, 1, 16, 3, 120, 2835, 2835, 0, 0, *masks)
+  header += b"BGRs" + bytes(108 - len(header) - 4)
+  path = tmp_path / "a.bmp"
+  path.write_bytes(struct.pack("<2sIHHI", b"BM", 242, 0, 0, 122) + header + rows.tobytes())
+  actual = read_image(path)
+  np.testing.assert_array_equal(actual.alpha, visible)
+  shown = visible.astype(bool)
+  np.testing.assert_allclose(actual.rgb[shown], five[shown] / 31, atol=1 / 255)

@@ -61,8 +61,8 @@ def test_sdr_carried_in_hdr_comes_back(transfer, encode):
   rgb = np.random.default_rng(0).random((200, 3), np.float32)
   back = np.linalg.inv(color.to_bt709_matrix(color.PRIMARIES["bt2020"]))
   carried = encode(color.srgb_to_linear(rgb) @ np.float32(back).T)
-  found = color.to_srgb(carried, primaries="bt2020", transfer=transfer)
-  np.testing.assert_allclose(found, rgb, atol=0.5 / 255)
+  actual = color.to_srgb(carried, primaries="bt2020", transfer=transfer)
+  np.testing.assert_allclose(actual, rgb, atol=0.5 / 255)
 
 
 def test_tone_mapping_rises_and_keeps_hue_and_shadows():

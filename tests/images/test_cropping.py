@@ -60,9 +60,9 @@ def write_film(path, codec, options):
 
 
 def check(source, path, tolerance):
-  found = list(source)
-  assert len(found) == 3
-  np.testing.assert_allclose(found[0].rgb * 255, MIDDLE, atol=tolerance)
+  actual = list(source)
+  assert len(actual) == 3
+  np.testing.assert_allclose(actual[0].rgb * 255, MIDDLE, atol=tolerance)
   (note,) = [note for note in source.notes if "are cut" in note]
   assert note == f"128×64 pixels are cut to 80×52, as {path.name} asks"
 
@@ -159,8 +159,8 @@ def with_property(data, box):
   iloc = data.index(b"iloc") - 4
   old = before - (len(data[data.index(b"mdat") + 4 :]))
   offset = struct.pack(">I", old)
-  found = data.index(offset, iloc)
-  return data[:found] + struct.pack(">I", old + len(data) - before) + data[found + 4 :]
+  actual = data.index(offset, iloc)
+  return data[:actual] + struct.pack(">I", old + len(data) - before) + data[actual + 4 :]
 
 
 needs_avif = pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
@@ -174,9 +174,9 @@ def test_clean_aperture_of_avif(tmp_path, orientation):
   path = tmp_path / "a.avif"
   path.write_bytes(with_property(avif(**({} if orientation == 1 else {"exif": exif})), clap()))
   want = MIDDLE if orientation == 1 else np.rot90(MIDDLE, -1)
-  found = read_image(path)
-  np.testing.assert_allclose(found.rgb * 255, want, atol=4)
-  assert found.notes == ("its 128×64 pixels are cut to 80×52, as it asks",)
+  actual = read_image(path)
+  np.testing.assert_allclose(actual.rgb * 255, want, atol=4)
+  assert actual.notes == ("its 128×64 pixels are cut to 80×52, as it asks",)
   assert decode_rgb(path).shape == want.shape and image_size(path) == want.shape[1::-1]
 
 
@@ -184,6 +184,6 @@ def test_clean_aperture_of_avif(tmp_path, orientation):
 def test_shape_of_pixels_of_avif(tmp_path):
   path = tmp_path / "a.avif"
   path.write_bytes(with_property(avif(), struct.pack(">I4sII", 16, b"pasp", 2, 1)))
-  found = read_image(path)
-  np.testing.assert_allclose(found.rgb * 255, PIXELS, atol=4)
-  assert found.notes == ("its pixels of 2:1 are taken for square ones",)
+  actual = read_image(path)
+  np.testing.assert_allclose(actual.rgb * 255, PIXELS, atol=4)
+  assert actual.notes == ("its pixels of 2:1 are taken for square ones",)

@@ -23,9 +23,9 @@ def check(image, mode, want, alpha=None, tolerance=1e-6):
   assert image.mode == mode
   assert image.rgb.dtype == np.float32
   # What is invisible has colors of its own; see test_alpha.py.
-  seen = np.ones((H, W), bool) if alpha is None else np.asarray(alpha) > 0
-  seen = seen if seen.shape == image.rgb.shape[:2] else ...
-  np.testing.assert_allclose(image.rgb[seen], np.asarray(want)[seen], atol=tolerance)
+  visible = np.ones((H, W), bool) if alpha is None else np.asarray(alpha) > 0
+  visible = visible if visible.shape == image.rgb.shape[:2] else ...
+  np.testing.assert_allclose(image.rgb[visible], np.asarray(want)[visible], atol=tolerance)
   if alpha is None:
     assert image.alpha is None
   else:
@@ -254,11 +254,11 @@ def test_bad_files_are_named(tmp_path, rgb):
 
 
 @pytest.mark.parametrize("fmt", ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF"])
-@pytest.mark.parametrize("kept", [0.5, 0.9])
-def test_truncated_files_are_refused(tmp_path, fmt, kept):
+@pytest.mark.parametrize("fraction", [0.5, 0.9])
+def test_truncated_files_are_refused(tmp_path, fmt, fraction):
   data = encoded(np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8), fmt)
   path = tmp_path / "cut"
-  path.write_bytes(data[: int(len(data) * kept)])
+  path.write_bytes(data[: int(len(data) * fraction)])
   expect_one_line(path)
 
 

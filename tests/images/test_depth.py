@@ -18,10 +18,21 @@ SMOOTH = (np.mgrid[:24, :32].sum(0)[..., None] * np.array([18, 17, 16])).astype(
 def test_ppm_keeps_all_bits(tmp_path, white):
   header = f"P6\n# a remark\n32 24 {white}\n".encode()
   (tmp_path / "a.ppm").write_bytes(header + NUMBERS.astype(">u2").tobytes())
-  found = read_image(tmp_path / "a.ppm")
-  np.testing.assert_allclose(found.rgb, NUMBERS / white, atol=1e-6)
-  assert not found.notes
+  actual = read_image(tmp_path / "a.ppm")
+  np.testing.assert_allclose(actual.rgb, NUMBERS / white, atol=1e-6)
+  assert not actual.notes
   np.testing.assert_allclose(decode_rgb(tmp_path / "a.ppm"), NUMBERS / white * 255, atol=0.51)
+
+
+@pytest.mark.parametrize("white", [1023, 65535])
+def test_ppm_in_text_keeps_all_bits(tmp_path, white):
+  numbers = "\n# a remark\n".join(" ".join(map(str, row.ravel())) for row in NUMBERS)
+  (tmp_path / "a.ppm").write_text(f"P3\n32 24\n{white}\n{numbers}\n")
+  actual = read_image(tmp_path / "a.ppm")
+  np.testing.assert_allclose(actual.rgb, NUMBERS / white, atol=1e-6)
+  (tmp_path / "a.ppm").write_text(f"P3\n32 24\n{white}\n{numbers[:-5]}")
+  with pytest.raises(ValueError, match="found a damaged image"):
+    read_image(tmp_path / "a.ppm")
 
 
 def test_ppm_that_is_cut_is_refused(tmp_path):
@@ -36,9 +47,9 @@ def test_jpeg_2000_says_that_bits_are_left_out(tmp_path, bits):
   pixels = (SMOOTH >> 2).astype(np.uint8) if bits == 8 else SMOOTH << bits - 10
   data = codecs.jpeg2k_encode(pixels, codecformat="JP2", bitspersample=bits, level=0)
   (tmp_path / "a.jp2").write_bytes(data)
-  found = read_image(tmp_path / "a.jp2")
-  np.testing.assert_allclose(found.rgb, pixels / (2**bits - 1), atol=1.5 / 255)
-  assert found.notes == (
+  actual = read_image(tmp_path / "a.jp2")
+  np.testing.assert_allclose(actual.rgb, pixels / (2**bits - 1), atol=1.5 / 255)
+  assert actual.notes == (
     () if bits == 8 else (f"of its {bits} bits a channel the upper 8 are read",)
   )
 
@@ -49,8 +60,8 @@ def test_avif_says_that_bits_are_left_out(tmp_path, bits):
   codecs = pytest.importorskip("imagecodecs")
   pixels = (SMOOTH >> 2).astype(np.uint8) if bits == 8 else SMOOTH
   (tmp_path / "a.avif").write_bytes(codecs.avif_encode(pixels, level=100, bitspersample=bits))
-  found = read_image(tmp_path / "a.avif")
-  np.testing.assert_allclose(found.rgb, pixels / (2**bits - 1), atol=3 / 255)
-  assert found.notes == (
+  actual = read_image(tmp_path / "a.avif")
+  np.testing.assert_allclose(actual.rgb, pixels / (2**bits - 1), atol=3 / 255)
+  assert actual.notes == (
     () if bits == 8 else (f"of its {bits} bits a channel the upper 8 are read",)
   )

@@ -34,9 +34,9 @@ class TestWrite:
     rgb, alpha = noise(9, 7), np.zeros((9, 7), np.float32)
     alpha[2:5] = 1
     path = encode.write_image(tmp_path / name, rgb, alpha=alpha, quality=100)
-    found = np.asarray(Image.open(path))
-    np.testing.assert_array_equal(found[..., 3], alpha * 255)
-    np.testing.assert_array_equal(found[..., :3], np.rint(rgb * 255))
+    actual = np.asarray(Image.open(path))
+    np.testing.assert_array_equal(actual[..., 3], alpha * 255)
+    np.testing.assert_array_equal(actual[..., :3], np.rint(rgb * 255))
 
   def test_jpeg_lies_on_white(self, tmp_path):
     rgb = np.zeros((32, 32, 3), np.float32)
@@ -96,9 +96,9 @@ class TestReplacing:
 class TestResize:
   @given(st.integers(16, 3000), st.integers(16, 3000), st.integers(16, 3000))
   def test_shorter_side(self, height, width, shorter):
-    found = encode.fit_shorter_side(height, width, shorter)
-    assert min(found) == shorter
-    assert abs(found[0] * width - found[1] * height) <= 0.5 * max(height, width) + 1e-6
+    actual = encode.fit_shorter_side(height, width, shorter)
+    assert min(actual) == shorter
+    assert abs(actual[0] * width - actual[1] * height) <= 0.5 * max(height, width) + 1e-6
 
   def test_a_constant_stays_constant_and_ramps_stay_ramps(self):
     ramp = np.linspace(0, 1, 64, dtype=np.float32)[None, :, None].repeat(64, 0).repeat(3, 2)
@@ -115,9 +115,9 @@ class TestResize:
     alpha = np.zeros((32, 32), np.float32)
     alpha[:, 16:] = 1
     small = encode.resize(DecodedImage(rgb, alpha, "RGBA"), 11, 11)
-    seen = small.alpha > 0.02
+    visible = small.alpha > 0.02
     np.testing.assert_allclose(
-      small.rgb[seen], np.broadcast_to((1, 0, 0), (seen.sum(), 3)), atol=0.02
+      small.rgb[visible], np.broadcast_to((1, 0, 0), (visible.sum(), 3)), atol=0.02
     )
 
   def test_the_same_size_is_the_same_object(self):
@@ -129,14 +129,14 @@ class TestStylePixels:
   @settings(deadline=None, max_examples=40)
   @given(st.integers(16, 400), st.integers(16, 400), st.integers(16, 128))
   def test_sizes(self, height, width, shorter):
-    found = encode.style_pixels(
+    actual = encode.style_pixels(
       DecodedImage(np.full((height, width, 3), 0.3, np.float32), None, ""), shorter
     )
-    assert found.dtype == np.float32
-    assert min(found.shape[:2]) == shorter
-    assert max(found.shape[:2]) <= 4 * shorter
-    assert max(found.shape[:2]) == shorter or max(found.shape[:2]) % 32 == 0
-    np.testing.assert_allclose(found, 0.3, atol=1e-6)
+    assert actual.dtype == np.float32
+    assert min(actual.shape[:2]) == shorter
+    assert max(actual.shape[:2]) <= 4 * shorter
+    assert max(actual.shape[:2]) == shorter or max(actual.shape[:2]) % 32 == 0
+    np.testing.assert_allclose(actual, 0.3, atol=1e-6)
 
   def test_right_size_is_untouched(self):
     rgb = noise(64, 96)

@@ -19,11 +19,11 @@ def make(folder: Path, *names: str) -> None:
 def test_folder_takes_every_format_that_a_single_file_may_have(tmp_path):
   make(tmp_path, *(f"a{suffix}" for row in formats.IMAGES for suffix in row.suffixes))
   notes = []
-  found = find_images([tmp_path], "--content", on_note=notes.append)
-  assert {path.suffix for path in found} == {
+  actual = find_images([tmp_path], "--content", on_note=notes.append)
+  assert {path.suffix for path in actual} == {
     suffix for row in formats.IMAGES if row.reads for suffix in row.suffixes
   }
-  assert {".jpg", ".tif", ".bmp", ".gif", ".png", ".webp"} <= {path.suffix for path in found}
+  assert {".jpg", ".tif", ".bmp", ".gif", ".png", ".webp"} <= {path.suffix for path in actual}
   assert not notes
 
 
@@ -39,8 +39,8 @@ def test_folder_names_what_it_leaves_out(tmp_path):
 def test_folder_of_training_takes_its_own_formats(tmp_path):
   make(tmp_path, "a.jpg", "b.tif")
   notes = []
-  found = list_images(tmp_path, rows=formats.TRAINING_IMAGES, on_note=notes.append)
-  assert [path.name for path in found] == ["a.jpg"]
+  actual = list_images(tmp_path, rows=formats.TRAINING_IMAGES, on_note=notes.append)
+  assert [path.name for path in actual] == ["a.jpg"]
   assert notes == [
     f"folder: 1 of 2 files left out, which are no JPEG, PNG or WebP ({tmp_path}/b.tif)"
   ]

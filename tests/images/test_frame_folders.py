@@ -32,8 +32,8 @@ def folder_of(tmp_path, files):
 )
 def test_folder_sorts_numbers_as_numbers(tmp_path, names):
   folder = folder_of(tmp_path, names)
-  found = [round(float(frame.rgb[0, 0, 0]) * 255) for frame in Source(folder, 1)]
-  assert found == list(range(len(names)))
+  actual = [round(float(frame.rgb[0, 0, 0]) * 255) for frame in Source(folder, 1)]
+  assert actual == list(range(len(names)))
 
 
 def test_folder_of_mixed_formats_is_one_sequence_and_said(tmp_path):
@@ -66,9 +66,9 @@ def test_folder_keeps_alpha(tmp_path, suffix):
   with writer(tmp_path / "out", source, frames[0].rgb.shape) as target:
     for frame in frames:
       target.write(frame)
-  found, seen = np.asarray(Image.open(tmp_path / "out" / "000002.png")), pixels[..., 3] > 0
-  np.testing.assert_array_equal(found[..., 3], pixels[..., 3])
-  np.testing.assert_array_equal(found[seen], pixels[seen])
+  actual, visible = np.asarray(Image.open(tmp_path / "out" / "000002.png")), pixels[..., 3] > 0
+  np.testing.assert_array_equal(actual[..., 3], pixels[..., 3])
+  np.testing.assert_array_equal(actual[visible], pixels[visible])
 
 
 def test_folder_of_one_rate_says_which(tmp_path):

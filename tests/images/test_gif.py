@@ -49,9 +49,9 @@ def test_gif_still_that_does_not_fill_its_screen(tmp_path):
   path = tmp_path / "a.gif"
   for transparent, middle in ((None, GREEN), (1, NONE)):
     path.write_bytes(gif((4, 4), [(1, 1, SMALL, 10, 0, transparent)]))
-    found = decode.read_image(path)
-    np.testing.assert_array_equal(as_rgba(found), patched(NONE, ((1, 1), middle)))
-    np.testing.assert_array_equal(as_rgba(read(path)[1][0]), as_rgba(found))
+    actual = decode.read_image(path)
+    np.testing.assert_array_equal(as_rgba(actual), patched(NONE, ((1, 1), middle)))
+    np.testing.assert_array_equal(as_rgba(read(path)[1][0]), as_rgba(actual))
 
 
 def test_gif_interlaced_and_with_palettes_of_its_frames(tmp_path):
@@ -86,10 +86,10 @@ def test_gif_that_goes_on_with_something_else_is_said(tmp_path):
   assert len(frames) == 2 and len(notes) == 1 and "the byte 7 after frame 2" in notes[0]
 
 
-@pytest.mark.parametrize("kept", [5, 12, 20, 30, 45, 60])
-def test_gif_cut_is_refused(tmp_path, kept):
+@pytest.mark.parametrize("length", [5, 12, 20, 30, 45, 60])
+def test_gif_cut_is_refused(tmp_path, length):
   path, whole = tmp_path / "a.gif", gif((4, 4), [(0, 0, plain(0), 10, 1, None)] * 2)
-  path.write_bytes(whole[:kept])
+  path.write_bytes(whole[:length])
   with pytest.raises(InputError, match=r"a.gif: found a damaged|not an image|not an image"):
     read(path)
 
@@ -221,9 +221,9 @@ def test_gif_colors_are_near(tmp_path):
     tmp_path / "a.gif",
     [Frame(frame, Fraction(n, 10), Fraction(1, 10)) for n, frame in enumerate(frames)],
   )
-  found = np.array(by_ffmpeg(tmp_path / "a.gif"), float)[..., :3]
-  assert np.sqrt(((found - 255 * frames) ** 2).mean()) < 6
-  assert abs((found - 255 * frames).mean()) < 1  # no shift as a whole
+  actual = np.array(by_ffmpeg(tmp_path / "a.gif"), float)[..., :3]
+  assert np.sqrt(((actual - 255 * frames) ** 2).mean()) < 6
+  assert abs((actual - 255 * frames).mean()) < 1  # no shift as a whole
 
 
 def test_gif_of_an_interpolation_has_one_palette_and_keeps_alpha(tmp_path):

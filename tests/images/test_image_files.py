@@ -25,14 +25,14 @@ def test_colors_and_alpha(tmp_path, name):
   data, colors, alpha, tolerance, notes = CASES[name]
   path = tmp_path / "a"
   path.write_bytes(data)
-  found = read_image(path)
-  seen = np.ones((H, W), bool) if alpha is None else np.asarray(alpha) > 0
-  np.testing.assert_allclose(found.rgb[seen], colors[seen], atol=tolerance)
-  assert (found.alpha is None) == (alpha is None)
+  actual = read_image(path)
+  visible = np.ones((H, W), bool) if alpha is None else np.asarray(alpha) > 0
+  np.testing.assert_allclose(actual.rgb[visible], colors[visible], atol=tolerance)
+  assert (actual.alpha is None) == (alpha is None)
   if alpha is not None:
-    np.testing.assert_allclose(found.alpha, alpha, atol=1e-6)
-  assert len(found.notes) == len(notes)
-  for note, words in zip(found.notes, notes, strict=True):
+    np.testing.assert_allclose(actual.alpha, alpha, atol=1e-6)
+  assert len(actual.notes) == len(notes)
+  for note, words in zip(actual.notes, notes, strict=True):
     assert words in note and "\n" not in note
 
 
@@ -41,8 +41,8 @@ def test_training_sees_the_same_colors(tmp_path, name):
   data, colors, _, tolerance, _ = CASES[name]
   path = tmp_path / "a"
   path.write_bytes(data)
-  found = decode_rgb(path)
-  np.testing.assert_allclose(found / 255, colors, atol=tolerance + 0.51 / 255)
+  actual = decode_rgb(path)
+  np.testing.assert_allclose(actual / 255, colors, atol=tolerance + 0.51 / 255)
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -63,9 +63,9 @@ def test_jpeg_of_several_images_gives_the_first(tmp_path):
     for height, level in ((32, 200), (30, 20))
   ]
   images[0].save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=images[1:], quality=95)
-  found = read_image(tmp_path / "a.jpg")
-  np.testing.assert_allclose(found.rgb, 200 / 255, atol=2 / 255)
-  assert not found.notes
+  actual = read_image(tmp_path / "a.jpg")
+  np.testing.assert_allclose(actual.rgb, 200 / 255, atol=2 / 255)
+  assert not actual.notes
 
 
 @pytest.mark.parametrize("fmt", ["JPEG", "WEBP", "TIFF"])
@@ -74,13 +74,13 @@ def test_profiles_of_8_bits(tmp_path, fmt):
   options = {"JPEG": {"quality": 98, "subsampling": 0}, "WEBP": {"lossless": True}, "TIFF": {}}
   data = encoded(colors, fmt, icc_profile=files.GAMMA_18_RGB, **options[fmt])
   (tmp_path / "a").write_bytes(data)
-  found = read_image(tmp_path / "a")
-  np.testing.assert_allclose(found.rgb, srgb((colors / 255) ** 1.8), atol=6 / 255)
-  assert not found.notes
+  actual = read_image(tmp_path / "a")
+  np.testing.assert_allclose(actual.rgb, srgb((colors / 255) ** 1.8), atol=6 / 255)
+  assert not actual.notes
   (tmp_path / "a").write_bytes(encoded(colors, fmt, icc_profile=b"broken", **options[fmt]))
-  found = read_image(tmp_path / "a")
-  np.testing.assert_allclose(found.rgb, colors / 255, atol=4 / 255)
-  assert found.notes == ("its ICC profile can't be read and is ignored",)
+  actual = read_image(tmp_path / "a")
+  np.testing.assert_allclose(actual.rgb, colors / 255, atol=4 / 255)
+  assert actual.notes == ("its ICC profile can't be read and is ignored",)
 
 
 def test_tiff_size_of_a_turned_image(tmp_path):
@@ -142,13 +142,13 @@ def test_png_with_a_damaged_byte_is_refused(tmp_path, read):
 
 def seeds():
   """Every case above, and what Pillow writes with a codec."""
-  found = [case[0] for case in CASES.values() if len(case[0]) < 20_000]
+  actual = [case[0] for case in CASES.values() if len(case[0]) < 20_000]
   for fmt in ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP"):
     try:
-      found.append(encoded(smooth(20, 30), fmt))
+      actual.append(encoded(smooth(20, 30), fmt))
     except (KeyError, OSError):  # this Pillow doesn't write it
       continue
-  return found
+  return actual
 
 
 SEEDS = seeds()
@@ -163,14 +163,14 @@ SEEDS = seeds()
 @given(
   seed=st.integers(0, len(SEEDS) - 1),
   edits=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=6),
-  kept=st.sampled_from([1, 1, 1, 0.9, 0.5]),
+  fraction=st.sampled_from([1, 1, 1, 0.9, 0.5]),
 )
-def test_damaged_bytes_give_an_image_or_one_line(tmp_path, seed, edits, kept):
+def test_damaged_bytes_give_an_image_or_one_line(tmp_path, seed, edits, fraction):
   data = bytearray(SEEDS[seed])
   for position, value in edits:
     data[int(position * len(data))] = value
   path = tmp_path / "damaged"
-  path.write_bytes(data[: int(len(data) * kept)])
+  path.write_bytes(data[: int(len(data) * fraction)])
   try:
     image = read_image(path, max_pixels=10**6)
   except InputError as error:

@@ -5,7 +5,7 @@ import struct
 
 import numpy as np
 import pytest
-from PIL import Image, features
+from PIL import Image, ImageCms, features
 
 from stylejax.images.decode import decode_rgb, read_image
 from tests.images import image_bytes as files
@@ -29,6 +29,7 @@ def saved(image, form, **options):
   return buffer.getvalue()
 
 
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 GAMMA_30_GRAY = files.profile(b"GRAY", {b"kTRC": files.curve(3.0)})
 # name: (bytes, the exponent of the profile)
 GRAYS = {
@@ -46,11 +47,11 @@ GRAYS = {
 def test_gray_profile_is_exact_in_the_shadows(tmp_path, data, exponent):
   # LittleCMS 2 at 8 bits is up to 9.7 levels off in a linear gray profile.
   (tmp_path / "a").write_bytes(data)
-  found = read_image(tmp_path / "a")
+  actual = read_image(tmp_path / "a")
   want = gray(srgb((LEVELS / 255.0) ** exponent))
-  np.testing.assert_allclose(found.rgb * 255, want * 255, atol=0.01)
-  assert not found.notes
-  if found.alpha is None:
+  np.testing.assert_allclose(actual.rgb * 255, want * 255, atol=0.01)
+  assert not actual.notes
+  if actual.alpha is None:
     np.testing.assert_allclose(decode_rgb(tmp_path / "a"), want * 255, atol=0.51)
 
 
@@ -91,13 +92,13 @@ def test_profile_of_jpeg_2000(tmp_path, kind, method):
   (tmp_path / "a.jp2").write_bytes(with_profile(jp2, profile, method))
   want = srgb(pixels / 255.0)
   want = want if kind == "color" else gray(want)
-  found = read_image(tmp_path / "a.jp2")
-  np.testing.assert_allclose(found.rgb * 255, want * 255, atol=1.1)
-  assert not found.notes
+  actual = read_image(tmp_path / "a.jp2")
+  np.testing.assert_allclose(actual.rgb * 255, want * 255, atol=1.1)
+  assert not actual.notes
   (tmp_path / "a.jp2").write_bytes(with_profile(jp2, b"no profile", method))
-  found = read_image(tmp_path / "a.jp2")
-  np.testing.assert_allclose(found.rgb, pixels / 255 if kind == "color" else gray(pixels / 255))
-  assert found.notes == ("its ICC profile can't be read and is ignored",)
+  actual = read_image(tmp_path / "a.jp2")
+  np.testing.assert_allclose(actual.rgb, pixels / 255 if kind == "color" else gray(pixels / 255))
+  assert actual.notes == ("its ICC profile can't be read and is ignored",)
 
 
 def test_gray_jpeg_with_a_linear_profile(tmp_path):
@@ -120,3 +121,40 @@ def test_gray_profile_that_is_srgb_changes_nothing(tmp_path):
   np.testing.assert_array_equal(
     read_image(tmp_path / "a.png", compact=True).rgb, gray(LEVELS).astype(np.uint8)
   )
+
+
+# Adobe RGB (1998) Color Image Encoding, 4.3.4.1 and Annex: its light as that of linear sRGB, which
+# has the same white.
+ADOBE_TO_SRGB = np.array([[1.39836, -0.39836, 0], [0, 1, 0], [0, -0.04293, 1.04293]])
+
+
+def exif(index, space):
+  remarks = Image.Exif()
+  remarks[274] = 1  # upright: Pillow's MPO writer leaves out EXIF without a tag of its own
+  remarks.get_ifd(34665).update({40961: space, 40965: {1: index, 2: b"0100"}})
+  return remarks
+
+
+@pytest.mark.parametrize("form", ["JPEG", "MPO"])
+def test_adobe_rgb_by_exif_alone(tmp_path, form):
+  # DCF 2.0 (CIPA DC-009): such cameras write "R03" and no profile.
+  colors = np.repeat(np.array([[40, 60, 200], [90, 140, 60], [128, 128, 128]]), 32, 0)
+  pixels = np.repeat(colors[None], 32, 0).astype(np.uint8)
+  options = {"quality": 98, "subsampling": 0}
+  if form == "MPO":
+    options |= {"save_all": True, "append_images": [Image.fromarray(pixels[:16, :16])]}
+  path = tmp_path / "a.jpg"
+  path.write_bytes(saved(Image.fromarray(pixels), form, exif=exif("R03", 0xFFFF), **options))
+  expected = srgb(np.clip((pixels / 255) ** (563 / 256) @ ADOBE_TO_SRGB.T, 0, 1))
+  actual = read_image(path)
+  middles = slice(16, None, 32)
+  np.testing.assert_allclose(actual.rgb[16, middles], expected[16, middles], atol=3 / 255)
+  assert actual.notes == ("its colors are Adobe RGB, as its EXIF says, and become sRGB",)
+  for index, space, profile in (("R98", 1, b""), ("R03", 1, b""), ("R03", 0xFFFF, SRGB)):
+    data = saved(
+      Image.fromarray(pixels), form, exif=exif(index, space), icc_profile=profile, **options
+    )
+    path.write_bytes(data)
+    actual = read_image(path)
+    np.testing.assert_allclose(actual.rgb[16, middles] * 255, pixels[16, middles], atol=3)
+    assert actual.notes == ()

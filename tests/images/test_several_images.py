@@ -99,8 +99,8 @@ def test_cut_files_are_known_by_their_lengths(tmp_path, name):
   assert not is_cut(path)
   path.write_bytes(data + b"behind it")
   assert not is_cut(path)
-  for kept in (0.1, 0.5, 0.9):
-    path.write_bytes(data[: int(len(data) * kept)])
+  for fraction in (0.1, 0.5, 0.9):
+    path.write_bytes(data[: int(len(data) * fraction)])
     assert is_cut(path)
 
 

@@ -71,10 +71,10 @@ def test_uncompressed_tiff_is_turned_upright(tmp_path, layout, orientation):
   path = tmp_path / "a.tif"
   path.write_bytes(files.tiff(pixels, {**tags, ORIENTATION: (3, [orientation])}, planar=planar))
   want = upright(colors, orientation)
-  found = read_image(path)
-  np.testing.assert_allclose(found.rgb, want, atol=1 / 255)
+  actual = read_image(path)
+  np.testing.assert_allclose(actual.rgb, want, atol=1 / 255)
   assert image_size(path) == want.shape[1::-1]
-  if found.alpha is None:
+  if actual.alpha is None:
     np.testing.assert_allclose(decode_rgb(path) / 255, want, atol=1.01 / 255)
 
 
@@ -118,13 +118,13 @@ def test_planes_of_16_bits_keep_their_low_bytes(tmp_path, name, alpha):
     extrasamples=extra,
     **PLANAR[name],
   )
-  found = read_image(path)
-  np.testing.assert_allclose(found.rgb, want, atol=1e-5)
-  assert not found.notes
+  actual = read_image(path)
+  np.testing.assert_allclose(actual.rgb, want, atol=1e-5)
+  assert not actual.notes
   if alpha == "none":
-    assert found.alpha is None
+    assert actual.alpha is None
   else:
-    np.testing.assert_allclose(found.alpha, VEIL / 65535, atol=1e-6)
+    np.testing.assert_allclose(actual.alpha, VEIL / 65535, atol=1e-6)
 
 
 @pytest.mark.parametrize("options", [{}, {"byteorder": ">"}, {"compression": "lzw"}], ids=str)
@@ -134,9 +134,9 @@ def test_premultiplied_colors_of_16_bits_keep_their_low_bytes(tmp_path, options)
   path = written(
     tmp_path, np.dstack([colors, VEIL]), photometric="rgb", extrasamples=["assocalpha"], **options
   )
-  found = read_image(path)
-  np.testing.assert_allclose(found.rgb, np.minimum(colors / 65535 / share, 1), atol=1e-5)
-  np.testing.assert_allclose(found.alpha, VEIL / 65535, atol=1e-6)
+  actual = read_image(path)
+  np.testing.assert_allclose(actual.rgb, np.minimum(colors / 65535 / share, 1), atol=1e-5)
+  np.testing.assert_allclose(actual.alpha, VEIL / 65535, atol=1e-6)
 
 
 def test_second_page_of_planes(tmp_path):
@@ -146,25 +146,25 @@ def test_second_page_of_planes(tmp_path):
     for page in (SPECKS, SPECKS[::-1]):
       planes = page.transpose(2, 0, 1)
       file.write(planes, photometric="rgb", planarconfig="separate", compression="zlib")
-  for (found, _), want in zip(read_pages(path), (SPECKS, SPECKS[::-1]), strict=True):
-    np.testing.assert_allclose(found.rgb, want / 65535, atol=1e-6)
+  for (actual, _), want in zip(read_pages(path), (SPECKS, SPECKS[::-1]), strict=True):
+    np.testing.assert_allclose(actual.rgb, want / 65535, atol=1e-6)
 
 
 def test_signed_gray_of_8_bits(tmp_path):
   """SampleFormat 2 (TIFF 6.0, page 80): -128 to 127, of which what is below 0 is cut off."""
   numbers = np.arange(-128, 128, dtype=np.int8).reshape(16, 16)
-  found = read_image(written(tmp_path, numbers, photometric="minisblack"))
-  np.testing.assert_allclose(found.rgb, gray(np.maximum(numbers, 0) / 127), atol=1e-6)
-  assert found.notes == ("values down to -128 are cut off at 0",)
-  found = read_image(written(tmp_path, np.abs(numbers // 2), photometric="minisblack"))
-  np.testing.assert_allclose(found.rgb, gray(np.abs(numbers // 2) / 127), atol=1e-6)
-  assert not found.notes
+  actual = read_image(written(tmp_path, numbers, photometric="minisblack"))
+  np.testing.assert_allclose(actual.rgb, gray(np.maximum(numbers, 0) / 127), atol=1e-6)
+  assert actual.notes == ("values down to -128 are cut off at 0",)
+  actual = read_image(written(tmp_path, np.abs(numbers // 2), photometric="minisblack"))
+  np.testing.assert_allclose(actual.rgb, gray(np.abs(numbers // 2) / 127), atol=1e-6)
+  assert not actual.notes
 
 
 def test_bits_that_are_not_read_are_said(tmp_path):
   ink = np.dstack([SPECKS, VEIL])
-  found = read_image(written(tmp_path, ink, photometric="separated"))
-  assert found.notes == ("of its 16 bits a channel the upper 8 are read",)
+  actual = read_image(written(tmp_path, ink, photometric="separated"))
+  assert actual.notes == ("of its 16 bits a channel the upper 8 are read",)
 
 
 # tifffile's options, and what TIFF 6.0 calls such pixels.
@@ -180,6 +180,14 @@ REFUSED = {
   "16-bit RGB in a big-endian BigTIFF": (
     SPECKS,
     {"photometric": "rgb", "bigtiff": True, "byteorder": ">"},
+  ),
+  "8-bit RGB, compressed by JPEG 2000": (
+    SPECKS.astype(np.uint8),
+    {"photometric": "rgb", "compression": "jpeg2000"},
+  ),
+  "8-bit RGB, compressed by JPEG XL": (
+    SPECKS.astype(np.uint8),
+    {"photometric": "rgb", "compression": "jpegxl"},
   ),
 }
 

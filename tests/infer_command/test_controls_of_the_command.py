@@ -66,16 +66,16 @@ def stylized(run, files, params):
 
 
 def test_a_mixture(stylized, files):
-  found, expected = stylized(
+  actual, expected = stylized(
     "--style", f"{files}/one.png:3", f"{files}/two.png:1", weights=np.float32([0.75, 0.25])
   )
-  np.testing.assert_allclose(found, expected, atol=0.003)
-  assert np.abs(found - stylized("--style", files / "one.png")[0]).max() > 0.03
+  np.testing.assert_allclose(actual, expected, atol=0.003)
+  assert np.abs(actual - stylized("--style", files / "one.png")[0]).max() > 0.03
 
 
 def test_a_region_on_a_style_with_color(stylized, files):
   mask = image(files / "mask.png")[..., 0]
-  found, expected = stylized(
+  actual, expected = stylized(
     "--style",
     files / "one.png",
     "--mask",
@@ -91,7 +91,7 @@ def test_a_region_on_a_style_with_color(stylized, files):
     color_mode=np.float32(1),
     strength=np.float32(0.7),
   )
-  np.testing.assert_allclose(found, expected, atol=0.003)
+  np.testing.assert_allclose(actual, expected, atol=0.003)
 
 
 def test_a_region_alone_and_a_strength_map(stylized, files):
@@ -101,10 +101,10 @@ def test_a_region_alone_and_a_strength_map(stylized, files):
     ("--style", files / "two.png", "--strength-map", files / "mask.png"),
   )
   for words in arguments:
-    found, expected = stylized(
+    actual, expected = stylized(
       *words, styles=["two"], weights=np.ones(1, np.float32), strength=mask
     )
-    np.testing.assert_allclose(found, expected, atol=0.003)
+    np.testing.assert_allclose(actual, expected, atol=0.003)
 
 
 def test_stroke_is_a_style_size(run, files):

@@ -40,20 +40,20 @@ def test_every_image_mode(run, params, style, tmp_path, case):
   )
   assert (status, err) == (0, "")
   assert str(output) in out
-  found, source = Image.open(output), Image.open(content)
-  assert (found.mode, found.size) == (expected_mode, (WIDTH, HEIGHT))
+  actual, source = Image.open(output), Image.open(content)
+  assert (actual.mode, actual.size) == (expected_mode, (WIDTH, HEIGHT))
   if mode == "I;16":
     rgb = np.repeat(np.asarray(source)[..., None] / 257, 3, -1)
   else:
     rgb = source.convert("RGB")
   if expected_mode == "RGBA":
     alpha = np.asarray(source.convert("RGBA"))[..., 3]
-    np.testing.assert_array_equal(np.asarray(found)[..., 3], alpha)
+    np.testing.assert_array_equal(np.asarray(actual)[..., 3], alpha)
     assert alpha.min() < 255
     # The net sees the colors of visible neighbors where nothing is visible.
     rgb = fill_invisible(np.asarray(rgb), np.float32(alpha) / 255)
   np.testing.assert_allclose(
-    np.float32(found.convert("RGB")), stylized(params, rgb, style), atol=0.6
+    np.float32(actual.convert("RGB")), stylized(params, rgb, style), atol=0.6
   )
 
 
@@ -77,9 +77,9 @@ def test_every_output_format(run, params, style, tmp_path, mode, extension):
   lost = mode == "RGBA" and extension.startswith("jp")
   note = f"note: {content}: its transparency is laid on white: JPEG has none\n"
   assert (status, err) == (0, note if lost else "")
-  found, source = Image.open(output), Image.open(content)
+  actual, source = Image.open(output), Image.open(content)
   expected_format = {"png": "PNG", "webp": "WEBP"}.get(extension.lower(), "JPEG")
-  assert (found.format, found.size) == (expected_format, (WIDTH, HEIGHT))
+  assert (actual.format, actual.size) == (expected_format, (WIDTH, HEIGHT))
   rgb = np.asarray(source.convert("RGB"))
   if mode == "RGBA":
     rgb = fill_invisible(rgb, np.float32(source)[..., 3] / 255)
@@ -89,10 +89,10 @@ def test_every_output_format(run, params, style, tmp_path, mode, extension):
     alpha = np.float32(source)[..., 3:] / 255
     expected = expected * alpha + 255 * (1 - alpha)
   elif mode == "RGBA":
-    np.testing.assert_array_equal(np.asarray(found)[..., 3], np.asarray(source)[..., 3])
+    np.testing.assert_array_equal(np.asarray(actual)[..., 3], np.asarray(source)[..., 3])
   else:
-    assert found.mode == "RGB"
-  np.testing.assert_allclose(np.float32(found.convert("RGB")), expected, atol=12 if jpeg else 0.6)
+    assert actual.mode == "RGB"
+  np.testing.assert_allclose(np.float32(actual.convert("RGB")), expected, atol=12 if jpeg else 0.6)
 
 
 def test_exif_orientation_is_applied(run, params, style, tmp_path):
@@ -104,10 +104,10 @@ def test_exif_orientation_is_applied(run, params, style, tmp_path):
     run("--content", content, "--style", style, "--output", output, "--style-size", "64")[0] == 0
   )
   upright = Image.open(content).convert("RGB").transpose(Image.Transpose.ROTATE_270)
-  found = Image.open(output)
-  assert found.size == (HEIGHT, WIDTH)
-  assert found.getexif().get(274, 1) == 1
-  np.testing.assert_allclose(np.float32(found), stylized(params, upright, style), atol=0.6)
+  actual = Image.open(output)
+  assert actual.size == (HEIGHT, WIDTH)
+  assert actual.getexif().get(274, 1) == 1
+  np.testing.assert_allclose(np.float32(actual), stylized(params, upright, style), atol=0.6)
 
 
 @pytest.mark.parametrize("size", [(16, 16), (16, 51), (63, 33)])
@@ -145,8 +145,8 @@ def test_size_scales_the_shorter_side_of_the_output(run, style, tmp_path):
   content = save(tmp_path / "content.png", "RGBA", size=(80, 40))
   output = tmp_path / "out.png"
   assert run("--content", content, "--style", style, "--output", output, "--size", "20")[0] == 0
-  found = Image.open(output)
-  assert (found.mode, found.size) == ("RGBA", (40, 20))
+  actual = Image.open(output)
+  assert (actual.mode, actual.size) == ("RGBA", (40, 20))
 
 
 def test_style_size_changes_the_image(run, style, tmp_path):
@@ -174,9 +174,9 @@ def test_seed_invents_a_style(run, params, tmp_path):
       stylejax.sample_style(params, jax.random.key(3)),
     )
   )(params)
-  found = [np.float32(Image.open(tmp_path / f"{seed}.png")) for seed in (3, 4)]
-  np.testing.assert_allclose(found[0], np.asarray(expected) * 255, atol=0.6)
-  assert np.abs(found[0] - found[1]).max() > 0
+  actual = [np.float32(Image.open(tmp_path / f"{seed}.png")) for seed in (3, 4)]
+  np.testing.assert_allclose(actual[0], np.asarray(expected) * 255, atol=0.6)
+  assert np.abs(actual[0] - actual[1]).max() > 0
 
 
 def test_existing_output_is_replaced_and_nothing_else_is_left(run, style, tmp_path):
@@ -212,8 +212,8 @@ class TestManyImages:
       rgb = Image.open(photos / f"p{index}.jpg")
       assert rgb.size == size
       for path in (style, other):
-        found = np.float32(Image.open(output / f"p{index}_{path.stem}.png"))
-        np.testing.assert_allclose(found, stylized(params, rgb, path), atol=0.6)
+        actual = np.float32(Image.open(output / f"p{index}_{path.stem}.png"))
+        np.testing.assert_allclose(actual, stylized(params, rgb, path), atol=0.6)
 
   def test_folder_of_styles_and_another_format(self, run, photos, tmp_path):
     content = save(tmp_path / "content.png")

@@ -26,7 +26,7 @@ def sprite(path, hidden, size=(HEIGHT, WIDTH)):
 )
 @pytest.mark.parametrize("suffix", ["png", "webp"])
 def test_hidden_colors_of_the_content(run, style, tmp_path, setting, suffix):
-  found = []
+  actual = []
   for name, hidden in (("black", 0), ("white", 255)):
     content, alpha = sprite(tmp_path / f"{name}.{suffix}", hidden)
     status, *_ = run(
@@ -41,30 +41,30 @@ def test_hidden_colors_of_the_content(run, style, tmp_path, setting, suffix):
       *setting,
     )
     assert status == 0
-    found.append(np.asarray(Image.open(tmp_path / f"{name}_out.png")))
-  np.testing.assert_array_equal(*found)
+    actual.append(np.asarray(Image.open(tmp_path / f"{name}_out.png")))
+  np.testing.assert_array_equal(*actual)
   if "--size" not in setting:
-    np.testing.assert_array_equal(found[0][..., 3], alpha)
+    np.testing.assert_array_equal(actual[0][..., 3], alpha)
 
 
 def test_hidden_colors_of_the_style(run, style, tmp_path):
-  found = []
+  actual = []
   for name, hidden in (("black", 0), ("white", 255)):
     stylized, _ = sprite(tmp_path / f"{name}.png", hidden)
     assert (
       run("--content", style, "--style", stylized, "--output", tmp_path / f"{name}_out.png")[0] == 0
     )
-    found.append(np.asarray(Image.open(tmp_path / f"{name}_out.png")))
-  np.testing.assert_array_equal(*found)
+    actual.append(np.asarray(Image.open(tmp_path / f"{name}_out.png")))
+  np.testing.assert_array_equal(*actual)
 
 
 def test_visible_pixels_are_kept_at_strength_0(run, style, tmp_path):
   content, alpha = sprite(tmp_path / "a.png", 255)
   output = tmp_path / "out.png"
   assert run("--content", content, "--style", style, "--output", output, "--strength", "0")[0] == 0
-  seen = alpha > 0
+  visible = alpha > 0
   np.testing.assert_array_equal(
-    np.asarray(Image.open(output))[seen], np.asarray(Image.open(content))[seen]
+    np.asarray(Image.open(output))[visible], np.asarray(Image.open(content))[visible]
   )
 
 

@@ -84,7 +84,7 @@ def run(inputs, weights, content, output, capsys, *more):
   return status, [line.removeprefix("note: ") for line in lines if line.startswith("note: ")]
 
 
-def seen(frames):
+def visible_colors(frames):
   return [np.where(frame[..., 3:] > 0, frame, 0) for frame in frames]
 
 
@@ -107,7 +107,7 @@ def test_animations_keep_pixels_times_alpha_and_loops(
   output = tmp_path / name
   status, notes = run(inputs, weights, content, output, capsys)
   assert status == 0
-  np.testing.assert_array_equal(seen(decoded(output)), seen(pixels))
+  np.testing.assert_array_equal(visible_colors(decoded(output)), visible_colors(pixels))
   source = Source(output, 25)
   lengths = [frame.length for frame in source]
   np.testing.assert_allclose([float(n) for n in lengths], [float(n) for n in LENGTHS], atol=1e-6)
@@ -125,7 +125,7 @@ def test_folders_keep_alpha_and_order(inputs, weights, pixels, tmp_path, capsys,
   output = tmp_path / name
   status, notes = run(inputs, weights, "frames", output, capsys, "--rate", "1")
   assert status == 0 and notes == []
-  np.testing.assert_array_equal(seen(decoded(output)), seen(pixels))
+  np.testing.assert_array_equal(visible_colors(decoded(output)), visible_colors(pixels))
   if name != "out":
     assert sum(frame.length for frame in Source(output, 25)) == 3
 
@@ -149,7 +149,7 @@ def test_a_gif_is_as_steady_as_its_frames_as_png(inputs, weights, tmp_path, caps
   for number in range(8):
     noisy = np.clip(scene + rng.normal(0, 4, scene.shape), 0, 255).astype(np.uint8)
     Image.fromarray(noisy).save(tmp_path / "frames" / f"{number}.png")
-  found = {}
+  actual = {}
   for name in ("o.gif", "out"):
     status = infer.main(
       [
@@ -168,5 +168,5 @@ def test_a_gif_is_as_steady_as_its_frames_as_png(inputs, weights, tmp_path, caps
     )
     assert status == 0
     frames = np.array(decoded(tmp_path / name), float)[2:, ..., :3]
-    found[name] = np.abs(np.diff(frames, axis=0)).mean()
-  assert 0 < found["o.gif"] <= found["out"]
+    actual[name] = np.abs(np.diff(frames, axis=0)).mean()
+  assert 0 < actual["o.gif"] <= actual["out"]

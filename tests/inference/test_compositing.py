@@ -126,6 +126,29 @@ def test_a_seamless_image_of_any_size_keeps_it(stylizer, codes):
   np.testing.assert_array_equal(encode.as_bytes(output), content(45, 61))
 
 
+@pytest.mark.parametrize("axes", ["x", "y", "xy"])
+def test_a_seamless_image_is_resized_around_its_edges(stylizer, codes, axes):
+  """45×61 is no multiple of the stride: there and back, pixels at an edge see the other side."""
+  image = content(45, 61)
+  (output,) = stylizer.prepare(image, seamless=axes).stylize(codes[:1])
+  stride = stylizer.params.config.stride
+  height, width = (round(side / stride) * stride for side in image.shape[:2])
+  assert (height, width) != image.shape[:2]
+  whole = encode.resize_around(image, height, width, axes)
+  expected = np.asarray(
+    jax.jit(transfer.generate)(
+      stylizer.params,
+      transfer.encode_content(
+        stylizer.params, whole, edges=transfer.seamless_edges(axes, whole.shape)
+      ),
+      codes[0],
+    )
+  )
+  back = encode.resize_around(expected, 45, 61, axes)
+  np.testing.assert_allclose(output, back, atol=1e-4)
+  assert np.abs(back - encode.resize_around(expected, 45, 61, "")).max() > 1e-3
+
+
 def test_damaged_weights_are_told(tiny_params, codes):
   """NaN as uint8 would be a number like any other."""
   broken = jax.tree.map(lambda x: x * np.float32(np.nan), tiny_params.generator)

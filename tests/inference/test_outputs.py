@@ -97,5 +97,5 @@ def test_whole_numbers():
 def test_find_images_keeps_the_order_and_drops_repeats():
   for name in ("b.png", "a.jpg", "there/c.webp", "there/notes.txt"):
     Path(name).write_bytes(b"x")
-  found = find_images(["b.png", "there", "a.jpg", "./b.png", "there/c.webp"], "--x")
-  assert list(map(str, found)) == ["b.png", "there/c.webp", "a.jpg"]
+  actual = find_images(["b.png", "there", "a.jpg", "./b.png", "there/c.webp"], "--x")
+  assert list(map(str, actual)) == ["b.png", "there/c.webp", "a.jpg"]

@@ -20,7 +20,7 @@ def inside(tmp_path, monkeypatch):
 
 def summary(mixes):
   return [
-    (mix.name, [source.name for source in mix.sources], mix.weights.tolist()) for mix in mixes
+    (mix.name, [source.name for source in mix.sources], mix.mixtures.tolist()) for mix in mixes
   ]
 
 
@@ -66,12 +66,12 @@ def test_mixes_that_are_refused(styles, settings, message):
 
 
 def test_regions():
-  found = plan_regions(["a.jpg=b.jpg", "d=e.png=@saved"])
-  assert [(str(r.mask), r.source.name, r.source.path) for r in found] == [
+  actual = plan_regions(["a.jpg=b.jpg", "d=e.png=@saved"])
+  assert [(str(r.mask), r.source.name, r.source.path) for r in actual] == [
     ("a.jpg", "b", Path("b.jpg")),
     ("d=e.png", "saved", None),
   ]
-  assert summary(plan_mixes([], regions=found)) == [("b+saved", [], [[]])]
+  assert summary(plan_mixes([], regions=actual)) == [("b+saved", [], [[]])]
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ class TestControlMaps:
     np.testing.assert_allclose(strength[[0, -1], 0], [1.5, 0], atol=1e-6)
 
   def test_another_size_is_refused(self, controls):
-    found = controls(1, "top.png")
-    found.check_size(Path("photo.png"), 16, 20)
+    actual = controls(1, "top.png")
+    actual.check_size(Path("photo.png"), 16, 20)
     with pytest.raises(InputError, match="left.png: found 20×16 pixels, expected 16×20 as in p"):
-      found.check_size(Path("p.png"), 20, 16)
+      actual.check_size(Path("p.png"), 20, 16)

@@ -7,14 +7,15 @@ import sys
 from fractions import Fraction
 
 import av
+import jax
 import numpy as np
 import pytest
 from PIL import Image
 
 import infer
 import stylejax
-from stylejax.cli import paint_options
-from stylejax.cli import sequence as sequence_command
+from stylejax.cli import common_options
+from stylejax.controls.color import preserve_color
 from stylejax.images import animation, encode, frame_folders, frames, video
 from stylejax.inference import sequence
 from stylejax.runtime import folders
@@ -32,10 +33,10 @@ def weights(tiny_params, tmp_path_factory):
 def pixels():
   """Five frames in which a square moves over a ramp."""
   ramp = np.linspace(40, 200, SHAPE[1])[None, :, None] * np.ones((*SHAPE, 3))
-  found = np.repeat(ramp[None], 5, 0).astype(np.uint8)
-  for number, frame in enumerate(found):
+  actual = np.repeat(ramp[None], 5, 0).astype(np.uint8)
+  for number, frame in enumerate(actual):
     frame[4:14, 5 * number : 5 * number + 10] = (250, 20, 20)
-  return found
+  return actual
 
 
 @pytest.fixture(scope="module")
@@ -105,10 +106,27 @@ def test_folder_to_folder_prints_its_flicker(sources, weights, tmp_path, capsys)
   assert numbers[0] < numbers[1]
 
 
+def test_colors_are_kept_frame_by_frame(sources, weights, tmp_path, capsys):
+  """As on the written images: by luminance every pixel has the hue of its frame's."""
+  assert run(sources, weights, "frames", tmp_path / "plain") == 0
+  more = ("--preserve-color", "1")
+  assert run(sources, weights, "frames", tmp_path / "colors", *more) == 0
+  contents, plain, actual = (
+    frames_of(folder).astype(np.float32) / 255
+    for folder in (sources / "frames", tmp_path / "plain", tmp_path / "colors")
+  )
+  expected = jax.jit(preserve_color)(plain, contents)
+  np.testing.assert_allclose(actual, expected, atol=0.02)
+  assert np.abs(actual - plain).max() > 0.1
+  capsys.readouterr()
+  assert run(sources, weights, "frames", tmp_path / "no", "--preserve-color", "2") == 2
+  assert "--preserve-color: found 2.0, expected a number from 0 to 1" in capsys.readouterr().err
+
+
 def test_gif_to_gif_keeps_its_times(sources, weights, tmp_path):
   assert run(sources, weights, "a.gif", tmp_path / "o.gif") == 0
-  found = [frame.length for frame in frames.Source(tmp_path / "o.gif", 25)]
-  assert found == [Fraction(n, 1000) for n in (100, 50, 200, 80, 60)]
+  actual = [frame.length for frame in frames.Source(tmp_path / "o.gif", 25)]
+  assert actual == [Fraction(n, 1000) for n in (100, 50, 200, 80, 60)]
 
 
 def test_video_to_video_keeps_sound_and_times(sources, weights, tmp_path):
@@ -125,9 +143,9 @@ def test_video_reads_the_pixels_and_odd_sides_grow_by_one(sources, weights, pixe
   read = np.stack([frame.rgb for frame in frames.Source(sources / "a.mp4", 25)])
   assert np.abs(read[:, :-1] * 255 - pixels).mean() < 4
   assert run(sources, weights, "frames", tmp_path / "o.mkv", "--rate", "12.5") == 0
-  found = list(frames.Source(tmp_path / "o.mkv", 25))
-  assert found[0].rgb.shape == (SHAPE[0] + 1, SHAPE[1], 3)
-  assert float(found[2].seconds) == pytest.approx(2 / 12.5, abs=1e-3)
+  actual = list(frames.Source(tmp_path / "o.mkv", 25))
+  assert actual[0].rgb.shape == (SHAPE[0] + 1, SHAPE[1], 3)
+  assert float(actual[2].seconds) == pytest.approx(2 / 12.5, abs=1e-3)
 
 
 @pytest.mark.parametrize("output", ["o.mp4", "o.gif"])
@@ -192,7 +210,7 @@ def test_without_pyav_videos_are_refused(sources, weights, monkeypatch, tmp_path
 
 
 def test_the_report_counts(sources, weights, tmp_path):
-  seen = []
+  progress = []
   report = sequence.stylize_sequence(
     sequence.SequenceRequest(
       content=sources / "frames",
@@ -201,16 +219,15 @@ def test_the_report_counts(sources, weights, tmp_path):
       weights=weights,
       style_size=32,
     ),
-    on_progress=lambda done, total: seen.append((done, total)),
+    on_progress=lambda done, total: progress.append((done, total)),
   )
-  assert report.frames == 5 and seen == [(n, 5) for n in range(6)]
+  assert report.frames == 5 and progress == [(n, 5) for n in range(6)]
   assert 0 < report.still < 1
 
 
 def test_the_command_reads_styles_at_the_default_scale():
   """Its options name the number, so that --help needn't load the nets."""
-  for module in (paint_options, sequence_command):
-    assert f"(default: {encode.STYLE_SIZE})" in inspect.getsource(module)
+  assert f"(default: {encode.STYLE_SIZE})" in inspect.getsource(common_options)
 
 
 def frames_of(folder):
@@ -375,6 +392,6 @@ def test_a_video_keeps_its_colors_at_strength_0_and_notes_are_printed(
       )
     y, cb, cr = (y - 16) / 219 * 255, (cb - 128) / 224 * 255, (cr - 128) / 224 * 255
     red, blue = y + 1.5748 * cr, y + 1.8556 * cb
-    found = np.array([red, (y - 0.2126 * red - 0.0722 * blue) / 0.7152, blue])
-    assert np.abs(found - color).max() <= 2
+    actual = np.array([red, (y - 0.2126 * red - 0.0722 * blue) / 0.7152, blue])
+    assert np.abs(actual - color).max() <= 2
   assert "note: sound track 1 (aac) is left out: .webm can't hold it" in capsys.readouterr().err

@@ -113,9 +113,9 @@ def test_two_processes_one_summary(files, tmp_path):
 @pytest.mark.parametrize(
   "more, message",
   [
-    (["--processes", "2"], "expected all three"),
+    (["--processes", "2"], "--processes: found without --coordinator and --process"),
     (["--coordinator", "host", "--processes", "2", "--process", "0"], "expected HOST:PORT"),
-    (["--coordinator", "host:1", "--processes", "2", "--process", "2"], "expected all three"),
+    (["--coordinator", "host:1", "--processes", "2", "--process", "2"], "found 2, expected 0 to 1"),
   ],
 )
 def test_mistakes_are_one_line(files, tmp_path, capsys, more, message):

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stylejax import PRESETS, ModelConfig, transfer
+import stylejax
+from stylejax import PRESETS, ModelConfig, models, transfer
 from stylejax.models import autoencoder
 from stylejax.models.generator import Adaptation
 from stylejax.models.noise_generator import NoiseGenerator
@@ -53,19 +54,19 @@ def test_noise_generator_makes_64_pixel_textures_by_default():
 
 def test_large_holds_the_described_noise_generator():
   config = PRESETS["large"]
-  assert transfer.noise_generator(config) == NoiseGenerator(dtype="bfloat16")
+  assert models.nets.noise_generator(config) == NoiseGenerator(dtype="bfloat16")
   assert config.noise_dim == 100
 
 
 def test_base_is_small():
-  params = jax.eval_shape(lambda: transfer.init_params(jax.random.key(0), PRESETS["base"]))
+  params = jax.eval_shape(lambda: stylejax.init_params(jax.random.key(0), PRESETS["base"]))
   path = count((params.content_encoder, params.style_encoder, params.generator))
   assert path <= 2_000_000
 
 
 def test_presets_start_and_count_parts():
   for config in PRESETS.values():
-    params = jax.eval_shape(lambda c=config: transfer.init_params(jax.random.key(0), c))
+    params = jax.eval_shape(lambda c=config: stylejax.init_params(jax.random.key(0), c))
     assert all(getattr(params, part) is not None for part in transfer.PARTS)
     assert params.config == config
 
@@ -144,7 +145,7 @@ def test_config_names_what_is_wrong(fields, named):
 
 def test_accelerators_convolve_in_bfloat16_alone():
   config = dataclasses.replace(PRESETS["tiny"], dtype="bfloat16")
-  params = jax.eval_shape(lambda: transfer.init_params(jax.random.key(0), config))
+  params = jax.eval_shape(lambda: stylejax.init_params(jax.random.key(0), config))
   image = jax.ShapeDtypeStruct((2, 64, 64, 3), jnp.float32)
 
   def every_net(params, image):

@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+import pytest
 
 from stylejax.models import adain, noise_map
 
@@ -44,3 +45,11 @@ def test_noise_grows_with_its_gain_and_spares_what_gets_none(rng):
       noise_gain * noise_std * np.asarray(noise_map.noise_map(6, 5))[None, :, :, None],
       atol=1e-6,
     )
+
+
+@pytest.mark.parametrize("cell", [2, 4])
+def test_a_drift_of_whole_cells_moves_the_map(cell):
+  drift = np.broadcast_to(np.float32([3 * cell, -5 * cell]), (24, 32, 2))
+  moved = noise_map.moved_noise_map(24 // cell, 32 // cell, drift, cell)
+  expected = noise_map.noise_map(24 // cell, 32 // cell, top=-5, left=3)
+  np.testing.assert_array_equal(moved, expected)

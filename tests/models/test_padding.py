@@ -7,7 +7,7 @@ import pytest
 from jax.sharding import PartitionSpec as P
 
 from stylejax import transfer
-from stylejax.models import autoencoder
+from stylejax.models import conv_cpu, decoder_stages, layers
 from stylejax.models.padding import Edges
 
 TOLERANCE = 2e-5
@@ -35,8 +35,8 @@ def image(height, width):
 def without_noise(params):
   """The same without noise, which lies still when an image moves."""
   generator = dict(params.generator)
-  for number, name in enumerate(autoencoder.modulated_maps(params.config)):
-    if autoencoder.has_noise(name):
+  for number, name in enumerate(decoder_stages.modulated_maps(params.config)):
+    if decoder_stages.has_noise(name):
       layer = generator[f"modulation_{number}"]
       generator[f"modulation_{number}"] = {
         key: values.at[..., 2 * (values.shape[-1] // 3) :].set(0) for key, values in layer.items()
@@ -54,6 +54,48 @@ def test_what_lies_beyond_a_image_is_never_seen(tiny_params, code, stylize, fill
     np.testing.assert_allclose(
       stylize(tiny_params, around, code, edges)[:44, :60], whole, atol=TOLERANCE
     )
+
+
+EDGES = {
+  "whole": Edges((64, 80)),
+  "inside": Edges((64, 80), inside=(np.int32(44), np.int32(60))),
+  "one line is filling": Edges((64, 80), inside=(np.int32(60), np.int32(76))),
+  "full": Edges((64, 80), inside=(np.int32(64), np.int32(80))),
+  "wraps": Edges((64, 80), wrap=(True, True)),
+  "wraps one way": Edges((64, 80), wrap=(False, True)),
+}
+
+
+@pytest.mark.parametrize("edges", EDGES.values(), ids=EDGES)
+@pytest.mark.parametrize("scale", [1, 4])
+def test_lines_by_number_are_the_joined_lines(edges, scale):
+  """Accelerators join lines, and CPUs read them by number; tests run on CPUs only."""
+  x = jnp.asarray(np.random.default_rng(3).random((2, 64 // scale, 80 // scale, 3), np.float32))
+  height, width = 64 // scale, 80 // scale
+  if edges.inside is not None:
+    height, width = (int(side) // scale for side in edges.inside)
+  actual, expected = edges.ring_by_number(x), edges.ring_by_lines(x)
+  assert actual.shape == expected.shape == (2, 64 // scale + 2, 80 // scale + 2, 3)
+  inside = np.s_[:, : height + 2, : width + 2]
+  np.testing.assert_array_equal(actual[inside], expected[inside])
+  if edges.wrap == (False, False):  # as NumPy mirrors the image alone
+    mirrored = np.pad(x[:, :height, :width], ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
+    np.testing.assert_array_equal(actual[inside], mirrored)
+  actual, expected = (
+    form(x, edges)[:, : 2 * height, : 2 * width]
+    for form in (layers.upsample2_by_number, layers.upsample2_by_lines)
+  )
+  np.testing.assert_allclose(actual, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_ring_is_convolved_alike_with_and_without_zeros_around_it(stride):
+  rng = np.random.default_rng(4)
+  x, kernel = rng.random((2, 18, 14, 5), np.float32), rng.random((3, 3, 5, 7), np.float32)
+  actual = conv_cpu.ringed_conv3x3(x, kernel, stride=stride)
+  expected = conv_cpu.ringed_direct_conv3x3(x, kernel, stride=stride)
+  assert actual.shape == (2, 16 // stride, 12 // stride, 7)
+  np.testing.assert_allclose(actual, expected, rtol=1e-5)
 
 
 def test_one_program_for_all_sizes_inside(tiny_params, code, stylize):

@@ -45,8 +45,8 @@ def test_chroma_gets_the_moments_of_the_style(rng):
   """Mean and covariance by NumPy; the map by SciPy's square roots of matrices."""
   a = rng.normal(size=(1, 20, 30, 2)) @ [[0.10, 0.02], [0.0, 0.05]] + [0.05, -0.02]
   b = rng.normal(size=(1, 25, 15, 2)) @ [[0.03, -0.04], [0.01, 0.12]] + [-0.1, 0.08]
-  found = np.asarray(match_chroma(jnp.asarray(a, jnp.float32), jnp.asarray(b, jnp.float32)))
-  flat = [x.reshape(-1, 2) for x in (a, b, found)]
+  actual = np.asarray(match_chroma(jnp.asarray(a, jnp.float32), jnp.asarray(b, jnp.float32)))
+  flat = [x.reshape(-1, 2) for x in (a, b, actual)]
   np.testing.assert_allclose(flat[2].mean(0), flat[1].mean(0), atol=1e-4)
   np.testing.assert_allclose(np.cov(flat[2].T), np.cov(flat[1].T), atol=1e-4)
   source, target = (np.cov(x.T, bias=True) + 1e-5 * np.eye(2) for x in flat[:2])
@@ -61,8 +61,8 @@ def test_moments_of_a_region_are_its_own(rng):
   a = jnp.asarray(rng.normal(size=(1, 8, 10, 2)), jnp.float32)
   style = jnp.asarray(rng.normal(size=(1, 9, 9, 2)), jnp.float32)
   left = jnp.zeros((1, 8, 10, 1)).at[:, :, :5].set(1.0)
-  found = match_chroma(a, style, weights=left)
-  np.testing.assert_allclose(found[:, :, :5], match_chroma(a[:, :, :5], style), atol=1e-4)
+  actual = match_chroma(a, style, weights=left)
+  np.testing.assert_allclose(actual[:, :, :5], match_chroma(a[:, :, :5], style), atol=1e-4)
 
 
 def test_a_palette_without_colors_is_gray_and_finite(rng):
@@ -102,20 +102,20 @@ def test_the_filter_is_a_loop_over_neighbors(rng):
     jnp.asarray(light[None, :, :, None], jnp.float32),
   )
   settings = {"sigma_space": space, "sigma_light": range_}
-  found = smooth_chroma(*arguments, radius=radius, **settings)
-  np.testing.assert_allclose(found[0], expected, atol=1e-5)
+  actual = smooth_chroma(*arguments, radius=radius, **settings)
+  np.testing.assert_allclose(actual[0], expected, atol=1e-5)
 
 
 def test_out_of_range_loses_chroma_alone():
   """Of a saturated color out of sRGB the luminance and the hue stay."""
   lab = jnp.asarray([[0.6, 0.3, 0.2], [0.9, 0.2, 0.0], [0.5, 0.05, 0.02], [0.0, 0.2, 0.1]])
-  found = srgb_to_oklab(into_gamut(lab))
-  np.testing.assert_allclose(found[:3, 0], lab[:3, 0], atol=5e-3)
+  actual = srgb_to_oklab(into_gamut(lab))
+  np.testing.assert_allclose(actual[:3, 0], lab[:3, 0], atol=5e-3)
   np.testing.assert_allclose(
-    jnp.arctan2(found[:3, 2], found[:3, 1]), jnp.arctan2(lab[:3, 2], lab[:3, 1]), atol=0.03
+    jnp.arctan2(actual[:3, 2], actual[:3, 1]), jnp.arctan2(lab[:3, 2], lab[:3, 1]), atol=0.03
   )
-  np.testing.assert_allclose(found[2], lab[2], atol=1e-4)
-  assert jnp.linalg.norm(found[0, 1:]) > 0.15
+  np.testing.assert_allclose(actual[2], lab[2], atol=1e-4)
+  assert jnp.linalg.norm(actual[0, 1:]) > 0.15
 
 
 @pytest.fixture
@@ -131,15 +131,15 @@ def images(rng):
 def test_luminance_is_the_images_own(images):
   stylized, content, styles = images
   run = jax.jit(transfer_colors)
-  found = run(stylized, content, styles)
-  assert found.min() >= 0 and found.max() <= 1
+  actual = run(stylized, content, styles)
+  assert actual.min() >= 0 and actual.max() <= 1
   light = srgb_to_oklab(stylized)[..., 0]
-  np.testing.assert_allclose(srgb_to_oklab(found)[..., 0], light, atol=0.01)
-  np.testing.assert_allclose(transfer_colors(stylized, content, styles), found, atol=1e-4)
+  np.testing.assert_allclose(srgb_to_oklab(actual)[..., 0], light, atol=0.01)
+  np.testing.assert_allclose(transfer_colors(stylized, content, styles), actual, atol=1e-4)
   alone = run(stylized[1:], content[1:], styles)
-  np.testing.assert_allclose(found[1:], alone, atol=1e-4)
+  np.testing.assert_allclose(actual[1:], alone, atol=1e-4)
   several = jax.vmap(lambda x, y: transfer_colors(x[None], y[None], styles)[0])(stylized, content)
-  np.testing.assert_allclose(found, several, atol=1e-4)
+  np.testing.assert_allclose(actual, several, atol=1e-4)
 
 
 def test_amounts_choose_whose_chroma(images):
@@ -147,11 +147,13 @@ def test_amounts_choose_whose_chroma(images):
   _, content, styles = images
   flat = jnp.full_like(content, 0.5) * jnp.asarray([1.1, 0.9, 0.8]).reshape(1, 1, 1, 3)
   settings = {"sigma_light": 0.05}
-  own = transfer_colors(flat, content, styles, own_color=1.0, **settings)
-  np.testing.assert_allclose(own, flat, atol=2e-3)
+  flat_chroma = transfer_colors(flat, content, styles, own_color=1.0, **settings)
+  np.testing.assert_allclose(flat_chroma, flat, atol=2e-3)
   calm = jnp.broadcast_to(jnp.asarray([0.5, 0.45, 0.55]), content.shape)
-  kept = transfer_colors(flat, calm, styles, keep_color=1.0, **settings)
-  np.testing.assert_allclose(srgb_to_oklab(kept)[..., 1:], srgb_to_oklab(calm)[..., 1:], atol=2e-3)
+  content_chroma = transfer_colors(flat, calm, styles, keep_color=1.0, **settings)
+  np.testing.assert_allclose(
+    srgb_to_oklab(content_chroma)[..., 1:], srgb_to_oklab(calm)[..., 1:], atol=2e-3
+  )
   first = transfer_colors(flat, content, styles, weights=jnp.asarray([1.0, 0.0]))
   np.testing.assert_allclose(first, transfer_colors(flat, content, styles[:1]), atol=1e-4)
   gradient = jax.grad(lambda k: transfer_colors(flat, content, styles, keep_color=k).sum())(0.5)

@@ -72,13 +72,13 @@ def test_adam_descends_too_and_reports_each_step(images):
 def test_scales_go_from_coarse_to_fine(images):
   """Each scale gets both images and the last result at its size, and at least 16 pixels."""
   content, style = images
-  seen = []
+  calls = []
 
   def optimize(_, content, style, *, start, steps, style_weight):
-    seen.append((content.shape[1:3], style.shape[1:3], start.shape[1:3], steps, style_weight))
+    calls.append((content.shape[1:3], style.shape[1:3], start.shape[1:3], steps, style_weight))
     return start + 0.125
 
-  found = optimize_scales(
+  actual = optimize_scales(
     None,
     content,
     style[:, :, :24],
@@ -86,12 +86,12 @@ def test_scales_go_from_coarse_to_fine(images):
     style_weight=3.0,
     scales=((0.25, 7), (0.75, 5), (1.0, 2)),
   )
-  assert seen == [
+  assert calls == [
     ((16, 16), (16, 16), (16, 16), 7, 3.0),
     ((24, 24), (24, 18), (24, 24), 5, 3.0),
     ((32, 32), (32, 24), (32, 32), 2, 3.0),
   ]
-  np.testing.assert_allclose(found.mean(), content.mean() + 0.375, atol=0.01)
+  np.testing.assert_allclose(actual.mean(), content.mean() + 0.375, atol=0.01)
 
 
 def test_the_command_writes_a_image_or_one_line(tmp_path, capsys, monkeypatch):

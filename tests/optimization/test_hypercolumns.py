@@ -38,12 +38,12 @@ def test_layers_lie_one_after_the_other_on_a_grid(rng):
     for layer in LAYERS
   ]
   run = jax.jit(hypercolumns)
-  found = run(vgg_params, image)
-  assert found.shape == (2, 8, 10, 2688) and found.dtype == jnp.float32
-  np.testing.assert_allclose(found, np.concatenate(parts, -1), rtol=1e-3, atol=1e-4)
+  actual = run(vgg_params, image)
+  assert actual.shape == (2, 8, 10, 2688) and actual.dtype == jnp.float32
+  np.testing.assert_allclose(actual, np.concatenate(parts, -1), rtol=1e-3, atol=1e-4)
   scaled = run(vgg_params, image, scales=jnp.arange(10.0))
   np.testing.assert_allclose(scaled[..., :64], 0.0)
-  np.testing.assert_allclose(scaled[..., -512:], 9 * 512 * found[..., -512:], rtol=1e-3, atol=1e-2)
+  np.testing.assert_allclose(scaled[..., -512:], 9 * 512 * actual[..., -512:], rtol=1e-3, atol=1e-2)
 
 
 @pytest.mark.parametrize("size", [(33, 40), (38, 31), (47, 45)])
@@ -54,10 +54,10 @@ def test_places_of_all_layers_lie_over_each_other(size):
   expected = (4 * np.arange(grid[0])[:, None] + 1.5) + 2.0 * (4 * np.arange(grid[1])[None] + 1.5)
   level = ramp
   for block in (1, 2, 3, 4):
-    found = _on_grid(jnp.asarray(level[None, :, :, None], jnp.float32), block, grid)
-    assert found.shape == (1, *grid, 1)
+    actual = _on_grid(jnp.asarray(level[None, :, :, None], jnp.float32), block, grid)
+    assert actual.shape == (1, *grid, 1)
     inner = (slice(1, -2), slice(1, -2))  # Beyond the centers at the edge nothing is known.
-    np.testing.assert_allclose(found[0, :, :, 0][inner], expected[inner], atol=1e-3)
+    np.testing.assert_allclose(actual[0, :, :, 0][inner], expected[inner], atol=1e-3)
     rows, columns = (side // 2 * 2 for side in level.shape)
     level = level[:rows, :columns].reshape(rows // 2, 2, columns // 2, 2).mean((1, 3))
 

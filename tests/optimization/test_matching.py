@@ -35,16 +35,16 @@ def test_a_preference_is_added_for_each_style(vectors, rng):
   query, bank, source = vectors
   preference = rng.normal(size=(50, 3)).astype(np.float32)
   scores = np.asarray(query) @ np.asarray(bank).T + preference[:, np.asarray(source)]
-  found = nearest(query, bank, preference=jnp.asarray(preference), source=source, block=8)
-  np.testing.assert_array_equal(found, scores.argmax(1))
+  actual = nearest(query, bank, preference=jnp.asarray(preference), source=source, block=8)
+  np.testing.assert_array_equal(actual, scores.argmax(1))
 
 
 def test_vmap_is_a_loop(vectors):
   query, bank, _ = vectors
   queries = jnp.stack([query, -query])
-  found = jax.vmap(lambda q: nearest(q, bank, block=16))(queries)
+  actual = jax.vmap(lambda q: nearest(q, bank, block=16))(queries)
   for number in range(2):
-    np.testing.assert_array_equal(found[number], nearest(queries[number], bank))
+    np.testing.assert_array_equal(actual[number], nearest(queries[number], bank))
 
 
 def test_places_are_divided_over_devices(vectors):
@@ -89,11 +89,11 @@ def test_centers_are_means_of_regions(rng):
   x = rng.normal(size=(2, 6, 3)).astype(np.float32)
   np.testing.assert_allclose(centers(jnp.asarray(x))[:, 0], x.mean(1), atol=1e-6)
   regions = jnp.asarray([[1, 1, 0, 0, 0, 0.5], [0, 0, 1, 1, 1, 0.5]])
-  found = centers(jnp.asarray(x), weights=regions)
+  actual = centers(jnp.asarray(x), weights=regions)
   first = (x[:, 0] + x[:, 1] + 0.5 * x[:, 5]) / 2.5
   second = (x[:, 2] + x[:, 3] + x[:, 4] + 0.5 * x[:, 5]) / 3.5
-  np.testing.assert_allclose(found[:, 1], first, atol=1e-6)
-  np.testing.assert_allclose(found[:, 5], 0.5 * (first + second), atol=1e-6)
+  np.testing.assert_allclose(actual[:, 1], first, atol=1e-6)
+  np.testing.assert_allclose(actual[:, 5], 0.5 * (first + second), atol=1e-6)
   bank, source = jnp.asarray(x[0]), jnp.asarray([0, 1, 0, 1, 1, 1])
   expected = np.stack([x[0][np.asarray(source) == s].mean(0) for s in np.asarray(source)])
   np.testing.assert_allclose(source_means(bank, source, 2), expected, atol=1e-6)

@@ -37,11 +37,11 @@ def begun(vgg_params, images):
   """{stage: (targets, state of the first content before its first step)}."""
   pyramid = laplacian_pyramid(images[0][:1])
   start = neighbors.content_start(pyramid)
-  found = {}
+  actual = {}
   for stage in (COLUMNS, SPLIT):
     targets = style_targets(vgg_params, [images[1]], stage)
-    found[stage] = targets, init(vgg_params, pyramid, start, targets, 6)
-  return found
+    actual[stage] = targets, init(vgg_params, pyramid, start, targets, 6)
+  return actual
 
 
 def test_stages_go_from_64_pixels_up():
@@ -78,10 +78,10 @@ def test_places_are_matched_by_centered_cosines(vgg_params, images, begun):
   np.testing.assert_allclose(targets.features[0], bank, rtol=1e-3, atol=1e-4)
   # With a content share of 0.75 the rest is the start, which has only the finest level of it.
   content = laplacian_pyramid(images[0][:1])
-  seen = 0.75 * images[0][:1] + 0.25 * reconstruct(
+  looked_up = 0.75 * images[0][:1] + 0.25 * reconstruct(
     (content[0], *neighbors.content_start(content)[1:])
   )
-  query = np.asarray(describe(vgg_params, seen, scales=targets.scales), np.float64).reshape(
+  query = np.asarray(describe(vgg_params, looked_up, scales=targets.scales), np.float64).reshape(
     -1, 2688
   )
   query, bank = query - query.mean(0), bank - bank.mean(0)
@@ -96,11 +96,13 @@ def test_places_are_matched_by_centered_cosines(vgg_params, images, begun):
 def test_the_loss_is_a_mean_of_cosine_distances(vgg_params, begun):
   """Of the first step, in NumPy; later steps bring it down, and the last pass too."""
   targets, state = begun[COLUMNS]
-  found = np.asarray(
+  actual = np.asarray(
     describe(vgg_params, reconstruct(state.pyramid), scales=targets.scales), np.float64
   ).reshape(-1, 2688)
   target = np.asarray(targets.features[0], np.float64)[np.asarray(state.matched)[0]]
-  cosine = (found * target).sum(1) / np.linalg.norm(found, axis=1) / np.linalg.norm(target, axis=1)
+  cosine = (
+    (actual * target).sum(1) / np.linalg.norm(actual, axis=1) / np.linalg.norm(target, axis=1)
+  )
   first = run(vgg_params, state, targets, steps=jnp.int32(1))
   np.testing.assert_allclose(first.loss, 1 - cosine.mean(), rtol=1e-3)
   assert run(vgg_params, first, targets).loss < 0.97 * first.loss
@@ -149,18 +151,18 @@ def tall(vgg_params, images):
   content = np.random.default_rng(2).uniform(size=(1, 79, 4, 3)).repeat(4, 1).repeat(4, 2)
   pyramid = laplacian_pyramid(jnp.asarray(content, jnp.float32))
   masks = jnp.zeros((2, 316, 16)).at[0, :150].set(1).at[1, 150:].set(1)
-  found = {}
+  actual = {}
   for stage in (COLUMNS, SPLIT):
     targets = style_targets(vgg_params, [images[1], 1 - images[1]], stage)
     state = init(vgg_params, pyramid, pyramid, targets, 6, weights=masks)
-    found[stage] = (
+    actual[stage] = (
       pyramid,
       targets,
       masks,
       state,
       run(vgg_params, state, targets, steps=jnp.int32(2), weights=masks),
     )
-  return found
+  return actual
 
 
 @pytest.mark.parametrize("stage, tiles, devices", [(COLUMNS, 2, 1), (COLUMNS, 8, 8), (SPLIT, 8, 8)])
@@ -171,9 +173,9 @@ def test_bands_and_devices_give_what_one_gives(vgg_params, tall, stage, tiles, d
   settings = {"tiles": tiles, "mesh": mesh if devices > 1 else None}
   state = init(vgg_params, pyramid, pyramid, targets, 6, weights=masks, **settings)
   np.testing.assert_array_equal(state.matched, begun.matched)
-  found = run(vgg_params, state, targets, steps=jnp.int32(2), weights=masks, **settings)
-  np.testing.assert_allclose(found.loss, expected.loss, rtol=1e-4)
-  np.testing.assert_allclose(reconstruct(found.pyramid), reconstruct(expected.pyramid), atol=1e-3)
+  actual = run(vgg_params, state, targets, steps=jnp.int32(2), weights=masks, **settings)
+  np.testing.assert_allclose(actual.loss, expected.loss, rtol=1e-4)
+  np.testing.assert_allclose(reconstruct(actual.pyramid), reconstruct(expected.pyramid), atol=1e-3)
 
 
 def test_one_can_differentiate_through_steps(vgg_params, images):
@@ -238,14 +240,14 @@ def test_all_stages_in_one_call(vgg_params):
       vgg_params, content, styles, steps=steps, weights=masks, own_color=own_color
     )
 
-  found = stylize(vgg_params, jnp.asarray([4, 2, 2]), 0.0)
-  assert found.shape == content.shape and found.min() >= 0 and found.max() <= 1
-  left, right = found[:, :, :56].mean((0, 1, 2)), found[:, :, 72:].mean((0, 1, 2))
+  actual = stylize(vgg_params, jnp.asarray([4, 2, 2]), 0.0)
+  assert actual.shape == content.shape and actual.min() >= 0 and actual.max() <= 1
+  left, right = actual[:, :, :56].mean((0, 1, 2)), actual[:, :, 72:].mean((0, 1, 2))
   assert left[0] > left[2] + 0.1 and right[2] > right[0] + 0.1
   still = stylize(vgg_params, jnp.asarray([0, 0, 0]), 1.0)
   expected = jnp.clip(reconstruct(neighbors.content_start(laplacian_pyramid(content))), 0, 1)
   np.testing.assert_allclose(still.mean(-1), expected.mean(-1), atol=0.05)
-  assert float(jnp.abs(found - still).max()) > 0.01
+  assert float(jnp.abs(actual - still).max()) > 0.01
 
 
 def test_a_loss_has_settled_when_it_falls_no_more():

@@ -24,9 +24,9 @@ def halved_lines(x):
 def test_halving_is_a_triangle_filter(rng):
   x = rng.normal(size=(12, 18, 3))
   expected = halved_lines(halved_lines(x).swapaxes(0, 1)).swapaxes(0, 1)
-  found = jax.jit(halve)(jnp.asarray(x[None], jnp.float32))
-  np.testing.assert_allclose(found[0], expected, atol=1e-6)
-  np.testing.assert_allclose(found, halve(jnp.asarray(x[None], jnp.float32)), atol=1e-6)
+  actual = jax.jit(halve)(jnp.asarray(x[None], jnp.float32))
+  np.testing.assert_allclose(actual[0], expected, atol=1e-6)
+  np.testing.assert_allclose(actual, halve(jnp.asarray(x[None], jnp.float32)), atol=1e-6)
 
 
 @settings(max_examples=8, deadline=None)
@@ -56,5 +56,5 @@ def test_vmap_is_a_loop(rng):
   images = jnp.asarray(rng.normal(size=(3, 1, 10, 14, 3)), jnp.float32)
   together = jax.vmap(laplacian_pyramid)(images)
   for number, image in enumerate(images):
-    for found, alone in zip(together, laplacian_pyramid(image), strict=True):
-      np.testing.assert_allclose(found[number], alone, atol=1e-6)
+    for actual, alone in zip(together, laplacian_pyramid(image), strict=True):
+      np.testing.assert_allclose(actual[number], alone, atol=1e-6)

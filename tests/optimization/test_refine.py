@@ -58,18 +58,18 @@ def test_it_begins_at_the_stylized_image_and_moves(images):
 def test_gram_goes_from_coarse_to_fine(images):
   """Each scale gets both images at its size and the image so far, and its change is kept."""
   stylized, content, style = images
-  seen = []
+  calls = []
 
   def optimize(_, content, style, *, start, steps, style_weight):
-    seen.append((content.shape[1:3], style.shape[1:3], start.shape[1:3], steps, style_weight))
+    calls.append((content.shape[1:3], style.shape[1:3], start.shape[1:3], steps, style_weight))
     return start + 0.0625
 
   inside = 0.25 + 0.5 * stylized
-  found = refine.refine_gram(
+  actual = refine.refine_gram(
     None, inside, content, style, optimize=optimize, steps=(7, 3), style_weight=2.0
   )
-  assert seen == [((8, 32), (10, 12), (8, 32), 7, 2.0), ((16, 64), (20, 24), (16, 64), 3, 2.0)]
-  np.testing.assert_allclose(found, inside + 0.125, atol=1e-5)
+  assert calls == [((8, 32), (10, 12), (8, 32), 7, 2.0), ((16, 64), (20, 24), (16, 64), 3, 2.0)]
+  np.testing.assert_allclose(actual, inside + 0.125, atol=1e-5)
 
 
 def test_wrong_settings_are_one_line(images):

@@ -43,11 +43,11 @@ def test_ahead_raises_in_its_turn_and_starts_no_more():
       raise KeyError(number)
     return number
 
-  found = []
+  actual = []
   with pytest.raises(KeyError, match="2"):
     for number, _ in ahead(function, iter(range(100)), threads=2, depth=2):
-      found.append(number)
-  assert found == [0, 1]
+      actual.append(number)
+  assert actual == [0, 1]
 
 
 def test_read_ahead_gives_all_and_is_bounded():

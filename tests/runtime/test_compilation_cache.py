@@ -1,5 +1,6 @@
 """The cache of compiled programs: where it goes, and that it never gets in the way."""
 
+import os
 import warnings
 
 import jax
@@ -70,3 +71,25 @@ def test_a_read_only_folder_is_silent(tmp_path, monkeypatch):
   monkeypatch.setenv("STYLEJAX_CACHE", str(tmp_path))
   assert compilation_cache.enable_cache() is None
   assert jax.config.jax_compilation_cache_dir is None
+
+
+def test_the_least_recently_used_are_dropped(tmp_path):
+  (tmp_path / "traces").mkdir()
+  for age, name in enumerate(["new", "traces/middle", "old", "traces/oldest"]):
+    (tmp_path / name).write_bytes(bytes(100))
+    os.utime(tmp_path / name, (1e9 - age, 1e9 - age - 1))
+  compilation_cache.drop_least_recently_used(tmp_path, most_bytes=400)
+  assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 4
+  compilation_cache.drop_least_recently_used(tmp_path, most_bytes=399)
+  kept = sorted(path.name for path in tmp_path.rglob("*") if path.is_file())
+  assert kept == ["middle", "new"]  # three quarters of 399 hold two
+
+
+def test_a_cache_that_is_too_large_is_cut_at_the_start(tmp_path, monkeypatch):
+  monkeypatch.setenv("STYLEJAX_CACHE", str(tmp_path))
+  monkeypatch.setattr(
+    compilation_cache.drop_least_recently_used, "__kwdefaults__", {"most_bytes": 50}
+  )
+  (tmp_path / "jit_step-cache").write_bytes(bytes(100))
+  assert compilation_cache.enable_cache() == tmp_path
+  assert not (tmp_path / "jit_step-cache").exists()

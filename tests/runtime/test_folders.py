@@ -39,9 +39,9 @@ def test_a_new_folder(tmp_path, there):
     (path / ".DS_Store").write_text("")
   assert check_folder(path, "output", replaces=True) == 0
   fill(path, 3)
-  found = content(path)
-  found.pop(".DS_Store", None)
-  assert found == frames(3)
+  actual = content(path)
+  actual.pop(".DS_Store", None)
+  assert actual == frames(3)
   assert path.is_symlink() == (there == "link")
   assert not [name for name in os.listdir() if name.startswith(".stylejax")]
 

@@ -14,9 +14,11 @@ from stylejax.runtime import jit
 
 @pytest.fixture(autouse=True)
 def _asked_anew():
-  jit.compiler_options.cache_clear()
+  for asked in (jit.compiler_options, jit.stylizing_options, jit.quick_options):
+    asked.cache_clear()
   yield
-  jit.compiler_options.cache_clear()
+  for asked in (jit.compiler_options, jit.stylizing_options, jit.quick_options):
+    asked.cache_clear()
 
 
 def test_a_cpu_gets_options_that_xla_takes(tiny_params, rng):
@@ -47,6 +49,27 @@ def test_an_accelerator_gets_none(monkeypatch):
 def test_a_jaxlib_without_them_gets_none(monkeypatch, unknown):
   monkeypatch.setattr(jit, "CPU_OPTIONS", unknown)
   assert jit.compiler_options() == {}
+
+
+def test_stylizing_takes_the_older_emitters_where_there_are_some(monkeypatch):
+  assert jit.stylizing_options() in ({}, jit.CPU_OPTIONS | jit.OLDER_EMITTERS)
+  monkeypatch.setattr(jit, "OLDER_EMITTERS", {"xla_cpu_no_such_option": False})
+  jit.stylizing_options.cache_clear()
+  assert jit.stylizing_options() == {}
+  jit.stylizing_options.cache_clear()
+  monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+  assert jit.stylizing_options() == {}
+
+
+def test_quick_options_are_the_quickest_that_xla_takes(monkeypatch):
+  assert jit.quick_options() in jit.QUICK_OPTIONS
+  unknown, known = {"xla_cpu_no_such_option": True}, jit.QUICK_OPTIONS[-1]
+  monkeypatch.setattr(jit, "QUICK_OPTIONS", (unknown, known))
+  jit.quick_options.cache_clear()
+  assert jit.quick_options() == known
+  jit.quick_options.cache_clear()
+  monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+  assert jit.quick_options() == {}
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another libc than glibc")

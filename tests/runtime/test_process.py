@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,27 @@ def test_a_signal_that_is_ignored_stays_so(tmp_path):
   started.send_signal(signal.SIGHUP)
   _, error = started.communicate(timeout=30)
   assert (started.returncode, error) == (0, "")
+
+
+def test_what_a_command_wants_at_its_end_outlasts_the_run():
+  """What the work does to warnings is taken back; a step for the end is called after that, once."""
+  before, seen = len(warnings.filters), []
+
+  def work() -> int:
+    warnings.filterwarnings("ignore", "of the work")
+    process.at_end(lambda: seen.append(len(warnings.filters)))
+    assert not seen
+    return 3
+
+  assert process.run(work) == 3
+  assert seen == [before]
+
+  def stopped() -> int:
+    process.at_end(lambda: seen.append("stopped"))
+    raise KeyboardInterrupt
+
+  assert process.run(stopped) == 130 and process.run(lambda: 0) == 0
+  assert seen == [before, "stopped"]
 
 
 def test_the_host_program_gets_its_handlers_back():

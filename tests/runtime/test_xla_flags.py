@@ -25,9 +25,9 @@ def start_jax(flags):
 
 def test_xla_ends_the_process_for_a_flag_that_it_does_not_know():
   # jaxlib 0.10.2 and 0.12.0.1, xla/parse_flags_from_env.cc: the reason for this module.
-  found = start_jax(UNKNOWN)
-  assert found.returncode != 0 and "CpuDevice" not in found.stdout
-  assert "Unknown flag in XLA_FLAGS" in found.stderr
+  actual = start_jax(UNKNOWN)
+  assert actual.returncode != 0 and "CpuDevice" not in actual.stdout
+  assert "Unknown flag in XLA_FLAGS" in actual.stderr
 
 
 def test_unknown_flags_are_left_out_and_named(monkeypatch):

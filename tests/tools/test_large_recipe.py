@@ -1,4 +1,4 @@
-"""The recipe of `large`: commands that train.py takes, which see the same crops at any batch."""
+"""The recipe of `large`: commands for `stylejax train`; they see the same crops at any batch."""
 
 import importlib.util
 import math
@@ -17,11 +17,11 @@ spec.loader.exec_module(recipe)
 
 
 def configs(batch):
-  """What train.py makes of the commands."""
+  """What `stylejax train` makes of the commands."""
   actual = []
   for line in recipe.commands(recipe.Options(batch=batch)):
-    python, script, command, *flags = shlex.split(line)
-    assert (python, script) == ("python", "train.py")
+    program, train, command, *flags = shlex.split(line)
+    assert (program, train) == ("stylejax", "train")
     actual.append(tyro.cli(TASKS[command].config, args=flags))
   return actual
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -82,13 +83,6 @@ def start(argv, *command):
   )
 
 
-def finish(argv) -> str:
-  process = start(argv, "-c", ON_ONE)
-  output, _ = process.communicate(timeout=600)
-  assert process.returncode == 0, output
-  return output
-
-
 def lines(workdir):
   path = workdir / "metrics.jsonl"
   return [json.loads(x) for x in path.read_text().splitlines()] if path.exists() else []
@@ -107,10 +101,11 @@ def wait_for_step(process, workdir, step):
   raise AssertionError(process.communicate()[0])
 
 
-def test_killed_and_resumed_is_never_killed(folders, tmp_path):
+def test_killed_and_resumed_is_never_killed(folders, tmp_path, one_device, capsys):
   whole, killed = tmp_path / "whole", tmp_path / "killed"
   more = ("--save-every", "3")
-  output = finish(command(folders, whole, "transfer", *more))
+  assert train.main(command(folders, whole, "transfer", *more)) == 0
+  output = "".join(capsys.readouterr())
   assert "skipped 1 unreadable file" in output
   assert output.count("broken.jpg") == 1
 
@@ -119,7 +114,7 @@ def test_killed_and_resumed_is_never_killed(folders, tmp_path):
   process.send_signal(signal.SIGKILL)
   process.wait()
   assert 0 < checkpoint.newest_step(killed) < STEPS
-  finish(command(folders, killed, "transfer", *more, "--resume"))
+  assert train.main(command(folders, killed, "transfer", *more, "--resume")) == 0
 
   expected, actual = (loop.load_run(w)[1] for w in (whole, killed))
   assert int(actual.step) == STEPS
@@ -147,9 +142,28 @@ def one_device(monkeypatch):
   monkeypatch.setattr(jax, "devices", lambda *a: jax.local_devices()[:1])
 
 
-def test_every_command_end_to_end(folders, tmp_path, one_device, capsys):
+def trained(folders, workdir, kind, *more):
+  """The folder of a finished run on one device."""
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(jax, "devices", lambda *a: jax.local_devices()[:1])
+    assert train.main(command(folders, workdir, kind, *more)) == 0
+  return workdir
+
+
+@pytest.fixture(scope="module")
+def autoencoder_run(folders, tmp_path_factory):
+  """An autoencoder's run, to be read only."""
+  return trained(folders, tmp_path_factory.mktemp("runs") / "run", "autoencoder")
+
+
+@pytest.fixture(scope="module")
+def gan_run(folders, tmp_path_factory):
+  """A GAN's run, to be read only."""
+  return trained(folders, tmp_path_factory.mktemp("runs") / "run", "gan", *FEW_ON_PMAP)
+
+
+def test_every_command_end_to_end(folders, autoencoder_run, gan_run, tmp_path, one_device, capsys):
   """autoencoder → transfer → gan → export, in this process; losses are finite and by name."""
-  assert train.main(command(folders, tmp_path / "ae", "autoencoder")) == 0
   assert (
     train.main(
       command(
@@ -159,23 +173,22 @@ def test_every_command_end_to_end(folders, tmp_path, one_device, capsys):
         "--grid-every",
         str(STEPS),
         "--init-from",
-        str(tmp_path / "ae"),
+        str(autoencoder_run),
       )
     )
     == 0
   )
-  assert train.main(command(folders, tmp_path / "g", "gan", *FEW_ON_PMAP)) == 0
   expected = {
-    "ae": (STEPS, {"l1", "multiscale"}),
-    "g": (3, {"disc", "penalty"}),
-    "t": (STEPS, {"content", "style", "identity", "tv", "disc"}),
+    autoencoder_run: (STEPS, {"l1", "multiscale"}),
+    gan_run: (3, {"disc", "penalty"}),
+    tmp_path / "t": (STEPS, {"content", "style", "identity", "tv", "disc"}),
   }
-  for name, (count, losses) in expected.items():
-    actual = lines(tmp_path / name)
+  for run, (count, losses) in expected.items():
+    actual = lines(run)
     assert [x["step"] for x in actual] == list(range(1, count + 1))
     assert {"step", "loss"} | losses <= set(actual[-1])
-    assert (tmp_path / name / "config.json").exists()
-    assert any((tmp_path / name / "tensorboard").iterdir())
+    assert (run / "config.json").exists()
+    assert any((run / "tensorboard").iterdir())
   assert Image.open(tmp_path / "t" / "grids" / f"step_{STEPS:07}.png").size == (4 * 64, 4 * 64)
 
   weights = tmp_path / "mine.safetensors"
@@ -217,28 +230,25 @@ def test_a_newcomers_first_training_learns(tmp_path, one_device):
   assert np.mean(losses[-3:]) < 0.8 * np.mean(losses[:2])
 
 
-def test_init_from_a_gan_is_refused(folders, tmp_path, one_device, capsys):
-  train.main(command(folders, tmp_path / "g", "gan", *FEW_ON_PMAP))
-  assert (
-    train.main(command(folders, tmp_path / "t", "transfer", "--init-from", str(tmp_path / "g")))
-    == 2
-  )
+def test_init_from_a_gan_is_refused(folders, gan_run, tmp_path, one_device, capsys):
+  argv = command(folders, tmp_path / "t", "transfer", "--init-from", str(gan_run))
+  assert train.main(argv) == 2
   assert "--init-from: found a gan run" in capsys.readouterr().err
 
 
-def test_resuming_with_another_batch_is_refused(folders, tmp_path, one_device, capsys):
-  argv = command(folders, tmp_path / "run", "autoencoder")
-  assert train.main(argv) == 0
+def test_resuming_with_another_batch_is_refused(
+  folders, autoencoder_run, tmp_path, one_device, capsys
+):
+  argv = command(folders, shutil.copytree(autoencoder_run, tmp_path / "run"), "autoencoder")
   assert train.main([*argv, "--steps", str(STEPS + 2), "--resume", "--batch", "8"]) == 2
   assert "--batch: found 8, expected 4" in capsys.readouterr().err
 
 
-def test_init_from_an_autoencoder_takes_its_weights(folders, tmp_path, one_device):
-  train.main(command(folders, tmp_path / "ae", "autoencoder"))
-  learnt = loop.load_run(tmp_path / "ae")[1].ema_params
-  config = TransferConfig(preset="tiny", init_from=tmp_path / "ae")
+def test_init_from_an_autoencoder_takes_its_weights(autoencoder_run, one_device):
+  learnt = loop.load_run(autoencoder_run)[1].ema_params
+  config = TransferConfig(preset="tiny", init_from=autoencoder_run)
   fresh = jax.jit(lambda: loop.init_state(config))()
-  state = loop._with_weights_of(loop._load_weights(tmp_path / "ae", None), fresh)
+  state = loop._with_weights_of(loop._load_weights(autoencoder_run, None), fresh)
   for a, b in (
     (learnt.content_encoder, state.params.content_encoder),
     (learnt.generator["decoder"], state.params.generator["decoder"]),
@@ -270,9 +280,10 @@ def test_a_loss_that_is_not_finite_stops_with_the_step_named(folders, tmp_path, 
   assert all(np.isfinite(x).all() for x in jax.tree.leaves(state.params))
 
 
-def test_a_second_run_does_not_overwrite_the_first(folders, tmp_path, one_device, capsys):
-  argv = command(folders, tmp_path / "run", "autoencoder")
-  assert train.main(argv) == 0
+def test_a_second_run_does_not_overwrite_the_first(
+  folders, autoencoder_run, tmp_path, one_device, capsys
+):
+  argv = command(folders, shutil.copytree(autoencoder_run, tmp_path / "run"), "autoencoder")
   assert train.main(argv) == 2
   assert "--resume" in capsys.readouterr().err
 

@@ -32,9 +32,9 @@ def params():
   return random_params()
 
 
-def assert_same(found, expected, **tolerance):
-  assert jax.tree.structure(found) == jax.tree.structure(expected)
-  for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+def assert_same(actual, expected, **tolerance):
+  assert jax.tree.structure(actual) == jax.tree.structure(expected)
+  for a, b in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
     assert isinstance(a, jax.Array) and a.dtype == np.float32
     np.testing.assert_allclose(a, b, **tolerance)
 
@@ -76,14 +76,14 @@ def test_metadata(params, tmp_path):
 @pytest.mark.parametrize("part", weights_module.PARTS)
 def test_absent_parts_are_none(params, tmp_path, part):
   path = save_weights(tmp_path / "w.safetensors", params.replace(**{part: None}))
-  found = load_weights(path)
-  assert [name for name in weights_module.PARTS if getattr(found, name) is None] == [part]
+  actual = load_weights(path)
+  assert [name for name in weights_module.PARTS if getattr(actual, name) is None] == [part]
 
 
 def test_loaded_params_run(params, tmp_path):
-  found = load_pretrained(save_weights(tmp_path / "w.safetensors", params))
+  actual = load_pretrained(save_weights(tmp_path / "w.safetensors", params))
   output = jax.jit(stylejax.stylize)(
-    found, np.full((16, 18, 3), 0.5, np.float32), np.full((16, 16, 3), 0.2, np.float32)
+    actual, np.full((16, 18, 3), 0.5, np.float32), np.full((16, 16, 3), 0.2, np.float32)
   )
   assert output.shape == (16, 18, 3)
   assert np.isfinite(output).all()
@@ -280,11 +280,11 @@ def test_cut_or_damaged_bytes_give_params_or_an_input_error(good_bytes, tmp_path
   path = tmp_path / "w.safetensors"
   path.write_bytes(content)
   try:
-    found = load_weights(path)
+    actual = load_weights(path)
   except InputError as error:
     assert "\n" not in str(error)
   else:
-    assert isinstance(found, stylejax.Params)
+    assert isinstance(actual, stylejax.Params)
 
 
 @settings(

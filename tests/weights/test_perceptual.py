@@ -63,9 +63,9 @@ def test_torchvision_weights_give_torchvisions_features(tmp_path, rng, state, na
   params = load_vgg(write(tmp_path / name, state))
   assert set(params) == {"input", "conv1_1", "conv1_2", "conv2_1", "conv2_2"}
   image = rng.uniform(size=(2, 21, 18, 3)).astype(np.float32)
-  found = vgg16_features(params, jnp.asarray(image), layers=("relu2_2",))["relu2_2"]
+  actual = vgg16_features(params, jnp.asarray(image), layers=("relu2_2",))["relu2_2"]
   want = torchvision_relu2_2(state, image)
-  np.testing.assert_allclose(found, want, atol=1e-5 * want.max())
+  np.testing.assert_allclose(actual, want, atol=1e-5 * want.max())
 
 
 def test_packaged_weights():
@@ -88,8 +88,8 @@ def test_own_layout_is_read_back(tmp_path, state):
     for name, layer in params.items()
     for part, value in layer.items()
   }
-  again = load_vgg(write(tmp_path / "b.safetensors", flat))
-  jax.tree.map(np.testing.assert_array_equal, again, params)
+  reloaded = load_vgg(write(tmp_path / "b.safetensors", flat))
+  jax.tree.map(np.testing.assert_array_equal, reloaded, params)
 
 
 def test_lpips_heads():
@@ -117,16 +117,16 @@ def test_wrong_resnets_are_named(tmp_path):
     for name, layer in load_resnet().items()
     for part, value in flax.traverse_util.flatten_dict(layer).items()
   }
-  again = load_resnet(write(tmp_path / "same.safetensors", flat))
-  jax.tree.map(np.testing.assert_array_equal, again, load_resnet())
+  reloaded = load_resnet(write(tmp_path / "same.safetensors", flat))
+  jax.tree.map(np.testing.assert_array_equal, reloaded, load_resnet())
   for change, words in (
     ({"conv1.bias": np.zeros(63, np.float32)}, r"conv1.bias: found \(63,\), expected shape"),
     ({"conv3_2.middle.bias": np.full(64, np.nan, np.float32)}, "conv3_2.middle.bias: found NaN"),
     ({"input.mean": None}, "input.mean: found none"),
   ):
-    kept = {name: value for name, value in (flat | change).items() if value is not None}
+    tensors = {name: value for name, value in (flat | change).items() if value is not None}
     with pytest.raises(InputError, match=words):
-      load_resnet(write(tmp_path / "wrong.safetensors", kept))
+      load_resnet(write(tmp_path / "wrong.safetensors", tensors))
 
 
 class Harmful:

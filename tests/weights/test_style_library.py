@@ -32,11 +32,11 @@ def path(tmp_path, saved, tiny_params):
 
 
 def test_what_is_written_comes_back_in_order(path, saved, tiny_params):
-  found = style_library.read_library(path, tiny_params)
-  assert list(found) == ["c", "a", "b"]
+  actual = style_library.read_library(path, tiny_params)
+  assert list(actual) == ["c", "a", "b"]
   for name, style in saved.items():
-    assert found[name].origin == style.origin
-    jax.tree.map(np.testing.assert_array_equal, found[name].code, style.code)
+    assert actual[name].origin == style.origin
+    jax.tree.map(np.testing.assert_array_equal, actual[name].code, style.code)
   style_library.write_library(path, {}, tiny_params)
   assert style_library.read_library(path, tiny_params) == {}
 
@@ -101,11 +101,11 @@ def test_an_unknown_name_says_what_there_is(saved):
 def test_nearest_is_by_the_vector(saved):
   vectors = {name: style.code.vector for name, style in saved.items()}
   probe = saved["a"].code.replace(vector=0.9 * vectors["a"] + 0.1 * vectors["b"])
-  found = dict(style_library.nearest(probe, saved))
-  assert next(iter(found)) == "a" and list(found.values()) == sorted(found.values())
+  actual = dict(style_library.nearest(probe, saved))
+  assert next(iter(actual)) == "a" and list(actual.values()) == sorted(actual.values())
   mean = np.mean([np.linalg.norm(vectors[x] - vectors[y]) for x, y in ("ab", "bc", "ca")])
   np.testing.assert_allclose(
-    found["c"], np.linalg.norm(probe.vector - vectors["c"]) / mean, rtol=1e-5
+    actual["c"], np.linalg.norm(probe.vector - vectors["c"]) / mean, rtol=1e-5
   )
   assert (
     style_library.nearest(probe, {"a": saved["a"]})[0][0] == "a"
@@ -115,10 +115,10 @@ def test_nearest_is_by_the_vector(saved):
 
 def test_the_sheet_is_every_style_on_every_photo(tiny_params, codes, rng):
   photos = rng.random((2, 16, 16, 3), np.float32)
-  found = jax.jit(style_library.contact_sheet, static_argnames="at_once")(
+  actual = jax.jit(style_library.contact_sheet, static_argnames="at_once")(
     tiny_params, photos, style_library.stack(codes), at_once=2
   )
-  assert found.shape == (3, 2, 16, 16, 3)
+  assert actual.shape == (3, 2, 16, 16, 3)
   generate = jax.jit(
     lambda photo, code: transfer.generate(
       tiny_params, transfer.encode_content(tiny_params, photo), code
@@ -126,5 +126,5 @@ def test_the_sheet_is_every_style_on_every_photo(tiny_params, codes, rng):
   )
   for style, photo in ((0, 1), (2, 0)):
     np.testing.assert_allclose(
-      found[style, photo], generate(photos[photo], codes[style]), atol=2e-5
+      actual[style, photo], generate(photos[photo], codes[style]), atol=2e-5
     )

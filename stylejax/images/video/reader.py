@@ -11,7 +11,9 @@ from stylejax.errors import InputError
 from stylejax.images.formats import VIDEO_FORMATS
 from stylejax.images.frame import Frame
 from stylejax.images.video import container as files
+from stylejax.images.video.carried import has, lost
 from stylejax.images.video.cropping import find_crop
+from stylejax.images.video.speeds import has_other_speeds
 from stylejax.images.video.srgb import UNSAID, ColorCodes, Tags, ToSrgb
 from stylejax.images.video.tracks import left_out_of_images
 
@@ -78,7 +80,7 @@ class VideoReader:
     self.total, self.rate, self.start = self._survey.frames, self._survey.rate, self._survey.start
     self.clock = self._survey.clock
     if not 1 / _MAX_PIXEL_ASPECT <= aspect <= _MAX_PIXEL_ASPECT:
-      note(f"pixels of {aspect.numerator}:{aspect.denominator} are taken for square ones")
+      note(f"pixels of {_ratio(aspect)} are taken for square ones")
       aspect = Fraction(1)
     self._aspect, self._peak = aspect, 1.0
     first = next(self._decoded(tell=False), None)
@@ -158,7 +160,7 @@ class VideoReader:
 
   def _decoded(self, tell: bool = True) -> Iterator:
     """PyAV's frames in the order in which they are shown."""
-    damaged, marked, frames = 0, 0, 0
+    damaged, marked, frames, shapes = 0, 0, 0, {}
     with files.opened(self.path) as (container, stream):
       packets = self._survey.clock.corrected(container.demux(stream))
       while True:
@@ -173,7 +175,16 @@ class VideoReader:
         marked += packet.is_corrupt  # the container knows that bytes are missing
         for image in images:
           frames += 1
+          if tell:
+            self._tell_of_frame(image)
+            shapes[stream.codec_context.sample_aspect_ratio or 1] = None
           yield image
+    if tell and len(shapes) > 1:
+      names = [_ratio(Fraction(shape)) for shape in shapes]
+      self._note(
+        f"the pixels of {self.path.name} change their shape from {names[0]} to "
+        f"{', '.join(names[1:])}: all are shown as {_ratio(self._aspect)}"
+      )
     if tell and damaged and frames:
       self._note(
         f"{damaged} damaged {'packet of' if damaged == 1 else 'packets of'} {self.path.name} "
@@ -185,6 +196,12 @@ class VideoReader:
         f"{marked} {'packet of' if marked == 1 else 'packets of'} {self.path.name} "
         f"{'is' if marked == 1 else 'are'} marked as damaged: frames may be missing or wrong there"
       )
+
+  def _tell_of_frame(self, image) -> None:
+    for line in lost(image):
+      self._note(f"{self.path.name}: {line}")
+    if image.interlaced_frame:
+      self._note(f"{self.path.name} is interlaced: both fields of a frame are stylized together")
 
   def _film_peak(self, convert: ToSrgb) -> float:
     """The brightest light of a few frames of the film: one curve for all, which can't flicker."""
@@ -232,7 +249,7 @@ class VideoReader:
   def _tell(self, image) -> None:
     survey = self._survey
     if not self._keep_shape and self._aspect != 1:
-      self._note(f"pixels of {self._aspect.numerator}:{self._aspect.denominator} are made square")
+      self._note(f"pixels of {_ratio(self._aspect)} are made square")
     if survey.promised > survey.frames and not self._by_order and self._codec not in ("vp8", "vp9"):
       self._note(f"{self.path.name} names {survey.promised} frames and holds {survey.frames}")
     if not self._to_video and self.tags.gamut in ("bt470bg", "smpte170m"):
@@ -259,24 +276,24 @@ class VideoReader:
         f"the frames of {self.path.name} begin {float(late):.3g} s after its sound: without sound "
         "they begin at once"
       )
-    if image.interlaced_frame:
-      self._note(f"{self.path.name} is interlaced: both fields of a frame are stylized together")
+    if has_other_speeds(self.path):
+      self._note(
+        f"parts of {self.path.name} should be slower or faster, or stand still (edit list): they "
+        "are shown at their usual speed"
+      )
     if _skewed(image):
       self._note("the angle at which the video was filmed is rounded to a quarter turn")
+
+
+def _ratio(aspect: Fraction) -> str:
+  return f"{aspect.numerator}:{aspect.denominator}"
 
 
 def _is_dolby_vision_alone(image, container: ColorCodes, code: str) -> bool:
   """Whether colors are Dolby's IPT, which has no numbers in H.273: nothing else is tagged then."""
   codes = ColorCodes.of(image).completed(container)
   untagged = codes.matrix == UNSAID and codes.transfer == UNSAID
-  return untagged and (code in _DOLBY_VISION or _has(image, "DOVI_RPU_BUFFER"))
-
-
-def _has(image, kind: str) -> bool:
-  try:
-    return image.side_data[kind] is not None
-  except KeyError:
-    return False
+  return untagged and (code in _DOLBY_VISION or has(image, "DOVI_RPU_BUFFER"))
 
 
 def _matrix(image) -> np.ndarray | None:

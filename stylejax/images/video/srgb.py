@@ -38,6 +38,8 @@ _SCALE_NAMES = {1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240
 _KEPT_PRIMARIES = ("bt709", "bt470bg", "smpte170m")
 _KEPT_TRANSFERS = ("bt709", "gamma22", "gamma28", "srgb")
 
+_GRAYS = ("gray", "ya")  # FFmpeg's names of pixels without and with alpha begin so
+
 _BLOCK = 8
 
 _FLAGS = "flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp:sws_dither=none"
@@ -128,8 +130,10 @@ def read_tags(frame, container: ColorCodes) -> Tags:
   codes = ColorCodes.of(frame)
   codes = container.completed(codes) if container.first else codes.completed(container)
   matrix, primaries = codes.matrix, codes.primaries
-  name, coded_as_rgb = frame.format.name, frame.format.is_rgb or frame.format.has_palette
-  gray = name.startswith("gray")
+  name = frame.format.name
+  # FFmpeg makes RGB of digital cinema's XYZ.
+  coded_as_rgb = frame.format.is_rgb or frame.format.has_palette or name.startswith("xyz")
+  gray = name.startswith(_GRAYS)
   if coded_as_rgb:
     matrix = 0
   elif matrix in (0, UNSAID, 3):
@@ -237,7 +241,11 @@ class ToSrgb:
     # FFmpeg's 8-bit RGB is right within half a level; its 16-bit RGB is 0.4 % too dark, so that
     # deeper video goes through 4:4:4 and the matrix below.
     self._exact = deep and tags.matrix != 0
-    span, matrix = "full" if tags.full else "limited", _SCALE_NAMES.get(tags.matrix)
+    # FFmpeg 8 takes gray for full whatever it is told: what is limited is stretched below.
+    gray = frame.format.name.startswith(_GRAYS)
+    self._full, self._stretched = tags.full or gray, gray and not tags.full
+    self._bits = bits
+    span, matrix = "full" if self._full else "limited", _SCALE_NAMES.get(tags.matrix)
     if self._exact:
       target = "yuva444p16le" if self.has_alpha else "yuv444p16le"
       scale = (
@@ -289,6 +297,13 @@ class ToSrgb:
 
   def _signal(self, frame) -> tuple[np.ndarray, np.ndarray | None]:
     """R'G'B' in the frame's own primaries and transfer, and alpha."""
+    rgb, alpha = self._unpacked(frame)
+    if self._stretched:  # H.273, section 8.3
+      top, unit = (1 << self._bits) - 1, 1 << self._bits - 8
+      rgb = np.clip((rgb * top - 16 * unit) / (219 * unit), 0, 1).astype(np.float32)
+    return rgb, alpha
+
+  def _unpacked(self, frame) -> tuple[np.ndarray, np.ndarray | None]:
     reformatted = self._reformat(frame)
     if self._exact:
       return self._of_planes([_plane(plane) for plane in reformatted.planes])
@@ -299,7 +314,7 @@ class ToSrgb:
     """Y'CbCr in [H, W] uint16, of which the upper bits count, as R'G'B' and alpha."""
     red, blue = _MATRICES[self.tags.matrix]
     luma, cb, cr = (plane.astype(np.float32) / 256 for plane in planes[:3])
-    if self.tags.full:
+    if self._full:
       top = self._top / 256
       luma, cb, cr = luma / top, (cb - 128) / top, (cr - 128) / top
     else:

@@ -34,7 +34,7 @@ def left_out_of_images(container, film) -> str | None:
 
 def named(container, film) -> Iterator[tuple]:
   """Each stream of a video beside its images, and what a message calls it."""
-  counts = {}
+  counts: dict[str, int] = {}
   for stream in container.streams:
     if stream.index == film.index:
       continue
@@ -161,7 +161,8 @@ class Tracks:
 
     Where timestamps start anew, one track may end after another one begins.
     """
-    ends, lost = {}, {}
+    ends: dict[int, float] = {}
+    lost: dict[int, Fraction] = {}
     streams = [self._source.streams[index] for index in self._copies]
     for packet in self._clock.corrected(self._source.demux(streams)):
       if packet.pts is None:
@@ -172,7 +173,7 @@ class Tracks:
       number, length = packet.stream_index, packet.duration or 0
       # Half a packet is not heard; formats take times that rise.
       if packet.stream.type == "audio" and packet.dts + length / 2 < ends.get(number, packet.dts):
-        lost[number] = lost.get(number, 0) + length * packet.time_base
+        lost[number] = lost.get(number, Fraction(0)) + length * packet.time_base
         continue
       ends[number] = packet.dts + length
       yield packet

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -44,7 +45,8 @@ class VideoWriter:
       stack: closes the files.
     """
     self._file, self._note = file, note
-    self._lengths, self._last = {}, -1
+    self._lengths: dict[int, Any] = {}
+    self._last = -1
     with self._errors():
       self._container = stack.enter_context(
         files.import_av().open(f"file:{file}", "w", format=VIDEO_FORMATS[suffix])

@@ -15,7 +15,7 @@ class Band(NamedTuple):
     pixels: [rows, W, 3] float32 in [0, 1].
   """
 
-  index: int
+  index: int  # type: ignore[assignment]  # tuple has a method of that name
   row: int
   pixels: np.ndarray
 
@@ -30,7 +30,10 @@ class Backend(Protocol):
     contents: [H, W, 3] each, float32 in [0, 1] or uint8.
   """
 
-  contents: Sequence[np.ndarray]
+  @property
+  def contents(self) -> Sequence[np.ndarray]:
+    """As above; a backend may have it as a plain attribute."""
+    ...
 
   def stylize(
     self, vector: np.ndarray, noise_gain: float, *, on_progress: Callable[[float], None]
@@ -50,18 +53,18 @@ def ignore_progress(fraction: float) -> None:
   """Does nothing with the fraction of the work that is done."""
 
 
-def place_in_frame(content: np.ndarray, frame: tuple[int, int], stride: int) -> np.ndarray:
-  """Mirrors an image to whole cells, as the networks do, and fills the frame up with zeros.
+def place_in_bucket(content: np.ndarray, bucket: tuple[int, int], stride: int) -> np.ndarray:
+  """Mirrors an image to whole cells, as the networks do, and fills the bucket up with zeros.
 
   Args:
     content: [H, W, 3] uint8 or float32.
-    frame: (H, W) of the result, multiples of the stride.
+    bucket: (H, W) of the result, multiples of the stride.
     stride: pixels of a cell.
 
   Returns:
-    [*frame, 3] of content's dtype.
+    [*bucket, 3] of content's dtype.
   """
   mirrored = [(0, -side % stride) for side in content.shape[:2]]
   content = np.pad(content, (*mirrored, (0, 0)), mode="reflect")
-  rest = [(0, whole - side) for whole, side in zip(frame, content.shape)]
+  rest = [(0, whole - side) for whole, side in zip(bucket, content.shape)]
   return np.pad(content, (*rest, (0, 0)))

@@ -11,11 +11,10 @@ from jax.sharding import PartitionSpec as P
 
 from stylejax import transfer
 from stylejax.images.decode import as_float
-from stylejax.inference.backends.base import Band, ignore_progress, place_in_frame
-from stylejax.inference.serialization import compiled_step
-from stylejax.models.padding import Edges
+from stylejax.inference.backends.base import Band, ignore_progress, place_in_bucket
+from stylejax.models.padding import Edges, image_size
 from stylejax.runtime.jit import fast_jit
-from stylejax.runtime.trace_cache import known_shapes
+from stylejax.runtime.program_cache import compiled_step, known_shapes
 
 
 class Padded:
@@ -26,8 +25,8 @@ class Padded:
 
   Args:
     params: needs content_encoder and generator.
-    contents: [H, W, 3] each, float32 in [0, 1] or uint8, no larger than the frame.
-    frame: (H, W) of the array for each, multiples of the config's stride.
+    contents: [H, W, 3] each, float32 in [0, 1] or uint8, no larger than the bucket.
+    bucket: (H, W) of the array for each, multiples of the config's stride.
     devices: how many take part; each gets as many contents.
   """
 
@@ -35,7 +34,7 @@ class Padded:
     self,
     params: transfer.Params,
     contents: Sequence[np.ndarray],
-    frame: tuple[int, int],
+    bucket: tuple[int, int],
     *,
     devices: int = 1,
   ):
@@ -45,23 +44,23 @@ class Padded:
       raise ValueError(
         f"contents: found {len(self.contents)}, expected 1 to {devices}, one for each device"
       )
-    if any(side % stride for side in frame):
-      raise ValueError(f"frame: found {frame}, expected multiples of {stride}")
+    if any(side % stride for side in bucket):
+      raise ValueError(f"bucket: found {bucket}, expected multiples of {stride}")
     for content in self.contents:
-      if any(side > whole for side, whole in zip(content.shape[:2], frame)):
+      if any(side > whole for side, whole in zip(content.shape[:2], bucket)):
         raise ValueError(
-          f"frame: found {frame} for a content of {content.shape[:2]}, expected none larger"
+          f"bucket: found {bucket} for a content of {content.shape[:2]}, expected none larger"
         )
     places = np.minimum(np.arange(devices), len(contents) - 1)
-    framed = np.stack([place_in_frame(content, frame, stride) for content in contents])[places]
+    placed = np.stack([place_in_bucket(content, bucket, stride) for content in contents])[places]
     ends = np.array([content.shape[:2] for content in contents], np.int32)[places]
     if devices > 1:
       mesh = jax.sharding.Mesh(jax.local_devices()[:devices], ("images",))
-      framed, ends = jax.device_put((framed, ends), NamedSharding(mesh, P("images")))
+      placed, ends = jax.device_put((placed, ends), NamedSharding(mesh, P("images")))
       params = jax.device_put(params, NamedSharding(mesh, P()))
-      self._step = functools.partial(_stylize_on(mesh), params, framed, ends)
+      self._step = functools.partial(_stylize_on(mesh), params, placed, ends)
     else:
-      code = compiled_step(encode_padded)(params, framed, ends)
+      code = compiled_step(encode_padded)(params, placed, ends)
       self._step = functools.partial(compiled_step(generate_padded), params, code)
 
   def stylize(
@@ -74,7 +73,7 @@ class Padded:
       yield Band(index, 0, stylized[index, :height, :width])
 
 
-def known_frames(
+def known_buckets(
   step: Callable, params: transfer.Params, *, count: int, stride: int
 ) -> set[tuple[int, int]]:
   """(H, W) of arrays, in whole strides, for which a step has been compiled.
@@ -106,7 +105,7 @@ def encode_styles_padded(
   """Styles [B, H, W, 3] that all end at `ends` [2] → their codes, batched."""
   stride = params.config.style_stride
   ends = (ends + stride - 1) // stride * stride
-  edges = Edges(styles.shape[1:3], inside=(ends[0], ends[1]))
+  edges = Edges(image_size(styles), inside=(ends[0], ends[1]))
   return transfer.encode_style(params, styles, edges=edges)
 
 

@@ -10,7 +10,7 @@ from jax.sharding import PartitionSpec as P
 
 from stylejax import transfer
 from stylejax.images.decode import as_float
-from stylejax.inference.backends.base import Band, ignore_progress, place_in_frame
+from stylejax.inference.backends.base import Band, ignore_progress, place_in_bucket
 from stylejax.models.padding import Edges
 from stylejax.runtime.jit import fast_jit
 
@@ -30,11 +30,11 @@ class Sharded:
     inside = [-(-side // stride) * stride for side in content.shape[:2]]
     self._mesh = jax.sharding.Mesh(devices, ("rows",))
     self._params = jax.device_put(params, NamedSharding(self._mesh, P()))
-    self._framed = jax.device_put(
-      place_in_frame(content, (part * len(devices), inside[1]), stride),
+    self._placed = jax.device_put(
+      place_in_bucket(content, (part * len(devices), inside[1]), stride),
       NamedSharding(self._mesh, P("rows")),
     )
-    self._inside = np.int32(inside)
+    self._inside = np.asarray(inside, np.int32)
 
   def stylize(
     self, vector: np.ndarray, noise_gain: float, *, on_progress=ignore_progress
@@ -42,7 +42,7 @@ class Sharded:
     """As `Backend.stylize`, in one band."""
     height, width = self.contents[0].shape[:2]
     stylized = _stylize_on(self._mesh)(
-      self._params, self._framed, self._inside, vector, np.float32(noise_gain)
+      self._params, self._placed, self._inside, vector, np.float32(noise_gain)
     )
     yield Band(0, 0, np.asarray(stylized)[:height, :width])
 

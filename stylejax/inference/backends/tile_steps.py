@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stylejax import transfer
+from stylejax import models, transfer
 from stylejax.images.decode import as_float
-from stylejax.models import adain, autoencoder
-from stylejax.models.generator import ContentMoments, Generator
+from stylejax.models import adain, decoder_stages
+from stylejax.models.codes import ContentMoments
 from stylejax.runtime.jit import fast_jit
 
 _FLOAT16_MAX = float(np.finfo(np.float16).max)
@@ -19,7 +19,7 @@ _FLOAT16_MAX = float(np.finfo(np.float16).max)
 @fast_jit
 def modulation_targets(params: transfer.Params, vector: jax.Array, moments: ContentMoments):
   """`Generator.targets` of a style vector [D], from the moments of the content's levels."""
-  return Generator(params.config).apply(
+  return models.nets.Generator(params.config).apply(
     {"params": params.generator}, vector[None], moments, method="targets"
   )
 
@@ -80,7 +80,7 @@ def _decode_stage(
     features, offsets, modulations, corners, strict=True
   ):
     if offset is None:
-      x = autoencoder.finest_level(config, params.content_encoder, as_float(x)[None])
+      x = models.nets.finest_level(config, params.content_encoder, as_float(x)[None])
     else:
       x = (x.astype(jnp.float32) + offset[None, None])[None].astype(config.dtype)
     x = adain.affine(x, scale, shift)
@@ -88,9 +88,9 @@ def _decode_stage(
       x if noise_std is None else adain.add_noise(x, noise_std, top=corner[0], left=corner[1])
     )
   fine = None
-  if autoencoder.stages(config)[number].fine is not None:
+  if decoder_stages.stages(config)[number].fine is not None:
     *modulated, fine = modulated
-  return autoencoder.Decoder(config).apply(
+  return models.nets.Decoder(config).apply(
     {"params": params.generator["decoder"]}, number, modulated, fine=fine, method="stage"
   )[0]
 

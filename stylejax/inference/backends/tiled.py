@@ -1,10 +1,10 @@
 """Images larger than memory: stylized in tiles, with the moments of the whole image.
 
 The only thing in the networks that looks further than a few pixels are the channel moments by which
-a layer is modulated. So the decoder runs stage by stage (`autoencoder.stages`), each over all tiles
-of the image, and adds up the moments of what it makes before the next stage starts. Nothing is
-computed twice but the pixels where tiles meet and the content's finest map, and the result is that
-of the whole image up to rounding.
+a layer is modulated. So the decoder runs stage by stage (`decoder_stages.stages`), each over all
+tiles of the image, and adds up the moments of what it makes before the next stage starts. Nothing
+is computed twice but the pixels where tiles meet and the content's finest map, and the result is
+that of the whole image up to rounding.
 """
 
 import math
@@ -20,7 +20,7 @@ from stylejax.inference.backends.base import Band, ignore_progress
 from stylejax.inference.backends.feature_store import BackgroundQueue, FeatureStore, RunningMoments
 from stylejax.inference.backends.windows import Window, windows
 from stylejax.inference.budget import TILE_PIXELS
-from stylejax.models import adain, autoencoder
+from stylejax.models import adain, decoder_stages
 from stylejax.models.config import ModelConfig
 from stylejax.runtime.memory import available_bytes, scratch_folder
 
@@ -87,7 +87,7 @@ class _Run:
     self._side = max(1, math.isqrt(tile_pixels) // stride)
     self._padded = tuple(-(-side // stride) * stride for side in content.shape[:2])
     self._levels = [f"level{i}" for i in range(len(config.content_widths))]
-    self._stages = autoencoder.stages(config)
+    self._stages = decoder_stages.stages(config)
     self._depth = {name: i for i, name in enumerate(self._levels)}
     for stage in self._stages:
       self._depth[stage.output] = self._depth[stage.inputs[0] if stage.fine is None else stage.fine]
@@ -107,7 +107,7 @@ class _Run:
       jnp.asarray(vector),
       [self._moments[name].mean_and_std() for name in self._levels],
     )
-    targets = dict(zip(autoencoder.modulated_maps(self._config), targets, strict=True))
+    targets = dict(zip(decoder_stages.modulated_maps(self._config), targets, strict=True))
     for number, stage in enumerate(self._stages):
       names = stage.inputs if stage.fine is None else (*stage.inputs, stage.fine)
       modulations = [self._modulation(name, targets[name], noise_gain) for name in names]

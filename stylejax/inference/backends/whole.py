@@ -8,7 +8,7 @@ from stylejax import transfer
 from stylejax.images import encode
 from stylejax.images.decode import as_float
 from stylejax.inference.backends.base import Band, ignore_progress
-from stylejax.inference.serialization import compiled_step
+from stylejax.runtime.program_cache import compiled_step
 
 
 class Whole:
@@ -29,7 +29,7 @@ class Whole:
       stride = params.config.stride
       sides = [max(transfer.MIN_SIDE, round(side / stride) * stride) for side in pixels.shape[:2]]
       if pixels.shape[:2] != tuple(sides):
-        pixels = encode.resize_around(pixels, *sides, seamless)
+        pixels = encode.resize_around(pixels, sides[0], sides[1], seamless)
       edges = transfer.seamless_edges(seamless, pixels.shape)
     self._code = compiled_step(transfer.encode_content)(params, pixels[None], edges=edges)
 
@@ -42,5 +42,5 @@ class Whole:
     )
     pixels, size = np.asarray(stylized)[0], self.contents[0].shape[:2]
     if pixels.shape[:2] != size:
-      pixels = encode.resize_around(pixels, *size, self._seamless)
+      pixels = encode.resize_around(pixels, size[0], size[1], self._seamless)
     yield Band(0, 0, pixels)

@@ -10,6 +10,7 @@ import optax
 from stylejax import transfer
 from stylejax.models import resnet50, vgg16
 from stylejax.models.generator import Generator
+from stylejax.models.params import part_of
 from stylejax.training import terms
 from stylejax.training.state import TrainState, make_optimizers, select
 from stylejax.training.step_utils import (
@@ -196,13 +197,14 @@ def stylize_partially(
   params: transfer.Params, content: jax.Array, style: jax.Array, amount: jax.Array
 ) -> jax.Array:
   """Stylized images [B, H, W, 3], moments moved by amount [B]; 1 is what `generate` does."""
-  return Generator(params.config).apply(
-    {"params": params.generator},
+  stylized: jax.Array = Generator(params.config).apply(  # type: ignore[assignment]
+    {"params": part_of(params, "generator")},
     transfer.encode_content(params, content),
     transfer.encode_style(params, style).vector,
     noise_gain=amount[:, None, None, None],
     moment_shift=amount[:, None, None, None],
   )
+  return stylized
 
 
 def preview(params: transfer.Params, content: jax.Array, style: jax.Array) -> jax.Array:

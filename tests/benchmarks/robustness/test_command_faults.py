@@ -4,6 +4,8 @@ import pytest
 
 from benchmarks.robustness import arena as arenas
 from benchmarks.robustness import command_faults, faults
+from benchmarks.robustness.commands import CASES
+from stylejax.cli import console, paint, train
 
 
 @pytest.fixture
@@ -68,3 +70,25 @@ def test_a_fault_is_the_exit_status(monkeypatch, tmp_path):
       lambda options, actual=actual: [{"case": "one", "alive": True, "faults": actual}],
     )
     assert faults.main(faults.Options(parts=("kills",), output=tmp_path / "f.json")) == status
+
+
+@pytest.mark.parametrize("version", "ab")
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_commands_under_attack_are_understood(case, version, monkeypatch, tmp_path, capsys):
+  """Each command line gets as far as its work, which isn't done here."""
+  monkeypatch.chdir(tmp_path)
+  reached = []
+  monkeypatch.setattr(console, "exit_status", lambda work, **_: reached.append(work) or 0)
+  monkeypatch.setattr(train, "_work", lambda options: reached.append(options) or 0)
+  script, *arguments = case.command(version)
+  assert {"infer.py": paint.infer, "train.py": train.script}[script](arguments) == 0
+  assert len(reached) == 1 and capsys.readouterr() == ("", "")
+
+
+def test_the_training_under_attack_is_understood(monkeypatch, tmp_path):
+  commands = []
+  monkeypatch.setattr(faults.subprocess, "Popen", lambda command, **_: commands.append(command))
+  faults.start(faults.Options(), tmp_path / "run")
+  ((_, script, *arguments),) = commands
+  options = train._parse(arguments, train.SCRIPTS)
+  assert script.endswith("train.py") and options.workdir == str(tmp_path / "run")

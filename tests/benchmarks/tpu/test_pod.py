@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+import stylejax
 from benchmarks.harness import command_line
 from benchmarks.tpu import chips, hlo, pod, pod_scaling
 from stylejax import PRESETS, transfer
@@ -253,7 +254,7 @@ def test_stylize_keeps_to_bfloat16_and_to_its_convolutions_layout_on_a_tpu():
     sharding = NamedSharding(mesh, PartitionSpec(*names))
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)
 
-  params = jax.eval_shape(lambda: transfer.init_params(jax.random.key(0), PRESETS["large"]))
+  params = jax.eval_shape(lambda: stylejax.init_params(jax.random.key(0), PRESETS["large"]))
   images = placed(jax.ShapeDtypeStruct((8 * 16, 128, 128, 3), jnp.float32), "data")
   split = PartitionSpec("data")
   run = jax.jit(

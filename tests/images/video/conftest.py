@@ -150,11 +150,11 @@ def shown(path):
   """(seconds at which frames are shown, seconds at which the last one ends) as FFmpeg has them."""
   with av.open(str(path)) as file:
     stream = file.streams.video[0]
-    found = [
+    actual = [
       (frame.pts * frame.time_base, frame.duration * frame.time_base)
       for frame in file.decode(stream)
     ]
-  return [time for time, _ in found], found[-1][0] + found[-1][1]
+  return [time for time, _ in actual], actual[-1][0] + actual[-1][1]
 
 
 def sound_of(path, track=0):

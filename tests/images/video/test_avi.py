@@ -51,11 +51,11 @@ def test_avi_h264_with_b_frames_and_sound_starts_at_zero(video_tools, tmp_path):
     tmp_path / "a.avi", steps(RATE, 25), clock=Fraction(1, RATE), sound=1, options={"bf": "3"}
   )
   source = frames.Source(path, 10)
-  found = list(source)
-  assert [frame.seconds for frame in found] == steps(RATE, 25)
-  assert found[-1].seconds + found[-1].length == 1
+  actual = list(source)
+  assert [frame.seconds for frame in actual] == steps(RATE, 25)
+  assert actual[-1].seconds + actual[-1].length == 1
   levels = [30 + 3 * number for number in range(25)]
-  assert [255 * frame.rgb.mean() for frame in found] == pytest.approx(levels, abs=2)
+  assert [255 * frame.rgb.mean() for frame in actual] == pytest.approx(levels, abs=2)
 
 
 def test_avi_empty_chunks_hold_the_frame_before_them(video_tools, tmp_path):
@@ -63,6 +63,6 @@ def test_avi_empty_chunks_hold_the_frame_before_them(video_tools, tmp_path):
     tmp_path / "a.avi", steps(RATE, 10), clock=Fraction(1, RATE), codec="mpeg4"
   )
   with_empty_chunks(path, (3, 4, 7, 8, 9))
-  found = list(frames.Source(path, 10))
-  assert [frame.seconds * RATE for frame in found] == [0, 1, 2, 5, 6]
-  assert [frame.length * RATE for frame in found] == [1, 1, 3, 1, 4]
+  actual = list(frames.Source(path, 10))
+  assert [frame.seconds * RATE for frame in actual] == [0, 1, 2, 5, 6]
+  assert [frame.length * RATE for frame in actual] == [1, 1, 3, 1, 4]

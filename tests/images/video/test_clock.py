@@ -57,14 +57,14 @@ def test_joined_recordings_go_on_without_a_gap(video_tools, tmp_path, name, star
   data = [part(video_tools, tmp_path / name, start) for start in starts]
   (tmp_path / name).write_bytes(b"".join(data))
   source = frames.Source(tmp_path / name, 25)
-  found = list(source)
+  actual = list(source)
   count = COUNT * len(starts)
-  assert source.total == len(found) == count
-  assert [float(frame.seconds) for frame in found] == pytest.approx(
+  assert source.total == len(actual) == count
+  assert [float(frame.seconds) for frame in actual] == pytest.approx(
     [float(time) for time in steps(RATE, count)], abs=1e-3
   )
   levels = [30 + 3 * number for number in range(COUNT)] * len(starts)
-  assert [255 * frame.rgb.mean() for frame in found] == pytest.approx(levels, abs=2)
+  assert [255 * frame.rgb.mean() for frame in actual] == pytest.approx(levels, abs=2)
   (note,) = [note for note in source.notes if "start anew" in note]
   assert f"{len(starts) - 1} time" in note and "(at 1.00" in note
 

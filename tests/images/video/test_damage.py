@@ -34,16 +34,16 @@ def whole(video_tools, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a.mkv", "a.webm", "a.avi"])
-@pytest.mark.parametrize("kept", [0.6, 0.8])
-def test_cut_video_says_so_and_does_not_freeze(whole, name, kept):
+@pytest.mark.parametrize("fraction", [0.6, 0.8])
+def test_cut_video_says_so_and_does_not_freeze(whole, name, fraction):
   path = whole(name)
   data = path.read_bytes()
-  left = int(len(data) * kept)
+  left = int(len(data) * fraction)
   path.write_bytes(data[:left])
   source = frames.Source(path, 25)
-  found = list(source)
-  assert 0 < len(found) < 75
-  assert max(frame.length for frame in found) < Fraction(1, 20)
+  actual = list(source)
+  assert 0 < len(actual) < 75
+  assert max(frame.length for frame in actual) < Fraction(1, 20)
   (note,) = [note for note in source.notes if "is cut" in note]
   assert f"{left:,} of its {len(data):,} bytes" in note
 

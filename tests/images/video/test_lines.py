@@ -18,9 +18,9 @@ def test_theora_packets_without_bytes_repeat_the_frame(tmp_path):
   """Theora I specification, section 7.11: such a packet is a frame without changes. The file is of
   libtheora, 5 frames at 10 a second of which 3 are repeats."""
   shutil.copy(Path(__file__).parent / "theora_of_repeats.ogv", tmp_path / "a.ogv")
-  found = list(frames.Source(tmp_path / "a.ogv", 25))
-  assert [frame.seconds for frame in found] == [0, Fraction(1, 10)]
-  assert [frame.length for frame in found] == [Fraction(1, 10), Fraction(4, 10)]
+  actual = list(frames.Source(tmp_path / "a.ogv", 25))
+  assert [frame.seconds for frame in actual] == [0, Fraction(1, 10)]
+  assert [frame.length for frame in actual] == [Fraction(1, 10), Fraction(4, 10)]
 
 
 @pytest.mark.parametrize("name", ["a.mkv", "a.mov"])

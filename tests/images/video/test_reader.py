@@ -56,14 +56,16 @@ def make(tools, folder, name, times, rate, length):
 def test_frames_come_at_their_times(video_tools, tmp_path, name, times, rate, length):
   path = make(video_tools, tmp_path, name, times, rate, length)
   source = frames.Source(path, 25)
-  found = list(source)
-  assert source.total == len(found) == len(times)
+  actual = list(source)
+  assert source.total == len(actual) == len(times)
   tick = 0.0011  # Matroska counts milliseconds
   expected = [float(time - times[0]) for time in times]
-  assert [float(frame.seconds) for frame in found] == pytest.approx(expected, abs=tick)
-  assert float(found[-1].length) == pytest.approx(float(length or 1 / Fraction(rate)), abs=2 * tick)
+  assert [float(frame.seconds) for frame in actual] == pytest.approx(expected, abs=tick)
+  assert float(actual[-1].length) == pytest.approx(
+    float(length or 1 / Fraction(rate)), abs=2 * tick
+  )
   levels = [30 + 3 * number for number in range(len(times))]
-  assert [255 * frame.rgb.mean() for frame in found] == pytest.approx(levels, abs=2)
+  assert [255 * frame.rgb.mean() for frame in actual] == pytest.approx(levels, abs=2)
 
 
 @pytest.mark.parametrize("output", CONTAINERS)
@@ -71,18 +73,18 @@ def test_frames_come_at_their_times(video_tools, tmp_path, name, times, rate, le
 def test_films_are_as_long_as_they_were(video_tools, tmp_path, name, times, rate, length, output):
   path = make(video_tools, tmp_path, name, times, rate, length)
   video_tools.convert(path, tmp_path / output)
-  found, end = video_tools.shown(tmp_path / output)
+  actual, end = video_tools.shown(tmp_path / output)
   expected = [float(time - times[0]) for time in times]
-  assert [float(time) for time in found] == pytest.approx(expected, abs=0.0011)
+  assert [float(time) for time in actual] == pytest.approx(expected, abs=0.0011)
   length = length or 1 / Fraction(rate)
   assert float(end) == pytest.approx(float(times[-1] - times[0] + length), abs=0.0022)
   with av.open(str(tmp_path / output)) as file:
     stream = file.streams.video[0]
     assert abs(file.duration / 1e6 - float(end)) < 0.002
     # A tool that writes frames at the named rate keeps them all.
-    if output in ("o.mp4", "o.mov") and len({*steps_of(found)}) > 1:
+    if output in ("o.mp4", "o.mov") and len({*steps_of(actual)}) > 1:
       return  # these name no rate: FFmpeg takes the mean
-    closest = min(later - time for time, later in zip(found, [*found[1:], end]))
+    closest = min(later - time for time, later in zip(actual, [*actual[1:], end]))
     assert 1 / stream.guessed_rate <= closest + Fraction(15, 10_000)
 
 
@@ -171,8 +173,8 @@ def test_mkv_gap_before_the_first_frame_is_said_where_it_is_lost(tmp_path, late,
 def test_mkv_frames_of_one_time_follow_each_other_and_are_counted(tmp_path):
   times = [Fraction(time) for time in ("0", "0.1", "0.1", "0.1", "0.5")]
   source = frames.Source(write_times(tmp_path / "a.mkv", times), 25)
-  found = [frame.seconds for frame in source]
-  assert found == [Fraction(tenths, 10) for tenths in (0, 1, 2, 3, 5)]
+  actual = [frame.seconds for frame in source]
+  assert actual == [Fraction(tenths, 10) for tenths in (0, 1, 2, 3, 5)]
   assert [line for line in source.notes if "no later" in line] == [
     "2 frames of a.mkv should be shown no later than the one before: each is shown 0.1 s after it"
   ]
@@ -191,8 +193,8 @@ def test_h264_without_a_container_counts_from_zero(video_tools, tmp_path):
       for part in annexb.filter(packet if packet.size else None):
         part.stream = stream
         target.mux(part)
-  found = list(frames.Source(tmp_path / "a.h264", 25))
-  assert [frame.seconds * 25 for frame in found] == list(range(8))
+  actual = list(frames.Source(tmp_path / "a.h264", 25))
+  assert [frame.seconds * 25 for frame in actual] == list(range(8))
 
 
 def quadrants(size):
@@ -245,11 +247,11 @@ def corners(rgb):
     (False, False, True): "B",
     (True, True, True): "W",
   }
-  found = [
+  actual = [
     "".join(names[tuple(bool(v > 0.5) for v in rgb[y * height, x * width])] for x in (1, 3))
     for y in (1, 3)
   ]
-  return " ".join(found)
+  return " ".join(actual)
 
 
 @pytest.mark.parametrize("matrix, expected", MATRICES.values(), ids=MATRICES)
@@ -314,8 +316,8 @@ def test_mp4_cut_short_says_how_many_frames_are_left(video_tools, tmp_path):
   data = (tmp_path / "b.mp4").read_bytes()
   (tmp_path / "b.mp4").write_bytes(data[: len(data) - (len(data) - data.index(b"mdat")) // 2])
   source = frames.Source(tmp_path / "b.mp4", 25)
-  found = len(list(source))
-  assert 0 < found < 40
+  actual = len(list(source))
+  assert 0 < actual < 40
   assert any("names 40 frames" in note for note in source.notes)
 
 
@@ -326,8 +328,8 @@ def test_ts_with_damaged_bytes_goes_on_and_says_so(video_tools, tmp_path):
   data[middle : middle + 3000] = bytes(3000)
   path.write_bytes(data)
   source = frames.Source(path, 25)
-  found = list(source)
-  assert 20 < len(found) < 40
+  actual = list(source)
+  assert 20 < len(actual) < 40
   assert any("of a.ts is marked as damaged" in note for note in source.notes), source.notes
 
 

@@ -149,18 +149,18 @@ def with_tracks(path):
           for n in range(2)
         ]
       )
-    found = []
+    actual = []
     for number, track in enumerate(tracks):
       wave = np.sin(np.arange(48_000) / (20 + 40 * number)).astype(np.float32)[None] / 4
       samples = av.AudioFrame.from_ndarray(wave, "fltp", "mono")
       samples.sample_rate, samples.pts = 48_000, 0
-      found += [*track.encode(samples), *track.encode(None)]
+      actual += [*track.encode(samples), *track.encode(None)]
     image = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 90, np.uint8), format="rgb24")
     for number in range(25):
       image.pts, image.time_base = number, Fraction(1, 25)
-      found += stream.encode(image)
-    found += stream.encode(None)
-    for packet in sorted(found, key=lambda packet: packet.dts * packet.time_base):
+      actual += stream.encode(image)
+    actual += stream.encode(None)
+    for packet in sorted(actual, key=lambda packet: packet.dts * packet.time_base):
       file.mux(packet)
   return path
 
@@ -203,12 +203,12 @@ def with_subtitles(path, source):
     for number, file in enumerate((film, text)):
       for stream in file.streams:
         copies[number, stream.index] = target.add_stream_from_template(stream)
-    found = []
+    actual = []
     for number, file in enumerate((film, text)):
       for packet in file.demux():
         if packet.size:
-          found.append((packet.pts * packet.time_base, number, packet.stream_index, packet))
-    for _, number, index, packet in sorted(found, key=lambda item: item[0]):
+          actual.append((packet.pts * packet.time_base, number, packet.stream_index, packet))
+    for _, number, index, packet in sorted(actual, key=lambda item: item[0]):
       packet.stream = copies[number, index]
       target.mux(packet)
   return path
@@ -242,12 +242,12 @@ def test_mp4_cover_image_is_no_frame_and_is_named(video_tools, tmp_path):
     cover.disposition = av.stream.Disposition.attached_pic.value
     small = av.VideoFrame.from_ndarray(np.full((32, 32, 3), 200, np.uint8), format="rgb24")
     small.pts = 0
-    found = [*cover.encode(small), *cover.encode(None)]
+    actual = [*cover.encode(small), *cover.encode(None)]
     image = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 90, np.uint8), format="rgb24")
     for number in range(3):
       image.pts, image.time_base = number, Fraction(1, 25)
-      found += stream.encode(image)
-    for packet in [*found, *stream.encode(None)]:
+      actual += stream.encode(image)
+    for packet in [*actual, *stream.encode(None)]:
       file.mux(packet)
   with av.open(str(path)) as file:
     assert file.streams[1].disposition == av.stream.Disposition.attached_pic

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 
+import stylejax
 from stylejax import transfer
 from stylejax.inference.backends.tiled import Tiled
 from stylejax.models.config import PRESETS
@@ -81,7 +82,7 @@ def test_a_content_of_bytes_is_that_of_floats(inputs, tiny_params):
 def test_a_finest_map_of_several_layers_is_kept(rng):
   """Where it can't be made again by one convolution."""
   config = dataclasses.replace(PRESETS["tiny"], content_blocks=(1, 0))
-  params = transfer.init_params(jax.random.key(0), config)
+  params = stylejax.init_params(jax.random.key(0), config)
   content, style = (rng.random((*size, 3), np.float32) for size in ((90, 71), (40, 32)))
   vector = np.asarray(transfer.encode_style(params, style).vector)
   image = in_tiles(params, content, vector, tile_pixels=2_000)

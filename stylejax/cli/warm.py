@@ -1,0 +1,85 @@
+"""`stylejax warm`: compiles what `stylejax paint` needs, before anybody waits for it."""
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from typing import Annotated
+
+from stylejax.cli.options import INSTALLED, Spelling, option, parse, print_error
+from stylejax.errors import InputError
+from stylejax.runtime.files import printable
+
+_DESCRIPTION = """Compile programs ahead of time, so that no image has to wait for that later.
+
+An image of 8 bits per channel runs in the smallest compiled program that it fits into, so a few
+sizes are enough for all sizes up to them. The programs are kept in $STYLEJAX_CACHE, or
+~/.cache/stylejax, for machines with the same kind of processor and the same jax; for a container,
+run this as one of the steps that build its image.
+
+Examples:
+  stylejax warm
+  stylejax warm --sizes 1920x1080 1080x1920
+  STYLEJAX_CACHE=/opt/stylejax stylejax warm
+"""
+
+_LARGEST = 4096  # pixels of a side: an image beyond that is computed in tiles on most machines
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """Options of `stylejax warm`."""
+
+  sizes: Annotated[
+    tuple[str, ...], option("Sizes of images in pixels.", metavar="WIDTHxHEIGHT [WIDTHxHEIGHT ...]")
+  ] = ("512x384", "384x512", "512x512", "1024x768", "768x1024", "1024x1024")
+  weights: Annotated[
+    str,
+    option(
+      "base (in the package), or a .safetensors file from `stylejax train export`.",
+      metavar="NAME|FILE",
+    ),
+  ] = "base"
+
+
+def main(arguments: Sequence[str], *, spelling: Spelling = INSTALLED) -> int:
+  """Runs the command and returns its exit status."""
+  try:
+    options = parse(
+      Options, arguments, prog=spelling.of("warm"), description=_DESCRIPTION, spelling=spelling
+    )
+    sizes = [_size(text) for text in options.sizes]
+  except InputError as error:
+    return print_error(error)
+  from stylejax.cli.console import exit_status
+
+  def work() -> int:
+    import numpy as np
+
+    from stylejax.inference.stylizer import Stylizer
+    from stylejax.runtime.compilation_cache import VARIABLE, enable_cache
+
+    folder = enable_cache()
+    if folder is None:
+      raise InputError(f"{VARIABLE}: found a cache folder that can't be written to")
+    stylizer = Stylizer(options.weights)
+    # Programs for styles up to twice as long as wide, at the shorter side at which they are read.
+    styles = [np.zeros((*size, 3), np.float32) for size in ((320, 320), (320, 640), (640, 320))]
+    codes = [stylizer.encode_style(style) for style in styles]
+    for width, height in sizes:
+      prepared = stylizer.prepare(np.zeros((height, width, 3), np.uint8))
+      for strength in (1.0, 0.5):
+        prepared.stylize(codes[:1], strength=strength, dtype=np.uint8)
+      print(f"{width}×{height}: ready")
+    print(f"kept in {printable(folder)}")
+    return 0
+
+  return exit_status(work)
+
+
+def _size(text: str) -> tuple[int, int]:
+  match = re.fullmatch(r"(\d{1,6})[x×](\d{1,6})", text)
+  if not match or not all(16 <= int(side) <= _LARGEST for side in match.groups()):
+    raise InputError(
+      f"--sizes: found {printable(text)}, expected WIDTHxHEIGHT with sides of 16 to {_LARGEST}"
+    )
+  return int(match[1]), int(match[2])

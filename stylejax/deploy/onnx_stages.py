@@ -1,0 +1,235 @@
+"""The halves of `stylize` cut into stages, for images that are painted in tiles.
+
+A runtime with little memory, such as a page in a browser, paints an image as
+`stylejax.inference.backends.tiled` does: stage by stage, each over all tiles, with the moments of
+the whole map between one stage and the next. Here each stage is an ONNX model; which tiles there
+are, and what is kept of them, is up to who runs the models (stylejax/deploy/web/tiles.mjs).
+"""
+
+import dataclasses
+import functools
+import itertools
+import operator
+from collections.abc import Mapping
+from typing import Any
+
+import onnx
+
+from stylejax.deploy import onnx as models
+from stylejax.deploy.onnx_graph import Graph, Value
+from stylejax.models.config import ModelConfig
+from stylejax.models.decoder_stages import Stage, has_noise, modulated_maps, stages
+
+Shapes = dict[str, tuple[str | int, ...]]
+"""Of a model's inputs or outputs, by name."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+  """What who runs the models must know of them; all plain values, for JSON.
+
+  Attributes:
+    stride: pixels of a cell; images are mirrored at their lower and right end to whole cells.
+    halo: cells at a cut that the encoder gets wrong; stages get one cell wrong.
+    levels: channels of the content's maps, from fine to coarse; the first is not kept, for a stage
+      makes it again from pixels.
+    maps: for each modulated map its channels, and whether noise is added to it, in the order of the
+      model "targets".
+    stages: for each stage its inputs, the finer map that it adds (or None), its output, how much
+      finer that is than its first input, and its share of the work.
+    encoder_work: share of the work that is the encoder's.
+  """
+
+  stride: int
+  halo: int
+  levels: list[int]
+  maps: dict[str, dict[str, Any]]
+  stages: list[dict[str, Any]]
+  encoder_work: float
+
+
+def plan(config: ModelConfig) -> Plan:
+  """The plan of models of a config."""
+  widths = config.content_widths
+  depth = {f"level{i}": i for i in range(len(widths))}
+  for stage in stages(config):
+    depth[stage.output] = depth[stage.fine or stage.inputs[0]]
+  costs = [_cost(stage, config, depth) for stage in stages(config)]
+  encoder = sum(
+    9 * width * ((widths[i - 1] if i else 12) + config.content_blocks[i] * width) / 4 ** (i + 1)
+    for i, width in enumerate(widths)
+  )
+  total = encoder + sum(costs)
+  return Plan(
+    stride=config.stride,
+    halo=_halo(config),
+    levels=list(widths),
+    maps={
+      name: {"channels": widths[depth[name]], "depth": depth[name], "noise": has_noise(name)}
+      for name in modulated_maps(config)
+    },
+    stages=[
+      {
+        "inputs": list(stage.inputs),
+        "fine": stage.fine,
+        "output": stage.output,
+        "finer": 1 if stage.fine is None and stage.output != "image" else 2,
+        "work": cost / total,
+      }
+      for stage, cost in zip(stages(config), costs, strict=True)
+    ],
+    encoder_work=encoder / total,
+  )
+
+
+def stage_models(parts: Mapping[str, Any], config: ModelConfig) -> dict[str, onnx.ModelProto]:
+  """The models by name: "encoder", "targets", "stage0", "stage1", …
+
+  All tensors are float32 but for `rows` and `columns`, which are int64: the first row of a map that
+  is right and the one behind the last, counted in the tile. A map is [1, C, h, w].
+
+  - encoder: pixels [h, w, 3] of a tile, of whole cells, and for each level what is right of it,
+    `rows0`, `columns0`, … → `level1`, `level2`, … cut to that, and for every level its mean and
+    variance there, [C].
+  - targets: the style's `code` [D], and for each level its mean and standard deviation over the
+    whole image → for each modulated map `NAME/gain`, `NAME/bias` and, with noise, `NAME/noise_std`,
+    all [C].
+  - stage: each input map with `NAME/scale` and `NAME/shift` [C], the affine map that moves its
+    moments, and with noise `NAME/noise` [1, 1, h, w] and `NAME/noise_std` [C]; `rows`, `columns` of
+    the output → `output` cut to that, its `mean` and `variance`. The finest level is not an input:
+    `pixels` of the tile are. The last stage gives `image` [h, w, 3].
+
+  Args:
+    parts: of content_encoder and generator, as `onnx.model` takes them.
+    config: their sizes, with one convolution at the finest level.
+
+  Returns:
+    Checked models.
+  """
+  if config.content_blocks[0]:
+    raise ValueError(f"content_blocks: found {config.content_blocks}, expected 0 at the first")
+  made = {"encoder": _encoder(parts["content_encoder"], config)}
+  made["targets"] = _targets(parts["generator"], config)
+  layers = (f"generator/decoder/Conv_{number}" for number in itertools.count())
+  for number, stage in enumerate(stages(config)):
+    made[f"stage{number}"] = _stage(parts, config, stage, layers)
+  return made
+
+
+def _encoder(part: Mapping[str, Any], config: ModelConfig) -> onnx.ModelProto:
+  g, inputs, outputs = Graph(), Shapes(pixels=("h", "w", 3)), Shapes()
+  levels = models.content_levels(g, part, config, models.nchw(g, "pixels"))
+  for i, (level, width) in enumerate(zip(levels, config.content_widths, strict=True)):
+    inputs |= {f"rows{i}": (2,), f"columns{i}": (2,)}
+    exact = _exact(level, f"rows{i}", f"columns{i}", f"level{i}" if i else None)
+    outputs |= _moments(exact, f"level{i}/", width)
+    if i:
+      outputs[f"level{i}"] = (1, width, f"h{i}", f"w{i}")
+  return _model(g, "encoder", inputs, outputs)
+
+
+def _targets(part: Mapping[str, Any], config: ModelConfig) -> onnx.ModelProto:
+  g, inputs, outputs = Graph(), Shapes(code=(config.style_dim,)), Shapes()
+  seen = []
+  for i, width in enumerate(config.content_widths):
+    for moment in ("mean", "std"):
+      inputs[f"level{i}/{moment}"] = (width,)
+      seen.append(g("Reshape", f"level{i}/{moment}", [1, -1, 1, 1]))
+  vector = models.adapted(g, part["adaptation"], g("Unsqueeze", "code", [0]), seen)
+  for number, (name, width) in enumerate(_widths(config).items()):
+    kinds = ("gain", "bias", *(("noise_std",) if has_noise(name) else ()))
+    target = g("Reshape", models.dense(vector, part, f"generator/modulation_{number}"), [-1])
+    for place, kind in enumerate(kinds):
+      ends = [place * width], [(place + 1) * width]
+      g("Slice", target, *ends, [0], output=f"{name}/{kind}")
+      outputs[f"{name}/{kind}"] = (width,)
+  return _model(g, "targets", inputs, outputs)
+
+
+def _stage(parts: Mapping[str, Any], config: ModelConfig, stage: Stage, layers) -> onnx.ModelProto:
+  g, inputs, widths = Graph(), Shapes(), _widths(config)
+  decoder = parts["generator"]["decoder"]
+
+  def styled(name: str) -> Value:
+    scale = "f" if name == stage.fine else ""
+    if name == "level0":
+      inputs["pixels"] = ("ph", "pw", 3)
+      x = models.finest_level(g, parts["content_encoder"], models.nchw(g, "pixels"))
+    else:
+      inputs[name] = (1, widths[name], f"{scale}h", f"{scale}w")
+      x = Value(g, name)
+    inputs.update({f"{name}/scale": (widths[name],), f"{name}/shift": (widths[name],)})
+    x = x * _column(g, f"{name}/scale") + _column(g, f"{name}/shift")
+    if not has_noise(name):
+      return x
+    inputs.update({f"{name}/noise": (1, 1, f"{scale}h", f"{scale}w")})
+    inputs.update({f"{name}/noise_std": (widths[name],)})
+    return x + _column(g, f"{name}/noise_std") * Value(g, f"{name}/noise")
+
+  x = functools.reduce(operator.add, map(styled, stage.inputs))
+  if stage.rectified:
+    x = g("Relu", x)
+  if stage.output == "image":
+    image = models.doubled_conv(x, decoder, "generator/decoder/UpsampleConv_0")
+    inputs |= {"rows": (2,), "columns": (2,)}
+    image = _exact(image, "rows", "columns", None)
+    g("Squeeze", g("Transpose", image, perm=[0, 2, 3, 1]), [0], output="image")
+    return _model(g, stage.output, inputs, {"image": ("oh", "ow", 3)})
+  if stage.fine:
+    x = models.doubled(models.conv(x, decoder, next(layers)))
+    x = g("Relu", x + styled(stage.fine))
+  x = models.conv(x, decoder, next(layers))
+  inputs |= {"rows": (2,), "columns": (2,)}
+  exact = _exact(x, "rows", "columns", "output")
+  width = widths[stage.output]
+  outputs: Shapes = {"output": (1, width, "oh", "ow"), **_moments(exact, "", width)}
+  return _model(g, stage.output.replace(".", "_"), inputs, outputs)
+
+
+def _widths(config: ModelConfig) -> dict[str, int]:
+  return {name: what["channels"] for name, what in plan(config).maps.items()}
+
+
+def _column(g: Graph, name: str) -> Value:
+  """[C] as [1, C, 1, 1]."""
+  return g("Reshape", name, [1, -1, 1, 1])
+
+
+def _exact(x: Value, rows: str, columns: str, output: str | None) -> Value:
+  """The rows and columns of a map that are right."""
+  g = x.graph
+  for axis, (name, last) in enumerate(((rows, None), (columns, output)), 2):
+    first, behind = (g("Slice", name, [end], [end + 1], [0]) for end in range(2))
+    x = g("Slice", x, first, behind, [axis], output=last)
+  return x
+
+
+def _moments(x: Value, prefix: str, width: int) -> Shapes:
+  """Adds outputs for the mean and the variance of a map's channels."""
+  g = x.graph
+  mean = g.mean(x, axes=[3, 2])
+  beside = x - mean
+  g("Reshape", mean, [-1], output=f"{prefix}mean")
+  g("Reshape", g.mean(beside * beside, axes=[3, 2]), [-1], output=f"{prefix}variance")
+  return {f"{prefix}mean": (width,), f"{prefix}variance": (width,)}
+
+
+def _model(g: Graph, name: str, inputs: Shapes, outputs: Shapes) -> onnx.ModelProto:
+  whole = {tensor for tensor in inputs if tensor.startswith(("rows", "columns"))}
+  return g.model(name, inputs, outputs, whole=whole)
+
+
+def _halo(config: ModelConfig) -> int:
+  """Cells at a cut that the encoder gets wrong."""
+  reach = sum(
+    2 ** max(1, level) + extra * 2 ** (level + 1)
+    for level, extra in enumerate(config.content_blocks)
+  )
+  return -(-reach // config.stride)
+
+
+def _cost(stage: Stage, config: ModelConfig, depth: Mapping[str, int]) -> float:
+  """Multiply-adds per pixel of a stage's convolutions, about."""
+  width = config.content_widths[depth[stage.output]]
+  channels = 12 if stage.output == "image" else width
+  return 9 * width * channels / 4 ** (depth[stage.output] + 1)

@@ -1,0 +1,166 @@
+"""What of an opened image isn't used, as lines for the user: pages, views, channels, a video.
+
+Opening is in opening.py, decoding in decode.py; nothing here decodes pixels.
+"""
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any, BinaryIO, cast
+
+from PIL.ImageFile import ImageFile
+
+from stylejax.images.boxes import boxes
+from stylejax.images.whole import jpeg_end
+
+_SUBFILE_TYPE, _EXTRA_SAMPLES = 254, 338  # tags of TIFF
+_VIDEO_BOX = b"mpvd"  # Android's Motion Photo format 1.0, of HEIC
+_BRAND_BYTES = 4096  # an MP4's first box, `ftyp`, is shorter
+_SAME_SHAPE, _MAX_SHAPE = Fraction(1, 100), 10
+
+
+def left_out(image: ImageFile) -> list[str]:
+  """Lines for what of an opened image isn't used."""
+  notes = []
+  if image.info.get("profile_ignored"):
+    notes.append("its ICC profile can't be read and is ignored")
+  if cut := image.info.get("cut"):
+    width, height = image.size
+    notes.append(
+      f"its {width}×{height} pixels are cut to {width - cut[0] - cut[2]}×"
+      f"{height - cut[1] - cut[3]}, as it asks"
+    )
+  if shape := image.info.get("pixel_shape") or _pixel_shape(image):
+    notes.append(f"its pixels of {shape[0]}:{shape[1]} are taken for square ones")
+  if image.format == "TIFF" and (count := _further_channels(image)):
+    notes.append(
+      f"it has {count} more {'channel' if count == 1 else 'channels'} beside color and "
+      "transparency, left out"
+    )
+  try:
+    if image.format == "TIFF" and _has_more_pages(image):
+      notes.append("it has several pages, of which the first is taken")
+    elif _has_more_images(image):
+      notes.append("it has several images, of which the first is taken")
+    elif image.format in ("GIF", "PNG", "WEBP", "AVIF") and _is_animated(image):
+      notes.append("it has several frames, of which the first is taken; --sequence takes all")
+  except Exception:  # what stands behind the first one is damaged, and isn't used
+    image.filename = ""
+  if _has_video(image):
+    notes.append("it has a short video beside the image (motion photo), left out")
+  return notes
+
+
+def _pixel_shape(image: ImageFile) -> tuple[int, int] | None:
+  """Width and height of a pixel, by the densities that a file gives; None of square ones.
+
+  JFIF's density (ITU-T T.871, 10.1), PNG's pHYs (third edition, 11.3.4.3), TIFF's resolutions, as
+  of faxes of 204 × 98 dots an inch. Browsers show such pixels as square ones.
+  """
+  info = image.info
+  density = info.get("aspect") or info.get("dpi") or info.get("jfif_density") or (1, 1)
+  try:
+    across, down = (Fraction(number).limit_denominator(1000) for number in density)
+    shape = down / across
+  except (ValueError, TypeError, OverflowError, ZeroDivisionError):  # nothing that is known
+    return None
+  if abs(shape - 1) <= _SAME_SHAPE or not 1 / _MAX_SHAPE <= shape <= _MAX_SHAPE:
+    return None
+  shape = shape.limit_denominator(30)
+  return shape.numerator, shape.denominator
+
+
+def _tags(image: ImageFile) -> Mapping[int, Any]:
+  """The tags of the page of a TIFF that was sought last."""
+  return getattr(image, "tag_v2", {})
+
+
+def _is_animated(image: ImageFile) -> bool:
+  return getattr(image, "is_animated", False)
+
+
+def _further_channels(image: ImageFile) -> int:
+  """How many channels of a TIFF are neither color nor transparency, as of spot colors and masks."""
+  extra = _tags(image).get(_EXTRA_SAMPLES, ())
+  extra = extra if isinstance(extra, tuple) else (extra,)
+  return len(extra) - any(kind in (1, 2) for kind in extra[:1])
+
+
+def _has_more_pages(image: ImageFile) -> bool:
+  """Whether a TIFF has a second page that is neither a smaller copy nor a mask."""
+  try:
+    for page in range(1, getattr(image, "n_frames", 1)):
+      image.seek(page)
+      if not _tags(image).get(_SUBFILE_TYPE, 0) & 5:
+        return True
+    return False
+  finally:
+    image.seek(0)
+
+
+def _has_more_images(image: ImageFile) -> bool:
+  """Whether a HEIC, JPEG or PNM holds a second image."""
+  if image.format == "HEIF":
+    return _is_animated(image)
+  return _has_full_images(image) if image.format == "MPO" else _has_another_behind(image)
+
+
+def _has_full_images(image: ImageFile) -> bool:
+  """Whether an MPO has a second image of the first one's size, as of a stereo camera.
+
+  Telephones append smaller ones: previews, depths and gain maps (CIPA DC-007).
+  """
+  size = image.size
+  try:
+    for number in range(1, getattr(image, "n_frames", 1)):
+      image.seek(number)
+      if image.size == size:
+        return True
+    return False
+  finally:
+    image.seek(0)
+
+
+def _has_another_behind(image: ImageFile) -> bool:
+  """Whether a second JPEG, or binary PNM (Netpbm's ppm(5)), stands right behind the first."""
+  file = image.fp
+  if image.format not in ("JPEG", "PPM") or file is None:
+    return False
+  at = file.tell()
+  try:
+    if image.format == "JPEG":
+      file.seek(0)
+      data = file.read()
+      end = jpeg_end(data)
+      return end is not None and data[end : end + 3] == b"\xff\xd8\xff"
+    codec, _, offset, arguments = cast(tuple[str, Any, int, Any], image.tile[0])
+    if codec not in ("raw", "ppm"):
+      return False
+    wide = image.mode == "I" or (codec == "ppm" and arguments[1] > 255)
+    width, height = image.size
+    row = (width + 7) // 8 if image.mode == "1" else width * len(image.getbands()) * (1 + wide)
+    file.seek(offset + row * height)
+    behind = file.read(2)
+    return behind[:1] == b"P" and behind[1:] in (b"1", b"2", b"3", b"4", b"5", b"6")
+  finally:
+    file.seek(at)
+
+
+def _has_video(image: ImageFile) -> bool:
+  """Whether a photo holds the seconds around it: an MP4 behind a JPEG, or a box of a HEIC."""
+  file = image.fp
+  if file is None or image.format not in ("JPEG", "MPO", "HEIF"):
+    return False
+  at = file.tell()
+  try:
+    end = file.seek(0, 2)
+    if image.format == "HEIF":
+      return any(kind == _VIDEO_BOX for kind, _, _ in boxes(cast(BinaryIO, file), 0, end))
+    file.seek(0)
+    data = file.read()
+    place = jpeg_end(data) or end
+    while (place := data.find(b"ftyp", place + 4)) >= 0:
+      if 16 <= int.from_bytes(data[place - 4 : place], "big") <= _BRAND_BYTES:
+        return True
+    return False
+  finally:
+    file.seek(at)

@@ -1,0 +1,100 @@
+"""Settings that change over the frames of a sequence: numbers at some frames, straight between."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from stylejax.controls.apply import traced_controls
+from stylejax.controls.table import PIXEL_CONTROLS, PixelControls
+from stylejax.errors import InputError
+from stylejax.inference.outputs import check_number
+from stylejax.transfer import MAX_STRENGTH
+
+MAX_MEMORY = 0.99
+"""Largest share of the past in a frame."""
+
+Curve = tuple[tuple[int, float], ...]
+"""(frame from 1, number), by rising frames: before the first and behind the last it stays."""
+
+_FORM = "NAME=FRAME:NUMBER,FRAME:NUMBER, for example strength=1:0,48:1"
+
+
+def ranges() -> dict[str, tuple[str, float, float]]:
+  """(name in `next_frame`, lowest, highest) of each setting that may change, by its flag."""
+  found = {"strength": ("strength", 0.0, MAX_STRENGTH), "smoothing": ("memory", 0.0, MAX_MEMORY)}
+  for name, control in PIXEL_CONTROLS.items():
+    found[(control.flag or name).replace("_", "-")] = name, control.low, control.high
+  return found
+
+
+def parse_curves(texts: Sequence[str]) -> dict[str, Curve]:
+  """Reads "strength=1:0,48:1" and its like.
+
+  Args:
+    texts: one for each setting.
+
+  Returns:
+    Curves by the names that `next_frame` has for the settings.
+
+  Raises:
+    InputError: another form, an unknown name, a number out of range, or frames that don't rise.
+  """
+  curves: dict[str, Curve] = {}
+  for text in texts:
+    flag, equals, points = text.partition("=")
+    known = ranges()
+    if not equals:
+      raise InputError(f"--over-time: found {text}, expected {_FORM}")
+    if flag not in known:
+      raise InputError(f"--over-time: found the name {flag}, expected {' or '.join(known)}")
+    name, low, high = known[flag]
+    if name in curves:
+      raise InputError(f"--over-time: found {flag} twice, expected it once")
+    curves[name] = tuple(_point(text, point) for point in points.split(","))
+    for _, value in curves[name]:
+      check_number(f"--over-time {flag}", value, low, high, whole=False)
+    frames = [frame for frame, _ in curves[name]]
+    if frames[0] < 1 or any(later <= frame for frame, later in itertools.pairwise(frames)):
+      raise InputError(
+        f"--over-time {flag}: found the frames {', '.join(map(str, frames))}, expected each later "
+        "than the one before, from 1"
+      )
+  return curves
+
+
+def _point(text: str, point: str) -> tuple[int, float]:
+  frame, _, value = point.partition(":")
+  try:
+    return int(frame), float(value)
+  except ValueError:
+    raise InputError(f"--over-time: found {text}, expected {_FORM}") from None
+
+
+class Settings:
+  """The numbers that `next_frame` takes for each frame: the same names for all of them."""
+
+  def __init__(self, fixed: Mapping[str, float], controls: PixelControls, curves: Mapping):
+    """Takes what stays and what changes.
+
+    Args:
+      fixed: strength and memory.
+      controls: numbers and names of modes.
+      curves: a Curve by the name of what changes, instead of its number.
+    """
+    present: dict[str, Any] = {**controls}
+    for name, control in PIXEL_CONTROLS.items():
+      if name in curves:  # what changes anything at some time is an argument at all times
+        present[name] = next(x for x in (control.low, control.high) if x != control.neutral)
+    self._values = {name: np.float32(value) for name, value in fixed.items()}
+    self._values |= traced_controls(present)
+    self._curves = dict(curves)
+
+  def at(self, number: int) -> dict[str, Any]:
+    """float32 by name for a frame, counted from 1."""
+    changing = {}
+    for name, curve in self._curves.items():
+      frames, values = zip(*curve, strict=True)
+      changing[name] = np.float32(np.interp(number, frames, values))
+    return self._values | changing

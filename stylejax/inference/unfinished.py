@@ -1,0 +1,118 @@
+"""The folder beside a film that isn't done yet: what a killed run goes on from.
+
+It holds the frames that are stylized, as PNG, and, every so many frames, all that the next one
+needs to know of them. It is there only while the film isn't.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+import stylejax
+from stylejax.errors import InputError
+from stylejax.images.decode import read_image
+from stylejax.images.encode import as_bytes, write_image
+from stylejax.runtime.files import printable, replacing
+
+SUFFIX = ".unfinished"
+"""Behind the output's name."""
+
+_SETTINGS, _STATE = "settings.json", "state.npz"
+
+
+class Unfinished:
+  """Frames that are done, and the state behind them.
+
+  Attributes:
+    folder: where they are.
+    done: how many there are and needn't be stylized again.
+  """
+
+  def __init__(
+    self, output: Path, settings: Mapping[str, Any], inputs: Iterable[str | os.PathLike]
+  ):
+    """Opens the folder of an earlier run, or makes one.
+
+    Args:
+      output: the film.
+      settings: all that its frames depend on beside the files; anything that JSON holds.
+      inputs: the files, which must not have changed since.
+
+    Raises:
+      InputError: the folder there isn't of such a run, or of one with other settings or files.
+    """
+    target = Path(os.path.realpath(output))
+    self.folder = target.parent / f"{target.name}{SUFFIX}"
+    key = _key(settings, inputs)
+    self.done = 0
+    self._saved: dict[str, np.ndarray] = {}
+    if not self.folder.exists():
+      self.folder.mkdir()
+      with replacing(self.folder / _SETTINGS) as temporary:
+        temporary.write_text(json.dumps({"stylejax": stylejax.__version__, "key": key}))
+      return
+    try:
+      saved = json.loads((self.folder / _SETTINGS).read_text())["key"]
+    except (OSError, ValueError, KeyError, TypeError):
+      raise InputError(
+        f"--resume: found {printable(self.folder)}, which no run has left, expected nothing there"
+      ) from None
+    if saved != key:
+      raise InputError(
+        f"--resume: found {printable(self.folder)} of other settings or files, expected those of "
+        "the run that was stopped; without that folder the film begins anew"
+      )
+    state = self.folder / _STATE
+    if state.is_file():
+      with np.load(state) as arrays:
+        self._saved = {name: arrays[name] for name in arrays.files}
+      self.done = int(self._saved.pop("done"))
+
+  def image(self, number: int) -> np.ndarray:
+    """A frame that is done, [H, W, 3] float32, as `rounded` gave it; counted from 1."""
+    return read_image(self._path(number)).rgb
+
+  def write(self, number: int, rgb: np.ndarray) -> None:
+    """Keeps a frame."""
+    write_image(self._path(number), rgb)
+
+  def save(self, done: int, state: Any) -> None:
+    """Keeps what the frame behind so many needs: any tree of arrays. Their frames are written."""
+    arrays: dict[str, Any] = {"done": np.int64(done)}
+    arrays |= {f"leaf{n}": np.asarray(leaf) for n, leaf in enumerate(jax.tree.leaves(state))}
+    with replacing(self.folder / _STATE) as temporary, open(temporary, "wb") as file:
+      np.savez(file, **arrays)
+
+  def state(self, like: Any) -> Any:
+    """What was saved, as a tree like that one."""
+    leaves, tree = jax.tree.flatten(like)
+    return jax.tree.unflatten(tree, [self._saved[f"leaf{n}"] for n in range(len(leaves))])
+
+  def remove(self) -> None:
+    """Ends it: the film is there."""
+    shutil.rmtree(self.folder, ignore_errors=True)
+
+  def _path(self, number: int) -> Path:
+    return self.folder / f"{number:06d}.png"
+
+
+def rounded(rgb: np.ndarray) -> np.ndarray:
+  """An image as it is read again from 8 bits."""
+  return as_bytes(rgb).astype(np.float32) / np.float32(255)
+
+
+def _key(settings: Mapping[str, Any], inputs: Iterable[str | os.PathLike]) -> str:
+  """One line for all that the frames depend on."""
+  files = []
+  for path in sorted(map(os.path.abspath, inputs)):
+    status = os.stat(path)
+    files.append([path, status.st_size, status.st_mtime_ns])
+  text = json.dumps([stylejax.__version__, settings, files], sort_keys=True, default=str)
+  return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,46 @@
+"""What the encoders make of images, as pytrees; without the nets, whose import takes time."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import jax
+
+from stylejax.models.padding import Edges
+from stylejax.models.replaceable import Replaceable
+
+ContentMoments = Sequence[tuple[jax.Array, jax.Array]]
+"""(mean, std), both [B, 1, 1, C], of each level of a content code, from fine to coarse."""
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class StyleCode(Replaceable):
+  """What is known of a style: a pytree of arrays; average two codes to mix two styles.
+
+  Attributes:
+    moments: for each level of the encoder (mean, std), both [B, 1, 1, C] (or [1, 1, C] of a
+      single image), float32.
+    vector: [B, D] (or [D]), what the generator's modulation reads.
+  """
+
+  moments: tuple[tuple[jax.Array, jax.Array], ...]
+  vector: jax.Array
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class ContentCode(Replaceable):
+  """What is to be seen on an image, at several scales.
+
+  Attributes:
+    levels: feature maps from fine to coarse, [B, H/2, W/2, C1], [B, H/4, W/4, C2], ... (without B
+      for a single image); H and W rounded up to the config's stride.
+    image: the image itself, [B, H, W, 3], which no net reads: blended with at strengths below 1.
+    size: (H, W) of the image, static.
+    edges: what lies beyond the edges of the maps; None: their mirror image.
+  """
+
+  levels: tuple[jax.Array, ...]
+  image: jax.Array
+  size: tuple[int, int] = dataclasses.field(metadata={"static": True})
+  edges: Edges | None = None

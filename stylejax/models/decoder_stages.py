@@ -1,0 +1,59 @@
+"""The decoder's plan: which stage reads which maps, and which of them a modulation moves."""
+
+import dataclasses
+
+from stylejax.models.config import ModelConfig
+
+
+def modulated_levels(config: ModelConfig) -> tuple[int, ...]:
+  """Content level of each modulated layer of the decoder, in the order in which it meets them."""
+  coarsest = len(config.content_widths) - 1
+  finer = [level for level in reversed(range(coarsest)) for _ in range(2)]
+  return (coarsest,) * (1 + 2 * config.decoder_blocks) + tuple(finer)
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+  """What the decoder does between two looks at the moments of a whole map.
+
+  A stage is local: each row of its output depends on one row of the coarsest input to either side.
+
+  Attributes:
+    inputs: names of the maps that it reads, modulated; they are added up, but for `fine`.
+    rectified: whether the sum goes through a ReLU.
+    fine: name of the finer map that is added after the sum has been doubled, or None.
+    output: name of the map that it makes.
+  """
+
+  inputs: tuple[str, ...]
+  rectified: bool
+  fine: str | None
+  output: str
+
+
+def stages(config: ModelConfig) -> tuple[Stage, ...]:
+  """The decoder's stages; maps are called level0, level1, ..., what they make, and image."""
+  last = len(config.content_widths) - 1
+  all_stages: list[Stage] = []
+  trunk: tuple[str, ...] = (f"level{last}",)
+  for block in range(config.decoder_blocks):
+    first, second = f"block{block}.first", f"block{block}.second"
+    all_stages += [Stage(trunk, False, None, first), Stage((first,), True, None, second)]
+    trunk = (*trunk, second)
+  for level in reversed(range(last)):
+    all_stages.append(Stage(trunk, level < last - 1, f"level{level}", f"merged{level}"))
+    trunk = (f"merged{level}",)
+  return (*all_stages, Stage(trunk, True, None, "image"))
+
+
+def modulated_maps(config: ModelConfig) -> tuple[str, ...]:
+  """Names of the maps that a modulation moves, in the order of `modulated_levels`."""
+  names = []
+  for stage in stages(config):
+    names += [name for name in (*stage.inputs, stage.fine) if name and name not in names]
+  return tuple(names)
+
+
+def has_noise(name: str) -> bool:
+  """Whether noise is added to a modulated map: to the content's own, not to the decoder's."""
+  return name.startswith("level")

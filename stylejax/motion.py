@@ -1,0 +1,339 @@
+"""Where the pixels of a frame were in the frame before: dense optical flow, and warping along it.
+
+Pure functions of two frames; no network, nothing that is trained. What is made of the motion is
+temporal.py's.
+"""
+
+import dataclasses
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+from stylejax.models.replaceable import Replaceable
+
+FINEST = 288
+"""Shorter side, at most, of the level at which motion is estimated: finer ones are interpolated."""
+
+LEVELS = 3  # halvings apart
+REACH = 6  # cells of the coarsest level over which a match is searched, in every direction
+STEPS = 4  # Gauss-Newton steps at each level
+WINDOW = 7  # cells of a side
+WIDE, WIDE_SHARE = 7.0, 0.1  # Standard deviation in cells of the wider window, and its weight
+OUTLIER = 0.015  # Differences of gray beyond this count less and less.
+INERTIA = 3e-5  # Weight of what the neighborhood moves like, in squared gradients.
+MOST_STEP = 2.0  # cells
+SNAP = 0.25  # pixels from a whole one within which a motion may be taken to be whole
+# A pixel stands still where that leaves so much of the difference along the motion, and at most so
+# much at all: means over FEW × FEW of every other pixel.
+STANDING, STILL, FEW = 0.8, 0.03, 3
+GRAY = (0.299, 0.587, 0.114)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Flow(Replaceable):
+  """The motion between two frames.
+
+  Attributes:
+    vectors: [H, W, 2], (x, y) in pixels: what is at p in the frame was at p + vectors[p] before.
+    visible: [H, W, 1], from 1, where motion there and back agree, to 0, where they don't: what was
+      hidden or outside in the frame before.
+  """
+
+  vectors: jax.Array
+  visible: jax.Array
+
+
+def optical_flow(frame: jax.Array, before: jax.Array) -> Flow:
+  """Estimates where each pixel of a frame was in the frame before.
+
+  The coarsest of three levels is searched for the shift under which the neighborhood of a pixel
+  differs least; then the two finer ones refine the motion by Gauss-Newton steps,
+
+      u_p = argmin_u Σ_q w_pq ρ_q (g_q · (u − u_q) + r_q)² + λ |u − ū_p|²
+
+  with residuals r and mean gradients g of the frame and the warped one before, ρ = 1/(1 + (r/σ)²),
+  a narrow window and a tenth of a wide Gaussian one as w, and the mean motion ū nearby. Motions
+  that are whole pixels but for the error of the estimate are rounded where the frames agree as
+  well: such pixels are copied, not interpolated. What the motion beside it reaches into, though
+  standing still explains it better, stands still. Visible is what moves there and back to where it
+  was.
+
+  Args:
+    frame: [H, W, 3] in [0, 1].
+    before: the frame before, of the same shape.
+
+  Returns:
+    The Flow from the frame to the one before.
+
+  Raises:
+    ValueError: shapes that aren't [H, W, 3] or differ.
+
+  Sources: the search and the inverse steps after Kroeger et al. 2016, arXiv:1603.03590, section 2,
+  with windows around every pixel instead of a grid of patches; windows of two widths
+  after Bruhn et al. 2005, "Lucas/Kanade meets Horn/Schunck", which joins a local and a global
+  term; there and back after Sundaram et al. 2010, "Dense point trajectories by GPU-accelerated
+  large displacement optical flow", section on occlusions.
+  """
+  if frame.ndim != 3 or frame.shape[-1] != 3 or frame.shape != before.shape:
+    raise ValueError(
+      f"frame, before: found shapes {frame.shape} and {before.shape}, expected the same [H, W, 3]"
+    )
+  pair = jnp.stack([_gray(frame), _gray(before)])
+  with jax.named_scope("optical_flow"):
+    return _flow(pair)
+
+
+def warp(image: jax.Array, vectors: jax.Array, *, sharp: bool = False, every: int = 1) -> jax.Array:
+  """Takes each pixel of an image from where a motion says that it was.
+
+  Args:
+    image: [H, W, C].
+    vectors: [H, W, 2], as `Flow.vectors`; beyond the edges the image goes on as it ends.
+    sharp: cubic instead of linear interpolation (Catmull-Rom), which blurs less and may overshoot.
+    every: only every so many pixels of every so many rows are taken.
+
+  Returns:
+    [H, W, C], divided by `every` and rounded up; whole vectors copy pixels as they are.
+
+  Source of the cubic: Keys 1981, "Cubic convolution interpolation for digital image processing".
+  """
+  height, width = vectors.shape[:2]
+  vectors = vectors[::every, ::every]
+  x, y = (jnp.arange(0, side, every, dtype=jnp.float32) for side in (width, height))
+  x = jnp.clip(x[None] + vectors[..., 0], 0, width - 1)
+  y = jnp.clip(y[:, None] + vectors[..., 1], 0, height - 1)
+  left, top = jnp.floor(x), jnp.floor(y)
+  taps = _cubic if sharp else _linear
+  columns, rows = taps(x - left), taps(y - top)
+  left, top = left.astype(jnp.int32), top.astype(jnp.int32)
+  pixels = image.reshape(height * width, -1)
+  result = jnp.zeros((*x.shape, pixels.shape[-1]), image.dtype)
+  for dy, row in rows.items():
+    start = jnp.clip(top + dy, 0, height - 1) * width
+    line = jnp.zeros_like(result)
+    for dx, column in columns.items():
+      places = start + jnp.clip(left + dx, 0, width - 1)
+      line += column[..., None] * jnp.take(pixels, places, axis=0, mode="clip")
+    result += row[..., None] * line
+  return result
+
+
+def box_mean(images: jax.Array, axis: int, window: int) -> jax.Array:
+  """Means of an odd number of neighbors along an axis; at the edges images go on as they end."""
+  size, edges = [1] * images.ndim, [(0, 0)] * images.ndim
+  size[axis], edges[axis] = window, (window // 2, window // 2)
+  padded = jnp.pad(images, edges, mode="edge")
+  sums = jax.lax.reduce_window(padded, 0.0, jax.lax.add, size, [1] * images.ndim, "VALID")
+  return sums / float(window)
+
+
+def _linear(t: jax.Array) -> dict[int, jax.Array]:
+  """Weight of each neighbor for a place t in [0, 1) behind pixel 0."""
+  return {0: 1 - t, 1: t}
+
+
+def _cubic(t: jax.Array) -> dict[int, jax.Array]:
+  """As `_linear`, of the cubic through four pixels whose slopes are those of their neighbors."""
+  return {
+    -1: ((2 - t) * t - 1) * t / 2,
+    0: ((3 * t - 5) * t * t + 2) / 2,
+    1: ((4 - 3 * t) * t + 1) * t / 2,
+    2: (t - 1) * t * t / 2,
+  }
+
+
+def _gray(image: jax.Array) -> jax.Array:
+  return image[..., 0] * GRAY[0] + image[..., 1] * GRAY[1] + image[..., 2] * GRAY[2]
+
+
+def _flow(pair: jax.Array) -> Flow:
+  """`optical_flow` of [2, H, W], gray."""
+  shape = pair.shape[1:]
+  levels, finest = [pair], 0
+  while min(shape) >> finest > FINEST:
+    finest += 1
+  for _ in range(finest + LEVELS - 1):
+    levels.append(_halve(levels[-1]))
+  # There and back at once: [2, h, w] both ways round.
+  ways = [(level, level[::-1]) for level in levels]
+  both = jax.vmap(_search)(*ways[-1])
+  both = jax.vmap(_refine)(*ways[finest + 1], _resample_to(both, levels[finest + 1].shape[1:]))
+  flow = _resample_to(both[0], levels[finest].shape[1:])
+  flow = _refine(levels[finest][0], levels[finest][1], flow)
+  visible = _resize(_agreement(*both)[None], *shape)[0]
+  for level in reversed(range(finest)):
+    flow = _resample_to(flow, levels[level].shape[1:])
+  vectors, stands = _settled(pair[0], pair[1], jnp.moveaxis(flow, 0, -1))
+  visible = jnp.clip(jnp.maximum(visible, stands), 0, 1) * _inside(vectors)
+  return Flow(vectors, visible[..., None])
+
+
+def _search(first: jax.Array, second: jax.Array) -> jax.Array:
+  """The best whole shift of every cell, [2, h, w], of two images [h, w]."""
+  height, width = first.shape
+  padded = jnp.pad(second, REACH, mode="edge")
+  shifts = jnp.arange(2 * REACH + 1)
+
+  def row(best, dy):
+    lines = jax.lax.dynamic_slice(padded, (dy, 0), (height, padded.shape[1]))
+    moved = jax.vmap(lambda dx: jax.lax.dynamic_slice(lines, (0, dx), (height, width)))(shifts)
+    x, y = (shifts - REACH).astype(jnp.float32), (dy - REACH).astype(jnp.float32)
+    cost = _near(jnp.abs(moved - first[None])) + 2e-4 * jnp.hypot(x, y)[:, None, None]
+    choice = cost.argmin(0)
+    shift = jnp.stack([x[choice], jnp.full((height, width), y)])
+    least, chosen = best
+    cost = cost.min(0)
+    return (jnp.minimum(cost, least), jnp.where((cost < least)[None], shift, chosen)), None
+
+  start = (
+    jnp.full((height, width), jnp.inf, jnp.float32),
+    jnp.zeros((2, height, width), jnp.float32),
+  )
+  return jax.lax.scan(row, start, shifts)[0][1]
+
+
+def _refine(first: jax.Array, second: jax.Array, flow: jax.Array) -> jax.Array:
+  """STEPS Gauss-Newton steps on a flow [2, h, w] between images [h, w]."""
+  slopes = _gradient(first)
+
+  def step(flow, _):
+    moved = warp(second[..., None], jnp.moveaxis(flow, 0, -1))[..., 0]
+    residual = moved - first
+    x, y = ((a + b) / 2 for a, b in zip(slopes, _gradient(moved)))
+    along = x * flow[0] + y * flow[1] - residual
+    terms = jnp.stack([x * x, x * y, y * y, x * along, y * along])
+    terms = terms / (1 + jnp.square(residual[None] / OUTLIER))
+    xx, xy, yy, xr, yr = _near(terms) + WIDE_SHARE * _wide(terms)
+    near = _near(flow)
+    xx, yy, xr, yr = xx + INERTIA, yy + INERTIA, xr + INERTIA * near[0], yr + INERTIA * near[1]
+    solved = jnp.stack([yy * xr - xy * yr, xx * yr - xy * xr]) / (xx * yy - xy * xy)[None]
+    return flow + jnp.clip(solved - flow, -MOST_STEP, MOST_STEP), None
+
+  return jax.lax.scan(step, flow, None, length=STEPS)[0]
+
+
+def _agreement(there: jax.Array, back: jax.Array) -> jax.Array:
+  """From 1, where two flows [2, h, w] lead back to where they start, to 0: [h, w]."""
+  vectors = jnp.moveaxis(there, 0, -1)
+  returned = jnp.moveaxis(warp(jnp.moveaxis(back, 0, -1), vectors), -1, 0)
+  gap = jnp.square(there + returned).sum(0)
+  bound = 0.01 * (jnp.square(there).sum(0) + jnp.square(returned).sum(0)) + 0.25
+  return jnp.clip(2 - gap / bound, 0, 1)
+
+
+def _settled(
+  frame: jax.Array, before: jax.Array, vectors: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+  """Vectors [H, W, 2], whole where that fits as well and 0 where that fits better.
+
+  Args:
+    frame, before: [H, W], gray.
+    vectors: [H, W, 2].
+
+  Returns:
+    (the vectors, 1 where something stands still beside what moves, else 0, [H, W]).
+  """
+  whole = jnp.round(vectors)
+  # Every other pixel of every other row is enough to tell.
+  differences = [
+    jnp.abs(warp(before[..., None], v, every=2)[..., 0] - frame[::2, ::2]) for v in (vectors, whole)
+  ]
+  moved, copied = map(_near, differences)
+  # Interpolation averages noise away, up to half of its standard deviation.
+  fits = _doubled(copied <= 1.3 * moved + 0.002, frame.shape)
+  fits &= jnp.abs(vectors - whole).max(-1) < SNAP
+  vectors = jnp.where(fits[..., None], whole, vectors)
+  # Windows of many pixels let what moves reach into what stands still beside it; few pixels know.
+  unmoved = jnp.abs(before - frame)[::2, ::2]
+  unmoved, moved = (
+    box_mean(box_mean(x, 0, FEW), 1, FEW) for x in (unmoved, jnp.minimum(*differences))
+  )
+  stands = _doubled((unmoved < STANDING * moved) & (unmoved < STILL), frame.shape)
+  return jnp.where(stands[..., None], 0.0, vectors), stands.astype(jnp.float32)
+
+
+def _doubled(cells: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+  """Each cell of [h, w] as 2 × 2 pixels, of [H, W]."""
+  return jnp.repeat(jnp.repeat(cells, 2, 0), 2, 1)[: shape[0], : shape[1]]
+
+
+def _inside(vectors: jax.Array) -> jax.Array:
+  """1 where the motion comes from within the frame, else 0: [H, W]."""
+  height, width = vectors.shape[:2]
+  x = jnp.arange(width, dtype=jnp.float32)[None] + vectors[..., 0]
+  y = jnp.arange(height, dtype=jnp.float32)[:, None] + vectors[..., 1]
+  return ((x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)).astype(jnp.float32)
+
+
+def _gradient(image: jax.Array) -> tuple[jax.Array, jax.Array]:
+  """Central differences along x and y of [h, w]."""
+  padded = jnp.pad(image, 1, mode="edge")
+  return ((padded[1:-1, 2:] - padded[1:-1, :-2]) / 2, (padded[2:, 1:-1] - padded[:-2, 1:-1]) / 2)
+
+
+# Smoothing and resampling are products with matrices: quick on every device, and to compile.
+
+
+def _apply(images: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
+  """rows · image · columnsᵀ for images [..., h, w]."""
+  product = partial(jnp.matmul, precision="highest")
+  return product(product(rows, images), columns.T)
+
+
+def _near(images: jax.Array) -> jax.Array:
+  """Means of WINDOW × WINDOW cells of [..., h, w]; at the edges images go on as they end."""
+  for axis in (images.ndim - 2, images.ndim - 1):
+    images = box_mean(images, axis, WINDOW)
+  return images
+
+
+def _wide(images: jax.Array) -> jax.Array:
+  """Gaussian means, WIDE wide, of [..., h, w]; between every fourth they are interpolated."""
+
+  def weights(side):
+    centers, places = (jnp.arange(0, side, n, dtype=jnp.float32) for n in (4, 1))
+    means = jnp.exp(-jnp.square((centers[:, None] - places[None]) / WIDE) / 2)
+    return means / means.sum(1, keepdims=True)
+
+  def between(side):
+    centers, places = (jnp.arange(0, side, n, dtype=jnp.float32) for n in (4, 1))
+    places = jnp.minimum(places, centers[-1])
+    return jnp.maximum(1 - jnp.abs(places[:, None] - centers[None]) / 4, 0)
+
+  sides = images.shape[-2:]
+  return _apply(_apply(images, *map(weights, sides)), *map(between, sides))
+
+
+def _halve(images: jax.Array) -> jax.Array:
+  """[..., h, w] at half the size, rounded up, by means of 4×4 pixels weighted 1 3 3 1."""
+
+  def weights(side):
+    places = jnp.arange(side, dtype=jnp.float32)
+    centers = 2 * jnp.arange(-(-side // 2), dtype=jnp.float32) + 0.5
+    tent = jnp.maximum(2 - jnp.abs(centers[:, None] - places[None]), 0)
+    return tent / tent.sum(1, keepdims=True)
+
+  return _apply(images, *(weights(side) for side in images.shape[-2:]))
+
+
+def _resample_to(flow: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+  """A flow [..., h, w] for the next finer level, of that shape; as it is if it has it already."""
+  return flow if flow.shape[-2:] == shape else 2 * _resize(flow, *shape)
+
+
+def _resize(images: jax.Array, height: int, width: int) -> jax.Array:
+  """[..., h, w] → [..., height, width], larger by a power of 2 (rounded up): linear."""
+
+  def weights(fine, coarse):
+    scale = 1
+    while coarse * scale < fine:
+      scale *= 2
+    places = (jnp.arange(fine, dtype=jnp.float32) + 0.5) / scale - 0.5
+    places = jnp.clip(places, 0, coarse - 1)
+    cells = jnp.arange(coarse, dtype=jnp.float32)
+    return jnp.maximum(1 - jnp.abs(places[:, None] - cells[None]), 0)
+
+  small = images.shape[-2:]
+  return _apply(images, weights(height, small[0]), weights(width, small[1]))

@@ -1,0 +1,205 @@
+"""Films that are killed and go on, whose settings change, and of which keyframes are painted."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import stylejax
+from stylejax.errors import InputError
+from stylejax.images import frame_folders, frames
+from stylejax.inference import keyframed, over_time, sequence, unfinished
+
+SHAPE = (33, 48)
+FRAMES = 8
+CUT = 6  # The first frame of the second scene, from 1.
+
+
+@pytest.fixture(scope="module")
+def film(tiny_params, tmp_path_factory):
+  """A request for a film of two scenes, which pan by 2 pixels a frame."""
+  root = tmp_path_factory.mktemp("film")
+  rng = np.random.default_rng(0)
+  scenes = [
+    np.asarray(Image.fromarray(rng.integers(0, 256, (9, 20, 3), np.uint8)).resize((80, 33), 3))
+    for _ in range(2)
+  ]
+  (root / "frames").mkdir()
+  for number in range(FRAMES):
+    scene = scenes[number + 1 >= CUT]
+    image = Image.fromarray(scene[:, 2 * number : 2 * number + SHAPE[1]])
+    image.save(root / "frames" / f"{number}.png")
+  Image.fromarray(scenes[0].transpose(1, 0, 2)).save(root / "style.png")
+  return sequence.SequenceRequest(
+    content=root / "frames",
+    style=[root / "style.png"],
+    output=root / "out",
+    weights=stylejax.save_weights(root / "w.safetensors", tiny_params),
+    style_size=32,
+  )
+
+
+def run(film, output, **changes):
+  """(report, frames [N, H, W, 3])."""
+  report = sequence.stylize_sequence(dataclasses.replace(film, output=output, **changes))
+  return report, frames_of(output)
+
+
+def frames_of(folder):
+  return np.stack([np.asarray(Image.open(path)) for path in sorted(folder.glob("*.png"))])
+
+
+def inverted(method, styles, weights):
+  """Keyframes that are painted at once: the content, inverted; the filling has no part in it."""
+  del method, styles, weights
+  return lambda content, start, begins: 1 - content
+
+
+def stop_at(monkeypatch, number):
+  """Makes the writer of frames stop as if by Ctrl-C."""
+  write = frame_folders.FolderWriter.write
+
+  def stop(self, frame):
+    if len(self._names) == number:
+      raise KeyboardInterrupt
+    write(self, frame)
+
+  monkeypatch.setattr(frame_folders.FolderWriter, "write", stop)
+
+
+@pytest.mark.parametrize("method", ["network", "refine"])
+def test_a_film_that_goes_on_is_the_one_that_was_never_stopped(film, tmp_path, monkeypatch, method):
+  monkeypatch.setattr(sequence, "SAVE_EVERY", 2)
+  monkeypatch.setattr(keyframed, "paint_with", inverted)
+  settings = {"method": method, "keyframes": 2 if method == "refine" else None, "resume": True}
+  whole_report, whole = run(film, tmp_path / "whole", **settings)
+  with monkeypatch.context() as stopping:
+    stop_at(stopping, 5)
+    with pytest.raises(KeyboardInterrupt):
+      run(film, tmp_path / "out", **settings)
+  assert os.listdir(tmp_path) != ["whole"] and not (tmp_path / "out").exists()
+  kept = unfinished.Unfinished.__init__
+  done = []
+
+  def note(self, *arguments):
+    kept(self, *arguments)
+    done.append(self.done)
+
+  monkeypatch.setattr(unfinished.Unfinished, "__init__", note)
+  report, actual = run(film, tmp_path / "out", **settings)
+  assert done == [4]
+  np.testing.assert_array_equal(actual, whole)
+  for name in ("frames", "flicker", "still", "warping_error", "held", "cuts"):
+    assert getattr(report, name) == pytest.approx(getattr(whole_report, name)), name
+  assert sorted(os.listdir(tmp_path)) == ["out", "whole"]
+
+
+def test_what_is_kept_is_for_the_same_film_only(film, tmp_path, monkeypatch):
+  monkeypatch.setattr(sequence, "SAVE_EVERY", 2)
+  with monkeypatch.context() as stopping:
+    stop_at(stopping, 5)
+    with pytest.raises(KeyboardInterrupt):
+      run(film, tmp_path / "out", resume=True)
+  with pytest.raises(InputError, match="--resume: found .*out.unfinished of other settings"):
+    run(film, tmp_path / "out", resume=True, strength=0.5)
+  (tmp_path / "mine.unfinished").mkdir()
+  with pytest.raises(InputError, match="mine.unfinished, which no run has left"):
+    run(film, tmp_path / "mine", resume=True)
+  assert (tmp_path / "mine.unfinished").is_dir()
+
+
+def test_keyframes_are_carried_to_the_frames_between(film, tmp_path, monkeypatch):
+  """All frames look like their keyframes, up to the cut and behind it."""
+  monkeypatch.setattr(keyframed, "paint_with", inverted)
+  report, actual = run(film, tmp_path / "out", method="neighbors", keyframes=3)
+  assert report.cuts == (CUT,)
+  expected = 255 - frames_of(film.content)
+  keys = [0, 3, 4, CUT - 1, FRAMES - 1]  # the last of a scene is one, too
+  np.testing.assert_allclose(actual[keys], expected[keys], atol=1)
+  difference = np.abs(actual.astype(int) - expected)[:, 4:-4, 4:-4]
+  assert difference.mean() < 6
+
+
+def test_settings_follow_their_curves(film, tmp_path):
+  """Strength 0 at the start is the film itself; behind the last point it stays."""
+  curves = over_time.parse_curves(["strength=1:0,4:1", "preserve-color=2:1,3:0"])
+  _, actual = run(film, tmp_path / "out", over_time=curves)
+  contents = frames_of(film.content).astype(int)
+  differences = np.abs(actual - contents).mean((1, 2, 3))
+  assert differences[0] < 0.6 < differences[1] < differences[3]
+  settings = over_time.Settings({"strength": 1, "memory": 0.9}, {}, curves)
+  at = [settings.at(number) for number in (1, 2, 3, 4, 99)]
+  np.testing.assert_allclose([values["strength"] for values in at], [0, 1 / 3, 2 / 3, 1, 1])
+  np.testing.assert_allclose([values["color"] for values in at], [1, 1, 0, 0, 0])
+  assert all(values.keys() == at[0].keys() for values in at)
+  assert all(value.dtype == np.float32 for values in at for value in values.values())
+
+
+@pytest.mark.parametrize(
+  "text, message",
+  [
+    ("strength", "found strength, expected NAME=FRAME:NUMBER"),
+    ("speed=1:0", "found the name speed, expected strength or smoothing or preserve-color"),
+    ("strength=1:0,x:1", "expected NAME=FRAME:NUMBER"),
+    ("strength=1:0,9:3", "--over-time strength: found 3.0, expected a number from 0 to 2"),
+    ("smoothing=5:0,5:0.5", "found the frames 5, 5, expected each later"),
+    ("strength=0:1", "found the frames 0, expected each later than the one before, from 1"),
+  ],
+)
+def test_wrong_curves_are_named(text, message):
+  with pytest.raises(InputError, match=message):
+    over_time.parse_curves([text])
+
+
+@pytest.mark.parametrize(
+  "changes, message",
+  [
+    ({"keyframes": 9}, "--keyframes: found it with --method network"),
+    ({"method": "refine", "motion": "ignored"}, "--motion: found ignored with --method refine"),
+    ({"method": "refine", "stroke": 2.0}, "--stroke: found it with --method refine"),
+    ({"method": "refine", "keyframes": 0}, "--keyframes: found 0"),
+    ({"method": "refine", "style": (), "seed": 3}, "found the style seed3, expected an image"),
+  ],
+)
+def test_what_methods_do_not_take_is_refused(film, tmp_path, changes, message):
+  with pytest.raises(InputError, match=message):
+    run(film, tmp_path / "out", **changes)
+
+
+@pytest.mark.processes
+def test_60_frames_in_two_processes_are_those_of_one(film, tmp_path):
+  """The first is killed outright once it has kept some; the second has its folder alone."""
+  (tmp_path / "frames").mkdir()
+  photo = np.asarray(
+    Image.open(film.content / "0.png").resize((240, 120), Image.Resampling.BICUBIC)
+  )
+  for number in range(60):
+    window = photo[number // 2 : number // 2 + 48, 2 * number : 2 * number + 64]
+    Image.fromarray(window).save(tmp_path / "frames" / f"{number}.png")
+
+  def start(output):
+    words = [tmp_path / "frames", *film.style, tmp_path / output, "--weights", film.weights]
+    words += ["--style-size", "32", "--resume"]
+    return subprocess.Popen([sys.executable, "-m", "stylejax", "sequence", *map(str, words)])
+
+  assert start("one.mkv").wait() == 0
+  first = start("two.mkv")
+  while not (tmp_path / "two.mkv.unfinished" / "state.npz").exists():
+    assert first.poll() is None
+    time.sleep(0.002)
+  first.kill()
+  assert first.wait() == -signal.SIGKILL and not (tmp_path / "two.mkv").exists()
+  assert start("two.mkv").wait() == 0
+  one, two = (
+    np.stack([frame.rgb for frame in frames.Source(tmp_path / name, 25)])
+    for name in ("one.mkv", "two.mkv")
+  )
+  assert len(one) == 60
+  np.testing.assert_array_equal(two, one)
+  assert not (tmp_path / "two.mkv.unfinished").exists()

@@ -1,0 +1,121 @@
+"""Draws what is hard in films: two paintings in a row, and where the second left the true motion.
+
+python tools/draw_film_failures.py --output docs/images/film_failures.jpg
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+import numpy as np
+import tyro
+from draw_sheet import SAMPLES
+from PIL import Image, ImageDraw
+
+import stylejax
+from stylejax import motion
+from stylejax.images import encode
+from stylejax.images.contact_sheet import contact_sheet
+from stylejax.runtime.compilation_cache import enable_cache
+
+HARD = Path(__file__).parent.parent / "docs" / "hard"
+CAT, COFFEE = (SAMPLES / "content" / f"{name}.jpg" for name in ("cat", "coffee"))
+WIDTH, HEIGHT, FRAMES = 320, 240, 10
+BRIGHTER = 4
+"""By which differences are shown."""
+Shot = tuple[np.ndarray, np.ndarray]
+"""A frame, [H, W, 3] in [0, 1], and its true motion since the one before, (x, y) in pixels."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """What to draw."""
+
+  output: Path
+  """The image to write."""
+  style: Path = SAMPLES / "style" / "irises.jpg"
+  """The painting."""
+  weights: str = "base"
+  """Name or file of the weights."""
+
+
+def photo(path: Path, height: int) -> Image.Image:
+  """A photo at a height."""
+  with Image.open(path) as image:
+    return image.convert("RGB").resize((round(image.width * height / image.height), height))
+
+
+def pan(path: Path, height: int, step: int) -> Iterator[Shot]:
+  """A camera that moves to the right."""
+  large = np.asarray(photo(path, height), np.float32) / 255
+  for number in range(FRAMES):
+    left = min(number * step, large.shape[1] - WIDTH)
+    vectors = np.zeros((HEIGHT, WIDTH, 2), np.float32)
+    vectors[..., 0] = left - min(max(number - 1, 0) * step, large.shape[1] - WIDTH)
+    yield large[:HEIGHT, left : left + WIDTH], vectors
+
+
+def pushed(step: int) -> Iterator[Shot]:
+  """A cat that is pushed over a cup, which stands still."""
+  behind = np.asarray(photo(COFFEE, HEIGHT), np.float32)[:, :WIDTH] / 255
+  cat = photo(CAT, 150)
+  outline = Image.new("L", cat.size)
+  ImageDraw.Draw(outline).ellipse((4, 4, cat.width - 5, 145), fill=255)
+  for number in range(FRAMES):
+    left = step * number - 40
+    frame, mask = Image.new("RGB", (WIDTH, HEIGHT)), Image.new("L", (WIDTH, HEIGHT))
+    frame.paste(cat, (left, 40))
+    mask.paste(outline, (left, 40))
+    inside = np.asarray(mask, np.float32)[..., None] / 255
+    vectors = np.where(inside > 0.5, np.float32([-step, 0]), np.float32(0))
+    yield inside * np.asarray(frame, np.float32) / 255 + (1 - inside) * behind, vectors
+
+
+CASES = (
+  ("covered edges: a cat, by 7 pixels a frame", lambda: pushed(7)),
+  ("nothing to see: a sky, by 3 pixels", lambda: pan(HARD / "flat_sky.jpg", 480, 3)),
+  ("fast motion: by 32 pixels", lambda: pan(COFFEE, 480, 32)),
+)
+
+
+def row(params: stylejax.Params, style_code: stylejax.StyleCode, shots: Iterator[Shot]) -> list:
+  """The last frame, the last two paintings, and what changed between them beyond the motion."""
+  step, flow_of = jax.jit(stylejax.next_frame), jax.jit(stylejax.optical_flow)
+  state = stylejax.first_state(params, HEIGHT, WIDTH)
+  frames = list(shots)
+  paintings = []
+  for number, (frame, _) in enumerate(frames):
+    flow = flow_of(frame, frames[max(number - 1, 0)][0])
+    image, state = step(params, frame, style_code, state, flow=flow)
+    paintings.append(image)
+  frame, vectors = frames[-1]
+  moved = motion.warp(paintings[-2], vectors)
+  change = np.abs(np.asarray(paintings[-1] - moved)).mean(-1, keepdims=True).repeat(3, -1)
+  places = np.stack(np.meshgrid(np.arange(WIDTH), np.arange(HEIGHT)), -1) + vectors
+  seen = ((places >= 0) & (places <= np.array([WIDTH - 1, HEIGHT - 1]))).all(-1, keepdims=True)
+  return [frame, *paintings[-2:], BRIGHTER * change * seen]
+
+
+def main(options: Options) -> None:
+  """Draws the cases."""
+  enable_cache()
+  params = stylejax.load_pretrained(options.weights)
+  with Image.open(options.style) as image:
+    style = np.asarray(image.convert("RGB"), np.float32) / 255
+  style_code = jax.jit(stylejax.encode_style)(params, style)
+  cases = []
+  for name, shots in CASES:
+    titles = (
+      name,
+      "the painting before",
+      "the painting",
+      f"change beyond the motion, {BRIGHTER} times",
+    )
+    images = [np.asarray(image, np.float32) for image in row(params, style_code, shots())]
+    cases.append([contact_sheet([images], titles=titles, gap=4, font_size=13)])
+  encode.write_image(options.output, contact_sheet(cases), quality=80)
+
+
+if __name__ == "__main__":
+  main(tyro.cli(Options, description=__doc__))

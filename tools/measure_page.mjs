@@ -1,0 +1,89 @@
+// The browser's side of measure_page.py: node measure_page.mjs ARGUMENTS, a JSON file.
+import {readdirSync, readFileSync} from 'node:fs';
+import {chromium} from 'playwright-core';
+
+const given = JSON.parse(readFileSync(process.argv[2], 'utf8'));
+const server = await chromium.launchServer({executablePath: given.chromium, args: ['--no-sandbox']});
+const browser = await chromium.connect(server.wsEndpoint());
+
+/** GiB of memory that the browser's processes have by themselves, all together. */
+function memory() {
+  const parents = new Map();
+  for (const pid of readdirSync('/proc').filter(Number).map(Number)) {
+    try {
+      parents.set(pid, Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]));
+    } catch { /* it has ended */ }
+  }
+  const ours = (pid) => pid === server.process().pid || (parents.has(pid) && ours(parents.get(pid)));
+  let total = 0;
+  for (const pid of parents.keys()) {
+    if (!ours(pid)) continue;
+    try {
+      const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
+      total += Number(/^Pss:\s+(\d+)/m.exec(rollup)?.[1] ?? 0);
+    } catch { /* it has ended */ }
+  }
+  return total / 2 ** 20;
+}
+
+async function open(url) {
+  const page = await browser.newPage();
+  const begun = performance.now();
+  await page.goto(url);
+  await page.waitForSelector('.tile img');
+  const usable = (performance.now() - begun) / 1000;
+  await page.waitForSelector('html[data-ready]', {timeout: 300000});
+  return {page, usable, ready: (performance.now() - begun) / 1000};
+}
+
+async function paint(page, size) {
+  const [chooser] = await Promise.all([page.waitForEvent('filechooser'),
+    page.click(await page.isVisible('#choose-photo') ? '#choose-photo' : '#other-photo')]);
+  await chooser.setFiles(given[size]);
+  await page.locator(`#painting[aria-label$="${size}.png"]`).waitFor();
+  await page.selectOption('#size', '0');
+  return again(page);
+}
+
+async function again(page) {
+  await page.click('#paint');
+  await page.locator('#busy').waitFor({state: 'hidden', timeout: 600000});
+  if (await page.isVisible('#problem')) throw new Error(await page.locator('#problem').innerText());
+  return page.locator('#status').innerText();
+}
+
+const found = {chromium: browser.version()};
+const disk = await open(given.disk);
+Object.assign(found, {usable: disk.usable, ready: disk.ready});
+await disk.page.close();
+
+const {page} = await open(given.served);
+await page.click('button[title="Van Gogh, Irises"]');
+if (given.what === 'square') {
+  // The first at once; the second when the browser has compiled everything.
+  found.first = await paint(page, 'square');
+  found.status = await again(page);
+  for (const id of ['strength', 'color']) {
+    found[id] = await page.evaluate((name) => {
+      const slider = document.getElementById(name);
+      return [90, 60, 30, 75, 45].map((value) => {
+        const begun = performance.now();
+        slider.value = value;
+        slider.dispatchEvent(new Event('input'));
+        return performance.now() - begun;
+      });
+    }, id);
+  }
+} else {
+  let most = 0;
+  found.before = memory();
+  const timer = setInterval(() => { most = Math.max(most, memory()); }, 700);
+  found.status = await paint(page, 'photo');
+  clearInterval(timer);
+  found.most = most;
+  await page.waitForTimeout(3000);
+  found.after = memory();
+}
+console.log(JSON.stringify(found));
+await browser.close();
+await server.close();

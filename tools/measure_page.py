@@ -1,0 +1,167 @@
+"""Times the page in Chromium, alternating with onnxruntime in Python, and measures its memory.
+
+    npm install --prefix /tmp/node playwright-core@1.65.1
+    pip install '.[onnx]'
+    python tools/measure_page.py --node-folder /tmp/node --output docs/results/page.json
+
+Paints 1,024 × 1,024 pixels, then 4,000 × 3,000. Figures are of this machine as it is just then; the
+ratio is of turns one after the other.
+"""
+
+import dataclasses
+import datetime
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import onnxruntime
+import tyro
+from PIL import Image
+
+import stylejax
+from stylejax.cli.web import server
+from stylejax.deploy import onnx, page
+from stylejax.deploy.export import parts_of
+from stylejax.runtime.files import replacing
+
+sys.path.append(str(Path(__file__).parent.parent))
+from benchmarks.harness import records
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """What to measure, and with what."""
+
+  node_folder: Path
+  """Folder in which npm has installed playwright-core."""
+  what: Literal["square", "photo", "both"] = "both"
+  """A square of 1,024 pixels, a photo of 12 megapixels, or one after the other."""
+  turns: int = 3
+  """How often each takes its turn, for the square."""
+  chromium: str = "/usr/bin/chromium"
+  """The browser."""
+  output: Path | None = None
+  """A file for what was found, as JSON."""
+
+
+def main(options: Options) -> None:
+  """Prints sizes, times and memory."""
+  params = stylejax.load_pretrained()
+  files = page.page_files(params)
+  with tempfile.TemporaryDirectory() as name:
+    folder = Path(name)
+    found: dict[str, Any] = {"bytes": _sizes(files, folder)}
+    bound = server(files, 0)
+    threading.Thread(target=bound.serve_forever, daemon=True).start()
+    given = {
+      "chromium": options.chromium,
+      "disk": (folder / "page.html").as_uri(),
+      "served": f"http://127.0.0.1:{bound.server_address[1]}/",
+    }
+    cat = Image.open(Path(stylejax.__file__).parent / "assets/samples/content/cat.jpg")
+    for kind, size in (("square", (1024, 1024)), ("photo", (4000, 3000))):
+      given[kind] = str(folder / f"{kind}.png")
+      cat.convert("RGB").resize(size).save(given[kind], compress_level=1)
+    # Modules are looked up from where the script lies.
+    script = options.node_folder / "measure_page.mjs"
+    shutil.copy(Path(__file__).with_suffix(".mjs"), script)
+
+    def browse(what: str) -> dict[str, Any]:
+      (folder / "arguments.json").write_text(json.dumps({"what": what, **given}))
+      command = ["node", str(script), str(folder / "arguments.json")]
+      result = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+      return json.loads(result.stdout)
+
+    if options.what != "photo":
+      found["square"] = _compare(params, browse, options.turns, given["square"])
+    if options.what != "square":
+      found["photo"] = photo = browse("photo")
+      print(f"4,000 × 3,000: {photo['status']}")
+      print(
+        f"memory of all the browser's processes: {photo['before']:.2f} GiB before, "
+        f"{photo['most']:.2f} at most, {photo['after']:.2f} afterwards"
+      )
+    bound.shutdown()
+  if options.output is not None:
+    _write(found, options.output)
+
+
+def _sizes(files: dict[str, bytes], folder: Path) -> dict[str, float]:
+  """Writes the page as one file, and says how large it and the others are."""
+  text = page.one_file(files)
+  (folder / "page.html").write_text(text, encoding="utf-8")
+  compressed = {file: len(page._compressed(data)) * 3 // 4 for file, data in files.items()}
+  webgpu = sum(size for file, size in compressed.items() if file.startswith("onnxruntime/webgpu"))
+  sizes = {
+    "one_file": len(text.encode()),
+    "files_gzip": sum(compressed.values()) - webgpu,
+    "webgpu_gzip": webgpu,
+  }
+  print(
+    f"one file: {sizes['one_file'] / 1e6:.2f} MB; files, each compressed with gzip: "
+    f"{sizes['files_gzip'] / 1e6:.2f} MB, and {webgpu / 1e6:.2f} MB for WebGPU"
+  )
+  return sizes
+
+
+def _write(found: dict[str, Any], output: Path) -> None:
+  result = {
+    "benchmark": "page",
+    "date": datetime.datetime.now(datetime.UTC).isoformat()[:19] + "Z",
+    "command": " ".join(["python", *sys.argv]),
+    "revision": records.revision(),
+    "machine": records.machine(),
+    "versions": records.versions(),
+    **found,
+  }
+  with replacing(output) as temporary:
+    temporary.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def _compare(params, browse, turns: int, photo: str) -> dict[str, Any]:
+  """Paints in Python and in the browser by turns."""
+  model = onnx.model("paint", parts_of("paint", params), params.config)
+  settings = onnxruntime.SessionOptions()
+  settings.intra_op_num_threads = 2
+  session = onnxruntime.InferenceSession(model.SerializeToString(), settings)
+  content = np.asarray(Image.open(photo), np.float32)[None] / 255
+  inputs = {"content": content, "code": np.zeros(params.config.style_dim, np.float32)}
+  inputs["noise_gain"] = np.array(1, np.float32)
+  rows = []
+  for _ in range(turns):
+    before = _seconds(lambda: session.run(None, inputs))
+    found = browse("square")
+    python = (before + _seconds(lambda: session.run(None, inputs))) / 2
+    first, painting = (float(found[k].split("(")[1].split()[0]) for k in ("first", "status"))
+    row = {"painting": painting, "python": python, "ratio": painting / python}
+    rows.append(found | row | {"first_painting": first})
+    print(
+      f"page from disk: usable after {found['usable']:.2f} s, engine loaded after "
+      f"{found['ready']:.2f} s; sliders at most: strength {max(found['strength']):.0f} ms, "
+      f"colors {max(found['color']):.0f} ms"
+    )
+    print(
+      f"painting: {first:.2f} s, then {painting:.2f} s in the browser, {python:.2f} s in Python, "
+      f"{painting / python:.2f} times as long ({found['status']})"
+    )
+  ratio = statistics.median(row["ratio"] for row in rows)
+  print(f"median: {ratio:.2f} times as long as onnxruntime in Python")
+  return {"ratio": ratio, "turns": rows}
+
+
+def _seconds(work) -> float:
+  begun = time.perf_counter()
+  work()
+  return time.perf_counter() - begun
+
+
+if __name__ == "__main__":
+  main(tyro.cli(Options))
