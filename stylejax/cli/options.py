@@ -230,12 +230,39 @@ def _field(kind: type, field: dataclasses.Field, spelling: Spelling, default) ->
   arg = tyro.conf.arg(
     help=meaning, metavar=said.metavar or _metavar(plain, field.name), help_behavior_hint=shown
   )
+  plain, value = _checked_quickly(plain, value)
   annotated = Annotated[plain, arg]
   if said.positional:
     annotated = tyro.conf.Positional[annotated]
   if value is dataclasses.MISSING:
     return field.name, annotated
   return field.name, annotated, value
+
+
+def _checked_quickly(kind: Any, value: Any) -> tuple[Any, Any]:
+  """The type and the default in forms that tyro 1.0.17 compares without typeguard.
+
+  To compare a default with `X | None` or `tuple[X, ...]` it imports typeguard, and asyncio and
+  unittest.mock with it (65 ms); for `Optional[X]` and classes it doesn't (its is_instance).
+  """
+  import tyro
+
+  if isinstance(kind, types.UnionType):
+    return typing.Union[typing.get_args(kind)], value  # noqa: UP007
+  if kind == tuple[str, ...]:
+    spec = tyro.constructors.PrimitiveConstructorSpec(
+      nargs="*",
+      metavar="TEXT",
+      instance_from_str=_Texts,
+      is_instance=lambda texts: isinstance(texts, _Texts),
+      str_from_instance=list,
+    )
+    return Annotated[_Texts, spec], value if value is dataclasses.MISSING else _Texts(value)
+  return kind, value
+
+
+class _Texts(tuple):
+  """What stands for tuple[str, ...]."""
 
 
 def _metavar(kind: Any, name: str = "") -> str | None:
