@@ -24,7 +24,7 @@ import rich.progress
 import tyro
 
 from benchmarks.harness import records
-from benchmarks.quality import curves, efficientnet
+from benchmarks.quality import curves, descents, efficientnet
 from benchmarks.quality.evaluators import (
   ARTIFACTS,
   VERSION,
@@ -89,7 +89,8 @@ def _run(options: Options, command: list[str]) -> None:
   params = None if options.baselines_only else load_pretrained(options.weights)
   stylize = None if params is None else our_stylize(params)
   ours = {} if params is None else our_methods(params, options.strength_list, stylize)
-  methods, cache = others | ours, Cache(options.cache)
+  descended = {} if params is None else descents.descended_methods(params, options.descents)
+  methods, cache = others | descended | ours, Cache(options.cache)
   second = efficientnet.load()
   evaluators = Evaluators(
     vgg_params,

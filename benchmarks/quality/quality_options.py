@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from benchmarks.harness import command_line
+from benchmarks.quality import descents
 from stylejax.errors import InputError
 from stylejax.metrics.artifacts import MIN_SIDE
 from stylejax.runtime.files import check_writable
@@ -30,6 +31,9 @@ class Options:
   optimize: str = ""
   """SIDE:STEPS,…: optimize the pixels too, at these sides from coarse to fine. 128:15,256:12 takes
   a while; without it there is no such row."""
+  descend: str = ""
+  """Methods that optimize the pixels at 256 px, separated by commas: neighbors, refine. Each image
+  takes minutes; the networks' row at that size comes with them."""
   artifact_sizes: str = ""
   """Also look for artifacts of our images, strength 1, on squares of these sides in pixels,
   separated by commas."""
@@ -77,6 +81,18 @@ class Options:
     return stages
 
   @property
+  def descents(self) -> tuple[str, ...]:
+    """The methods that optimize the pixels at 256 px."""
+    names = tuple(self.descend.split(",")) if self.descend else ()
+    if not set(names) <= set(descents.ROWS):
+      raise InputError(
+        f"--descend: found {self.descend!r}, expected some of {', '.join(descents.ROWS)}"
+      )
+    if names and self.baselines_only:
+      raise InputError("--descend: found --baselines-only beside it, expected one of the two")
+    return names
+
+  @property
   def artifact_sides(self) -> tuple[int, ...]:
     """The sides of the squares on which artifacts are looked for."""
     parts = self.artifact_sizes.split(",") if self.artifact_sizes else []
@@ -88,7 +104,7 @@ class Options:
 
   def check(self) -> None:
     """Raises InputError for the first option that is invalid."""
-    self.strength_list, self.schedule, self.artifact_sides  # noqa: B018, each raises its error
+    self.strength_list, self.schedule, self.descents, self.artifact_sides  # noqa: B018, each raises its error
     command_line.at_least("--limit", 1 if self.limit is None else self.limit, 1)
     command_line.at_least("--sheet-pairs", self.sheet_pairs, 1)
     for flag in ("output", "sheet"):
