@@ -19,6 +19,8 @@ ROWS = ("neighbors", "refine")
 """Methods that `--descend` takes."""
 
 SIDE = 256
+NETWORKS = f"ours, {SIDE} px"
+"""The row of the networks at that size."""
 CONTENT_SHAPES = ((256, 256), (192, 256), (256, 192), (176, 256), (256, 176))
 # All have as many pixels, so that the style's places are as many.
 STYLE_SHAPES = ((192, 256), (256, 192))
@@ -58,7 +60,7 @@ def descended_methods(params: transfer.Params, names: Sequence[str]) -> dict[str
 
     return stylize
 
-  methods = {f"ours, {SIDE} px": Method(by_networks, lambda pair: f"{version} {VERSION}")}
+  methods = {NETWORKS: Method(by_networks, lambda pair: f"{version} {VERSION}")}
   for name in names:
     its_own = f"{version} {VERSION}" if name == "refine" else VERSION
     methods[f"{name}, {SIDE} px"] = Method(descend(name), lambda pair, v=its_own: v, slow=True)

@@ -29,6 +29,7 @@ from stylejax.weights.tree_hash import tree_hash
 IDENTITY = "identity copy"
 STYLE_ITSELF = "style image itself"
 NOISE = "noise in the style's colors"  # What a column must not take for style.
+COLOR_MOMENTS = "color moments only"
 STYLE_WEIGHT = 4.0  # of the optimized pixels
 STRENGTH_RULE = "light, grain"  # Another text when a strength other than 1 means something else.
 Stylize = Callable[[Pair], np.ndarray]
@@ -58,7 +59,7 @@ def baseline_methods(reference: str | os.PathLike | None = None) -> dict[str, Me
   methods = {
     IDENTITY: Method(lambda pair: read(pair.content)),
     STYLE_ITSELF: Method(lambda pair: read(pair.style)),
-    "color moments only": Method(lambda pair: color_moments(read(pair.content), read(pair.style))),
+    COLOR_MOMENTS: Method(lambda pair: color_moments(read(pair.content), read(pair.style))),
     NOISE: Method(
       lambda pair: color_moments(
         np.random.default_rng(0).normal(size=read(pair.content).shape), read(pair.style)

@@ -24,7 +24,7 @@ import rich.progress
 import tyro
 
 from benchmarks.harness import records
-from benchmarks.quality import curves, descents, efficientnet
+from benchmarks.quality import curves, descents, efficientnet, ranking
 from benchmarks.quality.evaluators import (
   ARTIFACTS,
   VERSION,
@@ -37,11 +37,13 @@ from benchmarks.quality.evaluators import (
   summarize,
 )
 from benchmarks.quality.methods import (
+  COLOR_MOMENTS,
   IDENTITY,
   NOISE,
   STYLE_ITSELF,
   Method,
   OurStylize,
+  Stylize,
   baseline_methods,
   draw_sheet,
   lite_methods,
@@ -99,6 +101,8 @@ def _run(options: Options, command: list[str]) -> None:
     f"{vgg_version} {efficientnet.version()}",
     options.own_size,
   )
+  if options.shuffled is not None:
+    ranking.write_sheets(options.shuffled, pairs, _to_rank(methods, cache))
   rows, crops = _evaluate_with_bar(pairs, methods, evaluators, cache)
   summary = summarize(rows, crops)
   results = _description(options, command, pairs) | {
@@ -205,6 +209,19 @@ def _on_sheet(methods: Mapping[str, Method]) -> dict[str, Method]:
     for row, method in methods.items()
     if row not in (IDENTITY, STYLE_ITSELF, NOISE)
     and (method.strength is None or method.strength in wanted)
+  }
+
+
+def _to_rank(methods: Mapping[str, Method], cache: Cache) -> dict[str, Stylize]:
+  """Those whose images somebody would show, each once: ours at 256 px, where others are."""
+  ours = [row for row, method in methods.items() if method.strength is not None]
+  left_out = (IDENTITY, STYLE_ITSELF, NOISE, COLOR_MOMENTS, *ours)
+  if descents.NETWORKS not in methods:
+    left_out = left_out[:4]
+  return {
+    row: cached_stylize(row, method, cache)
+    for row, method in methods.items()
+    if row not in left_out
   }
 
 

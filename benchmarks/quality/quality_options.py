@@ -51,6 +51,9 @@ class Options:
   """PNG file with content, style and outputs."""
   sheet_pairs: int = 8
   """Pairs on the sheet."""
+  shuffled: Path | None = None
+  """Folder for sheets on which the methods stand under letters, to be ranked by eye: see
+  `python -m benchmarks ranking --help`."""
   cache: Path | None = None
   """Folder for what was measured: the next run, or one that was stopped, goes on from it."""
 
