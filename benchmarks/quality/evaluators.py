@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from benchmarks.quality import efficientnet, patches
+from benchmarks.quality import efficientnet, open_nsfw, patches
 from benchmarks.quality.methods import IDENTITY, STYLE_ITSELF, Method
 from benchmarks.quality.pairs import Pair, eight_bits, read, sha256
 from stylejax.images.decode import DecodedImage
@@ -50,6 +50,7 @@ class Evaluators:
     vgg_params: of VGG16, down to conv5_3.
     heads: of the LPIPS form.
     second: EfficientNet-lite0 as `efficientnet.load` returns it, or None: its columns stay away.
+    third: the ResNet as `open_nsfw.load` returns it, or None likewise.
     version: text that changes with the weights of these.
     own_size: the content columns of VGG16, SSIM and PSNR at the content's own size instead of at
       256×256; a compilation for every size.
@@ -58,6 +59,7 @@ class Evaluators:
   vgg_params: Mapping[str, Any]
   heads: Mapping[str, jax.Array]
   second: Callable | None = None
+  third: Callable | None = None
   version: str = ""
   own_size: bool = False
 
@@ -129,8 +131,8 @@ def evaluate(
   Returns:
     {row: {column: [pairs]}}, columns "content" (LPIPS-form VGG), "ssim", "psnr" (dB, at most 100),
     "style" (VGG moments), "gram", "color" (sliced Wasserstein), "border", "grid", "blotch" (above
-    1 is an alarm), and with a second net "content_lite0", "style_lite0", those of
-    `benchmarks.quality.patches` and their floors;
+    1 is an alarm), with a second net "content_lite0", "style_lite0", those of
+    `benchmarks.quality.patches` and their floors, and with a third the same ending in "_resnet";
     and {row: that net's features of crops [pairs, crops, D]}, empty without it.
   """
   cache = Cache(None) if cache is None else cache
@@ -139,7 +141,7 @@ def evaluate(
     evaluator = functools.cache(functools.partial(_evaluator, evaluators, pair))
     for row, method in methods.items():
       key = f"{_key(row, method, pair)} {VERSION} {evaluators.version} {evaluators.own_size}"
-      key += f" {evaluators.second is not None}"
+      key += f" {evaluators.second is not None} {evaluators.third is not None}"
       stylize = functools.partial(cached_stylize(row, method, cache), pair)
       numbers_of[row].append(cache.numbers(key, lambda j=evaluator, p=stylize: j()(p())))
       on_progress()
@@ -182,7 +184,7 @@ def summarize(
     }
     if identity is not None:
       means["style_ratio"] = means["style"] / identity["style"][draws].mean(1)
-      for column in set(patches.COLUMNS) & set(columns):
+      for column in set(patches.ALL_COLUMNS) & set(columns):
         means[column + "_way"] = patches.way(
           *(
             x[draws].mean(1)
@@ -249,10 +251,13 @@ def _evaluator(evaluators: Evaluators, pair: Pair) -> Callable[[np.ndarray], dic
       }
       about["half"] = evaluators.second(np.asarray(resize_area(small, SIDE // 2, SIDE // 2)))
       about["crops"] = evaluators.second(_crops(whole[0]))[efficientnet.HEAD]
+    if evaluators.third is not None:
+      about["third"] = evaluators.third(np.asarray(small))
+      about["third_half"] = evaluators.third(np.asarray(resize_area(small, SIDE // 2, SIDE // 2)))
     return about
 
   content, style = descriptions = [describe(image) for image in inputs]
-  floors = {} if evaluators.second is None else _floors(evaluators.second, inputs[1])
+  floors = _floors(evaluators, inputs[1])
 
   def measure(output: np.ndarray) -> dict[str, np.ndarray]:
     # Two of the baselines return an input; the nets have seen it already.
@@ -262,12 +267,11 @@ def _evaluator(evaluators: Evaluators, pair: Pair) -> Callable[[np.ndarray], dic
     numbers = _compare(
       evaluators.heads,
       *(
-        {k: v for k, v in about.items() if k not in ("crops", "half")}
+        {k: v for k, v in about.items() if k not in ("crops", "half", "third_half")}
         for about in (description, content, style)
       ),
     )
-    if evaluators.second is not None:
-      numbers |= _patches(description, style) | floors
+    numbers |= _patches(description, style) | floors
     size = output.shape[:2]
     beside = resize(DecodedImage(read(pair.content), None, "RGB"), *size).rgb
     artifacts = find_artifacts(output / np.float32(255), beside)
@@ -278,26 +282,34 @@ def _evaluator(evaluators: Evaluators, pair: Pair) -> Callable[[np.ndarray], dic
 
 def _patches(output: Mapping[str, Any], style: Mapping[str, Any]) -> dict[str, float]:
   """The columns of `benchmarks.quality.patches`, by what `describe` returned for both images."""
-  values = [
-    value
-    for size in ("second", "half")
-    for value in patches.patch_distances(output[size], style[size], efficientnet.PATCH_NAMES)
-  ]
-  return dict(zip(patches.COLUMNS, values, strict=True))
+  columns = {}
+  for suffix, sizes, names in (
+    ("", ("second", "half"), efficientnet.PATCH_NAMES),
+    (patches.RESNET, ("third", "third_half"), open_nsfw.PATCH_NAMES),
+  ):
+    values = [
+      value
+      for size in sizes
+      if size in output
+      for value in patches.patch_distances(output[size], style[size], names)
+    ]
+    columns |= {column + suffix: value for column, value in zip(patches.COLUMNS, values)}
+  return columns
 
 
-def _floors(second: Callable, style: np.ndarray) -> dict[str, float]:
+def _floors(evaluators: Evaluators, style: np.ndarray) -> dict[str, float]:
   """The same of the style's left half against its right, each as large as an output."""
   middle = style.shape[1] // 2
-  halves = []
-  for half in (style[:, :middle], style[:, -middle:]):
-    small = resize_area(jnp.asarray(half[None], jnp.float32) / 255, SIDE, SIDE)
-    halves.append(
-      {
-        "second": second(np.asarray(small)),
-        "half": second(np.asarray(resize_area(small, SIDE // 2, SIDE // 2))),
-      }
-    )
+  halves: list[dict[str, Any]] = []
+  for part in (style[:, :middle], style[:, -middle:]):
+    small = resize_area(jnp.asarray(part[None], jnp.float32) / 255, SIDE, SIDE)
+    whole, half = np.asarray(small), np.asarray(resize_area(small, SIDE // 2, SIDE // 2))
+    about = {}
+    if evaluators.second is not None:
+      about |= {"second": evaluators.second(whole), "half": evaluators.second(half)}
+    if evaluators.third is not None:
+      about |= {"third": evaluators.third(whole), "third_half": evaluators.third(half)}
+    halves.append(about)
   return {name + patches.FLOOR: value for name, value in _patches(*halves).items()}
 
 
@@ -320,6 +332,10 @@ def _compare(heads, output, content, style) -> dict[str, jax.Array]:
     numbers["content_lite0"] = feature_distance(output["second"], content["second"], names)[0]
     numbers["style_lite0"] = moment_distance_from_features(
       output["second"], style["second"], layers=names
+    )[0]
+  if "third" in output:
+    numbers["style_resnet"] = moment_distance_from_features(
+      output["third"], style["third"], layers=open_nsfw.NAMES
     )[0]
   return numbers
 

@@ -14,8 +14,14 @@ import numpy as np
 COLUMNS = ("patch", "cover", "patch_half", "cover_half")
 """From the output's places to the style's, from the style's to the output's; at half size."""
 
+RESNET = "_resnet"
+"""Added to a column's name: by the ResNet of open_nsfw instead of EfficientNet-lite0."""
+
 FLOOR = "_floor"
 """Added to a column's name: the style's left half against its right half, both as large as it."""
+
+
+ALL_COLUMNS = (*COLUMNS, *(column + RESNET for column in COLUMNS))
 
 
 @jax.jit

@@ -24,7 +24,7 @@ import rich.progress
 import tyro
 
 from benchmarks.harness import records
-from benchmarks.quality import curves, descents, efficientnet, ranking
+from benchmarks.quality import curves, descents, efficientnet, open_nsfw, ranking
 from benchmarks.quality.evaluators import (
   ARTIFACTS,
   VERSION,
@@ -93,12 +93,13 @@ def _run(options: Options, command: list[str]) -> None:
   ours = {} if params is None else our_methods(params, options.strength_list, stylize)
   descended = {} if params is None else descents.descended_methods(params, options.descents)
   methods, cache = others | descended | ours, Cache(options.cache)
-  second = efficientnet.load()
+  second, third = efficientnet.load(), open_nsfw.load()
   evaluators = Evaluators(
     vgg_params,
     load_lpips_heads(),
     second,
-    f"{vgg_version} {efficientnet.version()}",
+    third,
+    f"{vgg_version} {efficientnet.version()} {open_nsfw.version()}",
     options.own_size,
   )
   if options.shuffled is not None:
@@ -106,7 +107,10 @@ def _run(options: Options, command: list[str]) -> None:
   rows, crops = _evaluate_with_bar(pairs, methods, evaluators, cache)
   summary = summarize(rows, crops)
   results = _description(options, command, pairs) | {
-    "skipped": skipped if second else [*skipped, efficientnet.MISSING],
+    "skipped": [
+      *skipped,
+      *(net.MISSING for net, loaded in ((efficientnet, second), (open_nsfw, third)) if not loaded),
+    ],
     "perceptual": vgg_version,
     "weights": None if params is None else str(options.weights),
     "rows": {

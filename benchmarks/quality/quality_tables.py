@@ -19,8 +19,9 @@ COLUMNS = {key: heading for key, heading in QUALITY_COLUMNS.items() if not key.e
 NOTE = (
   "LPIPS-form VGG: LPIPS's formula and heads on another VGG16, not comparable with published "
   "LPIPS. EffNet-lite0: EfficientNet-lite0, which no loss uses; content in LPIPS's form without "
-  "heads. Style: over the style's own features. Kernel distance: KID's estimator on crops of the "
-  "outputs and of the style images, not comparable with published KID. Artifacts: images with a "
+  "heads. ResNet: that of open_nsfw, trained on other images for another task. Style: over the "
+  "style's own features. Kernel distance: KID's estimator on crops of the outputs "
+  "and of the style images, not comparable with published KID. Artifacts: images with a "
   "border, a grid, a blotch. Mean [95 % bootstrap interval over the pairs]."
 )
 

@@ -23,14 +23,23 @@ import rich.table
 from PIL import Image
 
 from benchmarks.harness import command_line, records
+from benchmarks.quality import patches
 from benchmarks.quality.evaluators import bootstrap, interval
 from benchmarks.quality.pairs import Pair, eight_bits, read
-from benchmarks.quality.patches import COLUMNS as PATCH_COLUMNS
 from stylejax.errors import InputError
 from stylejax.images.contact_sheet import contact_sheet
 from stylejax.runtime.files import replacing
 
-COLUMNS = ("style", "gram", "style_lite0", *PATCH_COLUMNS, "color", "content", "content_lite0")
+COLUMNS = (
+  "style",
+  "gram",
+  "style_lite0",
+  "style_resnet",
+  *patches.ALL_COLUMNS,
+  "color",
+  "content",
+  "content_lite0",
+)
 """Columns of the results that are compared with the eye; of all less is better."""
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
