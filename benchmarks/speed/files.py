@@ -117,8 +117,8 @@ class Revision:
     output = self._folder / (f"{name}.mp4" if name == "video" else name)
     shutil.rmtree(output, ignore_errors=True)
     output.unlink(missing_ok=True)
-    flag = "--sequence" if name == "video" else "--content"
-    words = (flag, self._inputs[name], "--style", SAMPLES / "style" / "great_wave.jpg")
+    flags = ("--sequence", "--content") if name == "video" else ("--content",)
+    words = (*flags, self._inputs[name], "--style", SAMPLES / "style" / "great_wave.jpg")
     command = [sys.executable, self._checkout / "infer.py", *words, "--output", output, *more]
     environment = processes.environment(self._checkout, self._folder / "cache")
     return processes.processor_seconds([*map(str, command)], environment)

@@ -19,8 +19,9 @@ times as many, but what is compiled is kept for the next run."""
 MOST_FILLING = 1.35
 """Pixels of an array for one of the image's, at most, where a program is there already; and"""
 
-SPARE_PIXELS = 120_000
-"""so many pixels besides, which are computed more quickly than a program is compiled."""
+SPARE_PIXELS = 310_000
+"""so many pixels besides, which are computed in a tenth of the time that compiling takes. They are
+divided among the images of a folder, which pay for one compilation together."""
 
 _AT_FIRST = 64
 
@@ -89,14 +90,22 @@ def choose(size: Size, known: Iterable[Size], *, steps: Sequence[int]) -> Size:
   return bucket if bucket is not None else (_step_up(size[0], steps), _step_up(size[1], steps))
 
 
-def choose_known(size: Size, known: Iterable[Size]) -> Size | None:
-  """The smallest array of `known` that holds an image and isn't much larger, or None."""
+def choose_known(size: Size, known: Iterable[Size], *, images: int = 1) -> Size | None:
+  """The smallest array of `known` that holds an image and isn't much larger, or None.
+
+  Args:
+    size: (H, W) of the image.
+    known: arrays for which there are programs.
+    images: how many will be stylized, of this size or others.
+  """
 
   def area(bucket: Size) -> int:
     return bucket[0] * bucket[1]
 
   fits = [bucket for bucket in known if bucket[0] >= size[0] and bucket[1] >= size[1]]
-  fits = [bucket for bucket in fits if area(bucket) <= MOST_FILLING * area(size) + SPARE_PIXELS]
+  fits = [
+    bucket for bucket in fits if area(bucket) <= MOST_FILLING * area(size) + SPARE_PIXELS / images
+  ]
   return min(fits, key=area, default=None)
 
 

@@ -61,7 +61,9 @@ def group_by_size(
         if budget.fits(side, config) and min(side) >= transfer.MIN_SIDE:
           sizes[job] = side
   devices = jax.local_device_count()
-  bucket_of: dict[Any, Any] = {side: buckets.choose_known(side, known) for side in sizes.values()}
+  bucket_of: dict[Any, Any] = {
+    side: buckets.choose_known(side, known, images=len(sizes)) for side in sizes.values()
+  }
   new = [side for side in sizes.values() if bucket_of[side] is None]
   bucket_of |= buckets.plan(new, stride=config.stride)
   sizes = {

@@ -40,8 +40,8 @@ MAX_SEED = 2**32 - 1
 
 # Sides of the arrays in which images are computed: few, so that an image of a size never seen finds
 # a program, and so close that filling costs less than compiling.
-_CONTENT_STEPS = (64, 128, 192, 256, 320, 384, 448, 512, 576, 640, 768, 896, 1024, 1152, 1280, 1536,
-                  1792, 2048, *range(2176, 16_385, 128))  # fmt: skip
+_CONTENT_STEPS = (64, 128, 256, 384, 512, 640, 768, 896, 1024, 1152, 1280, 1536, 1792, 2048,
+                  *range(2176, 16_385, 128))  # fmt: skip
 _STYLE_STEPS = (64, 160, 320, 480, 640, 960, 1280)
 
 
