@@ -59,9 +59,11 @@ def test_every_control_gives_what_stylize_gives(browse, stylizer, rng, tmp_path)
   check_requests(ran)
   found = ran["found"]
   assert found["disabled"]
+  assert found["first"] == "Choose a photo and a style."
   assert found["asked"] == "Choose a style."
   assert found["stale"].startswith("Paint again")
   assert found["clip"] == "inset(0px 50% 0px 0px)"
+  assert found["dragged"] == "25"
   assert (found["name"], found["jpeg"]) == ("photo_painted.png", "photo_painted.jpg")
   for status in found["statuses"]:
     assert re.fullmatch(STATUS, status)
@@ -129,6 +131,7 @@ def test_the_keyboard_does_on_a_narrow_screen(browse, tmp_path):
   assert spoken.items() <= ran["found"]["spoken"].items()
   assert ran["found"]["status"].startswith("Painted in")
   assert ran["found"]["overflow"] <= 0
+  assert min(ran["found"]["seen"]) >= 0  # the image stays in sight of what is at the end
 
 
 def test_one_file_works_from_disk_and_offline(browse, files, stylizer, tmp_path):
