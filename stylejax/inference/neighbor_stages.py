@@ -20,7 +20,7 @@ from stylejax.optimization.targets import Stage, Targets, style_targets
 from stylejax.runtime.jit import fast_jit
 from stylejax.weights.perceptual import load_vgg
 
-AT_ONCE = 5
+AT_ONCE = 10
 """Steps between two looks at the loss."""
 
 OnSteps = Callable[[int, float, Callable[[], Any]], None]
