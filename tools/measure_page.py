@@ -4,9 +4,8 @@
     pip install '.[onnx]'
     python tools/measure_page.py --node-folder /tmp/node --output docs/results/page.json
 
-Opens the page, paints a photo of 4,000 × 3,000 pixels at the usual size and saves it; then paints
-1,024 × 1,024 pixels, then 4,000 × 3,000. Figures are of this machine as it is just then; the ratio
-is of turns one after the other.
+Paints 1,024 × 1,024 pixels, then 4,000 × 3,000. Figures are of this machine as it is just then; the
+ratio is of turns one after the other.
 """
 
 import dataclasses
@@ -43,9 +42,8 @@ class Options:
 
   node_folder: Path
   """Folder in which npm has installed playwright-core."""
-  what: Literal["visit", "square", "photo", "all"] = "all"
-  """A visit that ends in a saved painting, a square of 1,024 pixels, 12 megapixels, or all of
-  it."""
+  what: Literal["square", "photo", "both"] = "both"
+  """A square of 1,024 pixels, a photo of 12 megapixels, or one after the other."""
   turns: int = 3
   """How often each takes its turn, for the square."""
   chromium: str = "/usr/bin/chromium"
@@ -82,15 +80,9 @@ def main(options: Options) -> None:
       result = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
       return json.loads(result.stdout)
 
-    if options.what in ("visit", "all"):
-      found["visit"] = visit = browse("visit")
-      print(
-        f"from the address to a saved painting of 4,000 × 3,000 pixels at the usual size: "
-        f"{visit['served']:.1f} s served, {visit['disk']:.1f} s from disk"
-      )
-    if options.what in ("square", "all"):
+    if options.what != "photo":
       found["square"] = _compare(params, browse, options.turns, given["square"])
-    if options.what in ("photo", "all"):
+    if options.what != "square":
       found["photo"] = photo = browse("photo")
       print(f"4,000 × 3,000: {photo['status']}")
       print(
@@ -99,7 +91,7 @@ def main(options: Options) -> None:
       )
     bound.shutdown()
   if options.output is not None:
-    write("page", found, options.output)
+    _write(found, options.output)
 
 
 def _sizes(files: dict[str, bytes], folder: Path) -> dict[str, float]:
@@ -120,10 +112,9 @@ def _sizes(files: dict[str, bytes], folder: Path) -> dict[str, float]:
   return sizes
 
 
-def write(benchmark: str, found: dict[str, Any], output: Path) -> None:
-  """A file with what was found, and where and how."""
+def _write(found: dict[str, Any], output: Path) -> None:
   result = {
-    "benchmark": benchmark,
+    "benchmark": "page",
     "date": datetime.datetime.now(datetime.UTC).isoformat()[:19] + "Z",
     "command": " ".join(["python", *sys.argv]),
     "revision": records.revision(),

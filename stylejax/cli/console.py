@@ -1,12 +1,13 @@
 """What the commands show on a terminal: one line for a mistake, a bar for many images."""
 
 import contextlib
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from stylejax.errors import InputError
 from stylejax.runtime import memory, process
@@ -46,19 +47,20 @@ def say_note(message: str) -> None:
 
 @contextlib.contextmanager
 def progress() -> Iterator[tuple]:
-  """Callbacks for progress, skipped files, the share that is done of a large image, and notes.
+  """Callbacks for progress, skipped files, the share of a large image, a descent, and notes.
 
-  A bar on stderr once there is more than one file, and one for each large image.
+  A bar on stderr once there is more than one file, and one for each image that takes long.
   """
   console = Console(stderr=True)
   bar = Progress(
-    TextColumn("stylizing"),
+    TextColumn("{task.description}"),
     BarColumn(),
-    MofNCompleteColumn(),
+    TextColumn("{task.fields[count]}"),
     TextColumn("{task.fields[rate]}"),
     TextColumn("left"),
     TimeRemainingColumn(),
     console=console,
+    speed_estimate_period=120,  # a few steps of a large image may take a minute
   )
   task, part, started = None, None, 0.0
 
@@ -67,11 +69,11 @@ def progress() -> Iterator[tuple]:
     if total < 2:
       return
     if task is None:
-      task = bar.add_task("stylizing", total=total, rate="")
+      task = bar.add_task("stylizing", total=total, rate="", count="")
       started = time.perf_counter()
       bar.start()
     rate = f"{done / (time.perf_counter() - started):.2f} images/s" if done else ""
-    bar.update(task, completed=done, rate=rate)
+    bar.update(task, completed=done, rate=rate, count=f"{done}/{total}")
 
   def on_skip(message: str) -> None:
     console.print(f"skipped: {printable(message)}", markup=False, highlight=False, soft_wrap=True)
@@ -79,46 +81,24 @@ def progress() -> Iterator[tuple]:
   def on_note(message: str) -> None:
     console.print(f"note: {printable(message)}", markup=False, highlight=False, soft_wrap=True)
 
-  def on_part(share: float) -> None:
+  def on_image(share: float, what: str, rate: str, count: str, *, begins: bool = False) -> None:
     nonlocal part
     if part is None:
-      part = bar.add_task("stylizing", total=100, rate="% of it")
+      part = bar.add_task(what, total=1.0, rate=rate, count=count)
       bar.start()
-    bar.update(part, completed=round(100 * share), visible=share < 1 or task is None)
+    elif begins:
+      bar.reset(part)
+    bar.update(part, completed=share, rate=rate, count=count, visible=share < 1 or task is None)
+
+  def on_part(share: float) -> None:
+    on_image(share, "stylizing", "% of it", f"{round(100 * share)}/100")
+
+  def on_descent(done: int, total: int, share: float, loss: float) -> None:
+    rate = "compiling" if math.isnan(loss) else f"loss {loss:.4g}"
+    on_image(share, "optimizing", rate, f"{done}/{total}", begins=math.isnan(loss))
 
   try:
-    yield on_progress, on_skip, on_part, on_note
+    yield on_progress, on_skip, on_part, on_descent, on_note
   finally:
     if task is not None or part is not None:  # a bar that never ran would still print an empty line
-      bar.stop()
-
-
-@contextlib.contextmanager
-def descent() -> Iterator[tuple[Callable[[int], None], Callable[[int, float], None]]]:
-  """Callbacks for an optimization: (number of steps), and (steps done, loss).
-
-  A bar on stderr with the loss and the time that is left.
-  """
-  bar = Progress(
-    TextColumn("optimizing"),
-    BarColumn(),
-    MofNCompleteColumn(),
-    TextColumn("{task.fields[loss]}"),
-    TimeRemainingColumn(),
-    TextColumn("left"),
-    console=Console(stderr=True),
-  )
-  task = bar.add_task("optimizing", total=None, loss="compiling", visible=False)
-
-  def on_start(steps: int) -> None:
-    bar.update(task, total=steps, visible=True)
-    bar.start()
-
-  def on_step(done: int, loss: float) -> None:
-    bar.update(task, completed=done, loss=f"loss {loss:.4g}")
-
-  try:
-    yield on_start, on_step
-  finally:
-    if bar.tasks[0].visible:  # a bar that never ran would still print an empty line
       bar.stop()

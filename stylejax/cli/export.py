@@ -5,7 +5,6 @@ import os
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from stylejax.cli import common_options
 from stylejax.cli.options import INSTALLED, Spelling, option, parse, print_error
 from stylejax.errors import InputError
 from stylejax.runtime.extras import install_command
@@ -56,7 +55,13 @@ class Options:
       metavar="NAME",
     ),
   ] = "stylize"
-  weights: common_options.Weights = "base"
+  weights: Annotated[
+    str,
+    option(
+      "base (in the package), or a .safetensors file from `stylejax train export`.",
+      metavar="NAME|FILE",
+    ),
+  ] = "base"
   platforms: Annotated[
     tuple[str, ...] | None,
     option(

@@ -1,14 +1,17 @@
-"""`stylejax optimize`: its options; what the methods do is in optimize_work.py, which needs JAX."""
+"""`stylejax optimize`: `stylejax paint --method` of one image, by the defaults it always had."""
 
 import dataclasses
-import importlib
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+from stylejax.cli import method_options
 from stylejax.cli.options import INSTALLED, Spelling, option, parse, print_error
+from stylejax.cli.paint import run
 from stylejax.cli.places import assign
 from stylejax.errors import InputError
 from stylejax.images import formats
+from stylejax.inference.method_table import DESCENTS
+from stylejax.inference.outputs import check_number
 
 _DESCRIPTION = """Stylize one image by optimizing its pixels: minutes instead of 0.1 s.
 
@@ -23,17 +26,6 @@ Examples:
   # Watch its progress: look.png is rewritten every few seconds.
   stylejax optimize --method neighbors photo.jpg painting.jpg --watch look.png
 """
-
-METHODS = ("gram", "neighbors", "refine")
-
-OF_METHODS = {
-  "style_weight": ("gram",),
-  "optimizer": ("gram",),
-  "content_share": ("neighbors", "refine"),
-  "strength": ("refine",),
-  "weights": ("refine",),
-}
-"""Options that mean something to some methods only; the others refuse them."""
 
 _GROUPS = {
   "gram": ("style_weight", "optimizer"),
@@ -69,7 +61,8 @@ class Options:
     ),
   ] = None
   method: Annotated[
-    Literal["gram", "neighbors", "refine"], option("How the image gets its style.")
+    Literal[*sorted(DESCENTS)],  # type: ignore[valid-type]
+    option("How the image gets its style."),
   ] = "gram"
   size: Annotated[int, option("Shorter side of the output.", metavar="PIXELS")] = 384
   style_size: Annotated[
@@ -81,48 +74,15 @@ class Options:
       default="(default: as the output)",
     ),
   ] = None
-  steps: Annotated[
-    int | None,
-    option(
-      "Number of steps in all, over the scales from coarse to fine.",
-      metavar="INTEGER",
-      default="(default: 200 with gram; depends on the size with the others)",
-    ),
-  ] = None
+  steps: method_options.Steps = None
   preserve_color: Annotated[
     float, option("From 0, the style's colors, to 1, the content's.", metavar="NUMBER")
   ] = 0.0
-  watch: Annotated[
-    str | None,
-    option(
-      f"A file ({formats.WRITTEN_SUFFIXES}) to which the unfinished image is written every few "
-      "seconds; it may be the output.",
-      metavar="PATH",
-    ),
-  ] = None
+  watch: method_options.Watch = None
   quality: Annotated[int, option("Quality of JPEG and WebP, 1 to 100.", metavar="INTEGER")] = 95
-  style_weight: Annotated[
-    float | None,
-    option(
-      "How much the style counts relative to the content.", metavar="NUMBER", default="(default: 4)"
-    ),
-  ] = None
-  optimizer: Annotated[
-    Literal["lbfgs", "adam"] | None,
-    option(
-      "L-BFGS gets further in the same number of steps; Adam needs less memory.",
-      metavar="{lbfgs,adam}",
-      default="(default: lbfgs)",
-    ),
-  ] = None
-  content_share: Annotated[
-    float | None,
-    option(
-      "From 0 to 1: share of the content, beside the image so far, in what is matched to style.",
-      metavar="NUMBER",
-      default="(default: 0.75, with refine 0.5)",
-    ),
-  ] = None
+  style_weight: method_options.StyleWeight = None
+  optimizer: method_options.Optimizer = None
+  content_share: method_options.ContentShare = None
   strength: Annotated[
     float | None,
     option(
@@ -145,7 +105,7 @@ class Options:
 def main(arguments: Sequence[str], *, spelling: Spelling = INSTALLED) -> int:
   """Runs the command and returns its exit status."""
   try:
-    _refuse_old_method(arguments)
+    method_options.refuse_old_method(arguments)
     options = parse(
       Options,
       arguments,
@@ -155,26 +115,12 @@ def main(arguments: Sequence[str], *, spelling: Spelling = INSTALLED) -> int:
       groups=_GROUPS,
     )
     options = _placed(options)
-    _check_method(options)
+    settings = _settings(options)
   except InputError as error:
     return print_error(error)
   from stylejax.cli.console import exit_status
 
-  work = importlib.import_module("stylejax.cli.optimize_work")
-  return exit_status(lambda: work.run(options))
-
-
-def _refuse_old_method(arguments: Sequence[str]) -> None:
-  """Names the method that version 0.1 called optimise."""
-  pairs = zip(arguments, [*arguments[1:], ""])
-  values = [
-    after if argument == "--method" else argument.partition("=")[2]
-    for argument, after in pairs
-    if argument.split("=")[0] == "--method"
-  ]
-  for value in values:
-    if value in ("optimise", "optimize"):
-      raise InputError(f"--method: found {value}, a name of version 0.1, expected gram")
+  return exit_status(lambda: run(settings))
 
 
 def _placed(options: Options) -> Options:
@@ -194,12 +140,28 @@ def _placed(options: Options) -> Options:
   return dataclasses.replace(options, files=(), content=content, style=style, output=places.output)
 
 
-def _check_method(options: Options) -> None:
-  """Refuses what the method doesn't know, by name."""
-  for name, methods in OF_METHODS.items():
-    if getattr(options, name) is not None and options.method not in methods:
-      flag = "--" + name.replace("_", "-")
+def _settings(options: Options) -> dict[str, Any]:
+  """What `paint` is given for these.
+
+  Raises:
+    InputError: an option out of range, or one that the method doesn't know.
+  """
+  for name in ("strength", "weights"):
+    if getattr(options, name) is not None and options.method != "refine":
       raise InputError(
-        f"{flag}: found it with --method {options.method}, expected --method "
-        + " or ".join(methods)
+        f"--{name}: found it with --method {options.method}, expected --method refine"
       )
+  check_number("--size", options.size, 64, 4096)
+  check_number("--style-size", options.style_size, 64, 4096)
+  check_number("--strength", options.strength, 0, 2, whole=False)
+  settings = dataclasses.asdict(options)
+  del settings["files"]
+  for name in ("content", "style"):
+    settings[name] = (settings[name],)
+  # Here it is that of the networks' output alone; nothing is blended afterwards.
+  start_strength = settings.pop("strength")
+  settings["options"] = method_options.take_options(settings)
+  if options.method == "refine":
+    settings["options"]["start_strength"] = 1.0 if start_strength is None else start_strength
+  settings["controls"] = {"color": settings.pop("preserve_color")}
+  return settings | {"weights": options.weights or "base"}

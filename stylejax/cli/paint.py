@@ -10,8 +10,8 @@ import dataclasses
 import importlib
 import os
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from stylejax.cli import options as command_line
 from stylejax.errors import InputError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # Commands beside this one, by their first word or by a flag: each module's `main` parses and runs.
 _COMMANDS = {"export": "stylejax.cli.export", "styles": "stylejax.cli.styles"}
-_FLAGS = {"--method": "stylejax.cli.optimize", "--sequence": "stylejax.cli.sequence"}
+_FLAGS = {"--sequence": "stylejax.cli.sequence"}
 
 
 def infer(arguments: Sequence[str] | None = None) -> int:
@@ -57,8 +57,10 @@ def main(
       return importlib.import_module(_FLAGS[flag]).main(arguments, spelling=spelling)
   # Imported only in here, so that Ctrl-C is a line at any time.
   from stylejax.cli import paint_options
+  from stylejax.cli.method_options import refuse_old_method
 
   try:
+    refuse_old_method(arguments)
     options = command_line.parse(
       paint_options.Options,
       arguments,
@@ -97,8 +99,38 @@ def _placed(options: Options) -> Options:
 
 def stylize(options: Options) -> int:
   """Stylizes what the options ask for; 1 if some images were skipped."""
-  from stylejax.cli.console import exit_status, progress
+  from stylejax.cli.method_options import take_options
   from stylejax.cli.pixel_options import take_controls
+  from stylejax.runtime import distributed
+
+  settings = dataclasses.asdict(options)
+  del settings["files"]
+  settings["controls"] = take_controls(settings)
+  settings["options"] = take_options(settings)
+  settings["extension"] = settings.pop("format")
+  required = settings.pop("distributed")
+  cluster = {name: settings.pop(name) for name in ("coordinator", "processes", "process")}
+  distributed.check(**cluster)
+  distributed.join(required=required, **cluster, detect=False)
+  return run(settings, compiling=lambda: _quickly(options))
+
+
+def run(
+  settings: dict[str, Any],
+  *,
+  compiling: Callable[[], contextlib.AbstractContextManager[Sequence]] | None = None,
+) -> int:
+  """Stylizes files and says what was written.
+
+  Args:
+    settings: the fields of a `stylejax.inference.batch.Request`.
+    compiling: within what programs are compiled, if within anything; gives those to be compiled
+      again later.
+
+  Returns:
+    The exit status.
+  """
+  from stylejax.cli.console import exit_status, progress
   from stylejax.inference.batch import Callbacks, Request, stylize_files
   from stylejax.runtime import distributed
   from stylejax.runtime.compilation_cache import enable_cache
@@ -106,25 +138,17 @@ def stylize(options: Options) -> int:
 
   enable_cache()
   reuse_memory()
-  settings = dataclasses.asdict(options)
-  del settings["files"]
-  settings["controls"] = take_controls(settings)
-  settings["extension"] = settings.pop("format")
-  required = settings.pop("distributed")
-  cluster = {name: settings.pop(name) for name in ("coordinator", "processes", "process")}
-  distributed.check(**cluster)
-  distributed.join(required=required, **cluster, detect=False)
   report = None
 
   def stylize_all() -> int:
     nonlocal report
-    with progress() as (on_progress, on_skip, on_part, on_note):
-      callbacks = Callbacks(on_progress, on_skip, on_part, on_note)
+    with progress() as (on_progress, on_skip, on_part, on_descent, on_note):
+      callbacks = Callbacks(on_progress, on_skip, on_part, on_note, on_descent)
       report = stylize_files(Request(**settings), process=distributed.share(), callbacks=callbacks)
     return 0
 
   # A mistake of one process is not raised: the others wait for its part of the sum.
-  with _quickly(options) as pending:
+  with contextlib.nullcontext(()) if compiling is None else compiling() as pending:
     status = exit_status(stylize_all, starts=False)
   if status > 128:
     return distributed.abandon(status)

@@ -3,9 +3,10 @@
 import dataclasses
 from typing import Annotated, Literal
 
-from stylejax.cli import common_options, pixel_options
+from stylejax.cli import common_options, method_options, pixel_options
 from stylejax.cli.options import option
 from stylejax.images import formats
+from stylejax.inference.method_table import METHODS
 
 DESCRIPTION = """Stylize images: each content in each style.
 
@@ -39,8 +40,16 @@ Examples:
   stylejax train export --workdir runs/mine --output mine.safetensors
   stylejax paint photo.jpg painting.jpg --weights mine.safetensors
 
-Videos and animations: stylejax sequence --help. One image, if you can wait minutes:
-stylejax optimize --method gram --help.
+  # In the style's own strokes, if you can wait minutes; look.png shows how it gets on.
+  stylejax paint photo.jpg painting.jpg --method neighbors --watch look.png
+  # Between the two in time and result; a run that was killed goes on where it was.
+  stylejax paint photo.jpg painting.jpg --method refine --output out.png --resume
+
+Four methods: {methods}. All but network
+optimize the pixels, in minutes an image, and scale photos to at most 512 pixels unless --size says
+otherwise.
+
+Videos and animations: stylejax sequence --help.
 
 Exit status: 0, everything was written; 1, some images could not be read and were skipped; 2, an
 error: one line says what was found and what was expected, and nothing is written.
@@ -49,10 +58,18 @@ Compiled programs are kept in ~/.cache/stylejax, so that the next start is quick
 variable STYLEJAX_CACHE names another folder; if it is empty, nothing is kept.
 """
 
+DESCRIPTION = DESCRIPTION.replace(
+  "{methods}", "; ".join(f"{name} {row.help}" for name, row in METHODS.items())
+)
+
 GROUPS = {
   "style": ("style", "seed", "mask", "stroke", "style_size", "library", "weights"),
   "strength and color": ("strength", "strength_map", *pixel_options.FIELDS),
   "output": ("output", "format", "quality", "size", "interpolate", "resume"),
+  "method": (
+    *("method", "steps", "watch", "content_share", "start_strength"),
+    *("style_weight", "optimizer"),
+  ),
   "tiling": ("tile", "seamless", "shard"),
   "multi-machine": ("distributed", "coordinator", "processes", "process"),
 }
@@ -165,6 +182,19 @@ class Options:
       default="(default: none)",
     ),
   ] = None
+  method: Annotated[
+    Literal[*METHODS],  # type: ignore[valid-type]
+    option(
+      "What stylizes: the network in a second, or a method without training, which optimizes the "
+      "pixels for minutes."
+    ),
+  ] = "network"
+  steps: method_options.Steps = None
+  watch: method_options.Watch = None
+  content_share: method_options.ContentShare = None
+  start_strength: method_options.StartStrength = None
+  style_weight: method_options.StyleWeight = None
+  optimizer: method_options.Optimizer = None
   library: common_options.Library = None
   weights: common_options.Weights = "base"
   quality: common_options.Quality = 95
@@ -172,7 +202,8 @@ class Options:
     bool,
     option(
       "Skip the images whose outputs exist already, to finish a run that was killed. An output is "
-      "there completely or not at all."
+      "there completely or not at all. With a method without training, an unfinished image goes on "
+      "from the last minute of that run, to the same result."
     ),
   ] = False
   distributed: Annotated[

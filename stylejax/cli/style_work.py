@@ -16,9 +16,10 @@ from stylejax.images import encode
 from stylejax.images.contact_sheet import contact_sheet
 from stylejax.images.decode import DecodedImage
 from stylejax.images.find import find_images
+from stylejax.images.thumbnail import to_thumbnail
 from stylejax.inference.outputs import check_number, plan_outputs
 from stylejax.inference.request import Source
-from stylejax.inference.styles import StyleReader, style_scale
+from stylejax.inference.styles import StyleImageReader, StyleReader, style_scale
 from stylejax.inference.stylizer import Stylizer
 from stylejax.runtime.compilation_cache import enable_cache
 from stylejax.runtime.files import check_apart, printable
@@ -59,10 +60,13 @@ def add(options: Add) -> int:
     raise InputError(
       f"weights {options.weights}: found no noise_generator, expected one for --seed"
     )
-  codes, added = StyleReader(Stylizer(params), size, on_note=notes.append), {}
+  stylizer, added = Stylizer(params), {}
+  codes, images = StyleReader(stylizer, size, on_note=notes.append), StyleImageReader(stylizer)
   for source in sources:
     origin = f"seed {source.seed}" if source.path is None else source.path.name
-    added[source.name] = style_library.SavedStyle(codes.read(source), printable(origin))
+    added[source.name] = style_library.SavedStyle(
+      codes.read(source), printable(origin), to_thumbnail(images.read(source))
+    )
   _say(notes)
   if options.library is None:
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,6 @@ import mimetypes
 from collections.abc import Mapping, Sequence
 from typing import Annotated
 
-from stylejax.cli import common_options
 from stylejax.cli.options import INSTALLED, Spelling, option, parse, print_error
 from stylejax.errors import InputError
 from stylejax.runtime.extras import install_command
@@ -40,7 +39,13 @@ class Options:
   port: Annotated[
     int, option("Port of this machine, 1 to 65535; 0 takes one that is free.", metavar="NUMBER")
   ] = 8420
-  weights: common_options.Weights = "base"
+  weights: Annotated[
+    str,
+    option(
+      "base (in the package), or a .safetensors file from `stylejax train export`.",
+      metavar="NAME|FILE",
+    ),
+  ] = "base"
 
 
 def main(arguments: Sequence[str], *, spelling: Spelling = INSTALLED) -> int:

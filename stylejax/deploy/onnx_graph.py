@@ -52,15 +52,9 @@ class Value:
 
 
 class Graph:
-  """Nodes and constants as they are added.
+  """Nodes and constants as they are added."""
 
-  Attributes:
-    winograd: whether 3×3 convolutions are spelled out (onnx_winograd.py) where that is faster in
-      WebAssembly.
-  """
-
-  def __init__(self, *, winograd: bool = False) -> None:
-    self.winograd = winograd
+  def __init__(self) -> None:
     self.nodes: list[onnx.NodeProto] = []
     self.constants: dict[str, onnx.TensorProto] = {}
 

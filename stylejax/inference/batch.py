@@ -1,140 +1,41 @@
 """Many images from file to file: every content in every style, or in a mixture of them.
 
-This is what the command `paint` calls. What a stylization is, is `stylizer`'s; names of outputs are
-planned in `outputs`, styles and regions in `request`.
+This is what the command `paint` calls. What a stylization is, is `stylizer`'s, or `optimized`'s for
+methods without training; names of outputs are planned in `outputs`, styles and regions in
+`request`.
 """
 
-import contextlib
-import dataclasses
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from stylejax import transfer
-from stylejax.controls.table import PixelControls
 from stylejax.errors import InputError
 from stylejax.images.decode import DecodedImage
 from stylejax.images.find import find_images
-from stylejax.inference.files import ContentReader, Group, ImageWriter, group_by_size, memory_errors
-from stylejax.inference.outputs import Job, check_number, plan_outputs
-from stylejax.inference.request import (
-  ControlMaps,
-  Region,
-  StyleMix,
-  check_common,
-  plan_mixes,
-  plan_regions,
+from stylejax.images.formats import READ_SUFFIXES
+from stylejax.inference.descents import Descents
+from stylejax.inference.files import (
+  ContentReader,
+  Group,
+  ImageWriter,
+  group_by_size,
+  memory_errors,
+  naming_output,
 )
-from stylejax.inference.styles import StyleReader, style_scale
+from stylejax.inference.method_table import METHODS, NETWORK
+from stylejax.inference.outputs import Job, plan_outputs
+from stylejax.inference.paint_request import DESCENT_SIZE, Callbacks, Report, Request
+from stylejax.inference.request import ControlMaps, Region, StyleMix, plan_mixes, plan_regions
+from stylejax.inference.styles import StyleImageReader, StyleReader, style_scale
 from stylejax.inference.stylizer import Stylizer
+from stylejax.runtime.files import check_apart, check_writable
 from stylejax.runtime.folders import making
-
-MAX_STEPS = 1_000
-"""Most images of one interpolation."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Report:
-  """What a run did.
-
-  Attributes:
-    written: the outputs.
-    skipped: one line for each file that could not be read.
-    seconds: from the call to the last file, weights and compilation included.
-  """
-
-  written: tuple[Path, ...]
-  skipped: tuple[str, ...]
-  seconds: float
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Request:
-  """What to stylize, how, and where to write it.
-
-  Attributes:
-    content: files or folders.
-    style: files, folders or "@name" of the library; may be empty when there is a `seed` or `mask`.
-      With a weight behind each ("a.jpg:0.7") they are mixed.
-    output: a file for one content in one style, else a folder, which is made if its parent is
-      there. Files in it are called <content>_<style>.<extension>, and lie in folders as the
-      contents do where contents of different folders share a name.
-    mask: "MASK=STYLE" each: an image of the content's size, white where that style is applied.
-      Elsewhere it is `style`, or the content itself if there is none.
-    strength: 0 (the content itself) over 1 (as trained) to 2.
-    strength_map: an image of the content's size; scales the strength from 0, black, to 1, white.
-    controls: pixel controls by name, as in `PixelControls`; numbers and names of modes.
-    stroke: size of the strokes, 1/4 to 4; the same as a `style_size` of so many times the default.
-    style_size: shorter side in pixels at which a style is read; larger means larger strokes.
-    size: shorter side in pixels to which the content is scaled before it is stylized, and so the
-      output's; None keeps the content's own size.
-    tile: pixels that are computed at once, in millions: the image is stylized in tiles, with the
-      same result. None does so where the whole image would not fit into memory.
-    seamless: "x", "y" or "xy": the content goes on at the other side, and so do the outputs.
-    shard: the rows of each image are shared among this machine's devices. Otherwise each device
-      takes an image of its own, if there are several.
-    seed: adds a style that the noise generator invents, called seed<seed>.
-    interpolate: so many images from the first style to the last, side by side in one file, or one
-      after the other in a GIF.
-    library: the file of styles called "@name"; None is the user's own.
-    weights: a packaged name or a file.
-    quality: 1 to 100, of JPEG and WebP.
-    extension: of files in a folder: "png", "jpg" or "webp".
-    resume: leaves out what is there already: outputs are whole or not there.
-  """
-
-  content: Sequence[str | os.PathLike]
-  output: str | os.PathLike
-  style: Sequence[str | os.PathLike] = ()
-  mask: Sequence[str] = ()
-  strength: float = 1.0
-  strength_map: str | os.PathLike | None = None
-  controls: PixelControls = dataclasses.field(default_factory=PixelControls)
-  stroke: float | None = None
-  style_size: int | None = None
-  size: int | None = None
-  tile: float | None = None
-  seamless: str | None = None
-  shard: bool = False
-  seed: int | None = None
-  interpolate: int | None = None
-  library: str | os.PathLike | None = None
-  weights: str | os.PathLike = "base"
-  quality: int = 95
-  extension: str = "png"
-  resume: bool = False
-
-  def check(self) -> None:
-    """Raises InputError for a setting that is out of range or fights another."""
-    check_common(strength=self.strength, controls=self.controls, size=self.size, seed=self.seed)
-    check_number("--tile", self.tile, 0.01, 1_000, whole=False)
-    if self.seamless not in (None, "x", "y", "xy"):
-      raise InputError(f"--seamless: found {self.seamless}, expected x, y or xy")
-    if (self.tile is not None) + (self.seamless is not None) + self.shard > 1:
-      raise InputError("--tile, --seamless, --shard: found more than one, expected one of them")
-    check_number("--interpolate", self.interpolate, 2, MAX_STEPS)
-    check_number("--quality", self.quality, 1, 100)
-
-
-class Callbacks(NamedTuple):
-  """What a run calls while it works.
-
-  Attributes:
-    on_progress: with the number of images done (or skipped) and their total.
-    on_skip: with one line for each file that is skipped.
-    on_part: with the fraction of an image in tiles that is done.
-    on_note: with one line for what is left out or ignored of the inputs.
-  """
-
-  on_progress: Callable[[int, int], None] = lambda done, total: None
-  on_skip: Callable[[str], None] = lambda message: None
-  on_part: Callable[[float], None] = lambda fraction: None
-  on_note: Callable[[str], None] = lambda message: None
+from stylejax.transfer import Params
 
 
 class Plan(NamedTuple):
@@ -203,22 +104,26 @@ def make_plan(request: Request, *, on_note: Callable[[str], None]) -> Plan:
   if request.strength_map is not None:
     (strength_map,) = find_images([request.strength_map], "--strength-map")
   folders = [path for path in (*request.content, *request.style) if os.path.isdir(path)]
+  inputs = [
+    *contents,
+    *(region.mask for region in regions),
+    *([] if strength_map is None else [strength_map]),
+    *(source.path for source in sources if source.path),
+    *map(Path, filter(os.path.isfile, [request.weights, request.library or ""])),
+  ]
   jobs = plan_outputs(
     contents,
     [mix.name for mix in mixes],
     request.output,
     extension=request.extension,
-    inputs=[
-      *contents,
-      *(region.mask for region in regions),
-      *([] if strength_map is None else [strength_map]),
-      *(source.path for source in sources if source.path),
-      *map(Path, filter(os.path.isfile, [request.weights, request.library or ""])),
-    ],
+    inputs=inputs,
     folders=folders,
     prefer_folder=bool(folders),
     animated=request.interpolate is not None,
   )
+  if request.watch is not None:
+    check_writable(Path(request.watch), "--watch")
+    check_apart([request.watch], inputs, folders=folders, reads=READ_SUFFIXES, what="--watch")
   for note in notes:
     on_note(note)
   return Plan(jobs, mixes, regions, strength_map, style_size)
@@ -239,8 +144,12 @@ class _Run:
     _check_parts(
       self._stylizer.params,
       request.weights,
+      painting=METHODS[request.method].needs_networks,
       sampling=any(source.seed is not None for source in sources),
     )
+    self._descents = None
+    if request.method != NETWORK:
+      self._descents = Descents(request, plan.mixes, plan.regions, self._stylizer, callbacks)
     self._codes = self._read_styles()
     self._maps = ControlMaps.read(
       plan.regions, request.strength, plan.strength_map, on_note=callbacks.on_note
@@ -251,7 +160,7 @@ class _Run:
     """Stylizes and writes all jobs; raises InputError where none could be, unless that may be."""
     config = self._stylizer.params.config
     fixed_size = self._maps.files or self._request.tile or self._request.seamless
-    if fixed_size or self._request.shard:
+    if fixed_size or self._request.shard or self._descents:
       groups = [Group((job,)) for job in self._jobs]
     else:
       known = self._stylizer.known_buckets() if jax.local_device_count() == 1 else ()
@@ -260,6 +169,7 @@ class _Run:
       self._request.size,
       self._maps,
       len(self._plan.mixes[0].mixtures),
+      most=DESCENT_SIZE if self._descents else None,
       on_note=self._callbacks.on_note,
     )
     folders = dict.fromkeys(path.parent for job in self._jobs for path in job.outputs)
@@ -295,11 +205,12 @@ class _Run:
       missing = [not (request.resume and job.outputs[index].exists()) for job, _ in ready]
       if not any(missing):
         continue
-      prepared = prepared or self._prepare(group, [image.rgb for _, image in ready])
-      stylized = []
+      prepared, kept, stylized = prepared or self._prepare(group, ready), None, []
+      if self._descents is not None:
+        kept = prepared.unfinished = self._descents.unfinished(ready[0][0], index)
       for mixture in self._plan.mixes[index].mixtures:
         weights, strength = self._maps.at(mixture, ready[0][1].rgb.shape[:2])
-        with _naming_output(ready[0][0].outputs[index]):
+        with naming_output(ready[0][0].outputs[index]):
           stylized.append(
             prepared.stylize(
               codes if weights is not None else codes[:1],
@@ -312,14 +223,21 @@ class _Run:
           )
       for place, (job, image) in enumerate(ready):
         if missing[place]:
-          writer.write(job.outputs[index], [each[place] for each in stylized], image.alpha)
+          writer.write(
+            job.outputs[index],
+            [each[place] for each in stylized],
+            image.alpha,
+            then=None if kept is None else kept.remove,
+          )
           self.written.append(job.outputs[index])
           count += 1
           self._callbacks.on_progress(done + count, self._total)
 
-  def _prepare(self, group: Group, contents: list):
-    """The contents of a group, given to the backend that the request or the sizes ask for."""
-    bucket, request = group.bucket, self._request
+  def _prepare(self, group: Group, ready: list[tuple[Job, DecodedImage]]) -> Any:
+    """The contents of a group, given to the method or backend that is asked for, or that fits."""
+    if self._descents is not None:
+      return self._descents.prepare(*ready[0])
+    bucket, request, contents = group.bucket, self._request, [image.rgb for _, image in ready]
     if bucket is not None and all(
       c.shape[0] <= bucket[0] and c.shape[1] <= bucket[1] for c in contents
     ):
@@ -331,14 +249,14 @@ class _Run:
       shard=request.shard,
     )
 
-  def _read_styles(self) -> dict[int, list[transfer.StyleCode]]:
-    """For each mix that can be read, the codes of its styles and of the regions'."""
-    reader = StyleReader(
-      self._stylizer,
-      self._plan.style_size,
-      library=self._request.library,
-      on_note=self._callbacks.on_note,
-    )
+  def _read_styles(self) -> dict[int, list]:
+    """For each mix that can be read, its styles and the regions': codes, or images."""
+    sources: dict[str, Any] = {"library": self._request.library, "on_note": self._callbacks.on_note}
+    reader: StyleReader | StyleImageReader
+    if self._descents is None:
+      reader = StyleReader(self._stylizer, self._plan.style_size, **sources)
+    else:
+      reader = StyleImageReader(self._stylizer, **sources)
     regions = [reader.read(region.source) for region in self._plan.regions]
     codes = {}
     for index, mix in enumerate(self._plan.mixes):
@@ -361,21 +279,11 @@ class _Run:
     self._callbacks.on_skip(str(error))
 
 
-@contextlib.contextmanager
-def _naming_output(path: Path):
-  """Turns NaN or infinity in a stylized image into a message about the output."""
-  try:
-    yield
-  except FloatingPointError as error:
-    raise InputError(
-      f"output {path}: found NaN or infinity in the image, expected numbers in [0, 1]; the "
-      "weights may be damaged"
-    ) from error
-
-
-def _check_parts(params: transfer.Params, weights: str | os.PathLike, *, sampling: bool) -> None:
+def _check_parts(
+  params: Params, weights: str | os.PathLike, *, painting: bool, sampling: bool
+) -> None:
   """Raises when the weights lack a part that the run needs."""
-  needed = ["content_encoder", "style_encoder", "generator"]
+  needed = ["content_encoder", "style_encoder", "generator"] if painting else []
   if sampling:
     needed.append("noise_generator")
   missing = [part for part in needed if getattr(params, part) is None]

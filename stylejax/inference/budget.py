@@ -9,6 +9,7 @@ import jax
 
 from stylejax.errors import InputError
 from stylejax.models.config import ModelConfig
+from stylejax.optimization.tiles import MARGIN
 from stylejax.runtime.memory import available_bytes
 
 TILE_PIXELS = 1_000_000
@@ -21,8 +22,15 @@ MIN_TILE_PIXELS = 40_000
 FILE_BYTES = 12
 """Bytes a pixel while a file is decoded or encoded: Pillow's image, an array, and another."""
 
-OPTIMIZED_BYTES = 4_700
+OPTIMIZED_BYTES = 5_200
 """Bytes a pixel while the pixels are optimized: VGG16's maps and their gradients."""
+
+DESCENT_BYTES = 1_500
+"""Bytes a pixel of the content, and of the styles, beside VGG16's maps while pixels are optimized:
+hypercolumns, a pyramid, Adam's moments."""
+
+MIN_BAND_ROWS = 64
+"""Rows of the smallest bands in which pixels are optimized."""
 
 _COMPILING = 200 * 2**20  # bytes that compiling the programs of tiles takes, about
 
@@ -106,3 +114,55 @@ def _needed(shape: tuple[int, ...], config: ModelConfig) -> float:
   return (
     _COMPILING + shape[0] * shape[1] * FILE_BYTES + 2 * whole_bytes(config) * MIN_TILE_PIXELS / 0.8
   )
+
+
+def descent_room(
+  shape: tuple[int, ...], style_pixels: int, *, tile_pixels: int | None = None
+) -> int:
+  """Bytes that VGG16's maps may take while the pixels of an image [H, W, ...] are optimized.
+
+  Args:
+    shape: of the content.
+    style_pixels: of all of its styles.
+    tile_pixels: of a band; None: as many as fit into half of the memory that is free.
+  """
+  if tile_pixels is not None:
+    return tile_pixels * OPTIMIZED_BYTES
+  if jax.default_backend() != "cpu":
+    return 2**62
+  return max(0, (available_bytes() - _kept_bytes(shape, style_pixels)) // 2)
+
+
+def bands(size: tuple[int, int], room: int) -> int:
+  """Into how many bands of rows an image of (H, W) is divided for such a `descent_room`."""
+  height, width = size
+  if height * width * OPTIMIZED_BYTES <= room:
+    return 1
+  rows = max(MIN_BAND_ROWS, room // (width * OPTIMIZED_BYTES) - 2 * MARGIN)
+  return max(1, -(-height // rows))
+
+
+def check_descent(what: object, shape: tuple[int, ...], style_pixels: int, *, banded: bool) -> None:
+  """Raises InputError where an image [H, W, ...] can't be optimized in what is free.
+
+  Args:
+    what: the image, for the message.
+    shape: its.
+    style_pixels: of all of its styles.
+    banded: whether the method works in bands.
+  """
+  if jax.default_backend() != "cpu":
+    return
+  rows = min(shape[0], MIN_BAND_ROWS + 2 * MARGIN) if banded else shape[0]
+  needed = rows * shape[1] * OPTIMIZED_BYTES + _kept_bytes(shape, style_pixels)
+  free = available_bytes()
+  if needed > 0.9 * free:
+    raise InputError(
+      f"{what}: found {shape[1]}×{shape[0]} pixels, whose optimization takes about "
+      f"{needed / 1e9:.1f} GB, expected at most the {free / 1e9:.1f} GB of memory that are free; "
+      "--size scales it, --style-size its styles"
+    )
+
+
+def _kept_bytes(shape: tuple[int, ...], style_pixels: int) -> int:
+  return (shape[0] * shape[1] + style_pixels) * DESCENT_BYTES

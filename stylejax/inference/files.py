@@ -89,13 +89,21 @@ class ContentReader:
     size: shorter side of the output in pixels; None: the content's own.
     maps: their sizes are checked against each content's.
     steps: images of an output that lie side by side.
+    most: shorter side to which larger contents are scaled without `size`; None: they aren't.
     on_note: called with one line for what an image loses.
   """
 
   def __init__(
-    self, size: int | None, maps: ControlMaps, steps: int, *, on_note: Callable[[str], None]
+    self,
+    size: int | None,
+    maps: ControlMaps,
+    steps: int,
+    *,
+    most: int | None = None,
+    on_note: Callable[[str], None],
   ):
     self._size, self._maps, self._steps, self._on_note = size, maps, steps, on_note
+    self._most = most
 
   def read_ahead(
     self, groups: Sequence[Group]
@@ -122,6 +130,9 @@ class ContentReader:
       self._maps.check_size(job.content, height, width)
       if self._size is not None:
         height, width = encode.fit_shorter_side(height, width, int(self._size))
+      elif self._most is not None and min(height, width) > self._most:
+        height, width = encode.fit_shorter_side(height, width, self._most)
+        self._on_note(f"{job.content}: is scaled to {width}×{height} pixels; --size takes others")
       for path in job.outputs:
         encode.check_output_size(path, height, width, frames=self._steps)
       for line in dict.fromkeys(encode.alpha_note(image.alpha, path) for path in job.outputs):
@@ -156,13 +167,30 @@ class ImageWriter:
     self._pending: Future | None = None
     return self
 
-  def write(self, path: Path, images: Sequence[np.ndarray], alpha: np.ndarray | None) -> None:
-    """Starts writing images of one size, side by side or as an animation, to `path`."""
+  def write(
+    self,
+    path: Path,
+    images: Sequence[np.ndarray],
+    alpha: np.ndarray | None,
+    *,
+    then: Callable[[], None] | None = None,
+  ) -> None:
+    """Starts writing images of one size, side by side or as an animation, to `path`.
+
+    Args:
+      path: the file.
+      images: [H, W, 3] each.
+      alpha: of all of them.
+      then: called when the file is there.
+    """
+
+    def work() -> None:
+      animation.write_frames(path, images, alpha=alpha, quality=self._quality)
+      if then is not None:
+        then()
+
     self._finish()
-    self._pending = self._pool.submit(
-      animation.write_frames, path, images, alpha=alpha, quality=self._quality
-    )
-    self._path = path
+    self._pending, self._path = self._pool.submit(work), path
 
   def _finish(self) -> None:
     if self._pending is None:
@@ -194,3 +222,15 @@ def memory_errors(path: Path) -> Iterator[None]:
         f"{path}: found an image too large for the memory, expected a smaller one; --size scales it"
       ) from error
     raise
+
+
+@contextlib.contextmanager
+def naming_output(path: Path) -> Iterator[None]:
+  """Turns NaN or infinity in a stylized image into a message about the output."""
+  try:
+    yield
+  except FloatingPointError as error:
+    raise InputError(
+      f"output {path}: found NaN or infinity in the image, expected numbers in [0, 1]; the "
+      "weights may be damaged"
+    ) from error

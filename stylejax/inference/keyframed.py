@@ -14,10 +14,11 @@ import numpy as np
 from stylejax import keyframes, motion
 from stylejax.controls.apply import apply_controls
 from stylejax.controls.strength import blend_with_content, split
+from stylejax.inference import neighbor_stages
 from stylejax.inference.film import ByNetworks, Moved, Stylized
-from stylejax.inference.neighbor_stages import NeighborStages
+from stylejax.inference.neighbor_stages import checked_weights, settle_colors
 from stylejax.inference.over_time import Settings
-from stylejax.optimization import neighbors, refine
+from stylejax.optimization import neighbors
 from stylejax.runtime.jit import fast_jit
 
 FRAME_BYTES = 4 * (3 + 3 + 3 + 3 + 3)
@@ -36,21 +37,18 @@ def paint_with(method: str, styles: Sequence[np.ndarray], weights: np.ndarray | 
     styles: images [h, w, 3].
     weights: of each style; None for a single one.
   """
-  stages = NeighborStages([style[None] for style in styles], weights=weights)
+  images = [style[None] for style in styles]
 
   def paint(content: np.ndarray, start: Any, begins: bool) -> Any:
     content = content[None]
-    pyramid = stages.split(content)
-    if begins and method == "neighbors":
-      plan, from_ = stages.plan(content), neighbors.content_start(pyramid)
-      steps = neighbors.default_steps(plan)
-      shares = [1.0, *[neighbors.CONTENT_SHARE] * (len(plan) - 1)]
-    else:
-      plan = stages.plan(content, refine=True)
-      steps, from_ = refine.default_steps(plan), stages.split(start[None])
-      shares = [refine.CONTENT_SHARE] * len(plan)
-    image = stages.descend(pyramid, from_, plan, steps, shares)
-    return stages.colored(image, content, keep_color=0.0, own_color=neighbors.OWN_COLOR)[0]
+    mix = checked_weights(weights, len(images), content)
+    from_content = begins and method == "neighbors"
+    image = neighbor_stages.paint(
+      content, images, start=None if from_content else start[None], weights=mix
+    )
+    return settle_colors(
+      image, content, images, weights=mix, keep_color=0.0, own_color=neighbors.OWN_COLOR
+    )[0]
 
   return paint
 

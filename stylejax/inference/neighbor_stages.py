@@ -1,109 +1,178 @@
-"""Neural neighbors, each stage compiled by itself, with progress between its steps.
+"""Neural neighbors, each stage compiled by itself: the legs of a descent.
 
 `stylejax.optimization` has all stages in one pure function, which takes minutes to compile; here
-are its parts, for whoever waits for an image. What is known of the styles is computed once.
+are its parts, for whoever waits for an image. Their programs are shared by all images of a size.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from stylejax.controls.mixing import mixing_weights
+from stylejax.inference.descent import OnLook, descend
+from stylejax.models.padding import image_size
 from stylejax.optimization import colors, neighbors
 from stylejax.optimization import refine as refinement
-from stylejax.optimization.pyramid import laplacian_pyramid, reconstruct
+from stylejax.optimization.pyramid import Pyramid, laplacian_pyramid, reconstruct
 from stylejax.optimization.targets import Stage, Targets, style_targets
 from stylejax.runtime.jit import fast_jit
 from stylejax.weights.perceptual import load_vgg
 
-AT_ONCE = 10
-"""Steps between two looks at the loss."""
+_targets = fast_jit(style_targets, static_argnums=2)
+_init = fast_jit(neighbors.init, static_argnames="tiles")
+_run = fast_jit(neighbors.run, static_argnames="tiles")
+_colors = fast_jit(colors.transfer_colors)
+_split, _whole = fast_jit(laplacian_pyramid), fast_jit(reconstruct)
 
-OnSteps = Callable[[int, float, Callable[[], Any]], None]
-"""Called with (steps done, loss, a function that computes the image)."""
+Bands = Callable[[tuple[int, int]], int]
+"""(H, W) of a stage → into how many bands of rows its image is divided."""
 
 
-class NeighborStages:
-  """Descends from stage to stage, for any number of images in the same styles."""
+@dataclasses.dataclass(frozen=True)
+class StageLeg:
+  """A stage, as `descent.Leg`.
 
-  def __init__(self, styles: Sequence[np.ndarray], *, weights: np.ndarray | None = None):
-    """Reads the perceptual net.
+  Attributes:
+    stage: which.
+    steps: as in `Leg`.
+    bands: of rows, into which the image is divided.
+    content_share: as `neighbors.init` takes it.
+    pyramid: of the content.
+    styles: [1, h, w, 3] each.
+    weights: as `neighbors.init` takes them.
+  """
 
-    Args:
-      styles: [1, h, w, 3] in [0, 1] each.
-      weights: [S] or maps [S, H, W], as `neighbors.optimize_neighbors` takes them.
-    """
-    self._vgg, self._styles = load_vgg(), styles
-    self._weights = None if weights is None else jnp.asarray(weights)
-    self._targets: dict[Stage, Targets] = {}
-    self._targets_of = fast_jit(style_targets, static_argnums=2)
-    self._init, self._run = fast_jit(neighbors.init), fast_jit(neighbors.run)
-    self._colors = fast_jit(colors.transfer_colors)
-    self.split, self.whole = fast_jit(laplacian_pyramid), fast_jit(reconstruct)
+  stage: Stage
+  steps: int
+  bands: int
+  content_share: float
+  pyramid: Pyramid
+  styles: Sequence[np.ndarray]
+  weights: jax.Array | None
 
-  def plan(self, content: np.ndarray, *, refine: bool = False) -> tuple[Stage, ...]:
-    """All stages for a content image [1, H, W, 3], or those that refine a stylized one."""
-    stages = refinement.refine_stages if refine else neighbors.stages
-    return stages(content.shape[1:3], [style.shape[1:3] for style in self._styles])
+  @property
+  def size(self) -> tuple[int, int]:
+    """(H, W) at the stage."""
+    return image_size(self.pyramid[self.stage.level])
 
-  def descend(
-    self,
-    content: Sequence[jax.Array],
-    start: Sequence[jax.Array],
-    plan: Sequence[Stage],
-    steps: Sequence[int],
-    shares: Sequence[float],
-    *,
-    on_steps: OnSteps | None = None,
-  ) -> jax.Array:
-    """Runs the stages.
+  def targets(self) -> Targets:
+    """The features of the styles."""
+    return _targets(load_vgg(), tuple(self.styles), self.stage)
 
-    Args:
-      content, start: pyramids of the content, and of where it begins.
-      plan, steps, shares: the stages, and of each the number of steps and the share of the content.
-      on_steps: is told of the progress.
+  def begin(self, current: Pyramid, targets: Targets) -> neighbors.State:
+    """Every place is matched."""
+    arguments, keywords = self._arguments(current, targets)
+    return _init(*arguments, **keywords, tiles=self.bands)
 
-    Returns:
-      [1, H, W, 3], whose colors are not settled yet: `colored` does that.
-    """
-    done, current = 0, tuple(start)
-    weights = self._weights_for(content[0])
-    for stage, count, share in zip(plan, steps, shares, strict=True):
-      if stage not in self._targets:
-        self._targets[stage] = self._targets_of(self._vgg, self._styles, stage)
-      targets = self._targets[stage]
-      below = (tuple(levels[stage.level :]) for levels in (content, current))
-      state = self._init(
-        self._vgg,
-        *below,
-        targets,
-        np.int32(count),
-        weights=weights,
-        content_share=np.float32(share),
-      )
-      made = 0
-      while made < count:
-        state = self._run(self._vgg, state, targets, steps=np.int32(AT_ONCE), weights=self._weights)
-        made = min(count, made + AT_ONCE)
-        levels = (*current[: stage.level], *state.pyramid)
-        if on_steps is not None:
-          image = functools.partial(self.whole, levels)
-          on_steps(done + made, float(state.loss[0]), image)
-      done += count
-      current = (*current[: stage.level], *state.pyramid)
-    return self.whole(current)
+  def tree(self, current: Pyramid, targets: Targets) -> Any:
+    """The structure of the state."""
+    arguments, keywords = self._arguments(current, targets)
+    begin = functools.partial(neighbors.init, tiles=self.bands)
+    return jax.tree.structure(jax.eval_shape(begin, *arguments, **keywords))
 
-  def colored(self, image: jax.Array, content: np.ndarray, **shares: Any) -> jax.Array:
-    """`colors.transfer_colors` of an image, its shares traced."""
-    traced = {name: np.float32(share) for name, share in shares.items()}
-    weights = self._weights_for(content)
-    return self._colors(image, content, self._styles, weights=weights, **traced)
+  def _arguments(self, current: Pyramid, targets: Targets) -> tuple[tuple, dict[str, Any]]:
+    """What `neighbors.init` is called with."""
+    level = self.stage.level
+    arguments = (
+      load_vgg(),
+      tuple(self.pyramid[level:]),
+      tuple(current[level:]),
+      targets,
+      np.int32(self.steps),
+    )
+    keywords = {"weights": self.weights, "content_share": np.float32(self.content_share)}
+    return arguments, keywords
 
-  def _weights_for(self, image: Any) -> Any:
-    if self._weights is None:
-      return None
-    return mixing_weights(self._weights, len(self._styles), image.shape[1:3])
+  def advance(self, state: neighbors.State, targets: Targets, steps: int) -> neighbors.State:
+    """Steps of Adam."""
+    return _run(
+      load_vgg(), state, targets, steps=np.int32(steps), weights=self.weights, tiles=self.bands
+    )
+
+  def end(self, current: Pyramid, state: neighbors.State) -> Pyramid:
+    """The pyramid with what the stage changed."""
+    return (*current[: self.stage.level], *state.pyramid)
+
+  def image(self, current: Pyramid) -> jax.Array:
+    """Of the whole pyramid."""
+    return _whole(current)
+
+
+def paint(
+  content: Any,
+  styles: Sequence[Any],
+  *,
+  start: Any = None,
+  weights: jax.Array | None = None,
+  steps: int | None = None,
+  content_share: float | None = None,
+  bands: Bands = lambda size: 1,
+  on_look: OnLook | None = None,
+  saved: Sequence[np.ndarray] | None = None,
+) -> jax.Array:
+  """Neural neighbors: all stages from the content, or those that refine a stylized image.
+
+  Args:
+    content: [1, H, W, 3] in [0, 1].
+    styles: [1, h, w, 3] each.
+    start: [1, H, W, 3], the stylized image; None: all stages, from the content.
+    weights: [S] or maps [S, H, W], as `mixing_weights` takes them; None: no style is preferred.
+    steps: in all, shared out among the stages as they usually are; None: as many as usual.
+    content_share: of the content in what is looked up in the styles, but at the coarsest scale of
+      all stages; None: the method's own.
+    bands: for each stage.
+    on_look, saved: as `descend` takes them.
+
+  Returns:
+    [1, H, W, 3], whose colors are not settled yet: `settle_colors` does that.
+  """
+  pyramid = _split(content)
+  sizes = image_size(content), [image_size(style) for style in styles]
+  if start is None:
+    plan = neighbors.stages(*sizes)
+    usual, share = neighbors.default_steps(plan), neighbors.CONTENT_SHARE
+    current = neighbors.content_start(pyramid)
+  else:
+    plan = refinement.refine_stages(*sizes)
+    usual, share = refinement.default_steps(plan), refinement.CONTENT_SHARE
+    current = _split(start)
+  shares = [share if content_share is None else content_share] * len(plan)
+  if start is None:
+    shares[0] = 1.0
+  legs = [
+    StageLeg(stage, count, bands(image_size(pyramid[stage.level])), share, pyramid, styles, weights)
+    for stage, count, share in zip(plan, _spread(steps, usual), shares, strict=True)
+    if count
+  ]
+  return descend(legs, current, on_look=on_look, saved=saved)
+
+
+def settle_colors(
+  image: jax.Array,
+  content: np.ndarray,
+  styles: Sequence[np.ndarray],
+  *,
+  weights: jax.Array | None = None,
+  keep_color: float,
+  own_color: float,
+) -> jax.Array:
+  """`colors.transfer_colors`, its shares traced."""
+  keep, own = np.float32(keep_color), np.float32(own_color)
+  return _colors(image, content, tuple(styles), weights=weights, keep_color=keep, own_color=own)
+
+
+def checked_weights(weights: Any, count: int, content: Any) -> jax.Array | None:
+  """Weights of so many styles for a content [1, H, W, 3], of sum 1; None stays None."""
+  return None if weights is None else mixing_weights(weights, count, image_size(content))
+
+
+def _spread(total: int | None, usual: Sequence[int]) -> list[int]:
+  """So many steps in all, shared out among the stages as they usually are."""
+  if total is None:
+    return list(usual)
+  bounds = np.round(np.cumsum([0, *usual]) * total / sum(usual)).astype(int)
+  return np.diff(bounds).tolist()

@@ -22,7 +22,7 @@ from stylejax.inference.film import ByNetworks, Moved, Stylized
 from stylejax.inference.outputs import check_number
 from stylejax.inference.over_time import MAX_MEMORY, Curve, Settings
 from stylejax.inference.request import StyleMix, check_common, plan_mixes
-from stylejax.inference.styles import StyleReader, style_scale
+from stylejax.inference.styles import StyleImageReader, StyleReader, style_scale
 from stylejax.inference.stylizer import Stylizer
 from stylejax.inference.unfinished import Unfinished, rounded
 from stylejax.runtime.background import ReadAhead
@@ -179,7 +179,7 @@ def stylize_sequence(
   needed = budget.sequence_bytes(stylizer.params.config)
   if request.method != "network":
     every = request.keyframes or KEYFRAMES
-    method = keyframed.ByKeyframes(method, _paint(request, mix, source), every, settings)
+    method = keyframed.ByKeyframes(method, _paint(request, mix, source, stylizer), every, settings)
     needed += budget.OPTIMIZED_BYTES + (every + 1) * keyframed.FRAME_BYTES
   unfinished = None
   if request.resume:
@@ -200,15 +200,13 @@ def stylize_sequence(
   return run.report(time.perf_counter() - started)
 
 
-def _paint(request: SequenceRequest, mix: StyleMix, source: frames.Source) -> keyframed.Paint:
+def _paint(
+  request: SequenceRequest, mix: StyleMix, source: frames.Source, stylizer: Stylizer
+) -> keyframed.Paint:
   """What paints keyframes, whose styles are images."""
-  styles = []
-  for each in mix.sources:
-    if each.path is None:
-      raise InputError(f"--method {request.method}: found the style {each.name}, expected an image")
-    image = encode.read(each.path, on_note=source.note)
-    size = request.style_size or request.size or min(next(iter(source)).rgb.shape[:2])
-    styles.append(encode.style_pixels(image, size))
+  reader = StyleImageReader(stylizer, library=request.library, on_note=source.note)
+  size = request.style_size or request.size or min(next(iter(source)).rgb.shape[:2])
+  styles = [encode.style_pixels(reader.read(each), size) for each in mix.sources]
   weights = np.asarray(mix.mixtures[0], np.float32) if len(styles) > 1 else None
   return keyframed.paint_with(request.method, styles, weights)
 

@@ -7,12 +7,16 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from stylejax import transfer
 from stylejax.controls.zoom import MAX_STROKE, MIN_STROKE
 from stylejax.errors import InputError
 from stylejax.images import encode
+from stylejax.images.decode import DecodedImage
+from stylejax.images.thumbnail import from_thumbnail
 from stylejax.inference.outputs import check_number
 from stylejax.inference.request import Source, StyleMix
 from stylejax.inference.stylizer import MAX_STYLE_SIZE, Stylizer
+from stylejax.runtime.program_cache import compiled_step
 from stylejax.transfer import StyleCode
 from stylejax.weights import style_library
 
@@ -30,6 +34,16 @@ def style_scale(stroke: float | None, style_size: int | None) -> int:
   if stroke is not None:
     return round(encode.STYLE_SIZE * stroke)
   return int(style_size or encode.STYLE_SIZE)
+
+
+def _library(
+  file: str | os.PathLike | None,
+  saved: dict[str, style_library.SavedStyle] | None,
+  stylizer: Stylizer,
+) -> tuple[Path, dict[str, style_library.SavedStyle]]:
+  """(the library's file, its styles), read unless they are given."""
+  path = Path(file) if file is not None else style_library.default_path()
+  return path, style_library.read_library(path, stylizer.params) if saved is None else saved
 
 
 class StyleReader:
@@ -84,7 +98,52 @@ class StyleReader:
       return self._stylizer.encode_style(image.rgb, size=self._style_size)
     if source.seed is not None:
       return self._stylizer.invent_style(source.seed)
-    path = Path(self._library) if self._library is not None else style_library.default_path()
-    if self._saved is None:
-      self._saved = style_library.read_library(path, self._stylizer.params)
+    path, self._saved = _library(self._library, self._saved, self._stylizer)
     return style_library.find(source.name, self._saved, path).code
+
+
+class StyleImageReader:
+  """Reads the images of styles, each once, for methods that need more than a code.
+
+  Args:
+    stylizer: whose noise generator invents styles.
+    library: the file of styles called "@name"; None is the user's own.
+    on_note: called with one line for what is ignored of an image.
+  """
+
+  def __init__(
+    self,
+    stylizer: Stylizer,
+    *,
+    library: str | os.PathLike | None = None,
+    on_note: Callable[[str], None] = lambda note: None,
+  ):
+    self._stylizer, self._library, self._on_note = stylizer, library, on_note
+    self._images: dict[Source, DecodedImage] = {}
+    self._saved: dict[str, style_library.SavedStyle] | None = None
+
+  def read(self, source: Source) -> DecodedImage:
+    """The image of one style: of a seed, the texture sample.
+
+    Raises:
+      InputError: an image that can't be read, or a style of the library.
+    """
+    if source not in self._images:
+      self._images[source] = self._read(source)
+    return self._images[source]
+
+  def _read(self, source: Source) -> DecodedImage:
+    if source.path is not None:
+      return encode.read(source.path, on_note=self._on_note)
+    if source.seed is not None:
+      key = jax.random.key(source.seed)
+      texture = compiled_step(transfer.sample_texture)(self._stylizer.params, key)
+      return DecodedImage(np.asarray(texture), None, "RGB")
+    path, self._saved = _library(self._library, self._saved, self._stylizer)
+    image = style_library.find(source.name, self._saved, path).image
+    if image is None:
+      raise InputError(
+        f"@{source.name}: found its code without an image in {path}, expected both, which methods "
+        "without training need; `stylejax styles add` adds it again"
+      )
+    return from_thumbnail(image, f"@{source.name} in {path}")

@@ -1,14 +1,15 @@
-"""The folder beside a film that isn't done yet: what a killed run goes on from.
+"""What lies beside an output that isn't done yet, and what a killed run goes on from.
 
-It holds the frames that are stylized, as PNG, and, every so many frames, all that the next one
-needs to know of them. It is there only while the film isn't.
+Beside a film it is a folder with the frames that are stylized, as PNG, and, every so many frames,
+all that the next one needs to know of them; beside an image a hidden file with the state of its
+descent. Both are there only while the output isn't.
 """
 
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ class Unfinished:
     """
     target = Path(os.path.realpath(output))
     self.folder = target.parent / f"{target.name}{SUFFIX}"
-    key = _key(settings, inputs)
+    key = run_key(settings, inputs)
     self.done = 0
     self._saved: dict[str, np.ndarray] = {}
     if not self.folder.exists():
@@ -103,13 +104,73 @@ class Unfinished:
     return self.folder / f"{number:06d}.png"
 
 
+class UnfinishedImage:
+  """The state of a descent, in the file .NAME.unfinished.
+
+  Attributes:
+    path: the file.
+    saved: what an earlier run kept last; None without one, or if nobody goes on from it.
+  """
+
+  def __init__(
+    self,
+    output: Path,
+    settings: Mapping[str, Any],
+    inputs: Iterable[str | os.PathLike],
+    *,
+    resume: bool,
+  ):
+    """Reads the file of an earlier run, if it shall be gone on with.
+
+    Args:
+      output: the image.
+      settings: all that the descent depends on beside the files; anything that JSON holds.
+      inputs: the files, which must not have changed since.
+      resume: whether to go on; otherwise the file is replaced.
+
+    Raises:
+      InputError: the file there isn't of such a run, or of one with other settings or files.
+    """
+    target = Path(os.path.realpath(output))
+    self.path = target.parent / f".{target.name}{SUFFIX}"
+    self._key = run_key(settings, inputs)
+    self.saved: list[np.ndarray] | None = None
+    if not resume or not self.path.exists():
+      return
+    try:
+      with np.load(self.path, allow_pickle=False) as arrays:
+        key = str(arrays["key"])
+        self.saved = [arrays[f"leaf{n}"] for n in range(len(arrays.files) - 1)]
+    # BadZipFile and zlib's error are no OSError.
+    except Exception:
+      raise InputError(
+        f"--resume: found {printable(self.path)}, which no run has left, expected nothing there"
+      ) from None
+    if key != self._key:
+      raise InputError(
+        f"--resume: found {printable(self.path)} of other settings or files, expected those of "
+        "the run that was stopped; without that file the image begins anew"
+      )
+
+  def save(self, arrays: Sequence[np.ndarray]) -> None:
+    """Keeps these; the file is whole or the one before."""
+    named: dict[str, Any] = {f"leaf{n}": array for n, array in enumerate(arrays)}
+    named["key"] = np.array(self._key)
+    with replacing(self.path) as temporary, open(temporary, "wb") as file:
+      np.savez(file, **named)
+
+  def remove(self) -> None:
+    """Ends it: the image is there."""
+    self.path.unlink(missing_ok=True)
+
+
 def rounded(rgb: np.ndarray) -> np.ndarray:
   """An image as it is read again from 8 bits."""
   return as_bytes(rgb).astype(np.float32) / np.float32(255)
 
 
-def _key(settings: Mapping[str, Any], inputs: Iterable[str | os.PathLike]) -> str:
-  """One line for all that the frames depend on."""
+def run_key(settings: Mapping[str, Any], inputs: Iterable[str | os.PathLike]) -> str:
+  """One line for all that an output depends on."""
   files = []
   for path in sorted(map(os.path.abspath, inputs)):
     status = os.stat(path)

@@ -11,16 +11,7 @@ from stylejax.training.folder import open_folder
 from stylejax.training.saved import from_saved, parsed_config
 
 # Of one start and not of the run.
-_OF_A_START = (
-  "workdir",
-  "resume",
-  "dry_run",
-  "distributed",
-  "coordinator",
-  "processes",
-  "process",
-  "deadline",
-)
+_OF_A_START = ("workdir", "resume", "dry_run", "distributed", "coordinator", "processes", "process")
 # A checkpoint's position and weights mean something else with others.
 _KEPT = ("seed", "batch", "init_from")
 

@@ -4,6 +4,7 @@ A code says nothing to other weights than those that read it, so the file carrie
 the style encoder. Not here: the command (`styles_command.py`), how a code is read (`transfer`).
 """
 
+import base64
 import dataclasses
 import json
 import os
@@ -25,6 +26,8 @@ from stylejax.weights.tree_hash import tree_hash
 FORMAT = "1"
 """Version of the file layout; a reader refuses any other."""
 
+_MAX_LIST = 80_000_000  # bytes; safetensors' own limit of a header is 100 MB
+
 _NAME = re.compile(r"[\w.+-]{1,64}")
 
 
@@ -35,10 +38,12 @@ class SavedStyle:
   Attributes:
     code: of one image, leaves float32 NumPy arrays without a batch.
     origin: what it was read from, for people.
+    image: that in small, as `stylejax.images.thumbnail` has it; None in libraries of version 0.1.
   """
 
   code: transfer.StyleCode
   origin: str
+  image: bytes | None = None
 
 
 def default_path() -> Path:
@@ -106,7 +111,9 @@ def read_library(path: str | os.PathLike, params: transfer.Params) -> dict[str, 
       "--weights; use another --library for each"
     )
   try:
-    entries = [(entry["name"], entry["origin"]) for entry in json.loads(metadata["styles"])]
+    listed = json.loads(metadata["styles"])
+    entries = [(entry["name"], entry["origin"]) for entry in listed]
+    images = [_decoded(entry.get("image")) for entry in listed]
     codes = _unpacked(arrays, len(params.config.style_widths))
     widths = [*params.config.style_widths, *params.config.style_widths]
     for leaf, width in zip(jax.tree.leaves(codes.moments), sorted(widths, key=widths.index)):
@@ -122,7 +129,7 @@ def read_library(path: str | os.PathLike, params: transfer.Params) -> dict[str, 
       "file that `stylejax styles add` wrote"
     ) from error
   return {
-    name: SavedStyle(jax.tree.map(lambda leaf, i=i: leaf[i], codes), origin)
+    name: SavedStyle(jax.tree.map(lambda leaf, i=i: leaf[i], codes), origin, images[i])
     for i, (name, origin) in enumerate(entries)
   }
 
@@ -147,13 +154,30 @@ def write_library(
   metadata = {
     "stylejax_library": FORMAT,
     "style_encoder": style_encoder_hash(params),
-    "styles": json.dumps([{"name": n, "origin": s.origin} for n, s in styles.items()]),
+    "styles": json.dumps([_entry(name, style) for name, style in styles.items()]),
   }
+  if len(metadata["styles"]) > _MAX_LIST:
+    raise InputError(
+      f"library {path}: found {len(styles)} styles with {len(metadata['styles']) / 1e6:.0f} MB of "
+      f"images, expected at most {_MAX_LIST / 1e6:.0f}; another --library may hold some of them"
+    )
   arrays = _packed(stack([s.code for s in styles.values()])) if styles else _empty(params.config)
   content = to_safetensors(arrays, metadata=metadata)
   with replacing(path) as temporary:
     temporary.write_bytes(content)
   return path
+
+
+def _entry(name: str, style: SavedStyle) -> dict[str, str]:
+  """What the file says of a style; readers of version 0.1 pass over the image."""
+  entry = {"name": name, "origin": style.origin}
+  if style.image is not None:
+    entry["image"] = base64.b64encode(style.image).decode()
+  return entry
+
+
+def _decoded(image: str | None) -> bytes | None:
+  return None if image is None else base64.b64decode(image, validate=True)
 
 
 def check_library(path: Path) -> None:

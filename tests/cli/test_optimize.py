@@ -9,10 +9,9 @@ from PIL import Image
 
 import stylejax
 from stylejax.cli import main as command
-from stylejax.cli import optimize, optimize_work
 from stylejax.images import encode
 from stylejax.images.decode import read_image
-from stylejax.inference import keyframed
+from stylejax.inference import keyframed, method_table, optimized
 from stylejax.optimization import neighbors, refine
 
 SIZE = 64
@@ -41,10 +40,6 @@ def images():
   """Content and style as the command reads them."""
   content = encode.resize(read_image("photo.png"), SIZE, 72).rgb[None]
   return content, encode.style_pixels(read_image("style.png"), SIZE)[None]
-
-
-def test_methods_of_both_tables():
-  assert tuple(optimize_work.METHODS) == optimize.METHODS
 
 
 def test_neighbors_is_the_packages_function(files, capsys):
@@ -103,9 +98,9 @@ def test_gram_keeps_the_contents_colors(files):
   assert np.abs(pixels("a.png") - pixels("b.png")).max() > 0.05
 
 
-@pytest.mark.parametrize("method", optimize.METHODS)
+@pytest.mark.parametrize("method", method_table.DESCENTS)
 def test_watch_writes_images_of_the_outputs_size(files, method, monkeypatch):
-  monkeypatch.setattr(optimize_work, "_WATCH_EVERY", 0.0)
+  monkeypatch.setattr(optimized, "WATCH_EVERY", 0.0)
   written = []
   write = encode.write_image
 

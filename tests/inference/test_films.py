@@ -164,7 +164,6 @@ def test_wrong_curves_are_named(text, message):
     ({"method": "refine", "motion": "ignored"}, "--motion: found ignored with --method refine"),
     ({"method": "refine", "stroke": 2.0}, "--stroke: found it with --method refine"),
     ({"method": "refine", "keyframes": 0}, "--keyframes: found 0"),
-    ({"method": "refine", "style": (), "seed": 3}, "found the style seed3, expected an image"),
   ],
 )
 def test_what_methods_do_not_take_is_refused(film, tmp_path, changes, message):

@@ -8,9 +8,19 @@ from PIL import Image
 
 import infer
 from stylejax.errors import InputError
-from stylejax.losses.features import gram_style_loss
+from stylejax.losses.features import EPS, gram_style_loss
 from stylejax.models.vgg16 import STYLE_LAYERS, vgg16_features
-from stylejax.optimization.gram import optimize_image, optimize_scales
+from stylejax.optimization.gram import (
+  METHODS,
+  Targets,
+  _style_distance,
+  image_targets,
+  init,
+  optimize_image,
+  optimize_scales,
+  run,
+)
+from stylejax.optimization.matching import on_grid
 from stylejax.weights.perceptual import load_vgg
 
 
@@ -67,6 +77,58 @@ def test_adam_descends_too_and_reports_each_step(images):
   assert losses[15] < 0.7 * losses[1]
   with pytest.raises(InputError, match="method: found 'sgd', expected lbfgs or adam"):
     optimize_image(vgg_params, content, style, method="sgd")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_some_steps_at_a_time_are_those_of_one_call(images, method):
+  """And a state that was saved and read again goes on bit for bit."""
+  vgg_params, (content, style) = load_vgg(), images
+  targets = jax.jit(image_targets)(vgg_params, content, [style])
+  step = jax.jit(run, static_argnames="method")
+  state = init(content, 5, method=method)
+  for count in (2, 2, 7):
+    state = step(vgg_params, state, targets, steps=count, style_weight=3.0, method=method)
+    leaves = [np.asarray(leaf).copy() for leaf in jax.tree.leaves(state)]
+    state = jax.tree.unflatten(jax.tree.structure(state), leaves)
+  assert int(state.step) == 5 and np.isfinite(state.loss)
+  again = step(
+    vgg_params, init(content, 5, method=method), targets, style_weight=3.0, method=method
+  )
+  jax.tree.map(np.testing.assert_array_equal, state, again)
+  whole = jax.jit(optimize_image, static_argnames="method")(
+    vgg_params, content, style, steps=5, style_weight=3.0, method=method
+  )
+  np.testing.assert_allclose(np.clip(state.image, 0, 1), whole, atol=1e-3)
+
+
+def test_style_distance_by_regions_and_of_mixtures():
+  """Against NumPy: Gram matrices of the region, weighted by its area; or one of their mean."""
+  rng = np.random.default_rng(3)
+  features = {
+    layer: rng.random((1, 8 >> i // 2, 8 >> i // 2, 4), np.float32)
+    for i, layer in enumerate(STYLE_LAYERS)
+  }
+  grams = tuple(rng.random((2, 4, 4), np.float32) for _ in STYLE_LAYERS)
+  targets = Targets(jnp.zeros((1, 1, 1, 1)), grams)
+  left = np.zeros((2, 8, 8), np.float32)
+  left[0, :, :4], left[1, :, 4:] = 1, 1
+
+  def ratio(found, wanted):
+    return np.square(found - wanted).sum() / (np.square(wanted).sum() + EPS)
+
+  regions, mixture = 0.0, 0.0
+  for layer, gram in zip(STYLE_LAYERS, grams, strict=True):
+    x = features[layer][0]
+    flat = x.reshape(-1, 4)
+    # Halved maps are soft at the border; that they are is `on_grid`'s matter.
+    for part, wanted in zip(np.asarray(on_grid(left, x.shape[:2])), gram, strict=True):
+      part = part.reshape(-1, 1)
+      regions += part.mean() * ratio((part * flat).T @ flat / part.sum(), wanted)
+    mixture += ratio(flat.T @ flat / len(flat), 0.25 * gram[0] + 0.75 * gram[1])
+  distance = jax.jit(_style_distance)
+  np.testing.assert_allclose(distance(features, targets, jnp.asarray(left)), regions / 5, rtol=1e-4)
+  weights = jnp.asarray([0.25, 0.75], jnp.float32)
+  np.testing.assert_allclose(distance(features, targets, weights), mixture / 5, rtol=1e-4)
 
 
 def test_scales_go_from_coarse_to_fine(images):

@@ -1,5 +1,6 @@
 """The style library: what comes back, what is refused, and the contact sheet."""
 
+import dataclasses
 import json
 
 import jax
@@ -9,6 +10,8 @@ from safetensors.numpy import load_file, save_file
 
 from stylejax import transfer
 from stylejax.errors import InputError
+from stylejax.images import thumbnail
+from stylejax.images.decode import DecodedImage
 from stylejax.weights import style_library
 
 
@@ -39,6 +42,32 @@ def test_what_is_written_comes_back_in_order(path, saved, tiny_params):
     jax.tree.map(np.testing.assert_array_equal, actual[name].code, style.code)
   style_library.write_library(path, {}, tiny_params)
   assert style_library.read_library(path, tiny_params) == {}
+
+
+def test_images_are_kept_and_are_passed_over_by_who_does_not_know_them(path, saved, tiny_params):
+  """The list of styles of version 0.1 has two keys an entry; more of them it doesn't look at."""
+  rgb = np.random.default_rng(0).random((30, 40, 3)).astype(np.float32)
+  rgb = np.repeat(np.repeat(rgb[::10, ::10], 10, 0), 10, 1)
+  image = thumbnail.to_thumbnail(DecodedImage(rgb, None, "RGB"))
+  saved["a"] = dataclasses.replace(saved["a"], image=image)
+  style_library.write_library(path, saved, tiny_params)
+  actual = style_library.read_library(path, tiny_params)
+  assert [style.image for style in actual.values()] == [None, image, None]
+  decoded = thumbnail.from_thumbnail(actual["a"].image, "@a").rgb
+  assert decoded.shape == (30, 32, 3)  # as styles are cut
+  assert np.abs(decoded[5::10, 6::10] - rgb[5::10, 10:36:10]).mean() < 0.05
+  with pytest.raises(InputError, match="@a: found a damaged image"):
+    thumbnail.from_thumbnail(image[:50], "@a")
+  changed(path, styles=json.dumps([{"name": n, "origin": "", "image": "?"} for n in "abc"]))
+  with pytest.raises(InputError, match="don't fit each other"):
+    style_library.read_library(path, tiny_params)
+
+
+def test_more_images_than_a_library_holds(path, saved, tiny_params, monkeypatch):
+  monkeypatch.setattr(style_library, "_MAX_LIST", 1_000)
+  saved["a"] = dataclasses.replace(saved["a"], image=bytes(2_000))
+  with pytest.raises(InputError, match="found 3 styles with"):
+    style_library.write_library(path, saved, tiny_params)
 
 
 def test_other_weights_are_refused_and_another_generator_is_not(path, tiny_params):

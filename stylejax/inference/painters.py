@@ -1,0 +1,95 @@
+"""What each method without training does with one content: arrays in, an image out.
+
+Their rows, options and ranges are in `method_table`; who calls them is `optimized`.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from stylejax.inference import gram_stages, neighbor_stages
+from stylejax.inference.descent import OnLook
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+  """What a method is given.
+
+  Attributes:
+    content: [1, H, W, 3] float32 in [0, 1].
+    styles: [1, h, w, 3] each, of the scale at which they are read.
+    weights: [S] or maps [S, H, W] of sum 1 over S; None for a single style.
+    options: of the method, by name; None where it chooses itself.
+    keep_color: from 0, the style's colors, to 1, the content's; for methods that keep them.
+    by_networks: (strength) → the networks' image in these styles, [H, W, 3].
+    bands: as `neighbor_stages.paint` takes them.
+    on_look, saved: as `descend` takes them.
+  """
+
+  content: np.ndarray
+  styles: Sequence[np.ndarray]
+  weights: jax.Array | None
+  options: Mapping[str, Any]
+  keep_color: float
+  by_networks: Callable[[float], np.ndarray]
+  bands: neighbor_stages.Bands
+  on_look: OnLook
+  saved: Sequence[np.ndarray] | None
+
+
+def gram(work: Work) -> jax.Array:
+  """Gatys."""
+  return gram_stages.paint(
+    work.content,
+    work.styles,
+    weights=work.weights,
+    steps=work.options.get("steps"),
+    style_weight=work.options.get("style_weight"),
+    method=work.options.get("optimizer"),
+    on_look=work.on_look,
+    saved=work.saved,
+  )
+
+
+def neighbors(work: Work) -> jax.Array:
+  """Kolkin: all stages, from the content."""
+  return _by_neighbors(work, None)
+
+
+def refine(work: Work) -> jax.Array:
+  """The last stages of neural neighbors, from the networks' image."""
+  return _by_neighbors(work, work.by_networks(work.options["start_strength"])[None])
+
+
+def _by_neighbors(work: Work, start: Any) -> jax.Array:
+  image = neighbor_stages.paint(
+    work.content,
+    work.styles,
+    start=start,
+    weights=work.weights,
+    steps=work.options.get("steps"),
+    content_share=work.options.get("content_share"),
+    bands=work.bands,
+    on_look=work.on_look,
+    saved=work.saved,
+  )
+  # Its own chroma, or the content's: between the two, the chroma mapped to the style has no part.
+  return neighbor_stages.settle_colors(
+    image,
+    work.content,
+    work.styles,
+    weights=work.weights,
+    keep_color=1.0,
+    own_color=1.0 - work.keep_color,
+  )
+
+
+PAINTERS: dict[str, Callable[[Work], jax.Array]] = {
+  "refine": refine,
+  "neighbors": neighbors,
+  "gram": gram,
+}
+"""By the names of `method_table.METHODS`, but for the networks'."""
