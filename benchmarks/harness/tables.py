@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from benchmarks.harness import records
+from benchmarks.harness.pod_tables import POD_TABLES
 
 # Heading of each measurement of benchmarks/quality/evaluators.py, in the docs and when printed.
 QUALITY_COLUMNS = {
@@ -173,54 +174,6 @@ def processes_table(result: dict) -> str:
   return "\n".join([*lines, "", _source(result)])
 
 
-def pod_table(result: dict) -> str:
-  """One line for each slice that a step was compiled for."""
-  lines = [
-    "| slice | chips | batch | TFLOP a chip | HBM traffic, GB a chip | memory a chip, MiB "
-    "(of it) | all-reduced, MB | roofline step, ms: compute, HBM; communication | "
-    "communication | images/s |",
-    "|---" * 10 + "|",
-  ]
-  for row in result["rows"]:
-    bound = {key.removesuffix("_seconds"): 1e3 * value for key, value in row["roofline"].items()}
-    reduced = sum(collective["bytes"] for collective in row["collectives"]) / 1e6
-    cells = [
-      row["topology"],
-      row["chips"],
-      row["batch"],
-      f"{row['gflop_per_chip'] / 1e3:.2f}",
-      f"{row['hbm_gb_per_chip']:.2f}",
-      f"{row['memory_mib']['peak']:,.0f} ({row['memory_share']:.0%})",
-      f"{reduced:.0f}",
-      f"{bound['step']:.2f}: {bound['compute']:.2f}, {bound['memory']:.2f}; "
-      f"{bound['communication']:.2f}",
-      f"{row['communication_share']:.0%}",
-      f"{row['images_per_second']:,.0f}",
-    ]
-    lines.append("| " + " | ".join(map(str, cells)) + " |")
-  return "\n".join([*lines, "", _compiled(result)])
-
-
-def pod_scaling_table(result: dict) -> str:
-  """One line for each slice, weak and strong scaling side by side."""
-  lines = [
-    "| slice | chips | weak: batch | images/s | efficiency | communication | "
-    "strong: batch | images/s | efficiency | communication |",
-    "|---" * 10 + "|",
-  ]
-  weak, strong = (
-    [row for row in result["rows"] if row["scaling"] == kind] for kind in ("weak", "strong")
-  )
-  for pair in zip(weak, strong, strict=True):
-    cells = [
-      f"{row['batch']} | {row['images_per_second']:,.0f} | {row['efficiency']:.2f} | "
-      f"{row['communication_share']:.0%}"
-      for row in pair
-    ]
-    lines.append(f"| {pair[0]['topology']} | {pair[0]['chips']} | {' | '.join(cells)} |")
-  return "\n".join([*lines, "", _compiled(result)])
-
-
 def large_table(result: dict) -> str:
   """Sentences: what a huge image and a folder of many sizes cost."""
   row, folder = result["rows"][0], result["folder"]
@@ -250,15 +203,6 @@ def flicker_table(result: dict) -> str:
   return "\n".join(lines) + f"\n\n{_source(result)}"
 
 
-def _compiled(result: dict) -> str:
-  row, versions = result["rows"][0], result["versions"]
-  return (
-    f"**Computed by the compiler and a roofline, not measured**: {row['case']} of preset "
-    f"`{row['preset']}` in {row['dtype']} at {row['size']} px. `{result['command']}`, jax "
-    f"{versions['jax']}, libtpu {versions['libtpu']}, {result['date'][:10]}."
-  )
-
-
 def _source(result: dict) -> str:
   machine, versions = result["machine"], result["versions"]
   limit = result.get("limits", {}).get("matrix_product_gflop_per_second")
@@ -279,8 +223,7 @@ def _source(result: dict) -> str:
 TABLES = {
   "quality": quality_table,
   "flicker": flicker_table,
-  "pod": pod_table,
-  "pod_scaling": pod_scaling_table,
+  **POD_TABLES,
   "large": large_table,
   "startup": processes_table,
   "files": processes_table,

@@ -1,8 +1,8 @@
 """What the makers publish of their chips: one table for all benchmarks; nothing is measured here.
 
 Peaks are dense, in bfloat16. A float32 product at JAX's default precision runs at the same rate on
-a TPU, which rounds its operands to bfloat16; the makers publish no other figure. Their GB of memory
-are read as GiB, as the compiler does.
+a TPU, which rounds its operands to bfloat16; the makers publish no other figure. How much memory a
+program may take is not here: the compiler says it (`benchmarks.tpu.pod.memory_limit`).
 """
 
 import dataclasses
@@ -19,10 +19,13 @@ class Tpu:
   """A TPU chip and how its kind is wired.
 
   Attributes:
-    flops: peak FLOP/s in bfloat16.
-    memory: bytes of HBM.
+    flops: peak FLOP/s of a chip in bfloat16.
+    memory: bytes of a chip's HBM.
     bandwidth: bytes/s between HBM and the chip.
     link: bytes/s of one interconnect link in one direction; a chip has two links on each axis.
+    network: bytes/s that a chip sends to other slices, through its share of the host's network;
+      None where nobody publishes it.
+    devices: what JAX sees of a chip: two of TPU7x, each with half of the figures above.
     ring: an axis whose side is a multiple of this is closed into a ring.
     axes: of the torus.
     longest: side that an axis may have.
@@ -39,6 +42,8 @@ class Tpu:
   longest: int
   cubes: bool
   source: str
+  network: float | None
+  devices: int = 1
 
   def closed(self, sides: tuple[int, ...]) -> tuple[bool, ...]:
     """For each axis of a slice, whether its last chip is linked to its first."""
@@ -57,6 +62,7 @@ TPUS = {
     longest=16,
     ring=4,
     cubes=True,
+    network=None,
     source="docs.cloud.google.com/tpu/docs/v4; links: Jouppi et al. 2023, "
     "arXiv:2304.01433, table 4",
   ),
@@ -69,7 +75,8 @@ TPUS = {
     longest=16,
     ring=16,
     cubes=False,
-    source="docs.cloud.google.com/tpu/docs/v5e",
+    network=6400e9 / 8 / 256,
+    source="docs.cloud.google.com/tpu/docs/v5e; network: 6.4 Tbit/s of a pod of 256",
   ),
   "v5p": Tpu(
     flops=459e12,
@@ -80,26 +87,42 @@ TPUS = {
     longest=24,
     ring=4,
     cubes=True,
+    network=50e9 / 8,
     source="docs.cloud.google.com/tpu/docs/v5p",
   ),
   "v6e": Tpu(
     flops=918e12,
     memory=32 * GIB,
-    bandwidth=1600 * GB,
+    bandwidth=1638 * GB,
     link=800 * GB / 8,
     axes=2,
     longest=16,
     ring=16,
     cubes=False,
-    source="docs.cloud.google.com/tpu/docs/v6e",
+    network=100e9 / 8,
+    source="docs.cloud.google.com/tpu/docs/tpu7x (compared there), .../v6e",
+  ),
+  "tpu7x": Tpu(
+    flops=2307e12,
+    memory=192 * GIB,
+    bandwidth=7380 * GB,
+    link=1200 * GB / 12,
+    axes=3,
+    longest=24,
+    ring=4,
+    cubes=True,
+    network=100e9 / 8,
+    devices=2,
+    source="docs.cloud.google.com/tpu/docs/tpu7x",
   ),
 }
-# By the start of jax's device_kind. GPUs: data sheets on nvidia.com/en-us/data-center.
+# Of a device, by the start of jax's device_kind. GPUs: data sheets on nvidia.com/en-us/data-center.
 PEAK_FLOPS = {
   "TPU v4": TPUS["v4"].flops,
   "TPU v5 lite": TPUS["v5e"].flops,
   "TPU v5": TPUS["v5p"].flops,
   "TPU v6 lite": TPUS["v6e"].flops,
+  "TPU7x": TPUS["tpu7x"].flops / TPUS["tpu7x"].devices,
   "NVIDIA A100": 312e12,
   "NVIDIA H100 PCIe": 756e12,
   "NVIDIA H100 NVL": 835e12,
@@ -115,7 +138,8 @@ def all_reduce_seconds(chip: Tpu, sides: tuple[int, ...], size: float) -> float:
 
   As a reduce-scatter and an all-gather, each of which moves (n − 1)/n of the array through every
   chip, split over the axes so that all links work at once. A closed axis counts two links and side
-  / 2 hops, for a ring runs both ways round; an open one counts one link and side − 1 hops.
+  / 2 hops, for a ring runs both ways round; an open one counts one link and side − 1 hops. What the
+  devices of one chip sum between themselves is left out: nobody publishes that rate.
 
   Source: Austin et al. 2025, "How to Scale Your Model", part 3; Thakur et al. 2005, "Optimization
   of Collective Communication Operations in MPICH", section 4.5.
@@ -128,6 +152,22 @@ def all_reduce_seconds(chip: Tpu, sides: tuple[int, ...], size: float) -> float:
   hops = sum(side // 2 if ring else side - 1 for side, ring in axes)
   moved = 2 * (count - 1) / count * size / (links * chip.link)
   return moved + 2 * hops * HOP_SECONDS
+
+
+def network_seconds(chip: Tpu, slices: int, kind: str, size: float) -> float:
+  """A lower bound for a collective between slices of `size` bytes of one device.
+
+  t = 2 · (n − 1)/n · size / (network / devices) for an all-reduce over n slices, whose every device
+  holds its own part of what its slice has summed; half of it for another kind. Delays are left out:
+  nobody publishes them.
+
+  Raises:
+    ValueError: the chip's rate is not published.
+  """
+  if chip.network is None:
+    raise ValueError("found a chip without a published rate of its network")
+  whole = 2 * (slices - 1) / slices * size / (chip.network / chip.devices)
+  return whole if kind == "all-reduce" else whole / 2
 
 
 def collective_seconds(chip: Tpu, sides: tuple[int, ...], kind: str, size: float) -> float:

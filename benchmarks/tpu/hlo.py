@@ -35,11 +35,16 @@ FREE = {
   "copy-done",
   "slice-done",
   "async-done",
+  "call-done",
+  "while",
+  "send-done",
+  "recv-done",
 }
 FREE_TARGET = 'custom_call_target="ConcatBitcast"'
 
 _ARRAY = re.compile(r"\b(\w+)\[([\d,]*)\](?:\{([\d,]*)([^}]*)\})?")
 _INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?([\w.\-]+) = (.*?) ([a-z][a-z0-9\-]*)\((.*)$")
+_BETWEEN_SLICES = re.compile(r'_xla_megascale_transfer_type="(\w+)"')
 _GROUPS = re.compile(r"replica_groups=(?:\{\{([\d,]*)\}|\[\d+,(\d+)\])")
 
 
@@ -74,7 +79,8 @@ class Instruction:
     op: opcode, such as "convolution" or "all-reduce-start".
     results: arrays of the result, those of tuples one after the other.
     operands: names.
-    entry: whether it belongs to the entry computation, the schedule.
+    computation: name of the one that it belongs to.
+    entry: whether that is the entry computation.
     rest: the text from the operands on.
   """
 
@@ -82,6 +88,7 @@ class Instruction:
   op: str
   results: tuple[Array, ...]
   operands: tuple[str, ...]
+  computation: str
   entry: bool
   rest: str
 
@@ -94,15 +101,18 @@ class Instruction:
 
 def instructions(text: str) -> dict[str, Instruction]:
   """All instructions of a module by name."""
-  by_name, entry = {}, False
+  by_name, entry, computation = {}, False, ""
   for line in text.splitlines():
     if line and not line[0].isspace():
       entry = line.startswith("ENTRY")
+      computation = line.removeprefix("ENTRY ").split(" ")[0].removeprefix("%")
     match = _INSTRUCTION.match(line)
     if match:
       name, result, op, rest = match.groups()
       operands = re.findall(r"%([\w.\-]+)", rest.split("), ")[0])
-      by_name[name] = Instruction(name, op, _arrays(result), tuple(operands), entry, rest)
+      by_name[name] = Instruction(
+        name, op, _arrays(result), tuple(operands), computation, entry, rest
+      )
   return by_name
 
 
@@ -118,15 +128,44 @@ def _numbers(text: str) -> tuple[int, ...]:
   return tuple(int(number) for number in text.split(",") if number)
 
 
-def collectives(module: dict[str, Instruction]) -> list[dict]:
-  """[{"kind", "count", "bytes", "each"}]: bytes of the whole array of each, as one chip holds it.
+def schedule(module: dict[str, Instruction]) -> list[tuple[Instruction, int]]:
+  """(instruction, how often it runs) of the entry computation and of the loops in it, in order.
 
-  That is the result, but of a reduce-scatter the operand. The -start of an asynchronous one counts,
-  its -done does not; one inside a loop counts once.
+  A loop stands before what it repeats, and one whose number of turns XLA doesn't know runs once.
   """
-  sizes_of_kind = {}
+  bodies: dict[str, list[Instruction]] = {}
+  for line in module.values():
+    bodies.setdefault(line.computation, []).append(line)
+  entry = [line for line in module.values() if line.entry]
+
+  def expanded(lines: list[Instruction], times: int) -> list[tuple[Instruction, int]]:
+    found = []
+    for line in lines:
+      found.append((line, times))
+      body = re.search(r"body=%?([\w.\-]+)", line.rest) if line.op == "while" else None
+      if body:
+        turns = re.search(r'"known_trip_count":\{"n":"(\d+)"\}', line.rest)
+        found += expanded(bodies.get(body[1], []), times * (int(turns[1]) if turns else 1))
+    return found
+
+  return expanded(entry, 1)
+
+
+def collectives(module: dict[str, Instruction]) -> list[dict]:
+  """[{"between", "kind", "count", "bytes", "each"}]: what devices send each other, by kind.
+
+  Between devices of a slice, bytes are those of the whole array as one device holds it: the result,
+  but of a reduce-scatter the operand. Between slices they are what a device hands to its host: an
+  all-reduce there takes each device's part of what its slice has summed. The start of an
+  asynchronous one counts, its end does not; a call's is the collective in the called computation.
+  One inside a loop counts once.
+  """
+  sizes_of_kind: dict[tuple[str, str], list[int]] = {}
   for line in module.values():
     kind = line.op.removesuffix("-start")
+    if kind == "send" and (between := _BETWEEN_SLICES.search(line.rest)):
+      key = "slices", between[1].lower().replace("_", "-")
+      sizes_of_kind.setdefault(key, []).append(line.results[0].size)
     if kind not in COLLECTIVES:
       continue
     arrays = line.results
@@ -135,11 +174,35 @@ def collectives(module: dict[str, Instruction]) -> list[dict]:
     size = sum(array.size for array in arrays)
     if kind == "reduce-scatter":
       size *= _group_size(line.rest)
-    sizes_of_kind.setdefault(kind, []).append(size)
+    sizes_of_kind.setdefault(("devices", kind), []).append(size)
   return [
-    {"kind": kind, "count": len(sizes), "bytes": sum(sizes), "each": sizes}
-    for kind, sizes in sizes_of_kind.items()
+    {"between": between, "kind": kind, "count": len(sizes), "bytes": sum(sizes), "each": sizes}
+    for (between, kind), sizes in sizes_of_kind.items()
   ]
+
+
+def overlapped_share(module: dict[str, Instruction]) -> float:
+  """Of the bytes that collectives of the schedule move, the share that moves beside arithmetic.
+
+  That is, between whose start and end the schedule has a convolution, alone or fused.
+  """
+  order = [line for line in module.values() if line.entry]
+  ends = {line.operands[0]: i for i, line in enumerate(order) if line.op.endswith("-done")}
+  total = beside = 0
+  for i, line in enumerate(order):
+    kind = line.op.removesuffix("-start")
+    sends = kind == "send" and _BETWEEN_SLICES.search(line.rest)
+    called = kind == "call" and any(name in line.name for name in COLLECTIVES)
+    if kind not in COLLECTIVES and not sends and not called:
+      continue
+    arrays = line.results[:1] if sends else line.results
+    size = sum(array.size for array in arrays) // (2 if called else 1)  # operands, results
+    total += size
+    between = order[i + 1 : ends.get(line.name, i)]
+    beside += size * any(
+      other.op == "convolution" or "kind=kOutput" in other.rest for other in between
+    )
+  return beside / total if total else 0.0
 
 
 def _group_size(rest: str) -> int:
@@ -152,30 +215,34 @@ def _group_size(rest: str) -> int:
 def hbm_bytes(module: dict[str, Instruction]) -> int:
   """Bytes that the schedule reads from and writes to HBM.
 
-  For each instruction its operands and results there, once each (so a loop counts as its state, not
-  as its turns); of a prefetched slice the slice.
+  For each instruction its operands and results there, once each, as often as it runs; of a
+  prefetched slice the slice.
   XLA's own "bytes accessed" also counts what stays in VMEM, and the whole operand for each slice.
   """
-  total = 0
-  for line in module.values():
-    if not line.entry or line.op in FREE or FREE_TARGET in line.rest:
-      continue
-    if line.op in ("copy-start", "slice-start"):
-      # (operands, result, context), or for a copy also (result, operand, context): alike in size.
-      source, result = line.results[:2]
-      total += result.size * (source.in_hbm + result.in_hbm)
-      continue
-    arrays = [
-      *line.results,
-      *(array for name in line.operands if name in module for array in module[name].results),
-    ]
-    total += sum(array.size for array in arrays if array.in_hbm)
-  return total
+  return sum(_hbm_bytes(line, module) * times for line, times in schedule(module))
+
+
+def _hbm_bytes(line: Instruction, module: dict[str, Instruction]) -> int:
+  if line.op in FREE or FREE_TARGET in line.rest:
+    return 0
+  if line.op in ("call-start", "send", "recv"):
+    # A call's operands and results are listed together; what goes to another slice leaves HBM.
+    return sum(array.size for array in line.results if array.in_hbm)
+  if line.op in ("copy-start", "slice-start"):
+    # (operands, result, context), or for a copy also (result, operand, context): alike in size.
+    source, result = line.results[:2]
+    return result.size * (source.in_hbm + result.in_hbm)
+  arrays = [
+    *line.results,
+    *(array for name in line.operands if name in module for array in module[name].results),
+  ]
+  return sum(array.size for array in arrays if array.in_hbm)
 
 
 def estimated_cycles(module: dict[str, Instruction]) -> int:
   """Cycles of the schedule by the compiler's own cost model, without collectives; 0 without one."""
-  cycles = (
-    re.search(r'"estimated_cycles":"(\d+)"', line.rest) for line in module.values() if line.entry
-  )
-  return sum(int(match[1]) for match in cycles if match)
+  total = 0
+  for line, times in schedule(module):
+    match = re.search(r'"estimated_cycles":"(\d+)"', line.rest)
+    total += times * int(match[1]) if match else 0
+  return total

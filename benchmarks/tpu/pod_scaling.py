@@ -7,6 +7,7 @@ per chip over those of the smallest slice. Nothing is measured; see `benchmarks.
 
 Each batch per chip is compiled once, for the largest slice: a chip's program and the sizes of its
 collectives depend on that batch alone, and only what the collectives cost depends on the slice.
+Several slices are a matter of `python -m benchmarks pod --slices 1 2 4`.
 """
 
 import dataclasses
@@ -14,12 +15,12 @@ import dataclasses
 import jax
 
 from benchmarks.harness import command_line, records
-from benchmarks.tpu import pod
+from benchmarks.tpu import pod, slices, steps
 from stylejax.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
-class Options(pod.StepOptions):
+class Options(steps.StepOptions):
   """What to compile, and where to keep what is found."""
 
   topologies: tuple[str, ...] = ("v5e:2x2", "v5e:4x4", "v5e:8x8", "v5e:16x16")
@@ -30,36 +31,30 @@ class Options(pod.StepOptions):
   """Images per step of all chips, for strong scaling."""
 
 
-def with_efficiency(rows: list[dict]) -> list[dict]:
-  """Adds to each row its images/s per chip over the first row's."""
-  first = rows[0]["images_per_second"] / rows[0]["chips"]
-  return [row | {"efficiency": row["images_per_second"] / row["chips"] / first} for row in rows]
-
-
 def main(options: Options) -> None:
   """Prints the table and saves the result."""
   jax.config.update("jax_platforms", "cpu")
-  places = [pod.find_slice(name) for name in options.topologies]
+  places = [slices.find_slice(name) for name in options.topologies]
   largest = len(places[-1].devices)
   facts, all_rows = {}, []
   for scaling in ("weak", "strong"):
     rows = []
     for place in places:
       count = len(place.devices)
-      batch = options.weak * count if scaling == "weak" else options.strong
-      config = pod.step_config(options, place, batch)
+      batch = options.weak * place.chips if scaling == "weak" else options.strong
+      config = steps.step_config(options, place, batch)
       each = batch // count
       if each not in facts:
         whole = dataclasses.replace(config, batch=each * largest)
         try:
-          facts[each] = pod.step_facts(options, whole, places[-1])
-        except pod.DoesNotFit:
+          facts[each] = steps.step_facts(options, whole, places[-1])
+        except steps.DoesNotFit:
           raise InputError(
             f"--{scaling}: found {each} images on a chip of {place.name}, which "
             "don't fit, expected fewer"
           ) from None
-      rows.append(pod.row(options, config, place, facts[each]) | {"scaling": scaling})
-    all_rows += with_efficiency(rows)
+      rows.append(steps.row(options, config, place, facts[each]) | {"scaling": scaling})
+    all_rows += steps.with_efficiency(rows)
   records.report(
     "pod_scaling", options, {"rows": all_rows, "sources": pod.sources(all_rows)}, show=show
   )

@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
+from stylejax.cli import common_options
 from stylejax.cli.options import INSTALLED, Spelling, option, parse, print_error
 from stylejax.errors import InputError
 from stylejax.runtime.extras import install_command
@@ -55,13 +56,7 @@ class Options:
       metavar="NAME",
     ),
   ] = "stylize"
-  weights: Annotated[
-    str,
-    option(
-      "base (in the package), or a .safetensors file from `stylejax train export`.",
-      metavar="NAME|FILE",
-    ),
-  ] = "base"
+  weights: common_options.Weights = "base"
   platforms: Annotated[
     tuple[str, ...] | None,
     option(

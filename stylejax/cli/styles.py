@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Sequence
 from typing import Annotated
 
+from stylejax.cli import common_options
 from stylejax.cli.options import INSTALLED, Spelling, option, parse, print_error, print_page
 from stylejax.errors import InputError
 from stylejax.images import formats
@@ -38,9 +39,7 @@ class Common:
       default="(default: stylejax/styles.safetensors in $XDG_DATA_HOME, which is ~/.local/share)",
     ),
   ] = None
-  weights: Annotated[
-    str, option("base (in the package), or a .safetensors file.", metavar="NAME|FILE")
-  ] = "base"
+  weights: common_options.Weights = "base"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -79,8 +79,8 @@ _GROUPS = {
     "clip_norm",
     "ema_decay",
   ),
-  "device": ("dtype", "parallel", "accumulate", "remat", "deterministic", "workers"),
-  "multi-machine": ("distributed", "coordinator", "processes", "process"),
+  "device": ("dtype", "parallel", "slices", "accumulate", "remat", "deterministic", "workers"),
+  "multi-machine": ("distributed", "coordinator", "processes", "process", "deadline"),
 }
 
 

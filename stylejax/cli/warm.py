@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import Annotated
 
+from stylejax.cli import common_options
 from stylejax.cli.options import INSTALLED, Spelling, option, parse, print_error
 from stylejax.errors import InputError
 from stylejax.runtime.files import printable
@@ -32,13 +33,7 @@ class Options:
   sizes: Annotated[
     tuple[str, ...], option("Sizes of images in pixels.", metavar="WIDTHxHEIGHT [WIDTHxHEIGHT ...]")
   ] = ("512x384", "384x512", "512x512", "1024x768", "768x1024", "1024x1024")
-  weights: Annotated[
-    str,
-    option(
-      "base (in the package), or a .safetensors file from `stylejax train export`.",
-      metavar="NAME|FILE",
-    ),
-  ] = "base"
+  weights: common_options.Weights = "base"
 
 
 def main(arguments: Sequence[str], *, spelling: Spelling = INSTALLED) -> int:

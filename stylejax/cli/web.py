@@ -8,6 +8,7 @@ import mimetypes
 from collections.abc import Mapping, Sequence
 from typing import Annotated
 
+from stylejax.cli import common_options
 from stylejax.cli.options import INSTALLED, Spelling, option, parse, print_error
 from stylejax.errors import InputError
 from stylejax.runtime.extras import install_command
@@ -39,13 +40,7 @@ class Options:
   port: Annotated[
     int, option("Port of this machine, 1 to 65535; 0 takes one that is free.", metavar="NUMBER")
   ] = 8420
-  weights: Annotated[
-    str,
-    option(
-      "base (in the package), or a .safetensors file from `stylejax train export`.",
-      metavar="NAME|FILE",
-    ),
-  ] = "base"
+  weights: common_options.Weights = "base"
 
 
 def main(arguments: Sequence[str], *, spelling: Spelling = INSTALLED) -> int:

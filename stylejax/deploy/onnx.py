@@ -16,6 +16,7 @@ import onnx
 
 from stylejax import temporal
 from stylejax.controls.strength import split
+from stylejax.deploy import onnx_winograd
 from stylejax.deploy.functions import FUNCTIONS, moment_widths
 from stylejax.deploy.onnx_graph import OPSET as OPSET
 from stylejax.deploy.onnx_graph import Graph, Value
@@ -298,6 +299,8 @@ def conv(x: Value, part: Mapping[str, Any], name: str, *, stride: int = 1) -> Va
   g = x.graph
   kernel, bias = _parameters(part, name)
   side = kernel.shape[0]
+  if g.winograd and onnx_winograd.is_faster(kernel.shape, stride):
+    return onnx_winograd.conv3x3(x, kernel, bias, name)
   if side == 3:
     x = g.pad(x, [1, 1], [2 - stride, 2 - stride], mode="reflect")
   kernel = g.weight(f"{name}/kernel", kernel.transpose(3, 2, 0, 1))

@@ -52,9 +52,15 @@ class Value:
 
 
 class Graph:
-  """Nodes and constants as they are added."""
+  """Nodes and constants as they are added.
 
-  def __init__(self) -> None:
+  Attributes:
+    winograd: whether 3×3 convolutions are spelled out (onnx_winograd.py) where that is faster in
+      WebAssembly.
+  """
+
+  def __init__(self, *, winograd: bool = False) -> None:
+    self.winograd = winograd
     self.nodes: list[onnx.NodeProto] = []
     self.constants: dict[str, onnx.TensorProto] = {}
 

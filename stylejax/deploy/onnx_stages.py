@@ -117,7 +117,7 @@ def stage_models(parts: Mapping[str, Any], config: ModelConfig) -> dict[str, onn
 
 
 def _encoder(part: Mapping[str, Any], config: ModelConfig) -> onnx.ModelProto:
-  g, inputs, outputs = Graph(), Shapes(pixels=("h", "w", 3)), Shapes()
+  g, inputs, outputs = Graph(winograd=True), Shapes(pixels=("h", "w", 3)), Shapes()
   levels = models.content_levels(g, part, config, models.nchw(g, "pixels"))
   for i, (level, width) in enumerate(zip(levels, config.content_widths, strict=True)):
     inputs |= {f"rows{i}": (2,), f"columns{i}": (2,)}
@@ -147,7 +147,7 @@ def _targets(part: Mapping[str, Any], config: ModelConfig) -> onnx.ModelProto:
 
 
 def _stage(parts: Mapping[str, Any], config: ModelConfig, stage: Stage, layers) -> onnx.ModelProto:
-  g, inputs, widths = Graph(), Shapes(), _widths(config)
+  g, inputs, widths = Graph(winograd=True), Shapes(), _widths(config)
   decoder = parts["generator"]["decoder"]
 
   def styled(name: str) -> Value:
@@ -198,10 +198,11 @@ def _column(g: Graph, name: str) -> Value:
 def _exact(x: Value, rows: str, columns: str, output: str | None) -> Value:
   """The rows and columns of a map that are right."""
   g = x.graph
-  for axis, (name, last) in enumerate(((rows, None), (columns, output)), 2):
-    first, behind = (g("Slice", name, [end], [end + 1], [0]) for end in range(2))
-    x = g("Slice", x, first, behind, [axis], output=last)
-  return x
+  first, behind = (
+    g.concat([g("Slice", name, [end], [end + 1], [0]) for name in (rows, columns)], axis=0)
+    for end in range(2)
+  )
+  return g("Slice", x, first, behind, [2, 3], output=output)
 
 
 def _moments(x: Value, prefix: str, width: int) -> Shapes:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import numpy as np
 
-MOST_AT_ONCE = 5
+MOST_AT_ONCE = 10
 """Steps between two looks, at most."""
 
 _PIXELS_AT_ONCE = MOST_AT_ONCE * 512 * 512

@@ -4,6 +4,7 @@
 when it is lowered: on accelerators nothing changes.
 """
 
+from collections.abc import Sequence
 from functools import partial
 
 import jax
@@ -16,7 +17,7 @@ TILE = 4
 SPAN = TILE + 2
 
 
-def _twice(matrix: list) -> np.ndarray:
+def _twice(matrix: Sequence[Sequence[float]]) -> np.ndarray:
   """The matrix that applies a transform to rows and columns of a flattened piece."""
   return np.kron(matrix, matrix).astype(np.float32)
 
@@ -41,9 +42,7 @@ KERNEL = _twice(
     [0, 0, 1],
   ]
 )
-OUTPUT = _twice(
-  [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]
-)
+OUTPUT = ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 1))
 
 
 def conv3x3(x: jax.Array, kernel: jax.Array, *, padding: str = "zeros") -> jax.Array:
@@ -273,7 +272,7 @@ def winograd_conv3x3(
   weights = jnp.dot(KERNEL, taps.reshape(9, -1)).reshape(SPAN**2, *kernel.shape[2:])
   contracted = (((2,), (2 if turned else 1,)), ((0,), (0,)))
   products = jax.lax.dot_general(pieces.reshape(SPAN**2, -1, channels), weights, contracted)
-  y = jnp.dot(OUTPUT, products.reshape(SPAN**2, -1))
+  y = jnp.dot(_twice(OUTPUT), products.reshape(SPAN**2, -1))
   y = y.reshape(TILE, TILE, batch, rows, columns, -1).transpose(2, 3, 0, 4, 1, 5)
   return y.reshape(batch, rows * TILE, columns * TILE, -1)[:, :height, :width]
 

@@ -63,7 +63,8 @@ def refine_neighbors(
     steps: of each of the `refine_stages`; traced. None: `default_steps`.
     content_share: of the content in what is looked up in the styles, at all of these scales; the
       rest is `stylized`. Traced.
-    **settings: rate, layer_weights, dtype, tiles, mesh of `neighbors.optimize_stage`.
+    **settings: content_weight, rate, layer_weights, dtype, tiles, mesh of
+      `neighbors.optimize_stage`.
 
   Returns:
     [B, H, W, 3] float32 in [0, 1].

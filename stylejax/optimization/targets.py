@@ -168,34 +168,65 @@ def column_loss(
   vgg_params: Mapping[str, Any],
   targets: Targets,
   matched: jax.Array,
-  size: tuple[int, int],
+  content: jax.Array,
+  content_weight: jax.Array | float,
   *,
   dtype: Any,
   tiles: int,
   mesh: jax.sharding.Mesh | None,
 ) -> Loss:
-  """Mean of 1 − cos between hypercolumns and those which the places of an image of (H, W) match."""
-  places = grid_size(size)
-  target = None if tiles > 1 else unit(jnp.take(targets.features[0], matched, axis=0))
+  """How far an image is from what its places match, and from its content.
 
-  def distances(band, tile=None):
-    columns = _scaled(feature_maps(vgg_params, band, dtype=dtype), targets.scales)
-    if tile is None:
-      return _distances(_flat(columns), target).mean(-1)
-    columns, first, counts = tile.inner_rows(columns, STRIDE)
+  mean_p 1 − (1 − w)·cos(f_p, t_p) − w·cos(f_p, c_p)
+
+  f are the image's hypercolumns, t those which the places match, c those of the content, moved so
+  that their mean is that of t; w is the weight of the content.
+
+  Args:
+    vgg_params, targets, dtype, tiles, mesh: as `neighbors.run` takes them.
+    matched: [B, P] int32, of `matched_columns`.
+    content: [B, H, W, 3], the size of the images that the loss takes.
+    content_weight: w, 0 to 1; traced.
+  """
+  places = grid_size(image_size(content))
+  count = places[0] * places[1]
+
+  def columns_of(band):
+    return _scaled(feature_maps(vgg_params, band, dtype=dtype), targets.scales)
+
+  vectors = targets.features[0].astype(jnp.float32)
+  times = jax.vmap(lambda indices: jnp.bincount(indices, length=len(vectors)))(matched)
+  matched_mean = (times.astype(jnp.float32) / count @ vectors)[:, None]
+
+  def toward(indices, own, own_mean):
+    own = unit(own, mean=own_mean - matched_mean)
+    return (1.0 - content_weight) * unit(jnp.take(vectors, indices, axis=0)) + content_weight * own
+
+  if tiles == 1:
+    own = _flat(columns_of(content)).astype(jnp.float32)
+    target = toward(matched, own, own.mean(1, keepdims=True))
+    return lambda image, step: _distances(_flat(columns_of(image)), target).mean(-1)
+
+  def inner_sum(band, tile):
+    columns, _, counts = tile.inner_rows(columns_of(band).astype(jnp.float32), STRIDE)
+    return (columns * counts[None, :, None, None].astype(jnp.float32)).sum((1, 2))
+
+  own_mean = (over_tiles(inner_sum, content, tiles, mesh).sum(0) / count)[:, None]
+
+  def distances(both, tile):
+    columns, first, counts = tile.inner_rows(columns_of(both[..., :3]), STRIDE)
+    own, _, _ = tile.inner_rows(columns_of(both[..., 3:]), STRIDE)
     there = jax.lax.dynamic_slice_in_dim(
       matched.reshape(len(matched), *places), first, columns.shape[1], 1
     )
-    distance = _distances(columns, unit(jnp.take(targets.features[0], there, axis=0)))
-    return (distance * counts[None, :, None].astype(distance.dtype)).sum((1, 2)) / (
-      places[0] * places[1]
-    )
+    target = toward(there.reshape(len(matched), -1), _flat(own), own_mean)
+    distance = _distances(_flat(columns), target).reshape(there.shape)
+    return (distance * counts[None, :, None].astype(distance.dtype)).sum((1, 2)) / count
 
   def loss(image, step):
     del step
-    if tiles == 1:
-      return distances(image)
-    return over_tiles(distances, image, tiles, mesh).sum(0)
+    both = jnp.concatenate([image, jax.lax.stop_gradient(content)], -1)
+    return over_tiles(distances, both, tiles, mesh).sum(0)
 
   return loss
 

@@ -64,9 +64,9 @@ def over_tiles(
   """A function of each band of an image, one after the other, or at once on several devices.
 
   Args:
-    function: (band [B, h, W, 3], `Tile`) → arrays. With one device its steps are computed again for
+    function: (band [B, h, W, C], `Tile`) → arrays. With one device its steps are computed again for
       the gradient, so that only one band's are held.
-    image: [B, H, W, 3].
+    image: [B, H, W, C].
     count: of bands, static, at least 2.
     mesh: the bands are divided over all of its devices, whose number should divide count.
 

@@ -17,6 +17,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from stylejax.errors import InputError
+from stylejax.runtime.files import printable
 
 _logger = logging.getLogger("stylejax")
 
@@ -28,6 +29,7 @@ def join(
   processes: int | None = None,
   process: int | None = None,
   detect: bool = True,
+  deadline: float = 0.0,
 ) -> None:
   """Meets the other processes of this job, if there are any; before any device is touched.
 
@@ -40,6 +42,7 @@ def join(
     coordinator, processes, process: HOST:PORT of process 0, how many there are, and which this is;
       all three or none.
     detect: whether to look for a cluster that nobody asked for.
+    deadline: seconds for which JAX's own watch, which names nobody, keeps back.
 
   Raises:
     InputError: they are required, and there is no cluster, or process 0 doesn't answer.
@@ -52,7 +55,9 @@ def join(
   # It would take SIGTERM away from Interrupt, which has SIGINT too.
   jax.config.update("jax_enable_preemption_service", False)
   try:
-    jax.distributed.initialize(coordinator, processes, process)
+    jax.distributed.initialize(
+      coordinator, processes, process, heartbeat_timeout_seconds=max(100, int(2 * deadline))
+    )
   except (ValueError, RuntimeError) as error:
     reason = str(error).strip().splitlines()[0][:200]
     raise InputError(
@@ -109,6 +114,12 @@ def share() -> tuple[int, int]:
 def leads() -> bool:
   """Whether this process is the one that prints and writes logs."""
   return not several() or jax.process_index() == 0
+
+
+def say(message: str) -> None:
+  """Prints a line, of all processes once."""
+  if leads():
+    print(printable(message), flush=True)
 
 
 def any_process(flag: bool) -> bool:

@@ -87,6 +87,9 @@ class TrainConfig:
   """Processes that decode images; 0 decodes in threads of this process."""
   parallel: Literal["shard_map", "pmap"] = "shard_map"
   """How the step is mapped over the devices; both give the same numbers."""
+  slices: int | None = None
+  """Equal groups of devices with fast links among them, the mesh's outer axis. Default: the slices
+  of a TPU job, the hosts of a GPU cluster; else one."""
   accumulate: int = 1
   """Parts into which a device divides its images of a step; it computes one part after another, to
   save memory."""
@@ -102,6 +105,9 @@ class TrainConfig:
   """How many processes train together."""
   process: int | None = None
   """Number of this process, from 0."""
+  deadline: float = 600.0
+  """Seconds after which processes that get no further say which of them is missing and end (0:
+  never). Steps up to the next log count as one; compiling and saving may take longer."""
 
   log_every: int = 10
   """Steps between lines of metrics.jsonl."""
@@ -149,6 +155,10 @@ class TrainConfig:
       if not value >= low or (high is not None and not value <= high):
         span = f"{low} to {high}" if high is not None else f"{low} or more"
         raise InputError(f"{flag}: found {value}, expected {span}")
+    if self.slices is not None and self.slices < 1:
+      raise InputError(f"--slices: found {self.slices}, expected 1 or more")
+    if self.slices is not None and self.parallel == "pmap":
+      raise InputError("--slices: found it with --parallel pmap, expected shard_map")
     self._check_processes()
     scales = {"--content-scale": self.content_scale, "--style-scale": self.style_scale}
     for flag, (low, high) in scales.items():

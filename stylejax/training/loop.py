@@ -5,22 +5,20 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
 import numpy as np
 
-from stylejax.data.crops import random_resized_crop
 from stylejax.data.pipeline import Batches, make_batches, prefetch_to_device
-from stylejax.data.shards import Joined
-from stylejax.data.sources import open_images, require_readable
 from stylejax.errors import InputError
-from stylejax.images.decode import decode_rgb
 from stylejax.runtime import distributed
-from stylejax.runtime.files import printable, replacing
+from stylejax.runtime.distributed import say
+from stylejax.runtime.files import replacing
 from stylejax.runtime.jit import compiler_options
 from stylejax.runtime.stores import is_url
+from stylejax.runtime.watch import Watch
 from stylejax.training import checkpoint, monitor, resume
 from stylejax.training.config import TrainConfig
 from stylejax.training.folder import open_folder
@@ -28,14 +26,11 @@ from stylejax.training.replicas import check_batch, local, make_replicas, requir
 from stylejax.training.saved import from_saved, parsed_config
 from stylejax.training.shared_checkpoints import SharedCheckpoints
 from stylejax.training.state import TrainState, init_state
+from stylejax.training.streams import open_streams, preview_images
 from stylejax.training.tasks import TransferConfig, task_of
 from stylejax.transfer import Params
 from stylejax.weights.perceptual import load_resnet, load_vgg
 
-PREVIEW_ROWS = 4
-"""Images of each stream that grids show."""
-
-SAMPLES = Path(__file__).parent.parent / "assets" / "samples"
 _logger = logging.getLogger("stylejax")
 
 
@@ -59,26 +54,27 @@ def train(config: TrainConfig, *, read_weights: Callable[[Path], Params] | None 
     coordinator=config.coordinator,
     processes=config.processes,
     process=config.process,
+    deadline=config.deadline,
   )
   check_batch(config.batch, group=config.group * config.accumulate)
   if config.dry_run:
-    _streams(config)
+    open_streams(config)
     dry_run(config, _replicas(config))
     return
   with folder.held(keep=config.keep):
     saved = _saved(config, folder)
     if saved is not None:
       config = resume.merge_saved(config, saved, folder.name)
-    content, style = _streams(config)
+    content, style = open_streams(config)
     frozen = load_frozen(config)
     from_other = saved is None and config.init_from is not None
     other = _load_weights(config.init_from, read_weights) if from_other else None
-    _say(f"{config.task}: making and compiling the nets, which takes from seconds to minutes")
+    say(f"{config.task}: making and compiling the nets, which takes from seconds to minutes")
     with _checkpoints(config, folder) as checkpoints:
       state, position = _start(config, checkpoints, other)
       start = int(state.step)
       if start >= config.steps:
-        _say(f"{folder.name}: already at step {start} of {config.steps}; --steps sets more")
+        say(f"{folder.name}: already at step {start} of {config.steps}; --steps sets more")
         return
       batches = _batches(config, content, style, start)
       if position is not None:
@@ -88,8 +84,8 @@ def train(config: TrainConfig, *, read_weights: Callable[[Path], Params] | None 
       run = _Run(config, folder, checkpoints, batches, content, style)
       step = run.to_end(state.replace(frozen=frozen), start)
   if batches.skipped:
-    _say(f"skipped {len(batches.skipped)} unreadable files")
-  _say(
+    say(f"skipped {len(batches.skipped)} unreadable files")
+  say(
     f"{folder.name}: saved at step {step}"
     + ("" if step == config.steps else f" of {config.steps}; go on with --resume")
   )
@@ -140,7 +136,7 @@ def _write_down(config: TrainConfig, saved: TrainConfig | None, folder, start: i
   """Writes config.json, and what of it is another than it was, which is said too."""
   changed = resume.changes(config, saved) if saved is not None else {}
   if changed:
-    _say(f"{folder.name}: goes on at step {start} with {resume.line(changed)}")
+    say(f"{folder.name}: goes on at step {start} with {resume.line(changed)}")
   if distributed.leads():
     if changed:
       resume.record(folder.path, start, changed)
@@ -149,7 +145,9 @@ def _write_down(config: TrainConfig, saved: TrainConfig | None, folder, start: i
 
 
 def _replicas(config: TrainConfig):
-  return make_replicas(config.parallel, task_of(config).make_train_step(config))
+  return make_replicas(
+    config.parallel, task_of(config).make_train_step(config), slices=config.slices
+  )
 
 
 class _Run:
@@ -159,7 +157,7 @@ class _Run:
     self._config, self._folder = config, folder
     self._checkpoints, self._batches = checkpoints, batches
     self._replicas = _replicas(config)
-    self._examples = _preview_images(content, style, config.size)
+    self._examples = preview_images(content, style, config.size)
     self._preview = jax.jit(task_of(config).preview, compiler_options=compiler_options())
 
   def to_end(self, state: TrainState, start: int) -> int:
@@ -178,6 +176,7 @@ class _Run:
       _logged_to(self._shown),
       prefetch_to_device(batches, self._replicas.put_batch) as ready,
       distributed.Interrupt(config.log_every) as interrupt,
+      Watch(deadline=config.deadline) as self._watch,
     ):
       return self._loop(self._replicas.put_state(state), ready, start, interrupt)
 
@@ -186,6 +185,7 @@ class _Run:
     pending, since, timed = [], None, 0
     stops = interrupt.stops(step)
     while step < config.steps and not stops:
+      self._watch.note(f"step {step + 1}", limited=since is not None)
       state, metrics = self._replicas.step(state, next(ready))
       pending.append(metrics)
       step += 1
@@ -203,6 +203,7 @@ class _Run:
         self._log(step, pending, since, timed)
         pending, since, timed = [], time.monotonic(), 0
       if grid:
+        self._watch.note(f"the grid of step {step}", limited=False)
         self._grid(state, step)
         since = time.monotonic()
       if due:
@@ -226,6 +227,7 @@ class _Run:
     self._shown.log(step, mean, (time.monotonic() - since) / timed if timed else None)
 
   def _save(self, state: TrainState, step: int) -> None:
+    self._watch.note(f"the checkpoint of step {step}", limited=False)
     self._checkpoints.save(
       self._replicas.take_state(state),
       self._batches.state() | {"step": step},
@@ -258,21 +260,21 @@ def dry_run(config: TrainConfig, replicas) -> None:
   compiled = replicas.lower(state, batch).compile()
   cost, memory = compiled.cost_analysis(), compiled.memory_analysis()
   parts = config.trained + (("discriminator",) if config.uses_discriminator else ())
-  _say(
+  say(
     f"{config.task}, preset {config.preset}, batch {config.batch}, {size} px, "
     f"{len(jax.devices())} device(s)"
   )
   for part in parts:
     count = sum(x.size for x in jax.tree.leaves(getattr(state.params, part)))
-    _say(f"  {part:16} {count:>12,} parameters")
+    say(f"  {part:16} {count:>12,} parameters")
   peak = (
     memory.argument_size_in_bytes
     + memory.output_size_in_bytes
     + memory.temp_size_in_bytes
     - memory.alias_size_in_bytes
   )
-  _say(f"  FLOPs of a step  {cost['flops'] / 1e9:>12,.1f} GFLOP per device")
-  _say(
+  say(f"  FLOPs of a step  {cost['flops'] / 1e9:>12,.1f} GFLOP per device")
+  say(
     f"  memory of a step {peak / 2**20:>12,.1f} MiB per device, of which the state "
     f"{memory.argument_size_in_bytes / 2**20:,.1f} MiB"
   )
@@ -340,51 +342,6 @@ def _with_weights_of(other: tuple[str, Params], state: TrainState) -> TrainState
     params=state.params.replace(**taken),
     ema_params=jax.tree.map(np.copy, state.ema_params.replace(**taken)),
   )
-
-
-def _streams(config: TrainConfig):
-  """Images of the content and the style stream; a task without a style stream sees both in one."""
-  content = (
-    _images(config, config.content_dir, "--content-dir", "content")
-    if "content" in config.streams
-    else None
-  )
-  style = _images(config, config.style_dir, "--style-dir", "style")
-  return (content, style) if "style" in config.streams else (Joined([content, style]), None)
-
-
-def _images(config: TrainConfig, place: str | None, flag: str, sample: str) -> Sequence:
-  if place is None:
-    _say(f"{flag}: not given, so the {sample} samples of the package are used")
-    place = SAMPLES / sample
-  images = open_images(place, flag=flag, tar_images=config.tar_images, say=_say)
-  require_readable(images, flag)
-  return images
-
-
-def _say(message: str) -> None:
-  if distributed.leads():
-    print(printable(message), flush=True)
-
-
-def _preview_images(content, style, size: int):
-  def crops(paths):
-    if paths is None:
-      return None
-    crops_of_rows = []
-    for place in np.random.default_rng(0).permutation(len(paths)):
-      try:
-        image = decode_rgb(paths[place])
-      except InputError:
-        continue
-      crops_of_rows.append(
-        random_resized_crop(image, np.random.default_rng(place), size=2 * size, scale=(1.0, 1.0))
-      )
-      if len(crops_of_rows) == PREVIEW_ROWS:
-        break
-    return np.stack([crops_of_rows[i % len(crops_of_rows)] for i in range(PREVIEW_ROWS)])
-
-  return crops(content), crops(style)
 
 
 @contextlib.contextmanager

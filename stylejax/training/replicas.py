@@ -1,6 +1,7 @@
-"""Maps a train step over all devices: `shard_map` under `jit` on a mesh "data", or `pmap`.
+"""Maps a train step over all devices: `shard_map` under `jit` on a mesh, or `pmap`.
 
-Both give the same numbers. The step itself knows only the name of the axis that it averages over.
+The mesh is ("data",), or of several slices ("slice", "data"): one row for each. All ways give the
+same numbers. The step itself knows only the names of the axes that it averages over.
 """
 
 import functools
@@ -17,12 +18,54 @@ from stylejax.runtime.jit import compiler_options
 from stylejax.runtime.xla_flags import add_xla_flags
 
 AXIS = "data"
+OUTER_AXIS = "slice"
 
 
-def make_replicas(mode: str, step: Callable, *, devices: Sequence[jax.Device] | None = None):
-  """The mapped form of `step(state, batch, *, axis_name)`: `ShardMap` or `Pmap`."""
-  kinds = {"shard_map": ShardMap, "pmap": Pmap}
-  return kinds[mode](step, list(devices or jax.devices()))
+def make_replicas(
+  mode: str,
+  step: Callable,
+  *,
+  devices: Sequence[jax.Device] | None = None,
+  slices: int | None = None,
+):
+  """The mapped form of `step(state, batch, *, axis_name)`: `ShardMap` or `Pmap`.
+
+  Args:
+    mode: "shard_map" or "pmap".
+    devices: to run on; all of all processes by default.
+    slices: as `make_mesh` takes it; pmap knows none.
+  """
+  devices = list(devices or jax.devices())
+  if mode == "pmap":
+    return Pmap(step, devices)
+  return ShardMap(step, make_mesh(devices, slices=slices))
+
+
+def make_mesh(devices: Sequence[jax.Device], *, slices: int | None = None) -> jax.sharding.Mesh:
+  """Devices along "data", or one row for each slice along "slice" and its devices along "data".
+
+  A sum over both axes is one collective for XLA, which on TPUs sums within each slice first, so
+  that each chip sends only its share of the sum to the other slices.
+
+  Args:
+    devices: in the order that the batch is split in; of several slices those of the first come
+      first, else in their order.
+    slices: number of equal parts in that order; by default one for each `slice_index` that the
+      devices have, or no such axis where slices are unequal or their number is unknown.
+
+  Raises:
+    InputError: so many slices can't be of equal size.
+  """
+  slice_of = [getattr(device, "slice_index", None) or 0 for device in devices]
+  ordered = [devices[i] for i in sorted(range(len(devices)), key=slice_of.__getitem__)]
+  if slices is None:
+    sizes = {slice_of.count(index) for index in set(slice_of)}
+    slices = len(set(slice_of)) if len(sizes) == 1 else 1
+  if len(devices) % slices:
+    raise InputError(f"--slices: found {slices}, expected a divisor of {len(devices)} devices")
+  if slices == 1:
+    return jax.sharding.Mesh(np.array(ordered), (AXIS,))
+  return jax.sharding.Mesh(np.array(ordered).reshape(slices, -1), (OUTER_AXIS, AXIS))
 
 
 def require_determinism() -> None:
@@ -64,23 +107,24 @@ def check_batch(batch: int, *, group: int = 1, devices: Sequence[jax.Device] | N
 
 
 class ShardMap:
-  """State replicated over a 1-D mesh, batch split along it; one program for all devices."""
+  """State replicated over a mesh, batch split along all its axes; one program for all devices."""
 
-  def __init__(self, step: Callable, devices: list[jax.Device]):
-    self._replicated = replicated(devices)
-    self.mesh = self._replicated.mesh
-    self._split = NamedSharding(self.mesh, PartitionSpec(AXIS))
+  def __init__(self, step: Callable, mesh: jax.sharding.Mesh):
+    self.mesh = mesh
+    axes = mesh.axis_names if len(mesh.axis_names) > 1 else AXIS
+    self._replicated = NamedSharding(mesh, PartitionSpec())
+    self._split = NamedSharding(mesh, PartitionSpec(axes))
     # check_vma off: gradients stay local until the step averages them, as under pmap.
     self.step = jax.jit(
       jax.shard_map(
-        functools.partial(step, axis_name=AXIS),
-        mesh=self.mesh,
-        in_specs=(PartitionSpec(), PartitionSpec(AXIS)),
+        functools.partial(step, axis_name=axes),
+        mesh=mesh,
+        in_specs=(PartitionSpec(), PartitionSpec(axes)),
         out_specs=PartitionSpec(),
         check_vma=False,
       ),
       donate_argnums=0,
-      compiler_options=compiler_options(devices[0].platform),
+      compiler_options=compiler_options(mesh.devices.flat[0].platform),
     )
 
   def lower(self, state: Any, batch: Any) -> jax.stages.Lowered:

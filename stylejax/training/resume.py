@@ -11,7 +11,16 @@ from stylejax.training.folder import open_folder
 from stylejax.training.saved import from_saved, parsed_config
 
 # Of one start and not of the run.
-_OF_A_START = ("workdir", "resume", "dry_run", "distributed", "coordinator", "processes", "process")
+_OF_A_START = (
+  "workdir",
+  "resume",
+  "dry_run",
+  "distributed",
+  "coordinator",
+  "processes",
+  "process",
+  "deadline",
+)
 # A checkpoint's position and weights mean something else with others.
 _KEPT = ("seed", "batch", "init_from")
 

@@ -20,6 +20,8 @@ from stylejax.training.state import TrainState, select
 
 Metrics = dict[str, jax.Array]
 Step = Callable[..., tuple[TrainState, Metrics]]
+Axes = str | tuple[str, ...] | None
+"""Names of the axes of a mesh along which replicas lie; None for a lone one."""
 
 
 def images(batch: jax.Array) -> jax.Array:
@@ -38,7 +40,7 @@ def fold(keys: jax.Array, purpose: int) -> jax.Array:
   return jax.vmap(lambda key: jax.random.fold_in(key, purpose))(keys)
 
 
-def average(function: Callable, batch: dict, parts: int, axis_name: str | None):
+def average(function: Callable, batch: dict, parts: int, axis_name: Axes):
   """Mean of function(part) over equal parts of the batch, and over the replicas.
 
   The parts come one after another in a loop, so that memory holds the activations of one of them.
@@ -47,7 +49,7 @@ def average(function: Callable, batch: dict, parts: int, axis_name: str | None):
     function: part of the batch → tree of arrays.
     batch: arrays with the same first axis, a multiple of parts.
     parts: number of parts.
-    axis_name: of the replicas, or None.
+    axis_name: of the replicas; all of several axes are averaged over together.
 
   Returns:
     A tree as the function's.

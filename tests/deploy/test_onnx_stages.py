@@ -14,16 +14,21 @@ from stylejax.deploy.functions import FUNCTIONS
 from stylejax.errors import InputError
 
 
-@pytest.mark.parametrize("noise_gain", [1.0, 1.7])
-def test_stages_are_the_whole(tiny_params, rng, noise_gain):
-  content = rng.random((48, 32, 3), np.float32)
-  code = rng.standard_normal(tiny_params.config.style_dim).astype(np.float32)
-  config = tiny_params.config
-  models = onnx_stages.stage_models(parts_of("paint", tiny_params), config)
+@pytest.mark.parametrize(
+  ("preset", "size", "noise_gain"),
+  [("tiny", (48, 32), 1.0), ("tiny", (48, 32), 1.7), ("base", (16, 40), 1.0)],
+)
+def test_stages_are_the_whole(preset, size, noise_gain, rng):
+  """With convolutions of the runtime's own, and, where channels are many, with Winograd's."""
+  config = PRESETS[preset]
+  params = jax.jit(stylejax.init_params, static_argnums=1)(jax.random.key(0), config)
+  content = rng.random((*size, 3), np.float32)
+  code = rng.standard_normal(config.style_dim).astype(np.float32)
+  models = onnx_stages.stage_models(parts_of("paint", params), config)
   run = page_trials.runner({name: model.SerializeToString() for name, model in models.items()})
   image = page_trials.paint_whole(run, onnx_stages.plan(config), content, code, noise_gain)
   paint = jax.jit(FUNCTIONS["paint"].call)
-  (whole,) = paint(tiny_params, content[None], code, np.float32(noise_gain))
+  (whole,) = paint(params, content[None], code, np.float32(noise_gain))
   np.testing.assert_allclose(image, whole[0], atol=1e-5)
 
 

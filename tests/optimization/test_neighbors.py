@@ -61,7 +61,7 @@ def test_stages_go_from_64_pixels_up():
 
 def test_the_start_is_the_content_without_its_finest_levels():
   rng = np.random.default_rng(0)
-  for side, dropped in ((64, 3), (1024, 2)):
+  for side, dropped in ((64, 1), (512, 2)):
     content = laplacian_pyramid(jnp.asarray(rng.uniform(size=(1, 16, side, 3)), jnp.float32))
     start = neighbors.content_start(content)
     for level, (a, b) in enumerate(zip(start, content, strict=True)):
@@ -93,18 +93,24 @@ def test_places_are_matched_by_centered_cosines(vgg_params, images, begun):
   np.testing.assert_allclose(cosine[np.arange(64), matched], cosine.max(1), atol=1e-5)
 
 
-def test_the_loss_is_a_mean_of_cosine_distances(vgg_params, begun):
+def test_the_loss_is_a_mean_of_cosine_distances(vgg_params, images, begun):
   """Of the first step, in NumPy; later steps bring it down, and the last pass too."""
   targets, state = begun[COLUMNS]
-  actual = np.asarray(
-    describe(vgg_params, reconstruct(state.pyramid), scales=targets.scales), np.float64
-  ).reshape(-1, 2688)
-  target = np.asarray(targets.features[0], np.float64)[np.asarray(state.matched)[0]]
-  cosine = (
-    (actual * target).sum(1) / np.linalg.norm(actual, axis=1) / np.linalg.norm(target, axis=1)
+  actual, content = (
+    np.asarray(describe(vgg_params, x, scales=targets.scales), np.float64).reshape(-1, 2688)
+    for x in (reconstruct(state.pyramid), images[0][:1])
   )
+  target = np.asarray(targets.features[0], np.float64)[np.asarray(state.matched)[0]]
+  content = content - content.mean(0) + target.mean(0)
+  toward_style, toward_content = (
+    ((actual * x).sum(1) / np.linalg.norm(actual, axis=1) / np.linalg.norm(x, axis=1)).mean()
+    for x in (target, content)
+  )
+  for weight in (0.0, 0.3, 1.0):
+    first = run(vgg_params, state, targets, steps=jnp.int32(1), content_weight=jnp.float32(weight))
+    expected = 1 - (1 - weight) * toward_style - weight * toward_content
+    np.testing.assert_allclose(first.loss, expected, rtol=1e-3)
   first = run(vgg_params, state, targets, steps=jnp.int32(1))
-  np.testing.assert_allclose(first.loss, 1 - cosine.mean(), rtol=1e-3)
   assert run(vgg_params, first, targets).loss < 0.97 * first.loss
   targets, state = begun[SPLIT]
   first = run(vgg_params, state, targets, steps=jnp.int32(1))
@@ -147,16 +153,17 @@ def test_a_batch_and_vmap_are_loops(vgg_params, images, begun):
 
 @pytest.fixture(scope="module")
 def tall(vgg_params, images):
-  """{stage: (pyramid of an image of 316×16, targets, run at once)}, masks of two styles."""
+  """{stage: (pyramids of an image of 316×16, targets, run at once)}, masks of two styles."""
   content = np.random.default_rng(2).uniform(size=(1, 79, 4, 3)).repeat(4, 1).repeat(4, 2)
   pyramid = laplacian_pyramid(jnp.asarray(content, jnp.float32))
   masks = jnp.zeros((2, 316, 16)).at[0, :150].set(1).at[1, 150:].set(1)
   actual = {}
   for stage in (COLUMNS, SPLIT):
     targets = style_targets(vgg_params, [images[1], 1 - images[1]], stage)
-    state = init(vgg_params, pyramid, pyramid, targets, 6, weights=masks)
+    start = neighbors.content_start(pyramid)
+    state = init(vgg_params, pyramid, start, targets, 6, weights=masks)
     actual[stage] = (
-      pyramid,
+      (pyramid, start),
       targets,
       masks,
       state,
@@ -168,10 +175,10 @@ def tall(vgg_params, images):
 @pytest.mark.parametrize("stage, tiles, devices", [(COLUMNS, 2, 1), (COLUMNS, 8, 8), (SPLIT, 8, 8)])
 def test_bands_and_devices_give_what_one_gives(vgg_params, tall, stage, tiles, devices):
   """Bands of rows one after the other, or on 8 devices: within 1e-3 of the image at once."""
-  pyramid, targets, masks, begun, expected = tall[stage]
+  pyramids, targets, masks, begun, expected = tall[stage]
   mesh = jax.make_mesh((8,), ("rows",), axis_types=(jax.sharding.AxisType.Auto,))
   settings = {"tiles": tiles, "mesh": mesh if devices > 1 else None}
-  state = init(vgg_params, pyramid, pyramid, targets, 6, weights=masks, **settings)
+  state = init(vgg_params, *pyramids, targets, 6, weights=masks, **settings)
   np.testing.assert_array_equal(state.matched, begun.matched)
   actual = run(vgg_params, state, targets, steps=jnp.int32(2), weights=masks, **settings)
   np.testing.assert_allclose(actual.loss, expected.loss, rtol=1e-4)
@@ -246,17 +253,9 @@ def test_all_stages_in_one_call(vgg_params):
   assert left[0] > left[2] + 0.1 and right[2] > right[0] + 0.1
   still = stylize(vgg_params, jnp.asarray([0, 0, 0]), 1.0)
   expected = jnp.clip(reconstruct(neighbors.content_start(laplacian_pyramid(content))), 0, 1)
-  np.testing.assert_allclose(still.mean(-1), expected.mean(-1), atol=0.05)
+  # Smoothed chroma clips other pixels.
+  assert np.abs(still.mean(-1) - expected.mean(-1)).mean() < 0.02
   assert float(jnp.abs(actual - still).max()) > 0.01
-
-
-def test_a_loss_has_settled_when_it_falls_no_more():
-  assert not neighbors.has_settled(jnp.ones(19))
-  assert neighbors.has_settled(jnp.ones(20))
-  falling = 0.95 ** jnp.arange(40.0)
-  assert not neighbors.has_settled(falling)
-  assert neighbors.has_settled(falling, tolerance=0.9)
-  assert not neighbors.has_settled(falling[:30], tolerance=0.0)
 
 
 def test_wrong_settings_are_one_line(vgg_params, images):

@@ -3,116 +3,32 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
-from PIL import Image
 
 import train
 from stylejax.errors import InputError
 from stylejax.runtime import distributed
 from stylejax.training import checkpoint, loop
 from stylejax.training.saved import from_saved, saved_config
+from tests.training.processes import ROOT, STEPS, command, finish, make_folders, start_two
 
 pytestmark = pytest.mark.processes
-ROOT = Path(__file__).parent.parent.parent
-# Enough for a signal to come between them, where steps are quick.
-STEPS = {"autoencoder": 20, "gan": 8, "transfer": 8}
 # Numbers of devices, of one process; of two processes every task has 8. Compiling takes the time.
 LAYOUTS = {"autoencoder": ("2", "4", "8"), "gan": ("2", "4"), "transfer": ("2",)}
-# The rates that the first steps of a training of the default length have. Adam turns the rounding
-# of a gradient near 0 into a step of full size, so that larger ones drift apart like any two runs.
-RATES = {
-  "autoencoder": ("4e-4",),
-  "gan": ("4e-5", "--critic-steps", "2"),
-  "transfer": ("2e-4", "--disc-learning-rate", "4e-5"),
-}
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
   """Folders of a few smooth photos and artworks."""
-  root, rng = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
-  for kind in ("content", "style"):
-    (root / kind).mkdir()
-    for i in range(5):
-      small = Image.fromarray(rng.integers(0, 256, (6, 7, 3)).astype(np.uint8))
-      small.resize((70 + i, 60), Image.Resampling.BICUBIC).save(root / kind / f"{i}.png")
+  root = tmp_path_factory.mktemp("images")
+  make_folders(root)
   return root
-
-
-def command(kind, folders, workdir, *more):
-  content = ("--content-dir", str(folders / "content")) if kind != "gan" else ()
-  return [
-    kind,
-    *content,
-    "--style-dir",
-    str(folders / "style"),
-    "--workdir",
-    str(workdir),
-    "--preset",
-    "tiny",
-    "--batch",
-    "16",
-    "--size",
-    "32",
-    "--steps",
-    str(STEPS[kind]),
-    "--decay-fraction",
-    "0",
-    "--log-every",
-    "1",
-    "--grid-every",
-    "0",
-    "--learning-rate",
-    *RATES[kind],
-    *more,
-  ]
-
-
-def start_two(argv):
-  """Two processes of four devices each, which meet on loopback."""
-  with socket.socket() as free:
-    free.bind(("127.0.0.1", 0))
-    address = f"127.0.0.1:{free.getsockname()[1]}"
-  env = os.environ | {"JAX_NUM_CPU_DEVICES": "4", "PYTHONPATH": str(ROOT)}
-  return [
-    subprocess.Popen(
-      [
-        sys.executable,
-        str(ROOT / "train.py"),
-        *argv,
-        "--coordinator",
-        address,
-        "--processes",
-        "2",
-        "--process",
-        str(i),
-      ],
-      env=env,
-      text=True,
-      stdout=subprocess.PIPE,
-      stderr=subprocess.STDOUT,
-    )
-    for i in range(2)
-  ]
-
-
-def finish(processes):
-  """The output of each, when they have ended well."""
-  try:
-    outputs = [process.communicate(timeout=300)[0] for process in processes]
-  finally:
-    for process in processes:
-      process.kill()
-  assert [process.returncode for process in processes] == [0, 0], "\n".join(outputs)
-  return outputs
 
 
 def train_on(monkeypatch, count, argv):
@@ -178,7 +94,9 @@ def test_every_layout_gives_the_same_numbers(kind, folders, on_one_device, tmp_p
     count, *more = {"2": (2, "--accumulate", "4"), "4": (4, "--parallel", "pmap"), "8": (8,)}[name]
     train_on(monkeypatch, count, command(kind, folders, tmp_path / name, *more))
     assert_same_run(kind, expected, tmp_path / name)
-  first, second = finish(start_two(command(kind, folders, tmp_path / "processes")))
+  # Each of two processes is a slice; of one task they are all in one.
+  slices = () if kind == "gan" else ("--slices", "2")
+  first, second = finish(start_two(command(kind, folders, tmp_path / "processes", *slices)))
   assert_same_run(kind, expected, tmp_path / "processes")
   assert f"saved at step {STEPS[kind]}" in first and "step" not in second
 
@@ -220,6 +138,8 @@ def test_sigterm_to_one_process_stops_both_and_another_count_goes_on(
     (["--coordinator", "host:1", "--processes", "2", "--process", "2"], "found 2, expected 0 to 1"),
     (["--coordinator", "host", "--processes", "2", "--process", "0"], "expected HOST:PORT"),
     (["--distributed"], "--distributed: found no cluster"),
+    (["--slices", "3"], "--slices: found 3, expected a divisor of 8 devices"),
+    (["--slices", "2", "--parallel", "pmap"], "--slices: found it with --parallel pmap"),
     (["--accumulate", "0"], "--accumulate: found 0"),
     (["--accumulate", "3"], "--batch: found 16, expected a multiple of 24"),
   ],
@@ -252,11 +172,11 @@ def test_slurm_of_several_tasks_is_detected_and_a_lone_task_is_not(monkeypatch):
 
 
 def test_no_cluster_is_joined_alone(monkeypatch):
-  monkeypatch.setattr(jax.distributed, "initialize", lambda *a: pytest.fail("joined"))
+  monkeypatch.setattr(jax.distributed, "initialize", lambda *a, **k: pytest.fail("joined"))
   distributed.join()
   assert distributed.leads() and not distributed.several()
 
-  def refuse(*_):
+  def refuse(*_, **__):
     raise RuntimeError("no answer\nat all")
 
   monkeypatch.setattr(jax.distributed, "initialize", refuse)

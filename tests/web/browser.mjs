@@ -60,7 +60,7 @@ const scenarios = {
   /** Every control once, on images of the test's own. */
   async controls(context) {
     const {page, seen} = await open(context);
-    const found = {disabled: await page.isDisabled('#paint'), statuses: []};
+    const found = {disabled: await page.isDisabled('#paint'), first: await textOf(page, '#status'), statuses: []};
     await choose(page, '#choose-photo', given.photo);
     found.asked = await textOf(page, '#status');
     await choose(page, '#add-style', given.styles[0]);
@@ -79,6 +79,13 @@ const scenarios = {
     await page.selectOption('#format', 'image/png');
     await set(page, 'Compare: share of the photo', 50);
     found.clip = await page.locator('#original').evaluate((canvas) => canvas.style.clipPath);
+    const box = await page.locator('#canvases').boundingBox();
+    await page.mouse.move(box.x + 0.9 * box.width, box.y + 9);
+    await page.mouse.down();
+    await page.mouse.move(box.x + 0.25 * box.width, box.y + 9);
+    await page.mouse.up();
+    await page.mouse.move(box.x + 0.6 * box.width, box.y + 9);
+    found.dragged = await page.getByLabel('Compare: share of the photo').inputValue();
     await set(page, 'Strength', 150);
     found.stale = await textOf(page, '#status');
     found.statuses.push(await paint(page));
@@ -182,6 +189,11 @@ const scenarios = {
     await page.keyboard.press('Enter');
     await page.locator('#busy').waitFor({state: 'hidden', ...PAINTING});
     found.status = await textOf(page, '#status');
+    await page.locator('#save').scrollIntoViewIfNeeded();
+    found.seen = await page.locator('#painting').evaluate((canvas) => {
+      const {top, bottom} = canvas.getBoundingClientRect();
+      return [top, innerHeight - bottom];
+    });
     found.overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
     await screenshot(page, 'narrow.png');
     return {found, seen};

@@ -4,7 +4,7 @@ import {blend} from './blend.mjs';
 import {takePhoto} from './camera.mjs';
 import {inOneFile, licenses, load, sampleUrl, start, threads, warmUp, whyNoWebGpu} from './engine.mjs';
 import {addStyle, chosen, showShares, showStyles} from './styles.mjs';
-import {compare, showOriginal, showPainting, showPhoto, sizeText} from './view.mjs';
+import {compare, compareAt, showOriginal, showPainting, showPhoto, sizeText} from './view.mjs';
 
 const PHOTO_SAMPLES = [['cat.jpg', 'A cat'], ['coffee.jpg', 'A cup of coffee']];
 const STYLE_SIDE = 320; // pixels of a style's shorter side at a stroke size of 1
@@ -209,8 +209,8 @@ function changed() {
     say('Choose a style.');
   } else if (!photo && chosen.length) {
     say('Choose a photo.');
-  } else if (photo) {
-    say('');
+  } else {
+    say(photo ? '' : 'Choose a photo and a style.');
   }
 }
 
@@ -286,6 +286,12 @@ function listen() {
     byId(id).addEventListener('input', changed);
   }
   byId('compare').addEventListener('input', compare);
+  for (const kind of ['pointerdown', 'pointermove']) {
+    byId('canvases').addEventListener(kind, (event) => {
+      if (painting && event.buttons === 1) compareAt(event);
+    });
+  }
+  byId('canvases').addEventListener('pointerdown', (event) => byId('canvases').setPointerCapture(event.pointerId));
   byId('paint').addEventListener('click', paint);
   byId('cancel').addEventListener('click', () => running?.cancel());
   byId('save').addEventListener('click', save);

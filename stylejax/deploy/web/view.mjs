@@ -49,6 +49,13 @@ export function compare() {
   byId('divider').hidden = share === 0 || share === 100;
 }
 
+/** Moves the slider to where a pointer is on the image. */
+export function compareAt(event) {
+  const {left, width} = byId('canvases').getBoundingClientRect();
+  byId('compare').value = (100 * (event.clientX - left)) / width;
+  compare();
+}
+
 export const sizeText = ({width, height}) =>
   `${width.toLocaleString('en')} × ${height.toLocaleString('en')}`;
 

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from stylejax import transfer
 from stylejax.losses import pixels
 from stylejax.training.state import TrainState, make_optimizers, select
-from stylejax.training.step_utils import Step, average, images, update
+from stylejax.training.step_utils import Axes, Step, average, images, update
 from stylejax.training.task_configs import AutoencoderConfig
 
 
@@ -14,7 +14,7 @@ def make_train_step(config: AutoencoderConfig) -> Step:
   """The train step; it closes over the config and the optimizer."""
   tx, _ = make_optimizers(config)
 
-  def train_step(state: TrainState, batch: dict, *, axis_name: str | None = None):
+  def train_step(state: TrainState, batch: dict, *, axis_name: Axes = None):
     def loss_fn(trained, part):
       image = images(part["content"])
       reconstruction = transfer.reconstruct(state.params.replace(**trained), image)

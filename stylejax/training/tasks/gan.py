@@ -8,6 +8,7 @@ import optax
 from stylejax import transfer
 from stylejax.training.state import TrainState, make_optimizers, select
 from stylejax.training.step_utils import (
+  Axes,
   Step,
   average,
   example_keys,
@@ -35,7 +36,7 @@ def make_train_step(config: GanConfig) -> Step:
   def noise(keys):
     return jax.vmap(lambda k: jax.random.normal(k, (config.model.noise_dim,)))(fold(keys, 0))
 
-  def train_step(state: TrainState, batch: dict, *, axis_name: str | None = None):
+  def train_step(state: TrainState, batch: dict, *, axis_name: Axes = None):
     update_batches = [
       jax.tree.map(lambda x, i=i: x[i :: config.critic_steps], batch)
       for i in range(config.critic_steps)

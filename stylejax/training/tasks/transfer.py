@@ -14,6 +14,7 @@ from stylejax.models.params import part_of
 from stylejax.training import terms
 from stylejax.training.state import TrainState, make_optimizers, select
 from stylejax.training.step_utils import (
+  Axes,
   Step,
   average,
   example_keys,
@@ -43,7 +44,7 @@ def make_train_step(config: TransferConfig) -> Step:
     disc_grads, disc_metrics = disc_gradients(state, style, jax.lax.stop_gradient(stylized), keys)
     return grads, disc_grads, metrics | disc_metrics
 
-  def train_step(state: TrainState, batch: dict, *, axis_name: str | None = None):
+  def train_step(state: TrainState, batch: dict, *, axis_name: Axes = None):
     grads, disc_grads, metrics = average(
       functools.partial(grads_of, state), batch, config.accumulate, axis_name
     )

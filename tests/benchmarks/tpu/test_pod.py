@@ -17,163 +17,57 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 import stylejax
 from benchmarks.harness import command_line
-from benchmarks.tpu import chips, hlo, pod, pod_scaling
+from benchmarks.tpu import chips, hlo, pod, pod_search, slices, steps
+from benchmarks.tpu.slices import Slice
 from stylejax import PRESETS, transfer
+from stylejax.errors import InputError
 from stylejax.training.state import init_state
 from stylejax.training.tasks import AutoencoderConfig
 from tests.benchmarks.tpu import hlo_checks
 
 ROOT = Path(__file__).parents[3]
-MODULE = """HloModule jit_step, is_scheduled=true
-
-%add (a: f32[], b: f32[]) -> f32[] {
-  %a = f32[]{:T(128)} parameter(0)
-  %b = f32[]{:T(128)} parameter(1)
-  ROOT %sum = f32[]{:T(128)} add(%a, %b)
-}
-
-%conv (p0: bf16[8,16,16,128], p1: f32[3,3,128,128]) -> bf16[8,16,16,128] {
-  %p0 = bf16[8,16,16,128]{3,0,2,1:T(8,128)(2,1)} parameter(0)
-  %p1 = f32[3,3,128,128]{3,2,1,0:T(8,128)} parameter(1)
-  %k = bf16[3,3,128,128]{3,2,1,0:T(8,128)(2,1)} convert(%p1)
-  ROOT %c = bf16[8,16,16,128]{3,0,2,1:T(8,128)(2,1)} convolution(%p0, %k), window={size=3x3 pad=1_1x1_1}, dim_labels=b01f_01io->b01f, metadata={op_name="jit(step)/Conv_0/conv_general_dilated"}
-}
-
-ENTRY %main (x: bf16[8,16,16,128], w: f32[3,3,128,128], v: f32[128]) -> (f32[128], f32[3,3,128,128]) {
-  %x = bf16[8,16,16,128]{3,2,1,0:T(8,128)(2,1)} parameter(0)
-  %w = f32[3,3,128,128]{3,2,1,0:T(8,128)} parameter(1)
-  %v = f32[128]{0:T(128)} parameter(2)
-  %turned = bf16[8,16,16,128]{3,0,2,1:T(8,128)(2,1)S(1)} copy(%x), metadata={op_name="jit(step)/turn"}
-  %moved = bf16[8,16,16,128]{3,0,2,1:T(8,128)(2,1)} copy(%turned)
-  %narrow = f32[8,16,16,3]{2,1,3,0:T(8,128)} convert(%x)
-  %image = f32[8,16,16,3]{0,2,3,1:T(8,128)} copy(%narrow)
-  %fetch = ((f32[3,3,128,128]{3,2,1,0:T(8,128)}), f32[1,3,128,128]{3,2,1,0:T(8,128)S(1)}, s32[]{:S(2)}) slice-start(%w), slice={[0:1], [0:3], [0:128], [0:128]}
-  %fetched = f32[1,3,128,128]{3,2,1,0:T(8,128)S(1)} slice-done(%fetch)
-  %y = bf16[8,16,16,128]{3,0,2,1:T(8,128)(2,1)S(1)} fusion(%turned, %w), kind=kOutput, calls=%conv, backend_config={"window_config":{"estimated_cycles":"1200"}}
-  %z = f32[8,16,16,128]{3,0,2,1:T(8,128)S(1)} convolution(%y, %w), window={size=1x1}, dim_labels=b01f_01io->b01f, metadata={op_name="jit(step)/Conv_1/conv_general_dilated"}, backend_config={"window_config":{"estimated_cycles":"34"}}
-  %d = f32[8,128]{1,0:T(8,128)S(1)} convolution(%v, %v), dim_labels=bf_io->bf, metadata={op_name="jit(step)/dot_general"}
-  %g = (f32[128]{0:T(128)S(1)}, f32[3,3,128,128]{3,2,1,0:T(8,128)S(1)}, /*index=2*/f32[]{:T(128)S(1)}) all-reduce(%v, %w, %d), channel_id=1, replica_groups={{0,1,2,3}}, to_apply=%add, metadata={op_name="jit(step)/psum"}
-  %s = f32[128]{0:T(128)S(1)} all-reduce-start(%v), channel_id=2, replica_groups=[1,4]<=[4], to_apply=%add
-  %t = f32[128]{0:T(128)S(1)} all-reduce-done(%s)
-  %r = f32[32]{0:T(128)S(1)} reduce-scatter(%v), channel_id=3, replica_groups=[1,4]<=[4], dimensions={0}, to_apply=%add
-  %r2 = f32[64]{0:T(128)S(1)} reduce-scatter(%v), channel_id=6, replica_groups={{0,1},{2,3}}, dimensions={0}, to_apply=%add
-  %h = (f32[32]{0:T(128)S(1)}, f32[128]{0:T(128)S(1)}) all-gather-start(%r), channel_id=4, replica_groups=[1,4]<=[4], dimensions={0}
-  %i = f32[128]{0:T(128)S(1)} all-gather-done(%h)
-  %q = (f32[128]{0:T(128)S(1)}, f32[128]{0:T(128)S(1)}, u32[]{:S(2)}, u32[]{:S(2)}) collective-permute-start(%i), channel_id=5, source_target_pairs={{0,1},{1,0}}
-  %u = f32[128]{0:T(128)S(1)} collective-permute-done(%q)
-  ROOT %out = (f32[128]{0:T(128)S(1)}, f32[3,3,128,128]{3,2,1,0:T(8,128)S(1)}) tuple(%u, %w)
-}
-"""  # noqa: E501
-KERNEL, VECTOR, MAP = 4 * 9 * 128 * 128, 4 * 128, 2 * 8 * 16 * 16 * 128
-
-
-@pytest.fixture(scope="module")
-def module():
-  return hlo.instructions(MODULE)
-
-
-def test_every_collective_counts_once_with_the_whole_array(module):
-  assert {actual["kind"]: actual["each"] for actual in hlo.collectives(module)} == {
-    "all-reduce": [VECTOR + KERNEL + 4, VECTOR],
-    "reduce-scatter": [VECTOR, VECTOR],
-    "all-gather": [VECTOR],
-    "collective-permute": [VECTOR],
-  }
-  first = hlo.collectives(module)[0]
-  assert (first["count"], first["bytes"]) == (2, 2 * VECTOR + KERNEL + 4)
-
-
-def test_hbm_traffic_leaves_out_what_stays_in_faster_memory(module):
-  image = 4 * 8 * 16 * 16 * 3
-  by_line = {
-    "turned": MAP,
-    "moved": MAP,
-    "narrow": MAP + image,
-    "image": 2 * image,
-    "fetch": KERNEL // 3,
-    "y": KERNEL,
-    "z": KERNEL,
-    "d": 2 * VECTOR,
-    "g": VECTOR + KERNEL,
-    "s": VECTOR,
-    "t": 0,
-    "r": VECTOR,
-    "r2": VECTOR,
-  }
-  assert hlo.hbm_bytes(module) == sum(by_line.values())
-
-
-def test_convolutions_show_their_types_and_products_do_not_count(module):
-  assert hlo_checks.convolution_types(module) == [
-    ("jit(step)/Conv_0/conv_general_dilated", ("bf16", "bf16")),
-    ("jit(step)/Conv_1/conv_general_dilated", ("bf16", "f32")),
-  ]
-
-
-def test_a_copy_that_turns_a_wide_map_is_a_layout_change(module):
-  assert [line.name for line in hlo_checks.layout_changes(module)] == ["turned"]
-  assert [line.name for line in hlo_checks.layout_changes(module, channels=3)] == [
-    "turned",
-    "image",
-  ]
-
-
-def test_cycles_are_those_of_the_schedule(module):
-  assert hlo.estimated_cycles(module) == 1234
-
-
-def test_parsed_collectives_are_those_that_jax_asked_for():
-  mesh = Mesh(np.array(jax.devices()), ("data",))
-
-  def both(x):
-    return jax.lax.psum(x, "data"), jax.lax.all_gather(x, "data")
-
-  run = jax.jit(
-    jax.shard_map(
-      both, mesh=mesh, in_specs=PartitionSpec("data"), out_specs=PartitionSpec(), check_vma=False
-    )
-  )
-  actual = hlo.collectives(hlo.instructions(run.lower(jnp.ones((8, 100))).compile().as_text()))
-  assert {kind["kind"]: kind["bytes"] for kind in actual} == {"all-reduce": 400, "all-gather": 3200}
-
-
-@pytest.mark.parametrize(
-  "name, sides, links, hops",
-  [
-    ("v5e", (2, 2), 2, 2),
-    ("v5e", (4, 4), 2, 6),
-    ("v5e", (8, 16), 3, 15),
-    ("v5e", (16, 16), 4, 16),
-    ("v4", (2, 2, 1), 2, 2),
-    ("v4", (4, 4, 4), 6, 6),
-    ("v5p", (2, 4, 4), 3, 7),
-    ("v6e", (4, 4), 2, 6),
-  ],
-)
-def test_all_reduce_uses_every_link_of_the_torus(name, sides, links, hops):
-  chip, count, size = chips.TPUS[name], int(np.prod(sides)), 1e9
-  expected = 2 * (count - 1) / count * size / (links * chip.link) + 2 * hops * 1e-6
-  assert chips.all_reduce_seconds(chip, sides, size) == pytest.approx(expected, rel=1e-9)
-  gather = chips.collective_seconds(chip, sides, "all-gather", size)
-  assert gather == pytest.approx(expected / 2, rel=1e-9)
-
-
-def test_one_chip_speaks_to_nobody():
-  assert chips.all_reduce_seconds(chips.TPUS["v4"], (1, 1, 1), 1e9) == 0
 
 
 def test_roofline_is_the_slower_of_compute_and_memory_then_communication():
-  chip = chips.TPUS["v5e"]
-  sums = [{"kind": "all-reduce", "count": 2, "bytes": 2e8, "each": [1e8, 1e8]}]
-  actual = pod.roofline(chip, (16, 16), 1.97e12, 8.19e8, sums)
+  place = Slice("v5e:16x16", chips.TPUS["v5e"], (16, 16), [None] * 256)
+  sums = [{"between": "devices", "kind": "all-reduce", "each": [1e8, 1e8]}]
+  actual = steps.roofline(place, 1.97e12, 8.19e8, sums)
   # 10 ms of arithmetic, 1 ms of HBM, and twice 2 · 255/256 · 1e8 / (4 · 50e9) s + 32 µs.
   expected = 2 * (2 * 255 / 256 * 1e8 / 200e9 + 32e-6)
   assert actual["compute_seconds"] == pytest.approx(10e-3)
   assert actual["memory_seconds"] == pytest.approx(1e-3)
   assert actual["communication_seconds"] == pytest.approx(expected)
   assert actual["step_seconds"] == pytest.approx(10e-3 + expected)
-  slow = pod.roofline(chip, (16, 16), 1.97e12, 81.9e9, [])
+  slow = steps.roofline(place, 1.97e12, 81.9e9, [])
   assert slow["step_seconds"] == pytest.approx(0.1)
+
+
+def test_roofline_of_two_slices_adds_what_goes_between_them():
+  place = Slice("v5e:16x16", chips.TPUS["v5e"], (16, 16), [None] * 512, slices=2)
+  assert (place.chips, place.title) == (512, "2 × v5e:16x16")
+  part = [{"between": "slices", "kind": "all-reduce", "each": [1e6]}]
+  actual = steps.roofline(place, 1.97e12, 0, part)
+  # A device sends its 1 MB through 25 Gbit/s.
+  assert actual["between_slices_seconds"] == pytest.approx(1e6 / 3.125e9)
+  assert actual["within_slices_seconds"] == 0
+  assert actual["step_seconds"] == pytest.approx(10e-3 + 1e6 / 3.125e9)
+
+
+def test_a_slice_of_tpu7x_has_two_devices_a_chip():
+  place = Slice("tpu7x:2x2x1", chips.TPUS["tpu7x"], (2, 2, 1), [None] * 8)
+  assert place.chips == 4
+
+
+def test_a_libtpu_of_another_jax_is_refused(monkeypatch):
+  monkeypatch.setattr(slices.importlib.util, "find_spec", lambda name: name)
+  monkeypatch.setattr(slices.importlib.metadata, "version", lambda name: "0.0.52")
+  with pytest.raises(InputError, match=rf"found 0.0.52 beside jax {jax.__version__}, expected"):
+    slices.check_libraries()
+
+
+def test_several_slices_without_a_published_network_are_refused():
+  with pytest.raises(InputError, match=r"--slices: found 2 of v4"):
+    slices.find_slice("v4:2x2x1", slices=2)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +89,7 @@ def test_largest_batch_is_found_in_a_few_compilations(fixed, each, silent):
     used = fixed + each * batch / 16 * (1 + 0.02 * np.sin(batch))
     return used <= limit, None if silent and used > limit else used
 
-  most = pod.largest_batch(needed, 8192, None if silent else fixed + each * 512, unit, limit)
+  most = steps.largest_batch(needed, 8192, None if silent else fixed + each * 512, unit, limit)
   fitting = [batch for batch in range(unit, 8192, unit) if needed(batch)[0]]
   del tried[-len(range(unit, 8192, unit)) :]
   assert most == max(fitting, default=0)
@@ -207,18 +101,18 @@ def test_memory_needed_is_read_from_the_compilers_message():
     "RESOURCE_EXHAUSTED: XLA:TPU compile permanent error. Ran out of memory in memory "
     "space hbm. Used 18.50G of 15.75G hbm. Exceeded hbm capacity by 2.75G."
   )
-  assert pod.memory_needed(message) == 18.5 * 2**30
+  assert slices.memory_needed(message) == 18.5 * 2**30
   message = (
     "RESOURCE_EXHAUSTED: Ran out of memory on HBM, the total memory required for HLO "
     "temporaries (48.00G) exceeds available HBM (15.75G)."
   )
-  assert pod.memory_needed(message) == 48 * 2**30
-  assert pod.memory_needed("RESOURCE_EXHAUSTED: no figure") is None
+  assert slices.memory_needed(message) == 48 * 2**30
+  assert slices.memory_needed("RESOURCE_EXHAUSTED: no figure") is None
 
 
 def test_efficiency_is_per_chip_and_of_the_smallest_slice():
   rows = [{"chips": 4, "images_per_second": 400.0}, {"chips": 16, "images_per_second": 1200.0}]
-  assert [row["efficiency"] for row in pod_scaling.with_efficiency(rows)] == [1.0, 0.75]
+  assert [row["efficiency"] for row in steps.with_efficiency(rows)] == [1.0, 0.75]
 
 
 def run(*arguments):
@@ -247,7 +141,7 @@ def test_unknown_slices_are_one_line(topology, capfd, monkeypatch):
 
 @pytest.mark.tpu
 def test_stylize_keeps_to_bfloat16_and_to_its_convolutions_layout_on_a_tpu():
-  place = pod.find_slice("v5e:4x4")
+  place = slices.find_slice("v5e:4x4")
   mesh = Mesh(np.array(place.devices), ("data",))
 
   def placed(tree, *names):
@@ -273,6 +167,68 @@ def test_stylize_keeps_to_bfloat16_and_to_its_convolutions_layout_on_a_tpu():
   assert [actual for actual in types if set(actual[1]) != {"bf16"}] == []
   # Only the image's own 3 and 12 channels are rearranged, before the first and after the last.
   assert [(line.name, line.source) for line in hlo_checks.layout_changes(module)] == []
+
+
+@pytest.mark.tpu
+@pytest.mark.parametrize(
+  "name, gib",
+  [
+    ("v4:2x2x1", 30.75),
+    ("v5e:2x2", 15.75),
+    ("v5p:2x2x1", 95.74),
+    ("v6e:2x2", 31.25),
+    ("tpu7x:2x2x1", 94.75),
+  ],
+)
+def test_memory_limit_is_the_compilers(name, gib):
+  place = slices.find_slice(name)
+  assert slices.memory_limit(place) == gib * 2**30 < place.chip.memory * 1.01
+
+
+@pytest.mark.tpu
+def test_two_slices_sum_within_each_before_they_send(tmp_path):
+  """The mesh's outer axis is the slice; a device sends its part of its slice's sum, no more."""
+  place = slices.find_slice("v5e:2x2", slices=2)
+  assert (len(place.devices), place.chips) == (8, 8)
+  config = AutoencoderConfig(preset="tiny", size=32, batch=16)
+  module = hlo.instructions(steps.lower_step(config, place.devices).compile().as_text())
+  between = {(found["between"], found["kind"]): found for found in hlo.collectives(module)}
+  state = jax.eval_shape(lambda: init_state(config))
+  parts = state.params.content_encoder, state.params.generator["decoder"]
+  trained = sum(x.size for x in jax.tree.leaves(parts))
+  # XLA sums small arrays whole within a slice, larger ones as a reduce-scatter.
+  inside = between.get(("devices", "all-reduce"), between.get(("devices", "reduce-scatter")))
+  assert 4 * trained <= inside["bytes"] <= 4 * trained + 2048
+  # A quarter each; nets as narrow as these are padded to the lanes of a chip, 128 values.
+  assert trained <= between["slices", "all-reduce"]["bytes"] <= 4 * trained
+  assert between["devices", "all-gather"]["bytes"] <= 4 * trained + 2048
+
+
+@pytest.mark.tpu
+def test_search_ranks_what_fits(tmp_path):
+  options = pod_search.Options(
+    command="autoencoder",
+    preset="tiny",
+    size=32,
+    topology="v5e:2x2",
+    per_chip=(2, 4),
+    accumulates=(1, 2),
+    cache=tmp_path,
+  )
+  rows = pod_search.search(options, slices.find_slice(options.topology))
+  assert {(row["batch_per_chip"], row["accumulate"]) for row in rows} == {
+    (2, 1),
+    (4, 1),
+    (2, 2),
+    (4, 2),
+  }
+  rates = [row["images_per_second"] for row in rows]
+  assert rates == sorted(rates, reverse=True)
+  by_case = {(row["batch_per_chip"], row["accumulate"]): row for row in rows}
+  # The same images, whether a device takes them at once or in two parts.
+  once, twice = by_case[4, 1], by_case[4, 2]
+  assert 0.9 < twice["gflop"] / once["gflop"] < 1.2
+  assert twice["memory_mib"]["temp"] <= once["memory_mib"]["temp"]
 
 
 @pytest.mark.tpu

@@ -1,0 +1,280 @@
+"""A train step compiled for a slice of TPUs: its facts, its roofline, and the batches that fit.
+
+The trainer's own step, without weights, images or a TPU. Slices are found by
+`benchmarks.tpu.slices`.
+"""
+
+import dataclasses
+import gzip
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+
+from benchmarks.tpu import chips, hlo
+from benchmarks.tpu.slices import Slice, memory_limit, memory_needed
+from stylejax.errors import InputError
+from stylejax.models.config import Preset
+from stylejax.training.config import TrainConfig
+from stylejax.training.loop import load_frozen
+from stylejax.training.replicas import check_batch, make_replicas
+from stylejax.training.state import init_state
+from stylejax.training.tasks import TASKS, task_of
+
+
+@dataclasses.dataclass(frozen=True)
+class StepOptions:
+  """Whose step, and where to keep what is found."""
+
+  command: Literal["autoencoder", "gan", "transfer"] = "transfer"
+  """Whose step."""
+  preset: Preset = "large"
+  """Sizes of the nets."""
+  size: int = 128
+  """Side of the crops in pixels."""
+  dtype: Literal["preset", "float32", "bfloat16"] = "preset"
+  """Of the activations."""
+  remat: bool = False
+  """As train.py's: the perceptual net's features are computed twice instead of kept."""
+  accumulate: int = 1
+  """As train.py's: a device computes its images of a step in so many parts, one after another."""
+  cache: Path | None = None
+  """Folder that keeps what was compiled: a step takes minutes."""
+  output: Path | None = None
+  """JSON file for the result; it is printed as a table either way."""
+
+
+class DoesNotFit(Exception):
+  """The compiler ran out of memory: `needed` bytes (None if it doesn't say)."""
+
+  def __init__(self, needed: float | None):
+    super().__init__(f"{needed} bytes")
+    self.needed = needed
+
+
+def lower_step(config: TrainConfig, devices: list) -> jax.stages.Lowered:
+  """The trainer's step for these devices; neither weights nor images are made."""
+  state = jax.eval_shape(lambda: init_state(config))
+  state = state.replace(frozen=jax.eval_shape(lambda: load_frozen(config)))
+  side = config.crop_size
+  crops = jax.ShapeDtypeStruct((config.batch, side, side, 3), jnp.uint8)
+  batch = dict.fromkeys(config.streams, crops)
+  batch["index"] = jax.ShapeDtypeStruct((config.batch,), jnp.int32)
+  replicas = make_replicas("shard_map", task_of(config).make_train_step(config), devices=devices)
+  return replicas.lower(state, batch)
+
+
+def compiled_facts(lowered: jax.stages.Lowered, place: Slice, cache: Path | None) -> dict[str, Any]:
+  """{"cost", "memory", "text", "seconds"} of the compiled step, from the cache if it is there.
+
+  Raises:
+    DoesNotFit: the compiler found no way to fit it into a chip's memory.
+  """
+  import libtpu
+
+  about = "\n".join([place.title, jax.__version__, libtpu.__version__, lowered.as_text()])
+  key = hashlib.sha256(about.encode()).hexdigest()[:24]
+  name = place.title.replace(":", "-").replace(" × ", "x")
+  cached = cache / f"{name}-{key}.json.gz" if cache else None
+  if cached is not None and cached.exists():
+    facts = json.loads(gzip.decompress(cached.read_bytes()))
+    if "needed" in facts:
+      raise DoesNotFit(facts["needed"])
+    return facts
+  start = time.perf_counter()
+  try:
+    compiled = lowered.compile()
+  except jax.errors.JaxRuntimeError as error:
+    if "RESOURCE_EXHAUSTED" not in str(error):
+      raise
+    facts = {"needed": memory_needed(str(error))}
+  else:
+    memory = compiled.memory_analysis()
+    facts = {
+      "cost": {key: compiled.cost_analysis()[key] for key in ("flops", "bytes accessed")},
+      "memory": {
+        name: getattr(memory, f"{name}_size_in_bytes")
+        for name in ("argument", "output", "alias", "temp", "generated_code")
+      },
+      "text": compiled.as_text(),
+      "seconds": time.perf_counter() - start,
+    }
+  if cached is not None:
+    cached.parent.mkdir(parents=True, exist_ok=True)
+    cached.write_bytes(gzip.compress(json.dumps(facts).encode()))
+  if "needed" in facts:
+    raise DoesNotFit(facts["needed"])
+  return facts
+
+
+def row(options: StepOptions, config: TrainConfig, place: Slice, facts: dict) -> dict:
+  """What a compiled step costs, per chip and in all; memory is of a device."""
+  module = hlo.instructions(facts["text"])
+  each, memory = place.chip.devices, dict(facts["memory"])
+  flops, moved = (number * each for number in (_flops(config, facts), hlo.hbm_bytes(module)))
+  memory["peak"] = (
+    memory["argument"]
+    + memory["output"]
+    + memory["temp"]
+    + memory["generated_code"]
+    - memory["alias"]
+  )
+  collectives = hlo.collectives(module)
+  bound = roofline(place, flops, moved, collectives)
+  limit = memory_limit(place)
+  return {
+    "case": f"{options.command} step",
+    "topology": place.name,
+    "slices": place.slices,
+    "chips": place.chips,
+    "devices": len(place.devices),
+    "preset": config.preset,
+    "size": config.size,
+    "batch": config.batch,
+    "batch_per_chip": config.batch // place.chips,
+    "dtype": config.model.dtype,
+    "remat": options.remat,
+    "accumulate": options.accumulate,
+    "gflop_per_chip": flops / 1e9,
+    "gflop": flops * place.chips / 1e9,
+    "hbm_gb_per_chip": moved / 1e9,
+    "xla_bytes_accessed_gb": facts["cost"]["bytes accessed"] / 1e9,
+    "compiler_cycles": hlo.estimated_cycles(module),
+    "memory_mib": {key: value / 2**20 for key, value in memory.items()},
+    "memory_limit_mib": limit / 2**20,
+    "memory_share": memory["peak"] / limit,
+    "collectives": collectives,
+    "overlapped_share": hlo.overlapped_share(module),
+    "roofline": bound,
+    "images_per_second": config.batch / bound["step_seconds"],
+    "peak_share": bound["compute_seconds"] / bound["step_seconds"],
+    "communication_share": bound["communication_seconds"] / bound["step_seconds"],
+    "compile_seconds": facts["seconds"],
+  }
+
+
+def _flops(config: TrainConfig, facts: dict) -> float:
+  """FLOPs of a step on a device; XLA counts the loop over parts of the batch as one turn."""
+  return facts["cost"]["flops"] * config.accumulate
+
+
+def roofline(place: Slice, flops: float, moved: float, collectives: list[dict]) -> dict[str, float]:
+  """Seconds of a step by the formula of `benchmarks.tpu.pod`.
+
+  Args:
+    place: the slices.
+    flops: of a chip.
+    moved: bytes between a chip and its HBM.
+    collectives: as `hlo.collectives` lists them.
+  """
+  compute, memory = flops / place.chip.flops, moved / place.chip.bandwidth
+  within = between = 0.0
+  for collective in collectives:
+    for size in collective["each"]:
+      if collective["between"] == "slices":
+        between += chips.network_seconds(place.chip, place.slices, collective["kind"], size)
+      else:
+        within += chips.collective_seconds(place.chip, place.sides, collective["kind"], size)
+  return {
+    "compute_seconds": compute,
+    "memory_seconds": memory,
+    "within_slices_seconds": within,
+    "between_slices_seconds": between,
+    "communication_seconds": within + between,
+    "step_seconds": max(compute, memory) + within + between,
+  }
+
+
+def step_config(options: StepOptions, place: Slice, batch: int) -> TrainConfig:
+  """The trainer's config; InputError if its batch doesn't suit the slice."""
+  config = train_config(options, batch)
+  check_batch(batch, group=config.group * config.accumulate, devices=place.devices)
+  return config
+
+
+def train_config(options: StepOptions, batch: int) -> TrainConfig:
+  """The trainer's config for a batch over all devices."""
+  remat = {"remat": True} if options.remat else {}
+  if remat and options.command != "transfer":
+    raise InputError(f"--remat: found it with {options.command}, expected transfer")
+  config = TASKS[options.command].config(
+    preset=options.preset,
+    dtype=options.dtype,
+    size=options.size,
+    batch=batch,
+    accumulate=options.accumulate,
+    **remat,
+  )
+  config.check()
+  return config
+
+
+def step_facts(options: StepOptions, config: TrainConfig, place: Slice) -> dict[str, Any]:
+  """What the compiler says of the step; raises DoesNotFit if it doesn't fit."""
+  lowered = lower_step(config, place.devices)
+  return compiled_facts(lowered, place, options.cache)
+
+
+def step_row(options: StepOptions, place: Slice, batch: int) -> dict:
+  """Compiles the step at a batch over the whole slice; raises DoesNotFit if it doesn't fit."""
+  config = step_config(options, place, batch)
+  return row(options, config, place, step_facts(options, config, place))
+
+
+def largest_batch(
+  needed: Callable[[int], tuple[bool, float | None]],
+  tried: int,
+  used: float | None,
+  unit: int,
+  limit: float,
+) -> int:
+  """The largest multiple of unit below `tried` that fits, or 0.
+
+  Memory is nearly linear in the batch, so each next try is where the line through the largest that
+  fitted and the smallest that didn't meets the limit; halfway where the compiler gave no figure,
+  and half as far for each failure in a row.
+
+  Args:
+    needed: (whether a batch fits, its bytes or None).
+    tried: a batch that doesn't fit, a multiple of unit.
+    used: its bytes, or None.
+    unit: chips times examples that must stay together.
+    limit: bytes that the compiler may use.
+  """
+  low, high, failures = (0, 0.0), (tried, used), 0
+  while high[0] - low[0] > unit:
+    fraction = 0.5
+    if low[1] is not None and high[1] is not None and high[1] > max(low[1], limit):
+      fraction = (limit - low[1]) / (high[1] - low[1])
+    guess = low[0] + int(fraction / 2**failures * (high[0] - low[0]) / unit) * unit
+    guess = min(max(guess, low[0] + unit), high[0] - unit)
+    fits, bytes_used = needed(guess)
+    if fits:
+      low, failures = (guess, bytes_used), 0
+    else:
+      high, failures = (guess, bytes_used), failures + 1
+  return low[0]
+
+
+def fitting_batch(options: StepOptions, place: Slice, batch: int, used: float | None) -> int:
+  """The largest batch below one that didn't fit, by compiling a few."""
+
+  def needed(batch: int):
+    try:
+      return True, step_row(options, place, batch)["memory_mib"]["peak"] * 2**20
+    except DoesNotFit as error:
+      return False, error.needed
+
+  unit = len(place.devices) * TASKS[options.command].config().group * options.accumulate
+  return largest_batch(needed, batch, used, unit, memory_limit(place))
+
+
+def with_efficiency(rows: list[dict]) -> list[dict]:
+  """Adds to each row its images/s per chip over the first row's."""
+  rates = [row["images_per_second"] / row["chips"] for row in rows]
+  return [row | {"efficiency": rate / rates[0]} for row, rate in zip(rows, rates, strict=True)]

@@ -1,0 +1,74 @@
+// The browser's side of profile_page.py: node profile_page.mjs URL CHROMIUM SIDE ROUNDS STYLE_DIM
+import {chromium} from 'playwright-core';
+
+const [, , url, executablePath, side, rounds, styleDim] = process.argv;
+
+/** Paints by the page's stages, or by the whole model; what each node took goes to the console. */
+async function profile({whole, side, rounds, styleDim}) {
+  const ort = await import('/onnxruntime/wasm.mjs');
+  const {paint} = await import('/tiles.mjs');
+  const bytes = async (name) => (await fetch(name)).arrayBuffer();
+  Object.assign(ort.env.wasm, {wasmBinary: await bytes('/onnxruntime/wasm.wasm'), numThreads: 1});
+  ort.env.logLevel = 'error';
+  const plan = await (await fetch('/models/plan.json')).json();
+  const names = whole ? ['paint'] : ['encoder', 'targets', ...plan.stages.map((_, i) => `stage${i}`)];
+  const sessions = {};
+  for (const name of names) {
+    sessions[name] = await ort.InferenceSession.create(await bytes(`/models/${name}.onnx`),
+      {executionProviders: ['wasm'], enableProfiling: true});
+  }
+  const run = async (name, feeds) => {
+    const tensors = Object.entries(feeds).map(([tensor, [data, shape]]) =>
+      [tensor, new ort.Tensor(data instanceof BigInt64Array ? 'int64' : 'float32', data, shape)]);
+    const outputs = await sessions[name].run(Object.fromEntries(tensors));
+    return Object.fromEntries(Object.entries(outputs).map(([tensor, {data, dims}]) => [tensor, [data, dims]]));
+  };
+  const code = new Float32Array(styleDim);
+  const image = {width: side, height: side, data: new Uint8ClampedArray(4 * side ** 2).map((_, i) => (i * 37) % 251)};
+  const content = Float32Array.from({length: 3 * side ** 2}, (_, i) => ((i * 37) % 251) / 255);
+  for (let round = 0; round < rounds; round++) {
+    if (whole) {
+      await run('paint', {content: [content, [1, side, side, 3]], code: [code, [code.length]],
+        noise_gain: [new Float32Array([1]), []]});
+    } else await paint(run, plan, image, code, 1, () => {}, side);
+  }
+  for (const name of names) {
+    console.log(`session ${name}`);
+    sessions[name].endProfiling();
+    await sessions[name].release();
+  }
+}
+
+/** Milliseconds of each operator: of each node the least of all rounds. */
+function summed(lines) {
+  const nodes = new Map();
+  let session = '';
+  for (const line of lines) {
+    if (line.startsWith('session ')) session = line;
+    if (!line.startsWith('{')) continue;
+    const {cat, name, dur, args} = JSON.parse(line.replace(/,$/, ''));
+    if (cat !== 'Node' || !name.endsWith('_kernel_time')) continue;
+    const node = `${session} ${args.node_index}`;
+    const least = Math.min(dur, nodes.get(node)?.dur ?? Infinity);
+    nodes.set(node, {operator: args.op_name, dur: least});
+  }
+  const found = {};
+  for (const {operator, dur} of nodes.values()) found[operator] = (found[operator] ?? 0) + dur / 1000;
+  return found;
+}
+
+const browser = await chromium.launch({executablePath, args: ['--no-sandbox']});
+const found = {};
+for (const [name, whole] of [['page', false], ['exported', true]]) {
+  const page = await browser.newPage();
+  const lines = [];
+  page.on('console', (message) => lines.push(...message.text().split('\n')));
+  page.on('pageerror', (error) => console.error(String(error)));
+  await page.goto(`${url}licenses/licenses.txt`); // a document that runs nothing of its own
+  await page.evaluate(profile, {
+    whole, side: Number(side), rounds: Number(rounds), styleDim: Number(styleDim)});
+  found[name] = summed(lines);
+  await page.close();
+}
+console.log(JSON.stringify({chromium: browser.version(), ...found}));
+await browser.close();
