@@ -4,19 +4,22 @@ Pure functions; which frames are keyframes and what paints them is for others to
 `stylejax.inference.keyframed` does.
 """
 
-import flax
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 
 from stylejax import motion, temporal
+from stylejax.models.replaceable import Replaceable
 
 TOLERANCE = 0.45
 """Share of the local contrast by which a frame may differ from what is carried to it: over many
 frames estimates of the motion add up their errors."""
 
 
-@flax.struct.dataclass
-class Keyframe:
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Keyframe(Replaceable):
   """A frame and what was painted of it.
 
   Attributes:

@@ -111,6 +111,16 @@ def test_the_names_alone_import_nothing():
   assert child(code, None) == []
 
 
+def test_what_is_of_films_imports_no_flax():
+  """Its data classes are Python's own; the nets are imported where they are traced."""
+  code = (
+    "import json, sys\nimport stylejax.keyframes, stylejax.motion, stylejax.temporal\n"
+    "json.load(sys.stdin)\nprint(json.dumps([*sys.modules]))"
+  )
+  actual = child(code, None)
+  assert "jax" in actual and not {"flax", "optax"} & set(actual)
+
+
 def test_no_module_calls_what_changes_the_process_at_its_top():
   """Also where nothing can be seen: a filter that is added twice, a level that is there already."""
   calls = {"setLevel", "addHandler", "filterwarnings", "simplefilter", "signal", "update", "seed"}

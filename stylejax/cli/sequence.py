@@ -115,8 +115,10 @@ class Options:
   over_time: Annotated[
     tuple[str, ...],
     option(
-      "Numbers that change: of strength, smoothing or preserve-color at some frames, counted from "
-      "1; straight between them, and the same before the first and behind the last.",
+      "Numbers that change, instead of those of --strength, --smoothing or --preserve-color: at "
+      "some frames, counted from 1; straight between them, and the same before the first and "
+      "behind the last. Several settings come one after the other: strength=1:0,48:1 "
+      "preserve-color=1:1,48:0.",
       metavar="NAME=FRAME:NUMBER,... [...]",
       default="",
     ),
@@ -149,7 +151,7 @@ class Options:
 
 def main(arguments: Sequence[str], *, spelling: Spelling = INSTALLED) -> int:
   """Runs the command and returns its exit status."""
-  wrong = repeated_flag(arguments, ("--content", "--style"))
+  wrong = repeated_flag(arguments, ("--content", "--style", "--over-time"))
   if wrong:
     return print_error(wrong)
   try:
@@ -170,6 +172,11 @@ def main(arguments: Sequence[str], *, spelling: Spelling = INSTALLED) -> int:
 
 def _placed(options: Options) -> Options:
   """The options with every file behind its flag."""
+  swallowed = [text for text in options.over_time if "=" not in text]
+  if swallowed:
+    raise InputError(
+      f"--over-time: found {swallowed[0]}, expected NAME=FRAME:NUMBER,...; files come before it"
+    )
   suffix = Path(options.content or (options.files or [""])[0]).suffix.lower()
   places = assign(
     options.files,
@@ -204,12 +211,18 @@ def _run(options: Options) -> int:
   settings["over_time"] = parse_curves(settings["over_time"])
   with progress() as (on_progress, *_, on_note):
     report = stylize_sequence(SequenceRequest(**settings), on_progress=on_progress, on_note=on_note)
-  rate = f"{report.frames / report.seconds:.2f} frames/s"
-  print(
-    f"wrote {printable(options.output)}: {report.frames} frames in {report.seconds:.1f} s ({rate})"
-  )
+  print(f"wrote {printable(options.output)}: {_count(report)}")
   print("; ".join(_findings(report)))
   return 0
+
+
+def _count(report: "SequenceReport") -> str:
+  """How many frames, and how fast those that weren't there before."""
+  rate = (
+    f"in {report.seconds:.1f} s ({(report.frames - report.kept) / report.seconds:.2f} frames/s)"
+  )
+  kept = f", {report.kept} of them kept by an earlier run," if report.kept else ""
+  return f"{report.frames} frames{kept} {rate}"
 
 
 def _findings(report: "SequenceReport") -> list[str]:

@@ -21,8 +21,8 @@ class Moved(NamedTuple):
 
   Attributes:
     number: from 1.
-    frame: as it was read.
-    resized: at the output's size.
+    frame: at the output's size.
+    resized: its image.
     flow: its motion since the frame before; None where motion is ignored.
   """
 

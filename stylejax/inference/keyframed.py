@@ -88,7 +88,7 @@ class ByKeyframes:
     self._propagate, self._finish = fast_jit(keyframes.propagate), fast_jit(_finish)
     self._waiting: list[_Waiting] = []
     self._painted: Any = None
-    self._loaded = False
+    self._loaded, self._begins = False, True
 
   def start(self, shape: tuple[int, ...]) -> None:
     """Before the first frame of [H, W, 3]."""
@@ -97,13 +97,13 @@ class ByKeyframes:
 
   def saved(self) -> Any:
     """What `load` takes: of these shapes."""
-    return self._networks.saved(), self._painted
+    return self._networks.saved(), self._painted, np.float32(self._begins)
 
   def load(self, saved: Any) -> None:
-    """Goes on with the keyframe that was painted last; the next frame is that."""
-    state, self._painted = saved
+    """Goes on with a frame that the networks know: the keyframe painted last, or a new scene's."""
+    state, self._painted, begins = saved
     self._networks.load(state)
-    self._loaded = True
+    self._loaded, self._begins = True, bool(begins)
 
   def stylize(self, frames: Iterable[Moved]) -> Iterator[Stylized]:
     """Frames in their order, from keyframe to keyframe."""
@@ -113,13 +113,15 @@ class ByKeyframes:
         self._networks.step(moved, {"memory": self._settings.at(moved.number)["memory"]})
       state = self._networks.state
       if self._waiting and not float(state.same_scene):
+        self._begins = True
         yield from self._emit(ends=True)
       track = None
       if self._waiting:
         before = self._waiting[-1].track
         track = moved.flow if before is None else self._follow(before, moved.flow)
-      elif not loaded:
+      elif self._begins:
         self._painted = self._paint(moved.resized.rgb, state.stylized, True)
+        self._begins = False
       self._waiting.append(_Waiting(moved, state.stylized, state.held, state.same_scene, track))
       if len(self._waiting) == self._every + 1:
         yield from self._emit(ends=False)
@@ -150,8 +152,8 @@ class ByKeyframes:
       settings = self._settings.at(each.moved.number)
       del settings["memory"]
       image = self._finish(image, each.moved.resized.rgb, **settings)
-      goes_on = not ends and number == len(waiting) - 2
-      state = self.saved() if goes_on else None
+      # Behind the last of these comes a frame that the networks know, but for the film's end.
+      state = self.saved() if number == len(waiting) - (1 if ends else 2) else None
       yield Stylized(each.moved, image, each.held, each.same_scene, state)
     self._waiting = [] if ends else [dataclasses.replace(last, track=None)]
 

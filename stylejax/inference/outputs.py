@@ -122,7 +122,9 @@ def check_number(
   """Raises InputError unless the value is None or a (whole) number from low to high."""
   if value is None:
     return
-  number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+  # Integers that no float can hold are finite, too.
+  number = isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+  number &= not isinstance(value, bool)
   if not number or not low <= value <= high or (whole and value != int(value)):
     kind = "a whole number" if whole else "a number"
     raise InputError(f"{flag}: found {value}, expected {kind} from {low:.12g} to {high:.12g}")

@@ -15,6 +15,8 @@ from stylejax.transfer import MAX_STRENGTH
 MAX_MEMORY = 0.99
 """Largest share of the past in a frame."""
 
+MAX_FRAME = 10**9
+
 Curve = tuple[tuple[int, float], ...]
 """(frame from 1, number), by rising frames: before the first and behind the last it stays."""
 
@@ -49,19 +51,30 @@ def parse_curves(texts: Sequence[str]) -> dict[str, Curve]:
       raise InputError(f"--over-time: found {text}, expected {_FORM}")
     if flag not in known:
       raise InputError(f"--over-time: found the name {flag}, expected {' or '.join(known)}")
-    name, low, high = known[flag]
+    name, *_ = known[flag]
     if name in curves:
       raise InputError(f"--over-time: found {flag} twice, expected it once")
     curves[name] = tuple(_point(text, point) for point in points.split(","))
-    for _, value in curves[name]:
-      check_number(f"--over-time {flag}", value, low, high, whole=False)
-    frames = [frame for frame, _ in curves[name]]
-    if frames[0] < 1 or any(later <= frame for frame, later in itertools.pairwise(frames)):
-      raise InputError(
-        f"--over-time {flag}: found the frames {', '.join(map(str, frames))}, expected each later "
-        "than the one before, from 1"
-      )
+  check_curves(curves)
   return curves
+
+
+def check_curves(curves: Mapping[str, Curve]) -> None:
+  """Raises InputError for an unknown name, a number out of range, or frames that don't rise."""
+  known = {name: (flag, low, high) for flag, (name, low, high) in ranges().items()}
+  for name, curve in curves.items():
+    if name not in known:
+      raise InputError(f"--over-time: found the name {name}, expected {' or '.join(known)}")
+    flag, low, high = known[name]
+    for frame, value in curve:
+      check_number(f"--over-time {flag}, frame", frame, 1, MAX_FRAME)
+      check_number(f"--over-time {flag}", value, low, high, whole=False)
+    frames = [frame for frame, _ in curve]
+    if not frames or any(later <= frame for frame, later in itertools.pairwise(frames)):
+      raise InputError(
+        f"--over-time {flag}: found the frames {', '.join(map(str, frames)) or 'none'}, expected "
+        "each later than the one before"
+      )
 
 
 def _point(text: str, point: str) -> tuple[int, float]:

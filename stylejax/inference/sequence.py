@@ -1,5 +1,6 @@
 """The loop behind `stylejax sequence`: frames in, one style, frames out."""
 
+import contextlib
 import dataclasses
 import itertools
 import os
@@ -20,13 +21,15 @@ from stylejax.images.find import find_images
 from stylejax.inference import budget, keyframed
 from stylejax.inference.film import ByNetworks, Moved, Stylized
 from stylejax.inference.outputs import check_number
-from stylejax.inference.over_time import MAX_MEMORY, Curve, Settings
+from stylejax.inference.over_time import MAX_MEMORY, Curve, Settings, check_curves
 from stylejax.inference.request import StyleMix, check_common, plan_mixes
 from stylejax.inference.styles import StyleImageReader, StyleReader, style_scale
 from stylejax.inference.stylizer import Stylizer
-from stylejax.inference.unfinished import Unfinished, rounded
+from stylejax.inference.unfinished import Unfinished, opened, rounded
+from stylejax.models.codes import StyleCode
 from stylejax.runtime.background import ReadAhead
 from stylejax.runtime.jit import fast_jit
+from stylejax.weights.tree_hash import tree_hash
 
 Motion = Literal["followed", "ignored"]
 """What becomes of what moves: it keeps its strokes, or is stylized anew in each frame."""
@@ -39,7 +42,7 @@ KEYFRAMES, MAX_KEYFRAMES = 24, 1000
 
 EVERY = 3  # Of so many rows one is looked at for the warping error, and of so many pixels.
 AHEAD = 2  # Frames that are decoded, with their motion, while another is stylized.
-SAVE_EVERY = 24  # Frames, at least, after which a run that may be resumed keeps its state.
+SAVE_EVERY = 24  # Frames after which a run by the networks that may be resumed keeps its state.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +51,7 @@ class SequenceReport:
 
   Attributes:
     frames: how many were written.
+    kept: how many of these an earlier run had left, see `SequenceRequest.resume`.
     flicker: mean change of the output where the input doesn't change, in [0, 1]; None where
       nothing stands still.
     still: share of the pixels that don't change from frame to frame.
@@ -60,6 +64,7 @@ class SequenceReport:
   """
 
   frames: int
+  kept: int
   flicker: float | None
   still: float
   warping_error: float | None
@@ -124,6 +129,7 @@ class SequenceRequest:
     check_number("--smoothing", self.memory, 0, MAX_MEMORY, whole=False)
     check_number("--rate", self.rate, 0.1, 1000, whole=False)
     check_number("--keyframes", self.keyframes, 1, MAX_KEYFRAMES)
+    check_curves(self.over_time)
     if self.method == "network":
       if self.keyframes is not None:
         raise InputError(
@@ -168,36 +174,55 @@ def stylize_sequence(
   output = Path(request.output)
   source = frames.Source(Path(request.content), request.rate, output=output, on_note=on_note)
   images = [style.path for style in mix.sources if style.path]
-  files = [file for file in (request.weights, request.library or "") if os.path.isfile(file)]
-  frames.check_output(output, source, inputs=[*images, *files])
+  files = [request.weights] if os.path.isfile(request.weights) else []
+  read_only = [*images, *files, *([request.library] if request.library else [])]
+  frames.check_output(output, source, inputs=read_only)
   stylizer = Stylizer(request.weights)
   reader = StyleReader(stylizer, style_size, library=request.library, on_note=source.note)
   settings = Settings(
     {"strength": request.strength, "memory": request.memory}, request.controls, request.over_time
   )
-  method: Any = ByNetworks(stylizer.params, reader.read_mix(mix), settings)
+  style_code = reader.read_mix(mix)
+  method: Any = ByNetworks(stylizer.params, style_code, settings)
   needed = budget.sequence_bytes(stylizer.params.config)
   if request.method != "network":
     every = request.keyframes or KEYFRAMES
     method = keyframed.ByKeyframes(method, _paint(request, mix, source, stylizer), every, settings)
     needed += budget.OPTIMIZED_BYTES + (every + 1) * keyframed.FRAME_BYTES
-  unfinished = None
-  if request.resume:
-    read = find_images([request.content], "--content") if source.path.is_dir() else [source.path]
-    unfinished = Unfinished(output, dataclasses.asdict(request), [*read, *images, *files])
-  run = _Run(method, request, source, needed, unfinished)
-  on_progress(0, source.total)
-  try:
-    run.stylize_all(output, on_progress)
-  except BaseException:
-    if unfinished is not None and run.saved:
-      source.note(f"{unfinished.folder}: {run.saved} frames are kept, from which --resume goes on")
-    elif unfinished is not None and not unfinished.done:
+  with _unfinished(request, style_code, source, [*images, *files]) as unfinished:
+    run = _Run(method, request, source, needed, unfinished)
+    on_progress(0, source.total)
+    try:
+      run.stylize_all(output, on_progress)
+    except BaseException:
+      run.tell_of_kept()
+      raise
+    if unfinished is not None:
       unfinished.remove()
-    raise
-  if unfinished is not None:
-    unfinished.remove()
   return run.report(time.perf_counter() - started)
+
+
+def _unfinished(
+  request: SequenceRequest,
+  style_code: StyleCode,
+  source: frames.Source,
+  files: Sequence[str | os.PathLike],
+) -> contextlib.AbstractContextManager[Unfinished | None]:
+  """What an earlier run has left, if this one may go on with it; files are read beside the film."""
+  if not request.resume:
+    return contextlib.nullcontext()
+  film = find_images([request.content], "--content") if source.path.is_dir() else [source.path]
+  return opened(Path(request.output), _settings(request, style_code), [*film, *files])
+
+
+def _settings(request: SequenceRequest, style_code: StyleCode) -> dict[str, Any]:
+  """All that the frames depend on beside the files, whatever these are called from here."""
+  settings = dataclasses.asdict(request)
+  for name in ("content", "output", "style", "seed", "library"):
+    del settings[name]
+  if os.path.isfile(request.weights):
+    del settings["weights"]
+  return {**settings, "style": tree_hash(style_code)}
 
 
 def _paint(
@@ -266,6 +291,7 @@ class _Run:
   def _stylized(self, first: Moved, ahead: Iterator[Moved]) -> Iterator[Stylized]:
     """All frames: those of an earlier run as they were kept, then those of this one, measured."""
     unfinished, moved = self._unfinished, first
+    frames_left: Iterator[Moved] = itertools.chain([first], ahead)
     if unfinished is not None and unfinished.done:
       method, rows = unfinished.state((self._method.saved(), np.zeros(0)))
       self._method.load(method)
@@ -273,8 +299,10 @@ class _Run:
       for number in range(1, unfinished.done + 1):
         self._before = moved.resized.rgb, unfinished.image(number)
         yield Stylized(moved, self._before[1], None, None, None)
-        moved = next(ahead)
-    for stylized in self._method.stylize(itertools.chain([moved], ahead)):
+        if number < unfinished.done:
+          moved = next(ahead)
+      frames_left = ahead
+    for stylized in self._method.stylize(frames_left):
       rgb, image = stylized.moved.resized.rgb, stylized.image
       if unfinished is not None:
         image = rounded(np.asarray(image))
@@ -288,11 +316,12 @@ class _Run:
   def _write(self, target: Any, stylized: Stylized, image: np.ndarray) -> None:
     """Runs in a thread of its own."""
     moved, unfinished = stylized.moved, self._unfinished
-    target.write(dataclasses.replace(moved.frame, rgb=image, alpha=moved.resized.alpha))
+    target.write(dataclasses.replace(moved.frame, rgb=image))
     if unfinished is None or moved.number <= unfinished.done:
       return
     unfinished.write(moved.number, image)
-    if stylized.state is not None and moved.number >= self.saved + SAVE_EVERY:
+    every = SAVE_EVERY if self._request.method == "network" else 1  # a keyframe takes minutes
+    if stylized.state is not None and moved.number >= self.saved + every:
       # Those of this frame and before: the next may be measured already.
       for row in range(max(self.saved - 1, 0), moved.number - 1):
         self._measured[row] = tuple(map(float, self._measured[row]))
@@ -300,12 +329,22 @@ class _Run:
       unfinished.save(moved.number, (stylized.state, rows))
       self.saved = moved.number
 
+  def tell_of_kept(self) -> None:
+    """What is there to go on from after a mistake or a stop; an empty folder isn't."""
+    unfinished = self._unfinished
+    if unfinished is not None and self.saved:
+      line = f"{unfinished.folder}: {self.saved} frames are kept, from which --resume goes on"
+      self._source.note(line)
+    elif unfinished is not None and not unfinished.done:
+      unfinished.remove()
+
   def report(self, seconds: float) -> SequenceReport:
     """What was done, once all frames are."""
     columns = np.array(self._measured, np.float64).reshape(-1, 6).T
     change, still, error, visible, held, same_scene = columns
     return SequenceReport(
       self.done,
+      0 if self._unfinished is None else self._unfinished.done,
       _weighted_mean(change, still),
       float(still.mean()) if len(still) else 0.0,
       _weighted_mean(error, visible * same_scene) if self._flow is not None else None,
@@ -323,6 +362,8 @@ class _Run:
       flow = None
       if self._flow is not None and number > done:
         flow = self._flow(resized.rgb, resized.rgb if before is None else before)
+      # At its own size a frame may take many times the memory, and some wait for a keyframe.
+      frame = dataclasses.replace(frame, rgb=resized.rgb, alpha=resized.alpha)
       yield Moved(number, frame, resized, flow)
       before = resized.rgb
 

@@ -5,11 +5,12 @@ all that the next one needs to know of them; beside an image a hidden file with 
 descent. Both are there only while the output isn't.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,14 @@ from stylejax.errors import InputError
 from stylejax.images.decode import read_image
 from stylejax.images.encode import as_bytes, write_image
 from stylejax.runtime.files import printable, replacing
+from stylejax.runtime.locks import NoLocks, locked
+from stylejax.runtime.temporary import temporary_path
 
 SUFFIX = ".unfinished"
 """Behind the output's name."""
 
 _SETTINGS, _STATE = "settings.json", "state.npz"
+_LAYOUT = 2  # of the folder; what another one holds isn't gone on from
 
 
 class Unfinished:
@@ -49,15 +53,12 @@ class Unfinished:
     Raises:
       InputError: the folder there isn't of such a run, or of one with other settings or files.
     """
-    target = Path(os.path.realpath(output))
-    self.folder = target.parent / f"{target.name}{SUFFIX}"
-    key = run_key(settings, inputs)
+    self.folder = _folder(output)
+    key = run_key({**settings, "layout": _LAYOUT}, inputs)
     self.done = 0
     self._saved: dict[str, np.ndarray] = {}
     if not self.folder.exists():
-      self.folder.mkdir()
-      with replacing(self.folder / _SETTINGS) as temporary:
-        temporary.write_text(json.dumps({"stylejax": stylejax.__version__, "key": key}))
+      _make(self.folder, {"stylejax": stylejax.__version__, "key": key})
       return
     try:
       saved = json.loads((self.folder / _SETTINGS).read_text())["key"]
@@ -72,8 +73,7 @@ class Unfinished:
       )
     state = self.folder / _STATE
     if state.is_file():
-      with np.load(state) as arrays:
-        self._saved = {name: arrays[name] for name in arrays.files}
+      self._saved = _read(state)
       self.done = int(self._saved.pop("done"))
 
   def image(self, number: int) -> np.ndarray:
@@ -97,8 +97,11 @@ class Unfinished:
     return jax.tree.unflatten(tree, [self._saved[f"leaf{n}"] for n in range(len(leaves))])
 
   def remove(self) -> None:
-    """Ends it: the film is there."""
-    shutil.rmtree(self.folder, ignore_errors=True)
+    """Ends it: the film is there. A kill on the way leaves nothing that a run would go on from."""
+    gone = temporary_path(self.folder.parent)
+    with contextlib.suppress(OSError):
+      os.rename(self.folder, gone)
+    shutil.rmtree(gone, ignore_errors=True)
 
   def _path(self, number: int) -> Path:
     return self.folder / f"{number:06d}.png"
@@ -164,9 +167,57 @@ class UnfinishedImage:
     self.path.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def opened(
+  output: Path, settings: Mapping[str, Any], inputs: Iterable[str | os.PathLike]
+) -> Iterator[Unfinished]:
+  """An `Unfinished` that no other run has at the same time; where there are no locks, it may.
+
+  Raises:
+    InputError: as `Unfinished`, or another run is at it.
+  """
+  with contextlib.ExitStack() as stack:
+    with contextlib.suppress(NoLocks):
+      stack.enter_context(locked(_folder(output), "--resume", patience=0))
+    yield Unfinished(output, settings, inputs)
+
+
 def rounded(rgb: np.ndarray) -> np.ndarray:
   """An image as it is read again from 8 bits."""
   return as_bytes(rgb).astype(np.float32) / np.float32(255)
+
+
+def _folder(output: Path) -> Path:
+  target = Path(os.path.realpath(output))
+  return target.parent / f"{target.name}{SUFFIX}"
+
+
+def _make(folder: Path, settings: dict) -> None:
+  """Makes the folder with its settings in it; a kill on the way leaves none without them."""
+  temporary = temporary_path(folder.parent)
+  temporary.mkdir()
+  try:
+    with replacing(temporary / _SETTINGS) as file:
+      file.write_text(json.dumps(settings))
+    os.rename(temporary, folder)
+  except BaseException:
+    shutil.rmtree(temporary, ignore_errors=True)
+    raise
+
+
+def _read(state: Path) -> dict[str, np.ndarray]:
+  """The arrays of a state, with the number of frames that are done."""
+  try:
+    with np.load(state, allow_pickle=False) as arrays:
+      saved = {name: arrays[name] for name in arrays.files}
+    int(saved["done"])
+  # BadZipFile and zlib's error have no class in common with the others.
+  except Exception:
+    raise InputError(
+      f"--resume: found {printable(state)} damaged, expected what a run has kept; without its "
+      "folder the film begins anew"
+    ) from None
+  return saved
 
 
 def run_key(settings: Mapping[str, Any], inputs: Iterable[str | os.PathLike]) -> str:

@@ -91,6 +91,19 @@ def test_what_is_wrong_is_one_line(words, message, capfd):
   assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize(
+  "words, message",
+  [
+    # The last alone would count.
+    (["--over-time", "strength=1:0", "--over-time=smoothing=1:0"], "--over-time: found 2 times"),
+    (["--over-time", "strength=1:0", "a.gif", "b.png"], "--over-time: found a.gif, expected NAME="),
+  ],
+)
+def test_settings_that_change_come_together_and_behind_the_files(words, message, capsys):
+  assert command.main(["sequence", *words]) == 2
+  assert capsys.readouterr().err.startswith(f"error: {message}")
+
+
 def test_a_place_where_there_is_none_is_named():
   with pytest.raises(InputError, match="^extra: found it without a flag before it, expected an op"):
     read("extra", kind=Placeless)

@@ -1,6 +1,5 @@
 """Films that are killed and go on, whose settings change, and of which keyframes are painted."""
 
-import dataclasses
 import os
 import signal
 import subprocess
@@ -10,67 +9,16 @@ import time
 import numpy as np
 import pytest
 from PIL import Image
+from small_films import CUT, FRAMES, frames_of, inverted, make_film, run, stop_at
 
-import stylejax
 from stylejax.errors import InputError
-from stylejax.images import frame_folders, frames
+from stylejax.images import frames
 from stylejax.inference import keyframed, over_time, sequence, unfinished
-
-SHAPE = (33, 48)
-FRAMES = 8
-CUT = 6  # The first frame of the second scene, from 1.
 
 
 @pytest.fixture(scope="module")
 def film(tiny_params, tmp_path_factory):
-  """A request for a film of two scenes, which pan by 2 pixels a frame."""
-  root = tmp_path_factory.mktemp("film")
-  rng = np.random.default_rng(0)
-  scenes = [
-    np.asarray(Image.fromarray(rng.integers(0, 256, (9, 20, 3), np.uint8)).resize((80, 33), 3))
-    for _ in range(2)
-  ]
-  (root / "frames").mkdir()
-  for number in range(FRAMES):
-    scene = scenes[number + 1 >= CUT]
-    image = Image.fromarray(scene[:, 2 * number : 2 * number + SHAPE[1]])
-    image.save(root / "frames" / f"{number}.png")
-  Image.fromarray(scenes[0].transpose(1, 0, 2)).save(root / "style.png")
-  return sequence.SequenceRequest(
-    content=root / "frames",
-    style=[root / "style.png"],
-    output=root / "out",
-    weights=stylejax.save_weights(root / "w.safetensors", tiny_params),
-    style_size=32,
-  )
-
-
-def run(film, output, **changes):
-  """(report, frames [N, H, W, 3])."""
-  report = sequence.stylize_sequence(dataclasses.replace(film, output=output, **changes))
-  return report, frames_of(output)
-
-
-def frames_of(folder):
-  return np.stack([np.asarray(Image.open(path)) for path in sorted(folder.glob("*.png"))])
-
-
-def inverted(method, styles, weights):
-  """Keyframes that are painted at once: the content, inverted; the filling has no part in it."""
-  del method, styles, weights
-  return lambda content, start, begins: 1 - content
-
-
-def stop_at(monkeypatch, number):
-  """Makes the writer of frames stop as if by Ctrl-C."""
-  write = frame_folders.FolderWriter.write
-
-  def stop(self, frame):
-    if len(self._names) == number:
-      raise KeyboardInterrupt
-    write(self, frame)
-
-  monkeypatch.setattr(frame_folders.FolderWriter, "write", stop)
+  return make_film(tmp_path_factory.mktemp("film"), tiny_params)
 
 
 @pytest.mark.parametrize("method", ["network", "refine"])
@@ -93,7 +41,8 @@ def test_a_film_that_goes_on_is_the_one_that_was_never_stopped(film, tmp_path, m
 
   monkeypatch.setattr(unfinished.Unfinished, "__init__", note)
   report, actual = run(film, tmp_path / "out", **settings)
-  assert done == [4]
+  # Keyframes take minutes, so the end of a scene is kept, too.
+  assert done == [4 if method == "network" else CUT - 1]
   np.testing.assert_array_equal(actual, whole)
   for name in ("frames", "flicker", "still", "warping_error", "held", "cuts"):
     assert getattr(report, name) == pytest.approx(getattr(whole_report, name)), name
@@ -149,7 +98,10 @@ def test_settings_follow_their_curves(film, tmp_path):
     ("strength=1:0,x:1", "expected NAME=FRAME:NUMBER"),
     ("strength=1:0,9:3", "--over-time strength: found 3.0, expected a number from 0 to 2"),
     ("smoothing=5:0,5:0.5", "found the frames 5, 5, expected each later"),
-    ("strength=0:1", "found the frames 0, expected each later than the one before, from 1"),
+    ("strength=10:1,2:0", "found the frames 10, 2, expected each later"),
+    ("strength=0:1", "--over-time strength, frame: found 0, expected a whole number from 1"),
+    ("strength=1:nan", "--over-time strength: found nan, expected a number from 0 to 2"),
+    (f"strength=1:0,1{'0' * 400}:1", "--over-time strength, frame: found 10+, expected a whole"),
   ],
 )
 def test_wrong_curves_are_named(text, message):
@@ -164,6 +116,10 @@ def test_wrong_curves_are_named(text, message):
     ({"method": "refine", "motion": "ignored"}, "--motion: found ignored with --method refine"),
     ({"method": "refine", "stroke": 2.0}, "--stroke: found it with --method refine"),
     ({"method": "refine", "keyframes": 0}, "--keyframes: found 0"),
+    ({"over_time": {"strength": ((1, 5.0),)}}, "--over-time strength: found 5.0"),
+    ({"over_time": {"memory": ((9, 0.5), (3, 0.5))}}, "--over-time smoothing: found the frames 9"),
+    ({"over_time": {"memory": ()}}, "--over-time smoothing: found the frames none"),
+    ({"over_time": {"speed": ((1, 0.5),)}}, "--over-time: found the name speed"),
   ],
 )
 def test_what_methods_do_not_take_is_refused(film, tmp_path, changes, message):
