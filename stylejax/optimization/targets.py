@@ -183,10 +183,9 @@ def column_loss(
   that their mean is that of t; w is the weight of the content.
 
   Args:
-    vgg_params, targets, dtype, tiles, mesh: as `neighbors.run` takes them.
+    vgg_params, targets, content_weight (w), dtype, tiles, mesh: as `neighbors.run` takes them.
     matched: [B, P] int32, of `matched_columns`.
     content: [B, H, W, 3], the size of the images that the loss takes.
-    content_weight: w, 0 to 1; traced.
   """
   places = grid_size(image_size(content))
   count = places[0] * places[1]
@@ -195,8 +194,7 @@ def column_loss(
     return _scaled(feature_maps(vgg_params, band, dtype=dtype), targets.scales)
 
   vectors = targets.features[0].astype(jnp.float32)
-  times = jax.vmap(lambda indices: jnp.bincount(indices, length=len(vectors)))(matched)
-  matched_mean = (times.astype(jnp.float32) / count @ vectors)[:, None]
+  matched_mean = _mean_of_matched(vectors, matched)
 
   def toward(indices, own, own_mean):
     own = unit(own, mean=own_mean - matched_mean)
@@ -209,7 +207,7 @@ def column_loss(
 
   def inner_sum(band, tile):
     columns, _, counts = tile.inner_rows(columns_of(band).astype(jnp.float32), STRIDE)
-    return (columns * counts[None, :, None, None].astype(jnp.float32)).sum((1, 2))
+    return jnp.einsum("bhwd,h->bd", columns, counts.astype(jnp.float32))
 
   own_mean = (over_tiles(inner_sum, content, tiles, mesh).sum(0) / count)[:, None]
 
@@ -225,10 +223,15 @@ def column_loss(
 
   def loss(image, step):
     del step
-    both = jnp.concatenate([image, jax.lax.stop_gradient(content)], -1)
-    return over_tiles(distances, both, tiles, mesh).sum(0)
+    return over_tiles(distances, jnp.concatenate([image, content], -1), tiles, mesh).sum(0)
 
   return loss
+
+
+def _mean_of_matched(vectors: jax.Array, matched: jax.Array) -> jax.Array:
+  """Mean over the places [B, P] of the vectors [N, D] that they match: [B, 1, D]."""
+  times = jax.vmap(lambda indices: jnp.bincount(indices, length=len(vectors)))(matched)
+  return (times.astype(jnp.float32) / matched.shape[1] @ vectors)[:, None]
 
 
 def split_loss(

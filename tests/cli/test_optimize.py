@@ -112,7 +112,7 @@ def test_watch_writes_images_of_the_outputs_size(files, method, monkeypatch):
   words = ("--method", method, "--size", SIZE, "--steps", 12, "--watch", "look.jpg")
   assert run("photo.png", "style.png", "o.png", *words) == 0
   assert [path for path, _ in written] == ["look.jpg"] * (len(written) - 1) + ["o.png"]
-  assert len(written) > 3 and {shape for _, shape in written} == {(64, 72, 3)}
+  assert len(written) >= 3 and {shape for _, shape in written} == {(64, 72, 3)}
   assert Image.open("look.jpg").size == (72, 64)
 
 
