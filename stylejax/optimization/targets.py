@@ -187,11 +187,10 @@ def column_loss(
     matched: [B, P] int32, of `matched_columns`.
     content: [B, H, W, 3], the size of the images that the loss takes.
   """
-  places = grid_size(image_size(content))
-  count = places[0] * places[1]
+  places, count = grid_size(image_size(content)), matched.shape[1]
 
   def columns_of(band):
-    return _scaled(feature_maps(vgg_params, band, dtype=dtype), targets.scales)
+    return _scaled(feature_maps(vgg_params, band, dtype=dtype), targets.scales).astype(jnp.float32)
 
   vectors = targets.features[0].astype(jnp.float32)
   matched_mean = _mean_of_matched(vectors, matched)
@@ -201,12 +200,12 @@ def column_loss(
     return (1.0 - content_weight) * unit(jnp.take(vectors, indices, axis=0)) + content_weight * own
 
   if tiles == 1:
-    own = _flat(columns_of(content)).astype(jnp.float32)
+    own = _flat(columns_of(content))
     target = toward(matched, own, own.mean(1, keepdims=True))
     return lambda image, step: _distances(_flat(columns_of(image)), target).mean(-1)
 
   def inner_sum(band, tile):
-    columns, _, counts = tile.inner_rows(columns_of(band).astype(jnp.float32), STRIDE)
+    columns, _, counts = tile.inner_rows(columns_of(band), STRIDE)
     return jnp.einsum("bhwd,h->bd", columns, counts.astype(jnp.float32))
 
   own_mean = (over_tiles(inner_sum, content, tiles, mesh).sum(0) / count)[:, None]

@@ -177,7 +177,7 @@ def test_the_command_writes_a_image_or_one_line(tmp_path, capsys, monkeypatch):
   ]
   assert infer.main([*command, str(tmp_path / "o.png"), "--steps", "3"]) == 0
   assert Image.open(tmp_path / "o.png").size == (96, 64)
-  assert "3 steps" in capsys.readouterr().out
+  assert "3/3 loss" in capsys.readouterr().err
   rgba = np.dstack([pixels, np.arange(600).reshape(20, 30) % 256]).astype(np.uint8)
   Image.fromarray(rgba).save(tmp_path / "photo.png")
   assert infer.main([*command, str(tmp_path / "o.jpg"), "--steps", "3"]) == 0
