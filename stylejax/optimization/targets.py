@@ -200,8 +200,7 @@ def column_loss(
     return (1.0 - content_weight) * unit(jnp.take(vectors, indices, axis=0)) + content_weight * own
 
   if tiles == 1:
-    own = _flat(columns_of(content))
-    target = toward(matched, own, own.mean(1, keepdims=True))
+    target = toward(matched, own := _flat(columns_of(content)), own.mean(1, keepdims=True))
     return lambda image, step: _distances(_flat(columns_of(image)), target).mean(-1)
 
   def inner_sum(band, tile):
