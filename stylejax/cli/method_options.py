@@ -36,6 +36,16 @@ ContentShare = Annotated[
   ),
 ]
 
+ContentWeight = Annotated[
+  float | None,
+  option(
+    "From 0 to 1: how much each place stays like the content; more keeps faces, less has bolder "
+    "strokes.",
+    metavar="NUMBER",
+    default="(default: 0.3)",
+  ),
+]
+
 StyleWeight = Annotated[
   float | None,
   option(

@@ -29,7 +29,7 @@ Examples:
 
 _GROUPS = {
   "gram": ("style_weight", "optimizer"),
-  "neighbors and refine": ("content_share",),
+  "neighbors and refine": ("content_share", "content_weight"),
   "refine": ("strength", "weights"),
 }
 
@@ -83,6 +83,7 @@ class Options:
   style_weight: method_options.StyleWeight = None
   optimizer: method_options.Optimizer = None
   content_share: method_options.ContentShare = None
+  content_weight: method_options.ContentWeight = None
   strength: Annotated[
     float | None,
     option(

@@ -67,7 +67,7 @@ GROUPS = {
   "strength and color": ("strength", "strength_map", *pixel_options.FIELDS),
   "output": ("output", "format", "quality", "size", "interpolate", "resume"),
   "method": (
-    *("method", "steps", "watch", "content_share", "start_strength"),
+    *("method", "steps", "watch", "content_share", "content_weight", "start_strength"),
     *("style_weight", "optimizer"),
   ),
   "tiling": ("tile", "seamless", "shard"),
@@ -192,6 +192,7 @@ class Options:
   steps: method_options.Steps = None
   watch: method_options.Watch = None
   content_share: method_options.ContentShare = None
+  content_weight: method_options.ContentWeight = None
   start_strength: method_options.StartStrength = None
   style_weight: method_options.StyleWeight = None
   optimizer: method_options.Optimizer = None

@@ -40,7 +40,7 @@ METHODS = {
   NETWORK: Method("is one forward pass", noise_gain=True, needs_networks=True),
   "refine": Method(
     "improves what network gives in a few steps of neighbors",
-    ("steps", "content_share", "start_strength"),
+    ("steps", "content_share", "content_weight", "start_strength"),
     noise_gain=True,
     keeps_color=True,
     bands=True,
@@ -49,7 +49,7 @@ METHODS = {
   "neighbors": Method(
     "makes every part of the image look like the most similar part of the style (Kolkin et al. "
     "2022)",
-    ("steps", "content_share"),
+    ("steps", "content_share", "content_weight"),
     keeps_color=True,
     bands=True,
   ),
@@ -68,6 +68,7 @@ MOST_STEPS = 100_000
 OPTIONS: dict[str, Mapping[str, Any]] = {
   "steps": {"low": 3, "high": MOST_STEPS},
   "content_share": {"low": 0, "high": 1, "whole": False},
+  "content_weight": {"low": 0, "high": 1, "whole": False},
   "style_weight": {"low": 0, "high": 1e6, "whole": False},
   "optimizer": {"choices": ("lbfgs", "adam")},
   "start_strength": {"low": 0, "high": 2, "whole": False},

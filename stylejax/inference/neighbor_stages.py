@@ -41,6 +41,7 @@ class StageLeg:
     steps: as in `Leg`.
     bands: of rows, into which the image is divided.
     content_share: as `neighbors.init` takes it.
+    content_weight: as `neighbors.run` takes it.
     pyramid: of the content.
     styles: [1, h, w, 3] each.
     weights: as `neighbors.init` takes them.
@@ -50,6 +51,7 @@ class StageLeg:
   steps: int
   bands: int
   content_share: float
+  content_weight: float
   pyramid: Pyramid
   styles: Sequence[np.ndarray]
   weights: jax.Array | None
@@ -90,7 +92,13 @@ class StageLeg:
   def advance(self, state: neighbors.State, targets: Targets, steps: int) -> neighbors.State:
     """Steps of Adam."""
     return _run(
-      load_vgg(), state, targets, steps=np.int32(steps), weights=self.weights, tiles=self.bands
+      load_vgg(),
+      state,
+      targets,
+      steps=np.int32(steps),
+      weights=self.weights,
+      content_weight=np.float32(self.content_weight),
+      tiles=self.bands,
     )
 
   def end(self, current: Pyramid, state: neighbors.State) -> Pyramid:
@@ -110,6 +118,7 @@ def paint(
   weights: jax.Array | None = None,
   steps: int | None = None,
   content_share: float | None = None,
+  content_weight: float | None = None,
   bands: Bands = lambda size: 1,
   on_look: OnLook | None = None,
   saved: Sequence[np.ndarray] | None = None,
@@ -124,6 +133,7 @@ def paint(
     steps: in all, shared out among the stages as they usually are; None: as many as usual.
     content_share: of the content in what is looked up in the styles, but at the coarsest scale of
       all stages; None: the method's own.
+    content_weight: as `neighbors.run` takes it; None: as usual.
     bands: for each stage.
     on_look, saved: as `descend` takes them.
 
@@ -140,11 +150,14 @@ def paint(
     plan = refinement.refine_stages(*sizes)
     usual, share = refinement.default_steps(plan), refinement.CONTENT_SHARE
     current = _split(start)
+  weight = neighbors.CONTENT_WEIGHT if content_weight is None else content_weight
   shares = [share if content_share is None else content_share] * len(plan)
   if start is None:
     shares[0] = 1.0
   legs = [
-    StageLeg(stage, count, bands(image_size(pyramid[stage.level])), share, pyramid, styles, weights)
+    StageLeg(
+      stage, count, bands(image_size(pyramid[stage.level])), share, weight, pyramid, styles, weights
+    )
     for stage, count, share in zip(plan, _spread(steps, usual), shares, strict=True)
     if count
   ]

@@ -72,6 +72,7 @@ def _by_neighbors(work: Work, start: Any) -> jax.Array:
     weights=work.weights,
     steps=work.options.get("steps"),
     content_share=work.options.get("content_share"),
+    content_weight=work.options.get("content_weight"),
     bands=work.bands,
     on_look=work.on_look,
     saved=work.saved,

@@ -88,6 +88,18 @@ def test_refine_is_the_packages_function(files, capsys, monkeypatch):
   assert np.median(difference) < 1.5 / 255 and difference.mean() < 0.02
 
 
+def test_more_weight_keeps_more_of_the_content(files):
+  words = ("photo.png", "style.png", "--method", "neighbors", "--size", SIZE, "--steps", 30)
+  content, _ = images()
+  distances = []
+  for weight in (0, 1):
+    name = f"{weight}.png"
+    assert run(*words, "--output", name, "--content-weight", weight) == 0
+    gray = pixels(name).mean(-1) - content[0].mean(-1)
+    distances.append(np.abs(gray - gray.mean()).mean())
+  assert distances[1] < 0.8 * distances[0]
+
+
 def test_gram_keeps_the_contents_colors(files):
   words = ("photo.png", "style.png", "--size", SIZE, "--steps", 8, "--optimizer", "adam")
   assert run(*words, "--output", "a.png") == 0
@@ -124,6 +136,8 @@ def test_watch_writes_images_of_the_outputs_size(files, method, monkeypatch):
     (("--strength", "1"), "--strength: found it with --method gram, expected --method refine"),
     (("--weights", "base", "--method", "neighbors"), "--weights: found it with"),
     (("--content-share", "1"), "expected --method neighbors or refine"),
+    (("--content-weight", "1"), "expected --method neighbors or refine"),
+    (("--content-weight", "2", "--method", "neighbors"), "--content-weight: found 2"),
     (("--steps", "2"), "--steps: found 2"),
     (("--size", "20"), "--size: found 20"),
     (("--preserve-color", "2"), "--preserve-color: found 2"),
