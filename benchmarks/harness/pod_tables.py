@@ -147,6 +147,21 @@ def pod_scaling_table(result: dict) -> str:
   return "\n".join([*lines, "", _compiled(result)])
 
 
+def pod_slices_table(result: dict) -> str:
+  """As pod_table; by the programs that were compiled for one slice."""
+  programs = "; ".join(
+    f"{program['topology']} on {program['date'][:10]} by libtpu {program['versions']['libtpu']}"
+    for program in result["programs"].values()
+  )
+  table = pod_table(result).rpartition("\n\n")[0]
+  row = result["rows"][0]
+  return (
+    f"{table}\n\n**Computed by a roofline, not measured**, for several slices not compiled either: "
+    f"{row['case']} of preset `{row['preset']}` in {row['dtype']} at {row['size']} px, by programs "
+    f"that were compiled for one slice ({programs}); memory as a share of the data sheets'. `{result['command']}`, {result['date'][:10]}."
+  )
+
+
 def _compiled(result: dict, bound: str = "a roofline") -> str:
   row = next(row for row in result["rows"] if "images_per_second" in row)
   versions = result["versions"]
@@ -161,6 +176,7 @@ def _compiled(result: dict, bound: str = "a roofline") -> str:
 POD_TABLES = {
   "pod": pod_table,
   "pod_scaling": pod_scaling_table,
+  "pod_slices": pod_slices_table,
   "pod_search": pod_search_table,
   "pod_gpu": pod_gpu_table,
   "device_check": device_check_table,

@@ -64,6 +64,27 @@ def find_slice(name: str, *, slices: int = 1) -> Slice:
     InputError: there is none, or no libtpu that goes with this jax, or no published figure for the
       network between slices of that kind.
   """
+  chip, sides = parsed(name, slices=slices)
+  check_libraries()
+  for key, value in ENVIRONMENT.items():
+    os.environ.setdefault(key, value)
+  from jax.experimental import topologies
+
+  # Both cores of a v4 chip as one device, which is how programs run there.
+  more = {"chip_config_name": "megacore"} if chip is chips.TPUS["v4"] else {}
+  if slices > 1:
+    more["num_slices"] = slices
+  try:
+    topology = topologies.get_topology_desc(platform="tpu", topology_name=name, **more)
+  except jax.errors.JaxRuntimeError as error:
+    raise InputError(
+      f"--topology: found {name!r}, of which libtpu says: {str(error).splitlines()[0]}"
+    ) from None
+  return Slice(name, chip, sides, list(topology.devices), slices)
+
+
+def parsed(name: str, *, slices: int = 1) -> tuple[chips.Tpu, tuple[int, ...]]:
+  """(chip, sides) of a slice's name; InputError as `find_slice`, which also asks libtpu."""
   match = re.fullmatch(r"(\w+):(\d+(?:x\d+)+)", name)
   chip = chips.TPUS.get(match[1]) if match else None
   sides = tuple(int(side) for side in match[2].split("x")) if match else ()
@@ -74,25 +95,10 @@ def find_slice(name: str, *, slices: int = 1) -> Slice:
     )
   if slices > 1 and chip.network is None:
     raise InputError(
-      f"--slices: found {slices} of {match[1]}, expected 1: nobody publishes how fast its slices "
+      f"--slices: found {slices} of {name}, expected 1: nobody publishes how fast its slices "
       "talk to each other"
     )
-  check_libraries()
-  for key, value in ENVIRONMENT.items():
-    os.environ.setdefault(key, value)
-  from jax.experimental import topologies
-
-  # Both cores of a v4 chip as one device, which is how programs run there.
-  more = {"chip_config_name": "megacore"} if match[1] == "v4" else {}
-  if slices > 1:
-    more["num_slices"] = slices
-  try:
-    topology = topologies.get_topology_desc(platform="tpu", topology_name=name, **more)
-  except jax.errors.JaxRuntimeError as error:
-    raise InputError(
-      f"--topology: found {name!r}, of which libtpu says: {str(error).splitlines()[0]}"
-    ) from None
-  return Slice(name, chip, sides, list(topology.devices), slices)
+  return chip, sides
 
 
 def check_libraries() -> None:

@@ -66,7 +66,7 @@ def test_a_libtpu_of_another_jax_is_refused(monkeypatch):
 
 
 def test_several_slices_without_a_published_network_are_refused():
-  with pytest.raises(InputError, match=r"--slices: found 2 of v4"):
+  with pytest.raises(InputError, match=r"--slices: found 2 of v4:2x2x1"):
     slices.find_slice("v4:2x2x1", slices=2)
 
 
