@@ -158,7 +158,8 @@ def pod_slices_table(result: dict) -> str:
   return (
     f"{table}\n\n**Computed by a roofline, not measured**, for several slices not compiled either: "
     f"{row['case']} of preset `{row['preset']}` in {row['dtype']} at {row['size']} px, by programs "
-    f"that were compiled for one slice ({programs}); memory as a share of the data sheets'. `{result['command']}`, {result['date'][:10]}."
+    f"that were compiled for one slice ({programs}); memory as a share of the data sheets'. "
+    f"`{result['command']}`, {result['date'][:10]}."
   )
 
 
