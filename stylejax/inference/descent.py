@@ -10,11 +10,11 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import numpy as np
 
-MOST_AT_ONCE = 10
-"""Steps between two looks, at most."""
+MOST_AT_ONCE, LEAST_AT_ONCE = 10, 4
+"""Steps between two looks, at most and, of the largest images, at least: what each call computes
+before its first step is about a third of one."""
 
 _PIXELS_AT_ONCE = MOST_AT_ONCE * 512 * 512
-"""Of larger images there are fewer steps between two looks."""
 
 
 class Leg(Protocol):
@@ -112,7 +112,7 @@ def descend(
     else:
       state = leg.begin(current, targets)
     made = int(state.step)
-    at_once = max(1, min(MOST_AT_ONCE, _PIXELS_AT_ONCE // (leg.size[0] * leg.size[1])))
+    at_once = max(LEAST_AT_ONCE, min(MOST_AT_ONCE, _PIXELS_AT_ONCE // (leg.size[0] * leg.size[1])))
 
     def look(made, state, leg=leg, number=number, current=current):
       loss = float(np.ravel(state.loss)[0]) if made else float("nan")

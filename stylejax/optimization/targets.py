@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from stylejax.errors import InputError
 from stylejax.models.padding import image_size
 from stylejax.models.vgg16 import vgg16_features
+from stylejax.optimization.banded_matching import joined, match_in_bands
 from stylejax.optimization.hypercolumns import (
   LAYERS,
   STRIDE,
@@ -34,6 +35,10 @@ from stylejax.optimization.tiles import over_tiles
 
 # Places a side that one step of the last pass looks at, of the image and of the styles.
 QUERY_SIDE, BANK_SIDE = 32, 64
+BANK_PLACES = 2**16
+"""Hypercolumns of a style, at most: of larger ones every second row and column is looked at, or
+every third, and so on. 1,024 × 1,024 pixels have as many."""
+
 # Fractional parts of their multiples fill a square evenly (Roberts 2018, the sequence R2).
 _RATIOS = (0.7548776662, 0.5698402910)
 
@@ -101,7 +106,8 @@ def style_targets(
     maps = [[_bank_grid(m[layer].astype(jnp.float32)) for layer in LAYERS] for m in found]
     scales = jnp.ones(len(LAYERS), jnp.float32)
   else:
-    maps = [feature_maps(vgg_params, style, dtype=dtype) for style in styles]
+    every = [feature_maps(vgg_params, style, dtype=dtype) for style in styles]
+    maps = [[_thinned(m) for m in maps] for maps in every]
     joined = [jnp.concatenate([_flat(m[i])[0] for m in maps]) for i in range(len(LAYERS))]
     scales = layer_scales(joined)
   if layer_weights is not None:
@@ -145,7 +151,8 @@ def matched_columns(
   mesh: jax.sharding.Mesh | None,
 ) -> jax.Array:
   """[B, P] int32: for each place of an image the nearest hypercolumn of the targets."""
-  rows = grid_size(image_size(image))[0]
+  places = grid_size(image_size(image))
+  region = _region(weights, places)
 
   def describe(band, tile=None):
     columns = _scaled(feature_maps(vgg_params, band, dtype=dtype), targets.scales)
@@ -153,15 +160,21 @@ def matched_columns(
 
   if tiles == 1:
     columns = describe(image)
+  elif mesh is None:
+    bank, source = targets.features[0], targets.sources[0]
+    return match_in_bands(
+      describe,
+      image,
+      tiles,
+      unit(bank, mean=source_means(bank, source, targets.count)),
+      places=places,
+      source=source,
+      region=region,
+    )
   else:
     parts, first, _ = over_tiles(describe, image, tiles, mesh)
-    # A last band that is short begins with rows which the one before has already.
-    count, first = parts.shape[2], first[-1]
-    columns = jnp.concatenate(list(parts), 1)
-    at = jnp.arange(rows)
-    at = jnp.where(at < first, jnp.minimum(at, count * tiles - 1), at - first + count * (tiles - 1))
-    columns = jnp.take(columns, at, axis=1)
-  return _matched(_flat(columns), targets, 0, _region(weights, columns.shape[1:3]), mesh)
+    columns = joined(parts, first, places[0])
+  return _matched(_flat(columns), targets, 0, region, mesh)
 
 
 def column_loss(
@@ -323,6 +336,15 @@ def _scaled(maps: Sequence[jax.Array], scales: jax.Array) -> jax.Array:
 def _flat(x: jax.Array) -> jax.Array:
   """[B, h, w, D] → [B, h · w, D]."""
   return x.reshape(x.shape[0], -1, x.shape[-1])
+
+
+def _thinned(x: jax.Array) -> jax.Array:
+  """Every n-th row and column of a style's map [1, h, w, C], so that BANK_PLACES suffice."""
+  apart, thinned = 1, x
+  while thinned.shape[1] * thinned.shape[2] > BANK_PLACES:
+    apart += 1
+    thinned = x[:, apart // 2 :: apart, apart // 2 :: apart]
+  return thinned
 
 
 def _bank_grid(x: jax.Array) -> jax.Array:

@@ -7,6 +7,8 @@ import pytest
 
 from stylejax.errors import InputError
 from stylejax.optimization import hypercolumns, neighbors
+from stylejax.optimization import targets as targets_module
+from stylejax.optimization.matching import unit
 from stylejax.optimization.neighbors import Stage
 from stylejax.optimization.pyramid import laplacian_pyramid, reconstruct
 from stylejax.weights.perceptual import load_vgg
@@ -183,6 +185,18 @@ def test_bands_and_devices_give_what_one_gives(vgg_params, tall, stage, tiles, d
   actual = run(vgg_params, state, targets, steps=jnp.int32(2), weights=masks, **settings)
   np.testing.assert_allclose(actual.loss, expected.loss, rtol=1e-4)
   np.testing.assert_allclose(reconstruct(actual.pyramid), reconstruct(expected.pyramid), atol=1e-3)
+
+
+def test_the_bank_of_a_large_style_is_thinned(vgg_params, images, monkeypatch):
+  """So that it has BANK_PLACES at most; each of them is one of the whole bank's."""
+  whole = style_targets(vgg_params, [images[1]], COLUMNS).features[0]
+  monkeypatch.setattr(targets_module, "BANK_PLACES", len(whole) - 1)
+  thinned = jax.jit(lambda *x: neighbors.style_targets(*x, COLUMNS))(vgg_params, [images[1]])
+  assert 0 < len(thinned.features[0]) <= len(whole) / 3
+  assert len(thinned.sources[0]) == len(thinned.features[0])
+  # Of length 1, since the scales of the layers are those of fewer places.
+  cosines = unit(thinned.features[0]) @ unit(whole).T
+  assert (cosines.max(1) > 0.99).all()
 
 
 def test_one_can_differentiate_through_steps(vgg_params, images):

@@ -1,0 +1,87 @@
+"""Matching the hypercolumns of an image band by band: never are all of them there at once.
+
+Pure functions; an image whose hypercolumns fit is matched whole, in `targets.py`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from stylejax.optimization.matching import nearest, style_preference, unit
+from stylejax.optimization.tiles import Tile, over_tiles
+
+Describe = Callable[[jax.Array, Tile], tuple[jax.Array, jax.Array, jax.Array]]
+"""(band [B, h, W, 3], `Tile`) → `Tile.inner_rows` of its hypercolumns [B, n, w, D]."""
+
+
+def match_in_bands(
+  describe: Describe,
+  image: jax.Array,
+  tiles: int,
+  bank: jax.Array,
+  *,
+  places: tuple[int, int],
+  source: jax.Array,
+  region: jax.Array | None,
+) -> jax.Array:
+  """[B, P] int32: for each place the nearest of a bank, each vector less its image's mean.
+
+  Describes the image twice: for the mean, or those of its regions, and to look the places up.
+
+  Args:
+    describe: gives the hypercolumns of a band.
+    image: [B, H, W, 3].
+    tiles: number of bands, static, at least 2.
+    bank: [N, D], of length 1.
+    places: (rows, columns) of all hypercolumns, static.
+    source: [N], each vector's style.
+    region: [S, rows, columns] that sum to 1 over S, or None; as `targets` has them.
+  """
+  batch = image.shape[0]
+
+  def rows_of(maps: jax.Array, first: jax.Array, count: int) -> jax.Array:
+    return jax.lax.dynamic_slice_in_dim(maps, first, count, 1)
+
+  def sums(band: jax.Array, tile: Tile) -> jax.Array:
+    columns, first, counts = describe(band, tile)
+    columns = columns * counts[None, :, None, None].astype(columns.dtype)
+    if region is None:
+      return columns.sum((1, 2))[:, None]
+    part = rows_of(region, first, columns.shape[1])
+    return jnp.einsum("snw,bnwd->bsd", part, columns, precision="highest")
+
+  total = over_tiles(sums, image, tiles, None).sum(0)
+  if region is None:
+    means, parts = total / (places[0] * places[1]), None
+  else:
+    means = total / jnp.maximum(region.sum((1, 2)), 1e-6)[None, :, None]
+    parts = region, style_preference(region, places).T.reshape(region.shape)
+
+  def match(band: jax.Array, tile: Tile) -> tuple[jax.Array, jax.Array]:
+    columns, first, _ = describe(band, tile)
+    count = columns.shape[1]
+    query = columns.reshape(batch, -1, columns.shape[-1])
+    settings: dict[str, Any] = {}
+    center = means
+    if parts is not None:
+      part, preference = (rows_of(x, first, count).reshape(len(x), -1) for x in parts)
+      center = jnp.einsum("sp,bsd->bpd", part, means, precision="highest")
+      settings = {"preference": jnp.tile(preference.T, (batch, 1)), "source": source}
+    query = unit(query, mean=center).reshape(-1, query.shape[-1])
+    return nearest(query, bank, **settings).reshape(batch, count, places[1]), first
+
+  matched, first = over_tiles(match, image, tiles, None)
+  return joined(matched, first, places[0]).reshape(batch, -1)
+
+
+def joined(parts: jax.Array, first: jax.Array, rows: int) -> jax.Array:
+  """Rows [B, rows, w, ...] of bands [tiles, B, n, w, ...] that begin at `first` [tiles].
+
+  A last band that is short begins with rows which the one before has already.
+  """
+  tiles, _, count = parts.shape[:3]
+  at, last = jnp.arange(rows), first[-1]
+  at = jnp.where(at < last, jnp.minimum(at, count * tiles - 1), at - last + count * (tiles - 1))
+  return jnp.take(jnp.concatenate(list(parts), 1), at, axis=1)
