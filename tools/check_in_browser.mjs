@@ -33,7 +33,7 @@ async function compare(provider) {
   ort.env.wasm.numThreads = 2;
   const floats = async (name) =>
     new Float32Array(await (await fetch(`/cases/${name}`)).arrayBuffer());
-  const lines = [`onnxruntime-web ${ort.env.versions.web}, ${provider}`];
+  const found = {onnxruntime_web: ort.env.versions.web, provider, cases: []};
   const sessions = {};
   for (const one of await (await fetch('/cases/cases.json')).json()) {
     const name = one.function;
@@ -45,7 +45,7 @@ async function compare(provider) {
       feeds[tensor] = new ort.Tensor('float32', await floats(file), shape);
     }
     const results = await sessions[name].run(feeds);
-    const differences = [];
+    const differences = {};
     for (const [tensor, {file}] of Object.entries(one.outputs)) {
       const [expected, actual] = [await floats(file), results[tensor].data];
       if (expected.length !== actual.length) throw new Error(`${name}, ${tensor}: another length`);
@@ -56,11 +56,11 @@ async function compare(provider) {
         if (!(difference <= largest)) largest = difference;  // also NaN
         scale = Math.max(scale, Math.abs(value));
       });
-      differences.push(`${tensor} ${largest.toExponential(1)}${scale > 1 ? ` of ${scale.toFixed(0)}` : ''}`);
+      differences[tensor] = {largest, scale};
     }
-    lines.push(`${name}, ${one.about}: ${differences.join(', ')}`);
+    found.cases.push({function: name, about: one.about, differences});
   }
-  return lines;
+  return found;
 }
 
 const args = ['--no-sandbox', '--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'];
@@ -69,8 +69,8 @@ try {
   const page = await browser.newPage();
   page.on('console', (message) => console.error(`console: ${message.text().slice(0, 300)}`));
   await page.goto(`http://127.0.0.1:${server.address().port}/`);
-  console.log(`Chromium ${browser.version()}`);
-  console.log((await page.evaluate(compare, provider)).join('\n'));
+  const found = await page.evaluate(compare, provider);
+  console.log(JSON.stringify({chromium: browser.version(), ...found}));
 } catch (error) {
   console.error(`error: ${String(error.message || error).slice(0, 500)}`);
   process.exitCode = 1;

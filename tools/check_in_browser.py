@@ -3,6 +3,8 @@
     npm install --prefix /tmp/node onnxruntime-web@1.30.0 playwright-core@1.65.1
     python tools/check_in_browser.py --node-folder /tmp/node
     python tools/check_in_browser.py --node-folder /tmp/node --provider webgpu --sizes 64x64 75x53
+    python tools/check_in_browser.py --node-folder /tmp/node --sizes 2048x2048 \\
+        --output docs/results/in_browser.json
 
 Takes minutes, and needs Node and Chromium. WebGPU runs on SwiftShader, an adapter in software. What
 happens in the browser is in check_in_browser.mjs beside this.
@@ -26,6 +28,9 @@ from stylejax.images import encode
 from stylejax.images.decode import read_image
 from stylejax.runtime.jit import fast_jit
 
+sys.path.append(str(Path(__file__).parent.parent))
+from tools.measure_page import write
+
 SAMPLES = Path(stylejax.__file__).parent / "assets" / "samples"
 
 
@@ -43,6 +48,8 @@ class Options:
   """Which exported functions."""
   chromium: str = "/usr/bin/chromium"
   """The browser."""
+  output: Path | None = None
+  """A file for what was found, as JSON."""
 
 
 def write_cases(folder: Path, options: Options) -> None:
@@ -86,9 +93,21 @@ def main(options: Options) -> int:
     # Modules are looked up from where the script lies.
     script = options.node_folder / "check_in_browser.mjs"
     shutil.copy(Path(__file__).with_suffix(".mjs"), script)
-    return subprocess.run(
-      ["node", str(script), str(folder), options.provider, options.chromium], check=False
-    ).returncode
+    command = ["node", str(script), str(folder), options.provider, options.chromium]
+    result = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
+  if result.returncode:
+    return 1
+  found = json.loads(result.stdout)
+  print(f"Chromium {found['chromium']}, onnxruntime-web {found['onnxruntime_web']}")
+  for case in found["cases"]:
+    differences = [
+      f"{tensor} {off['largest']:.1e}" + (f" of {off['scale']:.0f}" if off["scale"] > 1 else "")
+      for tensor, off in case["differences"].items()
+    ]
+    print(f"{case['function']}, {case['about']}: {', '.join(differences)}")
+  if options.output is not None:
+    write("in_browser", found, options.output)
+  return 0
 
 
 if __name__ == "__main__":
