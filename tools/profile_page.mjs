@@ -1,10 +1,11 @@
 // The browser's side of profile_page.py: node profile_page.mjs URL CHROMIUM SIDE ROUNDS STYLE_DIM
+import {readdirSync, readFileSync} from 'node:fs';
 import {chromium} from 'playwright-core';
 
 const [, , url, executablePath, side, rounds, styleDim] = process.argv;
 
-/** Paints by the page's stages, or by the whole model; what each node took goes to the console. */
-async function profile({whole, side, rounds, styleDim}) {
+/** Makes `paint()`, by the page's stages or by the whole model, and `end()`, which prints the profiles. */
+async function prepare({whole, side, styleDim}) {
   const ort = await import('/onnxruntime/wasm.mjs');
   const {paint} = await import('/tiles.mjs');
   const bytes = async (name) => (await fetch(name)).arrayBuffer();
@@ -26,17 +27,37 @@ async function profile({whole, side, rounds, styleDim}) {
   const code = new Float32Array(styleDim);
   const image = {width: side, height: side, data: new Uint8ClampedArray(4 * side ** 2).map((_, i) => (i * 37) % 251)};
   const content = Float32Array.from({length: 3 * side ** 2}, (_, i) => ((i * 37) % 251) / 255);
-  for (let round = 0; round < rounds; round++) {
-    if (whole) {
-      await run('paint', {content: [content, [1, side, side, 3]], code: [code, [code.length]],
-        noise_gain: [new Float32Array([1]), []]});
-    } else await paint(run, plan, image, code, 1, () => {}, side);
+  globalThis.paint = () => whole
+    ? run('paint', {content: [content, [1, side, side, 3]], code: [code, [code.length]],
+      noise_gain: [new Float32Array([1]), []]})
+    : paint(run, plan, image, code, 1, () => {}, side);
+  globalThis.end = async () => {
+    for (const name of names) {
+      console.log(`session ${name}`);
+      sessions[name].endProfiling();
+      await sessions[name].release();
+    }
+  };
+}
+
+/** Milliseconds that the browser's processes have computed, all threads together. */
+function computed() {
+  let total = 0;
+  const parents = new Map();
+  for (const pid of readdirSync('/proc').filter(Number).map(Number)) {
+    try {
+      parents.set(pid, Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]));
+    } catch { /* it has ended */ }
   }
-  for (const name of names) {
-    console.log(`session ${name}`);
-    sessions[name].endProfiling();
-    await sessions[name].release();
+  const ours = (pid) => pid === server.process().pid || (parents.has(pid) && ours(parents.get(pid)));
+  for (const pid of [...parents.keys()].filter(ours)) {
+    try {
+      for (const thread of readdirSync(`/proc/${pid}/task`)) {
+        total += Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]);
+      }
+    } catch { /* it has ended */ }
   }
+  return total / 1e6;
 }
 
 /** Milliseconds of each operator: of each node the least of all rounds. */
@@ -57,18 +78,31 @@ function summed(lines) {
   return found;
 }
 
-const browser = await chromium.launch({executablePath, args: ['--no-sandbox']});
-const found = {};
+const server = await chromium.launchServer({executablePath, args: ['--no-sandbox']});
+const browser = await chromium.connect(server.wsEndpoint());
+const columns = {};
 for (const [name, whole] of [['page', false], ['exported', true]]) {
   const page = await browser.newPage();
   const lines = [];
   page.on('console', (message) => lines.push(...message.text().split('\n')));
   page.on('pageerror', (error) => console.error(String(error)));
   await page.goto(`${url}licenses/licenses.txt`); // a document that runs nothing of its own
-  await page.evaluate(profile, {
-    whole, side: Number(side), rounds: Number(rounds), styleDim: Number(styleDim)});
-  found[name] = summed(lines);
-  await page.close();
+  await page.evaluate(prepare, {whole, side: Number(side), styleDim: Number(styleDim)});
+  columns[name] = {page, lines, milliseconds: []};
 }
-console.log(JSON.stringify({chromium: browser.version(), ...found}));
+for (let round = 0; round < rounds; round++) {
+  for (const {page, milliseconds} of Object.values(columns)) {
+    const before = computed();
+    await page.evaluate(() => globalThis.paint().then(() => null));
+    milliseconds.push(computed() - before);
+  }
+}
+const found = {chromium: browser.version(), operators: {}, milliseconds: {}};
+for (const [name, {page, lines, milliseconds}] of Object.entries(columns)) {
+  await page.evaluate(() => globalThis.end());
+  found.operators[name] = summed(lines);
+  found.milliseconds[name] = milliseconds;
+}
+console.log(JSON.stringify(found));
 await browser.close();
+await server.close();
