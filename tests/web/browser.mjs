@@ -53,9 +53,6 @@ async function save(page, name) {
   return download.suggestedFilename();
 }
 
-const screenshot = (page, name) =>
-  given.screenshots ? page.screenshot({path: path.join(given.screenshots, name)}) : null;
-
 const scenarios = {
   /** Every control once, on images of the test's own. */
   async controls(context) {
@@ -195,7 +192,6 @@ const scenarios = {
       return [top, innerHeight - bottom];
     });
     found.overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-    await screenshot(page, 'narrow.png');
     return {found, seen};
   },
 
