@@ -101,7 +101,7 @@ class Options:
     option(
       "What stylizes: the network each frame; or neighbors or refine, methods of `stylejax "
       "optimize`, some frames, which are carried along the motion to those between them: minutes "
-      "a keyframe."
+      "a keyframe, during which the bar stands still."
     ),
   ] = "network"
   keyframes: Annotated[
@@ -127,7 +127,8 @@ class Options:
     bool,
     option(
       "Keep frames in OUTPUT.unfinished until the film is there, and go on from those that a run "
-      "with this flag left when it was stopped. The film is the same as without a stop."
+      "with this flag and the same settings left when it was stopped. The film is the same as "
+      "without a stop."
     ),
   ] = False
   size: common_options.Size = None

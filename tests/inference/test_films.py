@@ -1,5 +1,6 @@
 """Films that are killed and go on, whose settings change, and of which keyframes are painted."""
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -73,6 +74,34 @@ def test_keyframes_are_carried_to_the_frames_between(film, tmp_path, monkeypatch
   np.testing.assert_allclose(actual[keys], expected[keys], atol=1)
   difference = np.abs(actual.astype(int) - expected)[:, 4:-4, 4:-4]
   assert difference.mean() < 6
+
+
+@pytest.mark.parametrize("motion", ["followed", "ignored"])
+@pytest.mark.parametrize(
+  "name, cuts", [("black", ()), ("flash", (4, 5)), ("out of black", (4,)), ("noise", (2, 3, 4))]
+)
+def test_films_of_nothing_and_of_light(film, tmp_path, name, cuts, motion):
+  """A flash is a scene of its own; its first frame, as any scene's, is that frame alone."""
+  scene = np.stack([frames_of(film.content)[0]] * 4)
+  black, white = np.zeros_like(scene), np.full_like(scene, 255)
+  made = {
+    "black": black,
+    "flash": [*scene[:3], white[0], *scene[2:]],
+    "out of black": [*black[:3], *scene],
+    "noise": np.random.default_rng(0).integers(0, 256, scene.shape, np.uint8),
+  }[name]
+  (tmp_path / "frames").mkdir()
+  for number, frame in enumerate(made):
+    Image.fromarray(frame).save(tmp_path / "frames" / f"{number}.png")
+  whole = dataclasses.replace(film, content=tmp_path / "frames", motion=motion)
+  report, actual = run(whole, tmp_path / "out")
+  assert report.cuts == cuts and len(actual) == len(made)
+  assert all(np.isfinite(x) for x in (report.flicker, report.still, report.held) if x is not None)
+  for cut in cuts:
+    (tmp_path / f"{cut}").mkdir()
+    Image.fromarray(made[cut - 1]).save(tmp_path / f"{cut}" / "1.png")
+    _, alone = run(dataclasses.replace(whole, content=tmp_path / f"{cut}"), tmp_path / f"o{cut}")
+    assert np.abs(actual[cut - 1].astype(int) - alone[0]).max() <= 2
 
 
 def test_settings_follow_their_curves(film, tmp_path):
