@@ -69,6 +69,7 @@ class Descents:
     sources = [*mix.sources, *(region.source for region in self._regions)]
     files = [job.content, *(source.path for source in sources if source.path)]
     files += [region.mask for region in self._regions]
+    files += [] if request.strength_map is None else [Path(request.strength_map)]
     used = [request.weights]
     if any(source.path is None and source.seed is None for source in sources):
       used.append(request.library or style_library.default_path())

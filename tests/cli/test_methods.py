@@ -1,6 +1,10 @@
 """`stylejax paint --method`: what paint has, with methods that optimize the pixels."""
 
 import dataclasses
+import signal
+import subprocess
+import sys
+import time
 import typing
 
 import jax
@@ -196,6 +200,7 @@ def test_large_photos_are_scaled_down_unless_a_size_is_given(files, monkeypatch,
   assert Image.open("o.png").size == (36, 32)
   monkeypatch.setattr(batch, "DESCENT_SIZE", 100)
   assert run("photo.png", "style.png", "--output", "o.png", steps=3) == 0
+  assert not (files / ".o.png.unfinished").exists()
   assert Image.open("o.png").size == (72, 64) and "scaled" not in capsys.readouterr().err
 
 
@@ -267,11 +272,39 @@ def test_stopped_and_gone_on_with_is_never_stopped(files, method, looks, monkeyp
   assert not (files / ".o.png.unfinished").exists()
 
 
+SAVES = (
+  "import sys\nfrom stylejax.inference import optimized\nfrom stylejax.cli.main import main\n"
+  "optimized.SAVE_EVERY = optimized.SAVE_APART = 0.0\nsys.exit(main(sys.argv[1:]))\n"
+)
+"""The command, which keeps its state as often as it can."""
+
+
+@pytest.mark.processes
+def test_killed_outright_and_gone_on_with_in_another_process(files):
+  words = ["paint", "photo.png", "style.png", "--method", "neighbors", "--steps", "60"]
+
+  def start(output):
+    flags = ["--output", output, "--resume"]
+    return subprocess.Popen([sys.executable, "-c", SAVES, *words, *flags])
+
+  assert start("whole.png").wait() == 0
+  process = start("o.png")
+  while not (files / ".o.png.unfinished").exists():
+    assert process.poll() is None
+    time.sleep(0.01)
+  process.kill()
+  assert process.wait() == -signal.SIGKILL and not (files / "o.png").exists()
+  assert start("o.png").wait() == 0
+  assert (files / "o.png").read_bytes() == (files / "whole.png").read_bytes()
+  assert sorted(path.name for path in files.glob(".*")) == []
+
+
 def test_without_resume_it_begins_anew(files, monkeypatch, capsys):
   (files / ".o.png.unfinished").write_bytes(b"something")
   assert run("photo.png", "style.png", "--output", "o.png", "--resume", steps=3) == 2
   assert "which no run has left" in capsys.readouterr().err
   assert run("photo.png", "style.png", "--output", "o.png", steps=3) == 0
+  assert not (files / ".o.png.unfinished").exists()
 
 
 GRAM, NEIGHBORS, REFINE = (("--method", name) for name in ("gram", "neighbors", "refine"))
