@@ -27,7 +27,7 @@ StyleSize = Annotated[
     "Instead of --stroke: the shorter side, in pixels, at which styles are read. Larger gives "
     "larger, smoother strokes.",
     metavar="PIXELS",
-    default="(default: 320)",
+    default="(default: 320; with --method other than network, the output's)",
   ),
 ]
 

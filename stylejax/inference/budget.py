@@ -5,10 +5,14 @@ rounded up: where memory ends XLA stops the process, so too much is asked for ra
 little. How much is free is asked of `stylejax.runtime.memory`.
 """
 
+from collections.abc import Sequence
+
 import jax
 
 from stylejax.errors import InputError
 from stylejax.models.config import ModelConfig
+from stylejax.optimization.hypercolumns import STRIDE
+from stylejax.optimization.targets import BANK_PLACES
 from stylejax.optimization.tiles import MARGIN
 from stylejax.runtime.memory import available_bytes
 
@@ -22,12 +26,19 @@ MIN_TILE_PIXELS = 40_000
 FILE_BYTES = 12
 """Bytes a pixel while a file is decoded or encoded: Pillow's image, an array, and another."""
 
-OPTIMIZED_BYTES = 5_200
-"""Bytes a pixel while the pixels are optimized: VGG16's maps and their gradients."""
+OPTIMIZED_BYTES = 6_600
+"""Bytes a pixel that is optimized at once: VGG16's maps, their gradients, hypercolumns."""
 
-DESCENT_BYTES = 1_500
-"""Bytes a pixel of the content, and of the styles, beside VGG16's maps while pixels are optimized:
-hypercolumns, a pyramid, Adam's moments."""
+PYRAMID_BYTES = 250
+"""Bytes a pixel of the whole image while it is optimized: its pyramid, Adam's moments."""
+
+BANK_BYTES = 1_400
+"""Bytes a pixel of a style, beside that: its hypercolumns, at most those of BANK_PIXELS."""
+
+BANK_PIXELS = BANK_PLACES * STRIDE**2
+
+STYLE_BYTES = 1_150
+"""Bytes a pixel of all styles, before that: VGG16's maps."""
 
 MIN_BAND_ROWS = 64
 """Rows of the smallest bands in which pixels are optimized."""
@@ -117,20 +128,20 @@ def _needed(shape: tuple[int, ...], config: ModelConfig) -> float:
 
 
 def descent_room(
-  shape: tuple[int, ...], style_pixels: int, *, tile_pixels: int | None = None
+  shape: tuple[int, ...], styles: Sequence[int], *, tile_pixels: int | None = None
 ) -> int:
-  """Bytes that VGG16's maps may take while the pixels of an image [H, W, ...] are optimized.
+  """Bytes that what is optimized at once may take, of an image [H, W, ...].
 
   Args:
     shape: of the content.
-    style_pixels: of all of its styles.
+    styles: pixels of each style.
     tile_pixels: of a band; None: as many as fit into half of the memory that is free.
   """
   if tile_pixels is not None:
     return tile_pixels * OPTIMIZED_BYTES
   if jax.default_backend() != "cpu":
     return 2**62
-  return max(0, (available_bytes() - _kept_bytes(shape, style_pixels)) // 2)
+  return max(0, available_bytes() // 2 - _kept_bytes(shape, styles))
 
 
 def bands(size: tuple[int, int], room: int) -> int:
@@ -142,19 +153,23 @@ def bands(size: tuple[int, int], room: int) -> int:
   return max(1, -(-height // rows))
 
 
-def check_descent(what: object, shape: tuple[int, ...], style_pixels: int, *, banded: bool) -> None:
+def check_descent(
+  what: object, shape: tuple[int, ...], styles: Sequence[int], *, banded: bool
+) -> None:
   """Raises InputError where an image [H, W, ...] can't be optimized in what is free.
 
   Args:
     what: the image, for the message.
     shape: its.
-    style_pixels: of all of its styles.
+    styles: pixels of each style.
     banded: whether the method works in bands.
   """
   if jax.default_backend() != "cpu":
     return
   rows = min(shape[0], MIN_BAND_ROWS + 2 * MARGIN) if banded else shape[0]
-  needed = rows * shape[1] * OPTIMIZED_BYTES + _kept_bytes(shape, style_pixels)
+  needed = max(
+    rows * shape[1] * OPTIMIZED_BYTES + _kept_bytes(shape, styles), sum(styles) * STYLE_BYTES
+  )
   free = available_bytes()
   if needed > 0.9 * free:
     raise InputError(
@@ -164,5 +179,7 @@ def check_descent(what: object, shape: tuple[int, ...], style_pixels: int, *, ba
     )
 
 
-def _kept_bytes(shape: tuple[int, ...], style_pixels: int) -> int:
-  return (shape[0] * shape[1] + style_pixels) * DESCENT_BYTES
+def _kept_bytes(shape: tuple[int, ...], styles: Sequence[int]) -> int:
+  """Of the whole image and of what its styles offer."""
+  bank = sum(min(pixels, BANK_PIXELS) for pixels in styles)
+  return shape[0] * shape[1] * PYRAMID_BYTES + bank * BANK_BYTES

@@ -178,7 +178,7 @@ class Optimized:
       InputError: even divided it doesn't fit.
     """
     size, row = self._content.rgb.shape[:2], METHODS[self._settings.method]
-    style_pixels = sum(style.shape[1] * style.shape[2] for style in styles)
+    style_pixels = [style.shape[1] * style.shape[2] for style in styles]
     budget.check_descent(self._name, size, style_pixels, banded=row.bands)
     room = budget.descent_room(size, style_pixels, tile_pixels=self._settings.tile)
     count = budget.bands(size, room) if row.bands else 1

@@ -223,8 +223,18 @@ def test_rooms_and_bands(monkeypatch):
   assert budget.bands((2048, 1000), 640 * 1000 * budget.OPTIMIZED_BYTES) == 4
   monkeypatch.setattr(budget, "available_bytes", lambda: 10**9)
   with pytest.raises(InputError, match=r"x.png: found 3000×2000 pixels, whose optimization takes"):
-    budget.check_descent("x.png", (2000, 3000), 100, banded=True)
-  budget.check_descent("x.png", (300, 300), 300**2, banded=True)
+    budget.check_descent("x.png", (2000, 3000), [100], banded=True)
+  with pytest.raises(InputError, match=r"takes about 4.6 GB"):  # the style, as it is read
+    budget.check_descent("x.png", (300, 300), [2000**2], banded=True)
+  budget.check_descent("x.png", (300, 300), [300**2], banded=True)
+  # 2,048 × 2,048 pixels in the style of as many fit into 8 GB, in bands.
+  monkeypatch.setattr(budget, "available_bytes", lambda: 8 * 10**9)
+  side = 2048
+  budget.check_descent("x.png", (side, side), [side**2], banded=True)
+  count = budget.bands((side, side), budget.descent_room((side, side), [side**2]))
+  rows = -(-side // count) + 128
+  kept = budget._kept_bytes((side, side), [side**2])
+  assert count > 8 and rows * side * budget.OPTIMIZED_BYTES + kept < 0.8 * 8e9
 
 
 class Stopped(BaseException):

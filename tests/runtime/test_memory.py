@@ -216,7 +216,7 @@ def test_memory_decides_what_is_painted_whole_and_how_large_tiles_are(monkeypatc
 )
 def test_what_can_not_be_cut_into_tiles_is_refused_before_it_starts(bytes_a_pixel, monkeypatch):
   monkeypatch.setattr(budget, "available_bytes", lambda: 2 * GIB)
-  budget.check_fits("a.mp4", (480, 640, 3), bytes_a_pixel, "--size scales it")
+  budget.check_fits("a.mp4", (480, 600, 3), bytes_a_pixel, "--size scales it")
   with pytest.raises(
     InputError,
     match="a.mp4: found 3840×2160 pixels, which take about .* GB at "
