@@ -242,7 +242,7 @@ class Stopped(BaseException):
 
 
 @pytest.mark.parametrize(
-  "method, looks", [("neighbors", 2), ("neighbors", 4), ("refine", 3), ("gram", 4)]
+  "method, looks", [("neighbors", 2), ("neighbors", 4), ("refine", 3), ("gram", 3)]
 )
 def test_stopped_and_gone_on_with_is_never_stopped(files, method, looks, monkeypatch, capsys):
   """Bit for bit; and what was kept is gone."""
