@@ -174,6 +174,27 @@ def processes_table(result: dict) -> str:
   return "\n".join([*lines, "", _source(result)])
 
 
+def ranking_table(result: dict) -> str:
+  """How often each method was ranked before each other by eye, and what the columns say to that."""
+  counts = {(row["method"], row["before"]): row["pairs"] for row in result["preferences"]}
+  orders = list(result["rankings"].values())
+  places = {m: sum(order.index(m) + 1 for order in orders) / len(orders) for m in orders[0]}
+  methods = sorted(places, key=lambda method: places[method])
+  lines = [
+    "| ranked before → | " + " | ".join(methods) + " | mean place |",
+    "|---" * (len(methods) + 2) + "|",
+  ]
+  for method in methods:
+    cells = [str(counts.get((method, other), "")) for other in methods]
+    lines.append(f"| {method} | " + " | ".join(cells) + f" | {places[method]:.2f} |")
+  lines += ["", "| column | agrees with the eye |", "|---|---|"]
+  for column, share in sorted(result["agreement"].items(), key=lambda item: -item[1]["mean"]):
+    heading = QUALITY_COLUMNS.get(column, QUALITY_COLUMNS.get(f"{column}_way", column))
+    name = heading.split(":" if column.startswith(("patch", "cover")) else "↓")[0].rstrip(" ↓↑")
+    lines.append(f"| {name} | {share['mean']:.2f} [{share['low']:.2f}, {share['high']:.2f}] |")
+  return "\n".join([*lines, "", f"{len(orders)} pairs. {_source(result)}"])
+
+
 def large_table(result: dict) -> str:
   """Sentences: what a huge image and a folder of many sizes cost."""
   row, folder = result["rows"][0], result["folder"]
@@ -222,6 +243,7 @@ def _source(result: dict) -> str:
 # How the result of a benchmark becomes a table, where timed_table doesn't serve.
 TABLES = {
   "quality": quality_table,
+  "ranking": ranking_table,
   "flicker": flicker_table,
   **POD_TABLES,
   "large": large_table,
