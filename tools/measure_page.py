@@ -36,6 +36,9 @@ from stylejax.runtime.files import replacing
 sys.path.append(str(Path(__file__).parent.parent))
 from benchmarks.harness import records
 
+PARTS = ("visit", "square", "photo")
+"""What can be measured without the others."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Options:
@@ -121,15 +124,28 @@ def _sizes(files: dict[str, bytes], folder: Path) -> dict[str, float]:
 
 
 def write(benchmark: str, found: dict[str, Any], output: Path) -> None:
-  """A file with what was found, and where and how."""
-  result = {
-    "benchmark": benchmark,
+  """A file with what was found, and where and how.
+
+  Of an earlier file everything stays that was not measured now, with its own date and revision.
+  """
+  now = {
     "date": datetime.datetime.now(datetime.UTC).isoformat()[:19] + "Z",
     "command": " ".join(["python", *sys.argv]),
     "revision": records.revision(),
+  }
+  before = json.loads(output.read_text()) if output.exists() else {}
+  old = {
+    key: {"of": {name: before[name] for name in now}} | value
+    for key, value in before.items()
+    if key in PARTS and key not in found
+  }
+  result = {
+    "benchmark": benchmark,
+    **now,
     "machine": records.machine(),
     "versions": records.versions(),
     **found,
+    **old,
   }
   with replacing(output) as temporary:
     temporary.write_text(json.dumps(result, indent=1) + "\n")
