@@ -5,6 +5,7 @@ import {chromium} from 'playwright-core';
 const given = JSON.parse(readFileSync(process.argv[2], 'utf8'));
 const server = await chromium.launchServer({executablePath: given.chromium, args: ['--no-sandbox']});
 const browser = await chromium.connect(server.wsEndpoint());
+const PATIENCE = 300000; // milliseconds: machines may be busy
 
 /** GiB of memory that the browser's processes have by themselves, all together. */
 function memory() {
@@ -28,6 +29,7 @@ function memory() {
 
 async function open(url) {
   const page = await browser.newPage();
+  page.setDefaultTimeout(PATIENCE);
   const begun = performance.now();
   await page.goto(url);
   await page.waitForSelector('.tile img');
@@ -59,13 +61,14 @@ async function again(page) {
 /** Seconds from the address to a saved painting, by clicks alone, at the size chosen at the beginning. */
 async function visit(url) {
   const page = await browser.newPage();
+  page.setDefaultTimeout(PATIENCE);
   const begun = performance.now();
   await page.goto(url);
   await choosePhoto(page, 'photo');
   await page.click('button[title="Van Gogh, Irises"]');
   await again(page);
   const [download] = await Promise.all([page.waitForEvent('download'), page.click('#save')]);
-  await download.path();
+  await download.saveAs(given.saved);
   const seconds = (performance.now() - begun) / 1000;
   await page.close();
   return seconds;

@@ -69,6 +69,7 @@ def main(options: Options) -> None:
     given = {
       "chromium": options.chromium,
       "disk": (folder / "page.html").as_uri(),
+      "saved": str(folder / "saved.png"),
       "served": f"http://127.0.0.1:{bound.server_address[1]}/",
     }
     cat = Image.open(Path(stylejax.__file__).parent / "assets/samples/content/cat.jpg")
