@@ -249,11 +249,28 @@ def _averaged(
     return image + keep * held * (earlier - image)
   moving = jnp.clip(jnp.linalg.norm(flow.vectors, axis=-1, keepdims=True), 0, 1)
   average = image + keep ** (LONGER + (SHORTER - LONGER) * moving) * held * (earlier - image)
-  smooth = _near(average)
-  fine, wanted = average - smooth, image - _near(image)
-  lost, there = (_near(_near(_mean_color(jnp.square(x)))) for x in (fine, wanted))
-  ratio = jnp.clip(jnp.sqrt(there / (lost + 1e-8)), 1, MOST_GAIN)
-  return jnp.clip(average + RESTORED * moving * keep * (ratio - 1) * fine, 0, 1)
+  return sharpened(average, detail(image), share=RESTORED * moving * keep)
+
+
+def detail(image: jax.Array) -> jax.Array:
+  """Local energy of the fine detail of [H, W, 3], [H, W, 1]."""
+  return _near(_near(_mean_color(jnp.square(image - _near(image)))))
+
+
+def sharpened(image: jax.Array, energy: jax.Array, *, share: jax.Array | float = 1.0) -> jax.Array:
+  """An average of images, with the detail that they had.
+
+  Args:
+    image: [H, W, 3] in [0, 1].
+    energy: [H, W, 1], of the fine detail that there should be, as `detail` tells it; where there
+      is more, it stays.
+    share: how much of what is lost is given back, to be multiplied with [H, W, 3].
+
+  Returns:
+    [H, W, 3] in [0, 1].
+  """
+  ratio = jnp.clip(jnp.sqrt(energy / (detail(image) + 1e-8)), 1, MOST_GAIN)
+  return jnp.clip(image + share * (ratio - 1) * (image - _near(image)), 0, 1)
 
 
 def _drift(drift: jax.Array | None, flow: motion.Flow, same_scene: jax.Array) -> jax.Array:

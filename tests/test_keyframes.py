@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from stylejax import keyframes, motion
 
@@ -59,6 +60,18 @@ def test_time_decides_between_keyframes_and_content_that_differs_counts_for_neit
   other = keyframes.Keyframe(1 - jnp.asarray(image), white.stylized)
   neither = propagate(image, filling, (other, other), (still, still), 0.5)
   assert np.abs(np.asarray(neither) - 0.5).mean() < 0.1
+
+
+def test_strokes_that_differ_keep_their_detail_where_they_are_blended(rng):
+  """The mean of two patterns that have nothing in common has 0.71 of their standard deviation."""
+  image = jnp.full((HEIGHT, WIDTH, 3), 0.5)
+  keys = [
+    keyframes.Keyframe(image, jnp.asarray(0.3 + 0.4 * rng.random(image.shape, np.float32)))
+    for _ in range(2)
+  ]
+  for time in (0.0, 0.3, 0.5):
+    actual = propagate(image, image, tuple(keys), (moved(0),) * 2, time)
+    assert float(actual.std()) == pytest.approx(0.4 / 12**0.5, rel=0.05)
 
 
 def test_films_of_a_batch_are_those_alone(rng):
