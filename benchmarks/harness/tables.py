@@ -24,6 +24,7 @@ QUALITY_COLUMNS = {
   "kid": "kernel distance of crops ↓",
 }
 SHORT_COLUMNS = ("content", "content_lite0", "style", "style_lite0", "color")
+TRANSPORT_COLUMNS = ("content_lite0", "style_lite0", "patch_half_way", "cover_half_way", "color")
 # Key of a row, heading, and how a value is written.
 TIMED_COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
   "images_per_second": ("images/s", records.digits),
@@ -224,6 +225,31 @@ def flicker_table(result: dict) -> str:
   return "\n".join(lines) + f"\n\n{_source(result)}"
 
 
+def transport_table(result: dict) -> str:
+  """Mean of each row and column, the interval of what it differs from the first, and its time."""
+  rows = result["rows"]
+  first = next(iter(rows.values()))
+  columns = [column for column in TRANSPORT_COLUMNS if column in first["columns"]]
+  heads = [*(QUALITY_COLUMNS[column] for column in columns), "processor time"]
+  lines = ["| moved to the style's | " + " | ".join(heads) + " |", "|---" * (1 + len(heads)) + "|"]
+  for name, row in rows.items():
+    values = [row["columns"][column] for column in columns]
+    cells = [f"{value['mean']:.3f}" for value in values]
+    if row is not first:
+      apart = ["[{low:+.3f}, {high:+.3f}]".format(**value["difference"]) for value in values]
+      cells = [f"{mean} {interval}" for mean, interval in zip(cells, apart)]
+    cells.append(f"{row['cpu_seconds'] / first['cpu_seconds']:.1f} ×")
+    lines.append(f"| {name} | " + " | ".join(cells) + " |")
+  return "\n".join(
+    [
+      *lines,
+      "",
+      f"{len(result['pairs'])} pairs at 256 × 256. In brackets: 95 % bootstrap interval of what "
+      f"a row has more than the first on the same pairs. {_source(result)}",
+    ]
+  )
+
+
 def _source(result: dict) -> str:
   machine, versions = result["machine"], result["versions"]
   limit = result.get("limits", {}).get("matrix_product_gflop_per_second")
@@ -245,6 +271,7 @@ TABLES = {
   "quality": quality_table,
   "ranking": ranking_table,
   "flicker": flicker_table,
+  "transport": transport_table,
   **POD_TABLES,
   "large": large_table,
   "startup": processes_table,
