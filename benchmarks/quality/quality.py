@@ -143,6 +143,7 @@ def _run(options: Options, command: list[str]) -> None:
 def _description(options: Options, command: list[str], pairs: Sequence[Pair]) -> dict[str, Any]:
   """What was run, where, and on which pairs."""
   return {
+    "benchmark": "quality",
     "question": "content kept and style reached on pairs that training never saw",
     "note": NOTE,
     "command": command,
