@@ -116,6 +116,8 @@ def measure(options: Options) -> list[dict]:
   """A row for every style, film and way."""
   params, vgg_params = load_pretrained(options.weights), load_vgg()
   distance = fast_jit(moment_distance)
+  if options.images:
+    options.images.mkdir(parents=True, exist_ok=True)
   rows = []
   for style in options.styles:
     artwork = read_image(clips.SAMPLES / "style" / f"{style}.jpg")
