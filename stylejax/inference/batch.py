@@ -18,7 +18,6 @@ from stylejax.errors import InputError
 from stylejax.images.decode import DecodedImage
 from stylejax.images.find import find_images
 from stylejax.images.formats import READ_SUFFIXES
-from stylejax.inference.descents import Descents
 from stylejax.inference.files import (
   ContentReader,
   Group,
@@ -149,6 +148,9 @@ class _Run:
     )
     self._descents = None
     if request.method != NETWORK:
+      # Only here: what optimizes pixels takes time to import.
+      from stylejax.inference.descents import Descents
+
       self._descents = Descents(request, plan.mixes, plan.regions, self._stylizer, callbacks)
     self._codes = self._read_styles()
     self._maps = ControlMaps.read(

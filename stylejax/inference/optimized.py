@@ -16,7 +16,7 @@ import numpy as np
 from stylejax.errors import InputError
 from stylejax.images import encode
 from stylejax.images.decode import DecodedImage, as_float
-from stylejax.inference import budget
+from stylejax.inference import descent_budget
 from stylejax.inference.backends.base import Band, ignore_progress
 from stylejax.inference.compositing import compose, composite
 from stylejax.inference.descent import Look
@@ -153,7 +153,7 @@ class Optimized:
         options,
         keep_color,
         by_networks,
-        lambda size: budget.bands(size, room),
+        lambda size: descent_budget.bands(size, room),
         _Watcher(self._content, settings, self._on_descent, unfinished, room),
         saved,
       )
@@ -172,16 +172,16 @@ class Optimized:
     return side
 
   def _room(self, styles: Sequence[np.ndarray]) -> int:
-    """`budget.descent_room`; says so where the image is divided.
+    """`descent_budget.descent_room`; says so where the image is divided.
 
     Raises:
       InputError: even divided it doesn't fit.
     """
     size, row = self._content.rgb.shape[:2], METHODS[self._settings.method]
     style_pixels = [style.shape[1] * style.shape[2] for style in styles]
-    budget.check_descent(self._name, size, style_pixels, banded=row.bands)
-    room = budget.descent_room(size, style_pixels, tile_pixels=self._settings.tile)
-    count = budget.bands(size, room) if row.bands else 1
+    descent_budget.check_descent(self._name, size, style_pixels, banded=row.bands)
+    room = descent_budget.descent_room(size, style_pixels, tile_pixels=self._settings.tile)
+    count = descent_budget.bands(size, room) if row.bands else 1
     if count > 1 and self._settings.tile is None:
       self._on_note(f"{self._name}: is optimized in {count} bands of rows, to spare memory")
     return room

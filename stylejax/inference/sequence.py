@@ -18,7 +18,7 @@ from stylejax.errors import InputError
 from stylejax.images import encode, frames
 from stylejax.images.decode import DecodedImage
 from stylejax.images.find import find_images
-from stylejax.inference import budget, keyframed
+from stylejax.inference import budget, descent_budget, keyframed
 from stylejax.inference.film import ByNetworks, Moved, Stylized
 from stylejax.inference.outputs import check_number
 from stylejax.inference.over_time import MAX_MEMORY, Curve, Settings, check_curves
@@ -188,7 +188,7 @@ def stylize_sequence(
   if request.method != "network":
     every = request.keyframes or KEYFRAMES
     method = keyframed.ByKeyframes(method, _paint(request, mix, source, stylizer), every, settings)
-    needed += budget.OPTIMIZED_BYTES + (every + 1) * keyframed.FRAME_BYTES
+    needed += descent_budget.OPTIMIZED_BYTES + (every + 1) * keyframed.FRAME_BYTES
   with _unfinished(request, style_code, source, [*images, *files]) as unfinished:
     run = _Run(method, request, source, needed, unfinished)
     on_progress(0, source.total)

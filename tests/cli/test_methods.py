@@ -17,7 +17,7 @@ from stylejax.cli import main as command
 from stylejax.cli import optimize, paint_options
 from stylejax.controls.strength import blend_with_content, split
 from stylejax.errors import InputError
-from stylejax.inference import batch, budget, method_table, optimized, painters
+from stylejax.inference import batch, descent_budget, method_table, optimized, painters
 from stylejax.inference.method_table import DESCENTS, METHODS
 from stylejax.inference.request import Source
 from stylejax.inference.styles import StyleImageReader
@@ -207,34 +207,36 @@ def test_large_photos_are_scaled_down_unless_a_size_is_given(files, monkeypatch,
 def test_bands_of_rows_give_the_same_image(files, monkeypatch, capsys):
   assert run("photo.png", "style.png", "whole.png", steps=4) == 0
   assert "bands" not in capsys.readouterr().err
-  monkeypatch.setattr(budget, "MIN_BAND_ROWS", 16)
-  monkeypatch.setattr(budget, "available_bytes", lambda: 50 * 64 * 72 * budget.OPTIMIZED_BYTES)
-  monkeypatch.setattr(budget, "descent_room", lambda *a, **k: 1000)
+  monkeypatch.setattr(descent_budget, "MIN_BAND_ROWS", 16)
+  monkeypatch.setattr(
+    descent_budget, "available_bytes", lambda: 50 * 64 * 72 * descent_budget.OPTIMIZED_BYTES
+  )
+  monkeypatch.setattr(descent_budget, "descent_room", lambda *a, **k: 1000)
   assert run("photo.png", "style.png", "bands.png", steps=4) == 0
   assert "photo.png: is optimized in 4 bands of rows" in capsys.readouterr().err
   np.testing.assert_allclose(pixels("whole.png"), pixels("bands.png"), atol=3 / 255)
 
 
 def test_rooms_and_bands(monkeypatch):
-  assert budget.bands((64, 72), 64 * 72 * budget.OPTIMIZED_BYTES) == 1
+  assert descent_budget.bands((64, 72), 64 * 72 * descent_budget.OPTIMIZED_BYTES) == 1
   # A band of 192 rows is 64 of its own and 64 more on each side.
-  assert budget.bands((2048, 1000), 192 * 1000 * budget.OPTIMIZED_BYTES) == 32
-  assert budget.bands((2048, 1000), 0) == 32
-  assert budget.bands((2048, 1000), 640 * 1000 * budget.OPTIMIZED_BYTES) == 4
-  monkeypatch.setattr(budget, "available_bytes", lambda: 10**9)
+  assert descent_budget.bands((2048, 1000), 192 * 1000 * descent_budget.OPTIMIZED_BYTES) == 32
+  assert descent_budget.bands((2048, 1000), 0) == 32
+  assert descent_budget.bands((2048, 1000), 640 * 1000 * descent_budget.OPTIMIZED_BYTES) == 4
+  monkeypatch.setattr(descent_budget, "available_bytes", lambda: 10**9)
   with pytest.raises(InputError, match=r"x.png: found 3000×2000 pixels, whose optimization takes"):
-    budget.check_descent("x.png", (2000, 3000), [100], banded=True)
+    descent_budget.check_descent("x.png", (2000, 3000), [100], banded=True)
   with pytest.raises(InputError, match=r"takes about 4.6 GB"):  # the style, as it is read
-    budget.check_descent("x.png", (300, 300), [2000**2], banded=True)
-  budget.check_descent("x.png", (300, 300), [300**2], banded=True)
+    descent_budget.check_descent("x.png", (300, 300), [2000**2], banded=True)
+  descent_budget.check_descent("x.png", (300, 300), [300**2], banded=True)
   # 2,048 × 2,048 pixels in the style of as many fit into 8 GB, in bands.
-  monkeypatch.setattr(budget, "available_bytes", lambda: 8 * 10**9)
+  monkeypatch.setattr(descent_budget, "available_bytes", lambda: 8 * 10**9)
   side = 2048
-  budget.check_descent("x.png", (side, side), [side**2], banded=True)
-  count = budget.bands((side, side), budget.descent_room((side, side), [side**2]))
+  descent_budget.check_descent("x.png", (side, side), [side**2], banded=True)
+  count = descent_budget.bands((side, side), descent_budget.descent_room((side, side), [side**2]))
   rows = -(-side // count) + 128
-  kept = budget._kept_bytes((side, side), [side**2])
-  assert count > 8 and rows * side * budget.OPTIMIZED_BYTES + kept < 0.8 * 8e9
+  kept = descent_budget._kept_bytes((side, side), [side**2])
+  assert count > 8 and rows * side * descent_budget.OPTIMIZED_BYTES + kept < 0.8 * 8e9
 
 
 class Stopped(BaseException):

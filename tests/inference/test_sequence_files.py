@@ -227,7 +227,7 @@ def test_the_report_counts(sources, weights, tmp_path):
 
 def test_the_command_reads_styles_at_the_default_scale():
   """Its options name the number, so that --help needn't load the nets."""
-  assert f"(default: {encode.STYLE_SIZE})" in inspect.getsource(common_options)
+  assert f"(default: {encode.STYLE_SIZE};" in inspect.getsource(common_options)
 
 
 def frames_of(folder):

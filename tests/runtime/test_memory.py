@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stylejax.errors import InputError
-from stylejax.inference import budget
+from stylejax.inference import budget, descent_budget
 from stylejax.models.config import PRESETS
 from stylejax.runtime import memory
 
@@ -212,7 +212,7 @@ def test_memory_decides_what_is_painted_whole_and_how_large_tiles_are(monkeypatc
 
 
 @pytest.mark.parametrize(
-  "bytes_a_pixel", [budget.sequence_bytes(PRESETS["base"]), budget.OPTIMIZED_BYTES]
+  "bytes_a_pixel", [budget.sequence_bytes(PRESETS["base"]), descent_budget.OPTIMIZED_BYTES]
 )
 def test_what_can_not_be_cut_into_tiles_is_refused_before_it_starts(bytes_a_pixel, monkeypatch):
   monkeypatch.setattr(budget, "available_bytes", lambda: 2 * GIB)

