@@ -35,6 +35,8 @@ def from_thumbnail(data: bytes, what: str) -> DecodedImage:
       if max(image.size) > _MAX_SIDE:
         raise ValueError
       rgb = np.asarray(image.convert("RGB"), np.float32) / 255
+  except MemoryError:
+    raise
   # Whatever Pillow raises at bytes that are no image.
   except Exception:
     raise InputError(f"{what}: found a damaged image, expected WebP") from None

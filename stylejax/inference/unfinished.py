@@ -144,7 +144,9 @@ class UnfinishedImage:
       with np.load(self.path, allow_pickle=False) as arrays:
         key = str(arrays["key"])
         self.saved = [arrays[f"leaf{n}"] for n in range(len(arrays.files) - 1)]
-    # BadZipFile and zlib's error are no OSError.
+    except (MemoryError, OSError):
+      raise  # says what is wrong, which is not the file's bytes
+    # BadZipFile and zlib's error have no class in common with the others.
     except Exception:
       raise InputError(
         f"--resume: found {printable(self.path)}, which no run has left, expected nothing there"
@@ -211,6 +213,8 @@ def _read(state: Path) -> dict[str, np.ndarray]:
     with np.load(state, allow_pickle=False) as arrays:
       saved = {name: arrays[name] for name in arrays.files}
     int(saved["done"])
+  except (MemoryError, OSError):
+    raise  # says what is wrong, which is not the file's bytes
   # BadZipFile and zlib's error have no class in common with the others.
   except Exception:
     raise InputError(
