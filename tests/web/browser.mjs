@@ -116,8 +116,17 @@ const scenarios = {
     await page.click('button[title="Van Gogh, Irises"]');
     await choose(page, '#add-style', given.text, true);
     found.sentences.push(await textOf(page, '#problem'));
+    // At the painting's first report: a second later, a small one may be done.
+    await page.evaluate(() => {
+      const cancel = document.getElementById('cancel');
+      const step = document.getElementById('step');
+      new MutationObserver((_, observer) => {
+        if (step.textContent === 'Starting') return;
+        observer.disconnect();
+        cancel.click();
+      }).observe(step, {childList: true, characterData: true, subtree: true});
+    });
     await page.click('#paint');
-    await page.click('#cancel');
     await page.locator('#busy').waitFor({state: 'hidden'});
     found.cancelled = await textOf(page, '#status');
     await page.selectOption('#size', '512');
