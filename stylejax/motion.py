@@ -70,11 +70,11 @@ def optical_flow(frame: jax.Array, before: jax.Array) -> Flow:
   Raises:
     ValueError: shapes that aren't [H, W, 3] or differ.
 
-  Sources: the search and the inverse steps after Kroeger et al. 2016, arXiv:1603.03590, section 2,
-  with windows around every pixel instead of a grid of patches; windows of two widths
-  after Bruhn et al. 2005, "Lucas/Kanade meets Horn/Schunck", which joins a local and a global
-  term; there and back after Sundaram et al. 2010, "Dense point trajectories by GPU-accelerated
-  large displacement optical flow", section on occlusions.
+  Sources: the search and the inverse steps after Kroeger et al. 2016, arXiv:1603.03590, with
+  windows around every pixel instead of a grid of patches; windows of two widths after Bruhn et al.
+  2005, "Lucas/Kanade meets Horn/Schunck", which joins a local and a global term; there and back
+  after Sundaram et al. 2010, "Dense point trajectories by GPU-accelerated large displacement
+  optical flow".
   """
   if frame.ndim != 3 or frame.shape[-1] != 3 or frame.shape != before.shape:
     raise ValueError(

@@ -120,8 +120,8 @@ def next_frame(
     ValueError: a pixel control of another shape, range or mode.
     TypeError: a keyword that is no argument and no pixel control.
 
-  Source: moments over time after Wang et al. 2020, arXiv:2004.10955 (their running statistics);
-  departs from it in needing no training.
+  Source: shared statistics after Wang et al. 2020, "Consistent video style transfer via relaxation
+  and regularization"; departs from it in averaging on the way, not over frames seen beforehand.
   """
   blend, noise_gain = split(jnp.asarray(strength, jnp.float32))
   earlier, held, same_scene = _held(state, frame, flow)
@@ -182,7 +182,8 @@ def warping_error(
     (mean absolute difference of the second from the first moved along the flow, over the visible
     pixels; the share of those); the first is 0 where nothing is visible.
 
-  Source: Lai et al. 2018, arXiv:1808.00449, section 4.2; departs from it in absolute differences.
+  Source: Lai et al. 2018, arXiv:1808.00449 (their warping error); departs from it in absolute
+  differences.
   """
   visible = (flow.visible[::every, ::every] >= 0.5).astype(jnp.float32)
   moved = motion.warp(stylized[0], flow.vectors, sharp=True, every=every)
@@ -199,8 +200,8 @@ def _held(
     (the stylized frame before, moved to its places in this one, [H, W, 3]; from 1 where the content
     is the same there to 0, [H, W, 1]; 1 if there was one and both are of one scene, else 0).
 
-  Source: Ruder et al. 2016, arXiv:1604.08610, section 4; departs from it in averaging what is moved
-  with the new image instead of optimizing that.
+  Source: Ruder et al. 2016, arXiv:1604.08610 (their temporal consistency loss); departs from it
+  in averaging what is moved with the new image instead of optimizing that.
   """
   if flow is None:
     change = _change(state.content, frame)

@@ -5,6 +5,7 @@ methods without training; names of outputs are planned in `outputs`, styles and 
 `request`.
 """
 
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -177,7 +178,8 @@ class _Run:
     folders = dict.fromkeys(path.parent for job in self._jobs for path in job.outputs)
     done = 0
     self._callbacks.on_progress(0, self._total)
-    with making(folders, "output"), ImageWriter(int(self._request.quality)) as writer:
+    kept = self._descents or contextlib.nullcontext()
+    with making(folders, "output"), kept, ImageWriter(int(self._request.quality)) as writer:
       for group, images in reader.read_ahead(groups):
         for image in images:
           if isinstance(image, InputError):

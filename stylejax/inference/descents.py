@@ -1,5 +1,6 @@
 """What a batch of a method without training has of its own: its settings, states that are kept."""
 
+import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from stylejax.weights import style_library
 
 
 class Descents:
-  """What all images of a run share.
+  """What all images of a run share; as a context, it ends with no image locked.
 
   Args:
     request: of a method other than the networks.
@@ -34,6 +35,7 @@ class Descents:
   ):
     self._request, self._mixes, self._regions = request, mixes, regions
     self._stylizer, self._callbacks = stylizer, callbacks
+    self._open = contextlib.ExitStack()
     self._settings = Settings(
       request.method,
       request.options,
@@ -43,6 +45,12 @@ class Descents:
       quality=int(request.quality),
       tile=None if request.tile is None else int(request.tile * 1_000_000),
     )
+
+  def __enter__(self) -> "Descents":
+    return self
+
+  def __exit__(self, *unused: object) -> None:
+    self._open.close()
 
   def prepare(self, job: Job, content: DecodedImage) -> Optimized:
     """The content of a job, given to the method."""
@@ -61,7 +69,7 @@ class Descents:
     An image of several mixtures, side by side, begins anew.
 
     Raises:
-      InputError: what an earlier run left there doesn't fit to this one.
+      InputError: what an earlier run left there doesn't fit to this one, or another one is at it.
     """
     request, mix = self._request, self._mixes[index]
     if len(mix.mixtures) > 1:
@@ -85,4 +93,6 @@ class Descents:
       "sizes": [request.size, request.style_size, request.stroke],
       "weights": str(request.weights),
     }
-    return UnfinishedImage(job.outputs[index], settings, files, resume=request.resume)
+    image = UnfinishedImage(job.outputs[index], settings, files, resume=request.resume)
+    self._open.callback(image.close)
+    return image

@@ -108,7 +108,7 @@ class Unfinished:
 
 
 class UnfinishedImage:
-  """The state of a descent, in the file .NAME.unfinished.
+  """The state of a descent, in the file .NAME.unfinished, which no other run has until `close`.
 
   Attributes:
     path: the file.
@@ -132,14 +132,25 @@ class UnfinishedImage:
       resume: whether to go on; otherwise the file is replaced.
 
     Raises:
-      InputError: the file there isn't of such a run, or of one with other settings or files.
+      InputError: the file there isn't of such a run, or of one with other settings or files, or
+        another run is at it.
     """
     target = Path(os.path.realpath(output))
     self.path = target.parent / f".{target.name}{SUFFIX}"
     self._key = run_key(settings, inputs)
     self.saved: list[np.ndarray] | None = None
-    if not resume or not self.path.exists():
-      return
+    self._lock = contextlib.ExitStack()
+    with contextlib.suppress(NoLocks):
+      self._lock.enter_context(locked(target, "--output", patience=0))
+    try:
+      if resume and self.path.exists():
+        self._read()
+    except BaseException:
+      self.close()
+      raise
+
+  def _read(self) -> None:
+    """Fills saved."""
     try:
       with np.load(self.path, allow_pickle=False) as arrays:
         key = str(arrays["key"])
@@ -167,6 +178,11 @@ class UnfinishedImage:
   def remove(self) -> None:
     """Ends it: the image is there."""
     self.path.unlink(missing_ok=True)
+    self.close()
+
+  def close(self) -> None:
+    """Leaves the file to other runs. May be called again."""
+    self._lock.close()
 
 
 @contextlib.contextmanager

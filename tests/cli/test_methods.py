@@ -311,6 +311,29 @@ def test_killed_outright_and_gone_on_with_in_another_process(files):
   assert sorted(path.name for path in files.glob(".*")) == []
 
 
+def test_two_runs_do_not_go_on_with_one_image(files, monkeypatch, capsys):
+  """The second says who is at it, and the first ends as if there had been none."""
+  words = ("photo.png", "style.png", "--output")
+  assert run(*words, "whole.png") == 0
+  watch, said = optimized._Watcher.__call__, []
+
+  def second(self, look):
+    if not said:
+      said.append("")
+      for more in ((), ("--resume",)):
+        assert run(*words, "o.png", *more) == 2
+        said.append(capsys.readouterr().err)
+    watch(self, look)
+
+  monkeypatch.setattr(optimized._Watcher, "__call__", second)
+  assert run(*words, "o.png") == 0
+  assert len(said) == 3
+  for line in said[1:]:
+    assert "--output " in line and "found it in use by process" in line
+  assert (files / "o.png").read_bytes() == (files / "whole.png").read_bytes()
+  assert sorted(path.name for path in files.glob(".*")) == []
+
+
 def test_without_resume_it_begins_anew(files, monkeypatch, capsys):
   (files / ".o.png.unfinished").write_bytes(b"something")
   assert run("photo.png", "style.png", "--output", "o.png", "--resume", steps=3) == 2
