@@ -317,7 +317,7 @@ def _near(values: jax.Array) -> jax.Array:
 
 def _steadied(generator, code, vector, noise_gain, before, keep, drift):
   """The generator's call with moments averaged over time, and those moments."""
-  names = decoder_stages.modulated_maps(generator.config)
+  names, cell = decoder_stages.modulated_maps(generator.config), generator.config.cell
   before, averaged = dict(zip(names, before, strict=True)), {}
 
   def average(name, x):
@@ -332,7 +332,7 @@ def _steadied(generator, code, vector, noise_gain, before, keep, drift):
     noise = None
     if drift is not None and noise_std is not None:
       height, width = x.shape[1:3]
-      noise = moved_noise_map(height, width, drift, 2 ** (int(name.removeprefix("level")) + 1))
+      noise = moved_noise_map(height, width, drift, cell(int(name.removeprefix("level"))))
     return adain.modulate(
       x, gain, bias, noise_std=noise_std, noise_gain=noise_gain, moments=moments, noise=noise
     )

@@ -1,5 +1,6 @@
 """Strict switches for every test: several devices on one machine, no silent rank promotion."""
 
+import dataclasses
 import importlib.util
 import os
 import sys
@@ -101,12 +102,22 @@ def _one_cache(tmp_path_factory, worker_id):
 
 @pytest.fixture(scope="session")
 def tiny_params() -> transfer.Params:
-  """Random parameters of the smallest preset, with every part.
+  """Random parameters of the smallest preset, with every part."""
+  return _random_params(PRESETS["tiny"])
 
-  What starts at 0 is random too, the adaptation's last layer and what makes images sharp: so
-  styles adapt to contents, and all phases of the last doubling differ.
+
+@pytest.fixture(scope="session")
+def folded_params() -> transfer.Params:
+  """The same, but that the finest map has a cell for 4×4 pixels instead of 2×2."""
+  return _random_params(dataclasses.replace(PRESETS["tiny"], fold=4))
+
+
+def _random_params(config: stylejax.ModelConfig) -> transfer.Params:
+  """What starts at 0 is random too, the adaptation's last layer and what makes images sharp.
+
+  So styles adapt to contents, and all phases of the last enlargement differ.
   """
-  params = jax.jit(stylejax.init_params, static_argnums=1)(jax.random.key(0), PRESETS["tiny"])
+  params = jax.jit(stylejax.init_params, static_argnums=1)(jax.random.key(0), config)
   adaptation = params.generator["adaptation"]
   kernel = adaptation["step"]["kernel"]
   step = adaptation["step"] | {"kernel": 0.05 * jax.random.normal(jax.random.key(1), kernel.shape)}

@@ -7,6 +7,7 @@ written. What a node must be like lives in onnx_graph.py.
 
 import functools
 import itertools
+import math
 import operator
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -23,7 +24,7 @@ from stylejax.deploy.onnx_graph import Graph, Value
 from stylejax.models import noise_map
 from stylejax.models.config import ModelConfig
 from stylejax.models.decoder_stages import has_noise, modulated_maps, stages
-from stylejax.models.layers import doubling_kernel
+from stylejax.models.layers import upsampling_kernel
 
 Moments = tuple[Value, Value]
 """Mean and standard deviation of a map's channels, both [B, C, 1, 1]."""
@@ -202,7 +203,7 @@ def content_levels(
   g: Graph, part: Mapping[str, Any], config: ModelConfig, content: Value
 ) -> list[Value]:
   """The content encoder: [B, 3, H, W] → feature maps [B, C, h, w] from fine to coarse."""
-  x, levels, number = _folded(content, config.stride), [], 0
+  x, levels, number = _folded(content, config.stride, config.fold), [], 0
   for level, extra in enumerate(config.content_blocks):
     for stride in (2 if level else 1, *[1] * extra):
       x = g("Relu", conv(x, part, f"content_encoder/Conv_{number}", stride=stride))
@@ -213,7 +214,7 @@ def content_levels(
 
 def _style_vector(g: Graph, part: Mapping[str, Any], config: ModelConfig) -> Value:
   """The style encoder: [1, D] of the input style."""
-  x, moments = _folded(nchw(g, "style"), config.style_stride), []
+  x, moments = _folded(nchw(g, "style"), config.style_stride, 2), []
   for level in range(len(config.style_widths)):
     x = g("Relu", conv(x, part, f"style_encoder/Conv_{level}", stride=2 if level else 1))
     moments += _moments(x)
@@ -249,7 +250,7 @@ def _generated(
     if stage.rectified:
       x = g("Relu", x)
     if stage.output == "image":
-      x = doubled_conv(x, part["decoder"], "generator/decoder/UpsampleConv_0")
+      x = upsampled_conv(x, part["decoder"], "generator/decoder/UpsampleConv_0")
     elif stage.fine:
       x = doubled(conv(x, part["decoder"], next(layers)))
       x = conv(g("Relu", x + styled(stage.fine)), part["decoder"], next(layers))
@@ -269,17 +270,17 @@ def adapted(g: Graph, part: Mapping[str, Any], vector: Value, moments: list[Valu
   return vector + dense(x, part, f"{name}/step")
 
 
-def finest_level(g: Graph, part: Mapping[str, Any], image: Value) -> Value:
+def finest_level(g: Graph, part: Mapping[str, Any], config: ModelConfig, image: Value) -> Value:
   """The first map of `content_levels`, where one convolution makes it."""
-  return g("Relu", conv(_folded(image, 2), part, "content_encoder/Conv_0"))
+  return g("Relu", conv(_folded(image, config.fold, config.fold), part, "content_encoder/Conv_0"))
 
 
-def _folded(image: Value, multiple: int) -> Value:
-  """[B, 3, H, W] in [0, 1] → [B, 12, h, w] in [−1, 1], extended by mirrored pixels."""
+def _folded(image: Value, multiple: int, side: int) -> Value:
+  """[B, 3, H, W] in [0, 1] → [B, 3·side², h, w] in [−1, 1], extended by mirrored pixels."""
   g = image.graph
   lacking = g("Mod", -g("Shape", image, start=2, end=4), [multiple], fmod=0)
   pads = g.concat([[0, 0, 0, 0, 0, 0], lacking], axis=0)
-  return g("SpaceToDepth", g("Pad", image, pads, mode="reflect") * 2.0 - 1.0, blocksize=2)
+  return g("SpaceToDepth", g("Pad", image, pads, mode="reflect") * 2.0 - 1.0, blocksize=side)
 
 
 def doubled(x: Value) -> Value:
@@ -307,12 +308,14 @@ def conv(x: Value, part: Mapping[str, Any], name: str, *, stride: int = 1) -> Va
   return g.conv(x, kernel, g.weight(f"{name}/bias", bias), side=side, stride=stride)
 
 
-def doubled_conv(x: Value, part: Mapping[str, Any], name: str) -> Value:
+def upsampled_conv(x: Value, part: Mapping[str, Any], name: str) -> Value:
   """`UpsampleConv` and a sigmoid."""
   g, layer = x.graph, part[name.split("/")[-1]]
-  kernel = np.asarray(doubling_kernel(layer["kernel"], layer["sharp"]))
-  x = conv(x, {name.split("/")[-1]: {"kernel": kernel, "bias": np.tile(layer["bias"], 4)}}, name)
-  return g("Sigmoid", g("DepthToSpace", x, blocksize=2, mode="DCR"))
+  kernel = np.asarray(upsampling_kernel(layer["kernel"], layer["sharp"]))
+  phases = kernel.shape[3] // layer["bias"].size
+  phase = {"kernel": kernel, "bias": np.tile(layer["bias"], phases)}
+  x = conv(x, {name.split("/")[-1]: phase}, name)
+  return g("Sigmoid", g("DepthToSpace", x, blocksize=math.isqrt(phases), mode="DCR"))
 
 
 def dense(x: Value, part: Mapping[str, Any], name: str) -> Value:

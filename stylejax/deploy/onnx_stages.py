@@ -29,7 +29,9 @@ class Plan:
   """What who runs the models must know of them; all plain values, for JSON.
 
   Attributes:
-    stride: pixels of a cell; images are mirrored at their lower and right end to whole cells.
+    fold: pixels of a side that a cell of the finest map covers.
+    stride: pixels of a cell of the coarsest; images are mirrored at their lower and right end to
+      whole cells.
     halo: cells at a cut that the encoder gets wrong; stages get one cell wrong.
     levels: channels of the content's maps, from fine to coarse; the first is not kept, for a stage
       makes it again from pixels.
@@ -40,12 +42,17 @@ class Plan:
     encoder_work: share of the work that is the encoder's.
   """
 
+  fold: int
   stride: int
   halo: int
   levels: list[int]
   maps: dict[str, dict[str, Any]]
   stages: list[dict[str, Any]]
   encoder_work: float
+
+  def cell(self, depth: int) -> int:
+    """Pixels of a side that a cell of a map covers."""
+    return self.fold * 2**depth
 
 
 def plan(config: ModelConfig) -> Plan:
@@ -55,12 +62,14 @@ def plan(config: ModelConfig) -> Plan:
   for stage in stages(config):
     depth[stage.output] = depth[stage.fine or stage.inputs[0]]
   costs = [_cost(stage, config, depth) for stage in stages(config)]
+  before = (3 * config.fold**2, *widths)
   encoder = sum(
-    9 * width * ((widths[i - 1] if i else 12) + config.content_blocks[i] * width) / 4 ** (i + 1)
+    9 * width * (before[i] + config.content_blocks[i] * width) / config.cell(i) ** 2
     for i, width in enumerate(widths)
   )
   total = encoder + sum(costs)
   return Plan(
+    fold=config.fold,
     stride=config.stride,
     halo=_halo(config),
     levels=list(widths),
@@ -73,7 +82,7 @@ def plan(config: ModelConfig) -> Plan:
         "inputs": list(stage.inputs),
         "fine": stage.fine,
         "output": stage.output,
-        "finer": 1 if stage.fine is None and stage.output != "image" else 2,
+        "finer": config.fold if stage.output == "image" else 2 if stage.fine else 1,
         "work": cost / total,
       }
       for stage, cost in zip(stages(config), costs, strict=True)
@@ -154,7 +163,7 @@ def _stage(parts: Mapping[str, Any], config: ModelConfig, stage: Stage, layers) 
     scale = "f" if name == stage.fine else ""
     if name == "level0":
       inputs["pixels"] = ("ph", "pw", 3)
-      x = models.finest_level(g, parts["content_encoder"], models.nchw(g, "pixels"))
+      x = models.finest_level(g, parts["content_encoder"], config, models.nchw(g, "pixels"))
     else:
       inputs[name] = (1, widths[name], f"{scale}h", f"{scale}w")
       x = Value(g, name)
@@ -170,7 +179,7 @@ def _stage(parts: Mapping[str, Any], config: ModelConfig, stage: Stage, layers) 
   if stage.rectified:
     x = g("Relu", x)
   if stage.output == "image":
-    image = models.doubled_conv(x, decoder, "generator/decoder/UpsampleConv_0")
+    image = models.upsampled_conv(x, decoder, "generator/decoder/UpsampleConv_0")
     inputs |= {"rows": (2,), "columns": (2,)}
     image = _exact(image, "rows", "columns", None)
     g("Squeeze", g("Transpose", image, perm=[0, 2, 3, 1]), [0], output="image")
@@ -223,7 +232,7 @@ def _model(g: Graph, name: str, inputs: Shapes, outputs: Shapes) -> onnx.ModelPr
 def _halo(config: ModelConfig) -> int:
   """Cells at a cut that the encoder gets wrong."""
   reach = sum(
-    2 ** max(1, level) + extra * 2 ** (level + 1)
+    config.cell(max(0, level - 1)) + extra * config.cell(level)
     for level, extra in enumerate(config.content_blocks)
   )
   return -(-reach // config.stride)
@@ -232,5 +241,5 @@ def _halo(config: ModelConfig) -> int:
 def _cost(stage: Stage, config: ModelConfig, depth: Mapping[str, int]) -> float:
   """Multiply-adds per pixel of a stage's convolutions, about."""
   width = config.content_widths[depth[stage.output]]
-  channels = 12 if stage.output == "image" else width
-  return 9 * width * channels / 4 ** (depth[stage.output] + 1)
+  channels = 3 * config.fold**2 if stage.output == "image" else width
+  return 9 * width * channels / config.cell(depth[stage.output]) ** 2

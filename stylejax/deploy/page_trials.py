@@ -97,13 +97,13 @@ def paint_whole(
       level = maps[name]
       feeds |= {"pixels": content} if level is None else {name: level}
       if plan.maps[name]["noise"]:
-        depth = plan.maps[name]["depth"] + 1
-        noise = np.asarray(noise_map(height >> depth, width >> depth))
+        cell = plan.cell(plan.maps[name]["depth"])
+        noise = np.asarray(noise_map(height // cell, width // cell))
         feeds[f"{name}/noise"] = noise[None, None]
         feeds[f"{name}/noise_std"] = np.float32(noise_gain) * targets[f"{name}/noise_std"]
-    coarse = plan.maps[stage["inputs"][0]]["depth"] + 1
+    cell = plan.cell(plan.maps[stage["inputs"][0]]["depth"])
     for axis, length in (("rows", height), ("columns", width)):
-      feeds[axis] = _all_of((length >> coarse) * stage["finer"])
+      feeds[axis] = _all_of(length // cell * stage["finer"])
     found = run(f"stage{number}", feeds)
     if stage["output"] == "image":
       return found["image"]
@@ -117,8 +117,8 @@ def _encoded(run: Run, plan: Plan, content: np.ndarray) -> tuple[dict, dict]:
   height, width = content.shape[:2]
   feeds = {"pixels": content}
   for level in range(len(plan.levels)):
-    feeds[f"rows{level}"] = _all_of(height >> (level + 1))
-    feeds[f"columns{level}"] = _all_of(width >> (level + 1))
+    feeds[f"rows{level}"] = _all_of(height // plan.cell(level))
+    feeds[f"columns{level}"] = _all_of(width // plan.cell(level))
   found = run("encoder", feeds)
   names = [f"level{level}" for level in range(len(plan.levels))]
   return (

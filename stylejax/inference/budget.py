@@ -29,7 +29,7 @@ def whole_bytes(config: ModelConfig) -> int:
 
   About 10 maps of the finest level and 12 of the image's own at once.
   """
-  return 4 * (10 * config.content_widths[0] // 4 + 12 * 3)
+  return 4 * (10 * config.content_widths[0] // config.fold**2 + 12 * 3)
 
 
 def sequence_bytes(config: ModelConfig) -> int:

@@ -109,6 +109,7 @@ def modulate(
   moment_shift: jax.Array | None = None,
   moments: tuple[jax.Array, jax.Array] | None = None,
   noise: jax.Array | None = None,
+  noise_corner: jax.Array | None = None,
   edges: Edges | None = None,
 ) -> jax.Array:
   """Moves each channel's mean and standard deviation to `bias` and `gain`, and adds noise.
@@ -120,6 +121,8 @@ def modulate(
     noise_gain: scalar or [B or 1, 1, 1, 1], by which noise_std is multiplied.
     moments: the (mean, std) to start from; None takes those of the features.
     noise: [H, W], the noise map for these features; None: its first cells.
+    noise_corner: [B, 2] integers: for each example the row and column of the noise map that its
+      first cell gets; None: 0, 0. Not beside noise.
     edges: which pixels are the image's; None: all.
 
   Returns:
@@ -129,6 +132,10 @@ def modulate(
   moved = affine(features, *modulation(*moments, gain, bias, moment_shift=moment_shift))
   if noise_std is None:
     return moved
-  if noise is None:
+  if noise is None and noise_corner is None:
     return add_noise(moved, noise_gain * noise_std, edges=edges)
-  return moved + (noise_gain * noise_std * noise[None, :, :, None]).astype(moved.dtype)
+  if noise is None:
+    height, width = moved.shape[1:3]
+    noise = jax.vmap(lambda at: noise_map(height, width, top=at[0], left=at[1]))(noise_corner)
+  noise = noise.reshape(-1, *noise.shape[-2:], 1)
+  return moved + (noise_gain * noise_std * noise).astype(moved.dtype)

@@ -32,7 +32,7 @@ class ContentEncoder(nn.Module):
   def __call__(self, image: jax.Array, *, edges: Edges | None = None) -> ContentCode:
     """Reads [B, H, W, 3] in [0, 1], H and W ≥ 16; with edges, multiples of the stride."""
     c = self.config
-    x = layers.space_to_depth(2.0 * layers.pad_to_multiple(image, c.stride) - 1.0)
+    x = layers.space_to_depth(2.0 * layers.pad_to_multiple(image, c.stride) - 1.0, side=c.fold)
     levels = []
     for level, (width, extra) in enumerate(zip(c.content_widths, c.content_blocks)):
       # The first of these is also `finest_level`.
@@ -49,13 +49,14 @@ def finest_level(config: ModelConfig, encoder: dict, image: jax.Array) -> jax.Ar
   Args:
     config: with content_blocks[0] = 0.
     encoder: the encoder's parameters.
-    image: [B, H, W, 3] in [0, 1], H and W even.
+    image: [B, H, W, 3] in [0, 1], H and W multiples of the config's fold.
 
   Returns:
-    [B, H/2, W/2, C1].
+    [B, H/fold, W/fold, C1].
   """
   conv = layers.Conv(config.content_widths[0], dtype=config.dtype)
-  x: Any = conv.apply({"params": encoder["Conv_0"]}, layers.space_to_depth(2.0 * image - 1.0))
+  folded = layers.space_to_depth(2.0 * image - 1.0, side=config.fold)
+  x: Any = conv.apply({"params": encoder["Conv_0"]}, folded)
   return nn.relu(x)
 
 
@@ -68,8 +69,8 @@ class Decoder(nn.Module):
   """Content code → image, with each layer's channel moments moved by a modulation if given.
 
   Residual blocks at the coarsest level, then, level by level: 1×1 convolution, bilinear doubling,
-  the encoder's features of that level added, 3×3 convolution. The last doubling is folded into the
-  convolution that makes RGB.
+  the encoder's features of that level added, 3×3 convolution. The last enlargement, to pixels, is
+  folded into the convolution that makes RGB.
   """
 
   config: ModelConfig
@@ -83,7 +84,7 @@ class Decoder(nn.Module):
         layers.Conv(width, dtype=c.dtype),
       ]
     # Called as parameters of weights files are.
-    self.Conv, self.UpsampleConv = convs, [layers.UpsampleConv(3, dtype=c.dtype)]
+    self.Conv, self.UpsampleConv = convs, [layers.UpsampleConv(3, scale=c.fold, dtype=c.dtype)]
 
   def __call__(self, code: ContentCode, *, modulation: Modulation | None = None) -> jax.Array:
     """Returns [B, H, W, 3] in [0, 1]; modulation as `modulated_levels` orders it."""

@@ -33,8 +33,9 @@ class ContentCode(Replaceable):
   """What is to be seen on an image, at several scales.
 
   Attributes:
-    levels: feature maps from fine to coarse, [B, H/2, W/2, C1], [B, H/4, W/4, C2], ... (without B
-      for a single image); H and W rounded up to the config's stride.
+    levels: feature maps from fine to coarse, each half as large as the one before; the first is
+      [B, H/fold, W/fold, C1] (without B for a single image), H and W rounded up to the config's
+      stride.
     image: the image itself, [B, H, W, 3], which no net reads: blended with at strengths below 1.
     size: (H, W) of the image, static.
     edges: what lies beyond the edges of the maps; None: their mirror image.

@@ -11,6 +11,7 @@ Preset = Literal["tiny", "base", "large"]
 """Names of the presets, for options; what each is stands in PRESETS."""
 
 DTYPES = ("float32", "bfloat16")
+FOLDS = (2, 4)
 
 # What a config that comes with a file may ask for, a few times what `large` does: it is built,
 # compiled and run before anybody sees that it is absurd.
@@ -27,7 +28,9 @@ class ModelConfig:
 
   Attributes:
     name: preset this config started from.
-    content_widths: channels of the content encoder at H/2, H/4, H/8, ... (at least two levels).
+    fold: side in pixels of the squares that the finest content level folds into channels, 2 or 4.
+    content_widths: channels of the content encoder at H/fold, H/2·fold, H/4·fold, ... (at least two
+      levels).
     content_blocks: 3×3 convolutions after the downsampling one, for each level.
     decoder_blocks: modulated residual blocks at the coarsest level.
     style_widths: channels of the style encoder at H/2, H/4, ...
@@ -42,6 +45,7 @@ class ModelConfig:
   """
 
   name: str = "base"
+  fold: int = 2
   content_widths: tuple[int, ...] = (32, 64, 128)
   content_blocks: tuple[int, ...] = (0, 1, 0)
   decoder_blocks: int = 2
@@ -60,6 +64,8 @@ class ModelConfig:
       value = getattr(self, field.name)
       if isinstance(value, list):
         object.__setattr__(self, field.name, tuple(value))
+    if self.fold not in FOLDS:
+      raise ValueError(f"fold: found {self.fold}, expected one of {', '.join(map(str, FOLDS))}")
     if len(self.content_widths) < 2:
       raise ValueError(f"content_widths: found {self.content_widths}, expected two levels or more")
     if len(self.content_blocks) != len(self.content_widths):
@@ -73,7 +79,11 @@ class ModelConfig:
   @property
   def stride(self) -> int:
     """Pixels of the image per cell of the coarsest content level."""
-    return 2 ** len(self.content_widths)
+    return self.cell(len(self.content_widths) - 1)
+
+  def cell(self, level: int) -> int:
+    """Pixels of the image per cell of a content level, on a side."""
+    return self.fold * 2**level
 
   @property
   def style_stride(self) -> int:
@@ -102,21 +112,21 @@ class ModelConfig:
   def work(self) -> int:
     """Multiply-adds per pixel of stylizing an image and scoring it, about."""
 
-    def descent(widths, blocks):
-      before, total = 12, 0  # four pixels of RGB
+    def descent(widths, blocks, fold=2):
+      before, total = 3 * fold**2, 0
       for level, (width, extra) in enumerate(zip(widths, blocks)):
-        total += 9 * width * (before + extra * width) / 4 ** (level + 1)
+        total += 9 * width * (before + extra * width) / (fold * 2**level) ** 2
         before = width
       return total
 
     content, coarsest = self.content_widths, self.content_widths[-1]
     rising = sum(
-      9 * (width + deeper) * width / 4 ** (level + 1)
+      9 * (width + deeper) * width / self.cell(level) ** 2
       for level, (width, deeper) in enumerate(itertools.pairwise(content))
     )
-    blocks = 2 * self.decoder_blocks * 9 * coarsest**2 / 4 ** len(content)
+    blocks = 2 * self.decoder_blocks * 9 * coarsest**2 / self.stride**2
     return round(
-      descent(content, self.content_blocks)
+      descent(content, self.content_blocks, self.fold)
       + blocks
       + rising
       + descent(self.style_widths, (0,) * len(self.style_widths))
@@ -132,7 +142,7 @@ class ModelConfig:
       if any(type(number) is int and number > _LARGEST for number in numbers):
         raise ValueError(f"{field.name}: found a number above {_LARGEST}, expected a size of nets")
     for name, levels in (
-      ("content_widths", len(self.content_widths)),
+      ("content_widths", len(self.content_widths) + self.fold // 4),
       ("style_widths", len(self.style_widths)),
       ("disc_widths and disc_scales", len(self.disc_widths) + max(0, self.disc_scales - 1)),
     ):

@@ -70,6 +70,7 @@ class Generator(nn.Module):
     *,
     noise_gain: jax.Array | float = 1.0,
     moment_shift: jax.Array | None = None,
+    noise_corner: jax.Array | None = None,
   ) -> jax.Array:
     """Generates the stylized image, which nothing is blended with.
 
@@ -79,6 +80,8 @@ class Generator(nn.Module):
       noise_gain: scalar or [B or 1, 1, 1, 1]: 1 as trained, 2 for twice the noise.
       moment_shift: scalar or [B or 1, 1, 1, 1]: how far moments move to the style's, 0 to 1; None
         is 1. Only training sets it.
+      noise_corner: [B, 2] integers: for each example the row and column of the noise map that its
+        first cell gets; None: 0, 0.
 
     Returns:
       [B, H, W, 3] in [0, 1].
@@ -96,6 +99,7 @@ class Generator(nn.Module):
           noise_std=noise_std,
           noise_gain=noise_gain,
           moment_shift=moment_shift,
+          noise_corner=noise_corner,
           moments=moments_of.get(name),
           edges=code.edges,
         )

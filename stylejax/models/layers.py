@@ -4,6 +4,7 @@ Moments and modulation are in adain.py; no net and no size of a net lives here.
 """
 
 import functools
+import math
 import operator
 from collections.abc import Sequence
 from functools import partial
@@ -48,18 +49,23 @@ def pad_to_multiple(x: jax.Array, multiple: int) -> jax.Array:
   return x
 
 
-def space_to_depth(x: jax.Array) -> jax.Array:
-  """Folds 2×2 pixels into channels: [B, H, W, C] → [B, H/2, W/2, 4C], H and W even."""
+def space_to_depth(x: jax.Array, *, side: int = 2) -> jax.Array:
+  """Folds squares of pixels into channels: [B, H, W, C] → [B, H/side, W/side, side²·C].
+
+  H and W are multiples of the side, which is that of a square.
+  """
   batch, height, width, channels = x.shape
-  x = x.reshape(batch, height // 2, 2, width // 2, 2, channels)
-  return x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, height // 2, width // 2, 4 * channels)
+  rows, columns = height // side, width // side
+  x = x.reshape(batch, rows, side, columns, side, channels)
+  return x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, rows, columns, side**2 * channels)
 
 
-def depth_to_space(x: jax.Array) -> jax.Array:
-  """Inverse of `space_to_depth`: [B, H, W, 4C] → [B, 2H, 2W, C]."""
-  batch, height, width, channels = x.shape
-  x = x.reshape(batch, height, width, 2, 2, channels // 4)
-  return x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, 2 * height, 2 * width, channels // 4)
+def depth_to_space(x: jax.Array, *, side: int = 2) -> jax.Array:
+  """Inverse of `space_to_depth`: [B, H, W, side²·C] → [B, side·H, side·W, C]."""
+  batch, rows, columns, folded = x.shape
+  channels = folded // side**2
+  x = x.reshape(batch, rows, columns, side, side, channels)
+  return x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, side * rows, side * columns, channels)
 
 
 def upsample2(x: jax.Array, *, edges: Edges | None = None) -> jax.Array:
@@ -209,48 +215,52 @@ class Conv(nn.Module):
     return conv3x3(x, kernel, padding=self.padding) + bias[None, None, None]
 
 
-# How a tap p ∈ {−1, 0, 1} of a 3-tap filter on a bilinearly doubled signal reads the original
-# signal at i−1, i, i+1: DOUBLED_TAPS[phase][p + 1] = weights of those three.
-DOUBLED_TAPS = (
-  ((0.75, 0.25, 0.0), (0.25, 0.75, 0.0), (0.0, 0.75, 0.25)),
-  ((0.25, 0.75, 0.0), (0.0, 0.75, 0.25), (0.0, 0.25, 0.75)),
-)
+def enlarged_taps(scale: int) -> np.ndarray:
+  """How a 3-tap filter on a bilinearly enlarged signal reads the original: [scale, 3, 3].
+
+  The entry [phase, p + 1, u + 1] is the weight of the original's sample i + u in what the tap p of
+  the filter reads for sample scale·i + phase of the enlarged signal; p and u are −1, 0 or 1.
+  """
+  phases, taps = np.ogrid[:scale, -1:2]
+  place = (phases + taps + 0.5) / scale - 0.5
+  return np.maximum(0.0, 1.0 - np.abs(place[..., None] - np.arange(-1, 2)))
 
 
-def doubling_kernel(kernel: jax.Array, sharp: jax.Array) -> jax.Array:
-  """The four phases of an `UpsampleConv` as one kernel: [3, 3, Cin, 4·Cout], for depth_to_space.
+def upsampling_kernel(kernel: jax.Array, sharp: jax.Array) -> jax.Array:
+  """The phases of an `UpsampleConv` as one kernel: [3, 3, Cin, scale²·Cout], for depth_to_space.
 
   Args:
-    kernel: [3, 3, Cin, Cout], of a convolution after bilinear doubling.
-    sharp: [3, 3, Cin, 4·Cout], what each phase reads besides; of it, only what a constant can't
-      tell apart is taken: the phases' sums over the taps are brought to their mean.
+    kernel: [3, 3, Cin, Cout], of a convolution after bilinear enlargement.
+    sharp: [3, 3, Cin, scale²·Cout], what each phase reads besides; of it, only what a constant
+      can't tell apart is taken: the phases' sums over the taps are brought to their mean.
   """
   kernel, sharp = (jnp.asarray(x, jnp.float32) for x in (kernel, sharp))
+  one_axis = enlarged_taps(math.isqrt(sharp.shape[3] // kernel.shape[3]))
   # One product by constants: with each axis by itself it takes three programs.
-  taps = np.einsum("apu,bqv->uvabpq", DOUBLED_TAPS, DOUBLED_TAPS).astype(np.float32)
+  taps = np.einsum("apu,bqv->uvabpq", one_axis, one_axis).astype(np.float32)
   smooth = jnp.einsum("uvabpq,pqio->uviabo", taps, kernel)
-  sharp = sharp.reshape(smooth.shape)
-  sums = sharp.sum((0, 1), keepdims=True)
-  sharp = sharp - (sums - sums.mean((3, 4), keepdims=True)) / 9.0
-  return (smooth + sharp).reshape(*kernel.shape[:3], 4 * kernel.shape[3])
+  sums = sharp.reshape(smooth.shape).sum((0, 1), keepdims=True)
+  uneven = sums - sums.mean((3, 4), keepdims=True)
+  return (smooth + sharp.reshape(smooth.shape) - uneven / 9.0).reshape(sharp.shape)
 
 
 class UpsampleConv(nn.Module):
-  """Bilinear doubling and a 3×3 convolution, folded into one at low resolution, and made sharp.
+  """Bilinear enlargement and a 3×3 convolution, folded into one at low resolution, made sharp.
 
-  The four phases of conv(upsample2(x)) are four 3×3 filters of x, linear in the kernel: so this
+  The phases of a convolution of the enlarged x are 3×3 filters of x, linear in the kernel: so this
   costs what a sub-pixel convolution costs. By itself it can't make the finest details, for
-  bilinear doubling has none; so each phase may read x by a filter of its own besides, for nothing
-  more at run time. Where x is constant all phases agree, whatever is learnt: no grid on plain
-  areas. Fresh parameters are resize-convolution alone.
+  bilinear enlargement has none; so each phase may read x by a filter of its own besides, for
+  nothing more at run time. Where x is constant all phases agree, whatever is learnt: no grid on
+  plain areas. Fresh parameters are resize-convolution alone.
 
   Departs from resize-convolution (Odena et al. 2016, Distill, "Deconvolution and Checkerboard
   Artifacts") in being folded, in the sharp part (sub-pixel convolution, Shi et al. 2016,
   arXiv:1609.05158, with constants kept), and at the outermost pixels, where x is mirrored before
-  doubling.
+  it is enlarged.
   """
 
   features: int
+  scale: int = 2
   dtype: str = "float32"
 
   @nn.compact
@@ -259,13 +269,16 @@ class UpsampleConv(nn.Module):
       "kernel", initializer(self, he_normal), (3, 3, x.shape[-1], self.features), jnp.float32
     )
     sharp = self.param(
-      "sharp", nn.initializers.zeros, (3, 3, x.shape[-1], 4 * self.features), jnp.float32
+      "sharp",
+      nn.initializers.zeros,
+      (3, 3, x.shape[-1], self.scale**2 * self.features),
+      jnp.float32,
     )
     bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
     if self.is_initializing():
-      return _blank(x, 2, self.features)
-    phases = doubling_kernel(kernel, sharp).astype(self.dtype)
-    y = depth_to_space(reflect_conv(x.astype(self.dtype), phases, edges=edges))
+      return _blank(x, self.scale, self.features)
+    phases = upsampling_kernel(kernel, sharp).astype(self.dtype)
+    y = depth_to_space(reflect_conv(x.astype(self.dtype), phases, edges=edges), side=self.scale)
     return y + bias.astype(self.dtype)[None, None, None]
 
 

@@ -111,6 +111,11 @@ class TransferConfig(TrainConfig):
   """Weight of the style loss by channel moments at relu1_1, relu2_1, relu3_1 and relu4_1."""
   gram_weight: float = 0.0
   """Weight of the style loss by Gram matrices at the same layers."""
+  patch_weight: float = 0.0
+  """Weight of the style loss by places: each should be like one of the artwork's, and each of the
+  artwork's be found again, at relu3_1 and relu4_1. Moments can't see shapes; this can."""
+  resnet_patch_weight: float = 0.0
+  """Weight of the same by the ResNet-50 of half width, at the ends of conv3_x and conv4_x."""
   color_weight: float = 0.0
   """Weight of the style loss by moments of colors."""
   pyramid_weight: float = 0.0

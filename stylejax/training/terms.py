@@ -10,13 +10,15 @@ from collections.abc import Callable
 import flax
 import jax
 
-from stylejax.losses import color, features, pixels, pyramid
+from stylejax.losses import color, features, patches, pixels, pyramid
 from stylejax.losses.adversarial import Scores
 from stylejax.losses.features import Features
 
 CONTENT_LAYERS = {"relu4_1": 1.0, "relu3_1": 0.5}
 DETAIL_LAYERS = {"relu2_1": 1.0, "relu1_1": 1.0}
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
+PATCH_LAYERS = ("relu3_1", "relu4_1")
+RESNET_PATCH_LAYERS = ("conv3_x", "conv4_x")
 RESNET_CONTENT_LAYERS = {"conv2_x": 0.5, "conv3_x": 1.0}
 RESNET_EPS = 1e-3  # its features have a variance of about 0.1
 
@@ -33,11 +35,11 @@ class NetFeatures:
   content: Features
   style: Features
 
-  def style_layers(self) -> "NetFeatures":
-    """The features of STYLE_LAYERS alone."""
+  def only(self, layers: tuple[str, ...]) -> "NetFeatures":
+    """The features of some layers alone."""
 
     def pick(net_features):
-      return {layer: net_features[layer] for layer in STYLE_LAYERS}
+      return {layer: net_features[layer] for layer in layers}
 
     return NetFeatures(pick(self.stylized), pick(self.content), pick(self.style))
 
@@ -84,6 +86,10 @@ def _style_loss(function: Callable, views: Views, net: NetFeatures, **settings) 
   return function(net.stylized, net.style, content=net.content, strength=views.strength, **settings)
 
 
+def _patch_loss(views: Views, net: NetFeatures) -> jax.Array:
+  return patches.patch_loss(net.stylized, net.style, strength=views.strength)
+
+
 def _image_style_loss(function: Callable, views: Views) -> jax.Array:
   return function(views.stylized, views.style, content=views.content, strength=views.strength)
 
@@ -92,7 +98,7 @@ TERMS = (
   Term(
     "content", lambda v, _: features.content_loss(v.vgg.stylized, v.vgg.content, CONTENT_LAYERS)
   ),
-  Term("style", lambda v, _: _style_loss(features.moment_style_loss, v, v.vgg.style_layers())),
+  Term("style", lambda v, _: _style_loss(features.moment_style_loss, v, v.vgg.only(STYLE_LAYERS))),
   Term("identity", lambda v, _: pixels.l1_loss(v.restyled, v.original)),
   Term("tv", lambda v, _: pixels.total_variation(v.stylized)),
   Term("detail", lambda v, _: features.content_loss(v.vgg.stylized, v.vgg.content, DETAIL_LAYERS)),
@@ -112,7 +118,11 @@ TERMS = (
     ),
     net="resnet50",
   ),
-  Term("gram", lambda v, _: _style_loss(features.gram_style_loss, v, v.vgg.style_layers())),
+  Term("patch", lambda v, _: _patch_loss(v, v.vgg.only(PATCH_LAYERS))),
+  Term(
+    "resnet_patch", lambda v, _: _patch_loss(v, v.resnet.only(RESNET_PATCH_LAYERS)), net="resnet50"
+  ),
+  Term("gram", lambda v, _: _style_loss(features.gram_style_loss, v, v.vgg.only(STYLE_LAYERS))),
   Term("adversarial", lambda v, gen_loss: gen_loss(v.scores())),
 )
 

@@ -35,6 +35,11 @@ def exported(tiny_params, tmp_path_factory):
   return path, exporting.export(tiny_params, path, sizes=((24, 17),))
 
 
+def test_larger_cells_come_out_the_same(folded_params, tmp_path):
+  manifest = exporting.export(folded_params, tmp_path / "folded.onnx", sizes=((24, 17),))
+  assert 0 < manifest["max_difference"]["2×24×17"] < 1e-5
+
+
 # Beyond 1, where only grain grows, and below, where the painting fades to the content.
 @pytest.mark.parametrize("strength", [1.7, 0.5, 0.0])
 def test_onnxruntime_alone_paints_the_same_at_another_size(
@@ -84,7 +89,7 @@ def test_weights_that_float16_holds_are_written_in_it(tiny_params, tmp_path):
 def test_a_model_that_paints_otherwise_is_not_written(tiny_params, tmp_path, monkeypatch):
   """As if the nets had changed and the graph not."""
   monkeypatch.setattr(
-    "stylejax.deploy.onnx.doubling_kernel", lambda kernel, sharp: np.zeros_like(sharp)
+    "stylejax.deploy.onnx.upsampling_kernel", lambda kernel, sharp: np.zeros_like(sharp)
   )
   with pytest.raises(InputError, match="found a difference of"):
     exporting.export(tiny_params, tmp_path / "a.onnx", sizes=((24, 17),))

@@ -15,12 +15,16 @@ from stylejax.errors import InputError
 
 
 @pytest.mark.parametrize(
-  ("preset", "size", "noise_gain"),
-  [("tiny", (48, 32), 1.0), ("tiny", (48, 32), 1.7), ("base", (16, 40), 1.0)],
+  ("config", "size", "noise_gain"),
+  [
+    (PRESETS["tiny"], (48, 32), 1.0),
+    (PRESETS["tiny"], (48, 32), 1.7),
+    (dataclasses.replace(PRESETS["tiny"], fold=4), (48, 32), 1.7),
+    (PRESETS["base"], (16, 40), 1.0),
+  ],
 )
-def test_stages_are_the_whole(preset, size, noise_gain, rng):
+def test_stages_are_the_whole(config, size, noise_gain, rng):
   """With convolutions of the runtime's own, and, where channels are many, with Winograd's."""
-  config = PRESETS[preset]
   params = jax.jit(stylejax.init_params, static_argnums=1)(jax.random.key(0), config)
   content = rng.random((*size, 3), np.float32)
   code = rng.standard_normal(config.style_dim).astype(np.float32)

@@ -39,23 +39,26 @@ def test_upsample2_is_bilinear_between_pixel_centers(rng):
 
 
 @pytest.mark.torch
-def test_upsample_conv_is_upsampling_and_a_convolution_folded(rng):
+@pytest.mark.parametrize("scale", [2, 4])
+def test_upsample_conv_is_upsampling_and_a_convolution_folded(rng, scale):
   x = rng.normal(size=(1, 8, 9, 4)).astype(np.float32)
-  module = layers.UpsampleConv(3)
+  module = layers.UpsampleConv(3, scale=scale)
   variables = module.init(jax.random.key(0), x)
   kernel = np.asarray(variables["params"]["kernel"]).transpose(3, 2, 0, 1).copy()
-  doubled = F.interpolate(to_torch(x), scale_factor=2, mode="bilinear", align_corners=False)
-  expected = from_torch(F.conv2d(doubled, torch.from_numpy(kernel), padding=1))
+  larger = F.interpolate(to_torch(x), scale_factor=scale, mode="bilinear", align_corners=False)
+  expected = from_torch(F.conv2d(larger, torch.from_numpy(kernel), padding=1))
   actual = np.asarray(module.apply(variables, x))
   assert actual.shape == expected.shape
-  np.testing.assert_allclose(actual[:, 2:-2, 2:-2], expected[:, 2:-2, 2:-2], atol=1e-5)
+  inside = (slice(None), slice(scale, -scale), slice(scale, -scale))
+  np.testing.assert_allclose(actual[inside], expected[inside], atol=1e-5)
 
 
-def test_upsample_conv_keeps_a_constant_constant_however_sharp(rng):
+@pytest.mark.parametrize("scale", [2, 4])
+def test_upsample_conv_keeps_a_constant_constant_however_sharp(rng, scale):
   x = jnp.full((1, 6, 6, 4), 0.7)
-  module = layers.UpsampleConv(3)
+  module = layers.UpsampleConv(3, scale=scale)
   params = module.init(jax.random.key(1), x)["params"]
-  params = params | {"sharp": rng.normal(size=(3, 3, 4, 12)).astype(np.float32)}
+  params = params | {"sharp": rng.normal(size=(3, 3, 4, 3 * scale**2)).astype(np.float32)}
   actual = np.asarray(module.apply({"params": params}, x))
   assert np.ptp(actual, axis=(1, 2)).max() < 1e-5
 
@@ -107,6 +110,10 @@ def test_space_to_depth_and_back(rng):
   folded = layers.space_to_depth(x)
   np.testing.assert_array_equal(folded[1, 2, 3], x[1, 4:6, 6:8].reshape(-1))
   np.testing.assert_array_equal(layers.depth_to_space(folded), x)
+  x = rng.normal(size=(1, 4, 8, 3)).astype(np.float32)
+  folded = layers.space_to_depth(x, side=4)
+  np.testing.assert_array_equal(folded[0, 0, 1], x[0, :, 4:].reshape(-1))
+  np.testing.assert_array_equal(layers.depth_to_space(folded, side=4), x)
 
 
 @pytest.mark.parametrize("shape", [(1, 16, 16, 3), (2, 17, 23, 1)])

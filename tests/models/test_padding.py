@@ -56,6 +56,17 @@ def test_what_lies_beyond_a_image_is_never_seen(tiny_params, code, stylize, fill
     )
 
 
+def test_larger_cells_end_where_the_image_does(folded_params, code, stylize):
+  """`code` is of other weights of the same sizes."""
+  content = image(40, 56)
+  whole = stylize(folded_params, content, code, None)
+  edges = Edges((48, 80), inside=(np.int32(40), np.int32(56)))
+  around = np.pad(content, ((0, 8), (0, 24), (0, 0)))
+  np.testing.assert_allclose(
+    stylize(folded_params, around, code, edges)[:40, :56], whole, atol=TOLERANCE
+  )
+
+
 EDGES = {
   "whole": Edges((64, 80)),
   "inside": Edges((64, 80), inside=(np.int32(44), np.int32(60))),

@@ -28,14 +28,14 @@ export async function paint(run, plan, image, code, noiseGain, onProgress, side 
   for (const [rows, columns] of tiles(cells, Math.floor(side / plan.stride), plan.halo)) {
     const feeds = {pixels: maps.pixels(rows, columns, plan.stride)};
     names.forEach((_, level) => {
-      const scale = plan.stride / 2 ** (level + 1);
+      const scale = plan.stride / cell(plan, level);
       feeds[`rows${level}`] = [rows.exactInTile(scale), [2]];
       feeds[`columns${level}`] = [columns.exactInTile(scale), [2]];
     });
     const results = await run('encoder', feeds);
     names.forEach((name, level) => {
       const [mean, variance] = [results[`${name}/mean`], results[`${name}/variance`]];
-      maps.keep(name, rows, columns, plan.stride / 2 ** (level + 1), results[name], mean, variance);
+      maps.keep(name, rows, columns, plan.stride / cell(plan, level), results[name], mean, variance);
     });
     report(plan.encoder_work, rows, columns, cells);
   }
@@ -54,19 +54,20 @@ export async function paint(run, plan, image, code, noiseGain, onProgress, side 
     const constant = {};
     for (const name of inputs) Object.assign(constant, maps.modulation(name, targets, noiseGain));
     const depth = plan.maps[stage.inputs[0]].depth;
-    const coarse = [maps.height, maps.width].map((length) => length / 2 ** (depth + 1));
+    const pixels = cell(plan, depth);
+    const coarse = [maps.height, maps.width].map((length) => length / pixels);
     if (stage.output !== 'image') {
       const {channels, depth: deep} = plan.maps[stage.output];
       maps.open(stage.output, channels, deep, true);
     }
-    for (const [rows, columns] of tiles(coarse, Math.floor(side / 2 ** (depth + 1)), 1)) {
+    for (const [rows, columns] of tiles(coarse, Math.floor(side / pixels), 1)) {
       const feeds = {...constant};
       for (const name of inputs) Object.assign(feeds, maps.tile(name, rows, columns, depth));
       feeds.rows = [rows.exactInTile(stage.finer), [2]];
       feeds.columns = [columns.exactInTile(stage.finer), [2]];
       const results = await run(`stage${number}`, feeds);
       if (stage.output === 'image') {
-        place(results.image, painted, image, 2 * rows.first, 2 * columns.first);
+        place(results.image, painted, image, pixels * rows.first, pixels * columns.first);
       } else {
         const {output, mean, variance} = results;
         maps.keep(stage.output, rows, columns, stage.finer, output, mean, variance);
@@ -77,6 +78,9 @@ export async function paint(run, plan, image, code, noiseGain, onProgress, side 
   }
   return painted;
 }
+
+/** Pixels of a side that a cell of a map covers. */
+const cell = (plan, depth) => plan.fold * 2 ** depth;
 
 /** The maps that are kept, and the moments of all. */
 class Maps {
@@ -89,7 +93,7 @@ class Maps {
   }
 
   open(name, channels, depth, stored) {
-    const [height, width] = [this.height, this.width].map((length) => length / 2 ** (depth + 1));
+    const [height, width] = [this.height, this.width].map((length) => length / cell(this.plan, depth));
     this.kept[name] = {channels, height, width, stored, data: null, count: 0,
       mean: new Float64Array(channels), squares: new Float64Array(channels)};
   }
@@ -148,7 +152,7 @@ class Maps {
     const [height, width] = [rows, columns].map((window) => scale * (window.stop - window.start));
     const found = kept.stored
       ? {[name]: [this.#read(kept, top, left, height, width), [1, kept.channels, height, width]]}
-      : {pixels: this.pixels(rows, columns, 2 * scale)};
+      : {pixels: this.pixels(rows, columns, this.plan.fold * scale)};
     if (this.plan.maps[name].noise) {
       found[`${name}/noise`] = [noiseMap(top, left, height, width), [1, 1, height, width]];
     }

@@ -29,7 +29,7 @@ def encode(params: transfer.Params, pixels: jax.Array, edges: jax.Array, offsets
   """What `_stored` returns, of each level of the content code of a tile [h, w, 3]."""
   levels = transfer.encode_content(params, as_float(pixels)).levels
   return [
-    _stored(level, edges // 2 ** (i + 1), offset)
+    _stored(level, edges // params.config.cell(i), offset)
     for i, (level, offset) in enumerate(zip(levels, offsets, strict=True))
   ]
 

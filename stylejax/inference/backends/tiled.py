@@ -146,7 +146,7 @@ class _Run:
     halo = _encoder_halo(self._config) // stride
     for rows, columns, results in _in_tiles(encode, cells, self._side, halo):
       for name, (features, sums, _) in zip(self._levels, results):
-        self._keep(name, rows, columns, stride // 2 ** (self._depth[name] + 1), features, sums)
+        self._keep(name, rows, columns, stride // self._cell(name), features, sums)
       self._progress.add(0, rows, columns, cells)
     self._queue.wait()
 
@@ -175,7 +175,7 @@ class _Run:
   def _last_stage(self, number: int, names, modulations) -> Iterator[tuple[int, np.ndarray]]:
     """The stage whose output is the image, which is yielded in bands of whole rows."""
     height, width = self._content.shape[:2]
-    coarse, finer = self._stores[names[0]].shape, 2
+    coarse, finer = self._stores[names[0]].shape, self._cell(names[0])
 
     def run(rows: Window, columns: Window):
       inputs = self._inputs(names, modulations, rows, columns)
@@ -194,7 +194,7 @@ class _Run:
 
   def _stage_tiles(self, run: Callable, names) -> Iterator[tuple]:
     coarse = self._stores[names[0]].shape[:2]
-    side = self._side * self._config.stride // 2 ** (self._depth[names[0]] + 1)
+    side = self._side * self._config.stride // self._cell(names[0])
     return _in_tiles(run, coarse, side, 1)
 
   def _inputs(self, names, modulations, rows: Window, columns: Window) -> tuple:
@@ -204,7 +204,7 @@ class _Run:
     features = [
       self._stores[name][rows.read(factor), columns.read(factor)]
       if name in self._stores
-      else self._pixels(rows, columns, 2 * factor)
+      else self._pixels(rows, columns, self._config.fold * factor)
       for name, factor in zip(names, factors)
     ]
     corners = np.outer(factors, (rows.start, columns.start)).astype(np.int32)
@@ -216,8 +216,12 @@ class _Run:
     affine = adain.modulation(*self._moments[name].mean_and_std(), gain, bias)
     return (*affine, None if noise_std is None else np.float32(noise_gain) * noise_std)
 
+  def _cell(self, name: str) -> int:
+    """Pixels of the image per cell of a map."""
+    return self._config.cell(self._depth[name])
+
   def _open(self, name: str, channels: int) -> None:
-    scale = 2 ** (self._depth[name] + 1)
+    scale = self._cell(name)
     self._moments[name], self._offsets[name] = RunningMoments(), None
     if name not in self._recomputed:
       shape = (self._padded[0] // scale, self._padded[1] // scale, channels)
@@ -291,7 +295,7 @@ def _mirrored(cut: slice, size: int) -> slice | np.ndarray:
 def _encoder_halo(config: ModelConfig) -> int:
   """Pixels at a cut that the content encoder gets wrong, in whole cells of its coarsest level."""
   reach = sum(
-    2 ** max(1, level) + extra * 2 ** (level + 1)
+    config.cell(max(0, level - 1)) + extra * config.cell(level)
     for level, extra in enumerate(config.content_blocks)
   )
   return -(-reach // config.stride) * config.stride
@@ -299,20 +303,20 @@ def _encoder_halo(config: ModelConfig) -> int:
 
 def _stored_bytes(config: ModelConfig, pixels: int) -> float:
   """Bytes of the maps that are kept at once, at most, of an image of so many pixels."""
-  levels = [width / 4 ** (i + 1) for i, width in enumerate(config.content_widths)]
+  levels = [width / config.cell(i) ** 2 for i, width in enumerate(config.content_widths)]
   return 2 * pixels * (sum(levels) + config.decoder_blocks * levels[-1])
 
 
 def _work_shares(config: ModelConfig, stages, depth) -> list[float]:
   """Shares of the time, about: of the encoder and of each stage, by their convolutions."""
-  widths = config.content_widths
+  widths, folded = config.content_widths, 3 * config.fold**2
   encoder = sum(
-    9 * w * (12 if i == 0 else widths[i - 1] + config.content_blocks[i] * w) / 4 ** (i + 1)
+    9 * w * ((widths[i - 1] if i else folded) + config.content_blocks[i] * w) / config.cell(i) ** 2
     for i, w in enumerate(widths)
   )
   costs = [encoder]
   for stage in stages:
     width = widths[depth[stage.output]]
-    channels = 12 if stage.output == "image" else width
-    costs.append(9 * width * channels / 4 ** (depth[stage.output] + 1))
+    channels = folded if stage.output == "image" else width
+    costs.append(9 * width * channels / config.cell(depth[stage.output]) ** 2)
   return [cost / sum(costs) for cost in costs]

@@ -10,6 +10,7 @@ import optax
 from stylejax import transfer
 from stylejax.models import resnet50, vgg16
 from stylejax.models.generator import Generator
+from stylejax.models.noise_map import PERIOD
 from stylejax.models.params import part_of
 from stylejax.training import terms
 from stylejax.training.state import TrainState, make_optimizers, select
@@ -74,6 +75,8 @@ def _make_gradients(config: TransferConfig) -> Callable:
     original, identity_strength = _identity_images(content, style, index, keys)
     strength = _strengths(keys, config.partial_strength_fraction)
     window = jax.vmap(_draw_window)(fold(keys, 2))
+    # Always the same noise in the same place would become a pattern of the nets' own.
+    corner = jax.vmap(lambda key: jax.random.randint(key, (2,), 0, PERIOD))(fold(keys, 4))
     windows = [jnp.concatenate([x, x[::repeat]]) for x in window]
     targets = features(state.frozen, jnp.concatenate([content, style[::repeat]]), windows)
     content_features = jax.tree.map(lambda x: x[: len(content)], targets)
@@ -81,7 +84,7 @@ def _make_gradients(config: TransferConfig) -> Callable:
 
     def loss_fn(trained):
       params = state.params.replace(**trained)
-      stylized = stylize_partially(params, content, style, strength)
+      stylized = stylize_partially(params, content, style, strength, noise_corner=corner)
       nets = {
         name: terms.NetFeatures(net_features, content_features[name], style_features[name])
         for name, net_features in features_of_stylized(state.frozen, stylized, window).items()
@@ -195,15 +198,24 @@ def _resized_window(
 
 
 def stylize_partially(
-  params: transfer.Params, content: jax.Array, style: jax.Array, amount: jax.Array
+  params: transfer.Params,
+  content: jax.Array,
+  style: jax.Array,
+  amount: jax.Array,
+  *,
+  noise_corner: jax.Array | None = None,
 ) -> jax.Array:
-  """Stylized images [B, H, W, 3], moments moved by amount [B]; 1 is what `generate` does."""
+  """Stylized images [B, H, W, 3], moments moved by amount [B]; 1 is what `generate` does.
+
+  noise_corner is [B, 2]: which cell of the noise map the first one is, for each image.
+  """
   stylized: jax.Array = Generator(params.config).apply(  # type: ignore[assignment]
     {"params": part_of(params, "generator")},
     transfer.encode_content(params, content),
     transfer.encode_style(params, style).vector,
     noise_gain=amount[:, None, None, None],
     moment_shift=amount[:, None, None, None],
+    noise_corner=noise_corner,
   )
   return stylized
 

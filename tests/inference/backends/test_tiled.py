@@ -43,6 +43,12 @@ def inputs(tiny_params):
   return content, np.asarray(code.vector)
 
 
+def test_tiles_of_larger_cells_are_the_whole(inputs, folded_params):
+  content, vector = inputs
+  image = in_tiles(folded_params, content, vector, 1.3, tile_pixels=6_000)
+  assert_the_whole(image, at_once(folded_params, content, vector, 1.3))
+
+
 @pytest.mark.parametrize("pixels, in_files", [(4_000, False), (8_000, True)])
 def test_tiles_are_the_whole(pixels, in_files, inputs, tiny_params, tmp_path):
   content, vector = inputs
