@@ -53,7 +53,7 @@ def from_saved(fields: dict[str, Any]) -> TrainConfig:
         value = Path(value)
       settings[field.name] = value
   config = kind(**settings)
-  if config.model.to_dict() != fields["model"]:
+  if config.model != ModelConfig.from_dict(fields["model"]):
     raise InputError(
       f"{config.task} run: found sizes that preset {config.preset} no longer "
       "has, expected those of this version"
