@@ -12,36 +12,34 @@ def pod_table(result: dict) -> str:
   lines = [
     "| slices | chips | batch | TFLOP a chip | HBM traffic, GB a chip | memory a device, MiB "
     "(of what it may) | sent between devices, MB; slices | roofline step, ms: compute, HBM; within "
-    "slices, between | communication | of the peak | images/s |"
+    "slices, between | communication | of it beside convolutions | of the peak | images/s |"
     + (" a chip's, of one slice's |" if scaled else ""),
-    "|---" * (12 if scaled else 11) + "|",
+    "|---" * (13 if scaled else 12) + "|",
   ]
   for row in result["rows"]:
     bound = {key.removesuffix("_seconds"): 1e3 * value for key, value in row["roofline"].items()}
     sent = {
-      between: sum(
-        found["bytes"] for found in row["collectives"] if found.get("between", "devices") == between
-      )
+      between: sum(found["bytes"] for found in row["collectives"] if found["between"] == between)
       / 1e6
       for between in ("devices", "slices")
     }
-    within = bound.get("within_slices", bound["communication"])
     cells = [
-      row["topology"] if row.get("slices", 1) == 1 else f"{row['slices']} × {row['topology']}",
+      row["topology"] if row["slices"] == 1 else f"{row['slices']} × {row['topology']}",
       row["chips"],
       row["batch"],
       f"{row['gflop_per_chip'] / 1e3:.2f}",
       f"{row['hbm_gb_per_chip']:.2f}",
       f"{row['memory_mib']['peak']:,.0f} ({row['memory_share']:.0%})",
       f"{sent['devices']:.0f}; {sent['slices']:.1f}",
-      f"{bound['step']:.2f}: {bound['compute']:.2f}, {bound['memory']:.2f}; {within:.2f}, "
-      f"{bound.get('between_slices', 0):.2f}",
-      f"{row['communication_share']:.0%}",
+      f"{bound['step']:.2f}: {bound['compute']:.2f}, {bound['memory']:.2f}; "
+      f"{bound['within_slices']:.2f}, {bound['between_slices']:.2f}",
+      f"{row['communication_share']:.1%}",
+      f"{row['overlapped_share']:.0%}",
       f"{bound['compute'] / bound['step']:.0%}",
       f"{row['images_per_second']:,.0f}",
     ]
     if scaled:
-      cells.append(f"{row['efficiency']:.2f}")
+      cells.append(f"{row['efficiency']:.3f}")
     lines.append("| " + " | ".join(map(str, cells)) + " |")
   return "\n".join([*lines, "", _compiled(result)])
 
@@ -147,22 +145,6 @@ def pod_scaling_table(result: dict) -> str:
   return "\n".join([*lines, "", _compiled(result)])
 
 
-def pod_slices_table(result: dict) -> str:
-  """As pod_table; by the programs that were compiled for one slice."""
-  programs = "; ".join(
-    f"{program['topology']} on {program['date'][:10]} by libtpu {program['versions']['libtpu']}"
-    for program in result["programs"].values()
-  )
-  table = pod_table(result).rpartition("\n\n")[0]
-  row = result["rows"][0]
-  return (
-    f"{table}\n\n**Computed by a roofline, not measured**, for several slices not compiled either: "
-    f"{row['case']} of preset `{row['preset']}` in {row['dtype']} at {row['size']} px, by programs "
-    f"that were compiled for one slice ({programs}); memory as a share of the data sheets'. "
-    f"`{result['command']}`, {result['date'][:10]}."
-  )
-
-
 def _compiled(result: dict, bound: str = "a roofline") -> str:
   row = next(row for row in result["rows"] if "images_per_second" in row)
   versions = result["versions"]
@@ -177,7 +159,6 @@ def _compiled(result: dict, bound: str = "a roofline") -> str:
 POD_TABLES = {
   "pod": pod_table,
   "pod_scaling": pod_scaling_table,
-  "pod_slices": pod_slices_table,
   "pod_search": pod_search_table,
   "pod_gpu": pod_gpu_table,
   "device_check": device_check_table,

@@ -16,6 +16,7 @@ import numpy as np
 
 from benchmarks.harness import timing
 from benchmarks.tpu import hlo, steps
+from benchmarks.tpu.programs import lower_step
 from stylejax.errors import InputError
 from stylejax.runtime.extras import install_command
 from stylejax.training.config import TrainConfig
@@ -150,7 +151,7 @@ def step_row(options: steps.StepOptions, box: Box, batch: int) -> dict[str, Any]
   count = len(box.devices)
   config = steps.train_config(options, batch)
   check_batch(batch, group=config.group * config.accumulate, devices=box.devices)
-  lowered = steps.lower_step(config, box.devices)
+  lowered = lower_step(config, box.devices)
   start = time.perf_counter()
   compiled = lowered.compile()
   seconds = time.perf_counter() - start

@@ -45,6 +45,9 @@ FREE_TARGET = 'custom_call_target="ConcatBitcast"'
 _ARRAY = re.compile(r"\b(\w+)\[([\d,]*)\](?:\{([\d,]*)([^}]*)\})?")
 _INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?([\w.\-]+) = (.*?) ([a-z][a-z0-9\-]*)\((.*)$")
 _BETWEEN_SLICES = re.compile(r'_xla_megascale_transfer_type="(\w+)"')
+_CALLED = re.compile(r"\b(?:calls|to_apply)=%?([\w.\-]+)")
+_CHAIN = re.compile(r'chain_id="(\d+)"')
+_PASSED_ON = re.compile(r"\{(\d*)\}: \((\d+), \{\}\)")
 _GROUPS = re.compile(r"replica_groups=(?:\{\{([\d,]*)\}|\[\d+,(\d+)\])")
 
 
@@ -158,16 +161,20 @@ def collectives(module: dict[str, Instruction]) -> list[dict]:
   but of a reduce-scatter the operand. Between slices they are what a device hands to its host: an
   all-reduce there takes each device's part of what its slice has summed. The start of an
   asynchronous one counts, its end does not; a call's is the collective in the called computation.
-  One inside a loop counts once.
+  One inside a loop counts once, and so does one that fusions run in parts, beside convolutions:
+  each of them names it by the number of its chain.
   """
   sizes_of_kind: dict[tuple[str, str], list[int]] = {}
+  chains = set()
   for line in module.values():
     kind = line.op.removesuffix("-start")
     if kind == "send" and (between := _BETWEEN_SLICES.search(line.rest)):
       key = "slices", between[1].lower().replace("_", "-")
       sizes_of_kind.setdefault(key, []).append(line.results[0].size)
-    if kind not in COLLECTIVES:
+    chain = _CHAIN.search(line.rest)
+    if kind not in COLLECTIVES or (chain and chain[1] in chains):
       continue
+    chains.update(chain.groups() if chain else ())
     arrays = line.results
     if line.op in ("all-gather-start", "collective-permute-start"):
       arrays = arrays[len(line.operands) : 2 * len(line.operands)]  # operands, results, contexts
@@ -184,25 +191,55 @@ def collectives(module: dict[str, Instruction]) -> list[dict]:
 def overlapped_share(module: dict[str, Instruction]) -> float:
   """Of the bytes that collectives of the schedule move, the share that moves beside arithmetic.
 
-  That is, between whose start and end the schedule has a convolution, alone or fused.
+  That is, between whose start and end the schedule has a convolution, alone or fused, be it with a
+  part of the collective itself.
   """
   order = [line for line in module.values() if line.entry]
   ends = {line.operands[0]: i for i, line in enumerate(order) if line.op.endswith("-done")}
-  total = beside = 0
+  inside = _collectives_inside(module)
+  spans: dict[str, tuple[int, int, int]] = {}  # bytes, first and last place in the schedule
   for i, line in enumerate(order):
-    kind = line.op.removesuffix("-start")
-    sends = kind == "send" and _BETWEEN_SLICES.search(line.rest)
-    called = kind == "call" and any(name in line.name for name in COLLECTIVES)
-    if kind not in COLLECTIVES and not sends and not called:
-      continue
-    arrays = line.results[:1] if sends else line.results
-    size = sum(array.size for array in arrays) // (2 if called else 1)  # operands, results
-    total += size
-    between = order[i + 1 : ends.get(line.name, i)]
-    beside += size * any(
-      other.op == "convolution" or "kind=kOutput" in other.rest for other in between
-    )
+    for part in [line, *inside.get(called(line), ())]:
+      size = _size_on_the_way(part)
+      if size:
+        chain = _CHAIN.search(part.rest)
+        key = chain[0] if chain else part.name
+        first = spans[key][1] if key in spans else i
+        spans[key] = (size, first, ends.get(line.name, i))
+  total = sum(size for size, _, _ in spans.values())
+  beside = sum(
+    size
+    for size, first, last in spans.values()
+    if any(_is_arithmetic(line) for line in order[first : last + 1])
+  )
   return beside / total if total else 0.0
+
+
+def _collectives_inside(module: dict[str, Instruction]) -> dict[str, list[Instruction]]:
+  """Collectives by the name of the computation that they stand in, the entry left out."""
+  inside: dict[str, list[Instruction]] = {}
+  for line in module.values():
+    if not line.entry and line.op.removesuffix("-start") in COLLECTIVES:
+      inside.setdefault(line.computation, []).append(line)
+  return inside
+
+
+def called(line: Instruction) -> str:
+  """The computation that a fusion or a call runs, or ""."""
+  match = _CALLED.search(line.rest) if line.op in ("fusion", "call-start", "call") else None
+  return match[1] if match else ""
+
+
+def _size_on_the_way(line: Instruction) -> int:
+  """Bytes of the results of a collective or a send to another slice, else 0."""
+  kind = line.op.removesuffix("-start")
+  if kind == "send" and _BETWEEN_SLICES.search(line.rest):
+    return line.results[0].size
+  return sum(array.size for array in line.results) if kind in COLLECTIVES else 0
+
+
+def _is_arithmetic(line: Instruction) -> bool:
+  return line.op == "convolution" or (line.op == "fusion" and "kind=kOutput" in line.rest)
 
 
 def _group_size(rest: str) -> int:
@@ -219,10 +256,15 @@ def hbm_bytes(module: dict[str, Instruction]) -> int:
   prefetched slice the slice.
   XLA's own "bytes accessed" also counts what stays in VMEM, and the whole operand for each slice.
   """
-  return sum(_hbm_bytes(line, module) * times for line, times in schedule(module))
+  inside = _collectives_inside(module)
+  return sum(
+    hbm_bytes_of(line, module, fused=called(line) in inside) * times
+    for line, times in schedule(module)
+  )
 
 
-def _hbm_bytes(line: Instruction, module: dict[str, Instruction]) -> int:
+def hbm_bytes_of(line: Instruction, module: dict[str, Instruction], *, fused: bool = False) -> int:
+  """Of one instruction; `fused` if a part of a collective is fused into it."""
   if line.op in FREE or FREE_TARGET in line.rest:
     return 0
   if line.op in ("call-start", "send", "recv"):
@@ -232,9 +274,16 @@ def _hbm_bytes(line: Instruction, module: dict[str, Instruction]) -> int:
     # (operands, result, context), or for a copy also (result, operand, context): alike in size.
     source, result = line.results[:2]
     return result.size * (source.in_hbm + result.in_hbm)
+  results, operands = list(line.results), list(line.operands)
+  if fused and line.op == "fusion":
+    # A collective in parts: what it only passes on to the next part lies where it lay.
+    passed = _PASSED_ON.findall(line.rest)
+    outputs, inputs = {int(i or 0) for i, _ in passed}, {int(i) for _, i in passed}
+    results = [array for i, array in enumerate(results) if i not in outputs]
+    operands = [name for i, name in enumerate(operands) if i not in inputs]
   arrays = [
-    *line.results,
-    *(array for name in line.operands if name in module for array in module[name].results),
+    *results,
+    *(array for name in operands if name in module for array in module[name].results),
   ]
   return sum(array.size for array in arrays if array.in_hbm)
 

@@ -24,7 +24,8 @@ import jax
 
 from benchmarks.harness import command_line, records
 from benchmarks.tpu import chips, gpus, slices, steps
-from benchmarks.tpu.steps import DoesNotFit, StepOptions
+from benchmarks.tpu.programs import DoesNotFit
+from benchmarks.tpu.steps import StepOptions
 from stylejax.errors import InputError
 from stylejax.training.tasks import TASKS
 
@@ -105,6 +106,7 @@ def show(result: dict[str, Any]) -> None:
   """Prints each row as a block of lines."""
   for row in result["rows"]:
     memory, bound = row["memory_mib"], row["roofline"]
+    code = memory.get("generated_code")
     name = row["topology"] if row["slices"] == 1 else f"{row['slices']} × {row['topology']}"
     print(
       f"{name}, {row['chips']} chips: {row['case']}, preset {row['preset']}, "
@@ -115,16 +117,13 @@ def show(result: dict[str, Any]) -> None:
       f"  FLOPs            {row['gflop_per_chip']:12,.0f} GFLOP a chip, "
       f"{row['gflop'] / 1e3:,.0f} TFLOP in all"
     )
-    print(
-      f"  HBM traffic      {row['hbm_gb_per_chip']:12,.2f} GB a chip (XLA's bytes accessed, "
-      f"VMEM included: {row['xla_bytes_accessed_gb']:.1f})"
-    )
+    print(f"  HBM traffic      {row['hbm_gb_per_chip']:12,.2f} GB a chip")
     print(
       f"  memory           {memory['peak']:12,.0f} MiB a device of "
       f"{row['memory_limit_mib']:,.0f}: "
       f"arguments {memory['argument']:,.0f}, temporaries {memory['temp']:,.0f}, output "
       f"{memory['output']:,.0f}, of it aliased {memory['alias']:,.0f}, code "
-      f"{memory['generated_code']:,.0f}"
+      + ("not made" if code is None else f"{code:,.0f}")
     )
     for collective in row["collectives"]:
       print(

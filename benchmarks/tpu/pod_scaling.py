@@ -15,7 +15,7 @@ import dataclasses
 import jax
 
 from benchmarks.harness import command_line, records
-from benchmarks.tpu import pod, slices, steps
+from benchmarks.tpu import pod, programs, slices, steps
 from stylejax.errors import InputError
 
 
@@ -48,7 +48,7 @@ def main(options: Options) -> None:
         whole = dataclasses.replace(config, batch=each * largest)
         try:
           facts[each] = steps.step_facts(options, whole, places[-1])
-        except steps.DoesNotFit:
+        except programs.DoesNotFit:
           raise InputError(
             f"--{scaling}: found {each} images on a chip of {place.name}, which "
             "don't fit, expected fewer"

@@ -12,7 +12,7 @@ import dataclasses
 import jax
 
 from benchmarks.harness import command_line, records
-from benchmarks.tpu import pod, slices, steps
+from benchmarks.tpu import pod, programs, slices, steps
 from stylejax.errors import InputError
 from stylejax.training.tasks import TASKS
 
@@ -51,7 +51,7 @@ def search(options: Options, place: slices.Slice) -> list[dict]:
           continue
         try:
           rows.append(steps.step_row(case, place, per_chip * place.chips))
-        except steps.DoesNotFit as error:
+        except programs.DoesNotFit as error:
           rows.append(_too_large(case, place, per_chip, error.needed))
           break
   return sorted(rows, key=lambda row: -row.get("images_per_second", 0))

@@ -1,30 +1,21 @@
 """A train step compiled for a slice of TPUs: its facts, its roofline, and the batches that fit.
 
-The trainer's own step, without weights, images or a TPU. Slices are found by
-`benchmarks.tpu.slices`.
+Slices are found by `benchmarks.tpu.slices`, programs made and kept by `benchmarks.tpu.programs`.
 """
 
 import dataclasses
-import gzip
-import hashlib
-import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-import jax
-import jax.numpy as jnp
-
-from benchmarks.tpu import chips, hlo
-from benchmarks.tpu.slices import Slice, memory_limit, memory_needed
+from benchmarks.tpu import chips, hlo, programs
+from benchmarks.tpu.programs import DoesNotFit
+from benchmarks.tpu.slices import Slice, memory_limit
 from stylejax.errors import InputError
 from stylejax.models.config import Preset
 from stylejax.training.config import TrainConfig
-from stylejax.training.loop import load_frozen
-from stylejax.training.replicas import check_batch, make_replicas
-from stylejax.training.state import init_state
-from stylejax.training.tasks import TASKS, task_of
+from stylejax.training.replicas import check_batch
+from stylejax.training.tasks import TASKS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,73 +34,13 @@ class StepOptions:
   """As train.py's: the perceptual net's features are computed twice instead of kept."""
   accumulate: int = 1
   """As train.py's: a device computes its images of a step in so many parts, one after another."""
+  code: bool = False
+  """Also make the machine code: of `large` a quarter of an hour, for its size and the compiler's
+  guess of its cycles."""
   cache: Path | None = None
-  """Folder that keeps what was compiled: a step takes minutes."""
+  """Folder that keeps what was compiled."""
   output: Path | None = None
   """JSON file for the result; it is printed as a table either way."""
-
-
-class DoesNotFit(Exception):
-  """The compiler ran out of memory: `needed` bytes (None if it doesn't say)."""
-
-  def __init__(self, needed: float | None):
-    super().__init__(f"{needed} bytes")
-    self.needed = needed
-
-
-def lower_step(config: TrainConfig, devices: list) -> jax.stages.Lowered:
-  """The trainer's step for these devices; neither weights nor images are made."""
-  state = jax.eval_shape(lambda: init_state(config))
-  state = state.replace(frozen=jax.eval_shape(lambda: load_frozen(config)))
-  side = config.crop_size
-  crops = jax.ShapeDtypeStruct((config.batch, side, side, 3), jnp.uint8)
-  batch = dict.fromkeys(config.streams, crops)
-  batch["index"] = jax.ShapeDtypeStruct((config.batch,), jnp.int32)
-  replicas = make_replicas("shard_map", task_of(config).make_train_step(config), devices=devices)
-  return replicas.lower(state, batch)
-
-
-def compiled_facts(lowered: jax.stages.Lowered, place: Slice, cache: Path | None) -> dict[str, Any]:
-  """{"cost", "memory", "text", "seconds"} of the compiled step, from the cache if it is there.
-
-  Raises:
-    DoesNotFit: the compiler found no way to fit it into a chip's memory.
-  """
-  import libtpu
-
-  about = "\n".join([place.title, jax.__version__, libtpu.__version__, lowered.as_text()])
-  key = hashlib.sha256(about.encode()).hexdigest()[:24]
-  name = place.title.replace(":", "-").replace(" × ", "x")
-  cached = cache / f"{name}-{key}.json.gz" if cache else None
-  if cached is not None and cached.exists():
-    facts = json.loads(gzip.decompress(cached.read_bytes()))
-    if "needed" in facts:
-      raise DoesNotFit(facts["needed"])
-    return facts
-  start = time.perf_counter()
-  try:
-    compiled = lowered.compile()
-  except jax.errors.JaxRuntimeError as error:
-    if "RESOURCE_EXHAUSTED" not in str(error):
-      raise
-    facts = {"needed": memory_needed(str(error))}
-  else:
-    memory = compiled.memory_analysis()
-    facts = {
-      "cost": {key: compiled.cost_analysis()[key] for key in ("flops", "bytes accessed")},
-      "memory": {
-        name: getattr(memory, f"{name}_size_in_bytes")
-        for name in ("argument", "output", "alias", "temp", "generated_code")
-      },
-      "text": compiled.as_text(),
-      "seconds": time.perf_counter() - start,
-    }
-  if cached is not None:
-    cached.parent.mkdir(parents=True, exist_ok=True)
-    cached.write_bytes(gzip.compress(json.dumps(facts).encode()))
-  if "needed" in facts:
-    raise DoesNotFit(facts["needed"])
-  return facts
 
 
 def row(options: StepOptions, config: TrainConfig, place: Slice, facts: dict) -> dict:
@@ -121,7 +52,7 @@ def row(options: StepOptions, config: TrainConfig, place: Slice, facts: dict) ->
     memory["argument"]
     + memory["output"]
     + memory["temp"]
-    + memory["generated_code"]
+    + memory.get("generated_code", 0)
     - memory["alias"]
   )
   collectives = hlo.collectives(module)
@@ -143,8 +74,7 @@ def row(options: StepOptions, config: TrainConfig, place: Slice, facts: dict) ->
     "gflop_per_chip": flops / 1e9,
     "gflop": flops * place.chips / 1e9,
     "hbm_gb_per_chip": moved / 1e9,
-    "xla_bytes_accessed_gb": facts["cost"]["bytes accessed"] / 1e9,
-    "compiler_cycles": hlo.estimated_cycles(module),
+    **({"compiler_cycles": hlo.estimated_cycles(module)} if options.code else {}),
     "memory_mib": {key: value / 2**20 for key, value in memory.items()},
     "memory_limit_mib": limit / 2**20,
     "memory_share": memory["peak"] / limit,
@@ -216,8 +146,8 @@ def train_config(options: StepOptions, batch: int) -> TrainConfig:
 
 def step_facts(options: StepOptions, config: TrainConfig, place: Slice) -> dict[str, Any]:
   """What the compiler says of the step; raises DoesNotFit if it doesn't fit."""
-  lowered = lower_step(config, place.devices)
-  return compiled_facts(lowered, place, options.cache)
+  facts = programs.compiled_facts if options.code else programs.planned_facts
+  return facts(config, place, options.cache)
 
 
 def step_row(options: StepOptions, place: Slice, batch: int) -> dict:

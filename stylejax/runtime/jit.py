@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
 
 from stylejax.runtime.memory import available_bytes
 
@@ -27,6 +28,16 @@ QUICK_OPTIONS = (
   OLDER_EMITTERS | {"xla_backend_optimization_level": 0},
   {"xla_backend_optimization_level": 0},
 )
+# By itself XLA for these TPUs sums all gradients at the end of the backward pass. On v5e, array by
+# array, the convolutions' own loops carry the sums of what is ready; on v6e SparseCores do.
+OVERLAP_OPTIONS = {
+  "TPU v5 lite": {
+    "xla_jf_crs_combiner_threshold_in_bytes": "8000000",
+    "xla_enable_async_all_reduce": "ENABLED",
+    "xla_tpu_enable_async_collective_fusion_fuse_all_reduce": "true",
+  },
+  "TPU v6 lite": {"xla_tpu_enable_sparse_core_collective_offload_all_reduce": "true"},
+}
 
 
 @functools.cache
@@ -48,6 +59,22 @@ def compiler_options(platform: str | None = None) -> dict[str, str]:
   if (platform or jax.default_backend()) != "cpu" or FLAG in os.environ.get("XLA_FLAGS", ""):
     return {}
   return CPU_OPTIONS if _known(CPU_OPTIONS) else {}
+
+
+@functools.cache
+def training_options(device: jax.Device) -> dict[str, str]:
+  """Options for a step that sums gradients over devices like this one.
+
+  Returns:
+    `compiler_options` of its platform; on TPUs whose sums would wait for the end of the backward
+    pass those that let them run beside it, unless LIBTPU_INIT_ARGS already decides or libtpu
+    doesn't know them.
+  """
+  overlap = OVERLAP_OPTIONS.get(device.device_kind, {}) if device.platform == "tpu" else {}
+  if any(name in os.environ.get("LIBTPU_INIT_ARGS", "") for name in overlap):
+    overlap = {}
+  options = compiler_options(device.platform)
+  return options | overlap if overlap and _known(overlap, device) else options
 
 
 @functools.cache
@@ -76,10 +103,12 @@ def quick_options() -> dict[str, Any]:
   return next(filter(_known, QUICK_OPTIONS), {})
 
 
-def _known(options: dict[str, Any]) -> bool:
-  """Whether this jaxlib's compiler has these options."""
+def _known(options: dict[str, Any], device: jax.Device | None = None) -> bool:
+  """Whether the compiler for the device, by default that of this jaxlib, has these options."""
+  sharding = jax.sharding.SingleDeviceSharding(device) if device else None
+  number = jax.ShapeDtypeStruct((), np.float32, sharding=sharding)
   try:
-    jax.jit(lambda x: x).lower(0.0).compile(compiler_options=options)
+    jax.jit(lambda x: x).lower(number).compile(compiler_options=options)
   except jax.errors.JaxRuntimeError:
     return False
   return True

@@ -14,7 +14,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from stylejax.errors import InputError
-from stylejax.runtime.jit import compiler_options
+from stylejax.runtime.jit import training_options
 from stylejax.runtime.xla_flags import add_xla_flags
 
 AXIS = "data"
@@ -124,7 +124,7 @@ class ShardMap:
         check_vma=False,
       ),
       donate_argnums=0,
-      compiler_options=compiler_options(mesh.devices.flat[0].platform),
+      compiler_options=training_options(mesh.devices.flat[0]),
     )
 
   def lower(self, state: Any, batch: Any) -> jax.stages.Lowered:

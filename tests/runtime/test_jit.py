@@ -1,5 +1,6 @@
 """Options that XLA takes, silent where they mean nothing; memory that malloc keeps."""
 
+import dataclasses
 import platform
 import subprocess
 import sys
@@ -11,13 +12,23 @@ import pytest
 from stylejax import transfer
 from stylejax.runtime import jit
 
+ASKED = (jit.compiler_options, jit.stylizing_options, jit.quick_options, jit.training_options)
+
+
+@dataclasses.dataclass(frozen=True)
+class Device:
+  """What the options ask of a device."""
+
+  platform: str
+  device_kind: str
+
 
 @pytest.fixture(autouse=True)
 def _asked_anew():
-  for asked in (jit.compiler_options, jit.stylizing_options, jit.quick_options):
+  for asked in ASKED:
     asked.cache_clear()
   yield
-  for asked in (jit.compiler_options, jit.stylizing_options, jit.quick_options):
+  for asked in ASKED:
     asked.cache_clear()
 
 
@@ -41,6 +52,27 @@ def test_an_accelerator_gets_none(monkeypatch):
   monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
   assert jit.compiler_options() == {}
   assert jit.compiler_options("cpu") == jit.CPU_OPTIONS
+
+
+def test_training_on_a_cpu_takes_its_options():
+  assert jit.training_options(jax.devices()[0]) == jit.compiler_options()
+
+
+def test_training_on_some_tpus_lets_sums_run_beside_the_backward_pass(monkeypatch):
+  asked = []
+  monkeypatch.setattr(jit, "_known", lambda options, device: asked.append(device) or True)
+  v5e, v6e, other = (Device("tpu", kind) for kind in ("TPU v5 lite", "TPU v6 lite", "TPU7x"))
+  assert jit.training_options(v5e) == jit.OVERLAP_OPTIONS["TPU v5 lite"]
+  assert jit.training_options(v6e) == jit.OVERLAP_OPTIONS["TPU v6 lite"]
+  assert jit.training_options(other) == {}
+  assert asked == [v5e, v6e]
+  # The user's own choice, and a libtpu that doesn't know them.
+  jit.training_options.cache_clear()
+  name = next(iter(jit.OVERLAP_OPTIONS["TPU v6 lite"]))
+  monkeypatch.setenv("LIBTPU_INIT_ARGS", f"--{name}=false")
+  assert jit.training_options(v6e) == {}
+  monkeypatch.setattr(jit, "_known", lambda options, device: False)
+  assert jit.training_options(v5e) == {}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,10 @@
 """What a compiled module computes in, and what it rearranges: for the tests of this folder."""
 
+from benchmarks.tpu import hlo
 from benchmarks.tpu.hlo import Array, Instruction
+
+# Of a fusion that does nothing but rearrange.
+_MOVES = {"parameter", "constant", "bitcast", "tuple", "get-tuple-element", "reshape", "slice"}
 
 
 def convolution_types(module: dict[str, Instruction]) -> list[tuple[str, tuple[str, ...]]]:
@@ -31,6 +35,22 @@ def layout_changes(module: dict[str, Instruction], channels: int = 64) -> list[I
     if line.op == "transpose" or _order(result) != _order(operand):
       changes.append(line)
   return changes
+
+
+def rearranged_share(module: dict[str, Instruction]) -> float:
+  """Of the bytes between HBM and the chip, the share for nothing but another order of dimensions.
+
+  That is by copies and transposes, alone or as all that a fusion does, of anything of rank 4.
+  """
+  ops: dict[str, set[str]] = {}
+  for line in module.values():
+    ops.setdefault(line.computation, set()).add(line.op)
+  lines = layout_changes(module, channels=1)
+  for line in module.values():
+    inside = ops.get(hlo.called(line), set()) - _MOVES
+    if line.entry and inside and inside <= {"copy", "transpose"} and len(line.results[0].shape) > 3:
+      lines.append(line)
+  return sum(hlo.hbm_bytes_of(line, module) for line in lines) / hlo.hbm_bytes(module)
 
 
 def _order(array: Array) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.tpu import gpus, hlo, steps
 from stylejax.errors import InputError
+from stylejax.training.state import init_state
 
 MODULE = """HloModule jit_step, is_scheduled=true
 
@@ -53,7 +54,7 @@ def test_step_for_eight_gpus_keeps_to_bfloat16_and_nhwc(command):
   assert kind["count"] >= 20
   # Gradients are summed in float32: as many bytes as there are parameters times four, or more.
   config = steps.train_config(options, 32)
-  state = jax.eval_shape(lambda: steps.init_state(config))
+  state = jax.eval_shape(lambda: init_state(config))
   held = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state)) / 2**20
   assert {found["kind"] for found in row["collectives"]} == {"all-reduce"}
   assert held < row["memory_mib"]

@@ -207,3 +207,64 @@ def test_what_a_loop_repeats_counts_as_often():
   assert hlo.estimated_cycles(module) == 40
   unknown = hlo.instructions(LOOP.replace("known_trip_count", "no"))
   assert hlo.hbm_bytes(unknown) == 2 * WHOLE
+
+
+PARTS = """HloModule jit_step, is_scheduled=true
+
+%start (p: f32[64,128]) -> (f32[64,128], f32[64,128], u32[]) {
+  %p = f32[64,128]{1,0:T(8,128)} parameter(0)
+  %all-reduce.1 = f32[64,128]{1,0:T(8,128)} all-reduce(%p), channel_id=1, replica_groups={{0,1,2,3}}, to_apply=%add, frontend_attributes={chain_id="0"}
+  ROOT %s = (f32[64,128]{1,0:T(8,128)}, f32[64,128]{1,0:T(8,128)}, u32[]{:S(2)}) custom-call(%all-reduce.1), custom_call_target="AsyncCollectiveStart"
+}
+
+%beside (q: f32[64,128], r: f32[64,128], u: u32[], x: bf16[8,16]) -> (f32[8,16], f32[64,128], f32[64,128], u32[]) {
+  %q = f32[64,128]{1,0:T(8,128)} parameter(0)
+  %r = f32[64,128]{1,0:T(8,128)} parameter(1)
+  %u = u32[]{:S(2)} parameter(2)
+  %x = bf16[8,16]{1,0:T(8,128)} parameter(3)
+  %all-reduce.2 = f32[64,128]{1,0:T(8,128)} all-reduce(%q), channel_id=1, replica_groups={{0,1,2,3}}, to_apply=%add, frontend_attributes={chain_id="0"}
+  %c = f32[8,16]{1,0:T(8,128)} convolution(%x, %x), window={size=1x1}, dim_labels=b01f_01io->b01f
+  ROOT %both = (f32[8,16]{1,0:T(8,128)}, f32[64,128]{1,0:T(8,128)}, f32[64,128]{1,0:T(8,128)}, u32[]{:S(2)}) tuple(%c, %q, %all-reduce.2, %u)
+}
+
+%done (d: f32[64,128], e: f32[64,128], f: u32[]) -> f32[64,128] {
+  %d = f32[64,128]{1,0:T(8,128)} parameter(0)
+  %e = f32[64,128]{1,0:T(8,128)} parameter(1)
+  %f = u32[]{:S(2)} parameter(2)
+  %all-reduce.3 = f32[64,128]{1,0:T(8,128)} all-reduce(%d), channel_id=1, replica_groups={{0,1,2,3}}, to_apply=%add, frontend_attributes={chain_id="0"}
+  ROOT %w = f32[64,128]{1,0:T(8,128)} custom-call(%d, %e, %all-reduce.3, %f), custom_call_target="AsyncCollectiveDone"
+}
+
+ENTRY %main (g: f32[64,128], h: bf16[8,16], last: f32[64,128]) -> f32[64,128] {
+  %g = f32[64,128]{1,0:T(8,128)} parameter(0)
+  %h = bf16[8,16]{1,0:T(8,128)S(1)} parameter(1)
+  %last = f32[64,128]{1,0:T(8,128)S(1)} parameter(2)
+  %begun = (f32[64,128]{1,0:T(8,128)}, f32[64,128]{1,0:T(8,128)}, u32[]{:S(2)}) fusion(%g), kind=kCustom, output_to_operand_aliasing={{0}: (0, {})}, calls=%start
+  %g0 = f32[64,128]{1,0:T(8,128)} get-tuple-element(%begun), index=0
+  %g1 = f32[64,128]{1,0:T(8,128)} get-tuple-element(%begun), index=1
+  %g2 = u32[]{:S(2)} get-tuple-element(%begun), index=2
+  %going = (f32[8,16]{1,0:T(8,128)S(1)}, f32[64,128]{1,0:T(8,128)}, f32[64,128]{1,0:T(8,128)}, u32[]{:S(2)}) fusion(%g0, %g1, %g2, %h), kind=kOutput, output_to_operand_aliasing={{1}: (0, {}), {2}: (1, {}), {3}: (2, {})}, calls=%beside
+  %b0 = f32[64,128]{1,0:T(8,128)} get-tuple-element(%going), index=1
+  %b1 = f32[64,128]{1,0:T(8,128)} get-tuple-element(%going), index=2
+  %b2 = u32[]{:S(2)} get-tuple-element(%going), index=3
+  %summed = f32[64,128]{1,0:T(8,128)} fusion(%b0, %b1, %b2), kind=kCustom, output_to_operand_aliasing={{}: (1, {})}, calls=%done
+  ROOT %all-reduce.4 = f32[64,128]{1,0:T(8,128)S(1)} all-reduce(%last), channel_id=1, replica_groups={{0,1,2,3}}, to_apply=%add
+}
+"""  # noqa: E501
+
+
+def test_a_sum_that_convolutions_carry_counts_once():
+  module = hlo.instructions(PARTS)
+  assert hlo.collectives(module) == [
+    {
+      "between": "devices",
+      "kind": "all-reduce",
+      "count": 2,
+      "bytes": 2 * WHOLE,
+      "each": [WHOLE, WHOLE],
+    }
+  ]
+  # The second runs alone, and in faster memory.
+  assert hlo.overlapped_share(module) == 0.5
+  # Its array is written by the start and read by the end; between them it is only passed on.
+  assert hlo.hbm_bytes(module) == 2 * WHOLE

@@ -17,7 +17,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 import stylejax
 from benchmarks.harness import command_line
-from benchmarks.tpu import chips, hlo, pod, pod_search, slices, steps
+from benchmarks.tpu import chips, hlo, pod, pod_search, programs, slices, steps
 from benchmarks.tpu.slices import Slice
 from stylejax import PRESETS, transfer
 from stylejax.errors import InputError
@@ -191,7 +191,7 @@ def test_two_slices_sum_within_each_before_they_send(tmp_path):
   place = slices.find_slice("v5e:2x2", slices=2)
   assert (len(place.devices), place.chips) == (8, 8)
   config = AutoencoderConfig(preset="tiny", size=32, batch=16)
-  module = hlo.instructions(steps.lower_step(config, place.devices).compile().as_text())
+  module = hlo.instructions(programs.lower_step(config, place.devices).compile().as_text())
   between = {(found["between"], found["kind"]): found for found in hlo.collectives(module)}
   state = jax.eval_shape(lambda: init_state(config))
   parts = state.params.content_encoder, state.params.generator["decoder"]
