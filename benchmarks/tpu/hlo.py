@@ -147,11 +147,26 @@ def schedule(module: dict[str, Instruction]) -> list[tuple[Instruction, int]]:
       found.append((line, times))
       body = re.search(r"body=%?([\w.\-]+)", line.rest) if line.op == "while" else None
       if body:
-        turns = re.search(r'"known_trip_count":\{"n":"(\d+)"\}', line.rest)
-        found += expanded(bodies.get(body[1], []), times * (int(turns[1]) if turns else 1))
+        found += expanded(bodies.get(body[1], []), times * _turns(line, module))
     return found
 
   return expanded(entry, 1)
+
+
+def _turns(loop: Instruction, module: dict[str, Instruction]) -> int:
+  """How often a loop runs; 1 if nothing says it.
+
+  A plan doesn't say it outright, but the condition compares the counter, from 0, with a constant.
+  """
+  known = re.search(r'"known_trip_count":\{"n":"(\d+)"\}', loop.rest)
+  if known:
+    return int(known[1])
+  condition = re.search(r"condition=%?([\w.\-]+)", loop.rest)
+  for line in module.values():
+    if condition and line.computation == condition[1] and "direction=LT" in line.rest:
+      bound = module[line.operands[-1]]
+      return int(bound.rest.split(")")[0]) if bound.op == "constant" else 1
+  return 1
 
 
 def collectives(module: dict[str, Instruction]) -> list[dict]:

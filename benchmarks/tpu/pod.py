@@ -4,8 +4,9 @@
     python -m benchmarks pod --topology v6e:16x16 --slices 1 2 4 --per-chip 16
     python -m benchmarks pod --topology h100:8 --preset large --per-chip 16
 
-Compiles the trainer's own step for the slice, without a TPU (it needs the extra `tpu`), and adds up
-what the compiler says: FLOPs, memory, collectives. The time is a roofline from published figures,
+Plans the trainer's own step for the slice, without a TPU (it needs the extra `tpu`), and adds up
+what the compiler says: FLOPs, memory, collectives; machine code is made with --code only, which
+takes minutes (see `benchmarks.tpu.programs`). The time is a roofline from published figures,
 a bound that no run will reach:
 
     step = max(FLOPs / peak, HBM bytes / bandwidth) + Σ collectives,

@@ -205,8 +205,21 @@ def test_what_a_loop_repeats_counts_as_often():
   module = hlo.instructions(LOOP)
   assert hlo.hbm_bytes(module) == 4 * 2 * WHOLE
   assert hlo.estimated_cycles(module) == 40
-  unknown = hlo.instructions(LOOP.replace("known_trip_count", "no"))
-  assert hlo.hbm_bytes(unknown) == 2 * WHOLE
+  unsaid = LOOP.replace("known_trip_count", "no")
+  assert hlo.hbm_bytes(hlo.instructions(unsaid)) == 2 * WHOLE
+  # Nor does a plan say it, but for its condition.
+  planned = unsaid.replace(
+    "%body (s:",
+    """%cond (t: (s32[], f32[64,128])) -> pred[] {
+  %three = s32[]{:T(128)} constant(3), metadata={op_name="jit(step)"}
+  %t = (s32[], f32[64,128]{1,0:T(8,128)}) parameter(0)
+  %turn = s32[]{:T(128)} get-tuple-element(%t), index=0
+  ROOT %lt = pred[]{:T(512)} compare(%turn, %three), direction=LT
+}
+
+%body (s:""",
+  )
+  assert hlo.hbm_bytes(hlo.instructions(planned)) == 3 * 2 * WHOLE
 
 
 PARTS = """HloModule jit_step, is_scheduled=true
