@@ -8,7 +8,7 @@ from benchmarks.harness import records
 
 def pod_table(result: dict) -> str:
   """One line for each slice, or number of slices, that a step was compiled for."""
-  scaled = any("efficiency" in row for row in result["rows"])
+  scaled = any(row["slices"] > 1 for row in result["rows"])
   lines = [
     "| slices | chips | batch | TFLOP a chip | HBM traffic, GB a chip | memory a device, MiB "
     "(of what it may) | sent between devices, MB; slices | roofline step, ms: compute, HBM; within "

@@ -111,6 +111,7 @@ class ShardMap:
 
   def __init__(self, step: Callable, mesh: jax.sharding.Mesh):
     self.mesh = mesh
+    here = [d for d in mesh.devices.flat if d.process_index == jax.process_index()]
     axes = mesh.axis_names if len(mesh.axis_names) > 1 else AXIS
     self._replicated = NamedSharding(mesh, PartitionSpec())
     self._split = NamedSharding(mesh, PartitionSpec(axes))
@@ -124,7 +125,7 @@ class ShardMap:
         check_vma=False,
       ),
       donate_argnums=0,
-      compiler_options=training_options(mesh.devices.flat[0]),
+      compiler_options=training_options((here or list(mesh.devices.flat))[0]),
     )
 
   def lower(self, state: Any, batch: Any) -> jax.stages.Lowered:
