@@ -40,9 +40,13 @@ def report(
   measured: dict[str, Any],
   *,
   show: Callable[[dict[str, Any]], None] | None = None,
+  command: str | None = None,
 ) -> dict[str, Any]:
-  """Shows what was found, as a table unless told otherwise, and saves it if options say so."""
-  result = _described(name, options, measured)
+  """Shows what was found, as a table unless told otherwise, and saves it if options say so.
+
+  `command` is the benchmark that was run, where the result has another name.
+  """
+  result = _described(name, options, measured, command or name)
   (show or print_table)(result)
   _write(options, result)
   return result
@@ -50,17 +54,17 @@ def report(
 
 def save(name: str, options: Any, measured: dict[str, Any]) -> dict[str, Any]:
   """Writes what was found, if options name a file, and shows nothing."""
-  result = _described(name, options, measured)
+  result = _described(name, options, measured, name)
   _write(options, result)
   return result
 
 
-def _described(name: str, options: Any, measured: dict[str, Any]) -> dict[str, Any]:
+def _described(name: str, options: Any, measured: dict[str, Any], command: str) -> dict[str, Any]:
   """Adds machine, versions, command and revision."""
   return {
     "benchmark": name,
     "date": datetime.datetime.now(datetime.UTC).isoformat()[:19] + "Z",
-    "command": _command(name),
+    "command": _command(command),
     "revision": revision(),
     "machine": machine(),
     "versions": versions(),

@@ -79,7 +79,8 @@ def _report_boxes(options: Options, names: list[str]) -> int:
     rows.append(gpus.step_row(options, box, batch))
   kinds = {name.split(":")[0]: gpus.GPUS[name.split(":")[0]] for name in names}
   published = {kind: dataclasses.asdict(gpu) for kind, gpu in kinds.items()}
-  records.report("pod_gpu", options, {"rows": rows, "sources": published}, show=gpus.show)
+  found = {"rows": rows, "sources": published}
+  records.report("pod_gpu", options, found, show=gpus.show, command="pod")
   return 0
 
 
