@@ -37,6 +37,7 @@ STEP = {
     "step_seconds": 0.0428,
   },
   "communication_share": 0.065,
+  "overlapped_share": 0.67,
   "peak_share": 0.93,
   "images_per_second": 191_000.0,
   "efficiency": 0.99,
@@ -60,7 +61,7 @@ def test_slices_show_what_goes_within_and_between_them_and_how_they_scale():
   lines = drawn("pod", rows=[STEP]).splitlines()
   assert lines[2] == (
     "| 2 × v5e:16x16 | 512 | 8192 | 8.00 | 24.00 | 5,000 (31%) | 234; 1.0 | "
-    "42.80: 40.00, 30.00; 2.50, 0.30 | 6% | 93% | 191,000 | 0.99 |"
+    "42.80: 40.00, 30.00; 2.50, 0.30 | 6.5% | 67% | 93% | 191,000 | 0.990 |"
   )
   assert lines[0].count("|") == lines[1].count("|") == lines[2].count("|")
   assert lines[-1].startswith("**Computed by the compiler and a roofline, not measured**")
