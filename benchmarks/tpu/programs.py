@@ -28,6 +28,7 @@ import jax.numpy as jnp
 from jaxlib import _hlo, _jax
 
 from benchmarks.tpu.slices import Slice, find_slice, memory_needed
+from stylejax.runtime.jit import training_options
 from stylejax.training.config import TrainConfig
 from stylejax.training.loop import load_frozen
 from stylejax.training.replicas import make_replicas
@@ -106,7 +107,8 @@ def _kept(kind: str, place: Slice, lowered, cache: Path | None, make: Callable[[
   """What `make` returns, from the cache if the same program lies there."""
   import libtpu
 
-  about = [kind, place.title, jax.__version__, libtpu.__version__, lowered.as_text()]
+  options = str(training_options(place.devices[0]))
+  about = [kind, place.title, jax.__version__, libtpu.__version__, options, lowered.as_text()]
   key = hashlib.sha256("\n".join(about).encode()).hexdigest()[:24]
   name = place.title.replace(":", "-").replace(" × ", "x")
   cached = cache / f"{name}-{kind}-{key}.json.gz" if cache else None
