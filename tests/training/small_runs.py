@@ -15,6 +15,8 @@ EXTRA_WEIGHTS = {
   "pyramid_weight": 0.1,
   "resnet_weight": 0.1,
   "resnet_content_weight": 0.1,
+  "patch_weight": 0.1,
+  "resnet_patch_weight": 0.1,
 }
 
 

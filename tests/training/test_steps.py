@@ -9,7 +9,7 @@ import pytest
 from small_runs import EXTRA_WEIGHTS, SETTINGS
 
 from stylejax.models.vgg16 import vgg16_features
-from stylejax.training import replicas
+from stylejax.training import replicas, step_utils
 from stylejax.training.state import init_state, learning_rate_schedule, make_optimizers, select
 from stylejax.training.tasks import AutoencoderConfig, GanConfig, TransferConfig, task_of, transfer
 from stylejax.weights.perceptual import load_resnet, load_vgg
@@ -197,3 +197,18 @@ def test_both_players_of_a_gan_slow_down_together():
 
   np.testing.assert_allclose(moved(disc_tx, 3 * 8), moved(tx, 8), rtol=0.02)
   assert moved(tx, 10) < 0.5 * moved(tx, 2)
+
+
+def test_parts_of_a_batch_run_in_a_loop_but_on_a_cpu():
+  """There, convolutions' gradients are tens of times slower in a loop (jaxlib 0.10.2 to 0.12.0.1:
+  findings/xla_cpu_convolution_gradient_in_a_loop.sh)."""
+  batch = {"x": np.arange(12, dtype=np.float32).reshape(6, 2), "index": np.arange(6)}
+
+  @jax.jit
+  def mean(batch):
+    return step_utils.average(lambda part: {"x": (part["x"] ** 2).mean(0)}, batch, 3, None)
+
+  np.testing.assert_allclose(mean(batch)["x"], (batch["x"] ** 2).mean(0), rtol=1e-6)
+  for platform, loops in (("cpu", False), ("tpu", True)):
+    text = mean.trace(batch).lower(lowering_platforms=(platform,)).as_text()
+    assert ("stablehlo.while" in text) == loops
