@@ -160,8 +160,10 @@ def test_what_methods_do_not_take_is_refused(film, tmp_path, changes, message):
 def test_60_frames_in_two_processes_are_those_of_one(film, tmp_path):
   """The first is killed outright once it has kept some; the second has its folder alone.
 
-  Both have a cache of their own: which of the padded programs at hand reads a style depends on what
-  other runs have left there, and two of them round differently.
+  As images: on a busy machine libx264 (in PyAV 18.1.0) doesn't encode the same pictures of 64×48
+  pixels to the same bytes in each run; of 128×96 and more it does. And with a cache of their own:
+  which of the padded programs at hand reads a style depends on what other runs have left there, and
+  two of them round differently.
   """
   (tmp_path / "frames").mkdir()
   environment = os.environ | {"STYLEJAX_CACHE": str(tmp_path / "cache")}
@@ -178,18 +180,17 @@ def test_60_frames_in_two_processes_are_those_of_one(film, tmp_path):
     command = [sys.executable, "-m", "stylejax", "sequence", *map(str, words)]
     return subprocess.Popen(command, env=environment)
 
-  assert start("one.mkv").wait() == 0
-  first = start("two.mkv")
-  while not (tmp_path / "two.mkv.unfinished" / "state.npz").exists():
+  assert start("one").wait() == 0
+  first = start("two")
+  while not (tmp_path / "two.unfinished" / "state.npz").exists():
     assert first.poll() is None
     time.sleep(0.002)
   first.kill()
-  assert first.wait() == -signal.SIGKILL and not (tmp_path / "two.mkv").exists()
-  assert start("two.mkv").wait() == 0
+  assert first.wait() == -signal.SIGKILL and not (tmp_path / "two").exists()
+  assert start("two").wait() == 0
   one, two = (
-    np.stack([frame.rgb for frame in frames.Source(tmp_path / name, 25)])
-    for name in ("one.mkv", "two.mkv")
+    np.stack([frame.rgb for frame in frames.Source(tmp_path / name, 25)]) for name in ("one", "two")
   )
   assert len(one) == 60
   np.testing.assert_array_equal(two, one)
-  assert not (tmp_path / "two.mkv.unfinished").exists()
+  assert not (tmp_path / "two.unfinished").exists()
