@@ -11,18 +11,12 @@ import re
 import time
 from typing import Any
 
-import jax
-import numpy as np
-
 from benchmarks.harness import timing
-from benchmarks.tpu import hlo, steps
-from benchmarks.tpu.programs import lower_step
+from benchmarks.tpu import hlo, programs, steps
 from stylejax.errors import InputError
 from stylejax.runtime.extras import install_command
 from stylejax.training.config import TrainConfig
-from stylejax.training.loop import load_frozen
 from stylejax.training.replicas import check_batch
-from stylejax.training.state import init_state
 from stylejax.training.tasks import task_of
 
 _CONVOLUTION = "__cudnn$conv"
@@ -151,7 +145,7 @@ def step_row(options: steps.StepOptions, box: Box, batch: int) -> dict[str, Any]
   count = len(box.devices)
   config = steps.train_config(options, batch)
   check_batch(batch, group=config.group * config.accumulate, devices=box.devices)
-  lowered = lower_step(config, box.devices)
+  lowered = programs.lower_step(config, box.devices)
   start = time.perf_counter()
   compiled = lowered.compile()
   seconds = time.perf_counter() - start
@@ -188,13 +182,7 @@ def step_row(options: steps.StepOptions, box: Box, batch: int) -> dict[str, Any]
 def _flops(config: TrainConfig, count: int) -> float:
   """FLOPs of one device's share of a step, of the program before XLA changes it."""
   share = dataclasses.replace(config, batch=config.batch // count, accumulate=1)
-  state = jax.eval_shape(lambda: init_state(share))
-  state = state.replace(frozen=jax.eval_shape(lambda: load_frozen(share)))
-  side = share.crop_size
-  crops = jax.ShapeDtypeStruct((share.batch, side, side, 3), np.uint8)
-  batch = dict.fromkeys(share.streams, crops)
-  batch["index"] = jax.ShapeDtypeStruct((share.batch,), np.int32)
-  flops = timing.direct_flops(task_of(share).make_train_step(share), (state, batch))
+  flops = timing.direct_flops(task_of(share).make_train_step(share), programs.shapes(share))
   assert flops is not None
   return flops
 

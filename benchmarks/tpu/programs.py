@@ -46,16 +46,21 @@ class DoesNotFit(Exception):
     self.needed = needed
 
 
-def lower_step(config: TrainConfig, devices: list) -> jax.stages.Lowered:
-  """The trainer's step for these devices; neither weights nor images are made."""
+def shapes(config: TrainConfig) -> tuple[Any, dict[str, jax.ShapeDtypeStruct]]:
+  """Shapes and dtypes of a step's state and batch; nothing is made."""
   state = jax.eval_shape(lambda: init_state(config))
   state = state.replace(frozen=jax.eval_shape(lambda: load_frozen(config)))
   side = config.crop_size
   crops = jax.ShapeDtypeStruct((config.batch, side, side, 3), jnp.uint8)
   batch = dict.fromkeys(config.streams, crops)
   batch["index"] = jax.ShapeDtypeStruct((config.batch,), jnp.int32)
+  return state, batch
+
+
+def lower_step(config: TrainConfig, devices: list) -> jax.stages.Lowered:
+  """The trainer's step for these devices; neither weights nor images are made."""
   replicas = make_replicas("shard_map", task_of(config).make_train_step(config), devices=devices)
-  return replicas.lower(state, batch)
+  return replicas.lower(*shapes(config))
 
 
 def compiled_facts(config: TrainConfig, place: Slice, cache: Path | None) -> dict[str, Any]:

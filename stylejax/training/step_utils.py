@@ -83,8 +83,8 @@ def _sum_in_a_row(function: Callable, split: dict):
   """The same, written out."""
   total = function(jax.tree.map(lambda x: x[0], split))
   for number in range(1, len(jax.tree.leaves(split)[0])):
-    # XLA would begin all parts at once, and hold what all of them hold. Zeros that are made of the
-    # sum so far are no zeros to it, for numbers that aren't finite would give others.
+    # XLA would start all parts at once and hold the activations of all. Adding zeros computed from
+    # the sum so far makes each part wait; XLA keeps them, since of NaN they would be NaN.
     corner = sum(leaf.reshape(-1)[0].astype(jnp.float32) for leaf in jax.tree.leaves(total))
     zero = 0.0 * jnp.clip(corner, -1.0, 1.0)
     part = jax.tree.map(lambda x, at=number, zero=zero: x[at] + zero.astype(x.dtype), split)
