@@ -76,7 +76,7 @@ async function visit(url) {
 
 async function measure() {
   if (given.what === 'visit') return {served: await visit(given.served), disk: await visit(given.disk)};
-  return given.what === 'square' ? square() : photo();
+  return {square, limit, photo}[given.what]();
 }
 
 async function square() {
@@ -100,6 +100,30 @@ async function square() {
     }, id);
   }
   return found;
+}
+
+/** Seconds that the page's engine takes for one matrix product, the shortest of eight. */
+async function limit() {
+  const {page} = await open(given.served);
+  const model = readFileSync(given.product).toString('base64');
+  const seconds = await page.evaluate(async (encoded) => {
+    const ort = await import(new URL('onnxruntime/wasm.mjs', document.baseURI).href);
+    const wasm = await fetch(new URL('onnxruntime/wasm.wasm', document.baseURI));
+    Object.assign(ort.env.wasm, {wasmBinary: await wasm.arrayBuffer(), numThreads: 2});
+    const session = await ort.InferenceSession.create(
+      Uint8Array.from(atob(encoded), (letter) => letter.charCodeAt(0)));
+    const matrix = (...shape) =>
+      new ort.Tensor('float32', new Float32Array(shape[0] * shape[1]).fill(1), shape);
+    const feeds = {a: matrix(2048, 1024), b: matrix(1024, 1024)};
+    let best = Infinity;
+    for (let i = 0; i < 8; i++) {
+      const begun = performance.now();
+      await session.run(feeds);
+      best = Math.min(best, performance.now() - begun);
+    }
+    return best / 1000;
+  }, model);
+  return {seconds};
 }
 
 async function photo() {

@@ -6,7 +6,8 @@
 
 Opens the page, paints a photo of 4,000 × 3,000 pixels at the usual size and saves it; then paints
 1,024 × 1,024 pixels, then 4,000 × 3,000. Figures are of this machine as it is just then; the ratio
-is of turns one after the other.
+is of turns one after the other. The same ratio for one matrix product says how much of it lies in
+what WebAssembly may use of the processor.
 """
 
 import dataclasses
@@ -25,6 +26,7 @@ from typing import Any, Literal
 import numpy as np
 import onnxruntime
 import tyro
+from onnx import TensorProto, helper
 from PIL import Image
 
 import stylejax
@@ -36,8 +38,10 @@ from stylejax.runtime.files import replacing
 sys.path.append(str(Path(__file__).parent.parent))
 from benchmarks.harness import records
 
-PARTS = ("visit", "square", "photo")
+PARTS = ("visit", "square", "limit", "photo")
 """What can be measured without the others."""
+PRODUCT = (2048, 1024, 1024)
+"""Rows, inner size and columns of the matrix product."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,11 +50,11 @@ class Options:
 
   node_folder: Path
   """Folder in which npm has installed playwright-core."""
-  what: Literal["visit", "square", "photo", "all"] = "all"
-  """A visit that ends in a saved painting, a square of 1,024 pixels, 12 megapixels, or all of
-  it."""
+  what: Literal["visit", "square", "limit", "photo", "all"] = "all"
+  """A visit that ends in a saved painting, a square of 1,024 pixels, one matrix product, 12
+  megapixels, or all of it."""
   turns: int = 3
-  """How often each takes its turn, for the square."""
+  """How often each takes its turn, for the square and the product."""
   chromium: str = "/usr/bin/chromium"
   """The browser."""
   output: Path | None = None
@@ -94,6 +98,9 @@ def main(options: Options) -> None:
       )
     if options.what in ("square", "all"):
       found["square"] = _compare(params, browse, options.turns, given["square"])
+    if options.what in ("limit", "all"):
+      given["product"] = str(folder / "product.onnx")
+      found["limit"] = _compare_products(browse, options.turns, given["product"])
     if options.what in ("photo", "all"):
       found["photo"] = photo = browse("photo")
       print(f"4,000 × 3,000: {photo['status']}")
@@ -155,9 +162,7 @@ def write(benchmark: str, found: dict[str, Any], output: Path) -> None:
 def _compare(params, browse, turns: int, photo: str) -> dict[str, Any]:
   """Paints in Python and in the browser by turns."""
   model = onnx.model("paint", parts_of("paint", params), params.config)
-  settings = onnxruntime.SessionOptions()
-  settings.intra_op_num_threads = 2
-  session = onnxruntime.InferenceSession(model.SerializeToString(), settings)
+  session = onnxruntime.InferenceSession(model.SerializeToString(), _two_threads())
   content = np.asarray(Image.open(photo), np.float32)[None] / 255
   inputs = {"content": content, "code": np.zeros(params.config.style_dim, np.float32)}
   inputs["noise_gain"] = np.array(1, np.float32)
@@ -181,6 +186,52 @@ def _compare(params, browse, turns: int, photo: str) -> dict[str, Any]:
   ratio = statistics.median(row["ratio"] for row in rows)
   print(f"median: {ratio:.2f} times as long as onnxruntime in Python")
   return {"ratio": ratio, "turns": rows}
+
+
+def _compare_products(browse, turns: int, path: str) -> dict[str, Any]:
+  """Multiplies matrices in Python and in the browser by turns: GFLOP/s on two threads."""
+  Path(path).write_bytes(_product_model().SerializeToString())
+  session = onnxruntime.InferenceSession(path, _two_threads())
+  inputs = {
+    "a": np.ones((PRODUCT[0], PRODUCT[1]), np.float32),
+    "b": np.ones((PRODUCT[1], PRODUCT[2]), np.float32),
+  }
+  operations = 2 * PRODUCT[0] * PRODUCT[1] * PRODUCT[2] / 1e9
+  rows = []
+  for _ in range(turns):
+    python = min(_seconds(lambda: session.run(None, inputs)) for _ in range(8))
+    web = browse("limit")["seconds"]
+    rows.append({"python": operations / python, "web": operations / web, "ratio": web / python})
+  ratio = statistics.median(row["ratio"] for row in rows)
+  print(
+    f"one product of matrices: {statistics.median(row['web'] for row in rows):.0f} GFLOP/s in the "
+    f"browser, {statistics.median(row['python'] for row in rows):.0f} in Python, {ratio:.2f} times "
+    "as long"
+  )
+  return {"product": PRODUCT, "ratio": ratio, "turns": rows}
+
+
+def _product_model() -> Any:
+  """a [M, K] times b [K, N] as an ONNX model."""
+  rows, inner, columns = PRODUCT
+  shapes = {"a": [rows, inner], "b": [inner, columns], "y": [rows, columns]}
+  value = {
+    name: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+    for name, shape in shapes.items()
+  }
+  graph = helper.make_graph(
+    [helper.make_node("MatMul", ["a", "b"], ["y"])],
+    "product",
+    [value["a"], value["b"]],
+    [value["y"]],
+  )
+  return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def _two_threads() -> Any:
+  settings = onnxruntime.SessionOptions()
+  settings.intra_op_num_threads = 2
+  return settings
 
 
 def _seconds(work) -> float:
