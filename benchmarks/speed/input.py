@@ -3,11 +3,13 @@
     python train.py shards --input-dir photos --output-dir photo_shards
     python -m benchmarks input --places photos photo_shards --size 128
 
-Without places, the sample images of the package; a real collection says more. Each round reads
-every place in every way once. The ratio is to what the transfer step takes in, two crops for each
-of its images, timed in the same run on the same cores. The cores for one chip are those that make
-as many crops as it takes in at the rate of `--chip-images-per-second`, or else at the roofline of
-docs/results/pod.json: a bound, so no chip needs more.
+Without places, the sample images of the package; a real collection says more. --bucket reads
+folders of shards through gs://, from a server on this machine that answers as late as storage does
+(`benchmarks.harness.bucket`); what the server takes of the cores counts against it. Each round
+reads every place in every way once. The ratio is to what the transfer step takes in, two crops for
+each of its images, timed in the same run on the same cores. The cores for one chip are those that
+make as many crops as it takes in at the rate of `--chip-images-per-second`, or else at the
+best roofline of docs/results/pod.json: a bound, so no chip needs more.
 """
 
 import contextlib
@@ -21,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.harness import command_line, records, timing
+from benchmarks.harness import bucket, command_line, records, timing
 from benchmarks.speed import train
 from stylejax.data.crops import random_resized_crop
 from stylejax.data.pipeline import MIN_SIDE_PER_SIZE, THREADS, make_batches
@@ -41,6 +43,10 @@ class Options:
 
   places: tuple[str, ...] = (str(SAMPLES),)
   """Folders or shards of images, as train.py takes them; each is read for both streams."""
+  bucket: tuple[Path, ...] = ()
+  """Folders of shards that are also read through gs://, from a stand-in for a bucket."""
+  delay: float = 0.03
+  """Seconds that the stand-in takes for an answer."""
   size: int = 128
   """Side of the crops in pixels."""
   batch: int = 8
@@ -69,6 +75,8 @@ class Options:
       ("--repeats", self.repeats, 1),
     ):
       command_line.at_least(flag, value, smallest)
+    if not 0 <= self.delay < float("inf"):
+      raise InputError(f"--delay: found {self.delay}, expected seconds, 0 or more")
     if self.chip_images_per_second is not None and not self.chip_images_per_second > 0:
       raise InputError(
         f"--chip-images-per-second: found {self.chip_images_per_second}, expected a number above 0"
@@ -129,16 +137,32 @@ def _row(case: str, options: Options, place: str, cores: int, times: list[float]
   }
 
 
-def main(options: Options) -> dict:
-  """Prints the table and returns the result."""
-  cores = os.cpu_count() or 1
+def _opened(options: Options, stack: contextlib.ExitStack) -> dict[str, Sequence]:
+  """Images by the place's name; a bucket is served until the stack ends."""
   opened = {}
   for place in options.places:
     name = "samples" if place == str(SAMPLES) else place
     opened[name] = open_images(place, flag="--places")
-    require_readable(opened[name], "--places")
+  for folder in options.bucket:
+    if not folder.is_dir():
+      raise InputError(f"--bucket: found no folder {folder}, expected one of shards")
+  if options.bucket:
+    # One bucket for all: gcsfs knows of one server.
+    common = Path(os.path.commonpath([folder.resolve().parent for folder in options.bucket]))
+    url = stack.enter_context(bucket.serve(common, delay=options.delay))
+    for folder in options.bucket:
+      name = f"{folder} through gs://, {1e3 * options.delay:.0f} ms late"
+      inner = folder.resolve().relative_to(common).as_posix()
+      opened[name] = open_images(f"{url}/{inner}", flag="--bucket")
+  for name, images in opened.items():
+    require_readable(images, name)
+  return opened
+
+
+def _measured(options: Options, opened: dict[str, Sequence]) -> list[dict]:
+  cores = os.cpu_count() or 1
   ways = list(itertools.product(opened, [None, *options.workers]))
-  times = {way: [] for way in ways}
+  times: dict[tuple, list[float]] = {way: [] for way in ways}
   for number in range(options.repeats):
     for place, workers in ways:
       times[place, workers].append(
@@ -151,17 +175,17 @@ def main(options: Options) -> dict:
     if workers is None:
       rows.append(_row("decode and crop, one thread", options, place, 1, taken))
     else:
-      rows.append(
-        _row(
-          "pipeline",
-          options,
-          place,
-          min(cores, workers or THREADS),
-          taken,
-          batch=options.batch,
-          workers=workers,
-        )
-      )
+      used = min(cores, workers or THREADS)
+      more = {"batch": options.batch, "workers": workers}
+      rows.append(_row("pipeline", options, place, used, taken, **more))
+  return rows
+
+
+def main(options: Options) -> dict:
+  """Prints the table and returns the result."""
+  with contextlib.ExitStack() as stack:
+    opened = _opened(options, stack)
+    rows = _measured(options, opened)
   chips = chip_rates(options)
   for row in rows:
     if chips:

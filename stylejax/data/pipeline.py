@@ -4,6 +4,7 @@ Built on Grain. Lives here: order, random numbers of each example, shares of pro
 and the way to the device. Not here: files (sources.py) and pixels (transforms.py).
 """
 
+import functools
 import logging
 import multiprocessing
 import os
@@ -284,15 +285,34 @@ def _check_processes(batch: int, process_index: int, process_count: int) -> None
 def _stream(
   source: ImageSource, name: str, seed: int, size: int, scale: tuple[float, float]
 ) -> grain.MapDataset:
-  """An endless dataset of (crop, skipped files, global index) of one stream."""
+  """An endless dataset of functions, each of which gives one crop of a stream, as a dict."""
   stream = _STREAMS[name]
   shuffle_seed = np.random.SeedSequence((seed, stream, _SHUFFLE)).generate_state(1)[0]
-  dataset = grain.MapDataset.source(source).shuffle(seed=int(shuffle_seed)).repeat()
+  dataset = grain.MapDataset.source(_Started(source)).shuffle(seed=int(shuffle_seed)).repeat()
   return dataset.map_with_index(_Crop(name, stream, seed, size, scale))
 
 
+class _Started:
+  """A source of functions that give the examples of an ImageSource, begun by `ImageSource.start`.
+
+  So all that a batch needs from storage is on its way before the first of its images is decoded.
+  """
+
+  def __init__(self, images: ImageSource):
+    self._images = images
+
+  def __len__(self) -> int:
+    return len(self._images)
+
+  def __repr__(self) -> str:
+    return repr(self._images)
+
+  def __getitem__(self, index: int) -> Callable[[], Example]:
+    return self._images.start(index)
+
+
 class _Crop:
-  """Crops an example by its global index; a class, because workers receive it pickled."""
+  """Crops an example by its global index, when asked; workers receive it pickled."""
 
   def __init__(self, name: str, stream: int, seed: int, size: int, scale: tuple[float, float]):
     self._name = name
@@ -301,14 +321,19 @@ class _Crop:
     self._size = size
     self._scale = scale
 
-  def __call__(self, index: int, example: Example) -> dict[str, Any]:
+  def __call__(self, index: int, example: Callable[[], Example]) -> Callable[[], dict[str, Any]]:
+    return functools.partial(self._crop, index, example)
+
+  def _crop(self, index: int, started: Callable[[], Example]) -> dict[str, Any]:
+    example = started()
     rng = np.random.default_rng((self._seed, self._stream, index))
     crop = random_resized_crop(example.image, rng, size=self._size, scale=self._scale)
     return {self._name: random_flip(crop, rng), "index": index, "skipped": example.skipped}
 
 
-def _collate(examples: Sequence[tuple[dict[str, Any], ...]]) -> dict[str, Any]:
+def _collate(started: Sequence[tuple[Callable[[], dict[str, Any]], ...]]) -> dict[str, Any]:
   """Stacks zipped examples of all streams into one batch; reports come as one flat list."""
+  examples = [tuple(crop() for crop in parts) for parts in started]
   batch: dict[str, Any] = {
     "index": np.array([parts[0]["index"] for parts in examples], np.int32),
     "skipped": _flat(part["skipped"] for parts in examples for part in parts),

@@ -29,6 +29,11 @@ class ShardRecord:
   def __str__(self) -> str:
     return f"{self.shard.path}:{self.shard.name(self.index)}"
 
+  @property
+  def remote(self) -> bool:
+    """Whether its bytes come from storage, which answers late, but many at once."""
+    return "://" in self.shard.path and not self.shard.path.startswith("file://")
+
   def read(self) -> bytes:
     """The image file's bytes; see images.decode.Record."""
     return self.shard.read(self)

@@ -6,16 +6,22 @@ batches (pipeline.py).
 """
 
 import dataclasses
+import functools
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from PIL import Image
 
+from stylejax.data.shard_records import ShardRecord
 from stylejax.data.shards import SHARD_SUFFIXES, compressed_line, find_shards, open_shards
 from stylejax.errors import InputError
 from stylejax.images import find, formats
 from stylejax.images.decode import Record, decode_image
+
+_REMOTE_READS = 32
+"""How many reads from storage a process has under way at most; each waits for its answer."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,11 +163,23 @@ class ImageSource:
       InputError: not one file of the source can be read.
       OSError: a shard can't be read.
     """
+    return self._example(index, self._images[int(index)])
+
+  def start(self, index: int) -> Callable[[], Example]:
+    """A function that gives `self[index]`; what is read from storage is on its way already."""
+    record = self._images[int(index)]
+    if isinstance(record, ShardRecord) and record.remote and index not in self._bad:
+      started = _remote_readers().submit(record.read)
+      return functools.partial(self._example, index, _OnItsWay(record, started))
+    return functools.partial(self._example, index, record)
+
+  def _example(self, index: int, first: str | os.PathLike | Record) -> Example:
+    """As `self[index]`, of which `first` is what to decode."""
     skipped: list[Skipped] = []
     for offset in range(len(self)):
       position = (int(index) + offset) % len(self)
       if position not in self._bad:
-        image = self._images[position]
+        image = self._images[position] if offset else first
         try:
           return Example(decode_image(image, min_side=self._min_side), position, tuple(skipped))
         except InputError as error:
@@ -172,3 +190,22 @@ class ImageSource:
       f"{self._images[0]} and {len(self) - 1} more: found no readable image, "
       f"expected at least one (the last: {skipped[-1].reason})"
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class _OnItsWay:
+  """A record that is being read; an `images.decode.Record` itself."""
+
+  record: ShardRecord
+  data: Future[bytes]
+
+  def __str__(self) -> str:
+    return str(self.record)
+
+  def read(self) -> bytes:
+    return self.data.result()
+
+
+@functools.cache
+def _remote_readers() -> ThreadPoolExecutor:
+  return ThreadPoolExecutor(_REMOTE_READS, thread_name_prefix="remote-reads")

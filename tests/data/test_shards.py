@@ -186,7 +186,9 @@ def test_wrong_places_are_named_in_one_line(places, tmp_path, monkeypatch):
   labels = write_tar(tmp_path / "labels.tar", {"a.txt": b"label"})
   short = tmp_path / "short.array_record"
   short.write_bytes(b"short")
+  # As if it weren't installed, though another test may have used it.
   monkeypatch.setitem(sys.modules, "gcsfs", None)
+  monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, "gs", raising=False)
   for place, words in (
     (mixed, "found images and shards"),
     (tmp_path / "*.array", "found no shard"),
