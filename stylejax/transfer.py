@@ -11,6 +11,7 @@ its config as static data, so it is all that `jit`, `vmap`, `grad` or `shard_map
 
 import dataclasses
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Unpack
 
 import jax
@@ -26,7 +27,8 @@ from stylejax.controls.table import PixelControls, takes_pixel_controls
 from stylejax.controls.zoom import zoom
 from stylejax.models.codes import ContentCode, StyleCode
 from stylejax.models.meshes import on_any_mesh
-from stylejax.models.padding import Edges
+from stylejax.models.noise_map import drawn_corner
+from stylejax.models.padding import Edges, check_edges, seamless_edges
 from stylejax.models.params import MIN_SIDE, Params, part_of
 from stylejax.models.params import PARTS as PARTS
 
@@ -62,7 +64,7 @@ def encode_style(
   part = part_of(params, "style_encoder")
   image, single = _as_batch(image, "style")
   if edges is not None:
-    _check_edges(edges, image, "style", params.config.style_stride)
+    check_edges(edges, image, "style", params.config.style_stride)
     if stroke is not None:
       raise ValueError("stroke: found beside edges, expected one of them")
   with jax.named_scope("encode_style"):
@@ -92,7 +94,7 @@ def encode_content(params: Params, image: jax.Array, *, edges: Edges | None = No
   part = part_of(params, "content_encoder")
   image, single = _as_batch(image, "content")
   if edges is not None:
-    _check_edges(edges, image, "content", params.config.stride)
+    check_edges(edges, image, "content", params.config.stride)
   with jax.named_scope("encode_content"):
     code = models.nets.applied(models.nets.ContentEncoder(params.config), part, image, edges=edges)
   return dataclasses.replace(code, **_first(_maps(code))) if single else code
@@ -120,6 +122,7 @@ def generate(
   *,
   strength: jax.Array | float = 1.0,
   weights: jax.Array | None = None,
+  noise_key: jax.Array | None = None,
 ) -> jax.Array:
   """Step 3: an image of that content in that style, or in a mixture of styles.
 
@@ -137,6 +140,8 @@ def generate(
     weights: how much of each style: [S] for the whole image, or maps [S, H, W], which stylize by
       regions. At least 0, and divided by their sum over S; where that is 0, styles have equal
       parts (set the strength to 0 there to keep the content). None: nothing is mixed.
+    noise_key: PRNG key, which draws the part of the noise map that these images get, and so other
+      strokes; the same for all of a batch. None: the map's beginning, always the same.
 
   Returns:
     [B, H, W, 3], or [H, W, 3] when nothing has a batch; float32 in [0, 1], of the content's size.
@@ -166,14 +171,14 @@ def generate(
   levels = tuple(_broadcast(level, batch) for level in content_code.levels)
   content_code = dataclasses.replace(content_code, levels=levels)
 
+  corner = None if noise_key is None else drawn_corner(noise_key)[None]
+  unblended = partial(generate_unblended, params, content_code, noise_corner=corner)
   with jax.named_scope("generate"):
     if shares is None:
-      output = generate_unblended(params, content_code, vectors[0], gains[0])
+      output = unblended(vectors[0], gains[0])
     else:
       # One after the other, so that the networks take no more memory than for one of them.
-      stylized = jax.lax.map(
-        lambda values: generate_unblended(params, content_code, *values), (vectors, gains)
-      )
+      stylized = jax.lax.map(lambda values: unblended(*values), (vectors, gains))
       output = (shares[:, None, :, :, None] * stylized).sum(0)
     output = blend_with_content(output, image, blend)
   single = single_content and single_style and not strength_per_image
@@ -181,7 +186,12 @@ def generate(
 
 
 def generate_unblended(
-  params: Params, content_code: ContentCode, vector: jax.Array, noise_gain: jax.Array
+  params: Params,
+  content_code: ContentCode,
+  vector: jax.Array,
+  noise_gain: jax.Array,
+  *,
+  noise_corner: jax.Array | None = None,
 ) -> jax.Array:
   """What `generate` computes before it mixes and blends: one style for the whole image.
 
@@ -190,13 +200,15 @@ def generate_unblended(
     content_code: of a batch B.
     vector: style vectors [B or 1, D].
     noise_gain: [B or 1, 1, 1, 1] or scalar, from `controls.strength.split`.
+    noise_corner: [B or 1, 2], as `Generator` takes it.
 
   Returns:
     [B, H, W, 3] float32 in [0, 1].
   """
+  settings = {"noise_gain": noise_gain, "noise_corner": noise_corner}
   part = part_of(params, "generator")
   return models.nets.applied(
-    models.nets.Generator(params.config), part, content_code, vector, noise_gain=noise_gain
+    models.nets.Generator(params.config), part, content_code, vector, **settings
   )
 
 
@@ -277,6 +289,7 @@ def stylize(
   weights: jax.Array | None = None,
   strength: jax.Array | float = 1.0,
   stroke: jax.Array | float | None = None,
+  noise_key: jax.Array | None = None,
   seamless: str = "",
   **controls: Unpack[PixelControls],
 ) -> jax.Array:
@@ -295,6 +308,7 @@ def stylize(
     strength: scalar, [B] or a map [H, W], 0 (the content itself) over 1 (as trained) to 2.
     stroke: scalar, or one for each style, 1/4 to 4 times the strokes of the style as given, as in
       `encode_style`; None is 1.
+    noise_key: as in `generate`.
     seamless: "x", "y" or "xy", static: the content is taken to go on at the other side, along its
       rows, its columns or both, and so does the result: textures that tile, panoramas ("x"). H
       and W must be multiples of the config's stride.
@@ -315,19 +329,9 @@ def stylize(
     _encode_styles(params, styles, stroke),
     strength=strength,
     weights=weights,
+    noise_key=noise_key,
   )
   return apply_controls(stylized, content, controls)
-
-
-def seamless_edges(axes: str, shape: tuple[int, ...]) -> Edges:
-  """Edges of contents [..., H, W, 3] that go on at the other side along "x", "y" or "xy".
-
-  Raises:
-    ValueError: other axes.
-  """
-  if axes not in ("x", "y", "xy"):
-    raise ValueError(f"seamless: found {axes!r}, expected x, y or xy")
-  return Edges((shape[-3], shape[-2]), wrap=("y" in axes, "x" in axes))
 
 
 def _encode_styles(
@@ -368,14 +372,6 @@ def _as_batch(image: jax.Array, name: str) -> tuple[jax.Array, bool]:
     raise ValueError(f"{name}: found dtype {image.dtype}, expected float32 in [0, 1]")
   single = image.ndim == 3
   return (image[None] if single else image), single
-
-
-def _check_edges(edges: Edges, image: jax.Array, name: str, stride: int) -> None:
-  if edges.shape != image.shape[1:3] or any(side % stride for side in edges.shape):
-    raise ValueError(
-      f"{name}: found {image.shape[2]}×{image.shape[1]} pixels and edges of "
-      f"{edges.shape[1]}×{edges.shape[0]}, expected the same, multiples of {stride}"
-    )
 
 
 def _batched_content(code: ContentCode) -> tuple[ContentCode, bool]:

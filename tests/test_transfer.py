@@ -27,6 +27,9 @@ CASES = {
     p, transfer.encode_content(p, x), transfer.encode_style(p, x), strength=0.7
   ),
   "stylize": stylized_twice,
+  "stylize with a key": lambda p, x: transfer.stylize(
+    p, x, x[..., ::-1, :, :], noise_key=jax.random.key(3)
+  ),
 }
 cases = pytest.mark.parametrize("function", CASES.values(), ids=CASES.keys())
 
@@ -211,6 +214,16 @@ def test_codes_can_be_mixed(tiny_params, images):
   mixed = jax.tree.map(lambda x, y: 0.5 * (x + y), a, b)
   content = encode_content(tiny_params, images[2])
   assert generate(tiny_params, content, mixed).shape == (SIDE, SIDE, 3)
+
+
+def test_a_key_changes_the_noise_alone_and_is_traced(tiny_params, images):
+  compiled = jax.jit(lambda key: stylize(tiny_params, images, images, noise_key=key))
+  plain = np.asarray(stylize(tiny_params, images, images))
+  first, again, other = (np.asarray(compiled(jax.random.key(seed))) for seed in (0, 0, 1))
+  assert compiled._cache_size() == 1
+  np.testing.assert_array_equal(first, again)
+  assert np.abs(first - other).max() > 0.01 and np.abs(first - plain).max() > 0.01
+  assert abs(first.mean() - plain.mean()) < 0.02
 
 
 def test_sampled_styles_differ_and_repeat(tiny_params):

@@ -352,8 +352,17 @@ def _modulated(
 def _noise(x: Value) -> Value:
   """`noise_map` for a map [B, C, h, w]: [1, 1, h, w]."""
   g = x.graph
-  found = g.weight("noise_map", noise_map.PATTERN[None, None])
-  for axis in (2, 3):
-    size = g("Squeeze", g("Shape", x, start=axis, end=axis + 1))
-    found = g("Gather", found, g("Mod", g("Range", 0, size, 1), noise_map.PERIOD), axis=axis)
-  return found
+  places = [
+    g("Range", 0, g("Squeeze", g("Shape", x, start=axis, end=axis + 1)), 1) for axis in (2, 3)
+  ]
+
+  def tiled(name: str, pattern: np.ndarray) -> Value:
+    found = g.weight(name, pattern[None, None])
+    for axis, place in zip((2, 3), places, strict=True):
+      found = g("Gather", found, g("Mod", place, len(pattern)), axis=axis)
+    return found
+
+  values = tiled("noise_map", noise_map.PATTERN)
+  is_beyond = [g("GreaterOrEqual", place, len(noise_map.PATTERN)) for place in places]
+  beyond = g("Or", g("Reshape", is_beyond[0], [1, 1, -1, 1]), is_beyond[1])
+  return g("Where", beyond, values * tiled("noise_signs", noise_map.SIGNS), values)

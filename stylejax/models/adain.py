@@ -121,8 +121,8 @@ def modulate(
     noise_gain: scalar or [B or 1, 1, 1, 1], by which noise_std is multiplied.
     moments: the (mean, std) to start from; None takes those of the features.
     noise: [H, W], the noise map for these features; None: its first cells.
-    noise_corner: [B, 2] integers: for each example the row and column of the noise map that its
-      first cell gets; None: 0, 0. Not beside noise.
+    noise_corner: [B or 1, 2] integers: for each example the row and the column of the noise map
+      that its first cell gets; None: 0, 0. Not beside noise.
     edges: which pixels are the image's; None: all.
 
   Returns:
@@ -136,6 +136,9 @@ def modulate(
     return add_noise(moved, noise_gain * noise_std, edges=edges)
   if noise is None:
     height, width = moved.shape[1:3]
-    noise = jax.vmap(lambda at: noise_map(height, width, top=at[0], left=at[1]))(noise_corner)
+    first = 0 if edges is None else edges.first_row(height)
+    noise = jax.vmap(lambda at: noise_map(height, width, top=at[0] + first, left=at[1]))(
+      noise_corner
+    )
   noise = noise.reshape(-1, *noise.shape[-2:], 1)
   return moved + (noise_gain * noise_std * noise).astype(moved.dtype)

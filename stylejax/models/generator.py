@@ -80,8 +80,8 @@ class Generator(nn.Module):
       noise_gain: scalar or [B or 1, 1, 1, 1]: 1 as trained, 2 for twice the noise.
       moment_shift: scalar or [B or 1, 1, 1, 1]: how far moments move to the style's, 0 to 1; None
         is 1. Only training sets it.
-      noise_corner: [B, 2] integers: for each example the row and column of the noise map that its
-        first cell gets; None: 0, 0.
+      noise_corner: [B or 1, 2] integers: for each example the row and the column of the noise map
+        that its first cell gets; None: 0, 0.
 
     Returns:
       [B, H, W, 3] in [0, 1].

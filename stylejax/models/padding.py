@@ -180,6 +180,26 @@ class Edges(Replaceable):
     return jnp.where(here == 0, ends[0], above), jnp.where(here == count - 1, ends[1], below)
 
 
+def seamless_edges(axes: str, shape: tuple[int, ...]) -> Edges:
+  """Edges of contents [..., H, W, 3] that go on at the other side along "x", "y" or "xy".
+
+  Raises:
+    ValueError: other axes.
+  """
+  if axes not in ("x", "y", "xy"):
+    raise ValueError(f"seamless: found {axes!r}, expected x, y or xy")
+  return Edges((shape[-3], shape[-2]), wrap=("y" in axes, "x" in axes))
+
+
+def check_edges(edges: Edges, image: jax.Array, name: str, stride: int) -> None:
+  """Raises ValueError unless edges are those of an image [B, H, W, 3], multiples of the stride."""
+  if edges.shape != image.shape[1:3] or any(side % stride for side in edges.shape):
+    raise ValueError(
+      f"{name}: found {image.shape[2]}×{image.shape[1]} pixels and edges of "
+      f"{edges.shape[1]}×{edges.shape[0]}, expected the same, multiples of {stride}"
+    )
+
+
 def take_lines(x: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
   """x[:, rows][:, :, columns] of [B, H, W, C] in one loop; numbers of lines must be right."""
   return x.at[:, rows[:, None], columns].get(mode="promise_in_bounds")

@@ -9,6 +9,7 @@ from stylejax.controls import color as color_controls
 from stylejax.images import encode
 from stylejax.inference import compositing
 from stylejax.inference.stylizer import Stylizer
+from stylejax.models import padding
 
 KINDS = ("one", "none", "mixture", "regions", "faint regions", "strengths", "light",
          "regions and strengths", "nothing")  # fmt: skip
@@ -139,7 +140,7 @@ def test_a_seamless_image_is_resized_around_its_edges(stylizer, codes, axes):
     jax.jit(transfer.generate)(
       stylizer.params,
       transfer.encode_content(
-        stylizer.params, whole, edges=transfer.seamless_edges(axes, whole.shape)
+        stylizer.params, whole, edges=padding.seamless_edges(axes, whole.shape)
       ),
       codes[0],
     )

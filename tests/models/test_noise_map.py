@@ -24,13 +24,35 @@ def test_it_is_noise_of_mean_0_and_variance_1():
   assert np.unique(pattern).size > 0.99 * pattern.size
 
 
-def test_a_part_is_the_wholes_also_beyond_a_period():
+def test_a_part_is_the_wholes_also_beyond_the_pattern():
   whole = np.asarray(noise_map.noise_map(300, 280))
   part = jax.jit(noise_map.noise_map, static_argnums=(0, 1))(
     60, 50, top=np.int32(230), left=np.int32(225)
   )
   np.testing.assert_array_equal(part, whole[230:290, 225:275])
-  np.testing.assert_array_equal(whole[256:], whole[:44])
+  np.testing.assert_array_equal(whole[:256, :256], noise_map.PATTERN)
+
+
+@pytest.mark.parametrize("shift", [(256, 0), (0, 256), (256, 256), (251, 0), (0, 251), (7, 31)])
+def test_it_does_not_repeat(shift):
+  whole = np.asarray(noise_map.noise_map(1024, 1024, top=300))
+  there = np.asarray(noise_map.noise_map(1024, 1024, top=300 + shift[0], left=shift[1]))
+  # Of 63,001 signs the mean is off by 0.004 on average.
+  assert abs(np.mean(whole * there)) < 0.02
+  assert abs(whole.mean()) < 0.01 and abs(whole.std() - 1) < 0.01
+
+
+def test_it_repeats_after_its_period():
+  first, last = (noise_map.noise_map(300, 300, top=at, left=at) for at in (0, noise_map.PERIOD))
+  np.testing.assert_array_equal(first, last)
+  edge = np.asarray(noise_map.noise_map(2, 3, top=noise_map.PERIOD - 1))
+  np.testing.assert_array_equal(edge[1], noise_map.PATTERN[0, :3])
+
+
+def test_a_key_draws_another_part_for_all_of_a_batch():
+  corners = [np.asarray(noise_map.drawn_corner(jax.random.key(seed))) for seed in range(50)]
+  assert len({tuple(corner) for corner in corners}) == 50
+  assert np.min(corners) >= 0 and np.max(corners) < noise_map.PERIOD
 
 
 def test_noise_grows_with_its_gain_and_spares_what_gets_none(rng):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from stylejax import transfer
+from stylejax.models import padding
 from stylejax.runtime import program_cache
 
 
@@ -165,7 +166,7 @@ def test_a_folder_that_cannot_be_written_costs_only_time(folder, traced, tiny_pa
 
 def test_edges_come_back_from_disk(folder, traced, tiny_params, rng):
   image = rng.random((32, 40, 3), np.float32)
-  edges = transfer.seamless_edges("x", image.shape)
+  edges = padding.seamless_edges("x", image.shape)
   first, second = (
     fresh(transfer.encode_content)(tiny_params, image, edges=edges) for _ in range(2)
   )

@@ -5,7 +5,8 @@
 /** Pixels of a tile's side: it decides how much memory the networks take. */
 export const TILE_SIDE = 1024;
 
-const NOISE_PERIOD = 256;
+const NOISE_SIDE = 256;
+const SIGN_SIDE = 251;
 const EPS = 1e-5;
 
 /**
@@ -210,27 +211,33 @@ function place([data, [height, width]], painted, image, top, left) {
   }
 }
 
-/** Cells of stylejax.models.noise_map: a fixed pattern, by a hash of each cell's number. */
+/** Cells of stylejax.models.noise_map: a pattern by a hash of each cell's number, beyond it times signs. */
 function noiseMap(top, left, height, width) {
-  PATTERN ??= noisePattern();
+  PATTERN ??= Float32Array.from(hashed(NOISE_SIDE, 0), (value) => (value - 0.5) * Math.sqrt(12));
+  SIGNS ??= hashed(SIGN_SIDE, NOISE_SIDE ** 2).map((value) => (value < 0.5 ? -1 : 1));
   const found = new Float32Array(height * width);
-  for (let row = 0, to = 0; row < height; row++) {
-    const line = ((top + row) % NOISE_PERIOD) * NOISE_PERIOD;
-    for (let column = 0; column < width; column++) {
-      found[to++] = PATTERN[line + ((left + column) % NOISE_PERIOD)];
+  for (let y = top, to = 0; y < top + height; y++) {
+    const line = (y % NOISE_SIDE) * NOISE_SIDE;
+    const signs = (y % SIGN_SIDE) * SIGN_SIDE;
+    for (let x = left; x < left + width; x++) {
+      const sign = y < NOISE_SIDE && x < NOISE_SIDE ? 1 : SIGNS[signs + (x % SIGN_SIDE)];
+      found[to++] = sign * PATTERN[line + (x % NOISE_SIDE)];
     }
   }
   return found;
 }
 
 let PATTERN = null;
+let SIGNS = null;
 
-function noisePattern() {
-  return Float32Array.from({length: NOISE_PERIOD ** 2}, (_, cell) => {
+/** Numbers from 0 to 1 of side × side cells, counted from `first` on. */
+function hashed(side, first) {
+  return Array.from({length: side ** 2}, (_, cell) => {
+    cell += first;
     for (const [shift, factor] of [[16, 0x7feb352d], [15, 0x846ca68b], [16, 1]]) {
       cell = Math.imul(cell ^ (cell >>> shift), factor) >>> 0;
     }
-    return (cell / 2 ** 32 - 0.5) * Math.sqrt(12);
+    return cell / 2 ** 32;
   });
 }
 

@@ -8,6 +8,7 @@ from stylejax import transfer
 from stylejax.images import encode
 from stylejax.images.decode import as_float
 from stylejax.inference.backends.base import Band, ignore_progress
+from stylejax.models import padding
 from stylejax.runtime.program_cache import compiled_step
 
 
@@ -30,7 +31,7 @@ class Whole:
       sides = [max(transfer.MIN_SIDE, round(side / stride) * stride) for side in pixels.shape[:2]]
       if pixels.shape[:2] != tuple(sides):
         pixels = encode.resize_around(pixels, sides[0], sides[1], seamless)
-      edges = transfer.seamless_edges(seamless, pixels.shape)
+      edges = padding.seamless_edges(seamless, pixels.shape)
     self._code = compiled_step(transfer.encode_content)(params, pixels[None], edges=edges)
 
   def stylize(

@@ -10,7 +10,7 @@ import optax
 from stylejax import transfer
 from stylejax.models import resnet50, vgg16
 from stylejax.models.generator import Generator
-from stylejax.models.noise_map import PERIOD
+from stylejax.models.noise_map import drawn_corner
 from stylejax.models.params import part_of
 from stylejax.training import terms
 from stylejax.training.state import TrainState, make_optimizers, select
@@ -76,7 +76,7 @@ def _make_gradients(config: TransferConfig) -> Callable:
     strength = _strengths(keys, config.partial_strength_fraction)
     window = jax.vmap(_draw_window)(fold(keys, 2))
     # Always the same noise in the same place would become a pattern of the nets' own.
-    corner = jax.vmap(lambda key: jax.random.randint(key, (2,), 0, PERIOD))(fold(keys, 4))
+    corner = jax.vmap(drawn_corner)(fold(keys, 4))
     windows = [jnp.concatenate([x, x[::repeat]]) for x in window]
     targets = features(state.frozen, jnp.concatenate([content, style[::repeat]]), windows)
     content_features = jax.tree.map(lambda x: x[: len(content)], targets)
