@@ -65,6 +65,8 @@ class Options:
   """Photos, as --content-dir of `stylejax train`: COCO's train2017 has 118,000."""
   style: str = "wikiart_shards"
   """Artworks, as --style-dir: WikiArt has 80,000."""
+  workers: int = 32
+  """Processes of each host that decode images; docs/pod.md says how many a chip needs."""
   workdir: str = "runs/large"
   """Folder for the folders of the runs, the same for all hosts."""
 
@@ -87,7 +89,7 @@ def commands(options: Options) -> list[str]:
       f"--warmup-steps {max(1, steps // 50)} --decay-fraction 0.5 "
       f"--ema-decay {max(0.0, 1 - 100 / steps):.5g} --save-every {saved} "
       f"--content-dir {options.content} --style-dir {options.style}{before} "
-      f"--workdir {options.workdir}/{part.name} --resume"
+      f"--workers {options.workers} --workdir {options.workdir}/{part.name} --resume"
     )
     before = f" --init-from {options.workdir}/{part.name}"
   return lines

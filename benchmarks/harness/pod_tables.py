@@ -44,6 +44,38 @@ def pod_table(result: dict) -> str:
   return "\n".join([*lines, "", _compiled(result)])
 
 
+def recommended_table(results: list[dict]) -> str:
+  """One line for each kind of slice at its best batch: what one costs, and what several keep.
+
+  Args:
+    results: of `pod`, each with rows of one slice and of several.
+  """
+  lines = [
+    "| slice | images a chip | in parts | of the peak | communication, one slice | images/s a chip "
+    "| slices | a chip's images/s, of one slice's |",
+    "|---" * 8 + "|",
+  ]
+  for result in results:
+    for row in result["rows"]:
+      if row["slices"] == 1:
+        alone = row
+        continue
+      cells = [
+        alone["topology"],
+        alone["batch_per_chip"],
+        alone["accumulate"],
+        f"{alone['peak_share']:.0%}",
+        f"{alone['communication_share']:.1%}",
+        f"{alone['images_per_second'] / alone['chips']:,.0f}",
+        row["slices"],
+        f"{row['efficiency']:.3f}",
+      ]
+      lines.append("| " + " | ".join(map(str, cells)) + " |")
+  return "\n".join(
+    [*lines, "", "**Computed, not measured**: the best batches of the tables below."]
+  )
+
+
 def pod_search_table(result: dict) -> str:
   """One line for each combination that was tried, the best first."""
   lines = [

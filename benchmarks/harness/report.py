@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmarks.harness import command_line
 from benchmarks.harness.plots import PLOTS, draw
+from benchmarks.harness.pod_tables import recommended_table
 from benchmarks.harness.tables import TABLES, goals_table, quality_table, speed_table, timed_table
 from stylejax.errors import InputError
 
@@ -26,6 +27,9 @@ PAGES = (
   "docs/sizes.md",
   "stylejax/assets/MODEL_CARD.md",
 )
+
+# Results of slices at the batch that docs/pod.md recommends for their chips.
+RECOMMENDED = {"pod_slices_32", "pod_slices_64"}
 
 
 def _read(path: Path) -> dict:
@@ -56,6 +60,8 @@ def main(options: Options) -> None:
     for name, result in results.items()
     if name in asked
   }
+  if results.keys() >= RECOMMENDED:
+    tables["pod_recommended"] = recommended_table([results[name] for name in sorted(RECOMMENDED)])
   if "peers" in results:
     tables["speed"] = speed_table(results["peers"])
   if "quality" in results:

@@ -5,17 +5,20 @@
 
 Without places, the sample images of the package; a real collection says more. --bucket reads
 folders of shards through gs://, from a server on this machine that answers as late as storage does
-(`benchmarks.harness.bucket`); what the server takes of the cores counts against it. Each round
-reads every place in every way once. The ratio is to what the transfer step takes in, two crops for
-each of its images, timed in the same run on the same cores. The cores for one chip are those that
-make as many crops as it takes in at the rate of `--chip-images-per-second`, or else at the
-best roofline of docs/results/pod.json: a bound, so no chip needs more.
+(`benchmarks.harness.bucket`). Each round reads every place in every way once. A core's images/s
+are those of a second of processor time, of this process and of its workers: other programs, the
+bucket's server among them, disturb it less than the clock. The ratio is to what the transfer step
+takes in, two crops for each of its images, timed in the same run on the same cores. The cores for
+one chip are those that make as many crops as it takes in at the rate of
+`--chip-images-per-second`, or else at the best roofline of docs/results/pod.json: a bound, so no
+chip needs more.
 """
 
 import contextlib
 import dataclasses
 import itertools
 import json
+import multiprocessing
 import os
 import time
 from collections.abc import Sequence
@@ -26,7 +29,7 @@ import numpy as np
 from benchmarks.harness import bucket, command_line, records, timing
 from benchmarks.speed import train
 from stylejax.data.crops import random_resized_crop
-from stylejax.data.pipeline import MIN_SIDE_PER_SIZE, THREADS, make_batches
+from stylejax.data.pipeline import MIN_SIDE_PER_SIZE, make_batches
 from stylejax.data.sources import open_images, require_readable
 from stylejax.errors import InputError
 from stylejax.images.decode import decode_image
@@ -83,32 +86,47 @@ class Options:
       )
 
 
-def decode_seconds(options: Options, images: Sequence, first: int) -> float:
-  """Seconds a crop in one thread, one image after another: decode and crop."""
+def decode_seconds(options: Options, images: Sequence, first: int) -> tuple[float, float]:
+  """Seconds a crop in one thread, by the clock and of the processor: decode and crop, in turn."""
   rng = np.random.default_rng(0)
   count = options.batches * options.batch
-  start = time.perf_counter()
+  start = time.perf_counter(), time.process_time()
   for index in range(first, first + count):
     image = decode_image(
       images[index % len(images)], min_side=round(MIN_SIDE_PER_SIZE * options.size)
     )
     random_resized_crop(image, rng, size=options.size)
-  return (time.perf_counter() - start) / count
+  return (time.perf_counter() - start[0]) / count, (time.process_time() - start[1]) / count
 
 
-def pipeline_seconds(options: Options, images: Sequence, workers: int, seed: int) -> float:
-  """Seconds a crop of batches of both streams, as train.py makes them."""
+def pipeline_seconds(
+  options: Options, images: Sequence, workers: int, seed: int
+) -> tuple[float, float]:
+  """The same of batches of both streams, as train.py makes them."""
   # Past the start of the workers, and past what they made while others were starting.
   untimed = 4 * (1 + workers)
+  count = options.batches * 2 * options.batch
   with contextlib.closing(
     make_batches(images, images, batch=options.batch, size=options.size, seed=seed, workers=workers)
   ) as batches:
     for _ in range(untimed):
       next(batches)
-    start = time.perf_counter()
+    start = time.perf_counter(), _processor_seconds()
     for _ in range(options.batches):
       next(batches)
-    return (time.perf_counter() - start) / options.batches / (2 * options.batch)
+    return (time.perf_counter() - start[0]) / count, (_processor_seconds() - start[1]) / count
+
+
+def _processor_seconds() -> float:
+  """Of this process and of the workers that it has now."""
+  workers = [process.pid for process in multiprocessing.active_children()]
+  return time.process_time() + sum(map(_processor_seconds_of, workers))
+
+
+def _processor_seconds_of(process: int | None) -> float:
+  # Behind the name, which may hold anything, two of them are the program's and the system's.
+  fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+  return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def chip_rates(options: Options) -> dict[str, float]:
@@ -124,16 +142,16 @@ def chip_rates(options: Options) -> dict[str, float]:
   return rates
 
 
-def _row(case: str, options: Options, place: str, cores: int, times: list[float], **more) -> dict:
-  seconds = timing.spread(times)
-  rate = 1 / seconds["median"]
+def _row(case: str, options: Options, place: str, times: list[tuple[float, float]], **more) -> dict:
+  clock, processor = (timing.spread(list(each)) for each in zip(*times, strict=True))
   return {
     "case": f"{case}, {place}",
     "size": options.size,
     **more,
-    "seconds": seconds,
-    "images_per_second": rate,
-    "images_per_second_per_core": rate / cores,
+    "seconds": clock,
+    "processor_seconds": processor,
+    "images_per_second": 1 / clock["median"],
+    "images_per_second_per_core": 1 / processor["median"],
   }
 
 
@@ -160,9 +178,8 @@ def _opened(options: Options, stack: contextlib.ExitStack) -> dict[str, Sequence
 
 
 def _measured(options: Options, opened: dict[str, Sequence]) -> list[dict]:
-  cores = os.cpu_count() or 1
   ways = list(itertools.product(opened, [None, *options.workers]))
-  times: dict[tuple, list[float]] = {way: [] for way in ways}
+  times: dict[tuple, list[tuple[float, float]]] = {way: [] for way in ways}
   for number in range(options.repeats):
     for place, workers in ways:
       times[place, workers].append(
@@ -173,11 +190,10 @@ def _measured(options: Options, opened: dict[str, Sequence]) -> list[dict]:
   rows = []
   for (place, workers), taken in times.items():
     if workers is None:
-      rows.append(_row("decode and crop, one thread", options, place, 1, taken))
+      rows.append(_row("decode and crop, one thread", options, place, taken))
     else:
-      used = min(cores, workers or THREADS)
       more = {"batch": options.batch, "workers": workers}
-      rows.append(_row("pipeline", options, place, used, taken, **more))
+      rows.append(_row("pipeline", options, place, taken, **more))
   return rows
 
 

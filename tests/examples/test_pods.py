@@ -80,6 +80,8 @@ def test_manifests_start_trainings_whose_batch_fits_the_devices(path, tmp_path):
   assert wanted.batch % (devices * wanted.group) == 0
   assert wanted.resume and wanted.distributed and wanted.deadline
   assert wanted.processes in (None, spec["parallelism"])
+  # By default two threads of a host decode for all of its devices.
+  assert wanted.workers >= 4 * each
   topology = (
     spec["template"]["spec"].get("nodeSelector", {}).get("cloud.google.com/gke-tpu-topology")
   )
@@ -121,6 +123,7 @@ def test_slurm_script_has_options_that_slurm_knows_and_a_training_that_fits(tmp_
   devices = int(options["nodes"]) * int(options["gpus-per-node"])
   assert wanted.batch % (devices * wanted.group) == 0
   assert wanted.resume and wanted.distributed and int(options["ntasks-per-node"]) == 1
+  assert 4 * int(options["gpus-per-node"]) <= wanted.workers < int(options["cpus-per-task"])
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from benchmarks.harness.pod_tables import POD_TABLES
+from benchmarks.harness.pod_tables import POD_TABLES, recommended_table
 
 ROOT = Path(__file__).parents[3]
 VERSIONS = {"jax": "0.10.2", "libtpu": "0.0.42.1"}
@@ -65,6 +65,20 @@ def test_slices_show_what_goes_within_and_between_them_and_how_they_scale():
   )
   assert lines[0].count("|") == lines[1].count("|") == lines[2].count("|")
   assert lines[-1].startswith("**Computed by the compiler and a roofline, not measured**")
+
+
+def test_recommended_batches_have_what_one_slice_sends_and_what_several_keep():
+  one = STEP | {"slices": 1, "chips": 256, "communication_share": 0.02, "efficiency": 1.0}
+  other = one | {"topology": "v6e:16x16", "images_per_second": 256_000.0}
+  rows = [one, STEP, STEP | {"slices": 4, "efficiency": 0.95}, other, STEP | {"efficiency": 0.9}]
+  lines = recommended_table([{"rows": rows[:3]}, {"rows": rows[3:]}]).splitlines()
+  assert lines[2:5] == [
+    "| v5e:16x16 | 16 | 1 | 93% | 2.0% | 746 | 2 | 0.990 |",
+    "| v5e:16x16 | 16 | 1 | 93% | 2.0% | 746 | 4 | 0.950 |",
+    "| v6e:16x16 | 16 | 1 | 93% | 2.0% | 1,000 | 2 | 0.900 |",
+  ]
+  assert lines[0].count("|") == lines[1].count("|") == lines[2].count("|")
+  assert "not measured" in lines[-1]
 
 
 def test_search_names_what_does_not_fit():
