@@ -9,7 +9,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from stylejax.optimization.matching import nearest, style_preference, unit
+from stylejax.optimization.matching import (
+  best_similarities,
+  each_image,
+  nearest,
+  style_preference,
+  unit,
+)
 from stylejax.optimization.tiles import Tile, over_tiles
 
 Describe = Callable[[jax.Array, Tile], tuple[jax.Array, jax.Array, jax.Array]]
@@ -22,19 +28,22 @@ def match_in_bands(
   tiles: int,
   bank: jax.Array,
   *,
+  hubness_weight: jax.Array,
   places: tuple[int, int],
   source: jax.Array,
   region: jax.Array | None,
 ) -> jax.Array:
   """[B, P] int32: for each place the nearest of a bank, each vector less its image's mean.
 
-  Describes the image twice: for the mean, or those of its regions, and to look the places up.
+  Describes the image three times: for the mean, or those of its regions, for the best similarity of
+  each vector of the bank, and to look the places up.
 
   Args:
     describe: gives the hypercolumns of a band.
     image: [B, H, W, 3].
     tiles: number of bands, static, at least 2.
     bank: [N, D], of length 1.
+    hubness_weight: as in `targets.Targets`.
     places: (rows, columns) of all hypercolumns, static.
     source: [N], each vector's style.
     region: [S, rows, columns] that sum to 1 over S, or None; as `targets` has them.
@@ -59,18 +68,27 @@ def match_in_bands(
     means = total / jnp.maximum(region.sum((1, 2)), 1e-6)[None, :, None]
     parts = region, style_preference(region, places).T.reshape(region.shape)
 
-  def match(band: jax.Array, tile: Tile) -> tuple[jax.Array, jax.Array]:
+  def queries(band: jax.Array, tile: Tile) -> tuple[jax.Array, dict[str, Any], jax.Array]:
     columns, first, _ = describe(band, tile)
-    count = columns.shape[1]
     query = columns.reshape(batch, -1, columns.shape[-1])
     settings: dict[str, Any] = {}
     center = means
     if parts is not None:
-      part, preference = (rows_of(x, first, count).reshape(len(x), -1) for x in parts)
+      part, preference = (rows_of(x, first, columns.shape[1]).reshape(len(x), -1) for x in parts)
       center = jnp.einsum("sp,bsd->bpd", part, means, precision="highest")
-      settings = {"preference": jnp.tile(preference.T, (batch, 1)), "source": source}
-    query = unit(query, mean=center).reshape(-1, query.shape[-1])
-    return nearest(query, bank, **settings).reshape(batch, count, places[1]), first
+      settings = {"preference": preference.T, "source": source}
+    return unit(query, mean=center), settings, first
+
+  def best(band: jax.Array, tile: Tile) -> jax.Array:
+    query, settings, _ = queries(band, tile)
+    return each_image(lambda x: best_similarities(x, bank, **settings), query)
+
+  penalty = hubness_weight * over_tiles(best, image, tiles, None).max(0)
+
+  def match(band: jax.Array, tile: Tile) -> tuple[jax.Array, jax.Array]:
+    query, settings, first = queries(band, tile)
+    matched = each_image(lambda x, p: nearest(x, bank, penalty=p, **settings), query, penalty)
+    return matched.reshape(batch, -1, places[1]), first
 
   matched, first = over_tiles(match, image, tiles, None)
   return joined(matched, first, places[0]).reshape(batch, -1)

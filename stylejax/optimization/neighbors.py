@@ -18,6 +18,7 @@ from stylejax.models.meshes import on_any_mesh
 from stylejax.models.padding import image_size
 from stylejax.optimization import colors
 from stylejax.optimization.hypercolumns import MIN_SIDE, check_image
+from stylejax.optimization.matching import HUBNESS_WEIGHT
 from stylejax.optimization.pyramid import Pyramid, laplacian_pyramid, reconstruct
 from stylejax.optimization.targets import (
   Stage,
@@ -251,6 +252,7 @@ def optimize_neighbors(
   own_color: jax.Array | float = OWN_COLOR,
   rate: jax.Array | float = RATE,
   layer_weights: jax.Array | None = None,
+  hubness_weight: jax.Array | float = HUBNESS_WEIGHT,
   dtype: Any = jnp.float32,
   tiles: int | None = None,
   mesh: jax.sharding.Mesh | None = None,
@@ -268,7 +270,7 @@ def optimize_neighbors(
       it is 1. Traced.
     content_weight: as `run` takes it.
     keep_color, own_color: as `colors.transfer_colors` takes them. Traced.
-    rate, layer_weights, dtype, tiles, mesh: as `run` and `style_targets` take them.
+    rate, layer_weights, hubness_weight, dtype, tiles, mesh: as `run` and `style_targets` take them.
 
   Returns:
     [B, H, W, 3] float32 in [0, 1].
@@ -279,8 +281,8 @@ def optimize_neighbors(
 
   Departs from the paper in the content's part in the loss (the paper's content_weight is 0) and in
   where it begins, in the scales of the layers (`layer_scales`), in looking at other places in each
-  step of the last pass, in a rate that falls, and in whose chroma it shows (the paper's own_color
-  is 0).
+  step of the last pass, in places that are hubs counting less (the paper's hubness_weight is 0), in
+  a rate that falls, and in whose chroma it shows (the paper's own_color is 0).
   Source: Kolkin et al. 2022, arXiv:2203.13215.
   """
   check_image(content, "content")
@@ -305,6 +307,7 @@ def optimize_neighbors(
       content_share=1.0 if stage == plan[0] else content_share,
       content_weight=content_weight,
       layer_weights=layer_weights,
+      hubness_weight=hubness_weight,
       dtype=dtype,
       tiles=tiles,
       mesh=mesh,
@@ -332,12 +335,20 @@ def optimize_stage(
   content_weight: jax.Array | float = CONTENT_WEIGHT,
   rate: jax.Array | float = RATE,
   layer_weights: jax.Array | None = None,
+  hubness_weight: jax.Array | float = HUBNESS_WEIGHT,
   dtype: Any = jnp.float32,
   tiles: int | None = None,
   mesh: jax.sharding.Mesh | None = None,
 ) -> Pyramid:
   """`style_targets`, `init` and `run` of a stage, for pyramids from level 0 on."""
-  targets = style_targets(vgg_params, styles, stage, layer_weights=layer_weights, dtype=dtype)
+  targets = style_targets(
+    vgg_params,
+    styles,
+    stage,
+    layer_weights=layer_weights,
+    hubness_weight=hubness_weight,
+    dtype=dtype,
+  )
   settings = {"weights": weights, "dtype": dtype, "tiles": tiles, "mesh": mesh}
   state = init(
     vgg_params,

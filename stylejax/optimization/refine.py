@@ -63,7 +63,7 @@ def refine_neighbors(
     steps: of each of the `refine_stages`; traced. None: `default_steps`.
     content_share: of the content in what is looked up in the styles, at all of these scales; the
       rest is `stylized`. Traced.
-    **settings: content_weight, rate, layer_weights, dtype, tiles, mesh of
+    **settings: content_weight, rate, layer_weights, hubness_weight, dtype, tiles, mesh of
       `neighbors.optimize_stage`.
 
   Returns:

@@ -23,7 +23,10 @@ from stylejax.optimization.hypercolumns import (
   layer_scales,
 )
 from stylejax.optimization.matching import (
+  HUBNESS_WEIGHT,
+  best_similarities,
   centers,
+  each_image,
   nearest,
   on_grid,
   source_means,
@@ -68,6 +71,7 @@ class Targets:
       or one for each layer.
     sources: for each of these [N] int32, each vector's style.
     scales: [10], by which the layers are multiplied in hypercolumns.
+    hubness_weight: scalar, how much of its best similarity counts against a vector.
     count: of the styles, static.
     split: as in `Stage`, static.
   """
@@ -75,6 +79,7 @@ class Targets:
   features: tuple[jax.Array, ...]
   sources: tuple[jax.Array, ...]
   scales: jax.Array
+  hubness_weight: jax.Array
   count: int = flax.struct.field(pytree_node=False)
   split: bool = flax.struct.field(pytree_node=False)
 
@@ -85,6 +90,7 @@ def style_targets(
   stage: Stage,
   *,
   layer_weights: jax.Array | None = None,
+  hubness_weight: jax.Array | float = HUBNESS_WEIGHT,
   dtype: Any = jnp.float32,
 ) -> Targets:
   """The features of the styles at a stage.
@@ -95,6 +101,9 @@ def style_targets(
       is. Their strokes come out as large as they are in these.
     stage: static.
     layer_weights: [10], what the layers relu1_1 … relu4_3 count in hypercolumns; None: the same.
+    hubness_weight: how much of a vector's best similarity to any place of the image counts against
+      it when it is looked up, 0 to 1: a few hubs are the nearest of most places, and what is rare
+      in a style would never be seen. 0 is the paper's. Traced.
     dtype: of VGG16's activations, float32 or bfloat16.
 
   Raises:
@@ -125,7 +134,8 @@ def style_targets(
     )
     for i in range(len(maps[0]))
   )
-  return Targets(features, sources, scales, len(styles), stage.split)
+  weight = jnp.asarray(hubness_weight, jnp.float32)
+  return Targets(features, sources, scales, weight, len(styles), stage.split)
 
 
 def check_styles(styles: Sequence[jax.Array]) -> list[jax.Array]:
@@ -167,6 +177,7 @@ def matched_columns(
       image,
       tiles,
       unit(bank, mean=source_means(bank, source, targets.count)),
+      hubness_weight=targets.hubness_weight,
       places=places,
       source=source,
       region=region,
@@ -307,17 +318,20 @@ def _matched(
   mesh: jax.sharding.Mesh | None,
 ) -> jax.Array:
   """[B, P] int32: the nearest of features `number` for [B, P, D], each less its image's mean."""
-  batch, count, depth = query.shape
   bank, source = targets.features[number], targets.sources[number]
   preference = part = None
   if region is not None:
     part = region.reshape(len(region), -1)
-    preference = jnp.tile(style_preference(region, (region.shape[1], region.shape[2])), (batch, 1))
+    preference = style_preference(region, (region.shape[1], region.shape[2]))
   query = unit(query, mean=centers(query, weights=part))
   bank = unit(bank, mean=source_means(bank, source, targets.count))
-  return nearest(
-    query.reshape(-1, depth), bank, preference=preference, source=source, mesh=mesh
-  ).reshape(batch, count)
+
+  def match(image):
+    settings = {"preference": preference, "source": source, "mesh": mesh}
+    best = best_similarities(image, bank, **settings)
+    return nearest(image, bank, penalty=targets.hubness_weight * best, **settings)
+
+  return each_image(match, query)
 
 
 def _region(weights: jax.Array | None, size: tuple[int, int]) -> jax.Array | None:

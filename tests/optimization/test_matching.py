@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from stylejax.errors import InputError
-from stylejax.optimization.matching import centers, nearest, source_means, style_preference, unit
+from stylejax.optimization.matching import (
+  best_similarities,
+  centers,
+  nearest,
+  source_means,
+  style_preference,
+  unit,
+)
 
 
 @pytest.fixture
@@ -37,6 +44,31 @@ def test_a_preference_is_added_for_each_style(vectors, rng):
   scores = np.asarray(query) @ np.asarray(bank).T + preference[:, np.asarray(source)]
   actual = nearest(query, bank, preference=jnp.asarray(preference), source=source, block=8)
   np.testing.assert_array_equal(actual, scores.argmax(1))
+
+
+@pytest.mark.parametrize("block", [None, 1, 7, 50, 64])
+def test_the_best_similarity_of_a_vector_is_over_all_queries(vectors, rng, block):
+  query, bank, source = vectors
+  # All similarities below 0, which what fills a block has.
+  query, bank = -abs(query), abs(bank)
+  preference = -rng.random((50, 3)).astype(np.float32)
+  scores = np.asarray(query) @ np.asarray(bank).T + preference[:, np.asarray(source)]
+  settings = {"preference": jnp.asarray(preference), "source": source, "block": block}
+  best = jax.jit(lambda *x: best_similarities(*x, **settings))(query, bank)
+  np.testing.assert_allclose(best, scores.max(0), atol=1e-6)
+  actual = nearest(query, bank, penalty=0.5 * best, **settings)
+  np.testing.assert_array_equal(actual, (scores - 0.5 * scores.max(0)).argmax(1))
+
+
+def test_a_hub_leaves_room_for_what_is_rare():
+  """A vector in the middle is the nearest of all queries, unless its best similarity counts."""
+  angles = np.array([0.0, 0.9, -0.9])
+  bank = jnp.asarray(np.stack([np.cos(angles), np.sin(angles)], 1), jnp.float32)
+  turned = np.array([-0.43, -0.2, 0.0, 0.2, 0.43])
+  query = jnp.asarray(np.stack([np.cos(turned), np.sin(turned)], 1), jnp.float32)
+  assert set(np.asarray(nearest(query, bank))) == {0}
+  penalty = 0.5 * best_similarities(query, bank)
+  assert set(np.asarray(nearest(query, bank, penalty=penalty))) == {0, 1, 2}
 
 
 def test_vmap_is_a_loop(vectors):
