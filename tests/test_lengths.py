@@ -15,7 +15,6 @@ LONG_FUNCTIONS = {
   "stylejax/deploy/export.py": {"export": "most of it is documentation"},
   "stylejax/inference/outputs.py": {"plan_outputs": "a third of it is documentation"},
   "stylejax/inference/request.py": {"plan_mixes": "a third of it is documentation"},
-  "stylejax/optimization/matching.py": {"nearest": "half of it is documentation"},
   "stylejax/optimization/neighbors.py": {
     "init": "two thirds of it are documentation",
     "optimize_neighbors": "two thirds of it are documentation",

@@ -49,34 +49,18 @@ def match_in_bands(
     region: [S, rows, columns] that sum to 1 over S, or None; as `targets` has them.
   """
   batch = image.shape[0]
-
-  def rows_of(maps: jax.Array, first: jax.Array, count: int) -> jax.Array:
-    return jax.lax.dynamic_slice_in_dim(maps, first, count, 1)
-
-  def sums(band: jax.Array, tile: Tile) -> jax.Array:
-    columns, first, counts = describe(band, tile)
-    columns = columns * counts[None, :, None, None].astype(columns.dtype)
-    if region is None:
-      return columns.sum((1, 2))[:, None]
-    part = rows_of(region, first, columns.shape[1])
-    return jnp.einsum("snw,bnwd->bsd", part, columns, precision="highest")
-
-  total = over_tiles(sums, image, tiles, None).sum(0)
-  if region is None:
-    means, parts = total / (places[0] * places[1]), None
-  else:
-    means = total / jnp.maximum(region.sum((1, 2)), 1e-6)[None, :, None]
-    parts = region, style_preference(region, places).T.reshape(region.shape)
+  preference = None if region is None else style_preference(region, places)
+  means = _means(describe, image, tiles, places, region)
 
   def queries(band: jax.Array, tile: Tile) -> tuple[jax.Array, dict[str, Any], jax.Array]:
     columns, first, _ = describe(band, tile)
     query = columns.reshape(batch, -1, columns.shape[-1])
-    settings: dict[str, Any] = {}
-    center = means
-    if parts is not None:
-      part, preference = (rows_of(x, first, columns.shape[1]).reshape(len(x), -1) for x in parts)
-      center = jnp.einsum("sp,bsd->bpd", part, means, precision="highest")
-      settings = {"preference": preference.T, "source": source}
+    if region is None or preference is None:
+      return unit(query, mean=means), {}, first
+    part = _rows_of(region, first, columns.shape[1]).reshape(len(region), -1)
+    here = _rows_of(preference.T.reshape(region.shape), first, columns.shape[1])
+    center = jnp.einsum("sp,bsd->bpd", part, means, precision="highest")
+    settings = {"preference": here.reshape(len(region), -1).T, "source": source}
     return unit(query, mean=center), settings, first
 
   def best(band: jax.Array, tile: Tile) -> jax.Array:
@@ -92,6 +76,33 @@ def match_in_bands(
 
   matched, first = over_tiles(match, image, tiles, None)
   return joined(matched, first, places[0]).reshape(batch, -1)
+
+
+def _means(
+  describe: Describe,
+  image: jax.Array,
+  tiles: int,
+  places: tuple[int, int],
+  region: jax.Array | None,
+) -> jax.Array:
+  """Mean hypercolumns of each image [B, 1, D], or of each of its regions [B, S, D]."""
+
+  def sums(band: jax.Array, tile: Tile) -> jax.Array:
+    columns, first, counts = describe(band, tile)
+    columns = columns * counts[None, :, None, None].astype(columns.dtype)
+    if region is None:
+      return columns.sum((1, 2))[:, None]
+    part = _rows_of(region, first, columns.shape[1])
+    return jnp.einsum("snw,bnwd->bsd", part, columns, precision="highest")
+
+  total = over_tiles(sums, image, tiles, None).sum(0)
+  if region is None:
+    return total / (places[0] * places[1])
+  return total / jnp.maximum(region.sum((1, 2)), 1e-6)[None, :, None]
+
+
+def _rows_of(maps: jax.Array, first: jax.Array, count: int) -> jax.Array:
+  return jax.lax.dynamic_slice_in_dim(maps, first, count, 1)
 
 
 def joined(parts: jax.Array, first: jax.Array, rows: int) -> jax.Array:
