@@ -12,6 +12,7 @@ QUALITY_COLUMNS = {
   "ssim": "content: SSIM ↑",
   "style": "style: VGG moments ↓",
   "style_lite0": "style: EffNet-lite0 moments ↓",
+  "style_lite0_half": "style: EffNet-lite0 moments at half size ↓",
   "style_resnet": "style: ResNet moments ↓",
   "style_ratio": "style ÷ identity copy's ↓",
   "patch_way": "patches: of the way to the style ↑",
@@ -21,6 +22,8 @@ QUALITY_COLUMNS = {
   "patch_half_resnet_way": "patches at half size, ResNet ↑",
   "cover_half_resnet_way": "cover at half size, ResNet ↑",
   "color": "colors: sliced W1 ↓",
+  "chroma_ratio": "fine chroma ÷ the style's ↓",
+  "plain_chroma": "chroma variance × 10⁴ where the photo is plain ↓",
   "kid": "kernel distance of crops ↓",
 }
 SHORT_COLUMNS = ("content", "content_lite0", "style", "style_lite0", "color")

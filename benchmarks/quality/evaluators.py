@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from benchmarks.quality import efficientnet, open_nsfw, patches
+from benchmarks.quality import chroma, efficientnet, open_nsfw, patches
 from benchmarks.quality.methods import IDENTITY, STYLE_ITSELF, Method
 from benchmarks.quality.pairs import Pair, eight_bits, read, sha256
 from stylejax.images.decode import DecodedImage
@@ -37,7 +37,7 @@ from stylejax.runtime.files import replacing
 ARTIFACTS = ("border", "grid", "blotch")
 SIDE = 256
 # Part of every cache key: raise it when a column changes its numbers.
-VERSION = "4"
+VERSION = "5"
 # {row: {column: [pairs]}}, and {row: features of crops [pairs, crops, D]}.
 Rows = dict[str, dict[str, np.ndarray]]
 
@@ -130,10 +130,11 @@ def evaluate(
 
   Returns:
     {row: {column: [pairs]}}, columns "content" (LPIPS-form VGG), "ssim", "psnr" (dB, at most 100),
-    "style" (VGG moments), "gram", "color" (sliced Wasserstein), "border", "grid", "blotch" (above
-    1 is an alarm), with a second net "content_lite0", "style_lite0", those of
-    `benchmarks.quality.patches` and their floors, and with a third the same ending in "_resnet";
-    and {row: that net's features of crops [pairs, crops, D]}, empty without it.
+    "style" (VGG moments), "gram", "color" (sliced Wasserstein), "chroma_detail", "plain_chroma"
+    (× 10⁴), "border", "grid", "blotch" (above 1 is an alarm), with a second net "content_lite0",
+    "style_lite0", "style_lite0_half", those of `benchmarks.quality.patches` and their floors, and
+    with a third the same ending in "_resnet"; and {row: that net's features of crops
+    [pairs, crops, D]}, empty without it.
   """
   cache = Cache(None) if cache is None else cache
   numbers_of = {row: [] for row in methods}
@@ -167,14 +168,15 @@ def summarize(
 
   Returns:
     {row: {column: {"mean", "low", "high"}}}; "style_ratio", the mean style distance over the
-    identity copy's, is there if that row is, and so are "patch_way" and the like, the share of the
+    identity copy's, is there if that row is, "chroma_ratio", fine detail of chroma over the
+    styles' own, if that row is, and so are "patch_way" and the like, the share of the
     way from the identity copy to the floor; "kid" if crops are, of the outputs against those of
     the style images. Its interval comes from halves of the pairs: a bootstrap would compare
     images with themselves.
   """
   count = len(next(iter(next(iter(rows.values())).values())))
   draws = np.concatenate([np.arange(count)[None], bootstrap(count, resamples)])
-  identity = rows.get(IDENTITY)
+  identity, itself = rows.get(IDENTITY), rows.get(STYLE_ITSELF)
   summary = {}
   for row, columns in rows.items():
     means = {
@@ -191,6 +193,8 @@ def summarize(
             for x in (columns[column], identity[column], columns[column + patches.FLOOR])
           )
         )
+    if itself is not None and "chroma_detail" in columns:
+      means["chroma_ratio"] = means["chroma_detail"] / itself["chroma_detail"][draws].mean(1)
     summary[row] = {column: interval(values) for column, values in means.items()}
   styles = (crops or {}).get(STYLE_ITSELF)
   if styles is not None and count >= 4:
@@ -267,7 +271,7 @@ def _evaluator(evaluators: Evaluators, pair: Pair) -> Callable[[np.ndarray], dic
     numbers = _compare(
       evaluators.heads,
       *(
-        {k: v for k, v in about.items() if k not in ("crops", "half", "third_half")}
+        {k: v for k, v in about.items() if k not in ("crops", "third_half")}
         for about in (description, content, style)
       ),
     )
@@ -326,13 +330,14 @@ def _compare(heads, output, content, style) -> dict[str, jax.Array]:
     "style": moment_distance_from_features(output["features"], style["features"])[0],
     "gram": gram_distance_from_features(output["features"], style["features"])[0],
     "color": sliced_color_distance(output["small"], style["small"])[0],
+    "chroma_detail": chroma.chroma_detail(output["small"])[0],
+    "plain_chroma": 1e4 * chroma.plain_chroma(output["small"], content["small"])[0],
   }
   if "second" in output:
     names = efficientnet.NAMES
     numbers["content_lite0"] = feature_distance(output["second"], content["second"], names)[0]
-    numbers["style_lite0"] = moment_distance_from_features(
-      output["second"], style["second"], layers=names
-    )[0]
+    for column, size in (("style_lite0", "second"), ("style_lite0_half", "half")):
+      numbers[column] = moment_distance_from_features(output[size], style[size], layers=names)[0]
   if "third" in output:
     numbers["style_resnet"] = moment_distance_from_features(
       output["third"], style["third"], layers=open_nsfw.NAMES
