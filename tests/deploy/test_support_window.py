@@ -1,12 +1,16 @@
 """Releases that are promised to read an exported program, counted by hand."""
 
 import datetime
+import re
+from pathlib import Path
 
 import jax
 import jaxlib
 import pytest
 
 from stylejax.deploy import support_window
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
@@ -23,6 +27,15 @@ from stylejax.deploy import support_window
 def test_three_weeks_back_and_six_months_on(version, first, last):
   window = support_window.reading_window(version, version)
   assert (window["released_from"], window["released_until"]) == (first, last)
+
+
+def test_readme_names_both_ends():
+  text = (ROOT / "README.md").read_text()
+  written, oldest, last = re.search(
+    r"written by jax ([\d.]+), it ran in jax ([\d.]+) .* until ([\d-]+)\)", text
+  ).groups()
+  assert oldest == support_window.OLDEST_READER[written]
+  assert last == support_window.reading_window(written, written)["released_until"]
 
 
 def test_of_two_dates_the_one_that_promises_less_counts():
