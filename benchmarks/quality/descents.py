@@ -24,7 +24,7 @@ NETWORKS = f"ours, {SIDE} px"
 CONTENT_SHAPES = ((256, 256), (192, 256), (256, 192), (176, 256), (256, 176))
 # All have as many pixels, so that the style's places are as many.
 STYLE_SHAPES = ((192, 256), (256, 192))
-VERSION = "2"
+VERSION = "3"
 """Raise it when a method's images change."""
 
 
@@ -47,16 +47,12 @@ def descended_methods(params: transfer.Params, names: Sequence[str]) -> dict[str
   networks, version = our_stylize(params), params_version(params)
 
   def by_networks(pair: Pair) -> np.ndarray:
-    return networks(pair, _content(pair), 1.0)
+    return networks(pair, content_of(pair), 1.0)
 
   def descend(name: str) -> Callable[[Pair], np.ndarray]:
     def stylize(pair: Pair) -> np.ndarray:
       start = by_networks(pair) if name == "refine" else None
-      return np.asarray(
-        paint_with(name, [_scaled(read(pair.style), STYLE_SHAPES)], None)(
-          _content(pair), start, True
-        )
-      )
+      return np.asarray(paint_with(name, [style_of(pair)], None)(content_of(pair), start, True))
 
     return stylize
 
@@ -67,8 +63,14 @@ def descended_methods(params: transfer.Params, names: Sequence[str]) -> dict[str
   return methods
 
 
-def _content(pair: Pair) -> np.ndarray:
+def content_of(pair: Pair) -> np.ndarray:
+  """The pair's content at the nearest of the shapes [H, W, 3]."""
   return _scaled(read(pair.content), CONTENT_SHAPES)
+
+
+def style_of(pair: Pair) -> np.ndarray:
+  """The pair's style likewise."""
+  return _scaled(read(pair.style), STYLE_SHAPES)
 
 
 def _scaled(image: np.ndarray, shapes: Sequence[tuple[int, int]]) -> np.ndarray:
