@@ -215,15 +215,21 @@ def large_table(result: dict) -> str:
 
 
 def flicker_table(result: dict) -> str:
-  """Figures of made films in each way of stylizing them, and divided by frame by frame's."""
-  lines = ["| film | | flicker | warping error | style distance |", "|---|---|---|---|---|"]
+  """Figures of films in each way of stylizing them, and divided by frame by frame's."""
+  lines = [
+    "| film | | flicker | warping error | style distance | processor ms |",
+    "|---|---|---|---|---|---|",
+  ]
   base: dict = {}
   for row in result["flicker"]:
     base = row if row["way"] == "frame by frame" else base
+    # A share of less than a hundredth stands still by chance.
+    keys = (("flicker", row["still"]), ("warping_error", 1), ("style_distance", 1))
     cells = [
-      f"{row[key]:.4f} ({row[key] / base[key]:.2f})" if row[key] is not None else "–"
-      for key in ("flicker", "warping_error", "style_distance")
+      f"{row[key]:.4f} ({row[key] / base[key]:.2f})" if share >= 0.01 else "–"
+      for key, share in keys
     ]
+    cells.append(f"{1e3 * row['seconds']:.0f}")
     lines.append(f"| {row['film']} | {row['way']} | " + " | ".join(cells) + " |")
   return "\n".join(lines) + f"\n\n{_source(result)}"
 

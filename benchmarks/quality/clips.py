@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import map_coordinates
 
+from stylejax import motion
 from stylejax.errors import InputError
 from stylejax.images import encode
 from stylejax.images.decode import read_image
@@ -22,11 +23,11 @@ class Clip:
 
   Attributes:
     frames: [H, W, 3] each, float32 in [0, 1].
-    vectors: for every frame but the first [H, W, 2], where in the frame before each pixel was.
+    flows: for every frame but the first, where in the frame before each pixel was.
   """
 
   frames: list[np.ndarray]
-  vectors: list[np.ndarray]
+  flows: list[motion.Flow]
 
 
 def static_noise(frames: int, size: int) -> Clip:
@@ -37,7 +38,7 @@ def static_noise(frames: int, size: int) -> Clip:
     np.clip(image + rng.normal(0, NOISE, image.shape), 0, 1).astype(np.float32)
     for _ in range(frames)
   ]
-  return Clip(noisy, [np.zeros((*image.shape[:2], 2), np.float32)] * (frames - 1))
+  return Clip(noisy, [_flow(np.zeros((*image.shape[:2], 2), np.float32))] * (frames - 1))
 
 
 def captioned_pan(frames: int, size: int, speed: int) -> Clip:
@@ -55,7 +56,7 @@ def captioned_pan(frames: int, size: int, speed: int) -> Clip:
   ]
   vectors = np.zeros((*windows[0].shape[:2], 2), np.float32)
   vectors[: len(image), :, 0] = speed
-  return Clip(windows, [vectors] * (frames - 1))
+  return Clip(windows, [_flow(vectors)] * (frames - 1))
 
 
 def pan(frames: int, size: int) -> Clip:
@@ -98,7 +99,7 @@ def _moving(name: str, size: int, frames: int, camera) -> Clip:
   y, x = np.mgrid[:height, :width]
   points = np.stack([x - (width - 1) / 2, y - (height - 1) / 2], -1)
   middle = (np.array(image.shape[1::-1]) - 1) / 2
-  made, vectors = [], []
+  made, flows = [], []
   for t in range(frames):
     matrix, shift = camera(t)
     places = points @ matrix.T + shift
@@ -108,5 +109,10 @@ def _moving(name: str, size: int, frames: int, camera) -> Clip:
     if t:
       matrix, shift = camera(t - 1)
       earlier = (places - shift) @ np.linalg.inv(matrix).T
-      vectors.append((earlier - points).astype(np.float32))
-  return Clip(made, vectors)
+      flows.append(_flow((earlier - points).astype(np.float32)))
+  return Clip(made, flows)
+
+
+def _flow(vectors: np.ndarray) -> motion.Flow:
+  """The motion by [H, W, 2] of what is all visible, but for what was outside."""
+  return motion.Flow(vectors, np.float32(inside(vectors))[..., None])

@@ -6,17 +6,26 @@ frame by frame, with what stands still steadied, and along its motion. Three fig
 together, for a blurred or a frozen picture is steady too: flicker where nothing moves by the true
 motion; the warping error, which is how much an image changes along the true motion; and the
 distance of the last frames from the style (moments of VGG16's features).
+
+    python -m benchmarks flicker --films a.mp4 b.mp4
+    python -m benchmarks flicker --averages
+
+Of other films the motion is what OpenCV estimates, where it agrees there and back. Other averages
+than those of `stylejax.next_frame` are what else could be held along the motion.
 """
 
 import dataclasses
 import functools
+import importlib.util
 import itertools
+import time
 from pathlib import Path
 
+import jax
 import numpy as np
 
 from benchmarks.harness import command_line, records
-from benchmarks.quality import clips
+from benchmarks.quality import averages, clips
 from stylejax import motion, temporal, transfer
 from stylejax.errors import InputError
 from stylejax.images import encode
@@ -42,6 +51,10 @@ class Options:
   """Pixels by which the captioned pan moves from frame to frame."""
   styles: tuple[str, ...] = ("great_wave",)
   """Names of the package's sample styles."""
+  films: tuple[Path, ...] = ()
+  """Videos, animations or folders of frames, of which the middle is stylized instead."""
+  averages: bool = False
+  """Compares what could be averaged along the motion, not whether motion is followed."""
   weights: str = "base"
   """A packaged name or a file."""
   output: Path | None = None
@@ -56,6 +69,11 @@ class Options:
     for style in self.styles:
       if not (clips.SAMPLES / "style" / f"{style}.jpg").is_file():
         raise InputError(f"--styles: found no sample style {style!r}")
+    if self.films and importlib.util.find_spec("cv2") is None:
+      raise InputError("--films: found no OpenCV, expected pip install '.[reference]'")
+    for film in self.films:
+      if not film.exists():
+        raise InputError(f"--films: found no {film}, expected a film")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,43 +84,69 @@ class Film:
     frames: [H, W, 3] each.
     flicker: mean change over the pixels that stand still; None where none do.
     still: their share.
-    warping_error: mean change along the true motion.
+    warping_error: mean change along the motion, over the visible pixels.
+    visible: their share.
+    seconds: of the processor for a frame, with its motion where that is followed; median.
   """
 
   frames: list
   flicker: float | None
   still: float
   warping_error: float
+  visible: float
+  seconds: float
 
 
 def stylize(params: transfer.Params, clip: clips.Clip, style_code, way: str) -> Film:
-  """One film in one of the WAYS."""
-  step, flow_of = _jit(temporal.next_frame), _jit(motion.optical_flow)
+  """One film in one of the WAYS or AVERAGES."""
+  step, flow_of = _step(way), _jit(motion.optical_flow)
+  rule = averages if way in averages.AVERAGES else temporal
+  state = rule.first_state(params, *clip.frames[0].shape[:2])
   memory = {"frame by frame": 0.0}.get(way, temporal.MEMORY)
-  state = temporal.first_state(params, *clip.frames[0].shape[:2])
-  stylized = []
-  for frame in clip.frames:
-    flow = None
-    if way == "along the motion":
-      flow = flow_of(frame, clip.frames[max(len(stylized) - 1, 0)])
+  stylized, seconds = [], []
+  for frame, before in zip(clip.frames, [clip.frames[0], *clip.frames]):
+    start = time.process_time()
+    flow = None if way in WAYS[:2] else flow_of(frame, before)
     image, state = step(params, frame, style_code, state, memory=np.float32(memory), flow=flow)
-    stylized.append(image)
-  pairs = list(zip(itertools.pairwise(clip.frames), itertools.pairwise(stylized), strict=True))
-  known = [motion.Flow(v, np.float32(clips.inside(v))[..., None]) for v in clip.vectors]
-  measured = zip(pairs, known, strict=True)
-  still_parts = [_jit(temporal.flicker)(*pair, flow=flow) for pair, flow in measured]
-  changes, still = np.array(still_parts, np.float64).T
-  later = list(zip(pairs, known, strict=True))[SETTLED:]
-  errors = [_jit(temporal.warping_error)(images, flow)[0] for (_, images), flow in later]
+    stylized.append(jax.block_until_ready(image))
+    seconds.append(time.process_time() - start)
+  pairs = zip(
+    itertools.pairwise(clip.frames), itertools.pairwise(stylized), clip.flows, strict=True
+  )
+  measured = [
+    (
+      *_jit(temporal.flicker)(contents, images, flow=flow),
+      *_jit(temporal.warping_error)(images, flow),
+    )
+    for contents, images, flow in pairs
+  ]
+  changes, still, _, _ = np.array(measured, np.float64).T
+  _, _, errors, visible = np.array(measured[SETTLED:], np.float64).T
   flicker = float((changes * still).sum() / still.sum()) if still.sum() else None
-  return Film(stylized, flicker, float(still.mean()), float(np.mean(errors)))
+  error = float((errors * visible).sum() / visible.sum())
+  return Film(
+    stylized, flicker, float(still.mean()), error, float(visible.mean()), float(np.median(seconds))
+  )
+
+
+@functools.cache
+def _step(way: str):
+  """What stylizes the next frame."""
+  averaged = averages.AVERAGES.get(way)
+  if averaged is None:
+    return _jit(temporal.next_frame)
+  return fast_jit(functools.partial(averages.next_frame, averaged=averaged))
 
 
 _jit = functools.cache(fast_jit)
 
 
 def films(options: Options) -> dict[str, clips.Clip]:
-  """The made films by their names."""
+  """The films by their names: those that are asked for, or the made ones."""
+  if options.films:
+    from benchmarks.quality import filmed  # Needs OpenCV.
+
+    return {path.stem: filmed.middle(path, options.frames, options.size) for path in options.films}
   return {
     "still, with noise": clips.static_noise(options.frames, options.size),
     "captioned pan": clips.captioned_pan(options.frames, options.size, options.speed),
@@ -110,6 +154,11 @@ def films(options: Options) -> dict[str, clips.Clip]:
     "zoom": clips.zoom(options.frames, options.size),
     "rotation": clips.rotation(options.frames, options.size),
   }
+
+
+def ways(options: Options) -> tuple[str, ...]:
+  """What is compared, frame by frame first."""
+  return (WAYS[0], *averages.AVERAGES, WAYS[2]) if options.averages else WAYS
 
 
 def measure(options: Options) -> list[dict]:
@@ -124,11 +173,12 @@ def measure(options: Options) -> list[dict]:
     pixels = encode.style_pixels(artwork, min(256, options.size))
     style_code = _jit(transfer.encode_style)(params, pixels)
     for name, clip in films(options).items():
-      for way in WAYS:
+      for way in ways(options):
         film = stylize(params, clip, style_code, way)
         last = np.stack(film.frames[-SETTLED:])
-        row = {"style": style, "film": name, "way": way, "still": film.still}
-        row["flicker"], row["warping_error"] = film.flicker, film.warping_error
+        figures = dataclasses.asdict(film)
+        del figures["frames"]
+        row = {"style": style, "film": name, "way": way, **figures}
         distances = distance(vgg_params, last, np.stack([pixels] * SETTLED))
         row["style_distance"] = float(np.mean(distances))
         rows.append(row)
@@ -146,7 +196,7 @@ def main(options: Options) -> None:
 
 def show(result: dict) -> None:
   """A table: the figures frame by frame, and the other ways' for one of them."""
-  print(f"{'':45}flicker          warping error    style distance")
+  print(f"{'':44}flicker          warping error    style distance   ms")
   for row in result["flicker"]:
     (base,) = (
       other
@@ -159,7 +209,8 @@ def show(result: dict) -> None:
       # A share of less than a hundredth stands still by chance.
       known = (value is not None and row["still"] >= 0.01) or column != "flicker"
       cells.append(f"{value:.4f} ({value / base[column]:.2f})" if known else "–")
-    print(f"{row['film']:18} {row['way']:18}      " + "".join(f"{cell:17}" for cell in cells))
+    cells.append(f"{1e3 * row['seconds']:.0f}")
+    print(f"{row['film']:18} {row['way']:24} " + "".join(f"{cell:17}" for cell in cells))
 
 
 if __name__ == "__main__":
