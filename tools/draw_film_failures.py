@@ -1,10 +1,14 @@
 """Draws what is hard in films: two paintings in a row, and where the second left the true motion.
 
 python tools/draw_film_failures.py --output docs/images/film_failures.jpg
+python tools/draw_film_failures.py --films films
+
+The second writes seven films, made from photos, as folders of PNG files to be looked at.
 """
 
 import dataclasses
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jax
@@ -21,7 +25,10 @@ from stylejax.runtime.compilation_cache import enable_cache
 
 HARD = Path(__file__).parent.parent / "docs" / "hard"
 CAT, COFFEE = (SAMPLES / "content" / f"{name}.jpg" for name in ("cat", "coffee"))
+FACE, GRAVEL, SKY = (HARD / f"{name}.jpg" for name in ("face", "gravel", "flat_sky"))
 WIDTH, HEIGHT, FRAMES = 320, 240, 10
+LONG = 24
+"""Frames of the films to be looked at."""
 BRIGHTER = 4
 """By which differences are shown."""
 Shot = tuple[np.ndarray, np.ndarray]
@@ -32,8 +39,10 @@ Shot = tuple[np.ndarray, np.ndarray]
 class Options:
   """What to draw."""
 
-  output: Path
+  output: Path | None = None
   """The image to write."""
+  films: Path | None = None
+  """A folder for films to be looked at."""
   style: Path = SAMPLES / "style" / "irises.jpg"
   """The painting."""
   weights: str = "base"
@@ -46,23 +55,23 @@ def photo(path: Path, height: int) -> Image.Image:
     return image.convert("RGB").resize((round(image.width * height / image.height), height))
 
 
-def pan(path: Path, height: int, step: int) -> Iterator[Shot]:
+def pan(path: Path, height: int, step: int, *, frames: int = FRAMES) -> Iterator[Shot]:
   """A camera that moves to the right."""
   large = np.asarray(photo(path, height), np.float32) / 255
-  for number in range(FRAMES):
+  for number in range(frames):
     left = min(number * step, large.shape[1] - WIDTH)
     vectors = np.zeros((HEIGHT, WIDTH, 2), np.float32)
     vectors[..., 0] = left - min(max(number - 1, 0) * step, large.shape[1] - WIDTH)
     yield large[:HEIGHT, left : left + WIDTH], vectors
 
 
-def pushed(step: int) -> Iterator[Shot]:
-  """A cat that is pushed over a cup, which stands still."""
+def pushed(step: int, *, path: Path = CAT, frames: int = FRAMES) -> Iterator[Shot]:
+  """A cat, or what else is on a photo, that is pushed over a cup, which stands still."""
   behind = np.asarray(photo(COFFEE, HEIGHT), np.float32)[:, :WIDTH] / 255
-  cat = photo(CAT, 150)
+  cat = photo(path, 150)
   outline = Image.new("L", cat.size)
   ImageDraw.Draw(outline).ellipse((4, 4, cat.width - 5, 145), fill=255)
-  for number in range(FRAMES):
+  for number in range(frames):
     left = step * number - 40
     frame, mask = Image.new("RGB", (WIDTH, HEIGHT)), Image.new("L", (WIDTH, HEIGHT))
     frame.paste(cat, (left, 40))
@@ -72,6 +81,39 @@ def pushed(step: int) -> Iterator[Shot]:
     yield inside * np.asarray(frame, np.float32) / 255 + (1 - inside) * behind, vectors
 
 
+def camera(path: Path, place: Callable[[int], tuple[float, float, float, float]]) -> Iterator[Shot]:
+  """A photo through a camera whose place gives zoom, degrees, and (x, y) in pixels of the photo."""
+  large = photo(path, 480)
+  middle = np.array(large.size) / 2
+  for number in range(LONG):
+    zoom, degrees, *shift = place(number)
+    cosine, sine = np.cos(np.deg2rad(degrees)) / zoom, np.sin(np.deg2rad(degrees)) / zoom
+    matrix = np.array([[cosine, -sine], [sine, cosine]])
+    offset = middle + shift - matrix @ (WIDTH / 2, HEIGHT / 2)
+    affine = (*matrix[0], offset[0], *matrix[1], offset[1])
+    frame = large.transform(
+      (WIDTH, HEIGHT), Image.Transform.AFFINE, affine, Image.Resampling.BICUBIC
+    )
+    yield np.asarray(frame, np.float32) / 255, np.zeros((HEIGHT, WIDTH, 2), np.float32)
+
+
+def from_the_hand(number: int) -> tuple[float, float, float, float]:
+  """A camera that shakes a little."""
+  degrees, x, y = np.sin(np.array([0.9, 0.7, 1.3]) * number) * (0.8, 5, 4)
+  return 0.85, degrees, x - 40, y - 75
+
+
+FILMS = {
+  "woman_from_the_hand": lambda: camera(FACE, from_the_hand),
+  "woman_who_passes": lambda: pushed(7, path=FACE, frames=LONG),
+  "whip_pan_over_gravel": lambda: pan(GRAVEL, 700, 14, frames=LONG),
+  "pan_over_a_sky": lambda: pan(SKY, 480, 3, frames=LONG),
+  "cat_near_and_turned": lambda: camera(CAT, lambda t: (0.8 * 1.02**t, 1.5 * t, 0, 0)),
+  "cut": lambda: itertools.chain(
+    pan(COFFEE, 480, 3, frames=LONG // 2), pan(CAT, 480, 3, frames=LONG // 2)
+  ),
+  "cat_over_a_cup": lambda: pushed(7, frames=LONG),
+}
 CASES = (
   ("covered edges: a cat, by 7 pixels a frame", lambda: pushed(7)),
   ("nothing to see: a sky, by 3 pixels", lambda: pan(HARD / "flat_sky.jpg", 480, 3)),
@@ -97,7 +139,23 @@ def row(params: stylejax.Params, style_code: stylejax.StyleCode, shots: Iterator
   return [frame, *paintings[-2:], BRIGHTER * change * seen]
 
 
+def write_films(folder: Path) -> None:
+  """Each of the FILMS in a folder of its name."""
+  for name, shots in FILMS.items():
+    (folder / name).mkdir(parents=True, exist_ok=True)
+    for number, (frame, _) in enumerate(shots()):
+      encode.write_image(folder / name / f"{number:02}.png", frame)
+
+
 def main(options: Options) -> None:
+  """Writes the films and draws the cases, whichever there is a place for."""
+  if options.films is not None:
+    write_films(options.films)
+  if options.output is not None:
+    draw(options)
+
+
+def draw(options: Options) -> None:
   """Draws the cases."""
   enable_cache()
   params = stylejax.load_pretrained(options.weights)
