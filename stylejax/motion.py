@@ -23,7 +23,9 @@ WIDE, WIDE_SHARE = 7.0, 0.1  # Standard deviation in cells of the wider window, 
 OUTLIER = 0.015  # Differences of gray beyond this count less and less.
 INERTIA = 3e-5  # Weight of what the neighborhood moves like, in squared gradients.
 MOST_STEP = 2.0  # cells
-SNAP = 0.25  # pixels from a whole one within which a motion may be taken to be whole
+# Pixels from a whole one within which a motion may be taken to be whole, where the difference grows
+# by at most this factor and this much: interpolation averages noise away; slow motion is no noise.
+SNAP, AS_WELL = 0.25, (1.15, 0.0004)
 # A pixel stands still where that leaves so much of the difference along the motion, and at most so
 # much at all: means over FEW × FEW of every other pixel.
 STANDING, STILL, FEW = 0.8, 0.03, 3
@@ -241,8 +243,8 @@ def _settled(
     jnp.abs(warp(before[..., None], v, every=2)[..., 0] - frame[::2, ::2]) for v in (vectors, whole)
   ]
   moved, copied = map(_near, differences)
-  # Interpolation averages noise away, up to half of its standard deviation.
-  fits = _doubled(copied <= 1.3 * moved + 0.002, frame.shape)
+  factor, more = AS_WELL
+  fits = _doubled(copied <= factor * moved + more, frame.shape)
   fits &= jnp.abs(vectors - whole).max(-1) < SNAP
   vectors = jnp.where(fits[..., None], whole, vectors)
   # Windows of many pixels let what moves reach into what stands still beside it; few pixels know.

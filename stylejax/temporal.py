@@ -38,6 +38,7 @@ INTERPOLATED, LEAST_HELD = 0.15, 0.2
 # time: k to these powers. Of the fine detail that is lost so much more is given back, for some is
 # lost again.
 LONGER, SHORTER, RESTORED, MOST_GAIN = 0.8, 2.8, 2.0, 2.3
+SLOW = 0.25  # Pixels a frame from which on all that is lost is given back.
 
 
 @jax.tree_util.register_dataclass
@@ -248,9 +249,19 @@ def _averaged(
   """
   if flow is None:
     return image + keep * held * (earlier - image)
-  moving = jnp.clip(jnp.linalg.norm(flow.vectors, axis=-1, keepdims=True), 0, 1)
-  average = image + keep ** (LONGER + (SHORTER - LONGER) * moving) * held * (earlier - image)
-  return sharpened(average, detail(image), share=RESTORED * moving * keep)
+  average = image + _past(keep, flow) * held * (earlier - image)
+  blurs = jnp.clip(_speed(flow) / SLOW, 0, 1)
+  return sharpened(average, detail(image), share=RESTORED * blurs * keep)
+
+
+def _past(keep: jax.Array, flow: motion.Flow) -> jax.Array:
+  """Share of the past where all of it is held, [H, W, 1]."""
+  return keep ** (LONGER + (SHORTER - LONGER) * jnp.clip(_speed(flow), 0, 1))
+
+
+def _speed(flow: motion.Flow) -> jax.Array:
+  """Pixels a frame, [H, W, 1]."""
+  return jnp.linalg.norm(flow.vectors, axis=-1, keepdims=True)
 
 
 def detail(image: jax.Array) -> jax.Array:

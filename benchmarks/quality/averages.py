@@ -68,8 +68,7 @@ def next_frame(
   known = state.known
   earlier, held, same_scene = temporal._held(known, frame, flow)
   keep = memory * same_scene
-  moving = jnp.clip(jnp.linalg.norm(flow.vectors, axis=-1, keepdims=True), 0, 1)
-  share = held * keep ** (temporal.LONGER + (temporal.SHORTER - temporal.LONGER) * moving)
+  share = held * temporal._past(keep, flow)
   code = transfer.encode_content(params, frame[None])
   if "content code" in averaged:
     levels = zip(state.levels, code.levels, strict=True)
