@@ -25,6 +25,7 @@ PAGES = (
   "docs/pod.md",
   "docs/quality.md",
   "docs/sizes.md",
+  "docs/without_training.md",
   "stylejax/assets/MODEL_CARD.md",
 )
 

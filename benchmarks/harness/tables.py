@@ -49,6 +49,7 @@ RATIOS = {
   "compile": "÷ importing jax and flax",
   "checkpointing": "÷ without checkpoints",
   "choices": "ours ÷ plain",
+  "steps": "÷ VGG16 and its gradient",
 }
 
 
@@ -259,6 +260,28 @@ def transport_table(result: dict) -> str:
   )
 
 
+def refine_curve_table(result: dict) -> str:
+  """Seconds of each number of steps, and its columns with the share of what neighbors gains."""
+  columns = list(result["rows"][0]["columns"])
+  heads = ["", "s of CPU", "of neighbors'", *(QUALITY_COLUMNS[column] for column in columns)]
+  lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+  for row in result["rows"]:
+    cells = [row["case"], f"{row['cpu_seconds']:.0f}", f"{row['share_of_time']:.2f}"]
+    for column in columns:
+      gain = row["gain"].get(column)
+      mean = f"{row['columns'][column]['mean']:.3f}"
+      cells.append(mean if gain is None else f"{mean} ({gain:.0%})")
+    lines.append("| " + " | ".join(cells) + " |")
+  return "\n".join(
+    [
+      *lines,
+      "",
+      f"{result['options']['limit']} pairs at 256 pixels. In brackets: of what neighbors has more "
+      f"than the networks. {_source(result)}",
+    ]
+  )
+
+
 def _source(result: dict) -> str:
   machine, versions = result["machine"], result["versions"]
   limit = result.get("limits", {}).get("matrix_product_gflop_per_second")
@@ -281,6 +304,7 @@ TABLES = {
   "ranking": ranking_table,
   "flicker": flicker_table,
   "transport": transport_table,
+  "refine_curve": refine_curve_table,
   **POD_TABLES,
   "large": large_table,
   "startup": processes_table,

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.harness import tables
 from benchmarks.quality import descents, efficientnet, open_nsfw, refine_curve
 
 
@@ -53,3 +54,6 @@ def test_rows_from_the_networks_to_the_full_method(
   assert counted.count([5, 10]) == 2 and counted.count([10, 20]) == 2
   assert counted.count([0, 0]) == 6
   assert "refine × 0.5" in capsys.readouterr().out
+  header, _, networks, *_ = tables.refine_curve_table(result).split("\n")
+  assert header.startswith("|  | s of CPU | of neighbors' | content: LPIPS-form VGG ↓ |")
+  assert networks.startswith("| networks | 0 | 0.00 | ")
