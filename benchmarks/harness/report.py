@@ -29,8 +29,8 @@ PAGES = (
   "stylejax/assets/MODEL_CARD.md",
 )
 
-# Results of slices at the batch that docs/pod.md recommends for their chips.
-RECOMMENDED = {"pod_slices_32", "pod_slices_64"}
+# Results among which the batches are that docs/pod.md recommends.
+RECOMMENDED = {"pod_slices_32", "pod_slices_64", "pod_slices_128"}
 
 
 def _read(path: Path) -> dict:

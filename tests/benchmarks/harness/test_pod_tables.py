@@ -70,9 +70,17 @@ def test_slices_show_what_goes_within_and_between_them_and_how_they_scale():
 def test_recommended_batches_have_what_one_slice_sends_and_what_several_keep():
   one = STEP | {"slices": 1, "chips": 256, "communication_share": 0.02, "efficiency": 1.0}
   other = one | {"topology": "v6e:16x16", "images_per_second": 256_000.0}
-  rows = [one, STEP, STEP | {"slices": 4, "efficiency": 0.95}, other, STEP | {"efficiency": 0.9}]
-  lines = recommended_table([{"rows": rows[:3]}, {"rows": rows[3:]}]).splitlines()
-  assert lines[2:5] == [
+  rows = [
+    one,
+    STEP,
+    STEP | {"slices": 4, "efficiency": 0.95},
+    other,
+    other | {"slices": 2, "efficiency": 0.9},
+  ]
+  slower = [row | {"images_per_second": 1000.0, "batch_per_chip": 8} for row in rows[:2]]
+  results = [{"rows": slower}, {"rows": rows[:3]}, {"rows": [*rows[3:], *slower]}]
+  lines = recommended_table(results).splitlines()
+  assert lines[2:-2] == [
     "| v5e:16x16 | 16 | 1 | 93% | 2.0% | 746 | 2 | 0.990 |",
     "| v5e:16x16 | 16 | 1 | 93% | 2.0% | 746 | 4 | 0.950 |",
     "| v6e:16x16 | 16 | 1 | 93% | 2.0% | 1,000 | 2 | 0.900 |",
