@@ -8,6 +8,7 @@ The second writes seven films, made from photos, as folders of PNG files to be l
 
 import dataclasses
 import itertools
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -149,6 +150,9 @@ def write_films(folder: Path) -> None:
 
 def main(options: Options) -> None:
   """Writes the films and draws the cases, whichever there is a place for."""
+  if options.films is None and options.output is None:
+    print("error: found neither --output nor --films, expected one of them", file=sys.stderr)
+    raise SystemExit(2)
   if options.films is not None:
     write_films(options.films)
   if options.output is not None:

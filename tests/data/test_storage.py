@@ -72,7 +72,7 @@ def test_what_a_read_raises_is_raised_where_the_batch_is_made(tmp_path):
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_bucket_gives_the_batches_of_the_folder(tmp_path, workers):
-  pytest.importorskip("gcsfs")
+  pytest.importorskip("gcsfs", reason="gcsfs: not installed (pip install '.[dev]')")
   (tmp_path / "shards").mkdir()
   write_tar(tmp_path / "shards" / "a b.tar", FILES)
   expected = batches(open_images(tmp_path / "shards", flag=""))
