@@ -195,6 +195,7 @@ class TrainConfig:
 
   # Settings of some tasks only, at the values that change nothing for the others.
   init_from: ClassVar[str | None] = None
+  teacher: ClassVar[str | None] = None
   backbone_lr_scale: ClassVar[float] = 1.0
 
   @property

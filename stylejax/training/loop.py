@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -39,7 +40,8 @@ def train(config: TrainConfig, *, read_weights: Callable[[Path], Params] | None 
 
   Args:
     config: of the command to run; its workdir is made if need be.
-    read_weights: reads what `init_from` names if that is no run's folder; None reads such only.
+    read_weights: reads what `init_from` or `teacher` names if that is no run's folder; None reads
+      such only.
 
   Raises:
     InputError: folders, files, sizes or checkpoints that don't fit; nothing is compiled before.
@@ -59,14 +61,14 @@ def train(config: TrainConfig, *, read_weights: Callable[[Path], Params] | None 
   check_batch(config.batch, group=config.group * config.accumulate)
   if config.dry_run:
     open_streams(config)
-    dry_run(config, _replicas(config))
+    dry_run(config, _replicas(config), read_weights=read_weights)
     return
   with folder.held(keep=config.keep):
     saved = _saved(config, folder)
     if saved is not None:
       config = resume.merge_saved(config, saved, folder.name)
     content, style = open_streams(config)
-    frozen = load_frozen(config)
+    frozen = load_frozen(config, read_weights=read_weights)
     from_other = saved is None and config.init_from is not None
     other = _load_weights(config.init_from, read_weights) if from_other else None
     say(f"{config.task}: making and compiling the nets, which takes from seconds to minutes")
@@ -242,16 +244,31 @@ class _Run:
     self._shown.grid(step, np.asarray(self._preview(params, *self._examples)))
 
 
-def load_frozen(config: TrainConfig) -> dict | None:
-  """Parameters of the perceptual nets that the losses of a config look through, by name."""
+def load_frozen(
+  config: TrainConfig, *, read_weights: Callable[[Path], Params] | None = None
+) -> dict | None:
+  """Parameters of the nets that the losses of a config look through, and of its teacher, by name.
+
+  read_weights is as in `train`.
+  """
   loaders = {"vgg16": lambda: load_vgg(config.vgg), "resnet50": load_resnet}
-  return {name: loaders[name]() for name in config.perceptual_nets} or None
+  frozen: dict[str, Any] = {name: loaders[name]() for name in config.perceptual_nets}
+  if config.teacher is not None:
+    command, weights = _load_weights(config.teacher, read_weights)
+    if command != "transfer":
+      raise InputError(f"--teacher: found a {command} run, expected a transfer run or its weights")
+    frozen["teacher"] = weights.replace(discriminator=None, noise_generator=None)
+  return frozen or None
 
 
-def dry_run(config: TrainConfig, replicas) -> None:
+def dry_run(
+  config: TrainConfig, replicas, *, read_weights: Callable[[Path], Params] | None = None
+) -> None:
   """Compiles the step and prints its parameters, FLOPs and memory; trains nothing."""
   state = jax.eval_shape(lambda: init_state(config))
-  state = state.replace(frozen=jax.eval_shape(lambda: load_frozen(config)))
+  state = state.replace(
+    frozen=jax.eval_shape(lambda: load_frozen(config, read_weights=read_weights))
+  )
   size = config.crop_size
   local_batch = config.batch // jax.process_count()
   crops = np.zeros((local_batch, size, size, 3), np.uint8)

@@ -134,6 +134,13 @@ class TransferConfig(TrainConfig):
   """Weight of the structure loss: light and dark in small windows should follow the photo's."""
   tv_weight: float = 0.5
   """Weight of the total variation."""
+  teacher: str | None = None
+  """Trained weights that stylize each pair too, for --teacher-weight: base, the shipped weights, a
+  file of `stylejax train export`, or the workdir of a transfer run."""
+  teacher_weight: float = 0.0
+  """Weight of the L1 distance, at full, half and quarter size, to what --teacher makes of the same
+  pair: a smaller net learns from a larger one in a fraction of the time. Where it is the only
+  weight besides --identity-weight and the like, no perceptual network runs."""
   adversarial_weight: float = 0.02
   """Weight of the discriminator's judgment; 0 trains without a discriminator."""
   game: Literal["hinge", "wasserstein"] = "hinge"
@@ -153,13 +160,19 @@ class TransferConfig(TrainConfig):
   def perceptual_nets(self) -> tuple[str, ...]:
     from stylejax.training import terms  # only here: --help need not wait for JAX
 
-    return ("vgg16", *dict.fromkeys(term.net for term in terms.active_terms(self) if term.net))
+    nets = {term.net for term in terms.active_terms(self)}
+    return tuple(name for name in ("vgg16", "resnet50") if name in nets)
 
   def check(self) -> None:
     super().check()
     if not 0 <= self.partial_strength_fraction <= 1:
       raise InputError(
         f"--partial-strength-fraction: found {self.partial_strength_fraction}, expected 0 to 1"
+      )
+    if (self.teacher is None) != (self.teacher_weight == 0):
+      raise InputError(
+        f"--teacher-weight: found {self.teacher_weight} with --teacher {self.teacher or 'unset'}, "
+        "expected both or neither"
       )
     side = self.perceptual_size
     if side is not None and (side % 16 or not 32 <= side <= self.size):

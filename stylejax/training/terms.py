@@ -52,7 +52,8 @@ class Views:
     stylized, content, style: [B, S, S, 3] in [0, 1].
     strength: [B], 0 to 1: how far the stylized images should lie between content and style.
     restyled, original: [B, S/2, S/2, 3], images stylized with their own style, and these images.
-    vgg, resnet: features of the perceptual nets; resnet is None unless a term looks through it.
+    vgg, resnet: features of the perceptual nets; None unless a term looks through the net.
+    taught: [B, S, S, 3], what the teacher makes of content and style; None without one.
     scores: gives the discriminator's scores of the stylized images.
   """
 
@@ -62,9 +63,10 @@ class Views:
   strength: jax.Array
   restyled: jax.Array
   original: jax.Array
-  vgg: NetFeatures
+  vgg: NetFeatures | None
   resnet: NetFeatures | None
   scores: Callable[[], Scores]
+  taught: jax.Array | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Term:
   Attributes:
     name: of the metric, and of the weight's field without "_weight".
     loss: `loss(views, gen_loss)` → [B]; gen_loss is the generator's side of the game.
-    net: the perceptual net besides VGG16 that it looks through, or None.
+    net: the frozen net that it looks through: "vgg16", "resnet50", "teacher", or None.
   """
 
   name: str
@@ -96,12 +98,22 @@ def _image_style_loss(function: Callable, views: Views) -> jax.Array:
 
 TERMS = (
   Term(
-    "content", lambda v, _: features.content_loss(v.vgg.stylized, v.vgg.content, CONTENT_LAYERS)
+    "content",
+    lambda v, _: features.content_loss(v.vgg.stylized, v.vgg.content, CONTENT_LAYERS),
+    net="vgg16",
   ),
-  Term("style", lambda v, _: _style_loss(features.moment_style_loss, v, v.vgg.only(STYLE_LAYERS))),
+  Term(
+    "style",
+    lambda v, _: _style_loss(features.moment_style_loss, v, v.vgg.only(STYLE_LAYERS)),
+    net="vgg16",
+  ),
   Term("identity", lambda v, _: pixels.l1_loss(v.restyled, v.original)),
   Term("tv", lambda v, _: pixels.total_variation(v.stylized)),
-  Term("detail", lambda v, _: features.content_loss(v.vgg.stylized, v.vgg.content, DETAIL_LAYERS)),
+  Term(
+    "detail",
+    lambda v, _: features.content_loss(v.vgg.stylized, v.vgg.content, DETAIL_LAYERS),
+    net="vgg16",
+  ),
   Term("structure", lambda v, _: pixels.structure_loss(v.stylized, v.content)),
   Term("spurious_edge", lambda v, _: pixels.spurious_edge_loss(v.stylized, v.content)),
   Term("color", lambda v, _: _image_style_loss(color.color_loss, v)),
@@ -118,11 +130,16 @@ TERMS = (
     ),
     net="resnet50",
   ),
-  Term("patch", lambda v, _: _patch_loss(v, v.vgg.only(PATCH_LAYERS))),
+  Term("patch", lambda v, _: _patch_loss(v, v.vgg.only(PATCH_LAYERS)), net="vgg16"),
   Term(
     "resnet_patch", lambda v, _: _patch_loss(v, v.resnet.only(RESNET_PATCH_LAYERS)), net="resnet50"
   ),
-  Term("gram", lambda v, _: _style_loss(features.gram_style_loss, v, v.vgg.only(STYLE_LAYERS))),
+  Term(
+    "gram",
+    lambda v, _: _style_loss(features.gram_style_loss, v, v.vgg.only(STYLE_LAYERS)),
+    net="vgg16",
+  ),
+  Term("teacher", lambda v, _: pixels.multiscale_l1_loss(v.stylized, v.taught), net="teacher"),
   Term("adversarial", lambda v, gen_loss: gen_loss(v.scores())),
 )
 

@@ -100,6 +100,21 @@ def test_losses_fall(name, frozen):
   assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
 
 
+def test_nets_learn_from_a_teacher_without_a_perceptual_net():
+  weights = {"content_weight": 0.0, "style_weight": 0.0, "adversarial_weight": 0.0}
+  config = TransferConfig(**SETTINGS, **weights, teacher="a file", teacher_weight=10.0)
+  assert config.perceptual_nets == ()
+  teacher = fresh_state(config).params.replace(discriminator=None)
+  (first, _), _ = run(config, {"teacher": teacher}, 2)
+  # First the student is its teacher's copy; rounding alone tells them apart.
+  assert first["teacher"] < 1e-6
+  # One that paints otherwise, to be learnt from.
+  other = jax.tree.map(lambda x: 1.1 * x, teacher)
+  metrics, _ = run(config, {"teacher": other}, 25)
+  losses = [m["teacher"] for m in metrics]
+  assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:5])
+
+
 @pytest.mark.slow
 def test_remat_changes_no_number(frozen):
   expected, state = run(CONFIGS["transfer"], frozen, 2)

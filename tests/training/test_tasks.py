@@ -28,6 +28,12 @@ def test_the_second_net_is_there_when_a_term_looks_through_it():
   assert TransferConfig(resnet_content_weight=1.0).perceptual_nets == ("vgg16", "resnet50")
 
 
+@pytest.mark.parametrize("flags", [["--teacher", "base"], ["--teacher-weight", "5"]])
+def test_a_teacher_and_its_weight_come_together(flags, capsys):
+  assert train.main(["transfer", "--content-dir", "a", "--style-dir", "b", *flags]) == 2
+  assert "--teacher-weight: found" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("old, new", RENAMED.items())
 def test_flags_of_version_0_1_name_the_new_one(old, new, capsys):
   assert new in {field.name for task in TASKS.values() for field in dataclasses.fields(task.config)}

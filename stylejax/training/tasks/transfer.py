@@ -79,6 +79,11 @@ def _make_gradients(config: TransferConfig) -> Callable:
     corner = jax.vmap(drawn_corner)(fold(keys, 4))
     windows = [jnp.concatenate([x, x[::repeat]]) for x in window]
     targets = features(state.frozen, jnp.concatenate([content, style[::repeat]]), windows)
+    taught = None
+    if config.teacher is not None:
+      taught = stylize_partially(
+        (state.frozen or {})["teacher"], content, style, strength, noise_corner=corner
+      )
     content_features = jax.tree.map(lambda x: x[: len(content)], targets)
     style_features = jax.tree.map(lambda x: jnp.repeat(x[len(content) :], repeat, 0), targets)
 
@@ -96,9 +101,10 @@ def _make_gradients(config: TransferConfig) -> Callable:
         strength=strength,
         restyled=stylize_partially(params, original, original, identity_strength),
         original=original,
-        vgg=nets["vgg16"],
+        vgg=nets.get("vgg16"),
         resnet=nets.get("resnet50"),
         scores=lambda: transfer.discriminator_scores(params, stylized),
+        taught=taught,
       )
       metrics = {term.name: term.loss(views, gen_loss).mean() for term in active}
       loss = sum(terms.weight(config, term) * metrics[term.name] for term in active)
@@ -146,7 +152,9 @@ def _feature_functions(config: TransferConfig) -> tuple[Callable, Callable]:
   def features(frozen, image, window):
     if size is not None:
       image = jax.vmap(functools.partial(_resized_window, side=size))(image, *window)
-    outputs = {"vgg16": vgg16.vgg16_features(frozen["vgg16"], image, layers=layers, dtype=dtype)}
+    outputs = {}
+    if "vgg16" in nets:
+      outputs["vgg16"] = vgg16.vgg16_features(frozen["vgg16"], image, layers=layers, dtype=dtype)
     if "resnet50" in nets:
       outputs["resnet50"] = resnet50.resnet_features(frozen["resnet50"], image, dtype=dtype)
     return outputs
