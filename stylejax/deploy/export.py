@@ -217,7 +217,7 @@ def _interface(name: str, params: transfer.Params, use: str, file: str) -> dict[
     "use": use.splitlines(),
     "inputs": {tensor: _described(what) for tensor, what in signature.inputs.items()},
     "outputs": {tensor: _described(what) for tensor, what in signature.outputs.items()},
-    "smallest_side": transfer.MIN_SIDE,
+    "smallest_side": params.config.smallest_exported_side,
     "config": params.config.to_dict(),
     "weights_sha256": tree_hash(params),
   }

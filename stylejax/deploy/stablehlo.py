@@ -57,7 +57,8 @@ def _open_sizes(
   letters = list(dict.fromkeys(size for shape in shapes for size in shape if isinstance(size, str)))
   stride = params.config.stride
   # The last two: what was rounded up to whole cells can be cut back.
-  sides = [f"{side} >= {transfer.MIN_SIDE}" for side in "hwpq" if side in letters]
+  least = {"h": params.config.smallest_exported_side, "w": params.config.smallest_exported_side}
+  sides = [f"{side} >= {least.get(side, transfer.MIN_SIDE)}" for side in "hwpq" if side in letters]
   rounded = [
     f"floordiv({side} + {stride - 1}, {stride})*{stride} >= {side}"
     for side in "hw"

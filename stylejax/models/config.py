@@ -86,6 +86,15 @@ class ModelConfig:
     return self.fold * 2**level
 
   @property
+  def smallest_exported_side(self) -> int:
+    """Pixels of the shortest side of the photos that exported files take.
+
+    They mirror maps as their runtimes do, which takes two cells of the coarsest level; the nets
+    themselves take every image from 16 pixels.
+    """
+    return max(16, self.stride + 1)
+
+  @property
   def style_stride(self) -> int:
     """Pixels of the image per cell of the style encoder's coarsest level."""
     return 2 ** len(self.style_widths)

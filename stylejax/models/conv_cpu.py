@@ -209,13 +209,15 @@ def edged_conv3x3(x: jax.Array, kernel: jax.Array, *, stride: int = 1) -> jax.Ar
   """With reflect padding and no padded copy: zeros for a border, and its outputs done again.
 
   Args:
-    x: [B, H, W, Cin]; H and W at least 2, and even where stride is 2.
+    x: [B, H, W, Cin]; H and W even where stride is 2.
     kernel: [3, 3, Cin, Cout].
     stride: 1 or 2; 2 reads no pixel beyond the last row and column.
 
   Returns:
     [B, H/stride, W/stride, Cout].
   """
+  if not _has_lines(x):
+    return direct_conv3x3(x, kernel, padding="reflect")
   beyond = (1, 2 - stride)
   y = _xla_conv(x, kernel, (beyond, beyond), False, stride)
   borders = (0, -1) if stride == 1 else (0,)
@@ -231,6 +233,11 @@ def edged_conv3x3(x: jax.Array, kernel: jax.Array, *, stride: int = 1) -> jax.Ar
     for border, line in zip(borders, lines, strict=True):
       y = jax.lax.dynamic_update_slice_in_dim(y, line, y.shape[axis] - 1 if border else 0, axis)
   return y
+
+
+def _has_lines(x) -> bool:
+  """Whether a map has a line to be mirrored beside its edges; one line alone is repeated."""
+  return all(not isinstance(side, int) or side > 1 for side in x.shape[1:3])
 
 
 def _line(x, at, axis):

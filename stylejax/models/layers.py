@@ -44,7 +44,7 @@ def pad_to_multiple(x: jax.Array, multiple: int) -> jax.Array:
     beyond = [(0, padded - side) for side, padded in sides]
     return jnp.pad(x, ((0, 0), *beyond, (0, 0)), mode="reflect") if any(map(any, beyond)) else x
   for axis, (side, padded) in enumerate(sides, 1):  # sizes that jax.export leaves open
-    at = jnp.arange(padded)
+    at = jnp.arange(padded) % (2 * (side - 1))
     x = jnp.take(x, jnp.minimum(at, 2 * (side - 1) - at), axis=axis, mode="clip")
   return x
 

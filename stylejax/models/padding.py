@@ -167,8 +167,12 @@ class Edges(Replaceable):
 
   def _beyond(self, x: jax.Array, axis: int, mirror: int) -> tuple[jax.Array, jax.Array]:
     """The line before the first and the one behind the last; `mirror` lines inwards at an end."""
-    first, last = _line(x, axis, 0), _line(x, axis, x.shape[axis] - 1)
-    ends = _line(x, axis, mirror), _line(x, axis, x.shape[axis] - 1 - mirror)
+    size, limit = x.shape[axis], self._limits(x)[axis - 1]
+    first, last = _line(x, axis, 0), _line(x, axis, size - 1)
+    inwards = min(mirror, size - 1)  # a line alone is its own neighbor
+    ends = _line(x, axis, inwards), _line(x, axis, size - 1 - inwards)
+    if limit is not None:
+      ends = jnp.where(limit > inwards, ends[0], first), ends[1]
     if axis == 2 or self.axis_name is None:
       return (last, first) if self.wrap[axis - 1] else ends
     count, here = jax.lax.axis_size(self.axis_name), jax.lax.axis_index(self.axis_name)

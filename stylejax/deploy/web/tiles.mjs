@@ -197,7 +197,8 @@ class Maps {
 }
 
 function mirrored(place, length) {
-  return place < length ? place : 2 * (length - 1) - place;
+  const within = place % (2 * (length - 1));
+  return Math.min(within, 2 * (length - 1) - within);
 }
 
 /** Puts a tile's RGB floats into the painting, as 16 bits. */

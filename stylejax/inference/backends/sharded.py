@@ -26,7 +26,9 @@ class Sharded:
   def __init__(self, params: transfer.Params, content: np.ndarray):
     self.contents = [content]
     stride, devices = params.config.stride, jax.local_devices()
-    part = max(transfer.MIN_SIDE, -(-content.shape[0] // (stride * len(devices))) * stride)
+    # A device that mirrors its first line has the second.
+    least = max(transfer.MIN_SIDE, 2 * stride)
+    part = max(least, -(-content.shape[0] // (stride * len(devices))) * stride)
     inside = [-(-side // stride) * stride for side in content.shape[:2]]
     self._mesh = jax.sharding.Mesh(devices, ("rows",))
     self._params = jax.device_put(params, NamedSharding(self._mesh, P()))

@@ -288,8 +288,8 @@ def _mirrored(cut: slice, size: int) -> slice | np.ndarray:
   """The cut, or its indices with reflect padding at the end: size is size − 2, and so on."""
   if cut.stop <= size:
     return cut
-  places = np.arange(cut.start, cut.stop)
-  return np.where(places < size, places, 2 * (size - 1) - places)
+  places = np.arange(cut.start, cut.stop) % (2 * (size - 1))
+  return np.minimum(places, 2 * (size - 1) - places)
 
 
 def _encoder_halo(config: ModelConfig) -> int:

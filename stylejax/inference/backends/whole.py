@@ -28,7 +28,8 @@ class Whole:
     pixels, edges = as_float(content), None
     if seamless:
       stride = params.config.stride
-      sides = [max(transfer.MIN_SIDE, round(side / stride) * stride) for side in pixels.shape[:2]]
+      least = -(-transfer.MIN_SIDE // stride)
+      sides = [max(least, round(side / stride)) * stride for side in pixels.shape[:2]]
       if pixels.shape[:2] != tuple(sides):
         pixels = encode.resize_around(pixels, sides[0], sides[1], seamless)
       edges = padding.seamless_edges(seamless, pixels.shape)
