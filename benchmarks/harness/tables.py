@@ -30,6 +30,7 @@ SHORT_COLUMNS = ("content", "content_lite0", "style", "style_lite0", "color")
 TRANSPORT_COLUMNS = ("content_lite0", "style_lite0", "patch_half_way", "cover_half_way", "color")
 # Key of a row, heading, and how a value is written.
 TIMED_COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
+  "count": ("times", str),
   "images_per_second": ("images/s", records.digits),
   "share_of_matrix_product": ("of the matrix-product rate", "{:.2f}".format),
   "gflop": ("GFLOP", records.digits),
@@ -50,6 +51,8 @@ RATIOS = {
   "checkpointing": "÷ without checkpoints",
   "choices": "ours ÷ plain",
   "steps": "÷ VGG16 and its gradient",
+  "layers": "of the whole, as often as it comes",
+  "shapes": "÷ the preset",
 }
 
 
