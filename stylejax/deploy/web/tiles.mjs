@@ -88,8 +88,9 @@ class Maps {
   constructor(plan, image) {
     this.plan = plan;
     this.image = image;
+    // Two cells at least: the models mirror a map's second line, and can't where there is one alone.
     [this.height, this.width] = [image.height, image.width].map(
-      (length) => Math.ceil(length / plan.stride) * plan.stride);
+      (length) => Math.max(2, Math.ceil(length / plan.stride)) * plan.stride);
     this.kept = {};
   }
 
