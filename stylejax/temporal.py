@@ -125,9 +125,9 @@ def next_frame(
   and regularization"; departs from it in averaging on the way, not over frames seen beforehand.
   """
   blend, noise_gain = split(jnp.asarray(strength, jnp.float32))
-  earlier, held, same_scene = _held(state, frame, flow)
+  earlier, held, same_scene = earlier_and_held(state, frame, flow)
   keep = memory * same_scene
-  drift = state.drift if flow is None else _drift(state.drift, flow, same_scene)
+  drift = state.drift if flow is None else next_drift(state.drift, flow, same_scene)
   steadying = state.moments, keep ** (1 / SLOWER), None if flow is None else drift
   found: Any = models.nets.Generator(params.config).apply(
     {"params": part_of(params, "generator")},
@@ -135,7 +135,7 @@ def next_frame(
     style_code.vector[None],
     noise_gain,
     *steadying,
-    method=_steadied,
+    method=steadied,
   )
   image, moments = found
   stylized = _averaged(image[0], earlier, held, keep, flow)
@@ -192,7 +192,7 @@ def warping_error(
   return (change * visible).sum() / jnp.maximum(visible.sum(), 1.0), visible.mean()
 
 
-def _held(
+def earlier_and_held(
   state: FrameState, frame: jax.Array, flow: motion.Flow | None
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
   """What the frame has of the one before.
@@ -249,12 +249,12 @@ def _averaged(
   """
   if flow is None:
     return image + keep * held * (earlier - image)
-  average = image + _past(keep, flow) * held * (earlier - image)
+  average = image + share_of_past(keep, flow) * held * (earlier - image)
   blurs = jnp.clip(_speed(flow) / SLOW, 0, 1)
   return sharpened(average, detail(image), share=RESTORED * blurs * keep)
 
 
-def _past(keep: jax.Array, flow: motion.Flow) -> jax.Array:
+def share_of_past(keep: jax.Array, flow: motion.Flow) -> jax.Array:
   """Share of the past where all of it is held, [H, W, 1]."""
   return keep ** (LONGER + (SHORTER - LONGER) * jnp.clip(_speed(flow), 0, 1))
 
@@ -285,7 +285,7 @@ def sharpened(image: jax.Array, energy: jax.Array, *, share: jax.Array | float =
   return jnp.clip(image + share * (ratio - 1) * (image - _near(image)), 0, 1)
 
 
-def _drift(drift: jax.Array | None, flow: motion.Flow, same_scene: jax.Array) -> jax.Array:
+def next_drift(drift: jax.Array | None, flow: motion.Flow, same_scene: jax.Array) -> jax.Array:
   """Where the noise map lies for the next frame; what is new continues what is beside it."""
   if drift is None:
     drift = jnp.zeros_like(flow.vectors)
@@ -326,8 +326,21 @@ def _near(values: jax.Array) -> jax.Array:
   return motion.box_mean(motion.box_mean(values, 0, REACH), 1, REACH)
 
 
-def _steadied(generator, code, vector, noise_gain, before, keep, drift):
-  """The generator's call with moments averaged over time, and those moments."""
+def steadied(generator, code, vector, noise_gain, before, keep, drift):
+  """The generator's call with moments averaged over time, and those moments.
+
+  Args:
+    generator: the module, bound to its parameters.
+    code: of the frame's content, batch of one.
+    vector: of the style, [1, D].
+    noise_gain: scalar.
+    before: (mean, std) of each modulated map, as they were averaged up to the frame before.
+    keep: share of those in the new ones, scalar.
+    drift: [H, W, 2] pixels, from where each place has its noise; None: the noise map lies still.
+
+  Returns:
+    ([1, H, W, 3] in [0, 1], moments like before).
+  """
   names, cell = decoder_stages.modulated_maps(generator.config), generator.config.cell
   before, averaged = dict(zip(names, before, strict=True)), {}
 

@@ -66,14 +66,14 @@ def next_frame(
     (image [H, W, 3] in [0, 1], the state for the next frame).
   """
   known = state.known
-  earlier, held, same_scene = temporal._held(known, frame, flow)
+  earlier, held, same_scene = temporal.earlier_and_held(known, frame, flow)
   keep = memory * same_scene
-  share = held * temporal._past(keep, flow)
+  share = held * temporal.share_of_past(keep, flow)
   code = transfer.encode_content(params, frame[None])
   if "content code" in averaged:
     levels = zip(state.levels, code.levels, strict=True)
     code = code.replace(levels=tuple(_averaged_level(*pair, share, flow) for pair in levels))
-  drift = temporal._drift(known.drift, flow, same_scene) if "noise map" in averaged else None
+  drift = temporal.next_drift(known.drift, flow, same_scene) if "noise map" in averaged else None
   past = known.moments, keep ** (1 / temporal.SLOWER), drift
   (image, *_), moments = models.nets.Generator(params.config).apply(
     {"params": part_of(params, "generator")},
@@ -81,7 +81,7 @@ def next_frame(
     style_code.vector[None],
     1.0,
     *past,
-    method=temporal._steadied,
+    method=temporal.steadied,
   )
   if "pixels" in averaged:
     image = image + share * (earlier - image)
