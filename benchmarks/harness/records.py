@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -177,7 +178,7 @@ def _processor() -> str:
 
 
 def _command(name: str) -> str:
-  return " ".join(["python", "-m", "benchmarks", name, *sys.argv[1:]])
+  return shlex.join(["python", "-m", "benchmarks", name, *sys.argv[1:]])
 
 
 def _plain(value: Any) -> Any:
