@@ -72,8 +72,8 @@ def export(
         stylize = jax.export.deserialize(bytearray(file.read("stylize.bin"))).call
       image = stylize(content, style, 1.0)
 
-  All that goes in and comes out is float32; images are in [0, 1], of any sides from 16 pixels. The
-  functions:
+  All that goes in and comes out is float32; images are in [0, 1], of any sides from the
+  manifest's `smallest_side` on. The functions:
 
   - "stylize": content [B, H, W, 3], style [P, Q, 3] and strength, a scalar from 0 to 2, to
     [B, H, W, 3].

@@ -257,6 +257,11 @@ def load_frozen(
     command, weights = _load_weights(config.teacher, read_weights)
     if command != "transfer":
       raise InputError(f"--teacher: found a {command} run, expected a transfer run or its weights")
+    missing = [part for part in TransferConfig.trained if getattr(weights, part) is None]
+    if missing:
+      raise InputError(
+        f"--teacher: found weights without {', '.join(missing)}, expected all that stylizes"
+      )
     frozen["teacher"] = weights.replace(discriminator=None, noise_generator=None)
   return frozen or None
 

@@ -5,8 +5,10 @@ import dataclasses
 import pytest
 
 import train
+from stylejax.errors import InputError
 from stylejax.training import terms
 from stylejax.training.config import RENAMED
+from stylejax.training.loop import load_frozen
 from stylejax.training.tasks import TASKS, TransferConfig
 
 
@@ -32,6 +34,15 @@ def test_the_second_net_is_there_when_a_term_looks_through_it():
 def test_a_teacher_and_its_weight_come_together(flags, capsys):
   assert train.main(["transfer", "--content-dir", "a", "--style-dir", "b", *flags]) == 2
   assert "--teacher-weight: found" in capsys.readouterr().err
+
+
+def test_a_teacher_without_all_that_stylizes_is_one_line(tiny_params, tmp_path):
+  path = tmp_path / "half.safetensors"
+  path.touch()
+  half = tiny_params.replace(style_encoder=None)
+  config = TransferConfig(content_weight=0, style_weight=0, teacher=str(path), teacher_weight=1)
+  with pytest.raises(InputError, match="--teacher: found weights without style_encoder"):
+    load_frozen(config, read_weights=lambda _: half)
 
 
 @pytest.mark.parametrize("old, new", RENAMED.items())
