@@ -38,6 +38,22 @@ def test_it_is_the_largest_product(vectors, block):
     np.testing.assert_array_equal(run(query, bank, block=block), expected)
 
 
+@pytest.mark.parametrize("count", [16, 96, 320, 1024])
+def test_it_is_the_largest_product_of_banks_that_are_searched_in_lines(rng, count):
+  query, bank = (jnp.asarray(rng.normal(size=(n, 12)), jnp.float32) for n in (50, count))
+  actual = nearest(query, bank)
+  assert actual.dtype == jnp.int32
+  scores = np.asarray(query, np.float64) @ np.asarray(bank, np.float64).T
+  np.testing.assert_array_equal(actual, np.argmax(scores, 1))
+
+
+def test_of_equal_vectors_one_is_found(rng):
+  """A plain style has many: whichever is found, it is like the query."""
+  bank = jnp.asarray(np.repeat(rng.normal(size=(8, 12)), 16, 0), jnp.float32)
+  actual = nearest(bank[::16], bank)
+  np.testing.assert_array_equal(np.asarray(actual) // 16, np.arange(8))
+
+
 def test_a_preference_is_added_for_each_style(vectors, rng):
   query, bank, source = vectors
   preference = rng.normal(size=(50, 3)).astype(np.float32)
