@@ -112,6 +112,16 @@ def folded_params() -> transfer.Params:
   return _random_params(dataclasses.replace(PRESETS["tiny"], fold=4))
 
 
+@pytest.fixture(scope="session")
+def coarse_params() -> transfer.Params:
+  """Four levels from 4×4 pixels on: a coarsest cell of 32×32, larger than the smallest image."""
+  return _random_params(
+    dataclasses.replace(
+      PRESETS["tiny"], fold=4, content_widths=(8, 8, 8, 8), content_blocks=(0, 0, 0, 0)
+    )
+  )
+
+
 def _random_params(config: stylejax.ModelConfig) -> transfer.Params:
   """What starts at 0 is random too, the adaptation's last layer and what makes images sharp.
 

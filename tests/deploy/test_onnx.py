@@ -40,6 +40,15 @@ def test_larger_cells_come_out_the_same(folded_params, tmp_path):
   assert 0 < manifest["max_difference"]["2×24×17"] < 1e-5
 
 
+def test_nets_of_coarse_cells_come_out_the_same_from_two_cells_on(coarse_params, tmp_path):
+  sizes = ((33, 33), (40, 71))
+  manifest = exporting.export(coarse_params, tmp_path / "coarse.onnx", sizes=sizes)
+  assert manifest["smallest_side"] == 33
+  differences = manifest["max_difference"]
+  assert set(differences) >= {"2×33×33", "2×40×71"}
+  assert all(0 < difference < 1e-5 for difference in differences.values())
+
+
 # Beyond 1, where only grain grows, and below, where the painting fades to the content.
 @pytest.mark.parametrize("strength", [1.7, 0.5, 0.0])
 def test_onnxruntime_alone_paints_the_same_at_another_size(

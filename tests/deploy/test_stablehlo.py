@@ -62,6 +62,15 @@ def test_a_program_with_only_jax_paints_the_same_at_any_size(exported, tiny_para
     np.testing.assert_allclose(np.load(tmp_path / f"{name}.npy"), expected, atol=1e-5)
 
 
+def test_nets_of_coarse_cells_come_out_the_same_from_two_cells_on(coarse_params, tmp_path):
+  sizes = ((33, 33), (40, 71))
+  manifest = exporting.export(coarse_params, tmp_path / "coarse.zip", sizes=sizes)
+  assert manifest["smallest_side"] == 33
+  differences = manifest["max_difference"]
+  assert set(differences) >= {"2×33×33", "2×40×71"}
+  assert all(0 < difference < 1e-5 for difference in differences.values())
+
+
 def test_the_manifest_is_true(exported, tiny_params):
   path, manifest = exported
   with zipfile.ZipFile(path) as file:

@@ -49,7 +49,7 @@ def test_it_is_the_largest_product_of_banks_that_are_searched_in_lines(rng, coun
 
 def test_of_equal_vectors_one_is_found(rng):
   """A plain style has many: whichever is found, it is like the query."""
-  bank = jnp.asarray(np.repeat(rng.normal(size=(8, 12)), 16, 0), jnp.float32)
+  bank = unit(jnp.asarray(np.repeat(rng.normal(size=(8, 12)), 16, 0)))
   actual = nearest(bank[::16], bank)
   np.testing.assert_array_equal(np.asarray(actual) // 16, np.arange(8))
 
