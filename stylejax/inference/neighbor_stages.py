@@ -26,6 +26,7 @@ _targets = fast_jit(style_targets, static_argnums=2)
 _init = fast_jit(neighbors.init, static_argnames="tiles")
 _run = fast_jit(neighbors.run, static_argnames="tiles")
 _colors = fast_jit(colors.transfer_colors)
+_palette = fast_jit(colors.match_palette)
 _split, _whole = fast_jit(laplacian_pyramid), fast_jit(reconstruct)
 
 Bands = Callable[[tuple[int, int]], int]
@@ -116,6 +117,7 @@ def paint(
   *,
   start: Any = None,
   weights: jax.Array | None = None,
+  palette: float = neighbors.PALETTE,
   steps: int | None = None,
   content_share: float | None = None,
   content_weight: float | None = None,
@@ -130,6 +132,7 @@ def paint(
     styles: [1, h, w, 3] each.
     start: [1, H, W, 3], the stylized image; None: all stages, from the content.
     weights: [S] or maps [S, H, W], as `mixing_weights` takes them; None: no style is preferred.
+    palette: how far the content takes the light and the colors of the styles first, 0 to 1.
     steps: in all, shared out among the stages as they usually are; None: as many as usual.
     content_share: of the content in what is looked up in the styles, but at the coarsest scale of
       all stages; None: the method's own.
@@ -140,7 +143,8 @@ def paint(
   Returns:
     [1, H, W, 3], whose colors are not settled yet: `settle_colors` does that.
   """
-  pyramid = _split(content)
+  colored = _palette(content, tuple(styles), weights=weights, amount=np.float32(palette))
+  pyramid = _split(colored)
   sizes = image_size(content), [image_size(style) for style in styles]
   if start is None:
     plan = neighbors.stages(*sizes)
@@ -172,10 +176,18 @@ def settle_colors(
   weights: jax.Array | None = None,
   keep_color: float,
   own_color: float,
+  palette: float = neighbors.PALETTE,
 ) -> jax.Array:
   """`colors.transfer_colors`, its shares traced."""
-  keep, own = np.float32(keep_color), np.float32(own_color)
-  return _colors(image, content, tuple(styles), weights=weights, keep_color=keep, own_color=own)
+  return _colors(
+    image,
+    content,
+    tuple(styles),
+    weights=weights,
+    keep_color=np.float32(keep_color),
+    own_color=np.float32(own_color),
+    style_light=np.float32(palette),
+  )
 
 
 def checked_weights(weights: Any, count: int, content: Any) -> jax.Array | None:

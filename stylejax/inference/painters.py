@@ -12,6 +12,7 @@ import numpy as np
 
 from stylejax.inference import gram_stages, neighbor_stages
 from stylejax.inference.descent import OnLook
+from stylejax.optimization.neighbors import PALETTE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,11 +66,13 @@ def refine(work: Work) -> jax.Array:
 
 
 def _by_neighbors(work: Work, start: Any) -> jax.Array:
+  palette = PALETTE * (1.0 - work.keep_color)
   image = neighbor_stages.paint(
     work.content,
     work.styles,
     start=start,
     weights=work.weights,
+    palette=palette,
     steps=work.options.get("steps"),
     content_share=work.options.get("content_share"),
     content_weight=work.options.get("content_weight"),
@@ -85,6 +88,7 @@ def _by_neighbors(work: Work, start: Any) -> jax.Array:
     weights=work.weights,
     keep_color=1.0,
     own_color=1.0 - work.keep_color,
+    palette=palette,
   )
 
 

@@ -1,7 +1,7 @@
-"""Colors of an optimized image: its own luminance, the content's hues in the style's palette.
+"""Colors of an optimized image, and of the content it begins with, in the style's palette.
 
-Oklab, the affine map of chroma, and a bilateral filter that luminance guides; pure functions. How
-`stylize` keeps colors is in `stylejax.controls`.
+Oklab, the affine maps of luminance and chroma, and a bilateral filter that luminance guides; pure
+functions. How `stylize` keeps colors is in `stylejax.controls`.
 """
 
 from collections.abc import Sequence
@@ -30,6 +30,11 @@ _LMS_TO_LAB = (
 
 # Variance of a or b below which a palette has no colors to speak of.
 _EPS = 1e-5
+# The same for the colors a photo begins with: those of a gray one are the noise of its file, and
+# must not become the style's.
+_PALETTE_EPS = 1e-3
+# What is nearly plain stays so.
+_MOST_CONTRAST = 3.0
 RADIUS = 4
 SIGMA_SPACE, SIGMA_LIGHT = 2.0, 0.08
 
@@ -58,9 +63,10 @@ def transfer_colors(
   weights: jax.Array | None = None,
   keep_color: jax.Array | float = 0.0,
   own_color: jax.Array | float = 0.0,
+  style_light: jax.Array | float = 0.0,
   sigma_light: jax.Array | float = SIGMA_LIGHT,
 ) -> jax.Array:
-  """Gives an image the chroma of its content in the palette of the styles; L stays as it is.
+  """Gives an image the chroma of its content in the palette of the styles.
 
   Args:
     stylized: [B, H, W, 3], any range; clipped to [0, 1] first.
@@ -71,6 +77,8 @@ def transfer_colors(
     keep_color: 0 for the content's chroma mapped to the style's mean and covariance, 1 for the
       content's chroma as it is. Scalar, [B] or a map [H, W]; traced.
     own_color: how much of the chroma is that of `stylized` instead, 0 to 1. Likewise.
+    style_light: how far L takes the styles' mean and deviation, 0 to 1; 0 leaves it as it is.
+      Likewise.
     sigma_light: of the bilateral filter, in units of L.
 
   Returns:
@@ -89,23 +97,83 @@ def transfer_colors(
   size = image_size(content)
   keep_color = per_pixel(keep_color, "keep_color", 1, size)
   own_color = per_pixel(own_color, "own_color", 1, size)
+  style_light = per_pixel(style_light, "style_light", 1, size)
   lab, source = (srgb_to_oklab(jnp.clip(x, 0.0, 1.0)) for x in (stylized, content))
-  content_share = jnp.asarray(
-    jnp.full(len(styles), 1.0 / len(styles)) if weights is None else weights, jnp.float32
+  light, chroma = lab[..., :1], lab[..., 1:]
+  parts = _parts(styles, weights, size)
+  light = light + style_light * (
+    sum(part * match_light(light, style[..., :1], weights=part) for part, style in parts) - light
   )
-  content_share = on_grid(content_share, size)[:, None, :, :, None]
   mapped = sum(
-    part * match_chroma(source[..., 1:], srgb_to_oklab(style)[..., 1:], weights=part)
-    for part, style in zip(content_share, styles, strict=True)
+    part * match_chroma(source[..., 1:], style[..., 1:], weights=part) for part, style in parts
   )
-  chroma = mapped + keep_color * (source[..., 1:] - mapped)
-  chroma = chroma + own_color * (lab[..., 1:] - chroma)
-  chroma = smooth_chroma(chroma, lab[..., :1], sigma_light=sigma_light)
-  return into_gamut(jnp.concatenate([lab[..., :1], chroma], -1))
+  shown = mapped + keep_color * (source[..., 1:] - mapped)
+  shown = shown + own_color * (chroma - shown)
+  return into_gamut(
+    jnp.concatenate([light, smooth_chroma(shown, light, sigma_light=sigma_light)], -1)
+  )
+
+
+def match_palette(
+  image: jax.Array,
+  styles: Sequence[jax.Array],
+  *,
+  weights: jax.Array | None = None,
+  amount: jax.Array | float = 1.0,
+) -> jax.Array:
+  """An image in the light and the colors of the styles: `match_light` and `match_chroma`.
+
+  Args:
+    image: [B, H, W, 3] in [0, 1].
+    styles, weights: as `transfer_colors` takes them.
+    amount: how far, 0 to 1, in Oklab. Scalar, [B] or a map [H, W]; traced.
+
+  Returns:
+    [B, H, W, 3] float32 in [0, 1].
+
+  Raises:
+    ValueError: amount out of range.
+  """
+  size = image_size(image)
+  amount = per_pixel(amount, "amount", 1, size)
+  lab = srgb_to_oklab(image)
+  matched = sum(
+    part
+    * jnp.concatenate(
+      [
+        match_light(lab[..., :1], style[..., :1], weights=part),
+        match_chroma(lab[..., 1:], style[..., 1:], weights=part, eps=_PALETTE_EPS),
+      ],
+      -1,
+    )
+    for part, style in _parts(styles, weights, size)
+  )
+  return into_gamut(lab + amount * (matched - lab))
+
+
+def match_light(
+  light: jax.Array, style: jax.Array, *, weights: jax.Array | None = None
+) -> jax.Array:
+  """The affine map that takes mean and deviation of L to the style's.
+
+  y = (x − μ) · min(σ* / σ, 3) + μ*
+
+  Args:
+    light: [B, H, W, 1].
+    style: [1, h, w, 1].
+    weights: [1 or B, H, W, 1], how much each pixel counts for μ and σ; None: equally.
+
+  Returns:
+    As light, not clipped.
+  """
+  mean, variance = _moments(light, weights)
+  style_mean, style_variance = _moments(style, None)
+  scale = jnp.minimum(jnp.sqrt(style_variance / variance), _MOST_CONTRAST)
+  return (light - mean) * scale[:, None] + style_mean
 
 
 def match_chroma(
-  chroma: jax.Array, style: jax.Array, *, weights: jax.Array | None = None
+  chroma: jax.Array, style: jax.Array, *, weights: jax.Array | None = None, eps: float = _EPS
 ) -> jax.Array:
   """The affine map that takes mean and covariance of a and b to the style's, and moves least.
 
@@ -115,6 +183,7 @@ def match_chroma(
     chroma: [B, H, W, 2].
     style: [1, h, w, 2].
     weights: [1 or B, H, W, 1], how much each pixel counts for μ and Σ; None: equally.
+    eps: added to the variances in Σ and Σ*: a palette with less has no colors to speak of.
 
   Returns:
     As chroma.
@@ -122,8 +191,8 @@ def match_chroma(
   Source: the optimal map between Gaussians, Olkin & Pukelsheim 1982; for colors Pitié & Kokaram
   2007, "The linear Monge-Kantorovitch linear color mapping".
   """
-  mean, covariance = _moments(chroma, weights)
-  style_mean, style_covariance = _moments(style, None)
+  mean, covariance = _moments(chroma, weights, eps)
+  style_mean, style_covariance = _moments(style, None, eps)
   root = _root(covariance)
   inverse = jnp.linalg.inv(root)
   middle = _root(_sandwich(root, style_covariance))
@@ -215,17 +284,25 @@ def into_gamut(lab: jax.Array, *, halvings: int = 10) -> jax.Array:
   return jnp.clip(rgb(jnp.where(fits, one, low)), 0.0, 1.0)
 
 
-def _moments(chroma, weights):
-  """Mean [B, 1, 1, 2] and covariance [B, 2, 2] over the pixels."""
+def _parts(
+  styles: Sequence[jax.Array], weights: jax.Array | None, size: tuple[int, int]
+) -> list[tuple[jax.Array, jax.Array]]:
+  """For each style its share of the pixels [1, H, W, 1], and it in Oklab."""
   if weights is None:
-    weights = jnp.ones((1, 1, 1, 1), chroma.dtype)
-  weights = jnp.broadcast_to(weights, (*weights.shape[:1], *chroma.shape[1:3], 1))
+    weights = jnp.full(len(styles), 1.0 / len(styles))
+  shares = on_grid(jnp.asarray(weights, jnp.float32), size)[:, None, :, :, None]
+  return [(share, srgb_to_oklab(style)) for share, style in zip(shares, styles, strict=True)]
+
+
+def _moments(x, weights, eps=_EPS):
+  """Mean [B, 1, 1, C] and covariance [B, C, C] over the pixels, eps added to the variances."""
+  if weights is None:
+    weights = jnp.ones((1, 1, 1, 1), x.dtype)
+  weights = jnp.broadcast_to(weights, (*weights.shape[:1], *x.shape[1:3], 1))
   weights = weights / jnp.maximum(weights.sum((1, 2), keepdims=True), 1e-6)
-  mean = (weights * chroma).sum((1, 2), keepdims=True)
-  covariance = jnp.einsum(
-    "bhwi,bhwj->bij", weights * (chroma - mean), chroma - mean, precision="highest"
-  )
-  return mean, covariance + _EPS * jnp.eye(2, dtype=chroma.dtype)[None]
+  mean = (weights * x).sum((1, 2), keepdims=True)
+  covariance = jnp.einsum("bhwi,bhwj->bij", weights * (x - mean), x - mean, precision="highest")
+  return mean, covariance + eps * jnp.eye(x.shape[-1], dtype=x.dtype)[None]
 
 
 def _root(matrix: jax.Array) -> jax.Array:

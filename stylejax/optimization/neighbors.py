@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import optax
 
 from stylejax.controls.mixing import mixing_weights
+from stylejax.controls.ranges import check_range
 from stylejax.errors import InputError
 from stylejax.models.meshes import on_any_mesh
 from stylejax.models.padding import image_size
@@ -40,6 +41,10 @@ CONTENT_WEIGHT = 0.3
 # The chroma that is optimized, smoothed, is nearer to the style by every measure of ours than the
 # mapped chroma of the content, and less noisy than the style's own.
 OWN_COLOR = 1.0
+
+PALETTE = 1.0
+"""By eye and by measure: in their own colors photos look up places of other light and hue, and what
+comes out has the contrast of neither."""
 RATE = 2e-3  # of the range of a pixel, in each level of the pyramid
 # Over the second half of a stage the rate falls to a tenth: Adam's steps are noise by then.
 _DECAY_FROM, _LAST_RATE = 0.5, 0.1
@@ -250,6 +255,7 @@ def optimize_neighbors(
   content_weight: jax.Array | float = CONTENT_WEIGHT,
   keep_color: jax.Array | float = 0.0,
   own_color: jax.Array | float = OWN_COLOR,
+  palette: jax.Array | float = PALETTE,
   rate: jax.Array | float = RATE,
   layer_weights: jax.Array | None = None,
   hubness_weight: jax.Array | float = HUBNESS_WEIGHT,
@@ -270,6 +276,8 @@ def optimize_neighbors(
       it is 1. Traced.
     content_weight: as `run` takes it.
     keep_color, own_color: as `colors.transfer_colors` takes them. Traced.
+    palette: how far the content takes the light and the colors of the styles before all else, and
+      the image their light in the end, 0 to 1, times 1 − keep_color. Scalar; traced.
     rate, layer_weights, hubness_weight, dtype, tiles, mesh: as `run` and `style_targets` take them.
 
   Returns:
@@ -282,7 +290,8 @@ def optimize_neighbors(
   Departs from the paper in the content's part in the loss (the paper's content_weight is 0) and in
   where it begins, in the scales of the layers (`layer_scales`), in looking at other places in each
   step of the last pass, in places that are hubs counting less (the paper's hubness_weight is 0), in
-  a rate that falls, and in whose chroma it shows (the paper's own_color is 0).
+  a rate that falls, in whose chroma it shows (the paper's own_color is 0), and in the light and
+  colors it begins with (the paper's palette is 0).
   Source: Kolkin et al. 2022, arXiv:2203.13215.
   """
   check_image(content, "content")
@@ -292,7 +301,8 @@ def optimize_neighbors(
   if weights is not None:
     weights = mixing_weights(weights, len(styles), image_size(content))
   content = jnp.asarray(content, jnp.float32)
-  pyramid = laplacian_pyramid(content)
+  amount = palette_amount(palette, keep_color)
+  pyramid = laplacian_pyramid(colors.match_palette(content, styles, weights=weights, amount=amount))
   current = content_start(pyramid)
   for stage, count in zip(plan, steps, strict=True):
     current = optimize_stage(
@@ -319,7 +329,19 @@ def optimize_neighbors(
     weights=weights,
     keep_color=keep_color,
     own_color=own_color,
+    style_light=amount,
   )
+
+
+def palette_amount(palette: jax.Array | float, keep_color: jax.Array | float) -> jax.Array:
+  """How far light and colors of the styles are taken where so much of the content's is kept.
+
+  Raises:
+    ValueError: a share out of range.
+  """
+  check_range(palette, "palette", 0, 1)
+  check_range(keep_color, "keep_color", 0, 1)
+  return jnp.asarray(palette, jnp.float32) * (1.0 - jnp.asarray(keep_color, jnp.float32))
 
 
 def optimize_stage(

@@ -50,6 +50,7 @@ def refine_neighbors(
   content_share: jax.Array | float = CONTENT_SHARE,
   keep_color: jax.Array | float = 0.0,
   own_color: jax.Array | float = neighbors.OWN_COLOR,
+  palette: jax.Array | float = neighbors.PALETTE,
   **settings: Any,
 ) -> jax.Array:
   """Neural neighbors at the last scales, from an image that is stylized already.
@@ -58,7 +59,7 @@ def refine_neighbors(
     vgg_params: as `neighbors.optimize_neighbors` takes them.
     stylized: [B, H, W, 3] in [0, 1], where it begins.
     content: of the same shape.
-    styles, weights, keep_color, own_color: as `neighbors.optimize_neighbors` takes them.
+    styles, weights, keep_color, own_color, palette: as `neighbors.optimize_neighbors` takes them.
     scales: how many, from the finest up; static.
     steps: of each of the `refine_stages`; traced. None: `default_steps`.
     content_share: of the content in what is looked up in the styles, at all of these scales; the
@@ -80,7 +81,9 @@ def refine_neighbors(
   if weights is not None:
     weights = mixing_weights(weights, len(styles), image_size(content))
   content = jnp.asarray(content, jnp.float32)
-  pyramid, current = (laplacian_pyramid(jnp.asarray(x, jnp.float32)) for x in (content, stylized))
+  amount = neighbors.palette_amount(palette, keep_color)
+  colored = colors.match_palette(content, styles, weights=weights, amount=amount)
+  pyramid, current = (laplacian_pyramid(jnp.asarray(x, jnp.float32)) for x in (colored, stylized))
   for stage, count in zip(plan, steps, strict=True):
     current = neighbors.optimize_stage(
       vgg_params,
@@ -100,6 +103,7 @@ def refine_neighbors(
     weights=weights,
     keep_color=keep_color,
     own_color=own_color,
+    style_light=amount,
   )
 
 

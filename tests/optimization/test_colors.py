@@ -10,6 +10,7 @@ from stylejax.errors import InputError
 from stylejax.optimization.colors import (
   into_gamut,
   match_chroma,
+  match_palette,
   oklab_to_srgb,
   smooth_chroma,
   srgb_to_oklab,
@@ -160,9 +161,60 @@ def test_amounts_choose_whose_chroma(images):
   assert np.isfinite(gradient) and gradient != 0
 
 
+def test_an_image_in_a_palette_has_its_light_and_colors(rng):
+  """Where nothing leaves sRGB and colors vary enough, means and covariances are the style's."""
+  image, style = (
+    jnp.asarray(0.5 + amount * rng.normal(size=(1, 40, 30, 3)), jnp.float32)
+    for amount in (0.03, 0.06)
+  )
+  style = style + jnp.asarray([0.1, 0.0, -0.1]).reshape(1, 1, 1, 3)
+  lab = [
+    np.asarray(srgb_to_oklab(x)).reshape(-1, 3) for x in (match_palette(image, [style]), style)
+  ]
+  np.testing.assert_allclose(*(x.mean(0) for x in lab), atol=2e-3)
+  np.testing.assert_allclose(*(x[:, 0].std() for x in lab), rtol=0.03)
+  before = np.asarray(srgb_to_oklab(image)).reshape(-1, 3)
+  for channel in (1, 2):
+    own, actual, wanted = (x[:, channel].std() for x in (before, *lab))
+    assert own < actual < wanted
+  np.testing.assert_allclose(match_palette(image, [style], amount=0.0), image, atol=1e-4)
+
+
+def test_what_is_plain_or_gray_stays_so(rng):
+  """The noise of a file must not become the contrast or the colors of a style."""
+  noise = jnp.asarray(0.5 + 0.003 * rng.normal(size=(1, 32, 32, 3)), jnp.float32)
+  style = jnp.asarray(rng.uniform(size=(1, 32, 32, 3)), jnp.float32)
+  own, actual, wanted = (
+    np.asarray(srgb_to_oklab(x)) for x in (noise, match_palette(noise, [style]), style)
+  )
+  assert (actual.std((0, 1, 2)) < 5 * own.std((0, 1, 2))).all()
+  assert (actual.std((0, 1, 2)) < 0.2 * wanted.std((0, 1, 2))).all()
+
+
+def test_regions_take_their_own_styles_light(rng):
+  image = jnp.asarray(rng.uniform(0.3, 0.7, size=(1, 24, 32, 3)), jnp.float32)
+  styles = [
+    jnp.asarray(rng.uniform(*ends, size=(1, 20, 20, 3)), jnp.float32)
+    for ends in ((0.0, 0.3), (0.7, 1.0))
+  ]
+  masks = jnp.zeros((2, 24, 32)).at[0, :, :16].set(1).at[1, :, 16:].set(1)
+  settings = {"weights": masks, "own_color": 1.0}
+  for actual in (
+    match_palette(image, styles, weights=masks),
+    transfer_colors(image, image, styles, style_light=1.0, **settings),
+  ):
+    light = srgb_to_oklab(actual)[..., 0]
+    for half, style in zip((light[..., :16], light[..., 16:]), styles, strict=True):
+      wanted = srgb_to_oklab(style)[..., 0]
+      np.testing.assert_allclose(half.mean(), wanted.mean(), atol=0.02)
+      np.testing.assert_allclose(half.std(), wanted.std(), rtol=0.1)
+
+
 def test_wrong_settings_are_one_line(images):
   stylized, content, styles = images
   with pytest.raises(InputError, match="stylized: found shape"):
     transfer_colors(stylized[:, :8], content, styles)
   with pytest.raises(ValueError, match="keep_color: found 2"):
     transfer_colors(stylized, content, styles, keep_color=2.0)
+  with pytest.raises(ValueError, match="amount: found 2"):
+    match_palette(content, styles, amount=2.0)

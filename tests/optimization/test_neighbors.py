@@ -258,16 +258,16 @@ def test_all_stages_in_one_call(vgg_params):
   masks = jnp.zeros((2, 32, 128)).at[0, :, :64].set(1).at[1, :, 64:].set(1)
 
   @jax.jit
-  def stylize(vgg_params, steps, own_color):
+  def stylize(vgg_params, steps, own_color, palette):
     return neighbors.optimize_neighbors(
-      vgg_params, content, styles, steps=steps, weights=masks, own_color=own_color
+      vgg_params, content, styles, steps=steps, weights=masks, own_color=own_color, palette=palette
     )
 
-  actual = stylize(vgg_params, jnp.asarray([4, 2, 2]), 0.0)
+  actual = stylize(vgg_params, jnp.asarray([4, 2, 2]), 0.0, 1.0)
   assert actual.shape == content.shape and actual.min() >= 0 and actual.max() <= 1
   left, right = actual[:, :, :56].mean((0, 1, 2)), actual[:, :, 72:].mean((0, 1, 2))
   assert left[0] > left[2] + 0.1 and right[2] > right[0] + 0.1
-  still = stylize(vgg_params, jnp.asarray([0, 0, 0]), 1.0)
+  still = stylize(vgg_params, jnp.asarray([0, 0, 0]), 1.0, 0.0)
   expected = jnp.clip(reconstruct(neighbors.content_start(laplacian_pyramid(content))), 0, 1)
   # Smoothed chroma clips other pixels.
   assert np.abs(still.mean(-1) - expected.mean(-1)).mean() < 0.02

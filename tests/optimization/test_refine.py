@@ -44,7 +44,7 @@ def test_it_begins_at_the_stylized_image_and_moves(images):
   @jax.jit
   def run(vgg_params, steps):
     return refine.refine_neighbors(
-      vgg_params, stylized, content, [style], steps=steps, own_color=1.0
+      vgg_params, stylized, content, [style], steps=steps, own_color=1.0, palette=0.0
     )
 
   still, moved = (run(vgg_params, jnp.asarray([n, n])) for n in (0, 3))
