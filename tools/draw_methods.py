@@ -51,7 +51,7 @@ def painted(options: Options, content: Path, style: Path, method: Name) -> Path:
   inputs = hashlib.sha256(content.read_bytes() + style.read_bytes()).hexdigest()[:12]
   path = options.folder / f"{content.stem}_{style.stem}_{inputs}_{options.size}_{method}.png"
   if not path.exists():
-    command = [sys.executable, "-m", "stylejax", "paint", content, style, path]
+    command = [sys.executable, "-m", "stylejax", "paint", content, style, "--output", path]
     command += ["--method", method, "--size", str(options.size)]
     command += ["--resume"] if method != "network" else []
     subprocess.run(list(map(str, command)), check=True)
