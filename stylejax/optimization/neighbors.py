@@ -42,9 +42,9 @@ CONTENT_WEIGHT = 0.3
 # mapped chroma of the content, and less noisy than the style's own.
 OWN_COLOR = 1.0
 
-PALETTE = 1.0
-"""By eye and by measure: in their own colors photos look up places of other light and hue, and what
-comes out has the contrast of neither."""
+PALETTE = 0.5
+"""By eye: at 0 photos look up places of other light and hue, and what comes out is glaring or dull;
+at 1 the light of a dark style leaves nothing of a photo's."""
 RATE = 2e-3  # of the range of a pixel, in each level of the pyramid
 # Over the second half of a stage the rate falls to a tenth: Adam's steps are noise by then.
 _DECAY_FROM, _LAST_RATE = 0.5, 0.1
