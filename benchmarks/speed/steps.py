@@ -83,7 +83,8 @@ def cases(vgg_params: dict, side: int) -> Iterator[timing.Case]:
 
     arguments = (vgg_params, pyramid, start, targets)
     if not stage.split:
-      yield timing.jit_case(MATCHING, begin, arguments, 1, about)
+      # Its FLOPs are not known: XLA counts a loop over blocks of places once.
+      yield dataclasses.replace(timing.jit_case(MATCHING, begin, arguments, 1, about), flops=None)
     state = jax.jit(begin)(*arguments)
     case = timing.jit_case(name, descend, (vgg_params, state, targets), STEPS, about)
     yield dataclasses.replace(case, flops=flops)

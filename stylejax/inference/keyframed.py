@@ -18,7 +18,7 @@ from stylejax.inference import neighbor_stages
 from stylejax.inference.film import ByNetworks, Moved, Stylized
 from stylejax.inference.neighbor_stages import checked_weights, settle_colors
 from stylejax.inference.over_time import Settings
-from stylejax.optimization import neighbors
+from stylejax.optimization import colors
 from stylejax.runtime.jit import fast_jit
 
 FRAME_BYTES = 4 * (3 + 3 + 3 + 3 + 3)
@@ -47,7 +47,7 @@ def paint_with(method: str, styles: Sequence[np.ndarray], weights: np.ndarray | 
       content, images, start=None if from_content else start[None], weights=mix
     )
     return settle_colors(
-      image, content, images, weights=mix, keep_color=0.0, own_color=neighbors.OWN_COLOR
+      image, content, images, weights=mix, keep_color=0.0, own_color=colors.OWN_COLOR
     )[0]
 
   return paint

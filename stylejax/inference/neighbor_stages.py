@@ -117,7 +117,7 @@ def paint(
   *,
   start: Any = None,
   weights: jax.Array | None = None,
-  palette: float = neighbors.PALETTE,
+  palette: float = colors.PALETTE,
   steps: int | None = None,
   content_share: float | None = None,
   content_weight: float | None = None,
@@ -176,7 +176,7 @@ def settle_colors(
   weights: jax.Array | None = None,
   keep_color: float,
   own_color: float,
-  palette: float = neighbors.PALETTE,
+  palette: float = colors.PALETTE,
 ) -> jax.Array:
   """`colors.transfer_colors`, its shares traced."""
   return _colors(

@@ -12,7 +12,7 @@ import numpy as np
 
 from stylejax.inference import gram_stages, neighbor_stages
 from stylejax.inference.descent import OnLook
-from stylejax.optimization.neighbors import PALETTE
+from stylejax.optimization.colors import PALETTE
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,7 +13,6 @@ import jax.numpy as jnp
 import optax
 
 from stylejax.controls.mixing import mixing_weights
-from stylejax.controls.ranges import check_range
 from stylejax.errors import InputError
 from stylejax.models.meshes import on_any_mesh
 from stylejax.models.padding import image_size
@@ -38,15 +37,8 @@ CONTENT_SHARE = 0.75
 CONTENT_WEIGHT = 0.3
 """By eye: without it faces and animals are lost at 256 pixels, with more the strokes are."""
 
-# The chroma that is optimized, smoothed, is nearer to the style by every measure of ours than the
-# mapped chroma of the content, and less noisy than the style's own.
-OWN_COLOR = 1.0
-
-PALETTE = 0.5
-"""By eye: at 0 photos look up places of other light and hue, and what comes out is glaring or dull;
-at 1 the light of a dark style leaves nothing of a photo's."""
 RATE = 2e-3  # of the range of a pixel, in each level of the pyramid
-# Over the second half of a stage the rate falls to a tenth: Adam's steps are noise by then.
+# Over the second half of a stage it falls to a tenth: Adam's steps are noise by then.
 _DECAY_FROM, _LAST_RATE = 0.5, 0.1
 
 # A root of 0 has no slope, and one may want to differentiate through the steps.
@@ -254,8 +246,8 @@ def optimize_neighbors(
   content_share: jax.Array | float = CONTENT_SHARE,
   content_weight: jax.Array | float = CONTENT_WEIGHT,
   keep_color: jax.Array | float = 0.0,
-  own_color: jax.Array | float = OWN_COLOR,
-  palette: jax.Array | float = PALETTE,
+  own_color: jax.Array | float = colors.OWN_COLOR,
+  palette: jax.Array | float = colors.PALETTE,
   rate: jax.Array | float = RATE,
   layer_weights: jax.Array | None = None,
   hubness_weight: jax.Array | float = HUBNESS_WEIGHT,
@@ -287,11 +279,10 @@ def optimize_neighbors(
     InputError: shapes or a number of steps that don't fit.
     ValueError: weights, shares out of range.
 
-  Departs from the paper in the content's part in the loss (the paper's content_weight is 0) and in
-  where it begins, in the scales of the layers (`layer_scales`), in looking at other places in each
-  step of the last pass, in places that are hubs counting less (the paper's hubness_weight is 0), in
-  a rate that falls, in whose chroma it shows (the paper's own_color is 0), and in the light and
-  colors it begins with (the paper's palette is 0).
+  Departs from the paper in the content's part in the loss (the paper's content_weight is 0), in
+  where and in what light it begins (palette 0), in the scales of the layers (`layer_scales`), in
+  looking at other places in each step of the last pass, in places that are hubs counting less
+  (hubness_weight 0), in a rate that falls, and in whose chroma it shows (own_color 0).
   Source: Kolkin et al. 2022, arXiv:2203.13215.
   """
   check_image(content, "content")
@@ -301,7 +292,7 @@ def optimize_neighbors(
   if weights is not None:
     weights = mixing_weights(weights, len(styles), image_size(content))
   content = jnp.asarray(content, jnp.float32)
-  amount = palette_amount(palette, keep_color)
+  amount = colors.palette_amount(palette, keep_color)
   pyramid = laplacian_pyramid(colors.match_palette(content, styles, weights=weights, amount=amount))
   current = content_start(pyramid)
   for stage, count in zip(plan, steps, strict=True):
@@ -331,17 +322,6 @@ def optimize_neighbors(
     own_color=own_color,
     style_light=amount,
   )
-
-
-def palette_amount(palette: jax.Array | float, keep_color: jax.Array | float) -> jax.Array:
-  """How far light and colors of the styles are taken where so much of the content's is kept.
-
-  Raises:
-    ValueError: a share out of range.
-  """
-  check_range(palette, "palette", 0, 1)
-  check_range(keep_color, "keep_color", 0, 1)
-  return jnp.asarray(palette, jnp.float32) * (1.0 - jnp.asarray(keep_color, jnp.float32))
 
 
 def optimize_stage(

@@ -49,8 +49,8 @@ def refine_neighbors(
   weights: jax.Array | None = None,
   content_share: jax.Array | float = CONTENT_SHARE,
   keep_color: jax.Array | float = 0.0,
-  own_color: jax.Array | float = neighbors.OWN_COLOR,
-  palette: jax.Array | float = neighbors.PALETTE,
+  own_color: jax.Array | float = colors.OWN_COLOR,
+  palette: jax.Array | float = colors.PALETTE,
   **settings: Any,
 ) -> jax.Array:
   """Neural neighbors at the last scales, from an image that is stylized already.
@@ -81,7 +81,7 @@ def refine_neighbors(
   if weights is not None:
     weights = mixing_weights(weights, len(styles), image_size(content))
   content = jnp.asarray(content, jnp.float32)
-  amount = neighbors.palette_amount(palette, keep_color)
+  amount = colors.palette_amount(palette, keep_color)
   colored = colors.match_palette(content, styles, weights=weights, amount=amount)
   pyramid, current = (laplacian_pyramid(jnp.asarray(x, jnp.float32)) for x in (colored, stylized))
   for stage, count in zip(plan, steps, strict=True):

@@ -12,7 +12,7 @@ from stylejax.cli import main as command
 from stylejax.images import encode
 from stylejax.images.decode import read_image
 from stylejax.inference import keyframed, method_table, optimized
-from stylejax.optimization import neighbors, refine
+from stylejax.optimization import colors, neighbors, refine
 
 SIZE = 64
 
@@ -83,7 +83,7 @@ def test_refine_is_the_packages_function(files, capsys, monkeypatch):
   # Keyframes of films are painted so, too, but for the colors.
   monkeypatch.setattr(refine, "default_steps", lambda plan: (10, 20))
   paint = keyframed.paint_with("refine", [style[0]], None)
-  expected = whole(keep_color=np.float32(0), own_color=np.float32(neighbors.OWN_COLOR))
+  expected = whole(keep_color=np.float32(0), own_color=np.float32(colors.OWN_COLOR))
   difference = np.abs(paint(content[0], stylized[0], True) - np.asarray(expected[0]))
   assert np.median(difference) < 1.5 / 255 and difference.mean() < 0.02
 
