@@ -276,8 +276,7 @@ def optimize_neighbors(
     [B, H, W, 3] float32 in [0, 1].
 
   Raises:
-    InputError: shapes or a number of steps that don't fit.
-    ValueError: weights, shares out of range.
+    InputError: shapes or a number of steps that don't fit. ValueError: shares out of range.
 
   Departs from the paper in the content's part in the loss (the paper's content_weight is 0), in
   where and in what light it begins (palette 0), in the scales of the layers (`layer_scales`), in
