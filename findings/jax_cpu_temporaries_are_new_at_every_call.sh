@@ -17,11 +17,10 @@
 # Source: https://man7.org/linux/man-pages/man3/mallopt.3.html; glibc manual, "Memory Allocation
 # Tunables", glibc.malloc.hugetlb.
 #
-# For users: a convolutional net on images of 512 pixels and more, or a train step, takes 10 to 30 %
-# longer than its arithmetic, all of it time in the kernel, and a benchmark that calls a program ten
-# times measures something else than one that loops ten times inside. Loop inside the program
-# (lax.fori_loop, lax.scan) where that is possible. With GLIBC_TUNABLES=glibc.malloc.hugetlb=1 in the
-# environment, which malloc reads only when a process starts, pages are of 2 MiB, if the kernel
+# For users: a call takes time in the kernel beside its arithmetic, and a benchmark that calls a
+# program ten times measures something else than one that loops ten times inside. Loop inside the
+# program (lax.fori_loop, lax.scan) where that is possible. With GLIBC_TUNABLES=glibc.malloc.hugetlb=1
+# in the environment, which malloc reads only when a process starts, pages are of 2 MiB, if the kernel
 # allows it (/sys/kernel/mm/transparent_hugepage/enabled: madvise or always), and 256 MiB take about
 # 400 faults.
 #
