@@ -63,7 +63,7 @@ def pytest_terminal_summary(terminalreporter):
     f"{len(_ran(terminalreporter, 'torch'))} tests compared with PyTorch"
     + (", which is not installed" if missing else "")
   )
-  skipped = [r for r in terminalreporter.getreports("skipped") if "browser" in r.keywords]
+  skipped = _marked(terminalreporter, "skipped", "browser")
   terminalreporter.write_line(
     f"{len(_ran(terminalreporter, 'browser'))} tests ran in a browser"
     + (f", {len(skipped)} did not: {skipped[0].longrepr[2]}" if skipped else "")
@@ -75,9 +75,14 @@ def _ran(terminalreporter, marker):
   return [
     report
     for outcome in ("passed", "failed")
-    for report in terminalreporter.getreports(outcome)
-    if marker in report.keywords
+    for report in _marked(terminalreporter, outcome, marker)
   ]
+
+
+def _marked(terminalreporter, outcome, marker):
+  """Of a module that is skipped as a whole there is a report too, without keywords."""
+  reports = terminalreporter.getreports(outcome)
+  return [report for report in reports if marker in getattr(report, "keywords", ())]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -81,6 +81,7 @@ def test_of_a_film_the_middle_counts(tmp_path, filmed):
   assert clip.flows[0].vectors[..., 0].mean() == pytest.approx(2.3 * 32 / 40, abs=0.3)
 
 
+@pytest.mark.usefixtures("filmed")
 def test_the_command_takes_a_film_and_the_table_shows_it(
   tiny_params, tmp_path, monkeypatch, capsys
 ):
