@@ -1,10 +1,11 @@
 """How much memory and time do methods without training take, image by image?
 
     python -m benchmarks descents --sizes 512 --methods refine --steps 9
+    python -m benchmarks descents --sizes 256 512 --methods neighbors --steps None --warm
 
-Each image is stylized by `stylejax paint --method` in a process of its own, whose largest resident
-memory is asked of the system. Compilation is part of the seconds of a first run; a few steps are
-enough for the memory.
+`stylejax paint --method` stylizes each image in a process of its own; the operating system reports
+the largest resident memory of that process. Without --warm the seconds include compilation. A few
+steps are enough to measure the memory.
 """
 
 import dataclasses
@@ -24,6 +25,7 @@ from stylejax.inference.method_table import DESCENTS
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "stylejax" / "assets" / "samples"
 IMAGES = {"content": "cat.jpg", "style": "irises.jpg"}
+FEWEST = 3  # steps that every method takes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,8 +36,10 @@ class Options:
   """Sides of the square images, in pixels; styles are read at the same."""
   methods: tuple[str, ...] = DESCENTS
   """Some of `stylejax paint --method`."""
-  steps: int = 9
-  """In all, over the scales."""
+  steps: int | None = 9
+  """In all, over the scales; None: as many as the method makes by default."""
+  warm: bool = False
+  """Compile in a run of a few steps first, so that the seconds are those of the steps."""
   tile: float | None = None
   """Megapixels of a band, as of `stylejax paint --tile`; None: as many as fit."""
   output: Path | None = None
@@ -44,7 +48,8 @@ class Options:
   def check(self) -> None:
     """Raises InputError on the first setting that can't be measured."""
     command_line.all_at_least("--sizes", self.sizes, 64)
-    command_line.at_least("--steps", self.steps, 3)
+    if self.steps is not None:
+      command_line.at_least("--steps", self.steps, FEWEST)
     for method in self.methods:
       if method not in DESCENTS:
         raise InputError(f"--methods: found {method}, expected names among {', '.join(DESCENTS)}")
@@ -70,14 +75,18 @@ def paint(method: str, side: int, options: Options) -> dict:
     for kind, file in IMAGES.items():
       square(SAMPLES / kind / file, side).save(folder / f"{kind}.png")
     words = [sys.executable, "-m", "stylejax", "paint", "content.png", "style.png", "out.png"]
-    words += ["--method", method, "--size", str(side), "--steps", str(options.steps)]
+    words += ["--method", method, "--size", str(side)]
     if options.tile is not None and method != "gram":
       words += ["--tile", str(options.tile)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    if options.warm:
+      few = [*words, "--steps", str(FEWEST)]
+      subprocess.run(few, cwd=folder, env=environment, capture_output=True, check=False)
+      (folder / "out.png").unlink(missing_ok=True)
+    words += [] if options.steps is None else ["--steps", str(options.steps)]
     started = time.perf_counter()
     with open(folder / "said", "wb") as said:
-      process = subprocess.Popen(
-        words, cwd=folder, stdout=said, stderr=said, env={**os.environ, "PYTHONPATH": str(ROOT)}
-      )
+      process = subprocess.Popen(words, cwd=folder, stdout=said, stderr=said, env=environment)
       _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     lines = (folder / "said").read_text(errors="replace").split("\n")
@@ -107,7 +116,7 @@ def show(result: dict) -> None:
     notes = "".join(f"; {note}" for note in row["notes"])
     print(
       f"{row['case']:20} {row['peak_gib']:6.2f} GiB {row['seconds']:8.1f} s "
-      f"({row['cpu_seconds']:.0f} s of CPU), {row['steps']} steps{notes}"
+      f"({row['cpu_seconds']:.0f} s of CPU), {row['steps'] or 'default'} steps{notes}"
     )
 
 

@@ -1,5 +1,7 @@
 """`python -m benchmarks descents`: one small image, and methods that there aren't."""
 
+import subprocess
+
 import pytest
 
 from benchmarks.speed import descents
@@ -18,6 +20,22 @@ def test_memory_of_one_image(capsys):
 def test_a_command_that_fails_is_a_line():
   with pytest.raises(InputError, match="found status 2: error: --steps: found 2"):
     descents.paint("gram", 64, descents.Options(steps=2))
+
+
+def test_a_warm_run_of_the_default_steps_compiles_beforehand(monkeypatch):
+  """The run that is measured is the second, and only the first is told a number of steps."""
+  commands = []
+
+  class Recorded(subprocess.Popen):
+    def __init__(self, words, **keywords):
+      commands.append(words)
+      super().__init__(words, **keywords)
+
+  monkeypatch.setattr(subprocess, "Popen", Recorded)
+  row = descents.paint("gram", 64, descents.Options(steps=None, warm=True))
+  first, second = commands
+  assert first == [*second, "--steps", str(descents.FEWEST)]
+  assert row["steps"] is None
 
 
 def test_an_unknown_method():
