@@ -54,7 +54,7 @@ _TAIL = """## What is refused, and what is said
 - Cropped as the file asks, and reported in one line: the edges that Matroska (PixelCrop), MP4,
   QuickTime and AVIF (clap) hide.
 - The colors of a video are those that its frames name, or else its container (colr, Matroska's
-  Colour); VP8 and Motion JPEG, whose frames can't name any, use the container's first.
+  Colour); for VP8 and Motion JPEG, whose frames can't name any, the container's come first.
 - A TIFF with 12 bits stored in 16 is read as such where BitsPerSample, SMaxSampleValue or
   MaxSampleValue says so; floating-point gray is 0 to 1 by definition, never scaled by its values.
 - PNG: cICP takes precedence over an ICC profile, which takes precedence over sRGB, and that over
