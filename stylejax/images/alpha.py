@@ -1,7 +1,7 @@
-"""Transparency: colors for the pixels that nobody sees, taken from those that everybody sees.
+"""Transparency: gives invisible pixels colors that continue the visible ones.
 
-What a file stores under alpha 0 is arbitrary (black, white, the rest of a photo); networks look at
-it all the same, so it is replaced as soon as a file is read.
+What a file stores under alpha 0 is arbitrary (black, white, the rest of a photo), but a network
+sees it all the same, so it is replaced as soon as a file is read.
 """
 
 from collections.abc import Callable, Iterator
@@ -9,25 +9,25 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from PIL import Image
 
-_STRIP = 1_000_000  # pixels that are worked on at once
+_STRIP = 1_000_000  # pixels that are processed at once
 
 
 def fill_invisible(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
   """Gives pixels of alpha 0 a smooth continuation of the visible pixels around them.
 
   A pyramid of alpha-weighted means is pulled up to a single pixel and pushed down again: at each
-  level a pixel is its own mean by the share that is visible, the coarser level's by the rest.
+  level, a pixel blends its own mean, by the fraction that is visible, with the coarser level's.
 
   Args:
-    rgb: [H, W, 3], float32 in [0, 1] or uint8; what stands under alpha 0 has no influence.
+    rgb: [H, W, 3], float32 in [0, 1] or uint8; values under alpha 0 have no influence.
     alpha: [H, W] float32 in [0, 1].
 
   Returns:
-    [H, W, 3] of rgb's dtype: rgb itself where alpha is above 0. Of an image without a visible
-    pixel it is white. It is rgb itself, not a copy, where nothing is invisible.
+    [H, W, 3] of rgb's dtype, equal to rgb where alpha is above 0. An image without a visible pixel
+    becomes white. If nothing is invisible, rgb itself is returned, not a copy.
 
-  Departs from Gortler et al. 1996 ("The Lumigraph", section 3.4), whose pyramid stays at the
-  finest level too: visible pixels are kept exactly here.
+  Departs from Gortler et al. 1996 ("The Lumigraph", section 3.4), who blend at the finest level
+  too: here, visible pixels are kept exactly.
   """
   invisible = alpha <= 0
   if not invisible.any():
@@ -48,7 +48,7 @@ def fill_invisible(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
 
 def _pull(rgb: np.ndarray, alpha: np.ndarray, white: float) -> np.ndarray:
-  """The filled image [⌈H/2⌉, ⌈W/2⌉, 3] of half the size; rgb is divided by white."""
+  """The filled image at half the size, [⌈H/2⌉, ⌈W/2⌉, 3] in [0, 1]; rgb is divided by white."""
   height, width = alpha.shape
   levels = [
     np.concatenate(
@@ -83,14 +83,14 @@ def _pull(rgb: np.ndarray, alpha: np.ndarray, white: float) -> np.ndarray:
 
 
 def _halve(weighted: np.ndarray) -> np.ndarray:
-  """Means of 2 × 2 pixels of [H, W, C]; at the edges of fewer."""
+  """Averages [H, W, C] over blocks of 2 × 2 pixels, fewer at the edges."""
   return _planes(weighted, lambda plane: plane.reduce(2))
 
 
 def _enlarge(
   image: np.ndarray, height: int, width: int, box: tuple[float, float, float, float]
 ) -> np.ndarray:
-  """A box (left, top, right, bottom) of [h, w, 3] float32 as [height, width, 3], bilinear."""
+  """Resizes a box (left, top, right, bottom) of [h, w, 3] to [height, width, 3], bilinear."""
   right, bottom = min(box[2], image.shape[1]), min(box[3], image.shape[0])
   return _planes(
     image,
@@ -101,7 +101,7 @@ def _enlarge(
 
 
 def _planes(image: np.ndarray, change: Callable[[Image.Image], Image.Image]) -> np.ndarray:
-  """[H, W, C] float32 after a change that Pillow makes to each channel."""
+  """Applies a Pillow operation to each channel of [H, W, C] float32."""
   return np.stack(
     [
       np.asarray(change(Image.fromarray(np.ascontiguousarray(image[..., c]))))
@@ -112,6 +112,6 @@ def _planes(image: np.ndarray, change: Callable[[Image.Image], Image.Image]) -> 
 
 
 def _strips(height: int, width: int) -> Iterator[tuple[int, int]]:
-  """(top, bottom) of strips of an even number of rows, but for the last."""
+  """Splits rows into strips (top, bottom), each of an even number of rows except the last."""
   rows = max(2, _STRIP // width // 2 * 2)
   return ((top, min(top + rows, height)) for top in range(0, height, rows))

@@ -1,7 +1,7 @@
-"""Frames of the animations GIF, WebP, APNG and AVIF, and of images with pages.
+"""Frames of animations (GIF, WebP, APNG, AVIF) and pages of multi-page images.
 
-Folders of frames are in frame_folders.py, videos in video/; which of them a path is, frames.py
-knows. The files' own structure is in gif.py, apng.py and webp.py.
+Folders of frames are in frame_folders.py, videos in video/; frames.py decides which of them a path
+is. The structure of the file formats is in gif.py, apng.py and webp.py.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ from stylejax.images.patches import Layout, Patch, compose, upright
 from stylejax.images.webp import WebpFilm
 from stylejax.runtime.files import replacing
 
-_STEP = Fraction(8, 100)  # seconds of a frame between two styles
+_STEP = Fraction(8, 100)  # seconds for which `write_frames` shows each frame
 
 _FILMS = {
   "GIF": (GifFilm, timing.GIF_CLOCK),
@@ -35,15 +35,16 @@ _FILMS = {
 
 
 class AnimationReader:
-  """The frames of a GIF, WebP, APNG or AVIF, the pages of a TIFF; one frame of any other image.
+  """Reads the frames of a GIF, WebP, APNG or AVIF, a TIFF's pages, or any other image's one frame.
 
-  Frames come as browsers show them: put together from the pieces that the file holds, and those of
-  10 ms or less for 100 ms. Of a file without times each is shown for 1 / rate seconds.
+  Frames come as browsers show them: composed of the pieces that the file holds, and shown for
+  100 ms if the file says 10 ms or less. Without times in the file, each is shown for 1 / rate
+  seconds.
 
   Attributes:
-    total: how many there are.
-    rate: frames a second; where they vary, that of the shortest.
-    plays: how often they are shown; 0 is for ever.
+    total: the number of frames.
+    rate: frames a second; if lengths vary, that of the shortest frame.
+    plays: how many times the animation is shown; 0 is forever.
     has_alpha: whether a pixel may be invisible.
   """
 
@@ -55,10 +56,10 @@ class AnimationReader:
     *,
     max_pixels: int = formats.MAX_PIXELS,
   ):
-    """Counts the frames; `note` takes lines for the user.
+    """Counts the frames; `note` is called with lines for the user.
 
     Raises:
-      InputError: not an image, damaged or of more than `max_pixels`.
+      InputError: the file is not an image, damaged or larger than `max_pixels`.
     """
     self._path, self._note, self._max_pixels = path, note, max_pixels
     self._unset = 1 / rate
@@ -114,7 +115,7 @@ class AnimationReader:
 
 
 def _structure(path: Path, form: str, max_pixels: int) -> tuple[Layout | None, list[Fraction]]:
-  """Where the frames of a GIF or APNG are, None for all else, and lengths that are known so far."""
+  """The layout of a GIF or APNG (None for other files), and the frame lengths known so far."""
   if form not in ("GIF", "PNG", "WEBP"):
     return None, []
   data = path.read_bytes()
@@ -148,7 +149,7 @@ def as_frame(image: DecodedImage, seconds: Fraction, length: Fraction) -> Frame:
 
 
 class AnimationWriter:
-  """Frames as a GIF, WebP or APNG, each as long as it should be; memory holds three of them."""
+  """Writes frames as a GIF, WebP or APNG at their times; at most three wait in memory."""
 
   def __init__(
     self,
@@ -163,12 +164,12 @@ class AnimationWriter:
     """Writes to `file` in the format of `suffix`.
 
     Args:
-      file: a temporary name, perhaps without an extension.
+      file: a temporary path, perhaps without an extension.
       suffix: one of formats.ANIMATION_SUFFIXES.
-      shape: of every frame, [H, W, ...].
-      note: takes lines for the user.
+      shape: the shape of every frame, [H, W, ...].
+      note: called with lines for the user.
       alpha: whether frames may have alpha.
-      plays: how often the film is shown; 0 is for ever.
+      plays: how many times the animation is shown; 0 is forever.
     """
     row = formats.written_as(suffix, rows=formats.ANIMATIONS)
     film, self._clock = _FILMS[row.codec]
@@ -178,7 +179,7 @@ class AnimationWriter:
 
   def write(self, frame: Frame) -> None:
     pixels = encode.as_bytes(frame.rgb)
-    if frame.alpha is not None and not self._alpha:  # a video may change on its way
+    if frame.alpha is not None and not self._alpha:  # a video may change midway
       self._note("a later frame is partly invisible, unlike the first: it is laid on white")
       pixels = encode.as_bytes(encode.on_white(DecodedImage(frame.rgb, frame.alpha, "RGBA")))
     elif frame.alpha is not None:
@@ -203,7 +204,7 @@ class AnimationWriter:
       )
 
   def close(self) -> None:
-    """Closes what is open; after `finish` it does nothing."""
+    """Closes open files; does nothing after `finish`."""
     self._film.close()
 
 
@@ -216,8 +217,8 @@ def write_frames(
 ) -> Path:
   """Writes images of one size side by side or, to a .gif or .apng, one after the other.
 
-  Arguments and errors as `encode.write_image`, which this is for one frame. An animation runs for
-  ever, 80 ms a frame.
+  Arguments and errors are those of `encode.write_image`, and so is the result for one frame. An
+  animation loops forever, with 80 ms per frame.
   """
   path = Path(path)
   if path.suffix.lower() in formats.OUTPUT_FORMATS:

@@ -1,8 +1,8 @@
-"""APNG files: where their frames are, and writing one frame after the other.
+"""APNG files: finding their frames, and writing frames one at a time.
 
-Pillow codes and decodes the pixels. Its own reader of animations is not used: version 13.0.0 draws
-a default image that is no part of the animation, blends what follows with it, and clears to the
-palette's first color; its writer keeps all frames in memory.
+Pillow encodes and decodes the pixels. Its own animation reader is not used: version 13.0.0 draws a
+default image that is not part of the animation, blends what follows with it, and clears to the
+palette's first color. Its writer keeps all frames in memory.
 """
 
 import functools
@@ -22,21 +22,22 @@ from stylejax.images.patches import Layout, Patch
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _DISPOSALS = ("keep", "clear", "restore")
-# Of the whole image or of the animation; each patch gets the rest, and what says how it is coded.
+# Chunks that describe the whole image or the animation. Every patch gets a copy of all others and
+# a header of its own.
 _NOT_OF_PATCHES = (b"IHDR", b"acTL", b"eXIf", b"pHYs", b"tIME", b"tEXt", b"zTXt", b"iTXt", b"bKGD")
 
 
 def read_layout(data: bytes, name: str) -> Layout | None:
-  """Where the frames of an APNG are; None for a PNG that holds one image.
+  """Finds the frames of an APNG; None for a PNG that holds one image.
 
-  An image before the first frame control is what viewers without animations show; it is no frame.
+  An image before the first frame control is for viewers without animation support; it is no frame.
 
   Args:
     data: the whole file.
     name: what messages call it.
 
   Raises:
-    InputError: the file is cut or its frames are out of order or place.
+    InputError: the file is truncated, or a frame is out of order or outside the image.
   """
   if data[:8] != _SIGNATURE or not _is_animated(data):
     return None
@@ -57,7 +58,7 @@ def read_layout(data: bytes, name: str) -> Layout | None:
 
 
 def _is_animated(data: bytes) -> bool:
-  """Whether an animation control stands before the first pixels."""
+  """Whether an animation control chunk comes before the first pixels."""
   at = 8
   while at + 12 <= len(data):
     length, kind = struct.unpack_from(">I4s", data, at)
@@ -72,7 +73,7 @@ def _damaged(name: str, reason: str) -> InputError:
 
 
 def _chunks(data: bytes, name: str) -> Iterator[tuple[bytes, memoryview]]:
-  """(type, body) of the chunks of a PNG up to its end."""
+  """Yields (type, body) of each chunk of a PNG, up to IEND."""
   at, view = 8, memoryview(data)
   while True:
     if at + 12 > len(data):
@@ -90,7 +91,7 @@ def _chunks(data: bytes, name: str) -> Iterator[tuple[bytes, memoryview]]:
 
 
 class _Reader:
-  """Takes a PNG's chunks in their order."""
+  """Collects an APNG's frames from its chunks, given in order."""
 
   def __init__(self, name: str):
     self._name = name
@@ -133,7 +134,7 @@ class _Reader:
     self._next += 1
 
   def end_frame(self) -> None:
-    """Makes a patch of what was gathered since the last frame control."""
+    """Makes a patch of what was collected since the last frame control."""
     if self._control is None:
       return
     number = len(self.patches) + 1
@@ -170,28 +171,28 @@ class _Reader:
 
 
 def _single(header: bytes, shared: tuple, bodies: tuple) -> bytes:
-  """A PNG of one frame."""
+  """The bytes of a PNG that holds one frame."""
   chunks = [(b"IHDR", header), *shared, *((b"IDAT", body) for body in bodies), (b"IEND", b"")]
   return _SIGNATURE + b"".join(chunk(kind, body) for kind, body in chunks)
 
 
 def chunk(kind: bytes, body: bytes) -> bytes:
-  """A PNG's chunk with its length and checksum."""
+  """The bytes of a PNG chunk, with its length and checksum."""
   checksum = zlib.crc32(body, zlib.crc32(kind))
   return b"".join((struct.pack(">I", len(body)), kind, body, struct.pack(">I", checksum)))
 
 
 class ApngFilm:
-  """Writes frames as an APNG, each when it comes: the rectangle that has changed, exactly."""
+  """Writes frames as an APNG, each as it comes: the rectangle that changed, losslessly."""
 
   def __init__(self, file: Path, height: int, width: int, *, alpha: bool, plays: int = 0):
-    """Frames may have invisible pixels if `alpha`; they are shown `plays` times, 0 is for ever."""
+    """Frames may have invisible pixels if `alpha`; they are shown `plays` times, 0 is forever."""
     self._shape, self._channels, self._plays = (height, width), 4 if alpha else 3, plays
     self._before, self._frames, self._sequence = None, 0, 0
     self._file = open(file, "w+b")  # noqa: SIM115 — closed by close()
 
   def add(self, pixels: np.ndarray, seconds: Fraction) -> None:
-    """One frame: [H, W, 3 or 4] uint8, alpha last; `seconds` is a fraction of 16-bit numbers."""
+    """Adds a frame, [H, W, 3 or 4] uint8 (alpha last); `seconds` is a ratio of 16-bit integers."""
     pixels = with_channels(pixels, self._channels)
     box = (slice(0, self._shape[0]), slice(0, self._shape[1]))
     if self._before is not None:
@@ -232,19 +233,19 @@ class ApngFilm:
     return chunk(b"acTL", struct.pack(">II", self._frames, min(self._plays, 0x7FFFFFFF)))
 
   def finish(self) -> None:
-    """Ends the file, and writes at its start how many frames there are."""
+    """Ends the file and writes the number of frames at its start."""
     self._file.write(chunk(b"IEND", b""))
     self._file.seek(len(_SIGNATURE) + 25)
     self._file.write(self._animation())
     self.close()
 
   def close(self) -> None:
-    """Closes the file as it is; after `finish` it does nothing."""
+    """Closes the file as it is; does nothing after `finish`."""
     self._file.close()
 
 
 def with_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
-  """Pixels [H, W, 3 or 4] uint8, as they are or with an alpha that is visible everywhere."""
+  """Gives pixels [H, W, 3 or 4] uint8 this many channels: an alpha that is added is opaque."""
   if pixels.shape[-1] == channels:
     return pixels
   return np.concatenate([pixels, np.full_like(pixels[..., :1], 255)], -1)

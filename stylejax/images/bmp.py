@@ -1,4 +1,4 @@
-"""The transparency of a BMP of 16 bits a pixel, which Pillow 13.0 leaves out; the rest it reads."""
+"""The transparency of a BMP with 16 bits a pixel, the only part that Pillow 13.0 doesn't read."""
 
 import struct
 from typing import Any
@@ -13,7 +13,7 @@ _WITH_ALPHA = 56  # bytes of the shortest header with an alpha mask
 
 
 def alpha_of_16_bits(image: ImageFile) -> Image.Image | None:
-  """Alpha of an opened BMP, not decoded yet; None where it has 32 bits a pixel or no alpha mask.
+  """Alpha of an opened BMP that isn't decoded yet; None unless it has 16 bits and an alpha mask.
 
   Source: Microsoft's BITMAPV4HEADER, bV4AlphaMask.
   """
@@ -43,6 +43,6 @@ def alpha_of_16_bits(image: ImageFile) -> Image.Image | None:
 
 
 def _rows(arguments: Any) -> tuple[int, int]:
-  """Bytes of a row, and -1 where the lowest one comes first, of what Pillow's decoder is given."""
+  """(bytes of a row, -1 if the bottom row comes first, else 1), from Pillow's decoder arguments."""
   _, stride, direction = arguments
   return stride, direction

@@ -1,4 +1,4 @@
-"""The boxes of which JPEG 2000, AVIF, MP4 and QuickTime files are made (ISO/IEC 14496-12, 4.2)."""
+"""The boxes that make up JPEG 2000, AVIF, MP4 and QuickTime files (ISO/IEC 14496-12, 4.2)."""
 
 import struct
 from collections.abc import Iterator, Sequence
@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 
 def boxes(file: BinaryIO, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-  """(type, first byte of the body, byte behind it) of the boxes between two places of a file."""
+  """Yields (type, first byte of the body, first byte after it) of the boxes in file[at:end]."""
   while at + 8 <= end:
     file.seek(at)
     head = file.read(8)
@@ -25,7 +25,7 @@ def boxes(file: BinaryIO, at: int, end: int) -> Iterator[tuple[bytes, int, int]]
 
 
 def descend(file: BinaryIO, path: Sequence[bytes], at: int, end: int) -> Iterator[tuple[int, int]]:
-  """(first byte of the body, byte behind it) of every box at a path of types."""
+  """Yields (first byte of the body, first byte after it) of every box at a path of types."""
   for kind, start, stop in boxes(file, at, end):
     if kind == path[0]:
       if len(path) == 1:
@@ -35,9 +35,9 @@ def descend(file: BinaryIO, path: Sequence[bytes], at: int, end: int) -> Iterato
 
 
 def clean_aperture(body: bytes, width: int, height: int) -> tuple[int, int, int, int] | None:
-  """(left, top, right, bottom) pixels that a `clap` box cuts off an image; None for nothing.
+  """(left, top, right, bottom) pixels that a `clap` box cuts off an image; None if it cuts nothing.
 
-  Source: ISO/IEC 14496-12, 12.1.4: width, height and the offset of the middle are fractions.
+  Source: ISO/IEC 14496-12, 12.1.4: width, height and the center's offset are fractions.
   """
   if len(body) < 32:
     return None

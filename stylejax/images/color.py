@@ -1,7 +1,7 @@
-"""Color arithmetic of files: transfer functions, primaries, HDR to SDR; NumPy, no file is opened.
+"""Color conversion in NumPy: transfer functions, primaries, HDR to SDR. No file is opened here.
 
-Linear light is relative: 1 is white, in HDR the reference white of 203 cd/m² (ITU-R BT.2408). The
-codes of ITU-T H.273 (CICP), which PNG, AVIF, HEIF and videos share, name primaries and transfer.
+Linear light is relative: 1 is white, in HDR the reference white of 203 cd/m² (ITU-R BT.2408).
+PNG, AVIF, HEIF and videos all name primaries and transfer by the codes of ITU-T H.273 (CICP).
 """
 
 from collections.abc import Callable
@@ -9,16 +9,16 @@ from collections.abc import Callable
 import numpy as np
 
 REFERENCE_WHITE = 203.0
-"""Luminance of white in HDR (ITU-R BT.2408), in cd/m²."""
+"""Luminance of HDR reference white (ITU-R BT.2408), in cd/m²."""
 
 HLG_PEAK = 1000.0
-"""Luminance of the display for which HLG is shown (ITU-R BT.2100), in cd/m²."""
+"""Peak luminance of the display that HLG is rendered for (ITU-R BT.2100), in cd/m²."""
 
 _D65 = (0.3127, 0.3290)
 _BT2020 = ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046), _D65)
 _SMPTE170M = ((0.630, 0.340), (0.310, 0.595), (0.155, 0.070), _D65)
 
-# H.273, table 2: red, green, blue, white as CIE 1931 x, y.
+# H.273, table 2: CIE 1931 (x, y) of red, green, blue and white.
 PRIMARIES: dict[str, tuple[tuple[float, float], ...]] = {
   "bt709": ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060), _D65),
   "bt470m": ((0.670, 0.330), (0.210, 0.710), (0.140, 0.080), (0.310, 0.316)),
@@ -45,7 +45,7 @@ CICP_PRIMARIES = {
   12: "display_p3",
   22: "ebu3213",
 }
-"""Code points of H.273, table 2; 2 is "unspecified"."""
+"""Code points of H.273, table 2, to names in PRIMARIES; 2 is "unspecified"."""
 
 CICP_TRANSFERS = {
   1: "bt709",
@@ -59,10 +59,10 @@ CICP_TRANSFERS = {
   16: "pq",
   18: "hlg",
 }
-"""Code points of H.273, table 3; 2 is "unspecified"."""
+"""Code points of H.273, table 3, to names in TO_LINEAR; 2 is "unspecified"."""
 
 HDR_TRANSFERS = ("pq", "hlg")
-"""Transfer functions that go beyond white and are tone-mapped."""
+"""Transfer functions that encode light brighter than white and are tone-mapped."""
 
 _BRADFORD = np.array(
   [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
@@ -78,23 +78,23 @@ _HLG_GAMMA = 1.2
 
 
 def srgb_to_linear(values: np.ndarray) -> np.ndarray:
-  """The sRGB transfer function's inverse (IEC 61966-2-1), mirrored for negative values."""
+  """Converts sRGB values to linear light (IEC 61966-2-1), mirrored for negative values."""
   size = np.abs(values)
   light = np.where(size <= 0.04045, size / 12.92, ((size + 0.055) / 1.055) ** 2.4)
   return np.copysign(light, values).astype(np.float32)
 
 
 def linear_to_srgb(light: np.ndarray) -> np.ndarray:
-  """Linear light as sRGB numbers (IEC 61966-2-1), mirrored for negative values."""
+  """Converts linear light to sRGB values (IEC 61966-2-1), mirrored for negative values."""
   size = np.abs(light)
   values = np.where(size <= 0.0031308, 12.92 * size, 1.055 * size ** (1 / 2.4) - 0.055)
   return np.copysign(values, light).astype(np.float32)
 
 
 def bt709_to_linear(values: np.ndarray) -> np.ndarray:
-  """The light of BT.709 numbers on a display (ITU-R BT.1886 with black at 0): V^2.4.
+  """Converts BT.709 values to a display's light (ITU-R BT.1886 with black at 0): V^2.4.
 
-  Not the camera's curve of BT.709, which no display undoes.
+  This is not the inverse of BT.709's camera curve, which no display applies.
   """
   return np.copysign(np.abs(values) ** 2.4, values).astype(np.float32)
 
@@ -105,7 +105,7 @@ def linear_to_bt709(light: np.ndarray) -> np.ndarray:
 
 
 def pq_to_linear(values: np.ndarray) -> np.ndarray:
-  """PQ numbers (ITU-R BT.2100; SMPTE ST 2084) as light, 1 is the reference white."""
+  """Converts PQ values (ITU-R BT.2100; SMPTE ST 2084) to light, where 1 is the reference white."""
   powered = np.clip(values, 0, 1).astype(np.float64) ** (1 / _M2)
   light = (np.maximum(powered - _C1, 0) / (_C2 - _C3 * powered)) ** (1 / _M1)
   return (light * (10_000 / REFERENCE_WHITE)).astype(np.float32)
@@ -119,9 +119,9 @@ def linear_to_pq(light: np.ndarray) -> np.ndarray:
 
 
 def hlg_to_linear(values: np.ndarray) -> np.ndarray:
-  """HLG numbers [..., 3] (ITU-R BT.2100) as light on a display of HLG_PEAK, 1 is reference white.
+  """Converts HLG values [..., 3] (ITU-R BT.2100) to the light of a display that peaks at HLG_PEAK.
 
-  The scene's light E is brought to the display by the OOTF, E · Y^(γ − 1) with γ = 1.2.
+  1 is the reference white. The OOTF maps scene light E to the display, E · Y^(γ − 1), γ = 1.2.
   """
   values = np.clip(values, 0, 1)
   high = (np.exp((values - _HLG_C) / _HLG_A) + _HLG_B) / 12
@@ -132,7 +132,7 @@ def hlg_to_linear(values: np.ndarray) -> np.ndarray:
 
 
 def linear_to_hlg(light: np.ndarray) -> np.ndarray:
-  """The inverse of `hlg_to_linear`, of [..., 3]; light below 0 becomes 0."""
+  """The inverse of `hlg_to_linear` for [..., 3]; light below 0 becomes 0."""
   display = np.maximum(light, 0) * (REFERENCE_WHITE / HLG_PEAK)
   luminance = np.maximum((display @ _HLG_LUMA)[..., None], 1e-12)
   scene = display * luminance ** ((1 - _HLG_GAMMA) / _HLG_GAMMA)
@@ -157,7 +157,7 @@ TO_LINEAR: dict[str, Callable[[np.ndarray], np.ndarray]] = {
   "pq": pq_to_linear,
   "hlg": hlg_to_linear,
 }
-"""From a transfer function's name to the function that gives linear light."""
+"""For each transfer function's name, the function from its values to linear light."""
 
 
 def rgb_to_xyz(primaries: tuple[tuple[float, float], ...]) -> np.ndarray:
@@ -167,10 +167,10 @@ def rgb_to_xyz(primaries: tuple[tuple[float, float], ...]) -> np.ndarray:
     primaries: (x, y) of red, green, blue and white, as in PRIMARIES.
 
   Returns:
-    [3, 3] float64; RGB of ones gives the white at Y = 1.
+    [3, 3] float64; RGB of (1, 1, 1) gives the white at Y = 1.
 
   Raises:
-    ValueError: the primaries lie on one line, or a y of the white is 0.
+    ValueError: the primaries lie on one line, or the white's y is 0.
   """
   x, y = np.array(primaries, np.float64).T
   columns = np.stack([x, y, 1 - x - y])
@@ -180,35 +180,35 @@ def rgb_to_xyz(primaries: tuple[tuple[float, float], ...]) -> np.ndarray:
 
 
 def to_bt709_matrix(primaries: tuple[tuple[float, float], ...]) -> np.ndarray:
-  """[3, 3] float32 from linear RGB of some primaries to those of sRGB and BT.709; white is white.
+  """The matrix [3, 3] float32 from linear RGB of given primaries to that of sRGB and BT.709.
 
-  A white that isn't D65 is adapted by Bradford's matrix.
+  White stays white: one that isn't D65 is adapted with the Bradford matrix.
   """
   target = rgb_to_xyz(PRIMARIES["bt709"])
   return np.linalg.solve(target, _adapted(rgb_to_xyz(primaries), target.sum(1))).astype(np.float32)
 
 
 def rgb_to_d50(primaries: tuple[tuple[float, float], ...]) -> np.ndarray:
-  """[3, 3] float64 from linear RGB to XYZ as ICC profiles have it, adapted to D50."""
+  """The matrix [3, 3] float64 from linear RGB to XYZ as in ICC profiles, adapted to D50."""
   return _adapted(rgb_to_xyz(primaries), np.array([0.9642, 1.0, 0.8249]))
 
 
 def _adapted(to_xyz: np.ndarray, white: np.ndarray) -> np.ndarray:
-  """A matrix to XYZ whose white is brought to another one by Bradford's matrix."""
+  """A matrix to XYZ, adapted to another white with the Bradford matrix."""
   before, after = _BRADFORD @ to_xyz.sum(1), _BRADFORD @ white
   return np.linalg.solve(_BRADFORD, (after / before)[:, None] * _BRADFORD) @ to_xyz
 
 
 def tone_map(light: np.ndarray, peak: float) -> np.ndarray:
-  """Brings HDR light into [0, 1]: ITU-R BT.2390's curve on the largest channel, hue kept.
+  """Maps HDR light into [0, 1] by ITU-R BT.2390's curve on the largest channel, preserving hue.
 
-  Each pixel is scaled by one number, so that its largest channel follows the curve: as it is up to
-  the knee, from there a Hermite spline in PQ that takes `peak` to 1. Light that stays below 1
-  needs no curve, so it is left as it is: a peak of 1 or less changes nothing.
+  Each pixel is scaled by one factor so that its largest channel follows the curve: the identity up
+  to the knee, then a Hermite spline in PQ that takes `peak` to 1. A peak of 1 or less needs no
+  curve; light is only clipped to 1.
 
   Args:
-    light: [..., 3] linear light, 1 is the reference white.
-    peak: the largest channel that occurs, from the image itself or the file's metadata.
+    light: [..., 3] linear light, where 1 is the reference white.
+    peak: the largest channel value, from the image itself or the file's metadata.
 
   Returns:
     [..., 3] float32, at most 1.
@@ -239,17 +239,17 @@ def to_srgb(
   transfer: str | Callable[[np.ndarray], np.ndarray] = "srgb",
   peak: float | None = None,
 ) -> np.ndarray:
-  """RGB numbers of another color space as sRGB; HDR is tone-mapped.
+  """Converts RGB values of another color space to sRGB; HDR is tone-mapped.
 
   Args:
     rgb: [..., 3] float in [0, 1].
     primaries: a name in PRIMARIES, or (x, y) of red, green, blue and white.
-    transfer: a name in TO_LINEAR, or a function from numbers to linear light.
-    peak: of PQ and HLG, the brightest channel in units of the reference white, as `tone_map` takes
-      it; None is the largest of this image.
+    transfer: a name in TO_LINEAR, or a function from values to linear light.
+    peak: for PQ and HLG, the largest channel value in units of the reference white, as in
+      `tone_map`; None takes this image's.
 
   Returns:
-    [..., 3] float32 in [0, 1]; colors that sRGB doesn't have are cut off.
+    [..., 3] float32 in [0, 1]; colors outside the sRGB gamut are clipped.
   """
   hdr = transfer in HDR_TRANSFERS
   light = (TO_LINEAR[transfer] if isinstance(transfer, str) else transfer)(rgb)

@@ -1,6 +1,6 @@
 """Contact sheets: rows of images on white, with titles above columns and labels before rows.
 
-What the images are is up to the callers; writing the sheet is in encode.py.
+Callers choose the images; the sheet is written by encode.py.
 """
 
 from collections.abc import Sequence
@@ -21,15 +21,15 @@ def contact_sheet(
   """Lays images out in rows, each column as wide as its widest image.
 
   Args:
-    rows: images [H, W, 3], float in [0, 1] or uint8, of any sizes; None leaves a cell white, and so
-      does the end of a short row.
-    titles: texts above the columns, or none.
-    labels: texts before the rows, or none.
+    rows: images [H, W, 3], float in [0, 1] or uint8, of any size; None leaves a cell white, and so
+      does a row that is shorter than others.
+    titles: text above the columns, if any.
+    labels: text before the rows, if any.
     gap: white pixels around every image.
-    font_size: of titles and labels, in pixels.
+    font_size: the size of titles and labels, in pixels.
 
   Returns:
-    [H, W, 3] float32 in [0, 1]; images stand in it as they are.
+    [H, W, 3] float32 in [0, 1], with the images at their own size.
   """
   columns = max(map(len, rows))
   heights = [max(image.shape[0] for image in row if image is not None) for row in rows]

@@ -1,7 +1,7 @@
-"""One image file into arrays: every mode Pillow reads, turned upright, in sRGB, alpha apart.
+"""Decodes one image file into arrays: every mode Pillow reads, upright, in sRGB, alpha separate.
 
-Lives here: decoding one file, for inference (`read_image`, nothing lost) and for training
-(`decode_rgb`, quick; also a record of a shard). Not here: folders, shards, crops, writing files.
+`read_image` decodes for inference and loses nothing; `decode_rgb` decodes for training and is
+quick. Both also take a record of a shard. Folders, shards, crops and writing are not here.
 """
 
 import contextlib
@@ -34,9 +34,9 @@ from stylejax.images.profiles import (
 )
 from stylejax.images.wide import is_wide, read_wide
 
-# EXIF tag 274 says how the camera was held; each value is undone by one transposition. This is not
-# left to ImageOps.exif_transpose, which writes the other tags anew: it raises where one of them has
-# an odd value (Pillow 13.0), and copies an image that is upright already.
+# EXIF tag 274 says how the camera was held; each value is undone by one transposition.
+# ImageOps.exif_transpose is not used because it rewrites the other tags: it raises if one of them
+# has an odd value (Pillow 13.0), and copies an image that is already upright.
 _ORIENTATION_TAG = 274
 _UPRIGHT = {
   2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -54,14 +54,14 @@ _GRAY_MODES = ("1", "L", "LA", "La")
 
 
 class Record(Protocol):
-  """An image file inside a larger file; str() is the name that messages call it by."""
+  """An image file inside a larger file; str() gives the name that messages use."""
 
   def read(self) -> bytes:
-    """The image file's bytes.
+    """Returns the image file's bytes.
 
     Raises:
-      InputError: these bytes are damaged.
-      OSError: they can't be had now, which says nothing about them.
+      InputError: the bytes are damaged.
+      OSError: the bytes can't be read now; they may still be good.
     """
 
 
@@ -70,11 +70,11 @@ class DecodedImage:
   """A decoded image, upright and in sRGB.
 
   Attributes:
-    rgb: [H, W, 3] float32 in [0, 1], or uint8 (`read_image(..., compact=True)`); what
-      is invisible has the colors of its visible neighbors (alpha.py).
+    rgb: [H, W, 3] float32 in [0, 1], or uint8 (`read_image(..., compact=True)`); invisible pixels
+      have the colors of their visible neighbors (alpha.py).
     alpha: [H, W] float32 in [0, 1], 1 is opaque; None when the file has no transparency.
     mode: the file's own Pillow mode, for example "RGB", "I;16", "P", "CMYK".
-    notes: a line, without the file's name, for all that was left out of the file or ignored.
+    notes: a line, without the file's name, for everything in the file that was not used.
   """
 
   rgb: np.ndarray
@@ -84,7 +84,7 @@ class DecodedImage:
 
 
 def as_float(rgb: np.ndarray) -> np.ndarray:
-  """Pixels of a DecodedImage, also traced ones, as float32 in [0, 1]."""
+  """Pixels of a DecodedImage as float32 in [0, 1]; also works on traced arrays."""
   return rgb.astype(np.float32) / 255 if rgb.dtype == np.uint8 else rgb
 
 
@@ -93,13 +93,14 @@ def read_image(
 ) -> DecodedImage:
   """Reads one image file at full precision and size.
 
-  EXIF orientation is applied; an ICC profile, or what PNG and AVIF say instead, is converted to
-  sRGB, and HDR tone-mapped; 16 bits are kept; of an animation the first frame is taken.
+  EXIF orientation is applied. Colors are converted to sRGB by the ICC profile or by the format's
+  own color tags (PNG, AVIF), and HDR is tone-mapped. 16 bits are kept. For an animation, the first
+  frame is read.
 
   Args:
     path: the file, or a record of a larger one.
     max_pixels: the largest width × height accepted, in pixels.
-    compact: leaves 8-bit colors as uint8, a quarter of the memory.
+    compact: keeps 8-bit colors as uint8, in a quarter of the memory.
 
   Returns:
     The DecodedImage.
@@ -108,7 +109,7 @@ def read_image(
     InputError: no such file, a folder, an empty file, not an image, damaged or too large.
   """
   with warnings.catch_warnings():
-    # What Pillow warns of (odd EXIF or TIFF tags) is no help to the one who passed the file.
+    # Pillow's warnings (odd EXIF or TIFF tags) don't help whoever passed the file.
     warnings.simplefilter("ignore", UserWarning)
     with opened_image(path, max_pixels) as opened:
       opened.notes += left_out(opened.image)
@@ -116,7 +117,7 @@ def read_image(
 
 
 def decoded(opened: "OpenedImage", compact: bool) -> DecodedImage:
-  """The pixels of an opened file, upright and in sRGB, as read_image returns them."""
+  """Decodes an opened file, upright and in sRGB, as read_image does."""
   mode, (rgb, alpha) = opened.image.mode, _srgb(opened)
   if isinstance(rgb, Image.Image):
     rgb = np.array(rgb)
@@ -131,20 +132,20 @@ def decoded(opened: "OpenedImage", compact: bool) -> DecodedImage:
 def decode_rgb(
   image: str | os.PathLike | Record, *, min_side: int | None = None, max_pixels: int = MAX_PIXELS
 ) -> np.ndarray:
-  """Decodes one image file for training: quick, 8 bits, transparency laid on white.
+  """Decodes one image file for training: quickly, to 8 bits, with transparency laid on white.
 
   Args:
     image: the file's path, or a record of a shard.
-    min_side: in pixels; a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size as long as its
-      shorter side stays at least this long. None decodes at full size.
+    min_side: in pixels. A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size as long as its
+      shorter side stays at least this long; None decodes at full size.
     max_pixels: the largest width × height accepted, in pixels.
 
   Returns:
     [H, W, 3] uint8 sRGB, upright.
 
   Raises:
-    InputError: as read_image.
-    OSError: a record's bytes can't be had.
+    InputError: as for read_image.
+    OSError: a record's bytes can't be read.
   """
   return np.array(decode_image(image, min_side=min_side, max_pixels=max_pixels))
 
@@ -152,10 +153,9 @@ def decode_rgb(
 def decode_image(
   source: str | os.PathLike | Record, *, min_side: int | None = None, max_pixels: int = MAX_PIXELS
 ) -> Image.Image:
-  """As decode_rgb, but returns a Pillow image of mode RGB.
+  """Like decode_rgb, but returns a Pillow image of mode RGB.
 
-  For a caller that cuts a crop out of it: copying a whole image into an array takes as long
-  as decoding it.
+  Use it to cut out a crop: copying a whole image into an array takes as long as decoding it.
   """
   with opened_image(source, max_pixels) as opened:
     image = opened.image
@@ -175,14 +175,14 @@ def decode_image(
 
 
 def image_size(path: str | os.PathLike) -> tuple[int, int]:
-  """(width, height) in pixels, upright, from the file's header; raises as read_image."""
+  """(width, height) in pixels, upright, from the file's header; raises like read_image."""
   with opened_image(path, MAX_PIXELS) as opened:
     return upright_size(opened.image)
 
 
 def upright_size(image: Image.Image) -> tuple[int, int]:
-  """(width, height) of an opened image, not decoded yet, after its orientation is undone."""
-  # Of a TIFF Pillow gives the upright size from the start.
+  """(width, height) of an opened but not decoded image, after its orientation is undone."""
+  # For a TIFF, Pillow reports the upright size from the start.
   lying = image.format != "TIFF" and _orientation(image) in _LYING
   left, top, right, bottom = image.info.get("cut") or (0, 0, 0, 0)
   size = image.size[0] - left - right, image.size[1] - top - bottom
@@ -206,8 +206,8 @@ class OpenedImage:
 
 @contextlib.contextmanager
 def opened_image(path: str | os.PathLike | Record, max_pixels: int) -> Iterator[OpenedImage]:
-  """Opens the file lazily; whatever goes wrong inside the block leaves as an InputError."""
-  # Outside of the block: bytes that can't be had are no fault of the image's.
+  """Opens the file lazily; any exception inside the block is raised as an InputError."""
+  # Outside the try block: bytes that can't be read don't mean that the image is bad.
   data = None if isinstance(path, str | os.PathLike) else path.read()
   try:
     if (len(data) if data is not None else _file_size(path)) == 0:
@@ -229,7 +229,7 @@ def opened_image(path: str | os.PathLike | Record, max_pixels: int) -> Iterator[
     raise InputError(f"{path}: found a file that may not be read, {EXPECTED}") from None
   except Image.UnidentifiedImageError:
     raise InputError(f"{path}: found a file that is not an image, {EXPECTED}") from None
-  except Exception as error:  # Decoders meet hostile bytes with nearly every exception type.
+  except Exception as error:  # On hostile bytes, decoders raise nearly every exception type.
     reason = " ".join(str(error).split()) or type(error).__name__
     packed = tiff_kind(Path(path) if data is None else io.BytesIO(data))
     other = f" or one of a kind that can't be read{packed}" if "compressed" in packed else ""
@@ -237,7 +237,7 @@ def opened_image(path: str | os.PathLike | Record, max_pixels: int) -> Iterator[
 
 
 def check_pixels(image: Image.Image, path: object, max_pixels: int) -> None:
-  """InputError for an image of more pixels, as its header says; nothing is decoded."""
+  """Raises InputError if an image's header gives more than `max_pixels`; decodes nothing."""
   width, height = image.size
   if width * height > max_pixels:
     raise InputError(
@@ -247,7 +247,7 @@ def check_pixels(image: Image.Image, path: object, max_pixels: int) -> None:
 
 
 def _file_size(path: str | os.PathLike) -> int:
-  """Bytes of an ordinary file; InputError for anything else."""
+  """The size of a regular file in bytes; raises InputError for anything else."""
   status = os.stat(path)
   if stat.S_ISDIR(status.st_mode):
     raise InputError(f"{path}: found a folder, {EXPECTED}")
@@ -257,7 +257,7 @@ def _file_size(path: str | os.PathLike) -> int:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-  """Decodes the pixels, cuts off what the file asks to (AVIF), and undoes the EXIF orientation."""
+  """Decodes the pixels, crops them as the file asks (AVIF), and undoes the EXIF orientation."""
   image.load()
   orientation = _orientation(image)
   if cut := image.info.get("cut"):
@@ -274,7 +274,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _srgb(opened: OpenedImage) -> tuple[Image.Image | np.ndarray, Image.Image | np.ndarray | None]:
-  """The decoded colors in sRGB and alpha or None, as 8-bit images or float32 arrays."""
+  """Decodes to (colors in sRGB, alpha or None), each an 8-bit image or a float32 array."""
   image, notes = opened.image, opened.notes
   check_checksums(image)
   space = color_space(image)
@@ -294,10 +294,10 @@ def _srgb(opened: OpenedImage) -> tuple[Image.Image | np.ndarray, Image.Image | 
 
 
 def _gif_box(image: Image.Image) -> tuple[int, int, int, int] | None:
-  """(left, top, right, bottom) of the first frame of a GIF, not decoded yet, that doesn't fill it.
+  """(left, top, right, bottom) of a GIF's first frame; None if it fills the GIF, or no GIF.
 
-  What it leaves free is invisible, as in browsers; Pillow 13.0 fills it with the palette's first
-  color.
+  The image isn't decoded yet. What the frame doesn't cover is invisible, as in browsers; Pillow
+  13.0 fills it with the palette's first color.
   """
   if image.format != "GIF" or not image.tile:
     return None
@@ -308,7 +308,7 @@ def _gif_box(image: Image.Image) -> tuple[int, int, int, int] | None:
 def _cut_to(
   box: tuple[int, int, int, int] | None, size: tuple[int, int], alpha: Image.Image | None
 ) -> Image.Image | None:
-  """Alpha that is 0 outside of a box; as it is without one."""
+  """Sets alpha to 0 outside the box; without a box, returns it unchanged."""
   if box is None:
     return alpha
   cut = Image.new("L", size)
@@ -323,9 +323,9 @@ def _split_alpha(
   box: tuple[int, int, int, int] | None = None,
   alpha: Image.Image | None = None,
 ) -> tuple[Image.Image | np.ndarray, Image.Image | None]:
-  """The colors in sRGB, and alpha as an 8-bit image or None; notes grow.
+  """Returns the colors in sRGB, and alpha as an 8-bit image or None; appends to `notes`.
 
-  Outside of `box` nothing is visible. `alpha` is what Pillow leaves out.
+  Nothing is visible outside `box`. `alpha` is transparency that Pillow doesn't read.
   """
   gray, form = image.mode in _GRAY_MODES, image.format
   if image.has_transparency_data:

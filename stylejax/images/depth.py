@@ -1,4 +1,4 @@
-"""How many bits a channel a file stores, where Pillow's decoder gives 8 of them."""
+"""How many bits a channel a file stores, for formats that Pillow decodes to 8."""
 
 import struct
 from typing import Any
@@ -9,7 +9,7 @@ _BITS_PER_SAMPLE = 258  # a tag of TIFF 6.0
 
 
 def stored_bits(form: str, head: bytes) -> int | None:
-  """Bits a channel by the first bytes of a JPEG 2000 or AVIF file; None where they don't say.
+  """Bits a channel from the first bytes of a JPEG 2000 or AVIF file; None if they don't say.
 
   Sources: ISO/IEC 15444-1, A.5.1 (SIZ); ISO/IEC 23008-12, 6.5.6 (pixi).
   """
@@ -26,7 +26,7 @@ def stored_bits(form: str, head: bytes) -> int | None:
 
 
 def narrowed(image: Image.Image) -> list[str]:
-  """The line for an image that is decoded to 8 bits a channel and stores more."""
+  """A note, in a list, if an image stores more than the 8 bits a channel it is decoded to."""
   bits = image.info.get("stored_bits") or image.info.get("bit_depth")
   if image.format == "TIFF":
     tags: Any = image

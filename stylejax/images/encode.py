@@ -1,6 +1,6 @@
-"""Images between disk and the nets: scaling, writing.
+"""Prepares images for the networks and writes their results: scaling, encoding.
 
-Decoding one file lives in `stylejax.images.decode`; nothing here touches a device.
+Decoding one file is in `stylejax.images.decode`; nothing here touches a device.
 """
 
 import io
@@ -18,12 +18,12 @@ from stylejax.images.formats import OUTPUT_FORMATS
 from stylejax.runtime.files import replacing
 
 MIN_SIDE = 16
-"""Pixels below which the nets can't work on an image's side."""
+"""Shortest image side that the networks can process, in pixels."""
 
 STYLE_SIZE = 320
-"""Shorter side at which a style is read when nothing else is asked for, in pixels."""
+"""Default shorter side of a style, in pixels."""
 
-_AROUND = 32  # pixels from the other side that a filter may look at
+_AROUND = 32  # pixels of wrap-around padding for the resize filter
 _STYLE_STEP = 32
 _STYLE_MAX_ASPECT = 4
 
@@ -31,9 +31,9 @@ _STYLE_MAX_ASPECT = 4
 def read(
   path: Path, *, compact: bool = False, on_note: Callable[[str], None] = lambda note: None
 ) -> DecodedImage:
-  """An image that is large enough for the nets, as `read_image`; raises InputError.
+  """Reads an image with `read_image` and checks that it is large enough for the networks.
 
-  What was left out of the file or ignored is told to on_note, a line each.
+  Calls on_note with a line for everything in the file that was not used. Raises InputError.
   """
   image = read_image(path, compact=compact)
   check_side(image, path)
@@ -43,7 +43,7 @@ def read(
 
 
 def check_side(image: DecodedImage, path: Path) -> None:
-  """Raises InputError when a side is below MIN_SIDE pixels."""
+  """Raises InputError if a side is shorter than MIN_SIDE pixels."""
   height, width = image.rgb.shape[:2]
   if min(height, width) < MIN_SIDE:
     raise InputError(
@@ -52,7 +52,7 @@ def check_side(image: DecodedImage, path: Path) -> None:
 
 
 def check_output_size(path: Path, height: int, width: int, *, frames: int = 1) -> None:
-  """Raises InputError for more pixels than the format of `path` holds a side, or MAX_PIXELS."""
+  """Raises InputError if a side exceeds the limit of path's format, or the area MAX_PIXELS."""
   row = formats.written_as(path.suffix, rows=(*formats.WRITTEN_IMAGES, *formats.ANIMATIONS))
   if row is not None and row.kind == "image":
     width *= frames
@@ -66,7 +66,7 @@ def check_output_size(path: Path, height: int, width: int, *, frames: int = 1) -
 
 
 def check_pixels(what: str, height: int, width: int) -> None:
-  """Raises InputError for an image of more than MAX_PIXELS, before memory is taken for it."""
+  """Raises InputError for an image of more than MAX_PIXELS, before memory is allocated for it."""
   if height * width > formats.MAX_PIXELS:
     raise InputError(
       f"{what}: found {width}×{height} pixels, expected at most "
@@ -75,15 +75,15 @@ def check_pixels(what: str, height: int, width: int) -> None:
 
 
 def fit_shorter_side(height: int, width: int, shorter: int) -> tuple[int, int]:
-  """(height, width) scaled so that the shorter of the two is `shorter`, shape kept."""
+  """(height, width) scaled so that the shorter side is `shorter`, keeping the aspect ratio."""
   scale = shorter / min(height, width)
   return max(shorter, round(height * scale)), max(shorter, round(width * scale))
 
 
 def resize(image: DecodedImage, height: int, width: int) -> DecodedImage:
-  """The image at another size, in pixels: Lanczos filter, widened when it shrinks.
+  """Resizes an image to height × width pixels with a Lanczos filter, widened for downscaling.
 
-  Colors are weighted by alpha, so that colors hidden under transparency don't bleed out.
+  Colors are weighted by alpha, so that colors under transparent pixels don't bleed out.
   """
   if image.rgb.shape[:2] == (height, width):
     return image
@@ -98,7 +98,7 @@ def resize(image: DecodedImage, height: int, width: int) -> DecodedImage:
 
 
 def resize_around(rgb: np.ndarray, height: int, width: int, axes: str) -> np.ndarray:
-  """As `resize`, of [H, W, 3] pixels that go on at the other side along "x", "y" or "xy"."""
+  """Like `resize`, for pixels [H, W, 3] that wrap around along `axes`: "x", "y" or "xy"."""
   margins = [_AROUND if axis in axes else 0 for axis in "yx"]
   margins = [min(margin, side) for margin, side in zip(margins, rgb.shape)]
   rgb = as_float(rgb)
@@ -108,16 +108,16 @@ def resize_around(rgb: np.ndarray, height: int, width: int, axes: str) -> np.nda
 
 
 def style_pixels(image: DecodedImage, shorter: int) -> np.ndarray:
-  """The pixels in which a style is read.
+  """Scales and crops a style image for the style encoder.
 
-  Transparency plays no part: what is invisible has the colors of its visible neighbors, as
-  `read_image` gives it. The longer side is cut from the middle to at most 4 times the
-  shorter one and, after scaling, to a multiple of 32 pixels: statistics hardly notice, and many
-  styles share few compilations.
+  Transparency plays no part: invisible pixels have the colors of their visible neighbors, as
+  `read_image` gives them. The image is cropped at the center so that its longer side is at most 4
+  times the shorter one and, after scaling, a multiple of 32 pixels. This hardly changes its
+  statistics, and lets many styles share few compilations.
 
   Args:
     image: the style.
-    shorter: pixels of the shorter side after scaling, up or down; the larger, the larger the
+    shorter: the shorter side after scaling up or down, in pixels; a larger one gives larger
       strokes.
 
   Returns:
@@ -133,7 +133,7 @@ def style_pixels(image: DecodedImage, shorter: int) -> np.ndarray:
 
 
 def on_white(image: DecodedImage) -> np.ndarray:
-  """[H, W, 3] with transparency laid on white."""
+  """The image's colors, [H, W, 3], with transparency laid on white."""
   rgb = as_float(image.rgb)
   if image.alpha is None:
     return rgb
@@ -142,7 +142,7 @@ def on_white(image: DecodedImage) -> np.ndarray:
 
 
 def alpha_note(alpha: np.ndarray | None, path: str | os.PathLike) -> str | None:
-  """A line where transparency is there and the format of the output `path` has none; else None."""
+  """A note if the image has transparency but the output's format doesn't support it; else None."""
   form = formats.written_as(Path(path).suffix)
   if alpha is None or form is None or form.codec != "JPEG" or alpha.min() == 1:
     return None
@@ -152,11 +152,11 @@ def alpha_note(alpha: np.ndarray | None, path: str | os.PathLike) -> str | None:
 def write_image(
   path: str | os.PathLike, rgb: np.ndarray, *, alpha: np.ndarray | None = None, quality: int = 95
 ) -> Path:
-  """Writes one image, 8 bits a channel, sRGB; the file is whole or not there.
+  """Writes one image atomically, in sRGB with 8 bits a channel.
 
   Args:
-    path: the file; its extension chooses PNG, JPEG or WebP. One that exists is replaced.
-    rgb: [H, W, 3] float in [0, 1], values outside are cut off; or uint8.
+    path: the file; its extension chooses PNG, JPEG or WebP. An existing file is replaced.
+    rgb: [H, W, 3] float in [0, 1], values outside are clipped; or uint8.
     alpha: [H, W] float in [0, 1] or None. JPEG has no alpha: the image is laid on white.
     quality: 1 to 100 for JPEG and WebP; WebP at 100 is lossless. PNG is always lossless.
 
@@ -164,8 +164,8 @@ def write_image(
     The path.
 
   Raises:
-    InputError: an extension that can't be written, too many pixels for the format, or an image
-      with NaN or infinity.
+    InputError: the extension isn't supported, the image has too many pixels for the format, or it
+      contains NaN or infinity.
     OSError: the folder is missing or can't be written to.
   """
   path = Path(path)
@@ -183,7 +183,7 @@ def write_image(
     pixels = np.concatenate([pixels, as_bytes(alpha)[..., None]], -1)
   settings = {
     "PNG": {"compress_level": 4},
-    # Full color resolution: half of it smears the edges of saturated strokes.
+    # Full chroma resolution: subsampling smears the edges of saturated strokes.
     "JPEG": {"quality": quality, "subsampling": 0},
     # `exact` keeps the colors under transparent pixels, as PNG does.
     "WEBP": {"quality": quality, "lossless": quality == 100, "exact": True},
@@ -196,14 +196,14 @@ def write_image(
 
 
 def as_bytes(values: np.ndarray) -> np.ndarray:
-  """Floats as uint8, 0 to 1 as 0 to 255, what lies outside cut off; uint8 as it is."""
+  """Converts floats in [0, 1] to uint8, clipping values outside; returns uint8 unchanged."""
   if values.dtype == np.uint8:
     return values
   return np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
 
 
 def check_finite(path: Path, rgb: np.ndarray) -> None:
-  """Raises InputError for NaN or infinity in what would be written to `path`."""
+  """Raises InputError if the image to be written to `path` contains NaN or infinity."""
   if rgb.dtype != np.uint8 and not np.isfinite(rgb).all():
     raise InputError(
       f"output {path}: found NaN or infinity in the image, expected numbers in "
@@ -212,7 +212,7 @@ def check_finite(path: Path, rgb: np.ndarray) -> None:
 
 
 def resize_plane(plane: np.ndarray, height: int, width: int) -> np.ndarray:
-  """[H, W] float32 in [0, 1] at another size, as `resize` does it."""
+  """Resizes [H, W] float32 in [0, 1] like `resize`."""
   if plane.shape == (height, width):
     return plane
   return _resize(plane[..., None], height, width)[..., 0]
@@ -221,7 +221,7 @@ def resize_plane(plane: np.ndarray, height: int, width: int) -> np.ndarray:
 def _resize(
   array: np.ndarray, height: int, width: int, box: tuple[int, int, int, int] | None = None
 ) -> np.ndarray:
-  """[H, W, C] float32 in [0, 1], or a box of it → [height, width, C], cut back into [0, 1]."""
+  """Resizes [H, W, C] float32 in [0, 1], or a box of it, to [height, width, C] in [0, 1]."""
   channels = [
     np.asarray(
       Image.fromarray(np.ascontiguousarray(array[..., c], np.float32)).resize(
@@ -230,11 +230,11 @@ def _resize(
     )
     for c in range(array.shape[-1])
   ]
-  # Lanczos rings beyond [0, 1] at hard edges.
+  # Lanczos overshoots [0, 1] at hard edges.
   return np.clip(np.stack(channels, -1), 0, 1)
 
 
 def cut_middle(array: np.ndarray, height: int, width: int) -> np.ndarray:
-  """The middle height × width pixels of [H, W, ...]."""
+  """Crops [H, W, ...] to its center height × width pixels."""
   top, left = (array.shape[0] - height) // 2, (array.shape[1] - width) // 2
   return array[top : top + height, left : left + width]

@@ -1,7 +1,7 @@
-"""How long each image of a folder is shown: a list in FFmpeg's "ffconcat version 1.0".
+"""Frame lengths of a folder of images, as a list in FFmpeg's "ffconcat version 1.0".
 
-A folder of frames has no times of its own. FFmpeg makes a film of it with
-`ffmpeg -i folder/frames.ffconcat`; a later run of stylejax reads it, too.
+A folder of frames has no times of its own. `ffmpeg -i folder/frames.ffconcat` makes a video of it;
+a later run of stylejax reads the list, too.
 """
 
 import re
@@ -21,8 +21,8 @@ def write(folder: Path, names: Sequence[str], lengths: Sequence[Fraction]) -> No
 
   Args:
     folder: where the frames are.
-    names: of their files, without blanks and quotes.
-    lengths: seconds of each; they are rounded to microseconds, and what is left is carried over.
+    names: the names of their files, without spaces and quotes.
+    lengths: seconds for each file, rounded to microseconds; rounding errors are carried over.
   """
   lines, seconds, written = [_HEADER], Fraction(0), 0
   for name, length in zip(names, lengths, strict=True):
@@ -34,10 +34,10 @@ def write(folder: Path, names: Sequence[str], lengths: Sequence[Fraction]) -> No
 
 
 def read(folder: Path) -> dict[str, Fraction] | None:
-  """Seconds of each file by its name; None where there is no list.
+  """Reads the seconds for each file by its name; None if there is no list.
 
   Raises:
-    InputError: the list has other lines than such a list, or a frame without a length.
+    InputError: the list has an unexpected line, or a duration that is zero or without a file.
   """
   path = folder / TIMES_NAME
   if not path.is_file():

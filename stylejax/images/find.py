@@ -1,7 +1,6 @@
-"""Finding images in folders, by the extensions of the format table.
+"""Finds images in folders by the extensions in the format table.
 
-Nothing is opened here; what a folder holds beside images is counted and named, never dropped
-without a word.
+No file is opened here. Other files in a folder are counted and reported, never dropped silently.
 """
 
 import os
@@ -12,7 +11,7 @@ from stylejax.errors import InputError
 from stylejax.images import formats
 from stylejax.runtime.files import printable, real_paths
 
-_NAMED = 3  # files that a note names; the others are counted
+_NAMED = 3  # how many files a note names; the others are counted
 
 
 def find_images(
@@ -21,25 +20,25 @@ def find_images(
   *,
   on_note: Callable[[str], None] = lambda note: None,
 ) -> list[Path]:
-  """Lists files as they are, and folders as the images in them and in the folders below.
+  """Lists the given files, and the images in the given folders and their subfolders.
 
   Args:
-    paths: files or folders. A file may have any name: it is known by its bytes when it is read.
+    paths: files or folders. A file may have any name: its format is recognized by its bytes later.
     flag: the setting's name for messages, for example "--content".
-    on_note: called with one line for each folder that holds other files, too.
+    on_note: called with one line for each folder that also holds other files.
 
   Returns:
-    Files in the order given, those of a folder sorted; none twice.
+    The files in the order given, those of a folder sorted, without duplicates.
 
   Raises:
     InputError: a path is missing, or a folder holds no image.
   """
   by_stem: dict[str, Path] = {}
   for name in paths:
-    if not os.fspath(name):  # as from a variable that is not set; Path makes the folder "." of it
+    if not os.fspath(name):  # such as an unset variable; Path would turn it into the folder "."
       raise InputError(f"{flag}: found an empty name, expected an image or a folder of images")
     path = Path(name)
-    if os.path.isdir(path):  # unlike the path's own method also of a name that is too long
+    if os.path.isdir(path):  # unlike Path.is_dir, it also accepts a name that is too long
       files = list_images(path, flag=flag, on_note=on_note)
     elif os.path.lexists(path):
       files = [path]
@@ -59,19 +58,19 @@ def list_images(
   rows: Sequence[formats.Format] = formats.READ_IMAGES,
   on_note: Callable[[str], None] = lambda note: None,
 ) -> list[Path]:
-  """Lists the images of a folder and the folders in it.
+  """Lists the images in a folder and its subfolders.
 
-  Hidden files and folders are left out, and a folder reached twice by links counts once. The
-  order is that of the relative path's parts, the same on every machine.
+  Hidden files and folders are left out, and a folder reached twice through links counts once. Paths
+  are sorted by the parts of their relative path, so the order is the same on every machine.
 
   Args:
     folder: where to look.
     flag: what messages call the folder, for example "--content-dir".
-    rows: the formats that are looked for.
-    on_note: called with one line if the folder holds other files, too.
+    rows: the formats to look for.
+    on_note: called with one line if the folder also holds other files.
 
   Returns:
-    The paths, sorted, at least one.
+    The sorted paths, at least one.
 
   Raises:
     InputError: no such folder, not a folder, or no image in it.
@@ -100,21 +99,19 @@ def list_images(
 
 
 def _some(files: Sequence[Path]) -> str:
-  """The first names, on one line."""
+  """The names of the first few files, on one line."""
   more = ", …" if len(files) > _NAMED else ""
   return ", ".join(printable(path) for path in files[:_NAMED]) + more
 
 
 def files_below(folder: Path, flag: str) -> list[Path]:
-  """Lists the files of a folder and the folders in it that are not hidden, sorted.
+  """Lists the files in a folder and its subfolders, sorted, except hidden ones.
 
   Raises:
     InputError: a folder can't be listed.
   """
   files, visited, waiting = [], set(), [Path(folder)]
-  while (
-    waiting
-  ):  # no recursion, which os.walk needs on Python 3.11: folders may lie a thousand deep
+  while waiting:  # os.walk recurses on Python 3.11, and folders may be nested a thousand deep
     place = waiting.pop()
     try:
       status = os.stat(place)
@@ -129,7 +126,7 @@ def files_below(folder: Path, flag: str) -> list[Path]:
       raise InputError(
         f"{flag}: found the folder {place} unreadable ({reason}), expected to list it"
       ) from error
-    # Sorted, since which way into a circle comes first must not depend on the disk's order.
+    # Sorted, so that the first path into a cycle of links doesn't depend on the disk's order.
     entries.sort()
     files += [place / name for name, is_folder in entries if not is_folder]
     waiting += [place / name for name, is_folder in reversed(entries) if is_folder]

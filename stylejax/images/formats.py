@@ -1,7 +1,7 @@
-"""The table of file formats: what is read, what is written, and what of each file is kept.
+"""The table of file formats: which are read and written, and what is kept of each file.
 
-Suffixes, decoders, limits, messages, help texts and docs/formats.md are read from the rows below;
-a new format is a row here and, where Pillow doesn't decode it, a function. No file is opened here.
+Suffixes, decoders, limits, messages, help texts and docs/formats.md come from the rows below. A new
+format is a row here and, if Pillow doesn't decode it, a function. No file is opened here.
 """
 
 import dataclasses
@@ -13,21 +13,21 @@ MAX_PIXELS = 300_000_000
 
 
 TIMES_NAME = "frames.ffconcat"
-"""The list in a folder of frames that says how long each is shown."""
+"""Name of the list in a folder of frames that says how long each frame is shown."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Kept:
-  """What is kept of a file that is read, or held by one that is written; a few words each.
+  """What is kept when a file is read, or stored when it is written; a few words each.
 
   Attributes:
     color: color spaces and profiles.
     depth: bits of each channel.
     alpha: transparency.
-    orientation: how the camera was held, and other geometry.
+    orientation: EXIF orientation and other geometry.
     timing: how long frames are shown; empty for images.
     sound: sound and subtitles; empty for images.
-    rest: what else a reader of the table should know, such as what is left out.
+    rest: anything else that a reader of the table should know, such as what is left out.
   """
 
   color: str
@@ -41,18 +41,18 @@ class Kept:
 
 @dataclasses.dataclass(frozen=True)
 class Format:
-  """One row: a kind of file.
+  """One row of the table: a file format.
 
   Attributes:
-    name: as people call it.
+    name: its common name.
     kind: an image, an animation (frames without sound) or a video.
     suffixes: extensions in lower case with their dot; the first is the usual one.
-    codec: Pillow's name of the format; of a video FFmpeg's name of the container.
-    reads: what is kept when such a file is read; None if it isn't.
-    writes: what is held by a file that is written; None if none is.
-    training: whether the training pipeline takes such files from folders and shards.
-    max_side: most pixels of a side that the format holds; None is no limit that matters.
-    extra: the extra of pyproject.toml that it takes; None if a plain install has all it takes.
+    codec: Pillow's name for the format; for a video, FFmpeg's name for the container.
+    reads: what is kept when such a file is read; None if the format isn't read.
+    writes: what is stored when such a file is written; None if the format isn't written.
+    training: whether the training pipeline reads such files from folders and shards.
+    max_side: the format's longest side in pixels; None if no limit matters.
+    extra: the extra in pyproject.toml that it needs; None if a plain install suffices.
   """
 
   name: str
@@ -341,12 +341,12 @@ FORMATS = (*IMAGES, *ANIMATIONS, *VIDEOS)
 
 
 def suffixes(rows: Iterable[Format]) -> tuple[str, ...]:
-  """The extensions of rows, in their order, none twice."""
+  """The extensions of the rows, in order and without duplicates."""
   return tuple(dict.fromkeys(suffix for row in rows for suffix in row.suffixes))
 
 
 def names(rows: Iterable[Format], *, last: str = "or") -> str:
-  """The names of rows as a sentence lists them, for example "JPEG, PNG or WebP"."""
+  """The names of the rows as a list in a sentence, for example "JPEG, PNG or WebP"."""
   *first, end = dict.fromkeys(row.name for row in rows)
   return f"{', '.join(first)} {last} {end}" if first else end
 
@@ -356,26 +356,26 @@ WRITTEN_IMAGES = tuple(row for row in IMAGES if row.writes)
 TRAINING_IMAGES = tuple(row for row in IMAGES if row.training)
 
 READ_SUFFIXES = suffixes(READ_IMAGES)
-"""Extensions by which the images of a folder are known; a single file is known by its bytes."""
+"""Extensions of images that are read from a folder; a single file is recognized by its bytes."""
 
 TRAINING_SUFFIXES = suffixes(TRAINING_IMAGES)
-"""Extensions of the images that training takes from folders and shards."""
+"""Extensions of the images that training reads from folders and shards."""
 
 OUTPUT_FORMATS = {suffix: row.codec for row in WRITTEN_IMAGES for suffix in row.suffixes}
-"""Extensions of images that can be written, and Pillow's name of the format."""
+"""Extensions of images that can be written, and Pillow's name for the format."""
 
 ANIMATION_SUFFIXES = suffixes(row for row in ANIMATIONS if row.writes)
 """Extensions of animations that can be written."""
 
 VIDEO_FORMATS = {suffix: row.codec for row in VIDEOS if row.writes for suffix in row.suffixes}
-"""Extensions of videos that can be written, and FFmpeg's name of the container."""
+"""Extensions of videos that can be written, and FFmpeg's name for the container."""
 
 
 WRITTEN_SUFFIXES = ", ".join(row.suffixes[0] for row in WRITTEN_IMAGES)
-"""What help texts say of an image to write; each format by its usual extension."""
+"""The usual extensions of images that can be written, for help texts."""
 
 SEQUENCE_SUFFIXES = ", ".join((*ANIMATION_SUFFIXES, *VIDEO_FORMATS))
-"""What help texts say of a sequence to write."""
+"""The extensions of sequences that can be written, for help texts."""
 
 
 def written_as(suffix: str, *, rows: Iterable[Format] = WRITTEN_IMAGES) -> Format | None:

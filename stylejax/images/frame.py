@@ -1,6 +1,7 @@
-"""One frame of a sequence, as readers give it and writers take it.
+"""One frame of a sequence, as readers return it and writers accept it.
 
-Which reader and writer a path has is in frames.py; they are in animation.py and video.py.
+frames.py chooses the reader and writer for a path; they are in animation.py, frame_folders.py and
+video/.
 """
 
 import dataclasses
@@ -14,11 +15,11 @@ class Frame:
   """One frame.
 
   Attributes:
-    rgb: [H, W, 3] float32 in [0, 1], sRGB, upright; what is invisible has the colors of its visible
-      neighbors.
-    seconds: when it is shown, from the first frame's time.
+    rgb: [H, W, 3] float32 in [0, 1], sRGB, upright; invisible pixels have the colors of their
+      visible neighbors.
+    seconds: when it is shown, from the start of the sequence.
     length: seconds for which it is shown, above 0.
-    alpha: [H, W] float32 in [0, 1], 0 is invisible; None where everything is visible.
+    alpha: [H, W] float32 in [0, 1], 0 is invisible; None if everything is opaque.
   """
 
   rgb: np.ndarray

@@ -1,6 +1,6 @@
-"""Folders of frames: images that follow each other by name, and the list of their lengths.
+"""Folders of frames: images in the order of their names, and the list of their lengths.
 
-Animations are in animation.py; which of them a path is, frames.py knows.
+Animations are in animation.py; frames.py decides which of them a path is.
 """
 
 import itertools
@@ -21,30 +21,30 @@ from stylejax.images.opening import EXPECTED
 from stylejax.images.pages import Pages, describe_pages
 from stylejax.images.whole import is_cut
 
-# Seconds: a film of one rate may have its times in whole milliseconds.
+# In seconds: lengths of a constant frame rate may be rounded to whole milliseconds.
 _SAME_LENGTH = Fraction(11, 10_000)
-_NAMED = 3  # missing numbers that a note names
+_NAMED = 3  # how many missing numbers a note names
 
 
 class FolderReader:
-  """The images of a folder, sorted by name, numbers in names as numbers.
+  """Reads the images of a folder, sorted by name, with numbers in names sorted by value.
 
   Attributes:
-    total: how many there are.
-    rate: frames a second; where they vary, that of the shortest.
-    timed: whether a list in the folder says how long each is shown.
-    plays: how often they are shown; 0 is for ever.
-    has_alpha: whether one of them may be invisible somewhere.
+    total: the number of frames.
+    rate: frames a second; if lengths vary, that of the shortest frame.
+    timed: whether a list in the folder says how long each frame is shown.
+    plays: how many times the sequence is shown; 0 is forever.
+    has_alpha: whether any frame may have invisible pixels.
   """
 
   plays = 0
 
   def __init__(self, folder: Path, rate: Fraction, note: Callable[[str], None]):
-    """Shows them `rate` times a second; `note` takes lines for the user.
+    """Shows `rate` frames a second unless a list gives lengths; `note` takes lines for the user.
 
     Raises:
-      InputError: a folder without images, with one that can't be read, is cut or has another size,
-        or with a damaged list.
+      InputError: the folder has no images, an image is unreadable, truncated or of another size, or
+        the list is damaged.
     """
     files = find_images([folder], "--content", on_note=note)
     self._files = sorted(files, key=lambda file: natural_key(file.relative_to(folder)))
@@ -69,7 +69,7 @@ class FolderReader:
       )
 
   def _checked(self) -> list[Pages]:
-    """What the files' headers say: all of one size, and none cut, before the first is stylized."""
+    """Reads all headers before any frame is stylized: one size for all, and no truncated file."""
     described = []
     for number, file in enumerate(self._files, 1):
       described.append(describe_pages(file))
@@ -84,7 +84,7 @@ class FolderReader:
     return described
 
   def _tell_of_holes(self) -> None:
-    """Names the numbers that are missing, if the files are numbered by one and the same rule."""
+    """Notes which numbers are missing, if the file names differ only in their number."""
     split = [re.fullmatch(r"(.*?)(\d+)(\D*)", file.name) for file in self._files]
     if len(split) < 3 or not all(split):
       return
@@ -108,7 +108,7 @@ class FolderReader:
   def _times(
     self, folder: Path, rate: Fraction, note: Callable[[str], None]
   ) -> tuple[list[Fraction], bool]:
-    """(seconds of each file, whether a list says so)."""
+    """(seconds for each file, whether they come from a list)."""
     lengths = ffconcat.read(folder)
     names = [str(file.relative_to(folder)) for file in self._files]
     if lengths is None or set(lengths) != set(names):
@@ -133,7 +133,7 @@ class FolderReader:
 
 
 def natural_key(path: Path) -> tuple:
-  """A key that sorts names as people count: frame2 before frame10, img007 as img7."""
+  """A sort key that compares numbers by value: frame2 before frame10, img007 like img7."""
   numbers = [
     [(int(piece), "") if piece.isdecimal() else (-1, piece) for piece in re.split(r"(\d+)", part)]
     for part in path.parts
@@ -142,10 +142,10 @@ def natural_key(path: Path) -> tuple:
 
 
 class FolderWriter:
-  """Frames as PNG files in a folder, which is made if it isn't there."""
+  """Writes frames as PNG files to a folder, which is created if needed."""
 
   def __init__(self, folder: Path, note: Callable[[str], None], *, timed: bool = True):
-    """`timed` says that the frames' lengths are the input's own, which a folder doesn't hold."""
+    """`timed` says that frame lengths come from the input, which a folder can't hold by itself."""
     self._folder, self._note, self._timed = folder, note, timed
     self._names, self._lengths = [], []
     folder.mkdir(exist_ok=True)
@@ -156,7 +156,7 @@ class FolderWriter:
     write_image(self._folder / self._names[-1], frame.rgb, alpha=frame.alpha)
 
   def finish(self) -> None:
-    """Says how long the frames are shown, in a list beside them where they differ."""
+    """Notes the frame rate; if frame lengths differ, writes them to a list in the folder."""
     if not self._timed or not self._lengths:
       return
     if max(self._lengths) - min(self._lengths) <= _SAME_LENGTH:

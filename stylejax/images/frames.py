@@ -1,7 +1,7 @@
-"""Sequences on disk: which reader and which writer a path has.
+"""Sequences on disk: chooses the reader and the writer for a path.
 
-Folders are in frame_folders.py, GIF, WebP and APNG in animation.py, videos in video/. How frames
-are stylized lives in inference/sequence.py.
+Folders are in frame_folders.py, GIF, WebP and APNG in animation.py, videos in video/. Frames are
+stylized in inference/sequence.py.
 """
 
 import contextlib
@@ -26,13 +26,13 @@ _JPEG_STREAMS = (".mjpeg", ".mjpg")
 
 
 class Source:
-  """A sequence on disk: iterating gives its Frames, as often as asked for.
+  """A sequence on disk: iterating over it yields its Frames, any number of times.
 
   Attributes:
     path: the folder, animation or video.
-    total: how many frames there are; of a damaged video at most.
-    notes: one line for everything of the input that the output will not have, or not as it was;
-      readers and writers add to it with `note`.
+    total: the number of frames; for a damaged video, an upper bound.
+    notes: one line for everything in the input that the output will lack or change; readers and
+      writers add to it with `note`.
   """
 
   def __init__(
@@ -43,19 +43,19 @@ class Source:
     output: Path | None = None,
     on_note: Callable[[str], None] = lambda line: None,
   ):
-    """A folder's frames are shown `rate` times a second.
+    """Opens the sequence.
 
     Args:
-      path: a folder of images, a file of formats.READ_SUFFIXES, or a video.
-      rate: frames a second of a folder, and of a file without times.
-      output: where the frames go, which decides on what of a video is kept; None is to images.
+      path: a folder of images, an image file or animation, or a video.
+      rate: frames a second for a folder or a file that has no times of its own.
+      output: where the frames go, which decides what is kept of a video; None is for images.
       on_note: called with each new line of `notes`.
 
     Raises:
-      InputError: no such path, or a folder without images.
+      InputError: the path doesn't exist or can't be read as a sequence.
     """
     self.path, self.notes, self._on_note = path, [], on_note
-    rate = Fraction(rate).limit_denominator(1001)  # 24000/1001 and its like as they are
+    rate = Fraction(rate).limit_denominator(1001)  # keeps 24000/1001 and the like exact
     if path.is_dir():
       reader = FolderReader(path, rate, self.note)
     elif not path.is_file():
@@ -69,19 +69,19 @@ class Source:
     self._reader, self.total = reader, reader.total
 
   def note(self, line: str) -> None:
-    """Tells the user one thing, once."""
+    """Adds a line for the user unless it has been added before."""
     if line not in self.notes:
       self.notes.append(line)
       self._on_note(line)
 
   @property
   def rate(self) -> Fraction:
-    """Frames a second; where they vary, that of the shortest."""
+    """Frames a second; if lengths vary, that of the shortest frame."""
     return self._reader.rate
 
   @property
   def plays(self) -> int:
-    """How often an animation is shown; 0 is for ever."""
+    """How many times an animation is shown; 0 is forever."""
     return getattr(self._reader, "plays", 0)
 
   @property
@@ -91,12 +91,12 @@ class Source:
 
   @property
   def has_alpha(self) -> bool:
-    """Whether its frames may have alpha."""
+    """Whether the frames may have alpha."""
     return getattr(self._reader, "has_alpha", False)
 
   @property
   def video(self) -> "video.VideoReader | None":
-    """The video behind it, which has sound, subtitles and a shape of pixels; or None."""
+    """The reader of a video, which also has sound, subtitles and a pixel shape; None otherwise."""
     return self._reader if isinstance(self._reader, video.VideoReader) else None
 
   def __iter__(self) -> Iterator[Frame]:
@@ -116,12 +116,12 @@ class Source:
 
 @contextlib.contextmanager
 def writer(output: Path, source: Source, shape: tuple[int, ...]) -> Iterator:
-  """Something with `write(frame)`; a file or folder is whole at the end or as it was.
+  """Yields an object with `write(frame)`; the output is replaced only if all goes well.
 
   Args:
-    output: a name that `check_output` let pass.
-    source: where the frames, and the sound of a video, come from; its notes grow.
-    shape: of every frame, [H, W, 3].
+    output: a path that `check_output` accepted.
+    source: where the frames, and a video's sound, come from; notes are added to it.
+    shape: the shape of every frame, [H, W, 3].
   """
   suffix = output.suffix.lower()
   if suffix not in ANIMATIONS:
@@ -149,12 +149,12 @@ def writer(output: Path, source: Source, shape: tuple[int, ...]) -> Iterator:
 
 
 def check_output(output: Path, source: Source, *, inputs: Sequence[str | os.PathLike] = ()) -> None:
-  """Raises InputError unless the sequence can be written there.
+  """Raises InputError unless the sequence can be written to `output`.
 
   Args:
     output: a folder or a file.
     source: what will be read; it gets a note if frames of an earlier run will be replaced.
-    inputs: files that are read beside it, as the style.
+    inputs: other files that are read, such as the style.
   """
   suffix, path = output.suffix.lower(), source.path
   if suffix in formats.VIDEO_FORMATS:
@@ -178,10 +178,10 @@ def check_output(output: Path, source: Source, *, inputs: Sequence[str | os.Path
 
 
 def _holds_images(path: Path) -> bool:
-  """Whether a file is read as an image or animation, by its bytes; else it is read as a video.
+  """Whether a file is read as an image or animation rather than a video, judged by its bytes.
 
-  A name counts where the bytes leave it open: a stream of JPEGs begins as one JPEG does, and what
-  is neither is called by the name that it has.
+  The extension decides only when the bytes can't: a stream of JPEGs begins like a single JPEG, and
+  a file that is neither an image nor a video is treated as what its extension says.
   """
   suffix = path.suffix.lower()
   if suffix in _JPEG_STREAMS:

@@ -1,9 +1,9 @@
-"""GIF files: where their frames are, and writing films with one palette.
+"""GIF files: finding their frames, and writing animations with one palette.
 
-Pillow codes and decodes the pixels. Its own reader of animations is not used: version 13.0.0 gives
-a frame without a disposal method that of the frame before, fills what the first frame leaves free
-with the palette's first color, and its writer cuts delays to hundredths and keeps all frames in
-memory.
+Pillow encodes and decodes the pixels. Its own animation reader is not used: version 13.0.0 gives a
+frame without a disposal method that of the frame before, and fills what the first frame doesn't
+cover with the palette's first color. Its writer truncates delays to hundredths and keeps all frames
+in memory.
 """
 
 import functools
@@ -26,11 +26,11 @@ _LOOPS = (b"NETSCAPE2.0", b"ANIMEXTS1.0")
 
 
 def read_layout(data: bytes, name: str) -> Layout:
-  """Where the frames of a GIF are.
+  """Finds the frames of a GIF.
 
-  As in browsers, the background color and the shape of pixels in the header are left out, an image
-  beyond the edge is cut off there, and the file ends where something else than a block follows. A
-  file without a loop count is shown once; a count of n means n times more.
+  As in browsers, the header's background color and pixel shape are ignored, an image that extends
+  beyond the edge is clipped, and anything that is not a block ends the file. A file without a loop
+  count is shown once; a count of n means n more times, and 0 forever.
 
   Args:
     data: the whole file.
@@ -55,7 +55,7 @@ def read_layout(data: bytes, name: str) -> Layout:
 
 
 class _Reader:
-  """Goes through a GIF block by block."""
+  """Parses a GIF block by block."""
 
   def __init__(self, data: bytes, name: str):
     self._data, self._name, self._at = data, name, 6
@@ -115,13 +115,13 @@ class _Reader:
     left, top, width, height, flags = struct.unpack("<HHHHB", self._take(9))
     table = self._color_table(flags) or self._table
     start = self._at
-    self._take(1)  # the first code's bits
+    self._take(1)  # LZW minimum code size
     while count := self._take(1)[0]:
       self._take(count)
     packed, delay, transparent = struct.unpack("<BHB", self._control[:4])
     self._control = bytes(4)
     number = len(self.patches) + 1
-    if not self.patches:  # Files exist whose screen is smaller than what they show.
+    if not self.patches:  # Some files have a logical screen smaller than their first frame.
       self.width, self.height = max(self.width, left + width), max(self.height, top + height)
     elif left + width > self.width or top + height > self.height:
       self.notes.append(
@@ -157,7 +157,7 @@ class _Reader:
 def _single(
   size: tuple[int, int], interlaced: int, table: bytes, transparent: int | None, codes: memoryview
 ) -> bytes:
-  """A GIF of one image that fills it."""
+  """The bytes of a GIF that one image fills."""
   flags = 0x80 | (len(table) // 3).bit_length() - 2 if table else 0
   control = b"" if transparent is None else b"!\xf9\x04\x01\0\0" + bytes([transparent, 0])
   return b"".join(
@@ -175,17 +175,18 @@ def _single(
 
 
 class GifFilm:
-  """Writes frames as a GIF whose one palette is chosen when all have been seen.
+  """Writes frames as a GIF with one palette, chosen when all frames have been added.
 
-  They wait in a file without a name beside the output, compressed. Without invisible pixels each
-  frame holds what has changed since the one before; otherwise all that is visible.
+  Until then, frames are compressed into an unnamed temporary file in the output's folder. Without
+  alpha, each frame stores only what changed since the one before; with alpha, all visible pixels.
 
   Attributes:
-    partial: whether a pixel was partly invisible: from half on it is written as visible.
+    partial: whether any pixel was partly transparent; it is written as visible if its alpha is at
+      least half, else as invisible.
   """
 
   def __init__(self, file: Path, height: int, width: int, *, alpha: bool, plays: int = 0):
-    """Frames may have invisible pixels if `alpha`; they are shown `plays` times, 0 is for ever."""
+    """Frames may have invisible pixels if `alpha`; they are shown `plays` times, 0 is forever."""
     self.partial = False
     self._file, self._shape, self._alpha, self._plays = file, (height, width), alpha, plays
     # Closed by close().
@@ -193,7 +194,7 @@ class GifFilm:
     self._counts, self._frames = ColorCounts(), []
 
   def add(self, pixels: np.ndarray, seconds: Fraction) -> None:
-    """One frame: [H, W, 3 or 4] uint8, alpha last, shown for a whole number of hundredths."""
+    """Adds a frame, [H, W, 3 or 4] uint8 (alpha last), shown for a whole number of hundredths."""
     if self._alpha and pixels.shape[-1] == 4:
       alpha = pixels[..., 3]
       self.partial |= bool(((alpha > 0) & (alpha < 255)).any())
@@ -207,7 +208,7 @@ class GifFilm:
   def finish(self) -> None:
     """Writes the file."""
     palette = self._counts.palette(256 if self._counts.distinct == 256 and not self._alpha else 255)
-    free = len(palette.colors)  # the number that shows what is below
+    free = len(palette.colors)  # the transparent index, which shows the frame below
     numbers = None
     with open(self._file, "wb") as file:
       self._write_header(file, palette.colors)
@@ -225,7 +226,7 @@ class GifFilm:
     self.close()
 
   def close(self) -> None:
-    """Removes what waits; after `finish` it does nothing."""
+    """Deletes the waiting frames; does nothing after `finish`."""
     self._spool.close()
 
   def _waiting(self):
@@ -249,7 +250,7 @@ def _changed(
 ) -> tuple[np.ndarray, tuple[int, int]]:
   """The rectangle of a frame that differs from the one before, and its (left, top).
 
-  What is the same inside of it becomes `free`, which compresses well; None leaves it.
+  Unchanged pixels inside it become `free`, which compresses well; None keeps them.
   """
   if before is None:
     return numbers, (0, 0)
@@ -262,7 +263,7 @@ def _changed(
 
 
 def changed_box(differs: np.ndarray) -> tuple[slice, slice]:
-  """(rows, columns) of the smallest rectangle that holds what is True in [H, W]; never empty."""
+  """(rows, columns) of the smallest rectangle around what is True in [H, W]; never empty."""
   spans = []
   for axis in (1, 0):
     places = np.flatnonzero(differs.any(axis)).tolist()
@@ -286,5 +287,5 @@ def _write_image(
 
 
 def _is_loop(blocks: list[bytes]) -> bool:
-  """Whether an application's blocks say how often an animation is shown."""
+  """Whether the blocks of an application extension give a loop count."""
   return len(blocks) > 1 and blocks[0] in _LOOPS and len(blocks[1]) >= 3 and blocks[1][0] & 7 == 1

@@ -1,6 +1,6 @@
-"""16-bit gray TIFFs with transparency, a kind that Pillow 13.0 doesn't open.
+"""16-bit gray TIFFs with transparency, which Pillow 13.0 doesn't open.
 
-The other kinds of more than 8 bits are in wide.py.
+Other images with more than 8 bits are in wide.py.
 """
 
 import contextlib
@@ -17,12 +17,12 @@ _WHITE_IS_ZERO, _TIMES_ALPHA, _ALPHA = 0, 1, 2
 
 
 class GrayAlphaTiff(TiffImagePlugin.TiffImageFile):
-  """Such a TIFF, whose four bytes a pixel Pillow's decoders put out as if they were RGBA of 8 bits.
+  """A 16-bit gray TIFF with alpha; Pillow decodes its four bytes a pixel as 8-bit RGBA.
 
   Attributes:
-    gray_alpha: whether the current page is of this kind; Pillow reads other pages as always.
-    extra: what its second channel is: 1 is alpha that the gray was multiplied by, 2 is alpha, and
-      anything else is no transparency.
+    gray_alpha: whether the current page is of this kind; Pillow reads other pages as usual.
+    extra: what the second channel is: 1 is alpha that the gray was multiplied by, 2 is alpha, and
+      anything else is not transparency.
     white_is_zero: whether 0 is white.
   """
 
@@ -60,7 +60,7 @@ def _is_gray_alpha(tags) -> bool:
 
 
 def open_gray_alpha(file: Path | io.BytesIO) -> Image.Image | None:
-  """Opens a TIFF lazily if it is of this kind; None otherwise."""
+  """Opens a TIFF lazily if it is 16-bit gray with a second channel; None otherwise."""
   with contextlib.suppress(SyntaxError, OSError, ValueError, TypeError):
     image = GrayAlphaTiff(file)
     if image.gray_alpha:
@@ -79,9 +79,9 @@ def read_gray_alpha(
     upright: decodes an image and undoes its orientation.
 
   Returns:
-    (values [H, W] float32 in [0, 1], alpha likewise, or None where the channel is none).
+    (values [H, W] float32 in [0, 1], alpha likewise, or None if the second channel isn't alpha).
   """
-  # libtiff gives the machine's order of bytes, Pillow's own decoder the file's.
+  # libtiff returns the machine's byte order, Pillow's own decoder the file's.
   native = image.tile[0].codec_name == "libtiff"
   big = sys.byteorder == "big" if native else image.tag_v2.prefix == b"MM"
   stored = np.ascontiguousarray(np.asarray(upright(image)))

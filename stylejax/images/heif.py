@@ -1,6 +1,6 @@
-"""HEIC and HEIF files (iPhones, many cameras), which the package pillow-heif decodes.
+"""HEIC and HEIF files (iPhones, many cameras), decoded by the package pillow-heif.
 
-It is asked for one file at a time: nothing is registered in Pillow.
+It is called for one file at a time; nothing is registered in Pillow.
 """
 
 import io
@@ -14,7 +14,7 @@ _BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1
 
 
 def is_heif(file: Path | io.BytesIO) -> bool:
-  """Whether the file's first bytes say that it is HEIF (and not AVIF, which is told by Pillow)."""
+  """Whether the file's first bytes are those of HEIF (not AVIF, which Pillow recognizes)."""
   if isinstance(file, io.BytesIO):
     head = file.getvalue()[:12]
   else:
@@ -24,11 +24,11 @@ def is_heif(file: Path | io.BytesIO) -> bool:
 
 
 def open_heif(file: Path | io.BytesIO) -> Image.Image:
-  """The main image of a HEIF file, 8 bits a channel, not decoded yet; libheif turns it upright.
+  """Opens the main image of a HEIF file lazily, with 8 bits a channel; libheif turns it upright.
 
   Raises:
     ImportError: pillow-heif isn't installed.
-    Exception: whatever pillow-heif meets in a damaged file.
+    Exception: whatever pillow-heif raises for a damaged file.
   """
   from pillow_heif import HeifImageFile
 

@@ -1,6 +1,6 @@
-"""Properties of the main image of an AVIF file, which its decoder doesn't hand on.
+"""Properties of the main image of an AVIF file that its decoder doesn't pass on.
 
-Source: ISO/IEC 23008-12 (HEIF), 6.5 and 9.3; the sizes of boxes are read in boxes.py.
+Source: ISO/IEC 23008-12 (HEIF), 6.5 and 9.3; boxes are parsed in boxes.py.
 """
 
 import struct
@@ -12,16 +12,16 @@ from stylejax.images.boxes import boxes, clean_aperture, descend
 def cut_and_pixels(
   file: BinaryIO, width: int, height: int
 ) -> tuple[tuple[int, int, int, int] | None, tuple[int, int] | None]:
-  """What the main image's properties `clap` and `pasp` say.
+  """Reads the main image's properties `clap` (crop) and `pasp` (pixel shape).
 
   Args:
     file: an opened AVIF file.
-    width: of the stored image, in pixels.
-    height: of the stored image, in pixels.
+    width: the stored image's width, in pixels.
+    height: the stored image's height, in pixels.
 
   Returns:
-    ((left, top, right, bottom) pixels to cut off, or None; width and height of a pixel, or None
-    where they are the same).
+    ((left, top, right, bottom) pixels to cut off, or None; (width, height) of a pixel, or None if
+    they are equal).
   """
   cut = pixels = None
   for kind, body in _main_properties(file):
@@ -56,7 +56,7 @@ def _main_properties(file: BinaryIO) -> list[tuple[bytes, bytes]]:
 
 
 def _associated(ipma: bytes, item: int) -> list[int]:
-  """Numbers, from 1 on, of the properties that an `ipma` box gives to an item."""
+  """Numbers, starting at 1, of the properties that an `ipma` box assigns to an item."""
   if len(ipma) < 8:
     return []
   wide = 2 if ipma[3] & 1 else 1

@@ -1,4 +1,4 @@
-"""What of an opened image isn't used, as lines for the user: pages, views, channels, a video.
+"""Notes for the user on what an opened image holds beyond what is used: pages, channels, a video.
 
 Opening is in opening.py, decoding in decode.py; nothing here decodes pixels.
 """
@@ -13,13 +13,13 @@ from stylejax.images.boxes import boxes
 from stylejax.images.whole import jpeg_end
 
 _SUBFILE_TYPE, _EXTRA_SAMPLES = 254, 338  # tags of TIFF
-_VIDEO_BOX = b"mpvd"  # Android's Motion Photo format 1.0, of HEIC
-_BRAND_BYTES = 4096  # an MP4's first box, `ftyp`, is shorter
+_VIDEO_BOX = b"mpvd"  # Android's Motion Photo format 1.0, for HEIC
+_BRAND_BYTES = 4096  # the first box of an MP4, `ftyp`, is shorter
 _SAME_SHAPE, _MAX_SHAPE = Fraction(1, 100), 10
 
 
 def left_out(image: ImageFile) -> list[str]:
-  """Lines for what of an opened image isn't used."""
+  """Returns a line for each part of an opened image that isn't used."""
   notes = []
   if image.info.get("profile_ignored"):
     notes.append("its ICC profile can't be read and is ignored")
@@ -43,7 +43,7 @@ def left_out(image: ImageFile) -> list[str]:
       notes.append("it has several images, of which the first is taken")
     elif image.format in ("GIF", "PNG", "WEBP", "AVIF") and _is_animated(image):
       notes.append("it has several frames, of which the first is taken; --sequence takes all")
-  except Exception:  # what stands behind the first one is damaged, and isn't used
+  except Exception:  # what follows the first image is damaged, but isn't used
     image.filename = ""
   if _has_video(image):
     notes.append("it has a short video beside the image (motion photo), left out")
@@ -51,17 +51,17 @@ def left_out(image: ImageFile) -> list[str]:
 
 
 def _pixel_shape(image: ImageFile) -> tuple[int, int] | None:
-  """Width and height of a pixel, by the densities that a file gives; None of square ones.
+  """(width, height) of a pixel from the file's pixel densities; None for square pixels.
 
-  JFIF's density (ITU-T T.871, 10.1), PNG's pHYs (third edition, 11.3.4.3), TIFF's resolutions, as
-  of faxes of 204 × 98 dots an inch. Browsers show such pixels as square ones.
+  Densities are JFIF's (ITU-T T.871, 10.1), PNG's pHYs (third edition, 11.3.4.3) and TIFF's
+  resolutions, such as 204 × 98 dots per inch in faxes. Browsers show such pixels as square.
   """
   info = image.info
   density = info.get("aspect") or info.get("dpi") or info.get("jfif_density") or (1, 1)
   try:
     across, down = (Fraction(number).limit_denominator(1000) for number in density)
     shape = down / across
-  except (ValueError, TypeError, OverflowError, ZeroDivisionError):  # nothing that is known
+  except (ValueError, TypeError, OverflowError, ZeroDivisionError):  # no usable densities
     return None
   if abs(shape - 1) <= _SAME_SHAPE or not 1 / _MAX_SHAPE <= shape <= _MAX_SHAPE:
     return None
@@ -70,7 +70,7 @@ def _pixel_shape(image: ImageFile) -> tuple[int, int] | None:
 
 
 def _tags(image: ImageFile) -> Mapping[int, Any]:
-  """The tags of the page of a TIFF that was sought last."""
+  """The tags of the current page of a TIFF; empty for other formats."""
   return getattr(image, "tag_v2", {})
 
 
@@ -79,7 +79,7 @@ def _is_animated(image: ImageFile) -> bool:
 
 
 def _further_channels(image: ImageFile) -> int:
-  """How many channels of a TIFF are neither color nor transparency, as of spot colors and masks."""
+  """How many channels of a TIFF are neither color nor alpha, such as spot colors and masks."""
   extra = _tags(image).get(_EXTRA_SAMPLES, ())
   extra = extra if isinstance(extra, tuple) else (extra,)
   return len(extra) - any(kind in (1, 2) for kind in extra[:1])
@@ -105,9 +105,9 @@ def _has_more_images(image: ImageFile) -> bool:
 
 
 def _has_full_images(image: ImageFile) -> bool:
-  """Whether an MPO has a second image of the first one's size, as of a stereo camera.
+  """Whether an MPO has a second image of the first one's size, as from a stereo camera.
 
-  Telephones append smaller ones: previews, depths and gain maps (CIPA DC-007).
+  Phones append smaller ones: previews, depth maps and gain maps (CIPA DC-007).
   """
   size = image.size
   try:
@@ -121,7 +121,7 @@ def _has_full_images(image: ImageFile) -> bool:
 
 
 def _has_another_behind(image: ImageFile) -> bool:
-  """Whether a second JPEG, or binary PNM (Netpbm's ppm(5)), stands right behind the first."""
+  """Whether a second image directly follows a JPEG or a binary PNM (Netpbm's ppm(5))."""
   file = image.fp
   if image.format not in ("JPEG", "PPM") or file is None:
     return False
@@ -146,7 +146,7 @@ def _has_another_behind(image: ImageFile) -> bool:
 
 
 def _has_video(image: ImageFile) -> bool:
-  """Whether a photo holds the seconds around it: an MP4 behind a JPEG, or a box of a HEIC."""
+  """Whether a motion photo's video is present: an MP4 after a JPEG, or a box in a HEIC."""
   file = image.fp
   if file is None or image.format not in ("JPEG", "MPO", "HEIF"):
     return False

@@ -1,7 +1,7 @@
-"""Opening an image file with Pillow: which decoders may see it, and what is refused by name.
+"""Opens an image file with Pillow: which decoders are allowed, and which files are refused and why.
 
-Decoding is in decode.py; nothing here reads more than a header, but for a PNG with unreadable
-remarks.
+Decoding is in decode.py. Only headers are read here, except for checksums and for a PNG with
+unreadable text chunks.
 """
 
 import contextlib
@@ -29,36 +29,36 @@ from stylejax.runtime.extras import install_command
 
 EXPECTED = f"expected an image ({formats.names(formats.READ_IMAGES)})"
 
-# Decoders are named, so that a file's bytes can't reach one that runs other programs (EPS).
+# Decoders are listed so that a file's bytes can't reach one that runs other programs (EPS).
 _CODECS = tuple(row.codec for row in formats.READ_IMAGES if row.codec != "HEIF")
 _PNG = b"\x89PNG\r\n\x1a\n"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_BLOCK = 1 << 20  # bytes that are read at once
+_BLOCK = 1 << 20  # bytes read at a time
 _REMARKS = (b"tEXt", b"zTXt", b"iTXt")
 _DNG_VERSION, _SUBFILE_TYPE = 50706, 254  # tags of TIFF
-# Pillow's names of how gray of few bits is unpacked to 8: what one step of it becomes.
+# By Pillow's name for an unpacker of low-bit gray to 8 bits: the 8-bit step between two levels.
 _GRAY_STEPS = {"L;2": 85, "L;4": 17}
 _open_lock = threading.Lock()
 
 
 class Refused(InputError):
-  """An image that is refused by name; the text says what was found."""
+  """A recognized kind of image that is refused; the text says what was found."""
 
 
 def is_image(path: Path) -> bool:
-  """Whether a file's first bytes are those of an image, damaged or not, whatever its name."""
+  """Whether a file's first bytes are those of an image, even a damaged one, whatever its name."""
   head = _first_bytes(path, 32)
   Image.init()
   return is_heif(path) or any(Image.OPEN[codec][1](head) is True for codec in _available())
 
 
 def open_image(file: Path | io.BytesIO) -> Image.Image:
-  """Opens an image lazily, by its bytes, without Pillow's own limit of pixels.
+  """Opens an image lazily, recognized by its bytes, without Pillow's own pixel limit.
 
   Raises:
-    Refused: a kind of image that would come out wrong, or that takes one more package.
-    PIL.UnidentifiedImageError: not an image.
-    Exception: whatever a decoder meets in a damaged file.
+    Refused: a kind of image that would be decoded wrongly, or that needs another package.
+    PIL.UnidentifiedImageError: the file is not an image.
+    Exception: whatever a decoder raises for a damaged file.
   """
   try:
     image = _open_unlimited(file)
@@ -66,8 +66,8 @@ def open_image(file: Path | io.BytesIO) -> Image.Image:
     image = _open_otherwise(file, error)
   forget_xmp(image)
   if image.format == "TIFF":
-    # Pillow 13.0 maps uncompressed pixels of a named file into memory by the size after turning,
-    # (ImageFile.load), not by that of the rows as they are stored: EXIF's 5 to 8 get scrambled.
+    # Pillow 13.0 memory-maps uncompressed pixels of a named file with the size after rotation
+    # (ImageFile.load), not the stored one: images with EXIF orientation 5 to 8 come out scrambled.
     image.filename = ""
     _refuse_raw(image)
   elif image.format == "AVIF":
@@ -83,15 +83,15 @@ def open_image(file: Path | io.BytesIO) -> Image.Image:
       image.info["icc_profile"] = profile
   elif image.format == "PNG":
     _scale_transparent_gray(image)
-    for kind in _REMARKS:  # those after the pixels are met while decoding
+    for kind in _REMARKS:  # text chunks after the pixels are met while decoding
       setattr(image.png, f"chunk_{kind.decode()}", _skip(image.png))
   return image
 
 
 def _scale_transparent_gray(image: Image.Image) -> None:
-  """Brings tRNS of gray of 2 and 4 bits to the 8 bits of the pixels, which Pillow 13.0 leaves out.
+  """Scales tRNS of 2- and 4-bit gray to the 8 bits of the decoded pixels; Pillow 13.0 doesn't.
 
-  Source: PNG, third edition, 11.3.1.1: its number has as many bits as the pixels.
+  Source: PNG, third edition, 11.3.1.1: the value has as many bits as the stored pixels.
   """
   layout, level = image.tile[0].args if image.tile else None, image.info.get("transparency")
   if layout in _GRAY_STEPS and isinstance(level, int):
@@ -99,16 +99,16 @@ def _scale_transparent_gray(image: Image.Image) -> None:
 
 
 def forget_xmp(image: Image.Image) -> None:
-  """Drops an opened page's XMP, from which Pillow 13.0 takes an orientation that EXIF lacks.
+  """Drops an opened page's XMP, from which Pillow 13.0 takes the orientation if EXIF has none.
 
-  Browsers and viewers turn by EXIF alone (CSS Images 3, image-orientation: from-image).
+  Browsers and viewers rotate by EXIF alone (CSS Images 3, image-orientation: from-image).
   """
   for name in ("xmp", "XML:com.adobe.xmp"):
     image.info.pop(name, None)
 
 
 def _open_otherwise(file: Path | io.BytesIO, error: Exception) -> Image.Image:
-  """Opens what Pillow alone doesn't open; raises `error` if nothing else does."""
+  """Opens a file that Pillow alone can't open; raises `error` if nothing else can either."""
   if is_heif(file):
     try:
       return open_heif(file)
@@ -122,7 +122,7 @@ def _open_otherwise(file: Path | io.BytesIO, error: Exception) -> Image.Image:
       return image
     raise Refused(f"a damaged TIFF or one of a kind that can't be read{tiff_kind(file)}") from None
   if head == _PNG:
-    # Pillow 13.0 refuses a PNG for one remark or profile that is too long or broken.
+    # Pillow 13.0 refuses a PNG if a text chunk or its profile is too long or broken.
     data = file.getvalue() if isinstance(file, io.BytesIO) else file.read_bytes()
     for dropped in (_REMARKS, (*_REMARKS, b"iCCP")):
       with contextlib.suppress(Image.UnidentifiedImageError, ValueError):
@@ -133,7 +133,7 @@ def _open_otherwise(file: Path | io.BytesIO, error: Exception) -> Image.Image:
 
 
 def tiff_kind(file: Path | io.BytesIO) -> str:
-  """The kind of a TIFF in parentheses, as far as its directory can be read; "" of other files."""
+  """The kind of a TIFF in parentheses; "" for other files or if its directory can't be read."""
   try:
     if _first_bytes(file, 4) not in _TIFF:
       return ""
@@ -147,7 +147,7 @@ def tiff_kind(file: Path | io.BytesIO) -> str:
 
 def _open_unlimited(file: Path | io.BytesIO) -> Image.Image:
   """Image.open without Pillow's own size limit, which is lower than ours and warns on stderr."""
-  # The limit is a global of Pillow, so it is put back at once; opening reads the header only.
+  # Pillow's limit is a global, so it is restored at once; opening only reads the header.
   with _open_lock:
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
@@ -158,7 +158,7 @@ def _open_unlimited(file: Path | io.BytesIO) -> Image.Image:
 
 @functools.cache
 def _available() -> Sequence[str]:
-  """The decoders that this Pillow has; AVIF came with 11.3."""
+  """The decoders that the installed Pillow has; AVIF came with 11.3."""
   has_avif = importlib.util.find_spec("PIL.AvifImagePlugin") is not None
   return [codec for codec in _CODECS if codec != "AVIF" or has_avif]
 
@@ -172,10 +172,10 @@ def _skip(png: PngImagePlugin.PngStream):
 
 
 def check_checksums(image: Image.Image) -> None:
-  """Raises ValueError where a critical chunk of an opened PNG, not decoded yet, is damaged.
+  """Raises ValueError if a critical chunk of an opened, not yet decoded PNG is damaged.
 
-  Pillow 13.0 passes over the checksums of the pixels (PngImagePlugin.load_read), and a wrong byte
-  in them mostly decodes to wrong colors.
+  Pillow 13.0 ignores the checksums of the pixels (PngImagePlugin.load_read), and a wrong byte in
+  them usually decodes to wrong colors.
   """
   file = image.fp
   if image.format != "PNG" or file is None:
@@ -185,7 +185,7 @@ def check_checksums(image: Image.Image) -> None:
     file.seek(len(_PNG))
     while len(head := file.read(8)) == 8:
       length, kind = struct.unpack(">I4s", head)
-      if kind[0] & 0x20:  # in lower case: an image can do without it
+      if kind[0] & 0x20:  # lower case: an ancillary chunk, which the image doesn't need
         file.seek(length + 4, io.SEEK_CUR)
         continue
       checksum = zlib.crc32(kind)
@@ -201,7 +201,7 @@ def check_checksums(image: Image.Image) -> None:
 
 
 def _without_chunks(data: bytes, kinds: Sequence[bytes]) -> bytes:
-  """A PNG file without chunks of some kinds."""
+  """The bytes of a PNG file without chunks of these kinds."""
   parts, at = [_PNG], len(_PNG)
   while at + 8 <= len(data):
     length, kind = struct.unpack_from(">I4s", data, at)
@@ -212,7 +212,7 @@ def _without_chunks(data: bytes, kinds: Sequence[bytes]) -> bytes:
 
 
 def _refuse_raw(image: Image.Image) -> None:
-  """Refuses a camera's raw file: what a TIFF reader finds first in it is a small preview."""
+  """Refuses a camera's raw file, in which a TIFF reader first finds a small preview."""
   tags = image.tag_v2
   if _DNG_VERSION in tags or tags.get(_SUBFILE_TYPE, 0) & 1:
     image.close()

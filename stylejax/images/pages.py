@@ -1,7 +1,7 @@
-"""The images of a file that may hold several: how many there are, and one after the other.
+"""Files that may hold several images: counts them, and reads them one after the other.
 
-GIF and APNG, whose images are pieces of frames, are put together in animation.py; one image is
-decoded in decode.py.
+The images in a GIF or APNG are pieces of frames; animation.py composes them. One image is decoded
+in decode.py.
 """
 
 import dataclasses
@@ -27,17 +27,17 @@ from stylejax.images.opening import forget_xmp
 def read_pages(
   path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS
 ) -> Iterator[tuple[DecodedImage, Fraction | None]]:
-  """Every image of a file that may hold several, as Pillow finds them.
+  """Decodes every image of a file that may hold several, in Pillow's order.
 
   Args:
     path: the file.
     max_pixels: the largest width × height accepted, in pixels.
 
   Yields:
-    (DecodedImage as of read_image, seconds for which the file says it is shown or None).
+    (DecodedImage as from read_image, seconds for which the file says it is shown, or None).
 
   Raises:
-    InputError: as read_image.
+    InputError: as for read_image.
   """
   with warnings.catch_warnings():
     warnings.simplefilter("ignore", UserWarning)
@@ -54,7 +54,7 @@ def read_pages(
         image.seek(number)
         forget_xmp(image)
         check_pixels(image, path, max_pixels)  # a later page may be larger than the first
-        # Decoding also reads how long it is shown.
+        # Pillow sets the duration while decoding.
         page = decoded(OpenedImage(image, reopen_at_page, []), compact=False)
         milliseconds = image.info.get("duration")
         yield page, None if milliseconds is None else Fraction(milliseconds) / 1000
@@ -62,14 +62,15 @@ def read_pages(
 
 @dataclasses.dataclass(frozen=True)
 class Pages:
-  """What a file's header says of its images.
+  """What a file's header says about its images.
 
   Attributes:
-    form: Pillow's name of the format.
-    count: how many images there are; of a GIF or PNG, pieces of frames and a hidden image too.
-    plays: how often an animation is shown; 0 is for ever.
-    has_alpha: whether they have transparency.
-    size: (width, height) of the first in pixels, upright.
+    form: Pillow's name for the format.
+    count: how many images there are; for a GIF or PNG this counts pieces of frames and a PNG's
+      hidden default image.
+    plays: how many times an animation is shown; 0 is forever.
+    has_alpha: whether the images have transparency.
+    size: (width, height) of the first image in pixels, upright.
   """
 
   form: str
@@ -80,7 +81,7 @@ class Pages:
 
 
 def describe_pages(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> Pages:
-  """Opens a file without decoding it; raises as read_image."""
+  """Reads a file's header without decoding pixels; raises like read_image."""
   with opened_image(path, max_pixels) as opened:
     image = opened.image
     return Pages(
@@ -93,5 +94,5 @@ def describe_pages(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> 
 
 
 def _page_count(image: Image.Image) -> int:
-  # The further images of a JPEG (MPO) are thumbnails, depths and gain maps.
+  # The other images of a JPEG (MPO) are thumbnails, depth maps and gain maps.
   return 1 if image.format in ("JPEG", "MPO") else getattr(image, "n_frames", 1)

@@ -1,23 +1,23 @@
-"""One palette of at most 256 colors for all frames of a film.
+"""One palette of at most 256 colors for all frames of an animation.
 
-A palette of each frame's own would change what stands still, and so would dithering by error
-diffusion. Here a pixel's number depends on its color, its place and its number in the frame before.
+A palette per frame would make still areas flicker, and so would dithering by error diffusion. Here
+a pixel's index depends on its color, its position and its index in the frame before.
 """
 
 import numpy as np
 from PIL import Image
 
-_BITS = 5  # of each channel, in the histogram
+_BITS = 5  # bits a channel in the histogram
 _SAMPLE_PIXELS = 1 << 16
-_TABLE_BITS = 6  # of each channel, in the table from colors to the palette
-# Levels by which a pixel is moved up and down before its color is looked up, so that slow gradients
-# come out as patterns instead of bands; and by which its last color may be worse than the best.
+_TABLE_BITS = 6  # bits a channel in the table from colors to the palette
+# In levels of 255: the range of the ordered dither, which turns smooth gradients into patterns
+# instead of bands; and by how much a pixel's last color may be worse than the best one.
 _DITHER = 8
 _STEADY = 2.0
 
 
 class ColorCounts:
-  """Which colors a film has, in bounded memory: up to 256 exactly, beyond that in 32³ boxes."""
+  """Counts an animation's colors in bounded memory: up to 256 exactly, beyond that in 32³ bins."""
 
   def __init__(self):
     self._few: np.ndarray | None = np.zeros(0, np.int32)
@@ -36,11 +36,11 @@ class ColorCounts:
 
   @property
   def distinct(self) -> int | None:
-    """How many colors there are, up to 256; None for more."""
+    """The number of distinct colors up to 256; None for more."""
     return None if self._few is None else len(self._few)
 
   def palette(self, size: int) -> "Palette":
-    """At most `size` colors: all that were counted, or those that serve them best."""
+    """Returns at most `size` colors: all that were counted, or those that represent them best."""
     if self._few is not None and len(self._few) <= size:
       few = self._few
       return Palette(
@@ -48,7 +48,7 @@ class ColorCounts:
       )
     full = self._counts > 0
     means = np.rint(self._sums[full] / self._counts[full, None]).astype(np.uint8)
-    # By the square root of their pixels: a small thing's color counts too.
+    # Weighted by the square root of the pixel count, so that small objects keep their color.
     weights = np.sqrt(self._counts[full])
     repeats = np.ceil(weights * (_SAMPLE_PIXELS / weights.sum())).astype(int)
     sample = Image.fromarray(np.repeat(means, repeats, 0)[None])
@@ -58,19 +58,19 @@ class ColorCounts:
 
 
 class Palette:
-  """Colors, and the way from frames to their numbers.
+  """Maps frames to the indices of a palette's colors.
 
   Attributes:
     colors: [K, 3] uint8.
   """
 
   def __init__(self, colors: np.ndarray, *, exact: bool = False):
-    """`exact` promises that every color of the film is one of the palette's."""
+    """`exact` promises that the palette contains every color of the animation."""
     self.colors, self._exact = colors, exact
     if exact:
       self._packed = _boxes(colors, 8)
     else:
-      # Imported only here: it takes longer than everything else that reads and writes images.
+      # Imported only here: it takes longer to import than all other code for reading and writing.
       from scipy.spatial import cKDTree
 
       levels = (np.arange(1 << _TABLE_BITS) + 0.5) * (256 >> _TABLE_BITS)
@@ -78,17 +78,17 @@ class Palette:
       self._table = cKDTree(colors).query(centers)[1].astype(np.uint8)
 
   def numbers(self, rgb: np.ndarray, *, before: np.ndarray | None = None) -> np.ndarray:
-    """Which color of the palette each pixel gets.
+    """Chooses a color of the palette for each pixel.
 
     Args:
       rgb: [H, W, 3] uint8.
-      before: what this gave for the frame before, [H, W]: a pixel keeps its color until another is
-        better by more than two levels, so that noise doesn't make it jump between two.
+      before: the result for the frame before, [H, W]. A pixel keeps its color until another is
+        better by more than two levels, so that noise doesn't make it flicker.
 
     Returns:
       [H, W] uint8.
     """
-    if self._exact:  # also of a color that is not among them, which no frame should have
+    if self._exact:  # stays in range even for a color that breaks the promise
       return np.searchsorted(self._packed[:-1], _boxes(rgb, 8)).astype(np.uint8)
     height, width = rgb.shape[:2]
     pattern = np.tile(_PATTERN, (-(-height // 8), -(-width // 8)))[:height, :width, None]
@@ -105,13 +105,13 @@ class Palette:
 
 
 def _boxes(rgb: np.ndarray, bits: int) -> np.ndarray:
-  """[...] numbers of the boxes in which colors [..., 3] lie, `bits` of each channel."""
+  """The bin [...] of each color [..., 3], when each channel is reduced to `bits` bits."""
   r, g, b = (np.moveaxis(rgb, -1, 0) >> (8 - bits)).astype(np.int32)
   return (r << 2 * bits) | (g << bits) | b
 
 
 def _bayer(size: int) -> np.ndarray:
-  """Bayer's matrix: the numbers 0 to size² − 1, each run of them spread evenly over the square."""
+  """The Bayer matrix: the numbers 0 to size² − 1, any run of them spread evenly over it."""
   if size == 1:
     return np.zeros((1, 1))
   quarter = 4 * _bayer(size // 2)

@@ -1,7 +1,7 @@
-"""An animation's frames from the rectangles that its file holds.
+"""Composes an animation's frames from the rectangles that its file holds.
 
-Which rectangles there are is read by gif.py and apng.py; each is an image file of its own, decoded
-as any other. Nothing is written here.
+gif.py and apng.py find the rectangles; each becomes an image file of its own, decoded like any
+other. Nothing is written here.
 """
 
 import dataclasses
@@ -16,16 +16,16 @@ from stylejax.images.decode import DecodedImage, as_float
 
 @dataclasses.dataclass(frozen=True)
 class Patch:
-  """What one frame draws: a Record that decodes to its pixels.
+  """The rectangle that one frame draws: a Record that decodes to its pixels.
 
   Attributes:
     name: what messages call it.
-    build: makes the bytes of an image file that holds it alone; None where it is empty.
-    left, top: where its first pixel lies.
-    seconds: how long it is shown, as the file says.
-    dispose: what happens to its rectangle before the next frame: nothing, it becomes invisible, or
-      it becomes what it was before.
-    over: whether it is laid over what is there, or takes its place, invisible pixels included.
+    build: returns the bytes of an image file that holds only this patch; None if it is empty.
+    left, top: the position of its top left pixel.
+    seconds: how long it is shown, according to the file.
+    dispose: what happens to its rectangle before the next frame: it stays ("keep"), becomes
+      invisible ("clear"), or returns to what it was before ("restore").
+    over: whether it is blended over what is there; otherwise it replaces it, including alpha.
   """
 
   name: str
@@ -49,11 +49,11 @@ class Layout:
   """An animation as its file describes it.
 
   Attributes:
-    width, height: in pixels.
-    plays: how often it is shown; 0 is for ever.
+    width, height: the size of a frame, in pixels.
+    plays: how many times it is shown; 0 is forever.
     patches: one for each frame.
-    has_alpha: whether something may be invisible.
-    orientation: EXIF's number; 1 is upright.
+    has_alpha: whether pixels may be invisible.
+    orientation: the EXIF orientation; 1 is upright.
     notes: lines for the user.
   """
 
@@ -67,16 +67,16 @@ class Layout:
 
 
 def compose(layout: Layout, decode: Callable[[Patch], DecodedImage]) -> Iterator[np.ndarray]:
-  """Draws the patches of an animation one after the other on what is invisible at first.
+  """Draws the patches of an animation one after the other, starting from a transparent frame.
 
-  A background color that the file names is left out, as browsers do.
+  The file's background color is ignored, as in browsers.
 
   Args:
     layout: the animation.
-    decode: gives a patch's pixels.
+    decode: returns a patch's pixels.
 
   Yields:
-    Each frame, [H, W, 4] float32 in [0, 1], alpha last; the color of what is invisible is 0.
+    Each frame, [H, W, 4] float32 in [0, 1], alpha last; invisible pixels are 0.
   """
   screen = np.zeros((layout.height, layout.width, 4), np.float32)
   for patch in layout.patches:
@@ -101,7 +101,7 @@ def compose(layout: Layout, decode: Callable[[Patch], DecodedImage]) -> Iterator
 
 
 def _draw(region: np.ndarray, rgb: np.ndarray, alpha: np.ndarray, *, over: bool) -> None:
-  """Changes region [h, w, 4]; the sum of both is weighted by alpha, in sRGB as browsers do it."""
+  """Draws onto region [h, w, 4] in place; blends in sRGB values, as browsers do."""
   if over:
     below = region[..., 3:] * (1 - alpha)
     total = alpha + below
@@ -112,7 +112,7 @@ def _draw(region: np.ndarray, rgb: np.ndarray, alpha: np.ndarray, *, over: bool)
 
 
 def upright(array: np.ndarray, orientation: int) -> np.ndarray:
-  """[H, W, ...] turned as EXIF's orientation, 1 to 8, asks for; others are left as they are."""
+  """Turns [H, W, ...] upright by its EXIF orientation, 1 to 8; other values change nothing."""
   match orientation:
     case 2:
       return array[:, ::-1]

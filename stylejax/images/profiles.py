@@ -1,7 +1,7 @@
-"""What color space a file says its numbers are in, and the way from there to sRGB.
+"""The color space that a file declares, and the conversion from it to sRGB.
 
-ICC profiles go through LittleCMS at 8 bits; of wider numbers, curves and matrix are evaluated
-here. PNG's cICP, sRGB, gAMA and cHRM chunks and AVIF's and HEIF's nclx are arithmetic (color.py).
+LittleCMS applies ICC profiles at 8 bits; for deeper images, a profile's curves and matrix are
+evaluated here. PNG's cICP, sRGB, gAMA and cHRM chunks and AVIF's and HEIF's nclx use color.py.
 """
 
 import dataclasses
@@ -19,23 +19,23 @@ from stylejax.images.boxes import descend
 
 _LCMS_MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 _UNSPECIFIED = 2
-# Numbers of BT.709 and its kin are taken as sRGB's, as players and screens do with SDR video.
+# BT.709 and similar values are taken as sRGB, as players and screens do with SDR video.
 _LIKE_SRGB = ("srgb", "bt709")
-_GAMMA_TOLERANCE = 0.05  # as libpng's: a file's 1/2.2 stands for sRGB's curve
+_GAMMA_TOLERANCE = 0.05  # as in libpng: a gAMA of 1/2.2 stands for sRGB's curve
 _STRIP = 2_000_000  # pixels that are converted at once
-_SAME_LEVELS = 2  # a profile that changes no level by more is sRGB under another name
+_SAME_LEVELS = 2  # a profile that changes no level by more counts as sRGB
 _COLOR_SPACE, _EXIF, _INTEROPERABILITY, _INDEX = 40961, 34665, 40965, 1  # tags of EXIF
 _NOT_READ = "its ICC profile can't be read and is ignored"
 
 
 @dataclasses.dataclass(frozen=True)
 class Coded:
-  """A color space that is given by numbers.
+  """A color space given by primaries and transfer function instead of an ICC profile.
 
   Attributes:
     primaries: a name in color.PRIMARIES, or (x, y) of red, green, blue and white.
     transfer: a name in color.TO_LINEAR, or the exponent that gives linear light.
-    full_range: whether 0 and 1 are black and white; else 16/255 and 235/255.
+    full_range: whether 0 and 1 are black and white; otherwise 16/255 and 235/255 are.
   """
 
   primaries: str | tuple[tuple[float, float], ...]
@@ -48,12 +48,12 @@ class Coded:
     return self.primaries == "bt709" and self.transfer == "srgb" and self.full_range
 
 
-# Adobe RGB (1998) Color Image Encoding, 4.3.1 and 4.3.4: red, green, blue, white, and the exponent.
+# Adobe RGB (1998) Color Image Encoding, 4.3.1 and 4.3.4: red, green, blue, white, the exponent.
 _ADOBE_RGB = Coded(((0.64, 0.33), (0.21, 0.71), (0.15, 0.06), (0.3127, 0.3290)), 563 / 256)
 
 
 def coded_by_cicp(primaries: int, transfer: int, *, full_range: bool = True) -> Coded | None:
-  """The color space of ITU-T H.273's code points; None where both are unknown or unspecified."""
+  """The color space of ITU-T H.273 code points; None if both are unknown or unspecified."""
   if primaries not in color.CICP_PRIMARIES and transfer not in color.CICP_TRANSFERS:
     return None
   curve = color.CICP_TRANSFERS.get(transfer, "srgb")
@@ -65,10 +65,10 @@ def coded_by_cicp(primaries: int, transfer: int, *, full_range: bool = True) -> 
 
 
 def color_space(image: Image.Image) -> bytes | Coded | None:
-  """What an opened image says of its color space: an ICC profile, a Coded, or nothing (sRGB).
+  """The color space that an opened image declares: an ICC profile, a Coded, or None (sRGB).
 
-  Of several the first counts: cICP, the ICC profile, PNG's sRGB, gAMA with cHRM (PNG, third
-  edition, section 4.3); nclx after an ICC profile (ISO/IEC 23000-22).
+  The first one present counts: cICP, the ICC profile, PNG's sRGB, gAMA with cHRM (PNG, third
+  edition, section 4.3). An ICC profile takes precedence over nclx (ISO/IEC 23000-22).
   """
   info = image.info
   coded = None
@@ -88,9 +88,9 @@ def color_space(image: Image.Image) -> bytes | Coded | None:
 
 
 def _is_adobe_rgb(image: Image.Image) -> bool:
-  """Whether a camera says "Adobe RGB" without a profile, as Canon's and others do.
+  """Whether EXIF says "Adobe RGB" without a profile, as with Canon's and other cameras.
 
-  DCF 2.0 (CIPA DC-009), 4: the interoperability index is R03 and ColorSpace isn't sRGB.
+  Source: DCF 2.0 (CIPA DC-009), 4: the interoperability index is R03 and ColorSpace isn't sRGB.
   """
   try:
     tags = image.getexif()
@@ -101,7 +101,7 @@ def _is_adobe_rgb(image: Image.Image) -> bool:
 
 
 def _cicp_chunk(image: Image.Image) -> Coded | None:
-  """The cICP chunk of a PNG, which Pillow passes over."""
+  """The cICP chunk of a PNG, which Pillow ignores."""
   file = image.fp
   if file is None:
     return None
@@ -122,7 +122,7 @@ def _cicp_chunk(image: Image.Image) -> Coded | None:
 
 
 def _gamma_chunks(info: dict) -> Coded | None:
-  """The color space that gAMA and cHRM describe; without gAMA there is none."""
+  """The color space that gAMA and cHRM describe; None without gAMA."""
   gamma = info.get("gamma")
   if not gamma or not 0.01 < gamma < 10:
     return None
@@ -146,13 +146,13 @@ def nclx(head: bytes) -> Coded | None:
   if at < 0 or len(head) < at + 15:
     return None
   primaries, transfer = struct.unpack(">HH", head[at + 8 : at + 12])
-  return coded_by_cicp(primaries, transfer)  # decoders give full range
+  return coded_by_cicp(primaries, transfer)  # decoders return full range
 
 
 def jp2_profile(file: BinaryIO) -> bytes | None:
-  """The ICC profile of an opened JPEG 2000 file: that of its first colr box, if it has one.
+  """The ICC profile in the first colr box of an opened JPEG 2000 file; None if there is none.
 
-  Source: ISO/IEC 15444-1, I.5.3.3; 15444-2, M.11.7.3 for method 3. Pillow 13.0 leaves it out.
+  Pillow 13.0 doesn't read it. Source: ISO/IEC 15444-1, I.5.3.3; 15444-2, M.11.7.3 for method 3.
   """
   at = file.tell()
   try:
@@ -167,7 +167,7 @@ def jp2_profile(file: BinaryIO) -> bytes | None:
 
 
 def from_coded(values: np.ndarray, space: Coded) -> np.ndarray:
-  """[H, W, 3] numbers, uint8 or float32 in [0, 1], as sRGB float32; HDR is tone-mapped."""
+  """Converts values [H, W, 3], uint8 or float32 in [0, 1], to sRGB float32, tone-mapping HDR."""
   transfer = space.transfer
   if not isinstance(transfer, str):
     exponent = transfer
@@ -194,7 +194,7 @@ def from_coded(values: np.ndarray, space: Coded) -> np.ndarray:
 
 
 def space_note(space: object) -> list[str]:
-  """The line that tells of tone mapping, or of colors that many programs show otherwise."""
+  """A note, in a list, on tone mapping or on colors that many programs show differently."""
   if isinstance(space, Coded) and space.transfer in color.HDR_TRANSFERS:
     return [f"HDR ({space.transfer.upper()}) is tone-mapped to sRGB"]
   if space is _ADOBE_RGB:
@@ -205,15 +205,15 @@ def space_note(space: object) -> list[str]:
 def from_icc(
   image: Image.Image, profile: bytes, gray: bool
 ) -> tuple[Image.Image | np.ndarray, list[str]]:
-  """An 8-bit image, without alpha, as RGB in sRGB, and what is to be said of its profile.
+  """Converts an 8-bit image without alpha to sRGB; also returns notes on its profile.
 
-  Gray with a gray profile is [H, W, 3] float32 in [0, 1]: LittleCMS at 8 bits is up to ten levels
-  off in the shadows of a linear one.
+  A gray image with a gray profile becomes [H, W, 3] float32 in [0, 1], because LittleCMS at 8 bits
+  is up to ten levels off in the shadows of a linear profile.
   """
   if gray and (table := _gray_table(profile)) is not None:
     levels = table[np.asarray(image.convert("L"))]
     return np.repeat(levels[..., None], 3, -1), []
-  # A profile must fit the kind of numbers: gray data takes a gray or an RGB profile.
+  # A profile must match the image's mode: gray images take a gray or an RGB profile.
   wanted = "CMYK" if image.mode == "CMYK" else "L" if gray else "RGB"
   modes = tuple(dict.fromkeys((wanted, "RGB" if gray else wanted)))
   mode, transform = _lcms_transform(profile, modes)
@@ -224,7 +224,7 @@ def from_icc(
 
 @functools.lru_cache(maxsize=16)
 def _gray_table(profile: bytes) -> np.ndarray | None:
-  """The sRGB numbers [256] float32 of the levels of a gray profile; None if there is no need."""
+  """The sRGB values [256] float32 of a gray profile's levels; None if not needed or unusable."""
   levels = np.linspace(0, 1, 256, dtype=np.float32)
   try:
     curves, matrix = _curves_and_matrix(profile)
@@ -239,7 +239,7 @@ def _gray_table(profile: bytes) -> np.ndarray | None:
 def _lcms_transform(
   profile: bytes, modes: tuple[str, ...]
 ) -> tuple[str | None, ImageCms.ImageCmsTransform | None]:
-  """(mode, transform to sRGB): no transform for sRGB's own profile, no mode for one of no use."""
+  """(mode, transform to sRGB): the transform is None for sRGB, both are None if it's unusable."""
   try:
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
     mode = _LCMS_MODES.get(source.profile.xcolor_space.strip())
@@ -249,7 +249,7 @@ def _lcms_transform(
     transform = ImageCms.buildTransform(source, srgb, mode, "RGB")
     if mode == "CMYK":
       return mode, transform
-    # Most profiles are sRGB under some name: on these the transform would only add rounding.
+    # Most profiles are sRGB under some name; for these, a transform would only add rounding.
     levels = np.linspace(0, 255, 9).round().astype(np.uint8)
     probe = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(27, 27, 3)
     image = Image.fromarray(probe).convert(mode)
@@ -261,10 +261,10 @@ def _lcms_transform(
 
 
 def wide_from_icc(values: np.ndarray, profile: bytes) -> tuple[np.ndarray, list[str]]:
-  """[H, W] gray or [H, W, 3] RGB of more than 8 bits as sRGB, and what is to be said.
+  """Converts [H, W] gray or [H, W, 3] RGB of more than 8 bits to sRGB; also returns notes.
 
-  Curves and matrix of the profile are evaluated in floating point; a profile of tables (which
-  screens and cameras seldom have) goes through LittleCMS at 8 bits.
+  The profile's curves and matrix are evaluated in floating point. A profile with lookup tables
+  (rare for screens and cameras) is applied by LittleCMS at 8 bits.
   """
   gray = values.ndim == 2
   try:
@@ -277,7 +277,7 @@ def wide_from_icc(values: np.ndarray, profile: bytes) -> tuple[np.ndarray, list[
     return np.asarray(transform.apply(image.convert(mode)), np.float32) / 255, []
   if gray and matrix is None:
     return _numbers(curves[0](values)), []
-  if matrix is None:  # a gray profile on colors
+  if matrix is None:  # a gray profile on a color image
     return values, [_NOT_READ]
   if gray:
     values = np.repeat(values[..., None], 3, -1)
@@ -286,15 +286,15 @@ def wide_from_icc(values: np.ndarray, profile: bytes) -> tuple[np.ndarray, list[
 
 
 def _numbers(light: np.ndarray) -> np.ndarray:
-  """Linear light of a profile's curves, which may be any numbers, as sRGB numbers."""
+  """Converts linear light to sRGB values; a profile's curves may give NaN or any other number."""
   return color.linear_to_srgb(np.clip(np.nan_to_num(light), 0, 1))
 
 
 def _curves_and_matrix(profile: bytes) -> tuple[list[Callable], np.ndarray | None]:
-  """The curves to linear light and the matrix to linear sRGB (None of gray) of an ICC profile.
+  """An ICC profile's curves to linear light and its matrix to linear sRGB (None for gray).
 
   Raises:
-    ValueError, KeyError, IndexError, struct.error: another kind of profile, or a damaged one.
+    ValueError, KeyError, IndexError, struct.error: the profile is of another kind or damaged.
   """
   kind, space = profile[36:40], profile[16:20]
   if kind != b"acsp" or space not in (b"RGB ", b"GRAY"):
@@ -318,7 +318,7 @@ def _curves_and_matrix(profile: bytes) -> tuple[list[Callable], np.ndarray | Non
 
 
 def _curve(tag: bytes) -> Callable[[np.ndarray], np.ndarray]:
-  """A curve of an ICC profile (ICC.1:2022, sections 10.6 and 10.18) as a function to light."""
+  """A curve of an ICC profile (ICC.1:2022, 10.6 and 10.18) as a function to linear light."""
   if tag[:4] == b"curv":
     (count,) = struct.unpack_from(">I", tag, 8)
     if count == 0:
@@ -341,7 +341,7 @@ def _curve(tag: bytes) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def _parameters(form: int, v: np.ndarray) -> tuple[float, ...]:
-  """(g, a, b, c, d, e, f) of Y = (aX + b)^g + e from X = d on and cX + f below, of each form."""
+  """(g, a, b, c, d, e, f) of a parametric curve: (aX + b)^g + e for X ≥ d, and cX + f below."""
   if form == 0:
     return v[0], 1, 0, 0, 0, 0, 0
   if form in (1, 2):

@@ -1,4 +1,4 @@
-"""Small images as bytes within other files: WebP, as the style library keeps them."""
+"""Thumbnails as WebP bytes, which the style library embeds in its file."""
 
 import io
 
@@ -10,14 +10,14 @@ from stylejax.images.decode import DecodedImage
 from stylejax.images.encode import as_bytes, style_pixels
 
 SIDE = 512
-"""Largest shorter side, in pixels."""
+"""Longest allowed shorter side, in pixels."""
 
 _MAX_SIDE = 4 * SIDE
 _QUALITY = 90
 
 
 def to_thumbnail(image: DecodedImage) -> bytes:
-  """An image, no larger than it is and no larger than SIDE, its longer side cut to 4 times that."""
+  """Encodes an image, its shorter side at most SIDE, the longer one cropped to 4 times that."""
   rgb = as_bytes(style_pixels(image, min(SIDE, *image.rgb.shape[:2])))
   encoded = io.BytesIO()
   Image.fromarray(rgb).save(encoded, "WEBP", quality=_QUALITY, method=4)
@@ -25,10 +25,10 @@ def to_thumbnail(image: DecodedImage) -> bytes:
 
 
 def from_thumbnail(data: bytes, what: str) -> DecodedImage:
-  """The image of `to_thumbnail`, [H, W, 3] float32 in [0, 1].
+  """Decodes the bytes of `to_thumbnail` to [H, W, 3] float32 in [0, 1].
 
   Raises:
-    InputError: other bytes; `what` is said to hold them.
+    InputError: these are other bytes; the message names `what` as their source.
   """
   try:
     with Image.open(io.BytesIO(data), formats=("WEBP",)) as image:
@@ -37,7 +37,7 @@ def from_thumbnail(data: bytes, what: str) -> DecodedImage:
       rgb = np.asarray(image.convert("RGB"), np.float32) / 255
   except MemoryError:
     raise
-  # Whatever Pillow raises at bytes that are no image.
+  # Pillow raises many types for bytes that are no image.
   except Exception:
     raise InputError(f"{what}: found a damaged image, expected WebP") from None
   return DecodedImage(rgb, None, "RGB")

@@ -1,7 +1,7 @@
-"""The directory of a TIFF: what kind it is, and one channel of those that lie in planes.
+"""The directory of a TIFF: describes its kind, and extracts a channel stored as a separate plane.
 
-libtiff decodes planes of 16 bits, but Pillow 13.0 keeps their high byte (TiffDecode.c: the layout
-of a plane is "R;16N"), so that each is made a gray TIFF of its own. Nothing is decoded here.
+libtiff decodes 16-bit planes, but Pillow 13.0 keeps only their high byte (TiffDecode.c: the layout
+of a plane is "R;16N"), so each is made into a gray TIFF of its own. Nothing is decoded here.
 """
 
 import dataclasses
@@ -14,22 +14,22 @@ _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12
 _SIZES |= {17: 8, 18: 8}
 _BITS, _PHOTOMETRIC, _SAMPLES, _PLANAR, _EXTRA, _FORMAT = 258, 262, 277, 284, 338, 339
 _BLACK_IS_ZERO, _CHUNKY = 1, 1
-# PhotometricInterpretation: what it is called, and how many channels it has. SampleFormat.
+# By PhotometricInterpretation: its name and number of channels. _FORMATS is by SampleFormat.
 _COLORS = {0: ("gray", 1), 1: ("gray", 1), 2: ("RGB", 3), 3: ("palette", 1), 5: ("CMYK", 4)}
 _COLORS |= {6: ("YCbCr", 3), 8: ("Lab", 3), 9: ("Lab", 3)}
 _FORMATS = {2: "signed ", 3: "floating-point ", 5: "complex ", 6: "complex "}
-# Compression: those that Pillow's libtiff may lack, as the registry of TIFF's tags calls them.
+# Compressions that Pillow's libtiff may lack, as named in the registry of TIFF tags.
 _COMPRESSION = 259
 _COMPRESSIONS = {6: "old-style JPEG", 34661: "JBIG", 34712: "JPEG 2000", 34887: "LERC"}
 _COMPRESSIONS |= {33003: "JPEG 2000", 33005: "JPEG 2000", 34892: "lossy JPEG", 34925: "LZMA"}
 _COMPRESSIONS |= {50000: "Zstandard", 50001: "WebP", 50002: "JPEG XL", 52546: "JPEG XL"}
-# Of strips and tiles: where they are, and how many bytes each has.
+# Tags for strips and for tiles: their offsets and their byte counts.
 _PLACES = ((273, 279), (324, 325))
 
 
 @dataclasses.dataclass(frozen=True)
 class _Entry:
-  """A tag: its type, how many values, and the bytes of them or of their offset."""
+  """A tag: its type, the number of values, and the bytes of the values or of their offset."""
 
   tag: int
   kind: int
@@ -38,12 +38,12 @@ class _Entry:
 
 
 class Directory:
-  """A directory of a TIFF (Adobe's 6.0, page 13) or BigTIFF, the first one or that at a byte.
+  """A directory of a TIFF (Adobe's 6.0, page 13) or BigTIFF, the first or that at byte `at`.
 
   Attributes:
-    order: of bytes, "<" or ">".
+    order: the byte order, "<" or ">".
     big: whether it is a BigTIFF.
-    word: the letter of an offset in `struct`.
+    word: the `struct` format of an offset.
     entries: the tags.
   """
 
@@ -64,7 +64,7 @@ class Directory:
     ]
 
   def numbers(self, tag: int) -> tuple[int, ...] | None:
-    """The whole numbers of a tag; None where it isn't there."""
+    """The integer values of a tag; None if there is no such tag."""
     entry = next((entry for entry in self.entries if entry.tag == tag), None)
     if entry is None:
       return None
@@ -77,10 +77,10 @@ class Directory:
 
 
 def describe(data: bytes | mmap.mmap) -> str:
-  """What a TIFF's first image is, in a few words, such as "12-bit RGB with 1 more channel".
+  """Describes a TIFF's first image in a few words, such as "12-bit RGB with 1 more channel".
 
   Raises:
-    ValueError, KeyError, struct.error: a damaged file.
+    ValueError, KeyError, struct.error: the file is damaged.
   """
   directory = Directory(data)
   name, channels = _COLORS.get((directory.numbers(_PHOTOMETRIC) or (1,))[0], ("colors", 3))
@@ -97,15 +97,15 @@ def describe(data: bytes | mmap.mmap) -> str:
 
 
 def plane(data: bytes, directory_at: int, number: int) -> bytes:
-  """A gray TIFF of one channel: the file with another directory behind it.
+  """Makes a gray TIFF of one channel: the file with another directory appended.
 
   Args:
-    data: a TIFF whose channels lie in planes.
-    directory_at: the byte of the page's directory.
-    number: which one, from 0 on.
+    data: a TIFF whose channels are stored in separate planes.
+    directory_at: the offset of the page's directory in bytes.
+    number: the channel, counted from 0.
 
   Raises:
-    ValueError, KeyError, struct.error: a damaged file.
+    ValueError, KeyError, struct.error: the file is damaged.
   """
   directory = Directory(data, at=directory_at)
   order, word = directory.order, directory.word
@@ -132,7 +132,7 @@ def plane(data: bytes, directory_at: int, number: int) -> bytes:
 
 
 def _long_entry(body: bytearray, tag: int, values: Sequence[int], order: str, word: str) -> _Entry:
-  """An entry of whole numbers, which are appended to the file if the entry has no room."""
+  """An entry of integers; several don't fit into it, so they are appended to the file."""
   packed = struct.pack(f"{order}{len(values)}{word}", *values)
   if len(values) > 1:
     packed, where = struct.pack(f"{order}{word}", len(body)), packed

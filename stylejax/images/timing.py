@@ -1,6 +1,6 @@
-"""When an animation's frames are shown, in the lengths that a file format can write.
+"""Rounds the times of an animation's frames to lengths that a file format can store.
 
-Knows nothing of pixels or files: GIF, WebP and APNG writers hand their frames through a Timeline.
+It knows nothing about pixels or files: GIF, WebP and APNG writers pass frames through a Timeline.
 """
 
 import dataclasses
@@ -9,10 +9,10 @@ from fractions import Fraction
 from typing import Any
 
 QUICKEST = Fraction(1, 100)
-"""Seconds up to which browsers take a frame's length for "unset"."""
+"""Longest frame length that browsers treat as unset, in seconds."""
 
 UNSET_LENGTH = Fraction(1, 10)
-"""Seconds for which browsers show a frame of such a length."""
+"""Seconds for which browsers show a frame whose length is unset."""
 
 
 def shown_length(seconds: Fraction) -> Fraction:
@@ -26,12 +26,12 @@ def shown_length(seconds: Fraction) -> Fraction:
 
 @dataclasses.dataclass(frozen=True)
 class Clock:
-  """Which lengths of a frame a format can hold.
+  """The frame lengths that a format can store.
 
   Attributes:
-    nearest: the length that can be written nearest to a wished one, both in seconds.
-    shortest: seconds below which a frame would not be shown as long as it says.
-    longest: the most seconds of one frame.
+    nearest: maps a length to the nearest one that can be stored, both in seconds.
+    shortest: the shortest length that browsers respect, in seconds.
+    longest: the longest length of one frame, in seconds.
   """
 
   nearest: Callable[[Fraction], Fraction]
@@ -43,25 +43,26 @@ def _whole(ticks: int) -> Callable[[Fraction], Fraction]:
   return lambda seconds: Fraction(round(seconds * ticks), ticks)
 
 
-# A GIF's hundredth is taken for unset, so two are the least; of whole milliseconds it is eleven.
+# Browsers treat 10 ms as unset, so the shortest length is two hundredths of a second in a GIF, and
+# eleven milliseconds in a WebP or APNG.
 GIF_CLOCK = Clock(_whole(100), Fraction(2, 100), Fraction(0xFFFF, 100))
 WEBP_CLOCK = Clock(_whole(1000), Fraction(11, 1000), Fraction(0xFFFFFF, 1000))
-# A fraction of two 16-bit numbers: what frame rates are made of fits as it is.
+# Lengths are ratios of two 16-bit numbers, which hold common frame rates exactly.
 APNG_CLOCK = Clock(
   lambda seconds: seconds.limit_denominator(0xFFFF), Fraction(11, 1000), Fraction(0xFFFF)
 )
 
 
 class Timeline:
-  """Frames in, frames with lengths that can be written out; what rounding leaves is carried over.
+  """Gives frames lengths that can be stored; rounding errors are carried over.
 
-  A frame starts when it should, to the nearest length that can be written, or as soon as the one
-  before has been shown for the shortest length. One that would start only after its own end is
-  left out, so that a film of 60 frames a second keeps 50 of them in a GIF, at their times. The
-  lengths add up to the film's, to the nearest that can be written.
+  A frame starts at its own time, rounded, or as soon as the frame before has been shown for the
+  shortest length. A frame that would start only after its own end is dropped, so that an animation
+  of 60 frames a second keeps 50 of them in a GIF, at their times. The lengths add up to that of the
+  animation, rounded.
 
   Attributes:
-    dropped: how many frames were left out.
+    dropped: how many frames were dropped.
   """
 
   def __init__(self, clock: Clock):
@@ -69,16 +70,16 @@ class Timeline:
     self._clock = clock
     self._origin: Fraction | None = None
     self._end = Fraction(0)
-    self._waiting: list[tuple[Any, Fraction]] = []  # with their starts; two at most
+    self._waiting: list[tuple[Any, Fraction]] = []  # with their starts; at most two between calls
     self._written = Fraction(0)
 
   def add(self, item: Any, start: Fraction, length: Fraction) -> list[tuple[Any, Fraction]]:
-    """Takes the next frame; returns those that are finished by it, each with its length.
+    """Adds the next frame; returns the frames whose length is now known, as (item, length).
 
     Args:
-      item: whatever stands for the frame.
-      start: seconds, on any clock; the first frame's start is the film's.
-      length: seconds for which it is shown; what counts is the next one's start, if one follows.
+      item: any object that stands for the frame.
+      start: in seconds, on any clock; the animation starts with its first frame.
+      length: seconds for which it is shown; if another frame follows, that one's start counts.
     """
     if self._origin is None:
       self._origin = start
@@ -96,7 +97,7 @@ class Timeline:
     return self._pieces(until=self._waiting[1][1])
 
   def close(self) -> list[tuple[Any, Fraction]]:
-    """The frames that are left, the last one until the end of the film."""
+    """Returns the remaining frames; the last one lasts until the end of the animation."""
     if len(self._waiting) > 1 and (
       self._clock.nearest(self._end) - self._waiting[-1][1] < self._clock.shortest
     ):
@@ -109,7 +110,7 @@ class Timeline:
     return pieces
 
   def _pieces(self, until: Fraction) -> list[tuple[Any, Fraction]]:
-    """The first waiting frame, more than once if one length can't last until then."""
+    """The first waiting frame, repeated if the longest length doesn't last until then."""
     item, _ = self._waiting.pop(0)
     lengths, clock = [], self._clock
     while until - self._written > clock.longest:

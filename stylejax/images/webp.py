@@ -1,8 +1,8 @@
-"""Animated WebP files: lengths of frames, and writing one frame after the other, exactly.
+"""Animated WebP files: reading frame lengths, and writing frames losslessly one at a time.
 
-Pillow codes the pixels, and reads such files with libwebp. Its own writer of animations is not
-used: with Pillow 13.0.0 and libwebp 1.6.0 frames that are all the same become one image without a
-length, lossy frames twice as unsteady as they were, and all of them are kept in memory.
+Pillow encodes the pixels, and reads such files with libwebp. Its own animation writer is not used:
+with Pillow 13.0.0 and libwebp 1.6.0, identical frames become one image without a length, lossy
+frames flicker twice as much as before, and all frames are kept in memory.
 """
 
 import io
@@ -22,7 +22,7 @@ _ALPHA, _ANIMATED, _NO_BLENDING = 0x10, 0x02, 0x02
 
 
 def read_lengths(data: bytes) -> list[Fraction]:
-  """Seconds for which a file says that each of its frames is shown; none for a still image."""
+  """The length of each frame in seconds, according to the file; empty for a still image."""
   return [
     Fraction(int.from_bytes(body[12:15], "little"), 1000)
     for kind, body in _chunks(data)
@@ -31,10 +31,10 @@ def read_lengths(data: bytes) -> list[Fraction]:
 
 
 class WebpFilm:
-  """Writes frames as a WebP, each when it comes: the rectangle that has changed, lossless."""
+  """Writes frames as a WebP, each as it comes: the rectangle that changed, losslessly."""
 
   def __init__(self, file: Path, height: int, width: int, *, alpha: bool, plays: int = 0):
-    """Frames may have invisible pixels if `alpha`; they are shown `plays` times, 0 is for ever."""
+    """Frames may have invisible pixels if `alpha`; they are shown `plays` times, 0 is forever."""
     self._channels = 4 if alpha else 3
     self._before: np.ndarray | None = None
     self._file = open(file, "w+b")  # noqa: SIM115 — closed by close()
@@ -45,12 +45,12 @@ class WebpFilm:
     self._file.write(b"RIFF\0\0\0\0WEBP" + _chunk(b"VP8X", extended) + _chunk(b"ANIM", control))
 
   def add(self, pixels: np.ndarray, seconds: Fraction) -> None:
-    """One frame: [H, W, 3 or 4] uint8, alpha last, shown for a whole number of milliseconds."""
+    """Adds a frame, [H, W, 3 or 4] uint8 (alpha last), shown for a whole number of milliseconds."""
     pixels = with_channels(pixels, self._channels)
     rows, columns = slice(0, pixels.shape[0]), slice(0, pixels.shape[1])
     if self._before is not None:
       rows, columns = changed_box((self._before != pixels).any(-1))
-    # Places are written in twos.
+    # Offsets are stored in units of two pixels.
     rows, columns = (slice(span.start // 2 * 2, span.stop) for span in (rows, columns))
     self._before = pixels
     encoded = io.BytesIO()
@@ -69,7 +69,7 @@ class WebpFilm:
     self._file.write(_chunk(b"ANMF", frame + _image_chunks(encoded.getvalue())))
 
   def finish(self) -> None:
-    """Writes at the file's start how long it is."""
+    """Writes the file's size into its header, and closes it."""
     size = self._file.tell() - 8
     if size > 0xFFFFFFFE:
       raise InputError(
@@ -81,7 +81,7 @@ class WebpFilm:
     self.close()
 
   def close(self) -> None:
-    """Closes the file as it is; after `finish` it does nothing."""
+    """Closes the file as it is; does nothing after `finish`."""
     self._file.close()
 
 
@@ -94,7 +94,7 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
-  """(kind, body) of each chunk."""
+  """Yields (kind, body) of each chunk."""
   at, view = 12, memoryview(data)
   while at + 8 <= len(data):
     kind, length = struct.unpack_from("<4sI", data, at)
@@ -103,7 +103,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
 
 
 def _image_chunks(file: bytes) -> bytes:
-  """The pixels of a WebP of one image, without its header and what else it may hold."""
+  """The pixel chunks of a WebP with one image, without its header and metadata."""
   return b"".join(
     _chunk(kind, bytes(body)) for kind, body in _chunks(file) if kind in (b"ALPH", b"VP8 ", b"VP8L")
   )

@@ -1,4 +1,4 @@
-"""Where an image file ends, by the lengths and marks in it; nothing is decoded."""
+"""Finds where an image file ends, by the lengths and markers in it; nothing is decoded."""
 
 import mmap
 import struct
@@ -10,7 +10,7 @@ _END, _SCAN, _BARE = 0xD9, 0xDA, (0x01, *range(0xD0, 0xD9))
 
 
 def is_cut(path: Path) -> bool:
-  """Whether a file's end is missing; False too where its format doesn't tell (or it is none)."""
+  """Whether an image file is truncated; False if that can't be told from its format."""
   with path.open("rb") as file:
     if file.seek(0, 2) < 16:
       return False
@@ -25,7 +25,7 @@ def is_cut(path: Path) -> bool:
 
 
 def _png_is_cut(data: mmap.mmap) -> bool:
-  """Whether the pixels of a PNG end inside a chunk (third edition, section 5.3)."""
+  """Whether a PNG is truncated in or before its pixels (third edition, section 5.3)."""
   at, pixels = len(_PNG), False
   while at + 8 <= len(data):
     length, kind = struct.unpack_from(">I4s", data, at)
@@ -39,20 +39,20 @@ def _png_is_cut(data: mmap.mmap) -> bool:
 
 
 def jpeg_end(data: bytes | mmap.mmap) -> int | None:
-  """The byte behind the JPEG that some data begin with; None where it doesn't end (T.81, B)."""
+  """The first byte after the JPEG that `data` begins with; None if it has no end (T.81, B)."""
   at = 2
   while at + 4 <= len(data):
-    if data[at] != 0xFF:  # a file that is odd in another way
+    if data[at] != 0xFF:  # not a marker: damaged in another way
       return _behind_mark(data, at)
     marker = data[at + 1]
     if marker == _END:
       return at + 2
-    if marker == 0xFF or marker in _BARE:  # filling, or nothing follows
+    if marker == 0xFF or marker in _BARE:  # a fill byte, or a marker without a body
       at += 1 if marker == 0xFF else 2
       continue
     at += 2 + struct.unpack_from(">H", data, at + 2)[0]
     if marker == _SCAN:
-      # In a scan's codes FF stands before 00 or a restart mark, so that the next other is a marker.
+      # In entropy-coded data, FF is followed by 00 or a restart marker; any other is a marker.
       while (at := data.find(b"\xff", at)) >= 0 and at + 1 < len(data):
         if data[at + 1] and not 0xD0 <= data[at + 1] <= 0xD7 and data[at + 1] != 0xFF:
           break

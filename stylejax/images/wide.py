@@ -1,7 +1,7 @@
 """Pixels of more than 8 bits: 16-bit gray and colors, 32-bit and floating-point gray.
 
-Pillow has no mode for 16-bit colors and keeps the high byte. Its decoders are asked twice here,
-for the high and for the low bytes. What the numbers of a TIFF mean stands in its tags.
+Pillow has no mode for 16-bit colors and keeps the high byte. Here its decoders run twice, for the
+high and for the low bytes. A TIFF's tags say what its numbers mean.
 """
 
 import io
@@ -16,7 +16,8 @@ from stylejax.images.gray_alpha import GrayAlphaTiff, read_gray_alpha
 from stylejax.images.opening import open_image
 from stylejax.images.tiff_directory import plane
 
-# Pillow's names of what a decoder puts out: high bytes → low bytes. N is this machine's order.
+# Pillow's names for raw layouts: that of the high bytes → that of the low bytes. N is this
+# machine's byte order.
 _LOW_BYTES = {
   "RGB;16B": "RGB;16L",
   "RGB;16L": "RGB;16B",
@@ -54,7 +55,7 @@ def _is_gray_alpha(image: Image.Image) -> bool:
 
 
 def _layout(image: Image.Image) -> str | None:
-  """How a 16-bit color image's decoder puts out its bytes, if both halves can be had."""
+  """The raw layout of a 16-bit color image if both bytes can be decoded; None otherwise."""
   if image.format not in ("PNG", "TIFF") or not image.tile or _is_separate(image):
     return None
   layouts = {_raw_mode(tile) for tile in image.tile}
@@ -71,11 +72,11 @@ def _is_separate(image: Image.Image) -> bool:
 
 
 def _is_planar(image: Image.Image) -> bool:
-  """Whether it is a TIFF of 16-bit colors whose channels lie one after the other.
+  """Whether it is a TIFF of 16-bit colors whose channels are stored in separate planes.
 
-  Pillow 13.0 keeps the high bytes of these, or, without compression, reads the bytes of each plane
-  as if they were pixels of 8 bits (TiffImagePlugin, `_setup`: the layout of a plane is "R",
-  whatever BitsPerSample says): twice as wide, and cut off.
+  Pillow 13.0 keeps the high bytes of these or, without compression, reads the bytes of each plane
+  as 8-bit pixels (TiffImagePlugin, `_setup`: the layout of a plane is "R", whatever BitsPerSample
+  says), so the image comes out twice as wide and cut off.
   """
   if not (_is_separate(image) and image.tile and set(image.tag_v2.get(_BITS, ())) == {16}):
     return False
@@ -83,12 +84,12 @@ def _is_planar(image: Image.Image) -> bool:
 
 
 def _is_signed(image: Image.Image) -> bool:
-  """Whether it is 8-bit gray of signed numbers, which Pillow takes for unsigned ones."""
+  """Whether it is 8-bit gray with signed numbers, which Pillow reads as unsigned."""
   return image.format == "TIFF" and image.mode == "L" and _of(image.tag_v2, _FORMAT, 1) == _SIGNED
 
 
 def _is_ppm(image: Image.Image) -> bool:
-  """Whether it is a PPM of numbers above 255, which Pillow scales to 8 bits."""
+  """Whether it is a PPM whose maximum is above 255, which Pillow scales to 8 bits."""
   if image.format != "PPM" or image.mode != "RGB" or not image.tile:
     return False
   codec, arguments = image.tile[0].codec_name, image.tile[0].args
@@ -96,7 +97,7 @@ def _is_ppm(image: Image.Image) -> bool:
 
 
 def _ppm(image: Image.Image) -> np.ndarray:
-  """[H, W, 3] of such a PPM (Netpbm's ppm(5)): the number after the size is white."""
+  """Decodes such a PPM to [H, W, 3] (Netpbm's ppm(5)): the number after the size is white."""
   width, height = image.size
   image.fp.seek(image.tile[0].offset)
   if image.tile[0].codec_name == "ppm":
@@ -121,11 +122,11 @@ def read_wide(
     upright: decodes an image and undoes its orientation.
 
   Returns:
-    (values, alpha, notes): values [H, W] of gray or [H, W, 3] float32 in [0, 1], in the file's own
-    color space; alpha [H, W] float32 in [0, 1] or None; a line for what was cut off.
+    (values, alpha, notes): values [H, W] for gray or [H, W, 3], float32 in [0, 1], in the file's
+    own color space; alpha [H, W] float32 in [0, 1] or None; lines for what was clipped.
 
   Raises:
-    InputError: a kind of image that can't be read right.
+    InputError: the image is of a kind that can't be read correctly.
   """
   if _is_gray_alpha(image):
     return *read_gray_alpha(image, upright), []
@@ -145,7 +146,7 @@ def read_wide(
     return pair[..., 0], pair[..., 1], []
   with reopen() as other:
     _decode_as(other, other.mode, _LOW_BYTES[layout])
-    if layout.startswith("RGBa"):  # divided below, of all 16 bits
+    if layout.startswith("RGBa"):  # divided by alpha below, with all 16 bits
       layout = layout.replace("a", "A")
       _decode_as(image, image.mode, layout)
     high, low = (np.asarray(upright(each)).astype(np.uint16) for each in (image, other))
@@ -163,7 +164,7 @@ def read_wide(
 def _divided(
   values: np.ndarray, alpha: np.ndarray | None, image: Image.Image
 ) -> tuple[np.ndarray, np.ndarray | None]:
-  """Colors that a TIFF stores times alpha (ExtraSamples 1) without it."""
+  """Divides colors by alpha if a TIFF stores them multiplied by it (ExtraSamples 1)."""
   if alpha is not None and image.format == "TIFF" and _of(image.tag_v2, _EXTRA, 0) == _TIMES_ALPHA:
     visible = alpha[..., None] > 0
     values = np.divide(values, alpha[..., None], out=np.zeros_like(values), where=visible)
@@ -172,7 +173,7 @@ def _divided(
 
 
 def _decode_as(image: Image.Image, mode: str, layout: str) -> None:
-  """Has the decoder of an image that isn't decoded yet put out its bytes in another layout."""
+  """Makes the decoder of an image that isn't decoded yet return another raw layout."""
   image._mode = mode  # Pillow has no public name for it
   image.tile = [
     tile._replace(args=layout if isinstance(tile.args, str) else (layout, *tile.args[1:]))
@@ -185,7 +186,7 @@ def _planes(
   reopen: Callable[[], Image.Image],
   upright: Callable[[Image.Image], Image.Image],
 ) -> tuple[np.ndarray, np.ndarray | None]:
-  """[H, W, 3] and alpha of a TIFF of 16 bits that has one plane for each channel."""
+  """Decodes a 16-bit TIFF with one plane for each channel to [H, W, 3] and alpha or None."""
   if image.mode not in ("RGB", "RGBA"):
     raise InputError(f"a TIFF of mode {image.mode} with 16 bits in separate planes")
   planes = []
@@ -205,7 +206,7 @@ def _planes(
 
 
 def _gray(image: Image.Image, signed: bool) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
-  """Values, alpha and notes of a decoded image of single numbers."""
+  """Values, alpha and notes of a decoded image with one channel."""
   numbers, notes = np.asarray(image), []
   if signed:
     numbers = numbers.view(np.int8)
@@ -229,7 +230,7 @@ def _gray(image: Image.Image, signed: bool) -> tuple[np.ndarray, np.ndarray | No
 
 
 def _of(tags, tag: int, default: int) -> int:
-  """The number of a TIFF's tag, of the first channel."""
+  """The value of a TIFF tag, for the first channel if it has several."""
   value = tags.get(tag, default)
   if isinstance(value, tuple):
     return value[0] if value else default
@@ -242,9 +243,9 @@ def _full_scale(numbers: np.ndarray, image: Image.Image, tags) -> int:
   signed = _of(tags, _FORMAT, 1) == _SIGNED
   full = 2 ** (bits - 1 if signed else bits) - 1
   largest = max(_of(tags, _S_MAX_SAMPLE, 0), _of(tags, _MAX_SAMPLE, 0))
-  # These tags may also hold the largest number that occurs, which is no scale (TIFF 6.0, section
-  # 8): only what a number of bits can reach is taken for one, as 4095 of 12.
+  # These tags may also hold the largest number that occurs, which is not the full scale (TIFF 6.0,
+  # section 8): only the maximum of a whole number of bits is accepted, such as 4095 for 12.
   if 255 < largest < full and (int(largest) + 1).bit_count() == 1 and numbers.max() <= largest:
     return int(largest)
-  # 32-bit files mostly carry 16-bit numbers; as numbers of 32 bits all of these would be black.
+  # 32-bit files mostly hold 16-bit numbers, which would all be black at a scale of 32 bits.
   return 65535 if bits == 32 and numbers.max() <= 65535 else full

@@ -1,8 +1,8 @@
 """Videos in and out, with their sound: everything that needs PyAV (the extra `video`).
 
-container.py opens files and counts frames, reader.py gives frames, srgb.py turns their
-colors into sRGB, writer.py encodes, tracks.py carries sound and subtitles over. PyAV is imported
-only when a video is met. Folders of frames and animations are in images/animation.py.
+container.py opens files and counts frames, reader.py yields frames, srgb.py converts their colors
+to sRGB, writer.py encodes, and tracks.py copies sound and subtitles. PyAV is imported only when a
+video is opened. Animations and folders of frames are in images/.
 """
 
 from stylejax.images.video.container import check_available, is_video

@@ -1,7 +1,7 @@
-"""The clock of a broadcast or a DVD, MPEG-TS and MPEG-PS, whose timestamps may start anew inside.
+"""Corrects timestamps of broadcasts and DVDs (MPEG-TS, MPEG-PS), which may restart mid-file.
 
-Recordings that are joined byte by byte, edited ones and those of a weak signal have a time that
-falls or leaps. Times are only corrected here; packets are read in container.py.
+Timestamps jump back or ahead in recordings that were concatenated, edited or received with a weak
+signal. Times are only corrected here; packets are read in container.py.
 """
 
 import bisect
@@ -10,23 +10,23 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
 FORMATS = ("mpegts", "mpeg")
-"""FFmpeg's names of the formats whose clock may start anew."""
+"""FFmpeg's names of the formats whose clock may restart."""
 
-# FFmpeg's own limits for these formats (ffmpeg's -dts_delta_threshold), but for steps back: those
-# of less than half a second occur between tracks.
+# The jump ahead is FFmpeg's own limit for these formats (ffmpeg's -dts_delta_threshold). Steps back
+# of less than half a second are normal between tracks.
 _LEAP, _FALL = Fraction(10), Fraction(-1, 2)
 
 
 @dataclasses.dataclass(frozen=True)
 class Stamp:
-  """When a packet is decoded.
+  """The position and decoding time of a packet.
 
   Attributes:
-    position: the byte of the file where it begins.
-    track: the number of its stream.
-    seconds: its time; None where it follows the packet before.
-    length: seconds that it lasts; 0 where nothing says it.
-    delay: seconds from there until it is shown.
+    position: the byte of the file at which it begins.
+    track: the index of its stream.
+    seconds: its decoding time; None if it directly follows the packet before.
+    length: its duration in seconds; 0 if unknown.
+    delay: seconds from its decoding time until it is shown.
   """
 
   position: int
@@ -38,27 +38,27 @@ class Stamp:
 
 @dataclasses.dataclass(frozen=True)
 class Clock:
-  """What is to be added to a file's times so that they go on where they start anew.
+  """The offsets that make a file's times continuous where they restart.
 
   Attributes:
-    breaks: (byte from which on it counts, seconds to add), by their bytes.
-    resumed: seconds, on the corrected clock, at which what follows each break is shown.
+    breaks: pairs (first byte to which the offset applies, seconds to add), sorted by byte.
+    resumed: for each break, when what follows it is shown, in seconds on the corrected clock.
   """
 
   breaks: tuple[tuple[int, Fraction], ...] = ()
   resumed: tuple[Fraction, ...] = ()
 
   def corrected(self, packets: Iterable) -> Iterator:
-    """The same PyAV packets, each with its corrected times."""
+    """Yields the same PyAV packets with corrected times."""
     if not self.breaks:
       yield from packets
       return
-    positions = {}  # several packets may share a piece of the file, which the first one names
+    positions = {}  # of several packets in one piece of the file, only the first has a position
     delays = {}
     for packet in packets:
       track = packet.stream_index
       if packet.pts is not None and packet.dts is not None:
-        # Where no time is stored, FFmpeg may take one from beyond the break.
+        # If no time is stored, FFmpeg may use one from beyond the break.
         if not 0 <= (packet.pts - packet.dts) * packet.time_base <= _LEAP:
           packet.pts = packet.dts + delays.get(track, 0)
         delays[track] = packet.pts - packet.dts
@@ -75,7 +75,7 @@ class Clock:
 
 
 def stamps(packets: Iterable) -> Iterator[Stamp]:
-  """The Stamps of PyAV packets, in their order."""
+  """Yields the Stamps of PyAV packets, in order."""
   positions = {}
   for packet in packets:
     if packet.size:
@@ -90,17 +90,17 @@ def stamps(packets: Iterable) -> Iterator[Stamp]:
 
 
 def _position(packet, positions: dict[int, int]) -> int:
-  """The byte of the file where a packet, or the one of its track before it, begins."""
+  """The byte at which a packet begins, or the last one known in its track."""
   if packet.pos is not None:
     positions[packet.stream_index] = packet.pos
   return positions.get(packet.stream_index, 0)
 
 
 def find_clock(stamps: Iterable[Stamp]) -> Clock:
-  """The Clock of a file whose packets have these times; stamps of one byte are in their order.
+  """Finds the Clock of a file from its packets' stamps; those of one byte must be in order.
 
-  A time has started anew where it falls behind its track's last one, or leaps ahead of all tracks:
-  a still image of one track while another goes on is no leap.
+  The clock has restarted where a time jumps back within its track, or ahead of all tracks. It is no
+  jump if one track pauses on a still image while another goes on.
   """
   shift, latest = Fraction(0), None
   tracks: dict[int, _Track] = {}
@@ -127,16 +127,16 @@ def find_clock(stamps: Iterable[Stamp]) -> Clock:
 
 @dataclasses.dataclass
 class _Track:
-  """Where a track has got to: the time of its last packet, and how long such a packet lasts."""
+  """The state of a track: the time of its last packet, and how long such a packet lasts."""
 
   now: Fraction | None = None
   length: Fraction = Fraction(0)
 
   def end(self, length: Fraction) -> Fraction | None:
-    """When the last packet ends, if `length` is that of one like it; None before the first."""
+    """When the last packet ends if it is `length` long (0: as before); None before the first."""
     return None if self.now is None else self.now + (length or self.length)
 
   def step(self, now: Fraction) -> None:
-    """Learns from the next packet's time how long the last one lasted."""
+    """Updates the packet length from the next packet's time."""
     if self.now is not None and 0 < now - self.now < 1:
       self.length = now - self.now

@@ -1,4 +1,4 @@
-"""Opening video files, and what can be known of one without decoding it.
+"""Opens video files, and surveys them without decoding.
 
 Pixels are in reader.py. No other module imports PyAV.
 """
@@ -17,7 +17,7 @@ from stylejax.images.video.damage import find_damage
 from stylejax.runtime.extras import install_command
 
 MAX_PIXELS = 16_384 * 16_384
-"""The largest width × height of a frame that is read."""
+"""Largest width × height of a frame, in pixels."""
 
 _DEMUXERS = (
   "mov",
@@ -44,8 +44,8 @@ _DEMUXERS = (
   "y4m",
   "yuv4mpegpipe",
 )
-# Formats are named, so that a file's bytes can't reach one that opens other files (playlists,
-# FFmpeg's lists), and no protocol but "file" is open to them.
+# Formats are listed so that a file's bytes can't select one that opens other files (playlists,
+# FFmpeg's lists); "file" is the only protocol allowed.
 _OPTIONS = {"format_whitelist": ",".join(_DEMUXERS), "protocol_whitelist": "file"}
 
 _ATTACHED_PIC = 0x400  # FFmpeg's AV_DISPOSITION_ATTACHED_PIC
@@ -55,19 +55,19 @@ _RATE_WITHOUT_ANY = Fraction(25)
 
 @dataclasses.dataclass(frozen=True)
 class Survey:
-  """What the packets of a video say.
+  """What is known of a video from its packets.
 
   Attributes:
     frames: how many frames are shown.
-    start: seconds on the file's clock at which it begins, the earlier of image and sound.
-    rate: frames a second; where they vary, that of the closest two.
-    last_length: seconds for which the last frame is shown; None where nothing says it.
-    times: seconds on the file's clock at which frames are shown, sorted; empty where packets
-      carry no times.
-    promised: how many frames the header names, without those that its edit list cuts away; 0
-      where it names none.
-    clock: what corrects the times of packets that are read again.
-    damage: what is wrong with the file, as the end of a sentence; None where nothing is known.
+    start: seconds on the file's clock at which images or sound begin, whichever is earlier.
+    rate: frames a second; if intervals vary, that of the shortest one.
+    last_length: seconds for which the last frame is shown; None if unknown.
+    times: seconds on the file's clock at which frames are shown, sorted; empty if packets have no
+      times.
+    promised: how many frames the header declares, without those that its edit list removes; 0 if
+      it declares none.
+    clock: the correction for the times of packets when they are read again.
+    damage: what is wrong with the file, as the end of a sentence; None if nothing is known.
   """
 
   frames: int
@@ -81,32 +81,32 @@ class Survey:
 
 
 def import_av():
-  """The module PyAV; raises InputError where it isn't installed."""
+  """Imports PyAV; raises InputError if it isn't installed."""
   try:
     import av
   except ImportError:
     raise InputError(
       f"video: found no PyAV, expected it for videos: {install_command('video')}"
     ) from None
-  av.logging.set_level(av.logging.PANIC)  # what it says of a damaged file is in the exception
+  av.logging.set_level(av.logging.PANIC)  # exceptions say what is wrong with a damaged file
   return av
 
 
 def check_available() -> None:
-  """Raises InputError where PyAV isn't installed."""
+  """Raises InputError if PyAV isn't installed."""
   import_av()
 
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[tuple]:
-  """A video file: (its container, the stream of its images).
+  """Opens a video file and yields (its container, its video stream).
 
   Raises:
-    InputError: from the block too, where the file can't be read as a video.
+    InputError: the file can't be read as a video; also replaces FFmpeg's errors inside the block.
   """
   av = import_av()
   try:
-    # "file:", since FFmpeg takes what stands before a colon in a name for a protocol.
+    # "file:", because FFmpeg takes what precedes a colon in a name as a protocol.
     with av.open(f"file:{path}", options=_OPTIONS, **_lenient(av)) as container:
       stream = _film(container)
       if stream is None:
@@ -129,7 +129,7 @@ def opened(path: Path) -> Iterator[tuple]:
 
 
 def _lenient(av) -> dict[str, str]:
-  """What makes PyAV take titles that are not UTF-8; from 19 on it does so by itself."""
+  """The option that makes PyAV accept titles that are not UTF-8; from 19 on, that's the default."""
   return {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 
 
@@ -143,18 +143,18 @@ def is_video(path: Path) -> bool:
 
 
 def _film(container):
-  """The first video stream that is no cover image; None where there is none."""
+  """The first video stream that is not a cover image; None if there is none."""
   streams = [stream for stream in container.streams.video if not is_cover(stream)]
   return streams[0] if streams else None
 
 
 def is_cover(stream) -> bool:
-  """Whether a video stream is one still image that stands for the file."""
+  """Whether a video stream is a cover image (an attached picture)."""
   return bool(stream.disposition.value & _ATTACHED_PIC)
 
 
 def survey(path: Path) -> Survey:
-  """Reads all packets of a file, without decoding any; raises as `opened`."""
+  """Reads all packets of a file without decoding any; raises like `opened`."""
   clock = Clock()
   with opened(path) as (container, stream):
     if container.format.name in clocks.FORMATS:
@@ -183,7 +183,7 @@ def _survey(container, stream, clock: Clock, damage: str | None) -> Survey:
   earliest = min(
     [time for time in (first_sound, *shown[:1]) if time is not None], default=Fraction(0)
   )
-  # What lies before zero is the decoder's run-up, except for images.
+  # Before zero, sound is only the decoder's pre-roll; images count.
   start = max(earliest, Fraction(0)) if not shown else min(max(earliest, Fraction(0)), shown[0])
   return Survey(
     len(film),
@@ -198,15 +198,15 @@ def _survey(container, stream, clock: Clock, damage: str | None) -> Survey:
 
 
 def is_repeat(packet) -> bool:
-  """Whether a packet has a time and no bytes: the frame before it goes on, as Theora has it."""
+  """Whether a packet has a time but no bytes: it repeats the frame before, as in Theora."""
   return packet.size == 0 and packet.pts is not None
 
 
 def is_by_order(container) -> bool:
-  """Whether frames have no times of their own: an AVI's follow each other at one rate.
+  """Whether frames have no times of their own, as in AVI, where they follow each other at one rate.
 
-  FFmpeg's packets are numbered in `dts`; its `pts` of H.264 with B-frames are those of others, and
-  start a frame too late.
+  FFmpeg numbers the packets in `dts`; for H.264 with B-frames, its `pts` belong to other packets
+  and start one frame late.
   """
   return "avi" in container.format.name
 
@@ -238,13 +238,13 @@ def _last_length(
   last, length = times[-1]
   end = last + length
   if "matroska" in container.format.name:
-    # A cut file still names the end that it had.
+    # A truncated file still declares its original end.
     end = (_duration_tag(stream) if whole else None) or end
   elif "mov" in container.format.name:
-    # Lengths belong to the packets in the order of decoding: only their sum is that of the film.
+    # Lengths belong to the packets in decoding order: only their sum is that of the video.
     end = times[0][0] + sum(length for _, length in times)
   elif is_by_order(container) and stream.duration and whole:
-    end = max(end, stream.duration * stream.time_base)  # empty chunks at the end hold the last one
+    end = max(end, stream.duration * stream.time_base)  # empty chunks repeat the last frame
   end = max(end, held)
   if end > last:
     return end - last
@@ -252,7 +252,7 @@ def _last_length(
 
 
 def _duration_tag(stream) -> Fraction | None:
-  """Seconds at which a Matroska track ends, as muxers write it into a tag: 00:00:03.021000000."""
+  """Seconds at which a Matroska track ends, from a tag that muxers write: 00:00:03.021000000."""
   try:
     hours, minutes, seconds = stream.metadata["DURATION"].split("\x00")[0].split(":")
     return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds)

@@ -1,6 +1,6 @@
-"""What a container asks players to cut off a film's edges, which PyAV doesn't hand on.
+"""The crop that a container asks players to apply, which PyAV doesn't pass on.
 
-Matroska's PixelCrop and the clean aperture of MP4 and QuickTime; pixels are cut in reader.py.
+It is Matroska's PixelCrop or the clean aperture of MP4 and QuickTime; reader.py crops the frames.
 """
 
 import mmap
@@ -9,7 +9,7 @@ from pathlib import Path
 from stylejax.images.boxes import boxes, clean_aperture, descend
 from stylejax.images.video.ebml import EBML, SEGMENT, TRACKS, Damaged, find_elements
 
-# Matroska (RFC 9559): elements of a track, and how much is cut off left, top, right and bottom.
+# Matroska (RFC 9559): elements of a track, and the crop at the left, top, right and bottom.
 _TRACK, _TYPE, _VIDEO = 0xAE, 0x83, 0xE0
 _CROPS = (0x54CC, 0x54BB, 0x54DD, 0x54AA)
 _IS_VIDEO = 1
@@ -17,13 +17,13 @@ _SAMPLE_ENTRY = 78  # bytes of a VisualSampleEntry before its boxes (ISO/IEC 144
 
 
 def find_crop(path: Path, number: int, width: int, height: int) -> tuple[int, ...] | None:
-  """(left, top, right, bottom) pixels to cut off frames as they are stored; None for nothing.
+  """(left, top, right, bottom) pixels to cut off stored frames; None if nothing is cut off.
 
   Args:
-    path: the film.
-    number: of its video track, counted from 0.
-    width: of stored frames, in pixels.
-    height: of stored frames, in pixels.
+    path: the video.
+    number: which video track, counted from 0.
+    width: the width of stored frames, in pixels.
+    height: the height of stored frames, in pixels.
   """
   with open(path, "rb") as file:
     head = file.read(12)
@@ -54,7 +54,7 @@ def _matroska(data: mmap.mmap, number: int) -> tuple[int, ...] | None:
         return tuple(
           whole(next(find_elements(data, (_VIDEO, crop), *tracks[number]), None)) for crop in _CROPS
         )
-  except Damaged:  # damage.py has a line for it
+  except Damaged:  # damage.py reports it
     pass
   return None
 

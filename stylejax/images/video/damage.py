@@ -1,7 +1,7 @@
-"""Whether a video file is whole, as its container's own lengths and checksums say.
+"""Checks whether a video file is whole, by its container's own lengths and checksums.
 
-FFmpeg goes on behind damage without a word, and takes the end of a cut file for the film's. Only
-headers are looked at here, and what a checksum covers; packets are read in container.py.
+FFmpeg silently skips damage, and takes the end of a truncated file for the end of the video. Only
+headers and what a checksum covers are read here; packets are read in container.py.
 """
 
 import mmap
@@ -30,9 +30,9 @@ _IN_CLUSTER = {0xE7, 0x5854, 0xA7, 0xAB, 0xA3, 0xA0, 0xAF, 0xEC, _CRC}
 
 
 def find_damage(path: Path) -> str | None:
-  """What is wrong with a Matroska, WebM or AVI file, as the end of a sentence; None of a whole one.
+  """What is wrong with a Matroska, WebM or AVI file, as the end of a sentence; None if nothing is.
 
-  Other formats have no such lengths, or FFmpeg reports of them itself.
+  Other formats have no such lengths, or FFmpeg itself reports damage.
   """
   with open(path, "rb") as file:
     if file.seek(0, 2) < 16:
@@ -55,7 +55,7 @@ def _cut(data: mmap.mmap, size: int) -> Damaged:
 
 
 def _check_matroska(data: mmap.mmap) -> None:
-  """Goes through the elements of a file; raises Damaged at the first that can't be."""
+  """Walks through the elements of a file; raises Damaged at the first invalid one."""
   at, end = 0, len(data)
   while at < end:
     kind, start, size = read_element(data, at)
@@ -64,14 +64,14 @@ def _check_matroska(data: mmap.mmap) -> None:
         _check_segment(data, start, end, cut=start + size)
         raise _cut(data, start + size)
       _check_segment(data, start, end if size is None else start + size)
-      return  # what stands behind it is no part of the film
+      return  # what follows is not part of the video
     if size is None:
       return
     at = start + size
 
 
 def _check_segment(data: mmap.mmap, at: int, end: int, cut: int | None = None) -> None:
-  """Goes through a segment up to `end`; `cut` is where it should end."""
+  """Walks through a segment up to `end`; `cut` is where it should end if the file is truncated."""
   while at < end:
     place = at
     try:
@@ -95,13 +95,13 @@ def _check_segment(data: mmap.mmap, at: int, end: int, cut: int | None = None) -
 
 
 def _check_cluster(data: mmap.mmap, place: int, at: int, end: int, unknown: bool) -> int:
-  """Goes through a cluster at `place`; returns where it ends."""
+  """Walks through the cluster at `place`; returns where it ends."""
   first = True
   while at < end:
     here = at
     kind, start, size = read_element(data, at)
     if unknown and kind in _INSEGMENT - _IN_CLUSTER:
-      return here  # the next element of the segment ends a cluster of unknown size
+      return here  # a cluster of unknown size ends at the segment's next element
     if kind not in _IN_CLUSTER or size is None:
       raise Damaged(f"is damaged at byte {here:,}")
     at = start + size

@@ -1,21 +1,21 @@
-"""The elements of which Matroska and WebM files are made (EBML, RFC 8794; Matroska, RFC 9559)."""
+"""The elements that make up Matroska and WebM files (EBML, RFC 8794; Matroska, RFC 9559)."""
 
 import mmap
 from collections.abc import Iterator, Sequence
 
 EBML, SEGMENT, TRACKS = 0x1A45DFA3, 0x18538067, 0x1654AE6B
-"""Identifiers: the file's head, all that follows, and the list of tracks."""
+"""Identifiers of the file's header, the segment that follows it, and its list of tracks."""
 
 
 class Damaged(Exception):
-  """Bytes that can't be a file's; the text is the end of a sentence about it."""
+  """The bytes are not those of a valid file; the text is the end of a sentence about the file."""
 
 
 def read_element(data: mmap.mmap, at: int) -> tuple[int, int, int | None]:
   """(identifier, first byte of the body, size or None if it is unknown) of the element at `at`.
 
   Raises:
-    Damaged: there is none.
+    Damaged: there is no valid element.
   """
   try:
     width = 9 - data[at].bit_length()
@@ -35,7 +35,7 @@ def read_element(data: mmap.mmap, at: int) -> tuple[int, int, int | None]:
 def find_elements(
   data: mmap.mmap, path: Sequence[int], at: int, end: int
 ) -> Iterator[tuple[int, int]]:
-  """(first byte of the body, byte behind it) of every element at a path of identifiers."""
+  """Yields (first byte of the body, first byte after it) of each element at a path of types."""
   while at < end:
     kind, start, size = read_element(data, at)
     stop = end if size is None else min(start + size, end)

@@ -1,4 +1,4 @@
-"""The frames of a video file: upright, sRGB, each with the time and length that it is shown."""
+"""Reads the frames of a video file: upright, in sRGB, each with its time and length."""
 
 import dataclasses
 from collections.abc import Callable, Iterator
@@ -17,14 +17,14 @@ from stylejax.images.video.speeds import has_other_speeds
 from stylejax.images.video.srgb import UNSAID, ColorCodes, Tags, ToSrgb
 from stylejax.images.video.tracks import left_out_of_images
 
-# WebM has no place for it that PyAV reaches.
+# Containers that store the pixel aspect; PyAV can't write WebM's.
 _WITH_PIXEL_SHAPE = (".mp4", ".mkv", ".mov")
 _MAX_PIXEL_ASPECT = 10
 
-# Streams that players without Dolby Vision must not take for plain HEVC or AV1.
+# Codec tags of streams that players without Dolby Vision must not decode as plain HEVC or AV1.
 _DOLBY_VISION = ("dvh1", "dvhe", "dav1")
 
-# Codecs that know BT.601 alone: what their decoders say is no word of the film's maker.
+# Codecs whose decoders always say BT.601, whatever the video's colors are.
 _WITHOUT_MATRIX = ("vp8", "mjpeg")
 
 _PEAK_SAMPLES = 12
@@ -36,27 +36,26 @@ class VideoReader:
 
   Attributes:
     path: the file.
-    total: how many packets hold frames, counted; a few more than are shown where a codec hides
-      some.
-    rate: frames a second; where they vary, that of the closest two.
-    start: seconds on the file's own clock at which frames and sound begin.
-    clock: what corrects the file's times where they start anew.
-    pixel_aspect: width over height of a pixel, after turning; 1 where the reader makes it so.
-    tags: what the file says of its colors.
-    has_alpha: whether its frames may have alpha.
+    total: the number of packets with frames; slightly more than are shown if the codec hides some.
+    rate: frames a second; if intervals vary, that of the shortest one.
+    start: seconds on the file's own clock at which frames or sound begin.
+    clock: the correction of the file's times where they restart.
+    pixel_aspect: a pixel's width over its height, after rotation; 1 if the reader makes it square.
+    tags: what the file says about its colors.
+    has_alpha: whether the frames may have alpha.
   """
 
   def __init__(self, path: Path, note: Callable[[str], None], *, output: str = ""):
-    """Looks into the file.
+    """Surveys the file and decodes its first frame.
 
     Args:
       path: the file.
-      note: takes lines for the user.
-      output: extension of the video that the frames go into, or "". Where it can't hold the shape
-        of pixels, they are made square.
+      note: called with lines for the user.
+      output: extension of the video that the frames go into, or "". If its format can't store the
+        pixel aspect, pixels are made square.
 
     Raises:
-      InputError: not a video, or no PyAV.
+      InputError: the file can't be read as a video, or PyAV isn't installed.
     """
     self.path, self._note = path, note
     self._keep_shape, self._to_video = output in _WITH_PIXEL_SHAPE, output in VIDEO_FORMATS
@@ -73,7 +72,7 @@ class VideoReader:
       self._codec, self._code = stream.codec_context.name, stream.codec_context.codec_tag
       if not self._to_video and (line := left_out_of_images(container, stream)):
         note(line)
-      # Matroska's AlphaMode: what the decoder gives lacks the alpha that stands beside.
+      # Matroska's AlphaMode: alpha is stored beside the frames, and the decoder drops it.
       tags = {key.lower(): value for key, value in stream.metadata.items()}
       if tags.get("alpha_mode") == "1" and self._codec in ("vp8", "vp9"):
         note(f"the transparency of {path.name} is left out: it isn't read from VP8 and VP9")
@@ -139,18 +138,18 @@ class VideoReader:
       )
 
   def _cropped(self, array: np.ndarray) -> np.ndarray:
-    """[H, W, ...] without the edges that the container asks to cut off."""
-    height, width = array.shape[:2]  # of pixels that have been made square
+    """Crops [H, W, ...] as the container asks."""
+    height, width = array.shape[:2]  # after pixels have been made square
     scale_x, scale_y = width / self._stored[0], height / self._stored[1]
     left, top, right, bottom = self._crop
     rows = slice(round(top * scale_y), height - round(bottom * scale_y))
     return array[rows, round(left * scale_x) : width - round(right * scale_x)]
 
   def _seconds(self, image, number: int) -> Fraction | None:
-    """When a frame is shown, from the start; None where nothing says it."""
+    """When a frame is shown, in seconds from the start; None if unknown."""
     times = self._survey.times
     if self._by_order and times:
-      # AVI has no times of its own: FFmpeg's are those of the order in which frames are decoded.
+      # AVI has no times of its own; FFmpeg's are in decoding order.
       if number < len(times):
         return times[number] - self.start
       return None
@@ -159,7 +158,7 @@ class VideoReader:
     return image.pts * image.time_base - self.start
 
   def _decoded(self, tell: bool = True) -> Iterator:
-    """PyAV's frames in the order in which they are shown."""
+    """Yields PyAV's frames in display order."""
     damaged, marked, frames, shapes = 0, 0, 0, {}
     with files.opened(self.path) as (container, stream):
       packets = self._survey.clock.corrected(container.demux(stream))
@@ -167,7 +166,7 @@ class VideoReader:
         try:
           packet = next(packets, None)
           images = () if packet is None or files.is_repeat(packet) else packet.decode()
-        except ValueError:  # PyAV's for bytes that are damaged or make no sense
+        except ValueError:  # PyAV raises it for damaged or invalid bytes
           damaged += 1
           continue
         if packet is None:
@@ -204,11 +203,11 @@ class VideoReader:
       self._note(f"{self.path.name} is interlaced: both fields of a frame are stylized together")
 
   def _film_peak(self, convert: ToSrgb) -> float:
-    """The brightest light of a few frames of the film: one curve for all, which can't flicker."""
+    """The peak light over a few frames: one tone curve for the whole video doesn't flicker."""
     peaks = []
     with files.opened(self.path) as (container, stream):
       times = self._survey.times
-      if self.clock.breaks:  # there is no going to a time that may occur twice
+      if self.clock.breaks:  # can't seek, because a time may occur twice
         stream.codec_context.skip_frame = "NONKEY"
         peaks = [convert.brightest(image) for image in container.decode(stream)]
         times = []
@@ -290,15 +289,15 @@ def _ratio(aspect: Fraction) -> str:
 
 
 def _is_dolby_vision_alone(image, container: ColorCodes, code: str) -> bool:
-  """Whether colors are Dolby's IPT, which has no numbers in H.273: nothing else is tagged then."""
+  """Whether colors are Dolby's IPT; it has no code in H.273, so nothing is tagged."""
   codes = ColorCodes.of(image).completed(container)
   untagged = codes.matrix == UNSAID and codes.transfer == UNSAID
   return untagged and (code in _DOLBY_VISION or has(image, "DOVI_RPU_BUFFER"))
 
 
 def _matrix(image) -> np.ndarray | None:
-  """[2, 2]: where the file wants pixels: x' = m00 x + m10 y, y' = m01 x + m11 y."""
-  try:  # PyAV 18 goes through values, 19 through keys: neither `in` nor `get` is good for both
+  """The display matrix m [2, 2]: x' = m00 x + m10 y, y' = m01 x + m11 y; None if there is none."""
+  try:  # PyAV 18 iterates over values, 19 over keys: neither `in` nor `get` works with both
     data = image.side_data["DISPLAYMATRIX"]
   except KeyError:
     return None
@@ -306,7 +305,7 @@ def _matrix(image) -> np.ndarray | None:
 
 
 def _turn(image) -> tuple[bool, bool, bool]:
-  """(whether rows become columns, then left and right change, then top and bottom)."""
+  """(whether to swap rows and columns, then mirror left-right, then flip top-bottom)."""
   matrix = _matrix(image)
   if matrix is None or not matrix.any():
     return False, False, False
@@ -326,7 +325,7 @@ def _skewed(image) -> bool:
 
 
 def turned(array: np.ndarray, turn: tuple[bool, bool, bool]) -> np.ndarray:
-  """[H, W, ...] as the display matrix wants it."""
+  """Applies a `_turn` to [H, W, ...]: swaps the axes, then mirrors, then flips."""
   swapped, mirrored, upside_down = turn
   if swapped:
     array = array.swapaxes(0, 1)

@@ -1,17 +1,17 @@
-"""Whether parts of an MP4 or QuickTime film have a speed of their own, which FFmpeg ignores."""
+"""Detects edit lists in MP4 and QuickTime that change the speed, which FFmpeg ignores."""
 
 import struct
 from pathlib import Path
 
 from stylejax.images.boxes import descend
 
-_USUAL = 1 << 16  # a rate is a number of 16.16 bits
+_USUAL = 1 << 16  # rate 1 as a 16.16 fixed-point number
 
 
 def has_other_speeds(path: Path) -> bool:
-  """Whether an edit list has a rate other than 1.
+  """Whether an edit list has a rate other than 1; a rate of 0 holds one image.
 
-  Source: ISO/IEC 14496-12, 8.6.6, where 0 holds one image; QuickTime File Format, "Edit List Atom".
+  Source: ISO/IEC 14496-12, 8.6.6; QuickTime File Format, "Edit List Atom".
   """
   with open(path, "rb") as file:
     if file.read(8)[4:] not in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):

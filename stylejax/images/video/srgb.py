@@ -1,7 +1,7 @@
-"""Frames as PyAV decodes them to sRGB, and back to what an encoder takes.
+"""Converts PyAV's decoded frames to sRGB, and sRGB to frames for an encoder.
 
-Every conversion names its matrix and range; which they are, the frame's tags say, or, where they
-are silent, its size. What HDR and wide gamuts are in numbers is in images/color.py.
+Every conversion names its matrix and range, taken from the frame's tags or, if untagged, from its
+size. The arithmetic of HDR and wide gamuts is in images/color.py.
 """
 
 import dataclasses
@@ -15,14 +15,14 @@ from stylejax.images import color
 from stylejax.images.encode import as_bytes
 from stylejax.images.video.container import import_av
 
-# Numbers as in H.273, which FFmpeg shares: 2 is "not said".
+# Codes of H.273, which FFmpeg shares; 2 is "unspecified".
 BT709, UNSAID, BT2020 = 1, 2, 9
 _BT601 = 6
 _FULL_RANGE = 2
 
 _HD_ROWS, _HD_COLUMNS = 720, 1280
 
-# Kr and Kb: how much red and blue count in luma.
+# Kr and Kb: the weights of red and blue in luma.
 _MATRICES = {
   1: (0.2126, 0.0722),
   4: (0.30, 0.11),
@@ -33,12 +33,11 @@ _MATRICES = {
 }
 _SCALE_NAMES = {1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020"}
 
-# Primaries and transfers of standard dynamic range that players show as they should: a video keeps
-# them, and their tags.
+# SDR primaries and transfers that players show correctly: a video keeps them with their tags.
 _KEPT_PRIMARIES = ("bt709", "bt470bg", "smpte170m")
 _KEPT_TRANSFERS = ("bt709", "gamma22", "gamma28", "srgb")
 
-_GRAYS = ("gray", "ya")  # FFmpeg's names of pixels without and with alpha begin so
+_GRAYS = ("gray", "ya")  # prefixes of FFmpeg's gray formats, without and with alpha
 
 _BLOCK = 8
 
@@ -47,11 +46,12 @@ _FLAGS = "flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp:sws_dither=
 
 @dataclasses.dataclass(frozen=True)
 class ColorCodes:
-  """H.273's numbers of a frame or a track as they are; 2 is "not said", and 0 of the range.
+  """The H.273 codes of a frame or track as stored; 2 is "unspecified", and so is a range of 0.
 
   Attributes:
-    matrix, primaries, transfer, range: the numbers.
-    first: whether a container's count before a frame's, whose decoder only assumes them.
+    matrix, primaries, transfer, range: the codes.
+    first: whether the container's codes take precedence over a frame's, which the decoder only
+      assumes.
   """
 
   matrix: int = UNSAID
@@ -62,10 +62,10 @@ class ColorCodes:
 
   @classmethod
   def of(cls, source) -> "ColorCodes":
-    """Those of a PyAV frame, or of a codec context that hasn't decoded any yet.
+    """The codes of a PyAV frame, or of a codec context that hasn't decoded a frame yet.
 
-    The latter's are what the container says (`colr` of MP4 and QuickTime, Matroska's Colour); a
-    decoder replaces them by its bitstream's.
+    The latter are the container's (`colr` in MP4 and QuickTime, Matroska's Colour); once decoding
+    starts, they are replaced by the bitstream's.
     """
     return cls(
       int(source.colorspace),
@@ -75,7 +75,7 @@ class ColorCodes:
     )
 
   def completed(self, other: "ColorCodes") -> "ColorCodes":
-    """The same, with `other`'s number wherever nothing is said."""
+    """The same codes, with those of `other` in place of unspecified ones."""
     nothing = (0, UNSAID, 3)  # 3 is reserved; 0 is RGB as a matrix, else reserved
     return ColorCodes(
       other.matrix if self.matrix in nothing else self.matrix,
@@ -87,13 +87,13 @@ class ColorCodes:
 
 @dataclasses.dataclass(frozen=True)
 class Tags:
-  """What a frame says of its colors, gaps filled; numbers are those of H.273.
+  """The color encoding of a frame, with gaps filled; numbers are H.273 codes.
 
   Attributes:
-    matrix: of luma and chroma; 0 where the frame is coded as RGB.
-    primaries: of the red, green and blue.
-    transfer: from light to signal.
-    full: whether values fill their range, 0 to 255; else luma is 16 to 235.
+    matrix: the matrix of luma and chroma; 0 if the frame is coded as RGB.
+    primaries: the color primaries.
+    transfer: the transfer function.
+    full: whether values use the full range, 0 to 255; otherwise luma is 16 to 235.
   """
 
   matrix: int
@@ -103,35 +103,35 @@ class Tags:
 
   @property
   def gamut(self) -> str:
-    """The name of the primaries in images/color.py; BT.709 where nothing is known."""
+    """The name of the primaries in images/color.py; if unknown, BT.2020 for HDR, else BT.709."""
     silent = "bt2020" if self.is_hdr else "bt709"
     return color.CICP_PRIMARIES.get(self.primaries, silent)
 
   @property
   def curve(self) -> str:
-    """The name of the transfer function in images/color.py; BT.709 where nothing is known."""
+    """The name of the transfer function in images/color.py; BT.709 if unknown."""
     return color.CICP_TRANSFERS.get(self.transfer, "bt709")
 
   @property
   def is_hdr(self) -> bool:
-    """Whether it is PQ or HLG."""
+    """Whether the transfer function is PQ or HLG."""
     return self.curve in color.HDR_TRANSFERS
 
 
 def read_tags(frame, container: ColorCodes) -> Tags:
-  """The Tags of a PyAV frame: its own, then those of its container, then what its size calls for.
+  """The Tags of a PyAV frame: its own, else those of its container, else a default by its size.
 
-  Where no matrix is tagged, 720 rows or 1,280 columns and more are BT.709, less is BT.601, as
-  players have it; BT.2020 where the primaries say so.
+  If no matrix is tagged, it is BT.2020 for BT.2020 primaries; otherwise BT.709 from 720 rows or
+  1,280 columns on, and BT.601 below, as in players.
 
   Raises:
-    InputError: a matrix that can't be converted.
+    InputError: the matrix can't be converted.
   """
   codes = ColorCodes.of(frame)
   codes = container.completed(codes) if container.first else codes.completed(container)
   matrix, primaries = codes.matrix, codes.primaries
   name = frame.format.name
-  # FFmpeg makes RGB of digital cinema's XYZ.
+  # FFmpeg converts digital cinema's XYZ to RGB.
   coded_as_rgb = frame.format.is_rgb or frame.format.has_palette or name.startswith("xyz")
   gray = name.startswith(_GRAYS)
   if coded_as_rgb:
@@ -155,7 +155,7 @@ def read_tags(frame, container: ColorCodes) -> Tags:
 def written_tags(tags: Tags | None) -> tuple[int, int]:
   """(primaries, transfer) for a video made of frames that came with `tags`.
 
-  Those of the input where `to_srgb` leaves them as they are; BT.709 otherwise.
+  They are the input's if `ToSrgb` leaves its values unchanged, and BT.709 otherwise.
   """
   if tags is None or tags.is_hdr:
     return BT709, BT709
@@ -166,19 +166,19 @@ def written_tags(tags: Tags | None) -> tuple[int, int]:
 
 
 class Reformatter:
-  """Frames of one kind through FFmpeg's scaler; what they become is fixed."""
+  """Converts frames of one size and format with FFmpeg's scaler to a fixed output format."""
 
   def __init__(self, frame, scale: str, pixel_format: str):
-    """Made for frames like this one.
+    """Configures the conversion for frames like this one.
 
     Args:
       frame: a PyAV frame.
-      scale: options of FFmpeg's filter "scale".
-      pixel_format: what comes out.
+      scale: options for FFmpeg's "scale" filter.
+      pixel_format: FFmpeg's name of the output format.
     """
     av = import_av()
     self._graph = av.filter.Graph()
-    # Tags of later frames are ours to know, `scale` names them: none go into the graph.
+    # The graph gets no color tags: `scale` states what is needed.
     last = self._graph.add_buffer(
       width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 90_000)
     )
@@ -193,9 +193,10 @@ class Reformatter:
     self._graph.configure()
 
   def __call__(self, frame):
-    """The frame in the other format; its time may differ.
+    """Converts a frame; the result's time may differ.
 
-    Its primaries and transfer are no longer said: libswscale refuses those that it doesn't know.
+    The frame's primaries and transfer are cleared, because libswscale refuses ones that it doesn't
+    know.
     """
     frame.color_primaries = frame.color_trc = UNSAID
     self._graph.push(frame)
@@ -203,11 +204,11 @@ class Reformatter:
 
 
 class ToSrgb:
-  """Frames of one kind and tags as sRGB arrays.
+  """Converts frames of one size, format and color encoding to sRGB arrays.
 
   Attributes:
-    tags: theirs.
-    has_alpha: whether they have alpha.
+    tags: the color encoding of the frames.
+    has_alpha: whether the frames have alpha.
   """
 
   def __init__(
@@ -219,14 +220,14 @@ class ToSrgb:
     *,
     peak: float = 1.0,
   ):
-    """Made for frames like this one.
+    """Configures the conversion for frames like this one.
 
     Args:
       frame: a PyAV frame.
-      container: what its file says of its colors, which counts where the frame says nothing.
-      size: height and width of the arrays; others than the frame's stretch it.
-      note: takes lines for the user.
-      peak: of HDR, the brightest light that is to be told from white, as color.tone_map takes it.
+      container: its file's color codes, used where the frame's are unspecified.
+      size: (height, width) of the arrays; if they differ from the frame's, it is stretched.
+      note: called with lines for the user.
+      peak: for HDR, the brightest light, as in color.tone_map.
     """
     self._peak = peak
     self.tags = tags = read_tags(frame, container)
@@ -234,14 +235,14 @@ class ToSrgb:
     self.has_alpha = any(part.is_alpha for part in components) or frame.format.has_palette
     bits = max(part.bits for part in components)
     deep = bits > 8
-    # Bits are shifted up to 16, not repeated.
+    # FFmpeg widens values to 16 bits by a shift, without replicating bits: this is full scale.
     self._top = ((1 << bits) - 1) * 2.0 ** (16 - bits)
     self._converted = tags.gamut not in _KEPT_PRIMARIES
     size_options = f"w={size[1]}:h={size[0]}"
-    # FFmpeg's 8-bit RGB is right within half a level; its 16-bit RGB is 0.4 % too dark, so that
-    # deeper video goes through 4:4:4 and the matrix below.
+    # FFmpeg's 8-bit RGB is right within half a level, but its 16-bit RGB is 0.4 % too dark: deeper
+    # video goes through 4:4:4 and the matrix below.
     self._exact = deep and tags.matrix != 0
-    # FFmpeg 8 takes gray for full whatever it is told: what is limited is stretched below.
+    # FFmpeg 8 treats gray as full range whatever it is told: limited range is stretched below.
     gray = frame.format.name.startswith(_GRAYS)
     self._full, self._stretched = tags.full or gray, gray and not tags.full
     self._bits = bits
@@ -266,22 +267,22 @@ class ToSrgb:
     self._tell(note, deep)
 
   def __call__(self, frame) -> tuple[np.ndarray, np.ndarray | None]:
-    """([H, W, 3] float32 sRGB in [0, 1], its alpha [H, W] or None) of a PyAV frame."""
+    """Converts a PyAV frame to ([H, W, 3] float32 sRGB in [0, 1], alpha [H, W] or None)."""
     rgb, alpha = self._signal(frame)
     tags = self.tags
     if tags.is_hdr:
       rgb = color.to_srgb(rgb, primaries=tags.gamut, transfer=tags.curve, peak=self._peak)
     elif self._converted or tags.curve == "linear":
-      # Of standard dynamic range, numbers are shown as sRGB's are: only light itself is coded.
+      # SDR values are shown as if they were sRGB; only linear light has to be encoded.
       rgb = color.to_srgb(
         rgb, primaries=tags.gamut, transfer="linear" if tags.curve == "linear" else "srgb"
       )
     return rgb, alpha
 
   def brightest(self, frame) -> float:
-    """The light of an HDR frame's brightest 8×8 pixels; 1 is reference white.
+    """The light of an HDR frame's brightest block of 8×8 pixels, where 1 is reference white.
 
-    Not that of a single pixel: where colors meet, half as many chroma samples overshoot.
+    A single pixel is no measure, because subsampled chroma overshoots at color edges.
     """
     light = color.TO_LINEAR[self.tags.curve](self._signal(frame)[0])
     light = light @ color.to_bt709_matrix(color.PRIMARIES[self.tags.gamut]).T
@@ -296,7 +297,7 @@ class ToSrgb:
     return float(blocks.mean((1, 3)).max())
 
   def _signal(self, frame) -> tuple[np.ndarray, np.ndarray | None]:
-    """R'G'B' in the frame's own primaries and transfer, and alpha."""
+    """R'G'B' in the frame's own primaries and transfer function, and alpha."""
     rgb, alpha = self._unpacked(frame)
     if self._stretched:  # H.273, section 8.3
       top, unit = (1 << self._bits) - 1, 1 << self._bits - 8
@@ -311,7 +312,7 @@ class ToSrgb:
     return values[..., :3], values[..., 3] if self.has_alpha else None
 
   def _of_planes(self, planes: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray | None]:
-    """Y'CbCr in [H, W] uint16, of which the upper bits count, as R'G'B' and alpha."""
+    """Converts Y'CbCr planes [H, W] uint16, with values in the upper bits, to R'G'B' and alpha."""
     red, blue = _MATRICES[self.tags.matrix]
     luma, cb, cr = (plane.astype(np.float32) / 256 for plane in planes[:3])
     if self._full:
@@ -338,13 +339,13 @@ class ToSrgb:
 
 
 class FromSrgb:
-  """sRGB arrays as frames for an encoder: 4:2:0, BT.709, limited range."""
+  """Converts sRGB arrays to frames for an encoder: 4:2:0, BT.709, limited range."""
 
   def __init__(self):
     self._reformat = None
 
   def __call__(self, rgb: np.ndarray):
-    """A PyAV frame of [H, W, 3] values in [0, 1]; H and W are even."""
+    """Converts [H, W, 3] values in [0, 1] to a PyAV frame; H and W are even."""
     frame = import_av().VideoFrame.from_ndarray(as_bytes(rgb), format="rgb24")
     if self._reformat is None:
       self._reformat = Reformatter(
@@ -354,13 +355,13 @@ class FromSrgb:
 
 
 def _plane(plane) -> np.ndarray:
-  """A plane of 16-bit values, without the padding of its lines."""
+  """A plane of 16-bit values as [H, W], without line padding."""
   lines = np.frombuffer(plane, np.uint16).reshape(plane.height, plane.line_size // 2)
   return lines[:, : plane.width]
 
 
 def _packed(frame, channels: int) -> np.ndarray:
-  """[H, W, channels] float32 in [0, 1] of a frame whose channels lie side by side."""
+  """The values of a frame with interleaved channels as [H, W, channels] float32 in [0, 1]."""
   deep = frame.format.name.endswith("le")
   kind, size = (np.uint16, 2) if deep else (np.uint8, 1)
   plane = frame.planes[0]

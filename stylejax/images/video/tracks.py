@@ -1,6 +1,6 @@
-"""Sound, subtitles and chapters of a video, carried over packet by packet as they are.
+"""Copies a video's sound, subtitles and chapters, packet by packet without reencoding.
 
-What the output's format can't hold is named. Images are in writer.py.
+Notes tell what the output's format can't hold. Images are in writer.py.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ from pathlib import Path
 from stylejax.images.video import container as files
 from stylejax.images.video.clock import Clock
 
-_HEARD = Fraction(1, 1000)  # seconds of sound below which nobody misses them
+_HEARD = Fraction(1, 1000)  # shortest loss of sound that is reported, in seconds
 
 _KINDS = {
   "audio": "sound track",
@@ -24,7 +24,7 @@ _KINDS = {
 
 
 def left_out_of_images(container, film) -> str | None:
-  """One line for the tracks of a video that images can't hold; None where it has no others."""
+  """One line on the tracks of a video that images can't hold; None if there are none."""
   names = [name for stream, name in named(container, film)]
   if not names:
     return None
@@ -33,7 +33,7 @@ def left_out_of_images(container, film) -> str | None:
 
 
 def named(container, film) -> Iterator[tuple]:
-  """Each stream of a video beside its images, and what a message calls it."""
+  """Yields each other stream of a video, with its name for messages."""
   counts: dict[str, int] = {}
   for stream in container.streams:
     if stream.index == film.index:
@@ -48,7 +48,7 @@ def named(container, film) -> Iterator[tuple]:
 
 
 class Tracks:
-  """The tracks of a source beside its images, on their way into an output."""
+  """Copies a source's tracks, except for its images, to an output."""
 
   def __init__(
     self,
@@ -64,13 +64,13 @@ class Tracks:
     """Adds the tracks that the output can hold to it, before anything is written.
 
     Args:
-      output: PyAV's container to write to.
+      output: the PyAV container to write to.
       suffix: its extension, for messages.
       form: FFmpeg's name of its format.
       path: the source.
-      start: seconds on the source's corrected clock that become zero.
-      clock: what corrects the source's times.
-      note: takes one line for each track that is left out.
+      start: the time on the source's corrected clock that becomes zero, in seconds.
+      clock: the correction of the source's times.
+      note: called with a line for everything that is left out.
       stack: keeps the source open.
     """
     self._output, self._suffix, self._form = output, suffix, form
@@ -86,7 +86,7 @@ class Tracks:
     self._waiting = next(self._packets, None)
 
   def mux(self, until: Fraction | None) -> None:
-    """Writes what begins up to a time of the output, in seconds; all of it with None."""
+    """Writes the packets that begin up to a time of the output, in seconds; None writes all."""
     while self._waiting is not None:
       packet = self._waiting
       if until is not None and packet.dts * packet.time_base > until:
@@ -95,7 +95,7 @@ class Tracks:
       self._waiting = next(self._packets, None)
 
   def _add(self, stream, name: str):
-    """A stream of the output like this one; None, and a note, where it can hold none."""
+    """Adds a copy of this stream to the output; returns None, with a note, if it can't hold it."""
     if stream.type not in ("audio", "subtitle"):
       further = stream.type == "video" and not files.is_cover(stream)
       reason = (
@@ -131,11 +131,11 @@ class Tracks:
     self._output.set_chapters(moved)
 
   def _audible(self) -> Iterator:
-    """Packets to write, timed from the start; those that are cut away before it are not among them.
+    """Yields the packets to write, timed from the start, without those that end before it.
 
-    A decoder needs the packet before the first that is heard. MP4 and MOV hold it and say where
-    sound begins (an edit list). Matroska has that for Opus alone; of others a packet that begins
-    before the start, 0.03 s of sound at most, goes, and one line says so.
+    A decoder needs the packet before the first audible one. MP4 and MOV store it and say where
+    sound begins (an edit list). Matroska can do so only for Opus; for other codecs, a packet that
+    begins before the start, at most 0.03 s of sound, is dropped with a note.
     """
     before = {}
     for packet in self._in_order():
@@ -157,9 +157,9 @@ class Tracks:
         )
 
   def _in_order(self) -> Iterator:
-    """The source's packets, each with its times; those that fall behind their track's are named.
+    """Yields the source's packets with their times; drops, with a note, those that go back in time.
 
-    Where timestamps start anew, one track may end after another one begins.
+    Where timestamps restart, one track's old part may end after another's new part begins.
     """
     ends: dict[int, float] = {}
     lost: dict[int, Fraction] = {}
@@ -167,11 +167,11 @@ class Tracks:
     for packet in self._clock.corrected(self._source.demux(streams)):
       if packet.pts is None:
         packet.pts = packet.dts
-      if packet.pts is None:  # nothing, at the end
+      if packet.pts is None:  # the empty packet at the end
         continue
       packet.dts = packet.pts if packet.dts is None else packet.dts
       number, length = packet.stream_index, packet.duration or 0
-      # Half a packet is not heard; formats take times that rise.
+      # Formats need times that rise; an overlap of up to half a packet is inaudible.
       if packet.stream.type == "audio" and packet.dts + length / 2 < ends.get(number, packet.dts):
         lost[number] = lost.get(number, Fraction(0)) + length * packet.time_base
         continue
@@ -185,7 +185,7 @@ class Tracks:
 
 
 def _holds(form: str, stream) -> bool:
-  """Whether a format can hold a copy of a stream: tried, since codecs have conditions."""
+  """Whether a format can hold a copy of a stream; it is tried, because codecs have conditions."""
   av = files.import_av()
   with (
     contextlib.suppress(ValueError, av.FFmpegError),

@@ -1,4 +1,4 @@
-"""Frames into a video file: H.264, or VP9 in WebM, tagged as BT.709, with the source's tracks."""
+"""Writes frames as BT.709 video, H.264 or (in WebM) VP9, with the source's sound and subtitles."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ _LIMITED_RANGE = 1
 
 
 class VideoWriter:
-  """A video of Frames, with the sound and subtitles of the video that they came from."""
+  """Writes Frames as a video, with the sound and subtitles of the video that they came from."""
 
   def __init__(
     self,
@@ -33,15 +33,15 @@ class VideoWriter:
     note: Callable[[str], None],
     stack: contextlib.ExitStack,
   ):
-    """Files stay open until the stack is left.
+    """Opens the file, which stays open until `stack` is closed.
 
     Args:
-      file: what to write.
-      suffix: the format, of VIDEO_FORMATS.
-      shape: of every frame, [H, W, 3].
-      rate: frames a second to name in the file; frames come at their own times.
-      source: where the frames come from, if it is a video.
-      note: takes lines for the user.
+      file: the path to write to.
+      suffix: the format, a key of VIDEO_FORMATS.
+      shape: the shape of every frame, [H, W, 3].
+      rate: the frame rate to declare in the file; frames are written at their own times.
+      source: the video that the frames come from, if any.
+      note: called with lines for the user.
       stack: closes the files.
     """
     self._file, self._note = file, note
@@ -75,8 +75,8 @@ class VideoWriter:
   def _encoder(
     self, suffix: str, shape: tuple[int, ...], rate: Fraction, source: VideoReader | None
   ):
-    # Without B-frames the order of packets is that of frames, so that the last one's length is
-    # kept in MP4, whose lengths are those of packets.
+    # MP4 stores the lengths of packets. Without B-frames, packets are in display order, so that
+    # the last frame keeps its length.
     codec, options = (
       ("libvpx-vp9", {"crf": "18", "row-mt": "1", "cpu-used": "2"})
       if suffix == ".webm"
@@ -97,7 +97,7 @@ class VideoWriter:
     return stream
 
   def write(self, frame: Frame) -> None:
-    """Adds a frame; its time must be later than that of the one before."""
+    """Adds a frame; its time must be later than that of the frame before."""
     rgb = frame.rgb
     if frame.alpha is not None and frame.alpha.min() < 1:
       self._note("transparency is laid on white: the video has none")
@@ -114,7 +114,7 @@ class VideoWriter:
       self._mux(self._stream.encode(image))
 
   def finish(self) -> None:
-    """Writes what encoder and tracks still hold."""
+    """Writes what the encoder and the tracks still hold."""
     with self._errors():
       self._mux(self._stream.encode(None))
       if self._tracks is not None:
