@@ -1,1 +1,1 @@
-"""Tensors to files and back: model files, perceptual nets, the style library."""
+"""Reads and writes tensor files: model files, perceptual networks, the style library."""

@@ -1,7 +1,7 @@
-"""Weights for use: one safetensors file that carries its model's config.
+"""Weights for inference: one safetensors file that carries its model's config.
 
-Names in the file are "part/layer/…/kernel", parts as in `stylejax.transfer.Params`. What does not
-live here: checkpoints of training, and weights of perceptual nets (`stylejax.weights.perceptual`).
+Names in the file are "part/layer/…/kernel", with the parts of `stylejax.transfer.Params`. Training
+checkpoints are not here, nor perceptual networks (`stylejax.weights.perceptual`).
 """
 
 import functools
@@ -23,10 +23,10 @@ from stylejax.transfer import PARTS
 from stylejax.weights.safetensors_bytes import to_safetensors
 
 FORMAT = "1"
-"""Version of the file layout; a reader refuses any other."""
+"""Version of the file layout; other versions are refused when reading."""
 
 PACKAGED = {"base": ("base.safetensors", "base-noise.safetensors")}
-"""Packaged names and their files; the first is required, the others add their parts if there."""
+"""Files of each packaged model; the first is required, the others add their parts if present."""
 
 _DTYPES = {"float16": np.float16, "float32": np.float32}
 
@@ -38,21 +38,21 @@ def save_weights(
   metadata: dict[str, Any] | None = None,
   dtype: str = "float16",
 ) -> Path:
-  """Writes parameters to one safetensors file; the file is whole or not there.
+  """Writes parameters to one safetensors file, atomically.
 
   Args:
-    path: the file to write, ending in .safetensors; one that exists is replaced.
+    path: the file to write, ending in .safetensors; an existing one is replaced.
     params: the parameters; parts that are None are left out.
-    metadata: extra notes for the header (steps, data, command). Values that are no strings are
-      written as JSON. The keys "stylejax_config" and "stylejax_format" are this function's own.
+    metadata: extra notes for the header (steps, data, command). Values other than strings are
+      written as JSON. The keys "stylejax_config" and "stylejax_format" are reserved.
     dtype: "float16" (half the bytes; relative error up to 5e-4) or "float32" (exact).
 
   Returns:
     The path.
 
   Raises:
-    InputError: no part to write, an unknown dtype, a value that is NaN, infinite or beyond
-      float16, a name that does not end in .safetensors, or a folder that can't be written to.
+    InputError: all parts are None, the dtype is unknown, a value is NaN, infinite or beyond the
+      dtype's range, the name does not end in .safetensors, or the folder can't be written to.
   """
   path = Path(path)
   if dtype not in _DTYPES:
@@ -84,7 +84,7 @@ def save_weights(
 
 
 def load_weights(path: str | os.PathLike) -> transfer.Params:
-  """Reads one weights file; parts that it does not hold are None.
+  """Reads one weights file; parts that it does not contain are None.
 
   Args:
     path: a file written by `save_weights`.
@@ -93,14 +93,14 @@ def load_weights(path: str | os.PathLike) -> transfer.Params:
     Params, float32 whatever the file's dtype, with the file's config.
 
   Raises:
-    InputError: the file is missing, is no safetensors file, is cut short, was not written by
-      stylejax, or its arrays (names, shapes, dtypes, values) don't fit its config.
+    InputError: the file is missing, truncated, not a safetensors file or not written by stylejax,
+      or its arrays (names, shapes, dtypes, values) don't match its config.
   """
   return _load(Path(path), ours=False)
 
 
 def _load(path: Path, *, ours: bool) -> transfer.Params:
-  """`load_weights`; of our own files the arrays' shapes are not checked, which takes tracing."""
+  """`load_weights`; for packaged files (`ours`), skips the shape check, which takes tracing."""
   arrays, metadata = _read(path)
   config = _config(path, metadata)
   parts = {name.split("/", 1)[0] for name in arrays}
@@ -116,7 +116,7 @@ def _load(path: Path, *, ours: bool) -> transfer.Params:
   for name, array in arrays.items():
     if not np.isfinite(array).all():
       raise InputError(f"weights {path}: found NaN or infinity in {name}, expected finite numbers")
-  # One transfer for all leaves: a call for each costs more than the copy.
+  # One transfer for all leaves: a call for each would cost more than the copy.
   device_arrays = jax.device_put({k: v.astype(np.float32) for k, v in arrays.items()})
   nested = _nested(device_arrays)
   return transfer.Params(**{part: nested.get(part) for part in PARTS}, config=config)
@@ -126,14 +126,14 @@ def load_pretrained(name_or_path: str | os.PathLike = "base") -> transfer.Params
   """Loads weights by the name of a packaged model or from a file.
 
   Args:
-    name_or_path: "base", the weights in the package, or the path of a safetensors file written by
-      `save_weights` or `stylejax train export`. A packaged name goes before a file of that name.
+    name_or_path: "base" for the weights in the package, or the path of a safetensors file written
+      by `save_weights` or `stylejax train export`. A packaged name takes precedence over a file.
 
   Returns:
-    Params, float32. Parts that the weights don't hold are None.
+    Params, float32. Parts that the weights don't contain are None.
 
   Raises:
-    InputError: no such name or file, or a file that `load_weights` refuses.
+    InputError: there is no such name or file, or `load_weights` refuses the file.
   """
   files = PACKAGED.get(os.fspath(name_or_path))
   if files is None:
@@ -179,14 +179,14 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
   try:
     with safe_open(path, framework="np") as file:
       metadata = dict(file.metadata() or {})
-      # The dtype is asked of the header, since NumPy has no type for some (bfloat16, float8).
+      # The dtype comes from the header, because NumPy lacks some (bfloat16, float8).
       content = {}
       for name in file.keys():  # noqa: SIM118, it is not iterable
         dtype = file.get_slice(name).get_dtype()
         if dtype not in ("F16", "F32"):
           raise InputError(f"weights {path}: found {dtype} in {name}, expected F16 or F32")
         content[name] = file.get_tensor(name)
-  # ValueError: NumPy's, for an empty array with a side that it can't count.
+  # NumPy raises ValueError for an empty array with an axis too long for it.
   except (SafetensorError, ValueError) as error:
     raise InputError(
       f"weights {path}: found no whole safetensors file ({error}), expected one "
@@ -200,7 +200,7 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
 
 
 def _config(path: Path, metadata: dict[str, str]) -> ModelConfig:
-  """The model config of a file's metadata."""
+  """The model config in a file's metadata."""
   if "stylejax_config" not in metadata or "stylejax_format" not in metadata:
     raise InputError(
       f"weights {path}: found a safetensors file without stylejax's config, "
@@ -221,7 +221,7 @@ def _config(path: Path, metadata: dict[str, str]) -> ModelConfig:
 
 @functools.cache
 def _shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-  """Shapes of all arrays of a model, by name; nothing is computed."""
+  """Shapes of all arrays in a model, by name; nothing is computed."""
   abstract = jax.eval_shape(lambda: models.nets.init_params(jax.random.key(0), config))
   return {name: tuple(leaf.shape) for name, leaf in _named_leaves(abstract).items()}
 
@@ -240,7 +240,7 @@ def _expected_shapes(path: Path, config: ModelConfig) -> dict[str, tuple[int, ..
 def _check_shapes(
   path: Path, arrays: dict[str, np.ndarray], expected: dict[str, tuple[int, ...]]
 ) -> None:
-  """Raises at the first array that is missing, too many or of another shape."""
+  """Raises InputError for the first array that is missing, unexpected or of another shape."""
   for name, shape in expected.items():
     if name not in arrays:
       raise InputError(f"weights {path}: found no array {name}, expected one of shape {shape}")
@@ -263,7 +263,7 @@ def _named_leaves(params: transfer.Params) -> dict[str, Any]:
 
 
 def _nested(arrays: dict[str, Any]) -> dict[str, Any]:
-  """Dicts within dicts of what is called "part/layer/…/kernel"."""
+  """Turns names such as "part/layer/…/kernel" into nested dicts."""
   nested: dict[str, Any] = {}
   for name, array in arrays.items():
     *outer, last = name.split("/")

@@ -1,6 +1,6 @@
-"""Reads the frozen perceptual weights: VGG16, packaged or a user's own, ResNet-50, LPIPS heads.
+"""Reads frozen perceptual weights, packaged or from files: VGG16, ResNet-50, LPIPS heads.
 
-The nets themselves are in `stylejax.models.vgg16`, `.resnet` and `stylejax.metrics.content`.
+The networks are in `stylejax.models.vgg16` and `.resnet50`, LPIPS in `stylejax.metrics.content`.
 """
 
 import importlib.resources
@@ -19,7 +19,7 @@ from stylejax.errors import InputError
 from stylejax.models.resnet50 import HalfResNet50
 from stylejax.models.vgg16 import VGG16_CHANNELS, VGG16_LAYERS
 
-# Where torchvision's `features` sequence has its convolutions; ReLUs and pools lie between.
+# Indices of the convolutions in torchvision's `features`; the rest are ReLUs and poolings.
 TORCHVISION_INDICES = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
 # torchvision's documented preprocessing of RGB in [0, 1]: (x − mean) / std.
 TORCHVISION_MEAN = (0.485, 0.456, 0.406)
@@ -27,18 +27,19 @@ TORCHVISION_STD = (0.229, 0.224, 0.225)
 
 
 def load_vgg(path: str | os.PathLike | None = None) -> dict[str, dict[str, jax.Array]]:
-  """Load VGG16's convolutions for `stylejax.models.vgg16.vgg16_features`.
+  """Loads VGG16's convolutions for `stylejax.models.vgg16.vgg16_features`.
 
   Args:
-    path: None for the weights in the package; or a file of this package's layout; or a torchvision
+    path: None for the packaged weights; or a file with this package's layout; or a torchvision
       VGG16 state dict as .safetensors or .pth/.pt (read with weights_only, which needs PyTorch).
 
   Returns:
     {"input": {"mean": [3], "scale": [3]}, "conv1_1": {"kernel": [3, 3, 3, 64], "bias": [64]}, …},
-    all float32. Files may end at a shallower layer than conv5_3, but not skip one.
+    all float32. A file may end at a shallower layer than conv5_3, but not skip one.
 
   Raises:
-    InputError: the file is missing, isn't what its name says, or holds other tensors or shapes.
+    InputError: the file is missing, isn't what its name says, or contains other tensors, shapes or
+      non-finite numbers.
   """
   path = _packaged("vgg16.safetensors") if path is None else Path(path)
   tensors = _read_tensors(path)
@@ -61,13 +62,13 @@ def load_vgg(path: str | os.PathLike | None = None) -> dict[str, dict[str, jax.A
 
 
 def load_resnet(path: str | os.PathLike | None = None) -> dict[str, Any]:
-  """Load the ResNet-50 of half width for `stylejax.models.resnet50.resnet_features`, float32.
+  """Loads the half-width ResNet-50 for `stylejax.models.resnet50.resnet_features`, in float32.
 
   Args:
-    path: None for the file in the package; or a file of the same layout.
+    path: None for the packaged file; or a file with the same layout.
 
   Raises:
-    InputError: the file is missing or holds other tensors, shapes or numbers.
+    InputError: the file is missing or contains other tensors, shapes or non-finite numbers.
   """
   path = _packaged("resnet50_half.safetensors") if path is None else Path(path)
   tensors = _read_tensors(path)
@@ -88,13 +89,13 @@ def load_resnet(path: str | os.PathLike | None = None) -> dict[str, Any]:
 
 
 def load_lpips_heads(path: str | os.PathLike | None = None) -> dict[str, jax.Array]:
-  """Load the linear heads of LPIPS v0.1 for VGG16: {relu1_2: [64], …, relu5_3: [512]}, float32.
+  """Loads the linear heads of LPIPS v0.1 for VGG16: {relu1_2: [64], …, relu5_3: [512]}, float32.
 
   Args:
-    path: None for the file in the package; or a file of the same layout.
+    path: None for the packaged file; or a file with the same layout.
 
   Raises:
-    InputError: the file is missing or holds other tensors or shapes.
+    InputError: the file is missing or contains other tensors or shapes.
   """
   path = _packaged("lpips_vgg_heads.safetensors") if path is None else Path(path)
   tensors = _read_tensors(path)
@@ -107,7 +108,7 @@ def load_lpips_heads(path: str | os.PathLike | None = None) -> dict[str, jax.Arr
 
 
 def _packaged(name: str) -> Path:
-  # Packages are installed as folders here (safetensors maps the file), never as a zip.
+  # Needs a package installed as a folder, not a zip, because safetensors memory-maps the file.
   return Path(str(importlib.resources.files("stylejax") / "assets" / "weights" / name))
 
 
@@ -118,7 +119,7 @@ def _read_tensors(path: Path) -> dict[str, np.ndarray]:
   if path.suffix == ".safetensors":
     try:
       return safetensors.numpy.load_file(path)
-    # ValueError: NumPy's, for an empty array with a side that it can't count.
+    # NumPy raises ValueError for an empty array with an axis too long for it.
     except (safetensors.SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
       reason = str(error).splitlines()[0]
       raise InputError(
@@ -133,7 +134,7 @@ def _read_tensors(path: Path) -> dict[str, np.ndarray]:
 
 def _read_torch(path: Path) -> dict[str, np.ndarray]:
   try:
-    import torch  # only a user with a .pth file needs it
+    import torch  # only needed for a .pth file
   except ImportError as error:
     raise InputError(
       f"perceptual weights {path}: found no PyTorch to read it with,"
@@ -141,7 +142,7 @@ def _read_torch(path: Path) -> dict[str, np.ndarray]:
     ) from error
   try:
     state = torch.load(path, map_location="cpu", weights_only=True)
-  except Exception as error:  # torch raises pickle, zip, EOF and runtime errors for a wrong file
+  except Exception as error:  # torch raises pickle, zip, EOF and runtime errors for invalid files
     raise InputError(
       f"perceptual weights {path}: found {type(error).__name__},"
       " expected a state dict of tensors alone, saved by torch.save"
@@ -154,10 +155,10 @@ def _read_torch(path: Path) -> dict[str, np.ndarray]:
 
 
 def _from_torchvision(tensors: dict[str, np.ndarray]) -> dict[str, Any]:
-  """torchvision's `features.N.weight` [O, I, 3, 3] to kernels [3, 3, I, O]; its preprocessing kept.
+  """Converts torchvision's `features.N.weight` [O, I, 3, 3] to kernels [3, 3, I, O].
 
-  (x − mean) / std is stored as "input" and not folded into conv1_1: beside a zero padding a
-  different mean can't be.
+  The preprocessing (x − mean) / std is stored as "input" and not folded into conv1_1, which would
+  be wrong at the zero padding.
   """
   params: dict[str, Any] = {
     "input": {"mean": np.array(TORCHVISION_MEAN), "scale": 1 / np.array(TORCHVISION_STD)}
@@ -171,7 +172,7 @@ def _from_torchvision(tensors: dict[str, np.ndarray]) -> dict[str, Any]:
 
 
 def _checked(path: Path, params: dict[str, Any]) -> dict[str, dict[str, jax.Array]]:
-  """Every shape compared with VGG16's, every value finite; float32 on the way out."""
+  """Checks every shape against VGG16's and every value for finiteness; returns float32."""
   inputs = [3, *VGG16_CHANNELS.values()]
   expected: dict[str, Any] = {"input": {"mean": (3,), "scale": (3,)}}
   for name, channels, previous in zip(VGG16_LAYERS, inputs[1:], inputs[:-1], strict=True):

@@ -1,7 +1,7 @@
 """The style library: codes of named styles in one safetensors file.
 
-A code says nothing to other weights than those that read it, so the file carries a fingerprint of
-the style encoder. Not here: the command (`styles_command.py`), how a code is read (`transfer`).
+A code is only valid for the weights that encoded it, so the file stores a hash of the style
+encoder. The command is in `stylejax.cli.styles`, encoding a style in `stylejax.transfer`.
 """
 
 import base64
@@ -24,21 +24,21 @@ from stylejax.weights.safetensors_bytes import to_safetensors
 from stylejax.weights.tree_hash import tree_hash
 
 FORMAT = "1"
-"""Version of the file layout; a reader refuses any other."""
+"""Version of the file layout; other versions are refused when reading."""
 
-_MAX_LIST = 80_000_000  # bytes; safetensors' own limit of a header is 100 MB
+_MAX_LIST = 80_000_000  # bytes; safetensors limits the header to 100 MB
 
 _NAME = re.compile(r"[\w.+-]{1,64}")
 
 
 @dataclasses.dataclass(frozen=True)
 class SavedStyle:
-  """A style of the library.
+  """A style in the library.
 
   Attributes:
-    code: of one image, leaves float32 NumPy arrays without a batch.
-    origin: what it was read from, for people.
-    image: that in small, as `stylejax.images.thumbnail` has it; None in libraries of version 0.1.
+    code: the code of one image; its leaves are float32 NumPy arrays without a batch axis.
+    origin: where the style came from, for people to read.
+    image: a thumbnail (`stylejax.images.thumbnail`); None in libraries of version 0.1.
   """
 
   code: transfer.StyleCode
@@ -47,19 +47,19 @@ class SavedStyle:
 
 
 def default_path() -> Path:
-  """styles.safetensors in the user's data folder; on Linux $XDG_DATA_HOME/stylejax.
+  """The path of styles.safetensors in the user's data folder, on Linux $XDG_DATA_HOME/stylejax.
 
   Raises:
     InputError: the user has no home folder.
   """
   folder = platformdirs.user_data_path("stylejax")
-  if not folder.is_absolute():  # "~" where there is no home
+  if not folder.is_absolute():  # "~" if there is no home folder
     raise InputError("--library: found no home folder, expected the name of a file")
   return folder / "styles.safetensors"
 
 
 def check_name(name: str) -> None:
-  """Raises InputError unless the name is one that `--style @name:weight` can carry."""
+  """Raises InputError unless the name can be used in `--style @name:weight`."""
   if not _NAME.fullmatch(name):
     raise InputError(
       f"style name {name}: found {len(name)} characters or a space, sign or "
@@ -68,22 +68,23 @@ def check_name(name: str) -> None:
 
 
 def style_encoder_hash(params: transfer.Params) -> str:
-  """A hash of the style encoder: two params with the same one read the same codes."""
+  """A hash of the style encoder; params with equal hashes encode styles equally."""
   return tree_hash(params.style_encoder)
 
 
 def read_library(path: str | os.PathLike, params: transfer.Params) -> dict[str, SavedStyle]:
-  """The styles of a library by name, in the order in which they were added.
+  """Reads the styles of a library.
 
   Args:
-    path: a file that `write_library` wrote.
-    params: with whose style encoder the codes must have been read.
+    path: a file written by `write_library`.
+    params: weights whose style encoder must have encoded the styles.
 
   Returns:
-    SavedStyle by name.
+    Each SavedStyle by name, in the order in which they were added.
 
   Raises:
-    InputError: the file is missing, damaged, no library, or of other weights.
+    InputError: the file is missing, damaged or not a library, or its styles were encoded with
+      other weights.
   """
   path = Path(path)
   if not path.is_file():
@@ -94,9 +95,9 @@ def read_library(path: str | os.PathLike, params: transfer.Params) -> dict[str, 
   try:
     with safe_open(path, framework="np") as file:
       metadata = dict(file.metadata() or {})
-      # A safe_open has keys, but is not iterable.
+      # safe_open has keys() but isn't iterable.
       arrays = {name: _array(file, name) for name in file.keys()}  # noqa: SIM118
-  # ValueError: NumPy's, for an empty array with a side that it can't count.
+  # NumPy raises ValueError for an empty array with an axis too long for it.
   except (SafetensorError, OSError, ValueError, _NotFloat) as error:
     raise InputError(
       f"library {path}: found no whole library ({error}), expected a file that "
@@ -137,15 +138,18 @@ def read_library(path: str | os.PathLike, params: transfer.Params) -> dict[str, 
 def write_library(
   path: str | os.PathLike, styles: dict[str, SavedStyle], params: transfer.Params
 ) -> Path:
-  """Writes a library; the file is whole or not there.
+  """Writes a library atomically.
 
   Args:
-    path: the file, ending in .safetensors; one that exists is replaced.
-    styles: by name; may be empty.
-    params: with which the codes were read.
+    path: the file, ending in .safetensors; an existing one is replaced.
+    styles: the styles by name; may be empty.
+    params: the weights that encoded the styles.
+
+  Returns:
+    The path.
 
   Raises:
-    InputError: a name that can't be used, or a file that can't be written.
+    InputError: a name is invalid, the images are too large together, or the file can't be written.
   """
   path = Path(path)
   check_library(path)
@@ -169,7 +173,7 @@ def write_library(
 
 
 def _entry(name: str, style: SavedStyle) -> dict[str, str]:
-  """What the file says of a style; readers of version 0.1 pass over the image."""
+  """The file's metadata for one style; version 0.1 ignores the image."""
   entry = {"name": name, "origin": style.origin}
   if style.image is not None:
     entry["image"] = base64.b64encode(style.image).decode()
@@ -181,17 +185,17 @@ def _decoded(image: str | None) -> bytes | None:
 
 
 def check_library(path: Path) -> None:
-  """Raises InputError unless a library can be written there."""
+  """Raises InputError unless a library can be written to `path`."""
   if path.suffix != ".safetensors":
     raise InputError(f"library {path}: found extension {path.suffix!r}, expected .safetensors")
   check_writable(path, "library")
 
 
 def find(name: str, styles: dict[str, SavedStyle], path: str | os.PathLike) -> SavedStyle:
-  """The style of that name.
+  """Returns the style of a name; `path` is for the message.
 
   Raises:
-    InputError: there is none.
+    InputError: there is no such style.
   """
   if name not in styles:
     raise InputError(
@@ -203,11 +207,11 @@ def find(name: str, styles: dict[str, SavedStyle], path: str | os.PathLike) -> S
 
 
 def nearest(code: transfer.StyleCode, styles: dict[str, SavedStyle]) -> list[tuple[str, float]]:
-  """(name, distance) of every style, the nearest first.
+  """Returns (name, distance) of every style, nearest first.
 
-  The distance is that of the vectors from which the generator takes its modulations, in units of
-  the mean distance between two styles of the library (with fewer than two styles, in plain ones):
-  1 is as far as any other style.
+  It is the distance between the style vectors that modulate the generator, divided by the mean
+  distance between two styles of the library (unless it has fewer than two), so that 1 is as far as
+  an average style.
   """
   if not styles:
     return []
@@ -221,13 +225,13 @@ def nearest(code: transfer.StyleCode, styles: dict[str, SavedStyle]) -> list[tup
 def contact_sheet(
   params: transfer.Params, photos: jax.Array, codes: transfer.StyleCode, *, at_once: int = 8
 ) -> jax.Array:
-  """All styles × some photos, in one call; the photos are encoded once.
+  """Applies every style to every photo in one call; photos are encoded once.
 
   Args:
-    params: with content_encoder and generator.
+    params: weights with content_encoder and generator.
     photos: [P, H, W, 3] in [0, 1].
-    codes: of S styles, stacked.
-    at_once: styles that are applied together; bounds the memory.
+    codes: the codes of S styles, stacked.
+    at_once: how many styles are applied together; this bounds the memory.
 
   Returns:
     [S, P, H, W, 3] in [0, 1].
@@ -239,7 +243,7 @@ def contact_sheet(
 
 
 def stack(codes: Sequence[transfer.StyleCode]) -> transfer.StyleCode:
-  """S codes of single images as one, with S in front of every leaf."""
+  """Stacks S codes of single images into one, with a leading axis S in every leaf."""
   return jax.tree.map(lambda *leaves: np.stack([np.asarray(x, np.float32) for x in leaves]), *codes)
 
 

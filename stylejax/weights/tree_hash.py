@@ -1,4 +1,4 @@
-"""One hash of parameters, for every file that says by which weights it was made."""
+"""A hash of parameters, for files that record the weights they were made with."""
 
 import hashlib
 from typing import Any
@@ -8,10 +8,10 @@ import numpy as np
 
 
 def tree_hash(tree: Any) -> str:
-  """SHA-256 over the paths and the float32 values of all leaves.
+  """Returns the SHA-256 of the paths and float32 values of all leaves.
 
   Args:
-    tree: of arrays, any shapes; rounded to float32.
+    tree: a pytree of arrays of any shape; they are rounded to float32.
 
   Returns:
     64 hexadecimal digits, the same on every platform.
