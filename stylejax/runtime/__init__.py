@@ -1,1 +1,1 @@
-"""What the process and the machine are asked for: files, memory, caches, threads."""
+"""Services of the process and the machine: files, memory, caches, threads, several processes."""

@@ -1,10 +1,10 @@
-"""Work in threads: reading ahead of who needs it, and doing something again and again.
+"""Background threads: computing results ahead of time, and repeating a task.
 
-    ahead         function(item) of the next items, in order
-    ReadAhead     the next items of an iterator
-    Repeating     a function every few seconds, until told to stop
+    ahead         computes function(item) for the next items, in order
+    ReadAhead     reads the next items of an iterator
+    Repeating     calls a function every few seconds, until told to stop
 
-What a thread raises belongs to the one who asks it for something, and is raised there.
+An exception in a thread is raised where its result is requested.
 """
 
 import collections
@@ -22,13 +22,13 @@ Out = TypeVar("Out")
 def ahead(
   function: Callable[[In], Out], items: Iterable[In], *, threads: int, depth: int
 ) -> Iterator[tuple[In, Out]]:
-  """(item, function(item)) in order, computed in threads before they are asked for.
+  """Yields (item, function(item)) in order, computed in threads before they are requested.
 
   Args:
-    function: called in the threads; what it raises is raised in its turn here.
-    items: read in the thread of the caller.
-    threads: how many work at once.
-    depth: how many results may wait or be under way.
+    function: called in the threads; an exception is raised here when its item's turn comes.
+    items: read in the caller's thread.
+    threads: how many threads run at once.
+    depth: how many results may be waiting or under way.
   """
   waiting: collections.deque[tuple[In, Future[Out]]] = collections.deque()
   with ThreadPoolExecutor(threads) as pool:
@@ -46,15 +46,15 @@ def ahead(
 
 
 class ReadAhead(Iterator[Out], Generic[Out]):
-  """An iterator whose next items a thread gets ready; close it, or use it as a context manager."""
+  """An iterator whose next items a thread prepares; close it, or use it as a context manager."""
 
   def __init__(self, items: Iterator[Out], *, depth: int, name: str):
-    """Starts to read.
+    """Starts the thread.
 
     Args:
-      items: read by the thread only, from now on.
+      items: from now on read by the thread only.
       depth: how many items may be ready or under way, at least 1.
-      name: of the thread.
+      name: the thread's name.
 
     Raises:
       ValueError: depth is less than 1.
@@ -87,9 +87,9 @@ class ReadAhead(Iterator[Out], Generic[Out]):
     self.close()
 
   def close(self) -> None:
-    """Ends the thread and drops what is ready; next() raises StopIteration from now on.
+    """Ends the thread and drops prepared items; next() raises StopIteration from now on.
 
-    Waits for the item under way. Close this before what it reads from.
+    Waits for the item under way. Close this before the iterator it reads from.
     """
     self._stop.set()
     self._room.release()
@@ -98,28 +98,28 @@ class ReadAhead(Iterator[Out], Generic[Out]):
     self._ready = queue.SimpleQueue()
 
   def _fill(self) -> None:
-    """Runs in the thread: makes items ready until stopped or ended."""
+    """Runs in the thread: prepares items until it is stopped or the iterator ends."""
     while True:
       self._room.acquire()
       if self._stop.is_set():
         return
       try:
         self._ready.put((next(self._items), None))
-      except BaseException as error:  # whatever it is belongs to the one who calls next()
+      except BaseException as error:  # raised again in next(), whatever it is
         self._ready.put((None, error))
         return
 
 
 class Repeating:
-  """Calls a function every so many seconds in a thread, until it is stopped or returns False."""
+  """Calls a function in a thread every few seconds, until stopped or until it returns False."""
 
   def __init__(self, work: Callable[[], object], *, every: Callable[[], float], name: str):
-    """Doesn't start yet.
+    """Prepares the thread without starting it.
 
     Args:
-      work: called in the thread; it raises nothing, and ends the thread by returning False.
-      every: seconds between a call's end and the next one.
-      name: of the thread.
+      work: called in the thread; must not raise, and ends the thread by returning False.
+      every: returns the seconds between the end of a call and the next one.
+      name: the thread's name.
     """
     self._work, self._every = work, every
     self._stop = threading.Event()
@@ -140,12 +140,12 @@ class Repeating:
     return self._stop.is_set()
 
   def pause(self, seconds: float) -> bool:
-    """Waits within a call; True as soon as it is told to stop."""
+    """Sleeps within a call of `work`; returns True at once when told to stop."""
     return self._stop.wait(seconds)
 
   @contextlib.contextmanager
   def running(self) -> Iterator[None]:
-    """The thread, for as long as a block runs."""
+    """Runs the thread for the duration of a block."""
     self.start()
     try:
       yield

@@ -1,6 +1,6 @@
-"""The compilation cache on disk, which makes the second start of a command quick.
+"""JAX's compilation cache on disk, which makes later starts of a command quick.
 
-Only commands switch it on: a library that changes JAX's settings on import would surprise.
+Only commands enable it: a library should not change JAX's settings on import.
 """
 
 import contextlib
@@ -14,23 +14,23 @@ import jax
 import platformdirs
 
 MOST_BYTES = 2**30
-"""What the cache may hold, some thousands of programs, before the least recently used are removed.
+"""Size in bytes, some thousands of programs, above which the least recently used are removed.
 
-JAX's own bound (jax_compilation_cache_max_size) takes one more package, and in jax 0.10.2 stops a
-cache that was made without it from taking anything new; jax 0.12.0.1 no longer does.
+JAX's own limit (jax_compilation_cache_max_size) needs another package, and in jax 0.10.2 it stops a
+cache that was created without it from accepting new entries; jax 0.12.0.1 no longer does.
 """
 
 VARIABLE = "STYLEJAX_CACHE"
-"""Environment variable: a folder for the cache, or an empty string for none."""
+"""Environment variable: a folder for the cache, or an empty string to disable it."""
 
 
 def enable_cache() -> Path | None:
   """Keeps compiled programs in the user's cache folder; without one, does nothing.
 
-  The folder is $STYLEJAX_CACHE, else the user's cache folder: on Linux $XDG_CACHE_HOME/stylejax or
-  ~/.cache/stylejax. A cache that is already configured (JAX_COMPILATION_CACHE_DIR) is left alone. A
-  folder that can't be written to costs time, never the image: nothing is raised or printed.
-  `process.run` ends what this does to warnings.
+  The folder is $STYLEJAX_CACHE or else the user's cache folder: on Linux, $XDG_CACHE_HOME/stylejax
+  or ~/.cache/stylejax. A cache that is already configured (JAX_COMPILATION_CACHE_DIR) is left
+  alone. If the folder can't be written to, nothing is raised or printed, and programs are only
+  compiled again. `process.run` undoes the changes that this makes to warnings.
 
   Returns:
     The folder in use, or None.
@@ -47,7 +47,7 @@ def enable_cache() -> Path | None:
   except OSError:
     return None
   jax.config.update("jax_compilation_cache_dir", str(folder))
-  # The nets compile in a second or so each, and every one of them is on the way to the image.
+  # Each network compiles in about a second, and every one delays the image.
   jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
   jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
   _drop_damaged_entries(folder)
@@ -56,14 +56,14 @@ def enable_cache() -> Path | None:
 
 
 def drop_least_recently_used(folder: Path, *, most_bytes: int = MOST_BYTES) -> None:
-  """Removes the files that were read or written least recently, where a folder holds too much.
+  """Removes the least recently used files of a folder if it holds more than `most_bytes`.
 
-  Removes a quarter more than is needed, so that not every start has to. Another process may do the
-  same at the same time; one whose program is removed compiles it again.
+  It then keeps only three quarters of that, so that not every start has to remove files. Other
+  processes may do the same at the same time; one whose program is removed compiles it again.
 
   Args:
-    folder: with everything in folders below it.
-    most_bytes: what may stay.
+    folder: the folder, including its subfolders.
+    most_bytes: the largest size that is left alone.
   """
   files = []
   for parent, _, names in os.walk(folder):
@@ -84,10 +84,10 @@ def drop_least_recently_used(folder: Path, *, most_bytes: int = MOST_BYTES) -> N
 
 
 def _drop_damaged_entries(folder: Path) -> None:
-  """Removes an entry that can't be read, without the warning, on which a user couldn't act.
+  """From now on, removes cache entries that can't be read, and hides JAX's warning about them.
 
-  JAX compiles anew but never replaces an entry: one cut short (a killed process, a full disk)
-  would make every later start slow.
+  JAX compiles again but never replaces an entry, so a truncated one (a killed process, a full disk)
+  would make every later start slow. Users couldn't act on the warning.
   """
   pattern = re.compile(r"Error (reading|writing) persistent compilation cache entry for '(\w+)")
   show_others = warnings.showwarning
@@ -110,4 +110,4 @@ def _folder() -> Path | None:
     value = os.environ[VARIABLE]
     return Path(value).expanduser().absolute() if value else None
   folder = platformdirs.user_cache_path("stylejax")
-  return folder if folder.is_absolute() else None  # "~" where there is no home
+  return folder if folder.is_absolute() else None  # "~" if there is no home folder

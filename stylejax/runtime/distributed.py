@@ -1,6 +1,6 @@
-"""Processes that work together: how they meet, which of them speaks, and when they all stop.
+"""Cooperating processes: how they connect, which one prints, and when they all stop.
 
-Not here: what runs on their devices, and which share of the work is whose.
+What runs on their devices, and how work is divided among them, is not here.
 """
 
 import json
@@ -31,28 +31,29 @@ def join(
   detect: bool = True,
   deadline: float = 0.0,
 ) -> None:
-  """Meets the other processes of this job, if there are any; before any device is touched.
+  """Connects to the other processes of this job, if any; call it before using any device.
 
-  Which they are comes from the arguments, or from what started them: a TPU pod, Slurm, Open MPI or
-  a Kubernetes job, as `jax.distributed.initialize` detects them. Unless they are required, a
-  cluster that can't be read or that runs one process is no cluster.
+  The cluster is given by the arguments, or detected by `jax.distributed.initialize`: a TPU pod,
+  Slurm, Open MPI or a Kubernetes job. Unless a cluster is required, one that can't be read or that
+  runs a single process is ignored.
 
   Args:
-    required: what --distributed asks for.
-    coordinator, processes, process: HOST:PORT of process 0, how many there are, and which this is;
-      all three or none.
-    detect: whether to look for a cluster that nobody asked for.
-    deadline: seconds for which JAX's own watch, which names nobody, keeps back.
+    required: whether a cluster is required (--distributed).
+    coordinator, processes, process: HOST:PORT of process 0, the number of processes, and the index
+      of this one; all three or none.
+    detect: whether to look for a cluster that was not asked for.
+    deadline: seconds of `watch.Watch`. JAX's own heartbeat timeout, which doesn't name the process
+      that failed, is at least twice as long.
 
   Raises:
-    InputError: they are required, and there is no cluster, or process 0 doesn't answer.
+    InputError: a cluster is required but not found, or process 0 doesn't answer.
   """
   given = coordinator is not None
   if jax.distributed.is_initialized() or not (required or given or (detect and _detected() > 1)):
     return
-  # Of processes on CPUs; others bring their own.
+  # For processes on CPUs; other backends have their own collectives.
   jax.config.update("jax_cpu_collectives_implementation", "gloo")
-  # It would take SIGTERM away from Interrupt, which has SIGINT too.
+  # It would intercept SIGTERM, which Interrupt handles together with SIGINT.
   jax.config.update("jax_enable_preemption_service", False)
   try:
     jax.distributed.initialize(
@@ -67,7 +68,7 @@ def join(
 
 
 def check(coordinator: str | None, processes: int | None, process: int | None) -> None:
-  """Raises InputError unless these are all None or name one process of a cluster."""
+  """Raises InputError unless these are all None or identify one process of a cluster."""
   flags = {"--coordinator": coordinator, "--processes": processes, "--process": process}
   missing = [flag for flag, value in flags.items() if value is None]
   if len(missing) == 3:
@@ -86,62 +87,62 @@ def check(coordinator: str | None, processes: int | None, process: int | None) -
 
 
 def _detected() -> int:
-  """How many processes jax's own detection of clusters finds; 1 where it finds no cluster."""
+  """How many processes jax's own cluster detection finds; 1 if it finds no cluster."""
   with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     try:
-      # Not public, but `initialize` would hide all GPUs but one from a lone process under Slurm.
+      # Not public, but `initialize` would hide all GPUs but one from a single process under Slurm.
       from jax._src.clusters import ClusterEnv
 
       for kind in ClusterEnv._cluster_types:
         if not kind.opt_in_only_method and kind.is_env_present():
           return kind.get_process_count()
-    except Exception as error:  # Whatever a cluster's own client raises; the run is then alone.
+    except Exception as error:  # A cluster's client may raise anything; then run without it.
       _logger.warning("a cluster that can't be read is left out: %s", error)
   return 1
 
 
 def several() -> bool:
-  """Whether this process works with others."""
+  """Whether this process runs together with others."""
   return jax.distributed.is_initialized() and jax.process_count() > 1
 
 
 def share() -> tuple[int, int]:
-  """(which process this is, how many there are); (0, 1) alone."""
+  """(index of this process, number of processes); (0, 1) for a single process."""
   return (jax.process_index(), jax.process_count()) if several() else (0, 1)
 
 
 def leads() -> bool:
-  """Whether this process is the one that prints and writes logs."""
+  """Whether this is the process that prints and writes logs."""
   return not several() or jax.process_index() == 0
 
 
 def say(message: str) -> None:
-  """Prints a line, of all processes once."""
+  """Prints a line from one of all processes."""
   if leads():
     print(printable(message), flush=True)
 
 
 def any_process(flag: bool) -> bool:
-  """Whether the flag is set in any process; all must call it, and all get the same answer."""
+  """Whether the flag is set in any process; all must call it, and all get the same result."""
   return bool(multihost_utils.process_allgather(np.int32(flag)).any()) if several() else flag
 
 
 def total(numbers: Sequence[int]) -> list[int]:
-  """Each number summed over the processes; all must call it, and all get the same answer."""
+  """Sums each number over the processes; all must call it, and all get the same result."""
   if not several():
     return list(numbers)
   return multihost_utils.process_allgather(np.asarray(numbers, np.int32)).sum(0).tolist()
 
 
 def from_process_0(tree: Any) -> Any:
-  """The arrays of process 0, bit for bit, as host arrays; all must call it with the same shapes."""
+  """Copies the arrays of process 0 exactly, as host arrays; all must call it with equal shapes."""
   if not several():
     return tree
 
   def pack(x):
     data = np.asarray(x).tobytes()
-    # As integers: a sum with zeros would turn -0.0 into 0.0.
+    # As integers: the broadcast sums with zeros, which would turn -0.0 into 0.0.
     return np.frombuffer(data + bytes(-len(data) % 4), np.uint32)
 
   packed = multihost_utils.broadcast_one_to_all(jax.tree.map(pack, tree))
@@ -155,7 +156,7 @@ def from_process_0(tree: Any) -> Any:
 
 
 def json_from_process_0(value: Any) -> Any:
-  """A JSON-able value of process 0; all must call it."""
+  """Copies a JSON-serializable value from process 0; all must call it."""
   if not several():
     return value
   data = json.dumps(value).encode() if leads() else b""
@@ -164,9 +165,9 @@ def json_from_process_0(value: Any) -> Any:
 
 
 def abandon(code: int) -> int:
-  """The exit code of a run that failed; among several processes, ends this one with it.
+  """Returns the exit code of a failed run; among several processes, exits with it at once.
 
-  An ordinary exit waits for the others, and they wait for this one's next step: for minutes.
+  A normal exit would wait minutes for the others, which wait for this process's next step.
   """
   if several():
     sys.stdout.flush()
@@ -179,7 +180,7 @@ class Interrupt:
   """Turns the first SIGINT or SIGTERM into a request to stop; a second one stops at once."""
 
   def __init__(self, agree_every: int):
-    """Several processes agree at steps that are multiples of agree_every; one needs no word."""
+    """Several processes agree on stopping at steps that are multiples of agree_every."""
     self._asked = False
     self._agree_every = agree_every
     self._before: dict[int, Callable] = {}
@@ -194,7 +195,7 @@ class Interrupt:
       signal.signal(number, handler)
 
   def stops(self, step: int) -> bool:
-    """Whether to stop after this step: the same in all processes, when each asks at each step."""
+    """Whether to stop after this step; equal in all processes if each one asks at every step."""
     if not several():
       return self._asked
     return step % self._agree_every == 0 and any_process(self._asked)

@@ -1,7 +1,7 @@
-"""The optional packages: what to install when one of them is missing.
+"""Optional packages: what to install if one of them is missing.
 
-They are declared once, in pyproject.toml. stylejax itself is not on a package index, so messages
-name the packages and never `stylejax[extra]`.
+They are declared once, in pyproject.toml. stylejax is not on a package index, so messages name the
+packages and never `stylejax[extra]`.
 """
 
 import functools
@@ -16,14 +16,14 @@ _REQUIREMENT = re.compile(r"""(?P<package>[^;]+?)\s*;.*\bextra\s*==\s*['"](?P<ex
 
 @functools.cache
 def install_command(extra: str) -> str:
-  """The command that installs the packages of an extra, as "pip install 'onnx>=1.17' …".
+  """The command that installs the packages of an extra, such as "pip install 'onnx>=1.17' …".
 
   Args:
     extra: its name in pyproject.toml.
 
   Returns:
-    The command with the packages and their bounds as the installed stylejax declares them; for a
-    checkout that is not installed, the one to run in it.
+    The command with the packages and versions that the installed stylejax declares; for a checkout
+    that is not installed, the command to run in it.
   """
   try:
     declared = importlib.metadata.requires("stylejax") or []
@@ -35,11 +35,11 @@ def install_command(extra: str) -> str:
 
 
 def check_installed(package: str, name: str, purpose: str) -> None:
-  """Raises InputError unless a package is there, with the command that installs its extra.
+  """Raises InputError, with the command to install it, unless a package is installed.
 
   Args:
-    package: as it is imported, and as its extra is called.
-    name: what asks for it, for the message.
+    package: its import name, which is also the name of its extra.
+    name: what needs it, for the message.
     purpose: what it is for, for the message.
   """
   if importlib.util.find_spec(package) is None:

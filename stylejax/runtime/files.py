@@ -1,7 +1,7 @@
-"""Writing a file so that it is whole or not there at all, and never over what is being read.
+"""Writes files atomically, and never over a file that is being read.
 
-Knows nothing of images or weights; both are written through here. Folders that are whole or not
-there: folders.py. Names of what is unfinished: temporary.py.
+It knows nothing about images or weights; both are written through it. Folders are filled in
+folders.py; names of temporary files are in temporary.py.
 """
 
 import contextlib
@@ -14,16 +14,16 @@ from pathlib import Path
 from stylejax.errors import InputError
 from stylejax.runtime.temporary import sweep, temporary_path
 
-_LONGEST_TEMPORARY = 80  # bytes; of a temporary name in the folder, with room to spare
+_LONGEST_TEMPORARY = 80  # bytes of a temporary file's name, with room to spare
 
 
 def printable(text: object) -> str:
-  """The text on one line: what can't be printed (newlines, escapes) becomes a backslash escape."""
+  """The text on one line: unprintable characters (newlines, escapes) become backslash escapes."""
   return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
 
 
 def describe(error: Exception) -> str:
-  """An error as the rest of a line: of an OSError the file and the reason, without its number."""
+  """An error as the end of a line; for an OSError, its file and reason without the number."""
   if not isinstance(error, OSError) or error.strerror is None:
     return printable(error)
   if error.filename is None:
@@ -39,23 +39,22 @@ def check_apart(
   reads: Iterable[str] | None = None,
   what: str = "output",
 ) -> None:
-  """Raises if an output is an input, by whatever name, or would be read by a second run.
+  """Raises if an output is an input, under any name, or would be read by a second run.
 
-  Every command calls it before anything is computed. On the way it removes what killed runs left
-  behind in the folders that will be written to.
+  Every command calls it before anything is computed. It also removes temporary files that killed
+  runs left behind in the folders that will be written to.
 
   Args:
-    outputs: files that will be written, and folders whose whole content will be. They need not
-      exist.
-    inputs: files that are read, those found in `folders` among them.
-    folders: folders in which all files are read, also in folders below, hidden ones left out.
-    reads: extensions, in small letters and with the dot, of the files that are read there; None
-      for all. An output file of another extension may lie there.
-    what: the name of the setting for the message, as "output".
+    outputs: files that will be written, and folders that will be filled. They need not exist.
+    inputs: files that are read, including those found in `folders`.
+    folders: folders in which all files are read, including subfolders but not hidden ones.
+    reads: extensions, in lower case and with the dot, of the files that are read there; None for
+      all. An output file with another extension may be there.
+    what: the name of the setting for the message, such as "output".
 
   Raises:
     InputError: an output is an input, by real path or as a hard link; an output folder contains an
-      input; or an output lies in one of the folders.
+      input; or an output is in one of the folders.
   """
   outputs = [Path(path) for path in outputs]
   inputs = [Path(path) for path in inputs]
@@ -86,14 +85,14 @@ def check_apart(
 
 
 def real_paths(paths: Iterable[str | os.PathLike]) -> list[str]:
-  """`os.path.realpath` of each path; every folder on the way is asked for once, not for each."""
+  """`os.path.realpath` of each path, but every folder on the way is resolved only once."""
   known: dict[str, str] = {}
 
   def real(path: str) -> str:
     waiting = []
     while path not in known:
       parent, name = os.path.split(path)
-      if name in ("", ".", "..") or not parent:  # not simply a name in a folder
+      if name in ("", ".", "..") or not parent:  # not a plain name in a folder
         known[path] = os.path.realpath(path)
       else:
         waiting.append((path, parent, name))
@@ -107,12 +106,12 @@ def real_paths(paths: Iterable[str | os.PathLike]) -> list[str]:
 
 
 def _searched(inputs: list[Path], folders: Iterable[str | os.PathLike]) -> dict[str, Path]:
-  """Real folders whose files are read, with the names they were given by."""
+  """Folders whose files are read: from the real path to the path that was given."""
   searched = {}
   for folder in map(Path, folders):
     searched.setdefault(os.path.realpath(folder), folder)
     inside = os.path.join(folder, "")
-    # A link in the folder may lead to another one.
+    # A link in the folder may lead to another folder.
     parents = list(dict.fromkeys(path.parent for path in inputs if str(path).startswith(inside)))
     for parent, real in zip(parents, real_paths(parents), strict=True):
       searched.setdefault(real, parent)
@@ -120,14 +119,14 @@ def _searched(inputs: list[Path], folders: Iterable[str | os.PathLike]) -> dict[
 
 
 def _above(real: str, searched: dict[str, Path], outside: set[str]) -> Path | None:
-  """The folder in which a second run would find the file or folder of that real path, or None.
+  """The input folder in which a second run would find the file or folder `real`, or None.
 
-  `outside` collects the paths that are known to be in none.
+  `outside` collects paths that are known to be in none of them.
   """
   passed = []
   while real not in searched:
     above, name = os.path.split(real)
-    # What is hidden is not searched from above.
+    # Hidden folders are not searched.
     if real in outside or above == real or name.startswith("."):
       outside.update(passed)
       return None
@@ -137,16 +136,16 @@ def _above(real: str, searched: dict[str, Path], outside: set[str]) -> Path | No
 
 
 def _sweep_around(outputs: list[Path]) -> None:
-  """Removes leftovers where unfinished files lie: beside an output, or in it if it is a folder."""
+  """Removes leftover temporary files beside outputs, or in outputs that are folders."""
   folders = {path if path.is_dir() else path.parent for path in outputs}
-  # A link stays one, so its file is unfinished beside what it leads to.
+  # A link stays a link, so its temporary file is beside its target.
   folders |= {Path(os.path.realpath(path)).parent for path in outputs if path.is_symlink()}
   for folder in folders:
     sweep(folder)
 
 
 def identities(paths: Iterable[str | os.PathLike]) -> list[object]:
-  """What two names of one file share, hard links and symbolic links included, for each path."""
+  """A key for each path; equal for names of one file, including hard and symbolic links."""
   paths = list(paths)
   names: list[object] = []
   for path, real in zip(paths, real_paths(paths), strict=True):
@@ -159,19 +158,19 @@ def identities(paths: Iterable[str | os.PathLike]) -> list[object]:
 
 
 def check_writable(path: Path, what: str) -> None:
-  """Raises unless a file can be written at `path`, before any time is spent on its contents.
+  """Raises unless a file can be written to `path`, before any time is spent on its contents.
 
   Args:
-    path: where the file will be written; it may exist (it would be replaced).
-    what: the name of the setting for the message, as "output".
+    path: where the file will be written; an existing file would be replaced.
+    what: the name of the setting for the message, such as "output".
 
   Raises:
-    InputError: the folder is missing, is no folder or is not writable; the name is too long; or
-      `path` is a folder, a special file, a read-only file, a link to itself or a link into a folder
-      that is missing.
+    InputError: the folder is missing, not a folder or not writable; the name is too long; or `path`
+      is a folder, a special file, a read-only file, a link to itself or a link into a missing
+      folder.
   """
   folder = path.parent
-  if not os.path.isdir(folder):  # unlike the path's own method also of a name that is too long
+  if not os.path.isdir(folder):  # unlike Path.is_dir, it also accepts a name that is too long
     found = "a file" if os.path.exists(folder) else "no such folder"
     raise InputError(f"{what} folder {folder}: found {found}, expected a folder that exists")
   try:
@@ -183,12 +182,12 @@ def check_writable(path: Path, what: str) -> None:
   if mode is not None:
     if stat.S_ISDIR(mode):
       raise InputError(f"{what} {path}: found a folder, expected a file name")
-    # Renaming over a device or pipe would replace it, which nobody means.
+    # Renaming over a device or pipe would replace it, which nobody wants.
     if not stat.S_ISREG(mode):
       raise InputError(f"{what} {path}: found a special file, expected an ordinary one")
     if not os.access(path, os.W_OK):
       raise InputError(f"{what} {path}: found a read-only file, expected one that may be replaced")
-  if path.is_symlink():  # the link stays, and what it leads to is written
+  if path.is_symlink():  # the link stays, and its target is written
     folder = Path(os.path.realpath(path)).parent
     if not folder.is_dir():
       raise InputError(
@@ -203,11 +202,11 @@ def check_writable(path: Path, what: str) -> None:
 
 
 def check_creatable(paths: Iterable[Path], what: str) -> None:
-  """Raises InputError unless files can be written there once the folders that are missing are made.
+  """Raises InputError unless files can be written once their missing folders are created.
 
   Args:
     paths: files to write, whose folders may be missing.
-    what: as of `check_writable`.
+    what: as for `check_writable`.
   """
   known: set[Path] = set()
   for path in paths:
@@ -233,7 +232,7 @@ def _check_place(path: Path, there: Path, what: str) -> None:
 
 
 def _check_length(path: Path, what: str) -> None:
-  """Raises InputError if the last name of the path, or all of it, is too long for the disk."""
+  """Raises InputError if the path, or its last name, is too long for the file system."""
   there = path.parent
   name_limit, path_limit = _limit(there, "PC_NAME_MAX", 255), _limit(there, "PC_PATH_MAX", 4096)
   length = len(os.fsencode(path.name))
@@ -251,17 +250,17 @@ def _check_length(path: Path, what: str) -> None:
 def _limit(folder: Path, name: str, otherwise: int) -> int:
   try:
     return os.pathconf(folder, name)
-  except (OSError, ValueError, AttributeError):  # not told on this system
+  except (OSError, ValueError, AttributeError):  # unknown on this system
     return otherwise
 
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
-  """Gives a temporary name beside `path` to write to; renames it to `path` when all went well.
+  """Yields a temporary file beside `path` to write to, and renames it to `path` on success.
 
-  On any exception, KeyboardInterrupt included, the temporary file is removed and whatever was at
-  `path` before is untouched. A symbolic link at `path` stays a link: its target is replaced. A file
-  that is replaced passes on its permissions, and its owner where the system lets it.
+  On any exception, KeyboardInterrupt included, the temporary file is removed and an existing file
+  at `path` is untouched. A symbolic link at `path` stays a link: its target is replaced. The new
+  file gets the permissions of the one it replaces and, if the system allows it, its owner.
 
   Args:
     path: the final file name; its folder must exist.
@@ -270,11 +269,10 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     The path of an empty file in the same folder, so that the rename is atomic.
 
   Raises:
-    OSError: as whatever writes the file; one that names no file, as that of a full disk, leaves
-      naming this one.
+    OSError: writing failed; if the error names no file, as for a full disk, `path` is added.
   """
   target = Path(os.path.realpath(path))
-  # Short and without the target's own name: a name of 255 bytes must not grow.
+  # Short and without the target's own name, which may already have 255 bytes.
   temporary = temporary_path(target.parent)
   with naming(target):
     try:
@@ -282,7 +280,7 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     except FileNotFoundError:
       before = None
     try:
-      # What replaces a private file must at no time be readable by others.
+      # A file that replaces a private one must never be readable by others.
       mode = 0o666 if before is None else 0o600
       os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
       yield temporary
@@ -295,38 +293,38 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def _to_disk(path: Path) -> None:
-  """Waits until the disk has the file: after a power cut a name must not stand for an empty one."""
+  """Flushes the file to disk, so that a power cut can't leave an empty file under its name."""
   descriptor = os.open(path, os.O_RDWR)
   try:
     os.fsync(descriptor)
   except OSError as error:
-    if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):  # nothing to wait for
+    if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):  # fsync not supported
       raise
   finally:
     os.close(descriptor)
 
 
 def _pass_on(before: os.stat_result, target: Path, temporary: Path) -> None:
-  """Gives a file the owner, group and permissions of the one that it replaces."""
+  """Gives a file the owner, group and permissions of the file that it replaces."""
   mode = stat.S_IMODE(before.st_mode) & 0o777
   if hasattr(os, "chown"):
     with contextlib.suppress(OSError):
       os.chown(temporary, before.st_uid, -1)
     try:
       os.chown(temporary, -1, before.st_gid)
-    except OSError:  # what its group could do, no other group must
+    except OSError:  # keeps another group from getting more permissions than others have
       others = mode & 0o007
       mode = mode & 0o707 | mode & (others << 3)
-  with contextlib.suppress(OSError, AttributeError):  # a list of more permissions, on Linux
+  with contextlib.suppress(OSError, AttributeError):  # Linux's access control list
     access = os.getxattr(target, "system.posix_acl_access")
     os.setxattr(temporary, "system.posix_acl_access", access)
-  with contextlib.suppress(OSError):  # a disk that keeps no permissions
+  with contextlib.suppress(OSError):  # a file system without permissions
     os.chmod(temporary, mode)
 
 
 @contextlib.contextmanager
 def naming(path: str | os.PathLike) -> Iterator[None]:
-  """An OSError that names no file, as that of a full disk, leaves the block naming `path`."""
+  """Adds `path` to an OSError from the block that names no file, as for a full disk."""
   try:
     yield
   except OSError as error:

@@ -1,7 +1,7 @@
-"""Filling a folder so that it is whole or as it was before, and never emptying anybody else's.
+"""Fills folders atomically, and never removes files that stylejax didn't write.
 
-A folder that stylejax filled holds a hidden list of its files. With it a later run tells its own
-files, which it may replace, from all others, which it never touches. Single files: files.py.
+A folder filled by stylejax contains a hidden list of its files. It tells a later run which files it
+may replace; all others are never touched. Single files are written in files.py.
 """
 
 import contextlib
@@ -17,27 +17,27 @@ from stylejax.runtime.locks import locked
 from stylejax.runtime.temporary import is_temporary, temporary_path
 
 LIST_NAME = ".stylejax-files.json"
-"""The hidden list in a folder: [name, bytes, time of the last write] of each file."""
+"""Name of the hidden list in a folder: [name, size in bytes, modification time] of each file."""
 
 _LITTER = frozenset({LIST_NAME, ".DS_Store", "Thumbs.db", "desktop.ini", "lost+found"})
 _LOCK = "filled"
-_CLOCK_STEP = 2.0  # seconds; some file systems keep no finer times
+_CLOCK_STEP = 2.0  # seconds; the resolution of times on some file systems
 
 
 def check_folder(path: Path, what: str, *, replaces: bool) -> int:
-  """Raises unless `filling` may put files there.
+  """Raises unless `filling` may put files into a folder.
 
   Args:
-    path: the folder, which may be missing; then the one above must be there.
-    what: the name of the setting for the message, as "output".
+    path: the folder, which may be missing if its parent exists.
+    what: the name of the setting for the message, such as "output".
     replaces: whether files of an earlier run may be there.
 
   Returns:
     How many files of an earlier run will be replaced.
 
   Raises:
-    InputError: `path` is a file or can't be written to, or there are files in it that no earlier
-      run wrote, or that were changed since.
+    InputError: `path` is a file or can't be written to, or it contains files that no earlier run
+      wrote or that have changed since.
   """
   if not os.path.isdir(path):
     if os.path.lexists(path) and not os.path.islink(path):
@@ -53,10 +53,10 @@ def check_folder(path: Path, what: str, *, replaces: bool) -> int:
 
 @contextlib.contextmanager
 def making(folders: Iterable[Path], what: str) -> Iterator[None]:
-  """Makes the folders that are missing, and takes those away that are empty after an error.
+  """Creates missing folders, and removes those that are empty if the block raises.
 
   Raises:
-    InputError: one can't be made.
+    InputError: a folder can't be created.
   """
   made = []
   try:
@@ -76,29 +76,29 @@ def making(folders: Iterable[Path], what: str) -> Iterator[None]:
     yield
   except BaseException:
     for path in reversed(made):
-      with contextlib.suppress(OSError):  # not empty: what is whole stays
+      with contextlib.suppress(OSError):  # not empty: finished files stay
         path.rmdir()
     raise
 
 
 @contextlib.contextmanager
 def filling(path: Path, what: str, *, replaces: bool) -> Iterator[Path]:
-  """Gives an empty folder to fill; its files are moved to `path` when all went well.
+  """Yields an empty folder to fill, and moves its files to `path` on success.
 
-  A folder that is missing, or empty and not in use, comes whole or not at all. One that holds the
-  files of an earlier run gets the new ones when all are written, and then loses those of the old
-  ones that have no new one of their name. On any exception it stays as it was.
+  A missing folder is created by one rename, complete or not at all. An existing one gets the files
+  when all are written, and then loses files of an earlier run that have no new file of the same
+  name. If the block raises, it stays as it was.
 
   Args:
-    path: a folder that `check_folder` let pass.
-    what: the name of the setting for the message, as "output".
-    replaces: as of `check_folder`; the folder then gets a list of its files.
+    path: a folder that `check_folder` accepted.
+    what: the name of the setting for the message, such as "output".
+    replaces: as for `check_folder`; if true, the folder gets a list of its files.
 
   Raises:
-    InputError: since the check somebody put other files there.
+    InputError: other files have appeared in the folder since the check.
   """
   target = Path(os.path.realpath(path))
-  # Inside of a folder that is there: it may be a volume of its own, and the one above read-only.
+  # Inside an existing folder: it may be a separate volume, and its parent may be read-only.
   unfinished = temporary_path(target if target.is_dir() else target.parent)
   with naming(target):
     unfinished.mkdir()
@@ -114,7 +114,7 @@ def filling(path: Path, what: str, *, replaces: bool) -> Iterator[Path]:
 
 
 def _renamed(unfinished: Path, target: Path) -> bool:
-  """Whether the folder could be given its name: it can't if by now there is one with files."""
+  """Renames the folder to `target`; False if a folder with files is there by now."""
   try:
     os.rename(unfinished, target)
   except OSError:
@@ -125,11 +125,11 @@ def _renamed(unfinished: Path, target: Path) -> bool:
 
 
 def _move(unfinished: Path, target: Path, what: str, replaces: bool) -> None:
-  """Moves the files one by one; each name always stands for a whole file, old or new."""
+  """Moves the files one by one; at any time, each name refers to a complete file, old or new."""
   old = _files_to_replace(target, what, replaces)
   (unfinished / LIST_NAME).unlink(missing_ok=True)
   new = _listed_now(unfinished)
-  if replaces:  # a kill between here and the end leaves a folder that the next run may replace
+  if replaces:  # if the process is killed midway, the next run may replace the folder
     _write_list(target, [*old, *new])
   for name, *_ in new:
     os.replace(unfinished / name, target / name)
@@ -140,7 +140,7 @@ def _move(unfinished: Path, target: Path, what: str, replaces: bool) -> None:
 
 
 def _files_to_replace(folder: Path, what: str, replaces: bool) -> list[list]:
-  """The entries of an earlier run that are there; InputError if anything else is."""
+  """The entries of an earlier run in a folder; raises InputError if it contains anything else."""
   known: dict[str, list[tuple[int, float]]] = {}
   for name, size, written in _read_list(folder) if replaces else ():
     known.setdefault(name, []).append((size, written))
@@ -182,7 +182,7 @@ def _write_list(folder: Path, entries: list[list]) -> None:
 
 
 def _read_list(folder: Path) -> list[tuple[str, int, float]]:
-  """What the folder's list says; nothing if there is none or it can't be read."""
+  """The entries of the folder's list; empty if there is none or it can't be read."""
   try:
     saved = json.loads((folder / LIST_NAME).read_text())
     return [(str(name), int(size), float(written)) for name, size, written in saved["files"]]

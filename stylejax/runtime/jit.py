@@ -1,6 +1,6 @@
-"""What XLA and the process are told to run the nets fast; the nets themselves don't know of it.
+"""Settings of XLA and of the process that make the networks run fast.
 
-Options go to the outermost `jax.jit` only, so whoever calls that passes them on.
+Options apply only to the outermost `jax.jit`, so its caller passes them.
 """
 
 import ctypes
@@ -15,21 +15,21 @@ import numpy as np
 
 from stylejax.runtime.memory import available_bytes
 
-# XLA's CPU backend hands convolutions and matrix products to YNNPACK by default; its older kernels
-# run these nets faster: `python -m benchmarks choices`. Reductions are better off with YNNPACK.
+# By default, XLA's CPU backend uses YNNPACK for convolutions and matrix products; its older kernels
+# run these networks faster (`python -m benchmarks choices`). Reductions are faster with YNNPACK.
 FLAG = "xla_cpu_experimental_ynn_fusion_type"
 CPU_OPTIONS = {FLAG: "LIBRARY_FUSION_TYPE_REDUCE"}
-# XLA's older emitters of loops give LLVM less to read: stylizing compiles in two thirds of the
-# newer ones' time, and runs as fast; a step of training compiles no sooner. jaxlib 0.12 has the
-# newer ones alone, and runs these nets a tenth slower with CPU_OPTIONS than by its own choice.
+# XLA's older loop emitters give LLVM less code: stylizing compiles in two thirds of the time of the
+# newer ones and runs as fast; a training step compiles no faster. jaxlib 0.12 has only the newer
+# ones, and runs these networks a tenth slower with CPU_OPTIONS than with its own defaults.
 OLDER_EMITTERS = {"xla_cpu_use_fusion_emitters": False}
-# LLVM unoptimized besides.
+# In addition, without LLVM optimization; the second entry is for a jaxlib without older emitters.
 QUICK_OPTIONS = (
   OLDER_EMITTERS | {"xla_backend_optimization_level": 0},
   {"xla_backend_optimization_level": 0},
 )
-# By itself XLA for these TPUs sums all gradients at the end of the backward pass. On v5e, array by
-# array, the convolutions' own loops carry the sums of what is ready; on v6e SparseCores do.
+# By default, XLA for these TPUs sums all gradients at the end of the backward pass. With these
+# options, sums overlap with it: on v5e in the convolutions' loops, on v6e on SparseCores.
 OVERLAP_OPTIONS = {
   "TPU v5 lite": {
     "xla_jf_crs_combiner_threshold_in_bytes": "8000000",
@@ -42,19 +42,19 @@ OVERLAP_OPTIONS = {
 
 @functools.cache
 def compiler_options(platform: str | None = None) -> dict[str, str]:
-  """Options under which the nets run fastest, for `jax.jit`.
+  """Options for `jax.jit` with which the networks run fastest.
 
       fast = jax.jit(stylejax.stylize, compiler_options=stylejax.compiler_options())
 
-  The numbers that a program gives stay the same up to rounding.
+  A program's results stay the same up to rounding.
 
   Args:
-    platform: of the devices that will run the program, as `jax.Device.platform` names it; None is
-      the default backend's.
+    platform: the platform that will run the program, as in `jax.Device.platform`; None is that of
+      the default backend.
 
   Returns:
-    Options for a CPU; {} on accelerators, where there is nothing to mend, with a jaxlib that
-    doesn't know them, and where XLA_FLAGS already decides.
+    Options for a CPU; {} on accelerators, which need none, with a jaxlib that doesn't know them, or
+    if XLA_FLAGS already sets them.
   """
   if (platform or jax.default_backend()) != "cpu" or FLAG in os.environ.get("XLA_FLAGS", ""):
     return {}
@@ -63,12 +63,11 @@ def compiler_options(platform: str | None = None) -> dict[str, str]:
 
 @functools.cache
 def training_options(device: jax.Device) -> dict[str, str]:
-  """Options for a step that sums gradients over devices like this one.
+  """Options for a training step that sums gradients over devices like this one.
 
   Returns:
-    `compiler_options` of its platform; on TPUs whose sums would wait for the end of the backward
-    pass those that let them run beside it, unless LIBTPU_INIT_ARGS already decides or libtpu
-    doesn't know them.
+    The `compiler_options` of its platform. On some TPUs, also options that overlap the sums with
+    the backward pass, unless LIBTPU_INIT_ARGS already sets them or libtpu doesn't know them.
   """
   overlap = OVERLAP_OPTIONS.get(device.device_kind, {}) if device.platform == "tpu" else {}
   if any(name in os.environ.get("LIBTPU_INIT_ARGS", "") for name in overlap):
@@ -79,10 +78,10 @@ def training_options(device: jax.Device) -> dict[str, str]:
 
 @functools.cache
 def stylizing_options() -> dict[str, Any]:
-  """Options under which stylizing compiles soonest among those under which it runs fastest.
+  """Options with which stylizing compiles fastest without running slower.
 
   Returns:
-    Options for `jax.jit`; {} on accelerators, and with a jaxlib whose own choice is best.
+    Options for `jax.jit`; {} on accelerators, and with a jaxlib whose defaults are best.
   """
   options = compiler_options()
   if not options or not _known(OLDER_EMITTERS):
@@ -92,10 +91,10 @@ def stylizing_options() -> dict[str, Any]:
 
 @functools.cache
 def quick_options() -> dict[str, Any]:
-  """Options under which XLA compiles soonest for a CPU; the programs take about twice as long.
+  """Options with which XLA compiles fastest for a CPU; programs then run about twice as long.
 
   Returns:
-    Options for `jax.stages.Lowered.compile`; {} on accelerators, whose compilers take their time
+    Options for `jax.stages.Lowered.compile`; {} on accelerators, whose compilers spend their time
     elsewhere.
   """
   if jax.default_backend() != "cpu":
@@ -104,7 +103,7 @@ def quick_options() -> dict[str, Any]:
 
 
 def _known(options: dict[str, Any], device: jax.Device | None = None) -> bool:
-  """Whether the compiler for the device, by default that of this jaxlib, has these options."""
+  """Whether the compiler for the device (None: the default device) knows these options."""
   sharding = jax.sharding.SingleDeviceSharding(device) if device else None
   number = jax.ShapeDtypeStruct((), np.float32, sharding=sharding)
   try:
@@ -115,9 +114,10 @@ def _known(options: dict[str, Any], device: jax.Device | None = None) -> bool:
 
 
 def fast_jit(function: Callable, **settings: Any) -> Callable:
-  """`jax.jit` under `compiler_options`, for modules: these are asked for at the first call only.
+  """`jax.jit` with `compiler_options`, which are computed only at the first call.
 
-  Asking makes JAX's backend, before which processes must have joined a cluster.
+  Computing them creates JAX's backend, before which processes must join a cluster, so a module
+  can't do it at import.
   """
 
   @functools.cache
@@ -132,30 +132,30 @@ def fast_jit(function: Callable, **settings: Any) -> Callable:
 
 
 M_ARENA_MAX = -8
-# What glibc's mallopt sets, by its numbers in malloc.h, and to what.
+# Parameters of glibc's mallopt, by their numbers in malloc.h, and their values.
 MALLOC_SETTINGS = {
   -3: 2**31 - 1,  # M_MMAP_THRESHOLD
   -1: 2**31 - 1,  # M_TRIM_THRESHOLD
-  -2: 2**26,  # M_TOP_PAD: the heap grows in such pieces
-  M_ARENA_MAX: 1,  # that of a thread ends at 64 MB, and what is larger is given back
+  -2: 2**26,  # M_TOP_PAD: the heap grows in steps of this size
+  M_ARENA_MAX: 1,  # a thread's own arena ends at 64 MB, and larger blocks are given back
 }
 
 
 SCARCE = 4 * 2**30
-"""Bytes below which freed memory is rather given back than kept."""
+"""Available bytes below which freed memory is given back to the system."""
 
 
 def reuse_memory() -> bool:
-  """Makes this process keep the memory that it frees, which on a CPU under Linux saves time.
+  """Makes this process keep memory that it frees, which saves time on a CPU under Linux.
 
-  XLA asks malloc for the temporary arrays of every call. glibc takes blocks of that size from the
-  system and gives them back after the call, so that every page is zeroed and mapped anew. It
-  concerns the whole process, hence it is left to the program; the commands do it, before
-  they compute anything: threads that have an arena of their own by then keep it. Where memory is
-  scarce only the arenas are limited, for what is kept may not be what the next call can use.
+  XLA allocates the temporary arrays of every call with malloc. glibc takes blocks of that size from
+  the system and returns them after the call, so every page is zeroed and mapped again. Because this
+  affects the whole process, it is left to the program. The commands call it before they compute
+  anything, since threads that already have an arena keep it. If memory is scarce, only the arenas
+  are limited, because the next call may not be able to use the memory that is kept.
 
   Returns:
-    Whether there is a glibc that took it.
+    Whether glibc is present and accepted the settings.
   """
   try:
     mallopt = ctypes.CDLL(None).mallopt if sys.platform == "linux" else None

@@ -1,4 +1,4 @@
-"""Work that nobody waits for: a process of its own that goes on after a command has ended."""
+"""Background work in a separate process, which continues after a command has ended."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ from stylejax.errors import InputError
 
 
 def compile_later() -> None:
-  """Starts a process that compiles what has run in quick programs, at the lowest priority."""
+  """Starts a process at lowest priority that fully compiles what was only compiled quickly."""
   package = Path(__file__).resolve().parents[2]
   paths = [str(package), *filter(None, [os.environ.get("PYTHONPATH")])]
   subprocess.Popen(
@@ -23,7 +23,7 @@ def compile_later() -> None:
 
 
 def main() -> int:
-  """What that process does."""
+  """Entry point of that process; returns its exit status."""
   if hasattr(os, "nice"):
     os.nice(19)
   from stylejax.runtime.compilation_cache import enable_cache
@@ -32,7 +32,7 @@ def main() -> int:
   enable_cache()
   try:
     compile_pending()
-  except InputError:  # another process is at it
+  except InputError:  # another process is already doing it
     return 1
   return 0
 

@@ -1,9 +1,9 @@
-"""A lock where the system has none, in object storage: a file that its holder rewrites in time.
+"""A lock for object storage, which has none: a file that its holder rewrites regularly.
 
-A killed holder can't release it; others see that it is no longer rewritten, and take it over. Two
-that do so in the same instant are told apart a moment later, by what the file then says. Where the
-storage ignores conditional writes (S3's If-None-Match, GCS's ifGenerationMatch), two that start in
-the same instant could both begin, and one of them stops at its next beat.
+A killed holder can't release it; others notice that it is no longer rewritten, and take it over. If
+two do so at the same moment, what the file says shortly after decides. If the storage ignores
+conditional writes (S3's If-None-Match, GCS's ifGenerationMatch), two that start at the same moment
+may both begin, and one of them stops at its next beat.
 """
 
 import contextlib
@@ -20,10 +20,10 @@ from stylejax.runtime.background import Repeating
 from stylejax.runtime.stores import Store
 
 BEAT = 15.0
-"""Seconds between two writes of the holder."""
+"""Seconds between two writes by the holder."""
 DEAD_AFTER = 60.0
-"""Seconds without a write after which the holder counts as dead."""
-_SETTLE = 1.0  # seconds for which somebody else's takeover may be under way
+"""Seconds without a write after which the holder is considered dead."""
+_SETTLE = 1.0  # seconds to wait for another takeover that may be under way
 
 
 class Lease:
@@ -42,7 +42,7 @@ class Lease:
     self._lost: str | None = None
 
   def check(self) -> None:
-    """Raises OSError if somebody else has taken the lease over, as far as is known."""
+    """Raises OSError if the last contact showed that another process has taken the lease over."""
     if self._lost:
       raise OSError(
         f"{self._store.url}: found that {self._lost} has taken it over, expected to be "
@@ -50,7 +50,7 @@ class Lease:
       )
 
   def confirm(self) -> None:
-    """Asks the store, then as `check`."""
+    """Reads the file to see who holds the lease, then does the same as `check`."""
     holder = self._read()
     if holder is None or holder.get("token") != self._mine["token"]:
       self._lost = _holder(holder)
@@ -74,7 +74,7 @@ class Lease:
         return
 
   def _take_over(self, holder: dict, what: str, say: Callable[[str], None]) -> None:
-    """Waits until the holder is seen to live, which is an error, or counts as dead."""
+    """Waits until the holder shows that it is alive, which is an error, or is considered dead."""
     end = time.monotonic() + DEAD_AFTER
     if not temporary.is_dead(holder.get("process")):
       say(
@@ -89,10 +89,10 @@ class Lease:
             f"{what}: found {self._store.url} in use by {_holder(holder)}, expected "
             "another folder, or to wait for its end"
           )
-        if not holder:  # it has just ended
+        if not holder:  # it has just released the lease
           break
     self._store.write(self._name, self._content())
-    # Whoever else took it over in this moment has written too, and one of the two is read back.
+    # Another process that took it over at this moment has written too; the last write wins.
     time.sleep(_SETTLE)
     winner = self._read() or {}
     if winner.get("token") != self._mine["token"]:
@@ -103,7 +103,7 @@ class Lease:
 
   def _keep(self) -> bool:
     """Rewrites the file; False once the lease is lost."""
-    # Storage that can't be reached for a while is no loss; the next beat will tell.
+    # If storage is unreachable for a while, the lease isn't lost; the next beat tries again.
     with contextlib.suppress(OSError):
       self.confirm()
       self._beats += 1
@@ -119,13 +119,13 @@ def leased(
 
   Args:
     store: where the file is.
-    name: of the file; it is removed at the end.
-    what: the name of the setting for messages, as "--workdir".
-    say: is told when it has to be waited for.
+    name: the file's name; it is removed at the end.
+    what: the name of the setting for messages, such as "--workdir".
+    say: called with a line if it has to wait.
 
   Raises:
-    InputError: a live process holds it.
-    OSError: the storage can't be written.
+    InputError: a live process holds the lease.
+    OSError: the storage can't be written to.
   """
   lease = Lease(store, name)
   lease._acquire(what, say)

@@ -1,4 +1,4 @@
-"""A lock on a file that several processes change: one at a time, and a killed one holds none."""
+"""A lock for files that several processes change; it is released even if its holder is killed."""
 
 import contextlib
 import datetime
@@ -13,7 +13,7 @@ from stylejax.errors import InputError
 
 try:
   import fcntl
-except ImportError:  # no such locks on this system
+except ImportError:  # the system has no such locks
   fcntl = None  # type: ignore[assignment]
 
 
@@ -22,13 +22,13 @@ class NoLocks(InputError):
 
 
 PATIENCE = 20.0
-"""Seconds for which a lock is waited for."""
+"""Default time to wait for a lock, in seconds."""
 
 _PAUSE = 0.05
 
 
 def lock_path(path: Path) -> Path:
-  """The file that is locked in the place of `path`, hidden beside it."""
+  """The hidden file beside `path` that is locked instead of it."""
   return path.parent / f".{path.name[:200]}.lock"
 
 
@@ -36,20 +36,20 @@ def lock_path(path: Path) -> Path:
 def locked(
   path: str | os.PathLike, what: str, *, patience: float = PATIENCE, place: Path | None = None
 ) -> Iterator[None]:
-  """Runs a block in which no other process is in a block of the same path.
+  """Runs a block while no other process runs a block for the same path.
 
-  The lock is the system's own on a file beside `path`, so the end of a process, a kill included,
-  releases it. The file is removed at the end of the block.
+  It locks a file beside `path` with the system's own lock, which is released when the process ends,
+  even if it is killed. The file is removed at the end of the block.
 
   Args:
-    path: what is about to be changed, which need not exist; its folder must.
-    what: the name of the thing for the message, as "library".
+    path: what will be changed; it need not exist, but its folder must.
+    what: its name for the message, such as "library".
     patience: seconds to wait for the lock.
     place: the file to lock; by default a hidden one beside `path`.
 
   Raises:
     NoLocks: the folder is on a file system without locks.
-    InputError: another process holds the lock for longer than that, or the folder can't be
+    InputError: another process holds the lock for longer than `patience`, or the folder can't be
       written to.
   """
   target = Path(os.path.realpath(path))
@@ -59,14 +59,14 @@ def locked(
     yield
   finally:
     if descriptor is not None:
-      # Before it is released: whoever gets it then sees that the file is no longer this one.
+      # Before the lock is released, so that the next holder sees that the file has been replaced.
       with contextlib.suppress(OSError):
         os.unlink(place)
       os.close(descriptor)
 
 
 def _acquire(place: Path, target: Path, what: str, patience: float) -> int | None:
-  """An open file of `place`, locked; None on a system without locks."""
+  """Opens and locks the file `place`; None on a system without locks."""
   if fcntl is None:
     return None
   end = time.monotonic() + patience
@@ -108,7 +108,7 @@ def _acquire(place: Path, target: Path, what: str, patience: float) -> int | Non
 
 
 def _is_still(place: Path, descriptor: int) -> bool:
-  """Whether the open file is the one at its path: who held the lock before has removed it."""
+  """Whether the open file is still the one at its path; its last holder may have removed it."""
   try:
     return os.path.samestat(os.stat(place), os.fstat(descriptor))
   except FileNotFoundError:

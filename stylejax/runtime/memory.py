@@ -1,7 +1,7 @@
-"""How much memory this process may still take, whoever limits it.
+"""How much memory is left for this process under all limits.
 
-Everything that decides by memory asks `available_bytes`. What an image costs is known to
-`stylejax.inference.budget`; settings of malloc live in `stylejax.runtime.jit`.
+All code that depends on memory calls `available_bytes`. The memory that an image needs is in
+`stylejax.inference.budget`, malloc's settings are in `stylejax.runtime.jit`.
 """
 
 import os
@@ -17,23 +17,23 @@ except ImportError:  # Windows has no such limits
   resource = None  # type: ignore[assignment]
 
 _UNLIMITED = 2**60
-"""Limits of version 1 control groups that are larger than this mean that there is none."""
+"""A limit of a version 1 control group above this many bytes means no limit."""
 
 
 def available_bytes(root: Path = Path("/")) -> int:
-  """Bytes that this process may still take: the least of what the machine and its limits leave.
+  """Bytes that this process can still allocate: the least that the machine and all limits leave.
 
-  Looks at the memory that is free (MemAvailable, and what may still be promised where the kernel
-  doesn't overcommit), at the memory limits of this process's control group and of all groups
-  above it (versions 1 and 2, as Docker, Kubernetes, systemd and Slurm set them), and at
-  RLIMIT_AS and RLIMIT_DATA (`ulimit -v`, `ulimit -d`). Linux lets most of these be exceeded by a
-  promise, and then kills the process, so nothing but asking beforehand helps.
+  Considers free memory (MemAvailable, and the remaining commit limit if the kernel doesn't
+  overcommit), the memory limits of this process's control group and of all groups above it
+  (versions 1 and 2, as set by Docker, Kubernetes, systemd and Slurm), and RLIMIT_AS and RLIMIT_DATA
+  (`ulimit -v`, `ulimit -d`). Beyond most of these, Linux lets an allocation succeed and kills the
+  process when it uses the memory, so it has to be checked beforehand.
 
   Args:
-    root: the folder that holds proc and sys; another than "/" for tests.
+    root: the folder that contains proc and sys; other than "/" only in tests.
 
   Returns:
-    The number of bytes, at least 0; where the system tells nothing, half of its memory.
+    The number of bytes, at least 0; half of the machine's memory if no limit can be read.
   """
   rooms = [*_machine_rooms(root), *_group_rooms(root), *_process_rooms(root)]
   if rooms:
@@ -45,11 +45,11 @@ def available_bytes(root: Path = Path("/")) -> int:
 
 
 def check_start(*, addresses: int = 900 * 2**20, resident: int = 300 * 2**20) -> None:
-  """Raises InputError where a command would end while it imports its libraries.
+  """Raises InputError if there is too little memory for a command to import its libraries.
 
   Args:
-    addresses: bytes of address space that JAX, its threads and one small image need.
-    resident: bytes of memory that they need.
+    addresses: bytes of address space needed by JAX, its threads and one small image.
+    resident: bytes of memory needed by them.
   """
   for least, room in (
     (addresses, min(_process_rooms(Path("/")), default=addresses)),
@@ -64,10 +64,10 @@ def check_start(*, addresses: int = 900 * 2**20, resident: int = 300 * 2**20) ->
 
 
 def scratch_folder(root: Path = Path("/")) -> Path:
-  """The folder for large temporary files: the system's own, unless that lies in memory itself.
+  """The folder for large temporary files: the system's own, unless that is in memory.
 
-  Where /tmp is a tmpfs, as on several Linux distributions and in containers, a file in it takes
-  the memory that it was meant to spare. Then it is /var/tmp, if that is on a disk.
+  If /tmp is a tmpfs, as on several Linux distributions and in containers, a file in it uses the
+  memory that it was meant to save. Then the folder is /var/tmp, if that is on a disk.
   """
   usual = Path(tempfile.gettempdir())
   for folder in (usual, root / "var/tmp"):
@@ -77,7 +77,7 @@ def scratch_folder(root: Path = Path("/")) -> Path:
 
 
 def _in_memory(folder: Path, root: Path) -> bool:
-  """Whether the innermost mount that holds a folder is one of memory."""
+  """Whether the innermost mount that contains a folder is in memory (tmpfs, ramfs)."""
   folder, mount = folder.resolve(), (0, "")
   for line in _lines(root / "proc/self/mountinfo"):
     place, _, kind = line.partition(" - ")
@@ -90,7 +90,7 @@ def _in_memory(folder: Path, root: Path) -> bool:
 
 
 def _machine_rooms(root: Path) -> Iterator[int]:
-  """What the machine has left."""
+  """Yields the bytes that the machine has left."""
   fields = _fields(root / "proc/meminfo")
   if "MemAvailable:" in fields:
     yield fields["MemAvailable:"] * 1024
@@ -100,7 +100,7 @@ def _machine_rooms(root: Path) -> Iterator[int]:
 
 
 def _process_rooms(root: Path) -> Iterator[int]:
-  """What this process's own limits leave it: of addresses, and of writable memory."""
+  """Yields the bytes left by this process's own limits on address space and writable memory."""
   if resource is None:
     return
   used = _fields(root / "proc/self/status")
@@ -111,7 +111,7 @@ def _process_rooms(root: Path) -> Iterator[int]:
 
 
 def _group_rooms(root: Path) -> Iterator[int]:
-  """What each control group leaves that this process is in, from its own to the topmost."""
+  """Yields the bytes left by each control group of this process, from the innermost outwards."""
   for version, top, group in _memory_groups(root):
     names = (
       (("memory.max", "memory.high"), "memory.current", "")
@@ -122,11 +122,11 @@ def _group_rooms(root: Path) -> Iterator[int]:
     while True:
       stat = _fields(group / "memory.stat")
       most = [limit for name in limits if (limit := _number(group / name)) is not None]
-      # Version 1 says here what groups allow that a container doesn't see.
+      # In version 1, this includes the limits of groups that a container doesn't see.
       most += [stat[name] for name in ("hierarchical_memory_limit",) if name in stat]
       used = _number(group / usage)
       if used is not None and most and min(most) < _UNLIMITED:
-        # Pages of files count as used, and are given back when memory is wanted.
+        # Cached file pages count as used, but are freed when memory is needed.
         files = stat.get(f"{prefix}inactive_file", 0) + stat.get(f"{prefix}active_file", 0) // 2
         yield min(most) - max(0, used - files)
       if group == top or top not in group.parents:
@@ -135,7 +135,7 @@ def _group_rooms(root: Path) -> Iterator[int]:
 
 
 def _memory_groups(root: Path) -> Iterator[tuple[int, Path, Path]]:
-  """(version, folder of the hierarchy, folder of this process's group) of those for memory."""
+  """Yields (version, hierarchy's folder, folder of this process's group) of memory groups."""
   paths = {}
   for line in _lines(root / "proc/self/cgroup"):  # "4:memory:/docker/1f", or "0::/user.slice"
     number, controllers, path = line.split(":", 2)
@@ -154,7 +154,7 @@ def _memory_groups(root: Path) -> Iterator[tuple[int, Path, Path]]:
       continue
     mounted, top = (text.replace("\\040", " ") for text in place[3:5])
     top = root / top.lstrip("/")
-    # A container may see its own group as the top, while the name of its group is the outer one.
+    # A container may see its own group as the top, but the group's name as seen from outside.
     inner = os.path.relpath(paths[version], mounted)
     group = top if inner.startswith("..") else top / inner
     yield version, top, group if group.is_dir() else top
@@ -168,7 +168,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _fields(path: Path) -> dict[str, int]:
-  """Of lines such as "MemFree: 12 kB" the first word and the number after it."""
+  """Parses lines such as "MemFree: 12 kB" to the first word and the number after it."""
   fields = {}
   for line in _lines(path):
     words = line.split()
@@ -178,6 +178,6 @@ def _fields(path: Path) -> dict[str, int]:
 
 
 def _number(path: Path) -> int | None:
-  """The number that a file holds; None for "max" and where there is no such file."""
+  """The number in a file; None for "max" or if there is no such file."""
   lines = _lines(path)
   return int(lines[0]) if lines and lines[0].strip().isdigit() else None

@@ -1,6 +1,6 @@
-"""What a command needs of its process: a stop that cleans up, and a terminal that takes any name.
+"""Process setup for commands: signals that stop and clean up, and printing of any file name.
 
-Only commands call this; importing it changes nothing, and it imports nothing that takes time.
+Only commands use it. Importing it changes nothing, and it imports nothing slow.
 """
 
 import _thread
@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterator
 from importlib.machinery import ExtensionFileLoader
 
 _LOADING = (ExtensionFileLoader.create_module.__code__, ExtensionFileLoader.exec_module.__code__)
-_PAUSE = 0.01  # seconds until a signal that came at a bad moment is tried again
+_PAUSE = 0.01  # seconds until a signal that came at a bad moment is sent again
 
 
 class Terminated(KeyboardInterrupt):
-  """SIGTERM or SIGHUP arrived: everything that is unfinished is to be removed, as on Ctrl-C."""
+  """SIGTERM or SIGHUP arrived; unfinished files should be removed, as on Ctrl-C."""
 
   def __init__(self, number: int):
     super().__init__(signal.Signals(number).name)
@@ -29,16 +29,16 @@ class Terminated(KeyboardInterrupt):
 def run(work: Callable[[], int]) -> int:
   """Runs a command's work and returns its exit status.
 
-  Ctrl-C, SIGTERM and SIGHUP end it at any moment, also amid its imports, with one line and through
-  every `finally`; a second SIGTERM or SIGHUP then ends it at once. A name that the terminal can't
-  show is printed with backslash escapes. What the work does to warnings and to hooks for what
-  nobody catches ends with it.
+  Ctrl-C, SIGTERM and SIGHUP end it at any moment, even during imports, with one line, and run every
+  `finally`; a second SIGTERM or SIGHUP ends it at once. A name that the terminal can't show is
+  printed with backslash escapes. Changes that the work makes to warnings and to the hooks for
+  uncaught exceptions are undone afterwards.
 
   Args:
     work: called without arguments; returns an exit status.
 
   Returns:
-    That status; of a command that was stopped, 128 and the number of the signal.
+    That status; 128 plus the signal's number if a signal stopped the command.
   """
   _ends.clear()
   stops = _Stops()
@@ -59,9 +59,10 @@ def run(work: Callable[[], int]) -> int:
 
 
 def at_end(step: Callable[[], None]) -> None:
-  """Has `run` call a step once it has put everything back, for what is to last as the process ends.
+  """Registers a step that `run` calls after it has undone its changes.
 
-  What the work itself does to warnings and hooks is taken back before.
+  Use it for what should last until the process ends: `run` undoes the work's own changes to
+  warnings and hooks.
   """
   _ends.append(step)
 
@@ -70,21 +71,21 @@ _ends: list[Callable[[], None]] = []
 
 
 def status(error: KeyboardInterrupt) -> int:
-  """The exit status of a command that was stopped: 128 and the signal's number."""
+  """The exit status of a command that was stopped: 128 plus the signal's number."""
   return 128 + getattr(error, "number", signal.SIGINT)
 
 
 def stopped(error: KeyboardInterrupt) -> str:
-  """What the command says then."""
+  """The message of a command that was stopped."""
   return f"stopped by {error}" if isinstance(error, Terminated) else "interrupted"
 
 
 @contextlib.contextmanager
 def quiet(*names: str) -> Iterator[None]:
-  """Keeps what these loggers say off the terminal: what matters of it is in an exception.
+  """Keeps messages of these loggers off the terminal; exceptions say what matters.
 
   Args:
-    names: of loggers; where a program has given one a handler, that is told as before.
+    names: the loggers' names; handlers that a program has added still get the messages.
   """
   handler = logging.NullHandler()  # without any, Python prints warnings itself
   for name in names:
@@ -97,9 +98,9 @@ def quiet(*names: str) -> Iterator[None]:
 
 
 class _Stops:
-  """Lets signals raise in the main thread, where that can be caught, until the work has ended.
+  """Makes signals raise an exception in the main thread, where it can be caught, during the work.
 
-  A signal that somebody else decides about (nohup, a host program) stays theirs.
+  A signal that is already handled otherwise (nohup, a host program) is left alone.
   """
 
   def __init__(self):
@@ -122,18 +123,19 @@ class _Stops:
       signal.signal(number, handler)
 
   def caused(self, error: BaseException) -> bool:
-    """Whether an error is the stop, which something has turned into an error of its own."""
-    # Python 3.11 makes a RuntimeError of what is raised in __set_name__, while a class is made.
+    """Whether an error was caused by the stop, which other code has wrapped in its own error."""
+    # Python 3.11 wraps exceptions from __set_name__, during the creation of a class, in
+    # RuntimeError.
     cause = error
     while cause is not None and cause is not self.error:
       cause = cause.__cause__
     return cause is not None
 
   def swallowed(self, error: BaseException | None) -> bool:
-    """Whether an error that can't be raised any further was the stop; if so, stops again soon.
+    """Whether an error that can't propagate was the stop; if so, sends the signal again soon.
 
-    What is raised in a destructor or in a callback of the garbage collector goes no further, and
-    each collection calls Python code of JAX.
+    Exceptions in a destructor or in a garbage collector callback don't propagate, and each garbage
+    collection calls Python code of JAX.
     """
     if error is None or error is not self.error:
       return False
@@ -143,7 +145,7 @@ class _Stops:
     return True
 
   def _stop(self, number: int, frame) -> None:
-    # While an extension initializes itself, its C code makes an ImportError of whatever is raised,
+    # If anything is raised while an extension initializes, its C code turns it into an ImportError
     # or crashes (numpy 2.4, jaxlib 0.10.2).
     if _loads_extension(frame):
       _send_soon(number)
@@ -160,22 +162,22 @@ def _loads_extension(frame) -> bool:
 
 
 def _send_soon(number: int) -> None:
-  """Sends the main thread a signal again after a pause."""
+  """Sends a signal to the main thread again after a pause."""
 
   def send() -> None:
     time.sleep(_PAUSE)
-    if hasattr(signal, "pthread_kill"):  # ends the system call that the thread may be in by then
+    if hasattr(signal, "pthread_kill"):  # also interrupts a system call that the thread is in
       signal.pthread_kill(threading.main_thread().ident, number)
     else:
       _thread.interrupt_main(number)
 
-  # Not a threading.Thread: its start takes a lock, which the interrupted code may hold.
+  # Not a threading.Thread: its start needs a lock, which the interrupted code may hold.
   _thread.start_new_thread(send, ())
 
 
 @contextlib.contextmanager
 def _hooks(stops: _Stops) -> Iterator[None]:
-  """Looks for the stop in what nobody can catch; puts warnings' filters and the hooks back."""
+  """Detects the stop in exceptions that can't be caught; restores warning filters and hooks."""
   unraisable, threads = sys.unraisablehook, threading.excepthook
 
   def report(error) -> None:
@@ -192,7 +194,7 @@ def _hooks(stops: _Stops) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _any_name() -> Iterator[None]:
-  """Lets stdout escape what its encoding lacks, where it would raise."""
+  """Makes stdout escape characters that its encoding lacks instead of raising."""
   stream = sys.stdout
   errors = getattr(stream, "errors", None)
   able = hasattr(stream, "reconfigure") and errors in ("strict", "surrogateescape")

@@ -1,11 +1,11 @@
-"""Steps that are compiled once for each shape and kept on disk, ready to run.
+"""Compiles steps once for each shape and keeps the executables on disk, ready to run.
 
-JAX's cache of compiled programs still leaves a new process to trace the nets in Python and to lower
-what it traced, which takes longer than stylizing an image. So whole executables are kept here,
-found by code and shapes alone; after an update of the code, by what was traced.
+With JAX's own compilation cache, a new process still has to trace the networks in Python and lower
+them, which takes longer than stylizing an image. So whole executables are kept here, found by the
+code and shapes alone or, after the code has changed, by the lowered program's text.
 
-Whoever waits for a first image may have programs that are compiled in half the time and run half as
-fast (`quick_first`); `compile_pending`, in a process that nobody waits for, makes the others.
+For a first image, programs may be compiled in half the time and run half as fast (`quick_first`);
+`compile_pending` compiles the optimized ones later, in a background process.
 """
 
 import contextlib
@@ -39,26 +39,26 @@ SETTINGS = (
   "jax_default_prng_impl",
   "jax_threefry_partitionable",
 )
-"""What a program depends on among JAX's settings."""
+"""JAX's settings that a program depends on."""
 
 
 @functools.cache
 def compiled_step(step: Callable) -> Callable:
-  """A step under `jax.jit`, compiled only if no earlier process has compiled it for these shapes.
+  """Like `jax.jit`, but compiles only if no earlier process has compiled it for these shapes.
 
-  Programs go to a folder within JAX's cache of compiled programs; without such a cache, and where
-  it can't be written, this is `jax.jit` and no more. For one device. Like what is in JAX's cache,
-  these programs are code that is run: who may write there may do what its user may.
+  Programs are kept in a folder inside JAX's compilation cache; without one, or if it can't be
+  written to, this is the same as `jax.jit`. It supports one device. As in JAX's cache, the programs
+  are executable code: whoever can write there can act as the user who runs them.
 
   Args:
     step: a pure function of this package, at the top level of its module.
 
   Returns:
-    A function of the same arguments.
+    A function with the same arguments.
   """
 
   @functools.cache
-  def plain():  # asking for the options takes as long as reading a program
+  def plain():  # lazy, because finding the options takes as long as reading a program
     return jax.jit(step, compiler_options=stylizing_options())
 
   ready: dict[object, Callable] = {}
@@ -75,7 +75,7 @@ def compiled_step(step: Callable) -> Callable:
         file = folder / f"{step.__name__}-{hashlib.sha256(about.encode()).hexdigest()}.key"
         ready[shapes] = _program(step, plain, file, arguments, controls)
       result = ready[shapes](*arguments, **controls)
-    call.shapes.add(tuple(map(jax.numpy.shape, leaves)))  # not before: a failed call leaves none
+    call.shapes.add(tuple(map(jax.numpy.shape, leaves)))  # only after the call has succeeded
     return result
 
   call.shapes = set()
@@ -84,10 +84,10 @@ def compiled_step(step: Callable) -> Callable:
 
 @contextlib.contextmanager
 def quick_first() -> Iterator[list[Path]]:
-  """Within it, steps of small arguments that were never compiled are compiled quickly.
+  """Inside the block, steps with small arguments that were never compiled are compiled quickly.
 
   Yields:
-    A list of what `compile_pending` has to compile again, as it grows.
+    A list that grows by what `compile_pending` has to compile again.
   """
   token = _PENDING.set([])
   try:
@@ -97,10 +97,10 @@ def quick_first() -> Iterator[list[Path]]:
 
 
 def compile_pending() -> None:
-  """Compiles what has run in quick programs, and removes those; one process at a time.
+  """Fully compiles what was compiled quickly, and removes the quick programs.
 
   Raises:
-    InputError: another process is at it.
+    InputError: another process is already doing it.
   """
   folder = _folder()
   if folder is None or not folder.is_dir():
@@ -123,18 +123,20 @@ def compile_pending() -> None:
 _PENDING: contextvars.ContextVar[list[Path] | None] = contextvars.ContextVar(
   "pending", default=None
 )
-_QUICK_ELEMENTS = 24_000_000  # of the arguments: weights, an image of 1,024 × 1,024, its features
+# Elements in the arguments up to which a step is compiled quickly: weights, an image of
+# 1,024 × 1,024 pixels and its features.
+_QUICK_ELEMENTS = 24_000_000
 
 
 def _program(
   step: Callable, plain: Callable, file: Path, arguments: tuple, controls: dict
 ) -> jax.stages.Compiled:
-  """Reads the program that a file names, or compiles it."""
+  """Reads the program that `file` names, or compiles it."""
   leaves, tree = jax.tree.flatten((arguments, controls))
   program = _read(file, tree)
   if program is not None:
     return program
-  # Not the arrays themselves: on which device they were made, and how, would be in the text.
+  # Not the arrays themselves: the lowered text would depend on their device and sharding.
   arguments, controls = jax.tree.map(
     lambda x: jax.ShapeDtypeStruct(jax.numpy.shape(x), jax.dtypes.result_type(x)),
     (arguments, controls),
@@ -156,24 +158,24 @@ def _program(
 
 
 def known_shapes(step: Callable) -> set[tuple[tuple[int, ...], ...]]:
-  """Shapes of the arguments' leaves for which an earlier call or process has compiled a step.
+  """The shapes of the arguments' leaves for which a step has already been compiled.
 
   Args:
-    step: as `compiled_step` takes it.
+    step: as for `compiled_step`.
 
   Returns:
     A tuple of shapes for each program.
   """
   folder, shapes = _folder(), set(compiled_step(step).shapes)
   if folder is not None:
-    with contextlib.suppress(OSError):  # without the list only time is lost
+    with contextlib.suppress(OSError):  # a missing list only costs time
       lines = _shapes_file(step, folder).read_bytes().splitlines()
       shapes |= {each for each in map(_parse_shapes, lines) if each is not None}
   return shapes
 
 
 def _parse_shapes(line: bytes) -> tuple[tuple[int, ...], ...] | None:
-  """The shapes that a line holds; None for one that is damaged."""
+  """The shapes in a line; None if the line is damaged."""
   try:
     shapes = json.loads(line)
   except (ValueError, RecursionError):
@@ -186,7 +188,7 @@ def _parse_shapes(line: bytes) -> tuple[tuple[int, ...], ...] | None:
 
 
 def _note_shapes(step: Callable, leaves: list) -> None:
-  """Adds a line to the list of a step's shapes, in one write: processes don't mix theirs."""
+  """Appends a line to the list of a step's shapes, in one write, so that lines don't mix."""
   line = json.dumps([jax.numpy.shape(leaf) for leaf in leaves]) + "\n"
   with contextlib.suppress(OSError), _shapes_file(step, _folder()).open("a") as file:
     file.write(line)
@@ -205,10 +207,10 @@ def _folder() -> Path | None:
 def _compile(
   lowered: jax.stages.Lowered, file: Path, tree, *, options: Mapping[str, Any] | None = None
 ) -> jax.stages.Compiled:
-  """Finds the program that this text was compiled to, or compiles it; `file` then names it.
+  """Finds or compiles the program of a lowered step, and makes `file` name it.
 
-  With JAX's own cache off: on CPUs (jax 0.10.2) a program that comes from there is written down
-  without its functions, and whoever reads it fails at the first call.
+  JAX's own cache is disabled meanwhile: on CPUs (jax 0.10.2), a program from it is serialized
+  without its functions, and fails at the first call after it is read.
   """
   text = lowered.as_text()
   about = f"{_target()} {options or ''} {text}"
@@ -218,9 +220,9 @@ def _compile(
   if program is None:
     with _without_cache_of_jax():
       program = lowered.compile(compiler_options=dict(options) if options else None)
-    with contextlib.suppress(Exception):  # a backend whose programs can't be written
+    with contextlib.suppress(Exception):  # a backend whose programs can't be serialized
       executable, _, outputs = serialize(program)
-      # Trees of our own classes have no form on disk, but their members have.
+      # Tree structures with our own classes can't be pickled, but a tree of indices can.
       skeleton = jax.tree.unflatten(outputs, range(outputs.num_leaves))
       _write(kept, pickle.dumps((executable, skeleton, "lapack" in text)))
   _write(file, name.encode())
@@ -228,7 +230,7 @@ def _compile(
 
 
 def _read(file: Path, tree) -> jax.stages.Compiled | None:
-  """The program for arguments of this tree that a file names; None where there is none."""
+  """The program that a file names, for arguments of this tree structure; None if there is none."""
   name = _read_checked(file)
   return None if name is None else _read_program(file.parent / name.decode(), tree)
 
@@ -237,7 +239,7 @@ def _read_program(path: Path, tree) -> jax.stages.Compiled | None:
   data = _read_checked(path)
   if data is None:
     return None
-  with contextlib.suppress(Exception):  # whatever the reader raises at what it can't run
+  with contextlib.suppress(Exception):  # the reader may raise anything for an unusable program
     executable, skeleton, lapack = pickle.loads(data)
     if lapack:
       _load_lapack()
@@ -251,15 +253,15 @@ def _read_program(path: Path, tree) -> jax.stages.Compiled | None:
 
 @functools.cache
 def _load_lapack() -> None:
-  """Has JAX find SciPy's LAPACK, which it does when it lowers a step that needs it.
+  """Makes JAX load SciPy's LAPACK, as it does when it lowers a step that needs it.
 
-  A program from disk is lowered no more, and without that would call what is not there.
+  A program from disk isn't lowered again, and would otherwise call missing functions.
   """
   jax.jit(jax.numpy.linalg.cholesky).lower(jax.ShapeDtypeStruct((1, 1), jax.numpy.float32))
 
 
 def _read_checked(path: Path) -> bytes | None:
-  """What `_write` wrote; None for what is missing or damaged, which is then written anew."""
+  """The data that `_write` wrote; None if the file is missing or damaged."""
   try:
     data = path.read_bytes()
   except OSError:
@@ -268,7 +270,7 @@ def _read_checked(path: Path) -> bytes | None:
 
 
 def _write(path: Path, data: bytes) -> None:
-  """Keeps the data if that is possible; the image doesn't depend on it."""
+  """Writes the data with a checksum; errors are ignored, because the cache is optional."""
   with contextlib.suppress(OSError):
     path.parent.mkdir(exist_ok=True)
     sweep(path.parent)
@@ -281,7 +283,7 @@ def _without_cache_of_jax() -> Iterator[None]:
   name = "jax_enable_compilation_cache"
   before = getattr(jax.config, name)
   jax.config.update(name, False)
-  reset_cache()  # it looks at the setting only once
+  reset_cache()  # JAX reads the setting only once
   try:
     yield
   finally:
@@ -291,7 +293,7 @@ def _without_cache_of_jax() -> Iterator[None]:
 
 @functools.cache
 def _sources() -> str:
-  """A digest of the package's code: after any edit or move, nothing kept before is found."""
+  """A digest of the package's code, which any change to a file or its name changes."""
   package = Path(__file__).resolve().parents[1]
   digest = hashlib.sha256()
   for path in sorted(package.rglob("*.py")):
@@ -302,7 +304,7 @@ def _sources() -> str:
 
 @functools.cache
 def _processor() -> str:
-  """What programs for CPUs are compiled for: on Linux with its instruction sets."""
+  """Identifies the CPU that programs are compiled for; on Linux, with its instruction sets."""
   with contextlib.suppress(OSError):
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     about = [line for line in lines if line.startswith(("model name", "flags", "Features"))]
@@ -311,7 +313,7 @@ def _processor() -> str:
 
 
 def _target() -> str:
-  """What a program is compiled by, and for."""
+  """Identifies the compiler and the device that a program is compiled for."""
   device = jax.local_devices()[0]
   about = (
     jax.__version__,
@@ -328,6 +330,6 @@ def _target() -> str:
 
 
 def _origin() -> str:
-  """Everything but step and shapes that a program depends on."""
+  """Everything that a program depends on apart from its step and shapes."""
   settings = [getattr(jax.config, name, None) for name in SETTINGS]
   return f"{_sources()} {metadata.version('flax')} {settings} {_target()}"

@@ -1,6 +1,6 @@
 """Folders in object storage (gs://, s3://) and on mounts of it (file://), through fsspec.
 
-Every name is relative to the store's folder. What storage raises leaves as an OSError of one line.
+Every name is relative to the store's folder. Storage errors become an OSError with one line.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from stylejax.runtime.files import replacing
 from stylejax.runtime.temporary import is_temporary, sweep
 
 SCHEMES = {"gs": "gcs", "s3": "s3", "file": None}
-"""Schemes of URLs that can be written to, and the extra of each with what it needs."""
+"""URL schemes that can be written to, and the extra that each needs, if any."""
 
 
 def is_url(place: str | os.PathLike) -> bool:
@@ -23,14 +23,15 @@ def is_url(place: str | os.PathLike) -> bool:
 
 
 def open_store(url: str, *, flag: str) -> "Store":
-  """A folder in storage; nothing is read or made.
+  """Opens a folder in storage; nothing is read or created.
 
   Args:
     url: SCHEME://BUCKET/FOLDER.
-    flag: what messages call it, as "--workdir".
+    flag: what messages call it, such as "--workdir".
 
   Raises:
-    InputError: another scheme, no bucket or folder, or a package that is not installed.
+    InputError: the scheme isn't supported, no bucket or folder is given, or a package isn't
+      installed.
   """
   from fsspec.core import url_to_fs  # only here: it would slow the start of every command
 
@@ -41,14 +42,14 @@ def open_store(url: str, *, flag: str) -> "Store":
   if not rest.strip("/"):
     raise InputError(f"{flag}: found {url}, expected {scheme}://BUCKET/FOLDER")
   try:
-    # Listings that are kept would hide what other machines write.
+    # Cached listings would hide what other machines write.
     files, root = url_to_fs(url, use_listings_cache=False)
   except ImportError as error:
     raise InputError(
       f"{flag}: found no package to write {url} with ({error}), expected "
       f"`{install_command(SCHEMES[scheme])}`"
     ) from error
-  except Exception as error:  # Every storage service has exceptions of its own.
+  except Exception as error:  # Every storage service has its own exceptions.
     raise InputError(
       f"{flag}: found {url} ({_reason(error)}), expected a URL that can be opened"
     ) from error
@@ -56,13 +57,13 @@ def open_store(url: str, *, flag: str) -> "Store":
 
 
 class Store:
-  """Reads and writes whole files below one folder in storage."""
+  """Reads and writes whole files in one folder in storage."""
 
   def __init__(self, files, root: str, url: str):
     self._files, self._root, self.url = files, root, url
 
   def read(self, name: str) -> bytes | None:
-    """A file's bytes, or None if there is none."""
+    """Returns a file's bytes, or None if there is no such file."""
     with self._told(name):
       try:
         return self._files.cat_file(f"{self._root}/{name}")
@@ -70,7 +71,7 @@ class Store:
         return None
 
   def write(self, name: str, data: bytes) -> None:
-    """Writes a file, whole or not at all; one that is there is replaced."""
+    """Writes a file atomically; an existing one is replaced."""
     with self._told(name):
       self._make_parent(name)
       if self._is_local():
@@ -80,7 +81,7 @@ class Store:
         self._files.pipe_file(f"{self._root}/{name}", data)
 
   def create(self, name: str, data: bytes) -> bool:
-    """Writes a file that is not there yet, and says whether it did: of several one does."""
+    """Writes a file unless it exists; returns True for only one of several concurrent callers."""
     with self._told(name):
       self._make_parent(name)
       try:
@@ -91,7 +92,7 @@ class Store:
       return True
 
   def list(self, folder: str = "") -> list[str]:
-    """Names of all files below a folder of the store, sorted; none if it isn't there."""
+    """Returns the sorted names of all files in a folder of the store; none if it doesn't exist."""
     place = f"{self._root}/{folder}".rstrip("/")
     with self._told(folder or "."):
       self._files.invalidate_cache()
@@ -110,25 +111,25 @@ class Store:
       self._files.put_file(str(path), f"{self._root}/{name}")
 
   def download(self, name: str, path: Path) -> None:
-    """Copies a file of the store to a local path, whose folder is made."""
+    """Copies a file from the store to a local path, creating its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with self._told(name):
       self._files.get_file(f"{self._root}/{name}", str(path))
 
   def remove(self, name: str) -> None:
-    """Removes a file, if it is there."""
+    """Removes a file if it exists."""
     with self._told(name), contextlib.suppress(FileNotFoundError):
       self._files.rm_file(f"{self._root}/{name}")
 
   def remove_empty_folders(self, folder: str = "") -> None:
-    """Removes folders without files, where the storage has folders at all."""
+    """Removes folders without files, if the storage has folders."""
     if self._is_local():
       for place, _, _ in os.walk(f"{self._root}/{folder}".rstrip("/"), topdown=False):
         with contextlib.suppress(OSError):
           os.rmdir(place)
 
   def sweep(self) -> None:
-    """Removes what dead processes left unfinished, where such a thing can be."""
+    """Removes temporary files of dead processes, if the storage can have any."""
     if self._is_local():
       for place, _, _ in os.walk(self._root):
         sweep(place)
@@ -138,7 +139,7 @@ class Store:
     return "file" in ((protocol,) if isinstance(protocol, str) else protocol)
 
   def _make_parent(self, name: str) -> None:
-    # Buckets have no folders; making one could try to make a bucket.
+    # Buckets have no folders; creating one could try to create a bucket.
     if self._is_local():
       os.makedirs(os.path.dirname(f"{self._root}/{name}"), exist_ok=True)
 
@@ -146,7 +147,7 @@ class Store:
   def _told(self, name: str) -> Iterator[None]:
     try:
       yield
-    except Exception as error:  # Every storage service has exceptions of its own.
+    except Exception as error:  # Every storage service has its own exceptions.
       raise OSError(
         f"{self.url}/{name}: found {_reason(error)}, expected storage that can be read and written"
       ) from error

@@ -1,7 +1,7 @@
-"""Names for what is not finished yet, and removing what a process that was killed left behind.
+"""Names for temporary files, and the removal of those that killed processes left behind.
 
-A name carries the process that writes it: where its number is known to count (same boot, same
-container), a dead process's files are removed at the next start, and no other's are touched.
+A name identifies the process that writes it. If process numbers are comparable (same boot, same
+container), files of a dead process are removed at the next start, and no others are touched.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 ABANDONED_AFTER = 7 * 24 * 3600
-"""Seconds without a write after which a file of an unknown process counts as left behind."""
+"""Seconds without a write after which a file of an unknown process is considered abandoned."""
 
 _PREFIX, _SUFFIX = ".stylejax-", ".tmp"
 _IDENTITY = re.compile(r"([0-9a-f]{12})-(\d+)-(\d+)")
@@ -24,7 +24,7 @@ _NAME = re.compile(r"\.stylejax-([0-9a-f]{12})-(\d+)-(\d+)-[0-9a-f]{8}\.tmp")
 
 
 def temporary_path(folder: Path) -> Path:
-  """A hidden name in the folder that nothing has yet; 64 bytes at most, whatever it is for."""
+  """A new hidden path in the folder, with a name of at most 64 bytes."""
   pid = os.getpid()
   return folder / (
     f"{_PREFIX}{_system()}-{pid}-{_start_time(pid) or 0}-{os.urandom(4).hex()}{_SUFFIX}"
@@ -32,13 +32,13 @@ def temporary_path(folder: Path) -> Path:
 
 
 def identity() -> str:
-  """This process among all that there ever were on any machine, for `is_dead`."""
+  """A string that identifies this process among all processes on all machines, for `is_dead`."""
   pid = os.getpid()
   return f"{_system()}-{pid}-{_start_time(pid) or 0}"
 
 
 def is_dead(process: object) -> bool:
-  """Whether the process of that `identity` is known to have ended: one of here that is gone."""
+  """Whether the process with this `identity` ran on this system and has ended."""
   match = _IDENTITY.fullmatch(process) if isinstance(process, str) else None
   return bool(
     match
@@ -49,15 +49,15 @@ def is_dead(process: object) -> bool:
 
 
 def is_temporary(name: str) -> bool:
-  """Whether a file or folder of this name is an unfinished one of stylejax."""
+  """Whether this is the name of a temporary file or folder of stylejax."""
   return name.startswith(_PREFIX) and name.endswith(_SUFFIX)
 
 
 def sweep(folder: str | os.PathLike) -> None:
-  """Removes unfinished files and folders whose process is dead; never raises.
+  """Removes temporary files and folders whose process is dead; never raises.
 
-  Those of another machine, container or boot, whose processes can't be seen from here, are removed
-  only when nothing was written to them for a week.
+  Those from another machine, container or boot, whose processes can't be seen from here, are only
+  removed if nothing was written to them for a week.
   """
   with contextlib.suppress(OSError):
     for entry in list(os.scandir(folder)):
@@ -79,7 +79,7 @@ def _is_abandoned(entry: os.DirEntry) -> bool:
 
 
 def _last_write(entry: os.DirEntry) -> float:
-  """Seconds since 1970; of a folder that of the newest file in it."""
+  """Time of the last write in seconds since 1970; for a folder, including the files in it."""
   times = [entry.stat(follow_symlinks=False).st_mtime]
   if entry.is_dir(follow_symlinks=False):
     times += [inner.stat(follow_symlinks=False).st_mtime for inner in os.scandir(entry.path)]
@@ -87,23 +87,23 @@ def _last_write(entry: os.DirEntry) -> float:
 
 
 def _is_alive(pid: int, start: int) -> bool:
-  """Whether the process of that number is there and is the one that started then (0: unknown)."""
+  """Whether a process with this number is running and started at `start` (0: unknown)."""
   try:
     os.kill(pid, 0)
   except ProcessLookupError:
     return False
-  except OverflowError:  # a number that no process has
+  except OverflowError:  # no process has such a number
     return False
-  except PermissionError:  # there, and somebody else's
+  except PermissionError:  # it is running, as another user
     pass
   actual = _start_time(pid)
   return actual is None or (actual != -1 and start in (0, actual))
 
 
 def _start_time(pid: int) -> int | None:
-  """When a process started, in clock ticks since boot; -1 if it has ended; None if not told."""
+  """When a process started, in clock ticks since boot; -1 if it has ended; None if unknown."""
   try:
-    # The second field, the program's name in brackets, may hold anything.
+    # The second field, the program's name in parentheses, may contain anything.
     fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     return -1 if fields[0] in "ZX" else int(fields[19])
   except (OSError, ValueError, IndexError):
@@ -112,7 +112,7 @@ def _start_time(pid: int) -> int | None:
 
 @functools.cache
 def _system() -> str:
-  """Names where process numbers mean the same: this boot of this machine, in this container."""
+  """Identifies where process numbers are valid: this boot of this machine, in this container."""
   about = [socket.gethostname()]
   if sys.platform == "linux":
     try:
@@ -120,6 +120,6 @@ def _system() -> str:
         Path("/proc/sys/kernel/random/boot_id").read_text(),
         os.readlink("/proc/self/ns/pid"),
       ]
-    except OSError:  # two containers could not be told apart: nobody's files are known
+    except OSError:  # containers can't be told apart, so no other process is recognized
       about.append(os.urandom(8).hex())
   return hashlib.sha256(" ".join(about).encode()).hexdigest()[:12]

@@ -1,7 +1,7 @@
-"""Ends a run of several processes when one of them is gone or none gets on, and says which.
+"""Ends a run of several processes if one of them is gone or none makes progress, and says which.
 
-Without it the others wait in a collective for as long as their backend lets them, and what ends
-them at last names nobody. Processes meet in `stylejax.runtime.distributed`.
+Without it, the others wait in a collective until their backend times out, with an error that names
+no process. Processes connect in `stylejax.runtime.distributed`.
 """
 
 import ctypes
@@ -22,26 +22,27 @@ from stylejax.runtime import distributed
 
 _KEY = "stylejax/watch/"
 _DONE = "done"
-# Of the deadline: between two signs of life; until others' signs are looked at; without one, gone.
+# Fractions of the deadline: the time between two heartbeats, the time without progress after which
+# others' heartbeats are read, and the time without a heartbeat after which a process is gone.
 _BEAT, _STALLED, _SILENT = 1 / 12, 1 / 2, 1 / 3
 _LONGEST_BEAT = 10.0
 
 
 class Watch:
-  """Tells the other processes that this one lives and where it is, and looks after them.
+  """Tells the other processes that this one is alive and where it is, and watches them.
 
       with Watch(deadline=600) as watch:
         for step in range(steps):
           watch.note(f"step {step}")
 
-  A thread gives the signs of life, so a process that computes or compiles for long is not taken for
-  a dead one. With one process it does nothing.
+  A thread sends the heartbeats, so a process that computes or compiles for a long time is not taken
+  for dead. With one process, it does nothing.
 
   Args:
-    deadline: seconds without a `note` after which the process ends with status 1 and one line. It
-      names the process that gives no sign of life or, where all do, what each is at. 0: never.
-    store: of strings by key, common to all processes; the one of jax.distributed by default.
-    end: what to do with that line.
+    deadline: seconds without a `note` after which the process ends with status 1 and one line,
+      which names the process without a heartbeat or, if all have one, what each is doing. 0: never.
+    store: a store of strings by key, shared by all processes; by default that of jax.distributed.
+    end: called with that line instead of ending the process.
   """
 
   def __init__(
@@ -76,14 +77,14 @@ class Watch:
     self._stop.set()
     self._thread.join()
     if kind is None:
-      # The others may save for longer than this process.
+      # The others may take longer to save than this process.
       self._place, self._limited = _DONE, False
       self._give_sign()
     if self._handler is not None:
       ctypes.CDLL(None).signal(signal.SIGABRT, None)
 
   def note(self, place: str, *, limited: bool = True) -> None:
-    """Says that this process got on, and what it is at now; limited: for a deadline at most."""
+    """Reports progress and what this process does next; the deadline applies to it if `limited`."""
     self._place, self._limited, self._since = place, limited, time.monotonic()
 
   def _run(self) -> None:
@@ -94,7 +95,7 @@ class Watch:
         return
 
   def _check(self) -> str | None:
-    """What is wrong, if anything is."""
+    """Describes what is wrong; None if nothing is."""
     try:
       self._give_sign()
       waited = time.monotonic() - self._since
@@ -129,7 +130,7 @@ class Watch:
         self._signs[process] = sign, now
 
   def _silent(self) -> list[int]:
-    """Processes whose sign has been the same for too long."""
+    """The processes without a new heartbeat for too long."""
     now, limit = time.monotonic(), self._deadline * _SILENT
     return [
       process
@@ -149,7 +150,7 @@ class Watch:
     return f"processes {those} are gone: they give no sign of life"
 
   def _blame(self) -> None:
-    """Ends with the name of a process that is gone; returns where none is."""
+    """Waits for the thread to find a process that is gone and end the run; else returns."""
     self._since = time.monotonic() - self._deadline * _STALLED
     self._limited = False
     assert self._thread is not None
@@ -157,14 +158,14 @@ class Watch:
 
 
 def _may_come_from_others(error: BaseException | None) -> bool:
-  """Whether a collective raised it: XLA's errors, as ValueError those of Gloo."""
+  """Whether a collective may have raised it: Gloo's errors are ValueErrors, others XLA's."""
   if isinstance(error, InputError | FloatingPointError):
     return False
   return isinstance(error, jax.errors.JaxRuntimeError | ValueError)
 
 
 def _store():
-  # Not public, as nothing of the kind is.
+  # Not public; JAX has no public API for it.
   from jax._src import distributed as jax_distributed
 
   return jax_distributed.global_state.client
@@ -176,7 +177,7 @@ def _end(line: str) -> None:
 
 
 def _tell_of_abort() -> Any:
-  """Says that process 0 is gone when jaxlib aborts for that reason, at once and from C++."""
+  """Installs a handler that reports that process 0 is gone if jaxlib aborts for it, from C++."""
   from jax._src import distributed as jax_distributed
 
   host, _, port = (jax_distributed.global_state.coordinator_address or "").rpartition(":")

@@ -1,6 +1,6 @@
-"""Setting XLA_FLAGS without ending the process.
+"""Sets XLA_FLAGS without the risk of ending the process.
 
-XLA reads the variable once, when JAX makes its first backend, and ends the process ("Unknown flag
+XLA reads the variable once, when JAX creates its first backend, and ends the process ("Unknown flag
 in XLA_FLAGS") for a flag that the installed jaxlib doesn't know; flags come and go with releases.
 Options of a single `jax.jit` are in `stylejax.runtime.jit`.
 """
@@ -11,7 +11,7 @@ import sys
 
 VARIABLE = "XLA_FLAGS"
 
-# Makes the smallest client there is, which reads the flags. An abort must leave no core file.
+# Creates the smallest possible client, which reads the flags. An abort must leave no core file.
 _PROBE = """
 try:
   import resource
@@ -24,16 +24,16 @@ xla_client.make_cpu_client()
 
 
 def add_xla_flags(*flags: str, override: bool = False) -> list[str]:
-  """Puts flags into XLA_FLAGS, except those that the installed jaxlib refuses.
+  """Adds flags to XLA_FLAGS, except those that the installed jaxlib refuses.
 
-  Call it before JAX makes a backend: later ones change nothing. Whether jaxlib takes a flag is
-  tried in a process of its own, which costs half a second for all flags that it takes and as much
-  again for each one if it refuses any.
+  Call it before JAX creates a backend; later calls have no effect. Whether jaxlib accepts the flags
+  is tried in a separate process, which takes half a second, and as much again for each flag if any
+  is refused.
 
   Args:
-    flags: with names and values, as "--xla_backend_optimization_level=0".
-    override: whether a flag of the same name that XLA_FLAGS holds already gives way. By default
-      it stays as it is, since the user set it.
+    flags: names with values, such as "--xla_backend_optimization_level=0".
+    override: whether to replace a flag of the same name that is already in XLA_FLAGS. By default
+      it stays, since the user set it.
 
   Returns:
     The flags that jaxlib refuses, which were left out.
@@ -55,7 +55,7 @@ def _name(flag: str) -> str:
 
 
 def _takes(flags: list[str]) -> bool:
-  """Whether a process with these flags and no others lives."""
+  """Whether a process with only these flags survives."""
   if not flags:
     return True
   environment = os.environ | {VARIABLE: " ".join(flags), "JAX_PLATFORMS": "cpu"}
