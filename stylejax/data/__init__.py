@@ -1,4 +1,4 @@
-"""Images to batches: files, shards, sources, transforms of one image, the pipeline; packing.
+"""Turns images into training batches: files, shards, sources, crops, the pipeline; packing shards.
 
-Not here: anything that computes on a device, and writing images.
+Nothing here computes on a device or writes images.
 """

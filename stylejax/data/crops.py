@@ -1,14 +1,14 @@
-"""What happens to one training image: random square crops and flips, on uint8 arrays.
+"""Augmentation of one training image: random square crops and flips, on uint8 arrays.
 
-Pure functions of the image and an explicit NumPy generator, the same numbers wherever they
-run. Not here: decoding (images.py) and which numbers an example gets (pipeline.py).
+Pure functions of the image and an explicit NumPy generator, with the same result on any machine.
+Decoding is in images/decode.py; pipeline.py seeds each example's generator.
 """
 
 import numpy as np
 from PIL import Image
 
-# A crop at most this much larger than needed is shrunk by averaging first, then by Lanczos:
-# several times quicker on photos of many megapixels, and within rounding of Lanczos alone.
+# A crop is first shrunk by averaging to at least this many times the final size, then by Lanczos:
+# several times faster on photos of many megapixels, and equal to Lanczos alone up to rounding.
 _REDUCING_GAP = 3.0
 
 
@@ -22,18 +22,18 @@ def random_resized_crop(
 ) -> np.ndarray:
   """Cuts a random square and resizes it to size × size with antialiasing.
 
-  The square's side is uniform in [size · scale_lo, size · scale_hi], measured after an image
-  whose shorter side exceeds `shorter_side` has been brought down to it; so `scale` means the
-  same for photos of any resolution. The side never exceeds the image. Only an image smaller
-  than `size` is enlarged, from a square of its whole shorter side. Both happen in one
-  resampling; a square of exactly `size` pixels is copied.
+  The square's side is uniform in [size · scale_lo, size · scale_hi], measured as if an image whose
+  shorter side exceeds `shorter_side` had been scaled down to it, so that `scale` means the same for
+  photos of any resolution. The side never exceeds the image. Only an image smaller than `size` is
+  enlarged, from a square with its whole shorter side. Everything happens in one resampling; a
+  square of exactly `size` pixels is copied.
 
   Args:
     rgb: [H, W, 3] uint8, or the same as a Pillow image of mode RGB.
     rng: draws side, top and left, in this order.
     size: side of the result, in pixels.
     scale: the range of the square's side in units of `size`, 1 ≤ lo ≤ hi.
-    shorter_side: in pixels; None is 2.5 · size.
+    shorter_side: reference shorter side of the image, in pixels; None is 2.5 · size.
 
   Returns:
     [size, size, 3] uint8.
@@ -80,7 +80,7 @@ def random_flip(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
   Args:
     rgb: [H, W, C], any dtype.
-    rng: one draw.
+    rng: used for one draw.
 
   Returns:
     An array of the same shape and dtype, contiguous.

@@ -1,7 +1,7 @@
-"""From a folder of images to shards that trainings read; what `stylejax train shards` calls.
+"""Packs a folder of images into shards for training (`stylejax train shards`).
 
-The order of the records is that of `find_images`, so the shards train exactly as the folder.
-Reading shards is in shards.py.
+Records are in the order of `find_images`, so training on the shards is the same as on the folder.
+Shards are read in shards.py.
 """
 
 import contextlib
@@ -56,12 +56,12 @@ class ShardsConfig:
 
 
 def convert(config: ShardsConfig) -> None:
-  """Writes all shards under a temporary name, renames their folder, and prints what it holds.
+  """Writes all shards to a temporary folder, renames it, and prints a summary.
 
   Unreadable images are skipped, counted and named.
 
   Raises:
-    InputError: a setting is wrong, or no image can be read; nothing is left behind.
+    InputError: a setting is invalid, or no image can be read; nothing is left behind.
   """
   config.check()
   paths = find_images(
@@ -104,7 +104,7 @@ def _new_folder(path: Path) -> Iterator[Path]:
 
 
 def _prepared(path: Path, max_side: int | None) -> bytes | InputError:
-  """The bytes to keep of an image, which has been decoded to see that it can be."""
+  """The bytes to store for an image, or the error if it can't be decoded."""
   try:
     shorter, longer = sorted(image_size(path))
     if max_side is None or longer <= max_side:
@@ -123,7 +123,7 @@ def _prepared(path: Path, max_side: int | None) -> bytes | InputError:
 
 
 class _Shards:
-  """Writes records to one shard after another, none larger than a given size."""
+  """Writes records to one shard after another, each limited in size."""
 
   def __init__(self, folder: Path, kind: str, most: int):
     self._folder, self._most = folder, most
@@ -150,7 +150,7 @@ class _Shards:
       self._writer, self._filled = self._open(name), 0
       self.count += 1
     suffix = ".jpg" if data.startswith(b"\xff\xd8") else path.suffix.lower()
-    # One sample each: numbers set names apart, and a second dot would be part of the suffix.
+    # Each image is one sample: numbers make names unique, and a second dot would start the suffix.
     stem = re.sub(r"[^A-Za-z0-9_-]+", "_", path.stem)[:50]
     self._writer.write(f"{self._number:08}_{stem}{suffix}", data)
     self._number += 1
@@ -164,7 +164,7 @@ class _Shards:
 
 
 class _TarWriter:
-  """A tar file, and its index once it is closed."""
+  """Writes a tar file and, when it is closed, its index."""
 
   def __init__(self, path: Path):
     self._path = path
@@ -184,7 +184,7 @@ class _TarWriter:
 
 
 class _ArrayRecordWriter:
-  """An ArrayRecord file; it has no place for names."""
+  """Writes an ArrayRecord file, which can't store names."""
 
   def __init__(self, path: Path):
     try:
@@ -195,7 +195,7 @@ class _ArrayRecordWriter:
         "`pip install array_record`, or tar"
       ) from error
     self._path = path
-    # One record a group, so that reading one reads no other; images are compressed already.
+    # One record per group, so that reading one reads no other; images are already compressed.
     self._writer = ArrayRecordWriter(str(path), "group_size:1,uncompressed")
 
   def write(self, name: str, data: bytes) -> None:
@@ -209,7 +209,7 @@ class _ArrayRecordWriter:
 
   @contextlib.contextmanager
   def _errors(self) -> Iterator[None]:
-    # The package's name for a full disk is RuntimeError.
+    # The package raises RuntimeError for a full disk.
     try:
       yield
     except RuntimeError as error:
@@ -219,7 +219,7 @@ class _ArrayRecordWriter:
 
 @contextlib.contextmanager
 def _progress(total: int) -> Iterator[tuple[Callable[[str], None], Callable[[], None]]]:
-  """A bar on stderr; gives functions that say a line above it and that count one image."""
+  """Shows a progress bar on stderr; yields functions to print a line above it and to advance it."""
   console = rich.console.Console(stderr=True)
   bar = rich.progress.Progress(
     rich.progress.TextColumn("packing"),

@@ -1,7 +1,7 @@
 """Batches for training: global shuffle, keyed crops, decoding in threads or worker processes.
 
-Built on Grain. Lives here: order, random numbers of each example, shares of processes, position,
-and the way to the device. Not here: files (sources.py) and pixels (transforms.py).
+Built on Grain. It decides order, random numbers of each example, each process's share of a batch,
+and position, and moves batches to the device. Files are in sources.py, crops in crops.py.
 """
 
 import functools
@@ -27,16 +27,17 @@ Batch = dict[str, np.ndarray]
 
 _logger = logging.getLogger("stylejax")
 
-# Numbers that keep the draws of the two streams, and of shuffle and crop, apart.
+# Seed parts that make random draws differ between the two streams, and between shuffle and crop.
 _STREAMS = {"content": 1, "style": 2}
 _SHUFFLE = 0xFFFF_FFFF
 
 THREADS = 2
-"""Threads that decode, in this process or in each worker."""
+"""Number of decoding threads, in this process or in each worker."""
 
 MIN_SIDE_PER_SIZE = 2.5
-"""A JPEG is decoded at a fraction of its size that keeps this many crop sides: the reference side
-of crops, so that no crop is enlarged."""
+"""Shorter side, in units of the crop size, that a JPEG keeps when it is decoded at a reduced size.
+
+It is the reference side of crops, so that no crop is enlarged."""
 
 _BATCHES_AHEAD = 4
 
@@ -55,34 +56,34 @@ def make_batches(
   process_index: int = 0,
   process_count: int = 1,
 ) -> "Batches":
-  """Endless batches of random crops, the same for the same seed on any machine layout.
+  """Makes endless batches of random crops, equal for the same seed on any number of processes.
 
   Example i of a stream is file shuffle(seed, stream, epoch = i // files)[i mod files], cropped
-  with numbers drawn from (seed, stream, i). Global batch k holds examples k·B … k·B + B − 1;
+  with numbers drawn from (seed, stream, i). Global batch k contains examples k·B … k·B + B − 1;
   process p reads positions p·B/P … (p + 1)·B/P − 1 of it. Any step is reached directly: nothing
   before start_step is decoded.
 
   Args:
-    content_images: files, or records of shards, of the content stream; None leaves it out.
-    style_images: the same of the style stream.
-    batch: B, examples in a global batch.
-    size: S, side of the crops in pixels.
-    seed: non-negative; decides order and crops.
-    start_step: the first batch to give.
+    content_images: files, or records of shards, for the content stream; None omits the stream.
+    style_images: the same for the style stream.
+    batch: B, the number of examples in a global batch.
+    size: S, the side of the crops in pixels.
+    seed: non-negative; determines order and crops.
+    start_step: the first batch to return.
     content_scale: side of content squares before resizing, in units of size.
     style_scale: side of style squares before resizing, in units of size.
     workers: decoding processes; 0 decodes in threads of this process. A program with workers
       needs the usual `if __name__ == "__main__"`, because they are spawned.
-    process_index: p, this process among those that train together.
-    process_count: P, how many train together; divides batch.
+    process_index: p, the index of this process among those that train together.
+    process_count: P, how many processes train together; it divides batch.
 
   Returns:
-    An iterator over dicts of `content` and `style`, uint8 [B/P, S, S, 3] each (those present),
-    and `index`, int32 [B/P], the global index of each example.
+    An iterator over dicts with `content` and `style`, uint8 [B/P, S, S, 3] each (if present), and
+    `index`, int32 [B/P], the global index of each example.
 
   Raises:
-    InputError: no stream, or a number out of range. Later, from next(): no file of a stream can
-      be read.
+    InputError: there is no stream, or a number is out of range. Later, next() raises it if no file
+      of a stream can be read.
   """
   for name, value, smallest in (
     ("--batch", batch, 1),
@@ -129,8 +130,8 @@ class Batches(Iterator[Batch]):
   """The iterator of make_batches: endless, with a position that can be saved and set.
 
   Attributes:
-    step: the number of the batch that next() gives.
-    skipped: path → reason of every unreadable file met by this process so far.
+    step: the number of the batch that next() returns next.
+    skipped: path → reason for every unreadable file that this process has met so far.
   """
 
   def __init__(
@@ -143,14 +144,14 @@ class Batches(Iterator[Batch]):
     start_step: int,
     identity: dict[str, Any],
   ):
-    """Starts nothing before the first next(); see make_batches.
+    """Stores the arguments; nothing is started before the first next(). See make_batches.
 
     Args:
       shares: all processes' shares of all batches, one after another.
-      first_share: which of them is this process's share of batch 0.
+      first_share: the index of this process's share of batch 0.
       share_stride: the distance from one of its shares to the next.
       workers: decoding processes.
-      start_step: the first batch to give.
+      start_step: the first batch to return.
       identity: what a saved position is checked against: seed, batch, files by stream.
     """
     self._shares = shares
@@ -167,10 +168,10 @@ class Batches(Iterator[Batch]):
     return self
 
   def __next__(self) -> Batch:
-    """This process's share of global batch `step`.
+    """Returns this process's share of global batch `step`.
 
     Raises:
-      InputError: not one file of a stream can be read.
+      InputError: no file of a stream can be read.
       ValueError: the iterator is closed.
     """
     if self._closed:
@@ -183,22 +184,22 @@ class Batches(Iterator[Batch]):
         self.skipped[skipped.path] = skipped.reason
         _logger.warning("skipped unreadable file %s: %s", skipped.path, skipped.reason)
     self.step += 1
-    # Memory shared by a worker goes back when its array does, so what leaves is a plain array.
+    # A worker's shared memory is freed with its array, so a plain copy is returned.
     if self._workers:
       batch = {name: np.array(values) for name, values in batch.items()}
     return batch
 
   def state(self) -> dict[str, Any]:
-    """The position as JSON-able numbers, valid for any number of workers and processes."""
+    """The position in JSON-serializable form, valid for any number of workers and processes."""
     return {"step": self.step, **self._identity}
 
   def restore(self, state: dict[str, Any]) -> None:
-    """Goes to a saved position; the next batch is the one that would have come then.
+    """Goes to a saved position; the next batch is the one that would have followed it.
 
-    A changed number of files is allowed (a folder grew) and logged: the order then differs.
+    A changed number of files is allowed (a folder grew) and logged; the order then differs.
 
     Raises:
-      InputError: the state is of another seed or batch, so its step means something else.
+      InputError: the state has another seed or batch size, so its step means something else.
     """
     for name in ("seed", "batch"):
       mine, saved = self._identity[name], state.get(name)
@@ -213,7 +214,7 @@ class Batches(Iterator[Batch]):
     self.seek(state["step"])
 
   def seek(self, step: int) -> None:
-    """Goes to a batch by number, without reading what lies before it.
+    """Goes to a batch by number, without reading the batches before it.
 
     Raises:
       InputError: step is negative.
@@ -233,16 +234,16 @@ class Batches(Iterator[Batch]):
       self._iterator = None
 
   def _from_step(self, step: int) -> grain.IterDataset:
-    """The dataset of this process's batches from a step on.
+    """The dataset of this process's batches, starting at a step.
 
-    A position is a slice of the dataset rather than a state of Grain's iterator, because that
-    depends on the number of workers, and a run may go on with another one.
+    A position is a slice of the dataset rather than the state of Grain's iterator, because the
+    latter depends on the number of workers, which may change when a run is resumed.
     """
     first = self._first_share + step * self._share_stride
     options = grain.ReadOptions(num_threads=THREADS, prefetch_buffer_size=_BATCHES_AHEAD)
     dataset = self._shares.slice(slice(first, None, self._share_stride)).to_iter_dataset(options)
     if self._workers:
-      # Grain reads absl flags to start workers; a program without absl never parses them.
+      # Grain reads absl flags to start workers, but a program without absl never parses them.
       if not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()
       workers = grain.MultiprocessingOptions(num_workers=self._workers, per_worker_buffer_size=2)
@@ -251,17 +252,17 @@ class Batches(Iterator[Batch]):
 
 
 def _start_worker(index: int, count: int) -> None:
-  """Runs first in a worker: its life is bound to that of the process that reads from it."""
+  """Initializes a worker, so that it ends with the process that reads from it."""
   del index, count
-  # What Pillow logs of a damaged file is in the message already.
+  # Pillow's logs about a damaged file only repeat what the error says.
   logging.getLogger("PIL").addHandler(logging.NullHandler())
-  # Ctrl-C reaches the whole group; the parent decides when to stop, and workers end with it.
+  # Ctrl-C reaches the whole process group; the parent decides when to stop its workers.
   signal.signal(signal.SIGINT, signal.SIG_IGN)
   threading.Thread(target=_end_with_parent, daemon=True, name="end-with-parent").start()
 
 
 def _end_with_parent() -> None:
-  # A parent that was killed can't tell its workers, and they would wait for it for ever.
+  # A parent that was killed can't stop its workers, which would wait for it forever.
   parent = multiprocessing.parent_process()
   if parent is not None:
     parent.join()
@@ -285,7 +286,7 @@ def _check_processes(batch: int, process_index: int, process_count: int) -> None
 def _stream(
   source: ImageSource, name: str, seed: int, size: int, scale: tuple[float, float]
 ) -> grain.MapDataset:
-  """An endless dataset of functions, each of which gives one crop of a stream, as a dict."""
+  """An endless dataset of functions, each of which returns one crop of a stream, as a dict."""
   stream = _STREAMS[name]
   shuffle_seed = np.random.SeedSequence((seed, stream, _SHUFFLE)).generate_state(1)[0]
   dataset = grain.MapDataset.source(_Started(source)).shuffle(seed=int(shuffle_seed)).repeat()
@@ -293,9 +294,9 @@ def _stream(
 
 
 class _Started:
-  """A source of functions that give the examples of an ImageSource, begun by `ImageSource.start`.
+  """A source of functions that return the examples of an ImageSource (`ImageSource.start`).
 
-  So all that a batch needs from storage is on its way before the first of its images is decoded.
+  All reads from storage for a batch are thus under way before its first image is decoded.
   """
 
   def __init__(self, images: ImageSource):
@@ -312,7 +313,7 @@ class _Started:
 
 
 class _Crop:
-  """Crops an example by its global index, when asked; workers receive it pickled."""
+  """Makes functions that crop an example by its global index; workers receive it pickled."""
 
   def __init__(self, name: str, stream: int, seed: int, size: int, scale: tuple[float, float]):
     self._name = name
@@ -332,7 +333,7 @@ class _Crop:
 
 
 def _collate(started: Sequence[tuple[Callable[[], dict[str, Any]], ...]]) -> dict[str, Any]:
-  """Stacks zipped examples of all streams into one batch; reports come as one flat list."""
+  """Stacks zipped examples of all streams into one batch, and joins reports into one list."""
   examples = [tuple(crop() for crop in parts) for parts in started]
   batch: dict[str, Any] = {
     "index": np.array([parts[0]["index"] for parts in examples], np.int32),
@@ -351,18 +352,18 @@ def _flat(reports: Iterable[tuple[Skipped, ...]]) -> list[Skipped]:
 def prefetch_to_device(
   batches: Iterator[Any], put: Callable[[Any], Any], *, depth: int = 2
 ) -> ReadAhead[Any]:
-  """Keeps batches ready on the device, so that decoding overlaps computing.
+  """Keeps batches ready on the device, so that decoding overlaps computation.
 
-  A thread reads ahead, so `batches` itself stands up to depth batches further than what has
-  been given out: save the training step as the position, not batches.state().
+  A thread reads ahead, so the position of `batches` is up to depth batches ahead of what has been
+  returned: save the training step as the position, not batches.state().
 
   Args:
-    batches: read by the thread only, from now on.
+    batches: from now on read by the thread only.
     put: moves a batch to the device, for example jax.device_put; runs in the thread.
     depth: how many batches may be ready or under way, at least 1.
 
   Returns:
-    An iterator over put(batch) in order, to be closed. It passes on what batches or put raise.
+    An iterator over put(batch) in order, to be closed. It raises what `batches` or `put` raise.
 
   Raises:
     ValueError: depth is less than 1.

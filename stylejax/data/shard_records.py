@@ -1,4 +1,4 @@
-"""What all shards share: a record, the files left out, and errors of storage in one line."""
+"""What all kinds of shards share: records, files that are left out, and storage errors."""
 
 import contextlib
 import dataclasses
@@ -11,15 +11,15 @@ from stylejax.runtime.files import printable
 
 EXPECTED = "expected shards (.tar or .array_record)"
 COMPRESSED_SUFFIXES = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
-NAMED = 3  # files that are left out, in one line
+NAMED = 3  # how many left-out files a line names
 
 
 @dataclasses.dataclass(frozen=True)
 class ShardRecord:
-  """One image file in a shard, a `images.decode.Record`.
+  """One image file in a shard, an `images.decode.Record`.
 
   Attributes:
-    shard: a `TarShard` or `ArrayRecordShard`, which has its bytes.
+    shard: the `TarShard` or `ArrayRecordShard` that holds its bytes.
     index: its number in the shard.
   """
 
@@ -31,25 +31,25 @@ class ShardRecord:
 
   @property
   def remote(self) -> bool:
-    """Whether its bytes come from storage, which answers late, but many at once."""
+    """Whether its bytes come from remote storage, which is slow but serves many reads at once."""
     return "://" in self.shard.path and not self.shard.path.startswith("file://")
 
   def read(self) -> bytes:
-    """The image file's bytes; see images.decode.Record."""
+    """Returns the image file's bytes; see images.decode.Record."""
     return self.shard.read(self)
 
 
 @dataclasses.dataclass(frozen=True)
 class LeftOut:
-  """Files of a shard, or of all shards together, that hold images and are not read.
+  """Files in one shard, or in all shards together, that contain images but are not read.
 
   Attributes:
     further: how many are a further image of a sample, as WebDataset groups files.
-    links: how many are links or sparse files, which have no bytes of their own.
-    others: how many are of a format that training doesn't take.
-    hidden: how many have a name that begins with a dot, as those that macOS adds.
+    links: how many are links or sparse files, which have no plain data of their own.
+    others: how many have a format that training doesn't support.
+    hidden: how many have a name that begins with a dot, such as those that macOS adds.
     archives: how many are tar or zip files, which are not opened.
-    names: the first few of them.
+    names: the names of the first few of these files.
   """
 
   further: int = 0
@@ -70,11 +70,11 @@ class LeftOut:
     )
 
   def note(self, shard: str, name: str, reason: str) -> "LeftOut":
-    """The same with one file more; `reason` is the name of a count."""
+    """Returns the same with one more file; `reason` is the name of its count."""
     return self + LeftOut(names=(f"{shard}:{name}",), **{reason: 1})
 
   def line(self, flag: str, read: int) -> str | None:
-    """What to tell the user, or None if nothing is left out; `read` counts the images read."""
+    """A line for the user, or None if nothing is left out; `read` is the number of images read."""
     total = self.further + self.links + self.others + self.hidden + self.archives
     if not total:
       return None
@@ -99,12 +99,12 @@ class LeftOut:
 
 @contextlib.contextmanager
 def reading(path: str) -> Iterator[None]:
-  """Whatever storage raises leaves as an OSError of one line that names the shard."""
+  """Turns storage errors inside the block into an OSError with one line that names the shard."""
   try:
     yield
   except InputError:
     raise
-  except Exception as error:  # Every storage service has exceptions of its own.
+  except Exception as error:  # Every storage service has its own exceptions.
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     reason = " ".join(reason.split())
     raise OSError(f"{path}: found {reason}, {EXPECTED} that can be read") from error

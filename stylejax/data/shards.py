@@ -1,7 +1,7 @@
-"""Images in shards, tar and ArrayRecord files, local or remote: finding, opening, joining them.
+"""Finds, opens and joins shards of images: tar and ArrayRecord files, local or remote.
 
-A shard is a sequence of records. It reads nothing but its index until a record is read, and can be
-pickled for worker processes. Decoding records is in sources.py, writing shards in pack_shards.py.
+A shard is a sequence of records. It reads only its index until a record is read, and can be pickled
+for worker processes. Records are decoded in sources.py, shards are written in pack_shards.py.
 """
 
 import bisect
@@ -29,7 +29,7 @@ _OPENED_AT_ONCE = 16
 
 
 class Joined(Sequence):
-  """Sequences one after another, without a copy of them."""
+  """The concatenation of sequences, without copying them."""
 
   def __init__(self, parts: Sequence[Sequence]):
     self._parts = tuple(parts)
@@ -72,7 +72,7 @@ class ArrayRecordShard(Sequence):
     return ShardRecord(self, range(len(self))[index])
 
   def name(self, index: int) -> str:
-    """A record's number; records have no names."""
+    """A record's number as a string, because records have no names."""
     return str(index)
 
   def read(self, record: ShardRecord) -> bytes:
@@ -81,7 +81,7 @@ class ArrayRecordShard(Sequence):
       with reading(self.path):
         return self._records[record.index]
     except OSError as error:
-      # The reader tells a damaged record from a file that is gone by its message alone.
+      # Only the reader's message distinguishes a damaged record from a missing file.
       if "Corrupted" in str(error):
         raise InputError(
           f"{record}: found a damaged record, expected the bytes of an image file"
@@ -90,7 +90,7 @@ class ArrayRecordShard(Sequence):
 
 
 def compressed_line(paths: Sequence[str], flag: str) -> str | None:
-  """What to tell of compressed tar files among some paths, which are not read; None without any."""
+  """A line for the user on compressed tar files among `paths`, which are not read; None if none."""
   compressed = [path for path in paths if path.endswith(COMPRESSED_SUFFIXES)]
   if not compressed:
     return None
@@ -101,18 +101,19 @@ def compressed_line(paths: Sequence[str], flag: str) -> str | None:
 def find_shards(
   place: str, *, flag: str, say: Callable[[str], None] = lambda line: None
 ) -> list[str]:
-  """Lists shards by a path, a URL of a folder or a shard, or a pattern with *.
+  """Lists the shards at a path or URL of a folder or shard, or matching a pattern with *.
 
   Args:
-    place: where they are.
+    place: the path, URL or pattern.
     flag: what messages call it.
-    say: receives one line if compressed tar files lie beside them.
+    say: called with one line if there are compressed tar files beside them.
 
   Returns:
     Paths or URLs, sorted by their parts, at least one.
 
   Raises:
-    InputError: no shard there, or nothing installed that reads such a URL.
+    InputError: there is no shard, or no installed package reads such a URL.
+    OSError: the place can't be listed.
   """
   from fsspec.core import url_to_fs
 
@@ -142,15 +143,15 @@ def open_shards(
   """Opens shards, several at a time, and joins their records in the order given.
 
   Args:
-    paths: of the shards, or URLs.
+    paths: paths or URLs of the shards.
     flag: what the message calls them.
-    tar_images: "first" of each sample of a tar file, or "all".
+    tar_images: which images of a tar file to read, the "first" of each sample or "all".
 
   Returns:
-    The records, and the image files of tar shards that are not among them.
+    The records, and the image files in tar shards that are not among them.
 
   Raises:
-    InputError: a shard is damaged, or all of them are empty.
+    InputError: a shard is damaged, or none contains an image.
     OSError: a shard can't be read.
   """
 

@@ -1,8 +1,7 @@
-"""What there is to train on: images in folders or shards, and a source that reads by number.
+"""Training images in folders or shards, and a source that reads them by index.
 
-Lives here: listing, the check at startup, and how an unreadable file is replaced. Not here: the
-inside of shards (shards.py), decoding one file (images/decode.py), crops (crops.py), order and
-batches (pipeline.py).
+It lists images, checks them at startup, and replaces unreadable ones. The contents of shards are in
+shards.py, decoding in images/decode.py, crops in crops.py, order and batches in pipeline.py.
 """
 
 import dataclasses
@@ -21,7 +20,7 @@ from stylejax.images import find, formats
 from stylejax.images.decode import Record, decode_image
 
 _REMOTE_READS = 32
-"""How many reads from storage a process has under way at most; each waits for its answer."""
+"""Most concurrent reads from remote storage in a process; each one mostly waits."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,9 +36,9 @@ class Example:
   """One decoded file of a source.
 
   Attributes:
-    image: upright, mode RGB.
-    index: position in the source of the file that was read.
-    skipped: the unreadable files that stood before it, in order.
+    image: the image, upright, of mode RGB.
+    index: the position in the source of the file that was read.
+    skipped: the unreadable files that were skipped before it, in order.
   """
 
   image: Image.Image
@@ -58,17 +57,16 @@ def open_images(
 
   Args:
     place: a folder of images or of shards (tar in WebDataset's layout, or ArrayRecord), one
-      shard, or a pattern with * for shards; the latter three also as gs://, s3:// and the like.
+      shard, or a pattern with * for shards; shards may also be at gs://, s3:// and similar URLs.
     flag: what the message calls it, for example "--content-dir".
     tar_images: which images of a tar file's samples are read, the "first" of each or "all".
-    say: receives one line about what is left out, if anything is.
+    say: called with one line about what is left out, if anything is.
 
   Returns:
-    Paths or records in a fixed order, at least one; each is something to decode. Nothing but the
-    shards' indices is read.
+    Paths or records to decode, in a fixed order, at least one. Only the shards' indices are read.
 
   Raises:
-    InputError: nothing there, not one of the above, or images and shards side by side.
+    InputError: `place` has no images, is none of the above, or mixes images and shards.
     OSError: a shard can't be read.
   """
   place = os.fspath(place)
@@ -97,12 +95,12 @@ def find_images(
   flag: str = "folder",
   on_note: Callable[[str], None] = lambda note: None,
 ) -> list[Path]:
-  """Lists the images of a folder that training takes; as `images.find.list_images`."""
+  """Like `images.find.list_images`, but lists only formats that training supports."""
   return find.list_images(folder, flag=flag, rows=formats.TRAINING_IMAGES, on_note=on_note)
 
 
 def require_readable(images: Sequence[Path | Record], flag: str) -> None:
-  """Checks that at least one file decodes, and stops at the first that does.
+  """Checks that at least one file can be decoded, stopping at the first.
 
   Args:
     images: the files or records, in the order to try.
@@ -125,28 +123,28 @@ def require_readable(images: Sequence[Path | Record], flag: str) -> None:
 
 
 class ImageSource:
-  """Grain's random-access source over image files or records, which never fails on a bad one.
+  """A random-access source for Grain over image files or records, which tolerates bad files.
 
-  An unreadable file is replaced by the next readable one in index order (after the last comes
-  the first), so what is read at an index depends on the files only.
+  An unreadable file is replaced by the next readable one in index order, wrapping around at the
+  end, so what is read at an index depends only on the files.
   """
 
   def __init__(self, images: Sequence[str | os.PathLike | Record], *, min_side: int | None = None):
-    """Keeps the list; opens nothing.
+    """Keeps the list without opening any file.
 
     Args:
       images: the files, or the records of shards, which workers receive pickled.
-      min_side: as in images.decode_image, in pixels.
+      min_side: as in images.decode.decode_image, in pixels.
 
     Raises:
       InputError: the list is empty.
     """
     if not len(images):
       raise InputError("images: found an empty list, expected at least one file")
-    # Text is pickled several times smaller and quicker than paths.
+    # Strings are pickled several times smaller and faster than paths.
     self._images = list(map(str, images)) if isinstance(images, list) else images
     self._min_side = min_side
-    # Which files are bad is remembered, to read each of them once; results don't depend on it.
+    # Bad files are remembered, so that each is read only once; results don't depend on it.
     self._bad: dict[int, Skipped] = {}
 
   def __len__(self) -> int:
@@ -160,13 +158,13 @@ class ImageSource:
     """Reads the file at an index, or the next one that can be read.
 
     Raises:
-      InputError: not one file of the source can be read.
+      InputError: no file of the source can be read.
       OSError: a shard can't be read.
     """
     return self._example(index, self._images[int(index)])
 
   def start(self, index: int) -> Callable[[], Example]:
-    """A function that gives `self[index]`; what is read from storage is on its way already."""
+    """Returns a function for `self[index]`, and starts a read from remote storage at once."""
     record = self._images[int(index)]
     if isinstance(record, ShardRecord) and record.remote and index not in self._bad:
       started = _remote_readers().submit(record.read)
@@ -174,7 +172,7 @@ class ImageSource:
     return functools.partial(self._example, index, record)
 
   def _example(self, index: int, first: str | os.PathLike | Record) -> Example:
-    """As `self[index]`, of which `first` is what to decode."""
+    """Returns `self[index]`, with `first` as the record at `index`."""
     skipped: list[Skipped] = []
     for offset in range(len(self)):
       position = (int(index) + offset) % len(self)
@@ -194,7 +192,7 @@ class ImageSource:
 
 @dataclasses.dataclass(frozen=True)
 class _OnItsWay:
-  """A record that is being read; an `images.decode.Record` itself."""
+  """A record whose read is under way; itself an `images.decode.Record`."""
 
   record: ShardRecord
   data: Future[bytes]

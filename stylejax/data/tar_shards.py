@@ -1,6 +1,6 @@
-"""Images in tar files of WebDataset's layout, found by their headers or by an index beside them.
+"""Images in tar files with WebDataset's layout, found by their headers or by an index file.
 
-Writing them is in pack_shards.py, finding and joining shards in shards.py.
+Shards are written in pack_shards.py, found and joined in shards.py.
 """
 
 import json
@@ -18,25 +18,25 @@ from stylejax.runtime.files import printable
 INDEX_SUFFIX = ".index"
 _IMAGE_SUFFIXES = tuple({*READ_SUFFIXES, *TRAINING_SUFFIXES})
 _ARCHIVE_SUFFIXES = (".tar", *COMPRESSED_SUFFIXES, ".zip")
-_BLOCK = 2**20  # bytes that are read at once, a multiple of tar's blocks
-_LARGEST_NOTE = 2**20  # bytes of a long name or of a pax header; real ones have hundreds
+_BLOCK = 2**20  # bytes read at a time, a multiple of tar's block size
+_LARGEST_NOTE = 2**20  # largest long name or pax header in bytes; real ones have hundreds
 
 
 class TarShard(Sequence):
   """The images of a tar file in WebDataset's layout.
 
-  Files in a row whose names agree up to the first dot are one sample ("a.jpg", "a.txt" and
-  "a.seg.png"), and its first image is read; or, by choice, every image file. Where they lie is
-  read from the file NAME.tar.index beside it, or, if there is none that fits, found by going
-  through the headers of the tar file.
+  Consecutive files whose names agree up to the first dot are one sample ("a.jpg", "a.txt" and
+  "a.seg.png"). The first image of each sample is read or, optionally, every image. Their positions
+  come from the file NAME.tar.index beside the tar file or, without one that matches, from the tar
+  file's headers.
   """
 
   def __init__(self, path: str, *, images: str = "first"):
-    """Reads the index, or else the headers.
+    """Reads the index or, without one, the headers.
 
     Args:
       path: a path or URL.
-      images: "first" of each sample, or "all".
+      images: which images to read, the "first" of each sample or "all".
     """
     from fsspec.core import url_to_fs  # only here and below: it would slow infer.py's start
 
@@ -49,7 +49,7 @@ class TarShard(Sequence):
       if members is None:
         with self._files.open(self._inner, "rb") as file:
           members, self.left_out = scan_tar(file, path, images=images)
-    # Millions of small objects would be slow to pickle; names are wanted only in messages.
+    # Millions of small objects would be slow to pickle; names are needed only in messages.
     self._names = "\0".join(name for name, _, _ in members)
     self._spans = np.array([span for _, *span in members], np.int64).reshape(-1, 2)
 
@@ -73,14 +73,14 @@ class TarShard(Sequence):
     return data
 
   def _saved_index(self, size: int) -> list[tuple[str, int, int]] | None:
-    """The index beside the tar file, if it belongs to a file of this size.
+    """The index beside the tar file; None unless it was made for a file of this size.
 
     Raises:
-      InputError: it is of this size, and a place in it lies outside of the tar file.
+      InputError: it was made for this size, but an image in it extends outside the tar file.
     """
     path = self._inner + INDEX_SUFFIX
     try:
-      # Each image takes a header of 512 bytes and its data, and far less in an index.
+      # Each image takes 512 bytes of header plus its data in the tar file, far less in the index.
       if self._files.size(path) > max(size, 1024):
         return None
       saved = json.loads(self._files.cat_file(path))
@@ -102,11 +102,11 @@ class TarShard(Sequence):
 
 
 class _Member(tarfile.TarInfo):
-  """A header that neither leads backwards nor makes the reader load what can't be a name."""
+  """A tar header that refuses sizes that lead backwards or make the reader load a huge name."""
 
   @classmethod
   def frombuf(cls, buf: bytes, encoding: str, errors: str) -> "_Member":
-    """Reads a header; ReadError if its size is one that no writer gives."""
+    """Reads a header; raises ReadError for a size that no writer produces."""
     member = super().frombuf(buf, encoding, errors)
     notes = (
       tarfile.XHDTYPE,
@@ -123,18 +123,18 @@ class _Member(tarfile.TarInfo):
 def scan_tar(
   file: BinaryIO, name: str, *, images: str = "first"
 ) -> tuple[list[tuple[str, int, int]], LeftOut]:
-  """Goes through the headers of a tar file.
+  """Finds the images in a tar file by its headers.
 
   Args:
     file: the tar file.
     name: what messages call it.
-    images: "first" of each sample, or "all".
+    images: which images to read, the "first" of each sample or "all".
 
   Returns:
-    (name, offset, size) of each image to read, and what else holds images.
+    (name, offset, size) of each image to read, and the other files that contain images.
 
   Raises:
-    InputError: the file is damaged or no plain tar file.
+    InputError: the file is damaged or not an uncompressed tar file.
   """
   members, left_out = [], LeftOut()
   current, taken = None, False
@@ -162,7 +162,7 @@ def scan_tar(
         taken = True
       else:
         left_out = left_out.note(name, member.name, "further" if plain else "links")
-  # Beside its own errors tarfile raises these at headers that contradict themselves.
+  # Besides its own errors, tarfile raises these for inconsistent headers.
   except (tarfile.TarError, ValueError, IndexError, OverflowError, RecursionError) as error:
     raise InputError(
       f"{name}: found a damaged tar file ({error}), expected a whole one, not compressed"
@@ -171,10 +171,10 @@ def scan_tar(
 
 
 def _members(file: BinaryIO) -> Iterator[tarfile.TarInfo]:
-  """The members of a tar file, and of those that are joined to it byte by byte.
+  """Yields the members of a tar file, including tar files that are concatenated to it.
 
   Raises:
-    tarfile.ReadError: a member doesn't lie behind the one before, or a header is damaged.
+    tarfile.ReadError: a member doesn't follow the one before, or a header is damaged.
   """
   start: int | None = 0
   while start is not None:
@@ -182,13 +182,13 @@ def _members(file: BinaryIO) -> Iterator[tarfile.TarInfo]:
     with tarfile.open(fileobj=file, mode="r:", tarinfo=_Member) as tar:
       reached = -1
       while (member := tar.next()) is not None:
-        # tarfile keeps each member that it has seen, which nobody asks for again.
+        # tarfile keeps a list of all members, which isn't needed.
         tar.members = []
         if tar.offset <= reached:
           raise tarfile.ReadError(f"a header at byte {reached} that leads back to {tar.offset}")
         reached = tar.offset
         yield member
-    # tarfile takes a damaged header for the end; a real end is zeros, or nothing at all.
+    # tarfile takes a damaged header as the end; a real end is zeros or the end of the file.
     file.seek(tar.offset)
     if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
       raise tarfile.ReadError(f"no header at byte {tar.offset}")
@@ -196,7 +196,7 @@ def _members(file: BinaryIO) -> Iterator[tarfile.TarInfo]:
 
 
 def _next_archive(file: BinaryIO, at: int) -> int | None:
-  """The byte of the first header behind the zeros that end a tar file; None where there is none."""
+  """The offset of the next header after the zeros that end a tar file; None if there is none."""
   file.seek(at)
   while block := file.read(_BLOCK):
     if rest := block.lstrip(b"\0"):
@@ -204,7 +204,7 @@ def _next_archive(file: BinaryIO, at: int) -> int | None:
       file.seek(at)
       try:
         tarfile.TarInfo.frombuf(file.read(tarfile.BLOCKSIZE), "utf-8", "surrogateescape")
-      except tarfile.TarError:  # something else stands there
+      except tarfile.TarError:  # not a tar header
         return None
       return at
     at += len(block)
@@ -212,5 +212,5 @@ def _next_archive(file: BinaryIO, at: int) -> int | None:
 
 
 def tar_index(members: Sequence[tuple[str, int, int]], size: int) -> str:
-  """What stands in the file NAME.tar.index: `scan_tar`'s answer for a tar file of `size` bytes."""
+  """The contents of NAME.tar.index, from `scan_tar`'s result for a tar file of `size` bytes."""
   return json.dumps({"bytes": size, "images": members})
