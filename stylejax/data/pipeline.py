@@ -35,9 +35,10 @@ THREADS = 2
 """Number of decoding threads, in this process or in each worker."""
 
 MIN_SIDE_PER_SIZE = 2.5
-"""Shorter side, in units of the crop size, that a JPEG keeps when it is decoded at a reduced size.
+"""Shorter side, in crop sizes, that a JPEG decoded at reduced size keeps at least.
 
-It is the reference side of crops, so that no crop is enlarged."""
+It is the reference side of crops, so that no crop is enlarged.
+"""
 
 _BATCHES_AHEAD = 4
 

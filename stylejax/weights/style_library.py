@@ -83,8 +83,7 @@ def read_library(path: str | os.PathLike, params: transfer.Params) -> dict[str, 
     Each SavedStyle by name, in the order in which they were added.
 
   Raises:
-    InputError: the file is missing, damaged or not a library, or its styles were encoded with
-      other weights.
+    InputError: the file is missing, damaged, not a library or made with other weights.
   """
   path = Path(path)
   if not path.is_file():
