@@ -1,1 +1,1 @@
-"""The commands: options, help texts, messages; what they do is elsewhere."""
+"""The commands: options, help texts and messages; other packages do the work."""

@@ -1,4 +1,4 @@
-"""`stylejax benchmark info`: versions, devices, folders and settings, as a bug report needs them.
+"""`stylejax benchmark info`: prints versions, devices, folders and settings for a bug report.
 
 The benchmarks themselves are in the checkout: `python -m benchmarks`.
 """

@@ -1,4 +1,4 @@
-"""Options that several commands have in the same words; imports nothing of JAX."""
+"""Options that several commands share, with the same help; this module doesn't import JAX."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""What the commands show on a terminal: one line for a mistake, a bar for many images."""
+"""What the commands show on a terminal: one line for a mistake, a progress bar for many images."""
 
 import contextlib
 import math
@@ -15,11 +15,11 @@ from stylejax.runtime.files import describe, printable
 
 
 def exit_status(work: Callable[[], int], *, starts: bool = True) -> int:
-  """Runs a command's work and returns its exit status: a mistake is one line and 2.
+  """Runs a command's work and returns its exit status; a mistake prints one line and gives 2.
 
   Args:
     work: called without arguments; returns an exit status.
-    starts: whether it imports its libraries yet, for which there must be memory.
+    starts: whether it has yet to import its libraries, for which there must be memory.
   """
   try:
     if starts:
@@ -41,15 +41,15 @@ def exit_status(work: Callable[[], int], *, starts: bool = True) -> int:
 
 
 def say_note(message: str) -> None:
-  """Prints one line for what is left out or ignored of the inputs."""
+  """Prints one line about what is left out or ignored in the inputs."""
   print(f"note: {printable(message)}", file=sys.stderr)
 
 
 @contextlib.contextmanager
 def progress() -> Iterator[tuple]:
-  """Callbacks for progress, skipped files, the share of a large image, a descent, and notes.
+  """Gives callbacks for progress, skipped files, parts of a large image, a descent, and notes.
 
-  A bar on stderr once there is more than one file, and one for each image that takes long.
+  They draw a bar on stderr if there is more than one file, and one for each image that takes long.
   """
   console = Console(stderr=True)
   bar = Progress(

@@ -1,4 +1,4 @@
-"""`stylejax export`: its options, and what it prints. What it writes is `stylejax.deploy`'s."""
+"""`stylejax export`: its options and messages; `stylejax.deploy` writes the files."""
 
 import dataclasses
 import os
@@ -26,7 +26,7 @@ Before a file is put in place, its output is compared with the package's, which 
 minutes, and half a minute for a page. ONNX and the page need more packages: {install}.
 """
 
-# As in stylejax.deploy.functions, which the help need not wait for; a test compares the two.
+# The names in stylejax.deploy.functions, so that help need not import it; a test compares the two.
 Function = Literal["stylize", "encode_style", "paint", "next_frame"]
 
 
@@ -120,7 +120,7 @@ def main(arguments: Sequence[str], *, spelling: Spelling = INSTALLED) -> int:
 
 
 def _output(options: Options) -> str:
-  """The one file that is named."""
+  """The output file; raises InputError unless exactly one is named."""
   named = (*options.file, *filter(None, [options.output]))
   if len(named) != 1:
     raise InputError(f"--output: found {len(named)} names, expected one file, .zip, .onnx or .html")
@@ -131,7 +131,7 @@ def _output(options: Options) -> str:
 
 
 def _readers(window: dict[str, str | None]) -> str:
-  """The line that says for how long a program can be read, and from when."""
+  """A line that says which releases of JAX are promised to read a program."""
   oldest = window["oldest_tried"]
   return (
     f"  JAX promises to read it with releases of {window['released_from']} to "

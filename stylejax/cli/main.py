@@ -1,4 +1,4 @@
-"""The command `stylejax`: finds the command by its first word; each is a module of this folder."""
+"""The program `stylejax`: finds the command by the first word; each is a module in this folder."""
 
 import difflib
 import importlib
@@ -36,14 +36,14 @@ def main(arguments: Sequence[str] | None = None, *, spelling: Spelling = INSTALL
   """Runs a command.
 
   Args:
-    arguments: the command line; None: this process's.
-    spelling: how help texts call the commands.
+    arguments: the command line; None means this process's.
+    spelling: how help texts write the commands.
 
   Returns:
     The exit status.
   """
   arguments = list(sys.argv[1:] if arguments is None else arguments)
-  # Everything that takes time to import is imported in here, so that Ctrl-C is a line at any time.
+  # All slow imports happen in here, so that Ctrl-C prints a single line at any time.
   return process.run(lambda: _main(arguments, spelling))
 
 

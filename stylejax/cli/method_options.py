@@ -1,4 +1,4 @@
-"""Options of the methods without training, in the same words for all commands; nothing of JAX."""
+"""Options of the methods without training, which all commands share; it doesn't import JAX."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
@@ -73,15 +73,15 @@ StartStrength = Annotated[
 
 
 def take_options(settings: dict[str, Any]) -> dict[str, Any]:
-  """Takes the options of methods out of a command's and returns them by their names."""
+  """Removes the methods' options from a command's settings and returns them by name."""
   return {name: settings.pop(name) for name in method_table.OPTIONS if name in settings}
 
 
 def refuse_old_method(arguments: Sequence[str]) -> None:
-  """Names the method that version 0.1 called optimise.
+  """Refuses the method's name in version 0.1, optimise or optimize, and names the current one.
 
   Raises:
-    InputError: that is given.
+    InputError: the old name is given.
   """
   pairs = zip(arguments, [*arguments[1:], ""])
   values = [

@@ -1,6 +1,6 @@
-"""What is wrong with a command line, as one line: the parser itself would draw a box of several.
+"""Reports what is wrong with a command line in one line, where the parser would draw a box.
 
-Not here: what a command does with options that are right in themselves.
+Only single options are checked here; each command checks whether its options fit together.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ _WORDS = {int: "integer", float: "number"}
 
 @dataclasses.dataclass(frozen=True)
 class _Flag:
-  """What may stand behind a flag: `least` to `most` values of a kind; None is any number."""
+  """What may follow a flag: `least` to `most` values of a kind; None allows any number."""
 
   kind: Any
   least: int
@@ -35,17 +35,17 @@ def check(
   places: bool = False,
   required: Sequence[str] = (),
 ) -> None:
-  """Looks for a flag that is unknown or missing, and for values that are of another kind.
+  """Looks for flags that are unknown or missing, and for values of another kind.
 
   Args:
-    hints: the type of each field that stands behind a flag, by its name.
-    arguments: the command line behind the command.
-    prog: what was typed before them, for the line.
-    places: whether values may stand without a flag before them.
+    hints: the type of each field that is set by a flag, by name.
+    arguments: the command line after the command.
+    prog: what was typed before them, for the message.
+    places: whether values may be given without a flag.
     required: names of fields that have no default.
 
   Raises:
-    InputError: the first mistake.
+    InputError: there is a mistake; the first one is named.
   """
   flags = dict(flag for name, hint in hints.items() for flag in _flags(name, hint))
   more = f"; `{prog} --help` lists them"
@@ -72,7 +72,7 @@ def check(
 
 
 def _take(words: list[str], most: int | None) -> list[str]:
-  """Takes the values up to the next flag, at most so many."""
+  """Takes the values up to the next flag, at most `most` of them."""
   values: list[str] = []
   while words and (most is None or len(values) < most) and not words[0].startswith("--"):
     values.append(words.pop(0))
@@ -117,7 +117,7 @@ def _plain(hint: Any) -> Any:
 
 
 def _fits(text: str, kind: Any) -> bool:
-  """Whether a value can be read as the kind; "None" is what the parser takes for no value."""
+  """Whether a value can be read as the kind; the parser reads "None" as no value."""
   if typing.get_origin(kind) is Literal:
     return text == "None" or text in map(str, typing.get_args(kind))
   if kind not in _WORDS or text == "None":
@@ -140,7 +140,7 @@ def _described(kind: Any, count: int = 1) -> str:
 
 @contextlib.contextmanager
 def one_line() -> Iterator[None]:
-  """Turns what the parser draws before it ends the process into the line of an InputError."""
+  """Turns the box that the parser draws before it exits into an InputError of one line."""
   drawn = io.StringIO()
   try:
     with contextlib.redirect_stderr(drawn):

@@ -1,4 +1,4 @@
-"""`stylejax optimize`: `stylejax paint --method` of one image, by the defaults it always had."""
+"""`stylejax optimize`: `stylejax paint --method` for one image, with the defaults it always had."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -125,7 +125,7 @@ def main(arguments: Sequence[str], *, spelling: Spelling = INSTALLED) -> int:
 
 
 def _placed(options: Options) -> Options:
-  """The options with every file behind its flag."""
+  """The options with every file assigned to its flag."""
   places = assign(
     options.files,
     (options.content,) if options.content is not None else (),
@@ -142,10 +142,10 @@ def _placed(options: Options) -> Options:
 
 
 def _settings(options: Options) -> dict[str, Any]:
-  """What `paint` is given for these.
+  """The settings for `paint` that these options amount to.
 
   Raises:
-    InputError: an option out of range, or one that the method doesn't know.
+    InputError: an option is out of range, or the method doesn't take it.
   """
   for name in ("strength", "weights"):
     if getattr(options, name) is not None and options.method != "refine":
@@ -159,7 +159,7 @@ def _settings(options: Options) -> dict[str, Any]:
   del settings["files"]
   for name in ("content", "style"):
     settings[name] = (settings[name],)
-  # Here it is that of the networks' output alone; nothing is blended afterwards.
+  # Here the strength is only that of the networks' output; nothing is blended afterwards.
   start_strength = settings.pop("strength")
   settings["options"] = method_options.take_options(settings)
   if options.method == "refine":

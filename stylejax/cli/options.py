@@ -1,7 +1,7 @@
-"""From a command line to a dataclass of options, with help that is grouped, wrapped and speaks of
-the command that was typed.
+"""Parses a command line into a dataclass of options, with grouped and wrapped help.
 
-Not here: what the options of a command are, each beside its command. Imports nothing of JAX.
+The help writes commands as they were typed. The options of a command are in its own module; this
+one doesn't import JAX.
 """
 
 import ast
@@ -32,10 +32,10 @@ OLD_FLAGS = {
   "--colour-mode": "--color-mode",
   "--optimiser": "--optimizer",
 }
-"""Flags by the names of version 0.1; they are refused with the new name."""
+"""New flags by their names in version 0.1, which are refused with a message that names the new."""
 
 COMMANDS = ("paint", "sequence", "optimize", "styles", "export", "warm", "train", "benchmark")
-"""First words behind `stylejax`."""
+"""The commands: first words after `stylejax`."""
 
 _MAX_WIDTH = 100
 _KINDS = {str: "TEXT", int: "INTEGER", float: "NUMBER"}
@@ -57,20 +57,20 @@ def option(
   """What --help says of an option, for the annotation of a dataclass's field.
 
   Args:
-    meaning: sentences; commands in them are called `stylejax NAME`.
-    metavar: what stands for the value, such as PIXELS; None: by the type.
-    default: in brackets behind the meaning; None: the field's default.
-    positional: whether the value stands alone, without a flag before it.
+    meaning: sentences, in which commands are written as `stylejax NAME`.
+    metavar: a placeholder for the value, such as PIXELS; None derives it from the type.
+    default: what is shown in brackets after the meaning; None shows the field's default.
+    positional: whether the value is given alone, without a flag.
   """
   return Option(meaning, metavar, default, positional)
 
 
 @dataclasses.dataclass(frozen=True)
 class Spelling:
-  """How somebody calls the commands: as `stylejax paint`, or as a script of the checkout.
+  """How the commands are called: as `stylejax paint`, or as a script in the checkout.
 
   Attributes:
-    names: what is typed for `stylejax NAME`, by NAME; those that are missing are spelled so.
+    names: what is typed for `stylejax NAME`, by NAME; a missing one is typed as `stylejax NAME`.
   """
 
   names: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -80,7 +80,7 @@ class Spelling:
     return self.names.get(command, f"stylejax {command}")
 
   def apply(self, text: str) -> str:
-    """The text with each `stylejax NAME` as it is typed."""
+    """The text with each `stylejax NAME` replaced by what is typed for it."""
     return _COMMAND.sub(lambda match: self.of(match[1]), text)
 
 
@@ -111,24 +111,24 @@ def parse(
   default: T | None = None,
   old_flags: Mapping[str, str] = OLD_FLAGS,
 ) -> T:
-  """The options that a command line gives; --help ends the process, as in argparse.
+  """Parses a command line into options; --help ends the process, as in argparse.
 
   Args:
     kind: a dataclass; a field's help is its `Option`, or the docstring below it.
-    arguments: the command line behind the command.
+    arguments: the command line after the command.
     prog: what was typed before them.
-    description: paragraphs, and indented lines that stay as they are.
-    spelling: how commands are called in all of it.
+    description: paragraphs, and indented lines that are not wrapped.
+    spelling: how commands are written in all of the help.
     groups: names of fields by the title of their box in the help; the others come first.
-    default: the values where none are given; None: those of the fields.
+    default: the values of options that are not given; None means the fields' defaults.
     old_flags: new flags by their old names.
 
   Returns:
     An instance of kind.
 
   Raises:
-    InputError: a flag that is not known, or was in an earlier version, or a value that is missing
-      or of another kind.
+    InputError: a flag is unknown or from an earlier version, or a value is missing or of another
+      kind.
   """
   refuse_old_flags(arguments, old_flags=old_flags)
   hints, fields = _behind_flags(kind), dataclasses.fields(kind)
@@ -140,7 +140,7 @@ def parse(
     required=[] if default is not None else [f.name for f in fields if _is_required(f)],
   )
 
-  import tyro  # only here: the modules of options need not wait for it
+  import tyro  # only here, so that modules that define options load without it
 
   groups = groups or {}
   nested = _nested(kind, groups, spelling, default)
@@ -163,10 +163,10 @@ def parse(
 
 
 def refuse_old_flags(arguments: Sequence[str], *, old_flags: Mapping[str, str] = OLD_FLAGS) -> None:
-  """Names the new flag where one is given by its old name.
+  """Refuses flags by their old names, and names the new one.
 
   Raises:
-    InputError: the first such flag.
+    InputError: an old flag is given; the first one is named.
   """
   for argument in arguments:
     flag = argument.split("=")[0].replace("_", "-")
@@ -175,7 +175,7 @@ def refuse_old_flags(arguments: Sequence[str], *, old_flags: Mapping[str, str] =
 
 
 def repeated_flag(arguments: Sequence[str], flags: Sequence[str]) -> str | None:
-  """What is wrong if one of the flags is given twice: the parser would keep the last alone."""
+  """A message if one of the flags is given twice, since the parser would keep only the last."""
   counts = collections.Counter(argument.split("=")[0] for argument in arguments)
   for flag in flags:
     if counts[flag] > 1:
@@ -187,7 +187,7 @@ _GROUP = "group_"
 
 
 def _nested(kind: type, groups: Mapping[str, Sequence[str]], spelling: Spelling, default) -> type:
-  """A dataclass like `kind` whose fields lie in one dataclass for each group."""
+  """A dataclass like `kind` whose grouped fields are in a nested dataclass for each group."""
   import tyro
 
   fields = {
@@ -208,7 +208,7 @@ def _nested(kind: type, groups: Mapping[str, Sequence[str]], spelling: Spelling,
         dataclasses.field(default_factory=group),
       )
     )
-  # Those without a default come first.
+  # Fields without a default must come first.
   top.sort(key=lambda field: len(field) > 2)
   return dataclasses.make_dataclass(kind.__name__, top, frozen=True)
 
@@ -240,10 +240,10 @@ def _field(kind: type, field: dataclasses.Field, spelling: Spelling, default) ->
 
 
 def _checked_quickly(kind: Any, value: Any) -> tuple[Any, Any]:
-  """The type and the default in forms that tyro 1.0.17 compares without typeguard.
+  """The type and the default in forms that tyro 1.0.17 checks without typeguard.
 
-  To compare a default with `X | None` or `tuple[X, ...]` it imports typeguard, and asyncio and
-  unittest.mock with it (65 ms); for `Optional[X]` and classes it doesn't (its is_instance).
+  To check a default against `X | None` or `tuple[X, ...]` it imports typeguard, and with it asyncio
+  and unittest.mock (65 ms); for `Optional[X]` and classes it doesn't (its is_instance).
   """
   import tyro
 
@@ -262,11 +262,11 @@ def _checked_quickly(kind: Any, value: Any) -> tuple[Any, Any]:
 
 
 class _Texts(tuple):
-  """What stands for tuple[str, ...]."""
+  """A class that replaces tuple[str, ...]; see `_checked_quickly`."""
 
 
 def _metavar(kind: Any, name: str = "") -> str | None:
-  """What stands for a value of the type: a word, never {None}|STR; None where tyro's is good."""
+  """The placeholder for a value of the type, never {None}|STR; None if tyro's is good."""
   if name.endswith("dir"):
     return "FOLDER"
   origin, arguments = typing.get_origin(kind), typing.get_args(kind)
@@ -283,7 +283,7 @@ def _metavar(kind: Any, name: str = "") -> str | None:
 
 
 def _behind_flags(kind: type) -> dict[str, Any]:
-  """The types of the fields that don't stand alone, by name."""
+  """The types of the fields that are set by flags, by name."""
   hints = _hints(kind)
   said = {field.name: _said(hints[field.name]) for field in dataclasses.fields(kind)}
   return {name: hints[name] for name, each in said.items() if each is None or not each.positional}
@@ -306,7 +306,7 @@ def _hints(kind: type) -> dict[str, Any]:
 
 @functools.cache
 def _field_docs(kind: type) -> dict[str, str]:
-  """The string below each field of a dataclass; those of the class itself go before inherited."""
+  """The string below each field of a dataclass; those of the class override inherited ones."""
   docs: dict[str, str] = {}
   for base in reversed(kind.__mro__[:-1]):
     (body,) = ast.parse(textwrap.dedent(inspect.getsource(base))).body
@@ -325,7 +325,7 @@ _PLACEHOLDER = "-- description --"
 
 
 class _Output(io.StringIO):
-  """What is printed, kept; as able as the stream it stands for, by which tyro draws and colors."""
+  """Captures what is printed, with the stream's encoding and isatty, by which tyro draws help."""
 
   def __init__(self, stream: Any):
     super().__init__()
@@ -341,7 +341,7 @@ class _Output(io.StringIO):
 
 @contextlib.contextmanager
 def _described(description: str) -> Iterator[None]:
-  """Puts the description into the help that is printed: tyro would join and not wrap its lines."""
+  """Inserts the description into the printed help: tyro would join and not wrap its lines."""
   output = _Output(sys.stdout)
   try:
     with contextlib.redirect_stdout(output):
@@ -351,12 +351,12 @@ def _described(description: str) -> Iterator[None]:
     if text:
       try:
         print(text.replace(_PLACEHOLDER, description).rstrip("\n"), flush=True)
-      except BrokenPipeError:  # as by `--help | head`: who reads has seen enough
+      except BrokenPipeError:  # as with `--help | head`, which stops reading
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _wrapped(text: str) -> str:
-  """Paragraphs filled to the terminal's width; indented lines stay as they are."""
+  """Wraps paragraphs to the terminal's width; indented lines stay as they are."""
   width = min(shutil.get_terminal_size().columns, _MAX_WIDTH)
   blocks: list[str] = []
   for paragraph in text.strip().split("\n\n"):
@@ -372,7 +372,7 @@ def _wrapped(text: str) -> str:
 
 
 def _runs(lines: Sequence[str]) -> list[tuple[bool, list[str]]]:
-  """Neighboring lines that are indented, or not, together."""
+  """Groups consecutive lines that are indented, or not."""
   runs: list[tuple[bool, list[str]]] = []
   for line in lines:
     indented = line.startswith(" ")
@@ -383,11 +383,11 @@ def _runs(lines: Sequence[str]) -> list[tuple[bool, list[str]]]:
 
 
 def print_page(text: str, *, spelling: Spelling = INSTALLED) -> None:
-  """Prints a help page that is all text: wrapped, with the commands as they are typed."""
+  """Prints a help page that is only text, wrapped and with the commands as they are typed."""
   print(_wrapped(spelling.apply(text)))
 
 
 def print_error(message: object) -> int:
-  """Prints a mistake as one line and returns the exit status of one."""
+  """Prints a mistake as one line and returns the exit status for mistakes."""
   print(f"error: {printable(message)}", file=sys.stderr)
   return 2

@@ -1,6 +1,6 @@
-"""`stylejax paint`, which infer.py also is: images in the style of other images.
+"""`stylejax paint`, which infer.py also runs: images in the style of other images.
 
-Parses and prints; what is done is `stylejax.inference.batch`'s. Its options: paint_options.py.
+It parses and prints; `stylejax.inference.batch` does the work. Its options are in paint_options.py.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from stylejax.runtime import process
 if TYPE_CHECKING:
   from stylejax.cli.paint_options import Options
 
-# Commands beside this one, by their first word or by a flag: each module's `main` parses and runs.
+# Other commands, by their first word or by a flag; each module's `main` parses and runs.
 _COMMANDS = {"export": "stylejax.cli.export", "styles": "stylejax.cli.styles"}
 _FLAGS = {"--sequence": "stylejax.cli.sequence"}
 
 
 def infer(arguments: Sequence[str] | None = None) -> int:
-  """What infer.py does: `main` in the names of the checkout's scripts, and other commands by flags.
+  """What infer.py runs: `main` or another command, with help that names the checkout's scripts.
 
   Args:
-    arguments: the command line; None: this process's.
+    arguments: the command line; None means this process's.
 
   Returns:
     The exit status.
@@ -55,7 +55,7 @@ def main(
   for flag in [argument.split("=")[0] for argument in arguments]:
     if flag in _FLAGS:
       return importlib.import_module(_FLAGS[flag]).main(arguments, spelling=spelling)
-  # Imported only in here, so that Ctrl-C is a line at any time.
+  # Imported only in here, so that Ctrl-C prints a single line at any time.
   from stylejax.cli import paint_options
   from stylejax.cli.method_options import refuse_old_method
 
@@ -79,7 +79,7 @@ def main(
 
 
 def _placed(options: Options) -> Options:
-  """The options with every file behind its flag."""
+  """The options with every file assigned to its flag."""
   from stylejax.cli.places import assign
 
   other = f"seed{options.seed}" if options.seed is not None else "regions" if options.mask else None
@@ -98,7 +98,7 @@ def _placed(options: Options) -> Options:
 
 
 def stylize(options: Options) -> int:
-  """Stylizes what the options ask for; 1 if some images were skipped."""
+  """Stylizes what the options ask for; returns the exit status, 1 if images were skipped."""
   from stylejax.cli.method_options import take_options
   from stylejax.cli.pixel_options import take_controls
   from stylejax.runtime import distributed
@@ -120,11 +120,11 @@ def run(
   *,
   compiling: Callable[[], contextlib.AbstractContextManager[Sequence]] | None = None,
 ) -> int:
-  """Stylizes files and says what was written.
+  """Stylizes files and prints what was written.
 
   Args:
     settings: the fields of a `stylejax.inference.batch.Request`.
-    compiling: within what programs are compiled, if within anything; gives those to be compiled
+    compiling: makes a context in which programs are compiled, if any; it gives those to be compiled
       again later.
 
   Returns:
@@ -147,7 +147,7 @@ def run(
       report = stylize_files(Request(**settings), process=distributed.share(), callbacks=callbacks)
     return 0
 
-  # A mistake of one process is not raised: the others wait for its part of the sum.
+  # A mistake in one process is not raised, since the others wait for its part of the sum.
   with contextlib.nullcontext(()) if compiling is None else compiling() as pending:
     status = exit_status(stylize_all, starts=False)
   if status > 128:
@@ -162,7 +162,7 @@ def run(
 
 
 def _quickly(options: Options) -> contextlib.AbstractContextManager[Sequence]:
-  """Compiles quickly at first where a person waits for a single image, and memory isn't scarce."""
+  """Compiles quickly first if a person waits for a single image and memory isn't scarce."""
   from stylejax.runtime import distributed, memory
   from stylejax.runtime.jit import SCARCE
   from stylejax.runtime.program_cache import quick_first
@@ -175,7 +175,7 @@ def _quickly(options: Options) -> contextlib.AbstractContextManager[Sequence]:
 
 
 def _summarize(report) -> int:
-  """Prints what all processes did, once, and returns the exit status of each."""
+  """Prints, once, what all processes did, and returns the exit status, which all share."""
   from stylejax.runtime import distributed
   from stylejax.runtime.files import printable
 

@@ -1,4 +1,4 @@
-"""Options of `stylejax paint` and what its --help says; imports nothing that takes time."""
+"""Options of `stylejax paint` and the text of its --help, without slow imports."""
 
 import dataclasses
 from typing import Annotated, Literal
@@ -73,13 +73,13 @@ GROUPS = {
   "tiling": ("tile", "seamless", "shard"),
   "multi-machine": ("distributed", "coordinator", "processes", "process"),
 }
-"""Titles of the boxes in --help, and the fields in each."""
+"""The fields in each box of --help, by the box's title."""
 
 
 @pixel_options.with_pixel_controls
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """Options of the command, as `stylejax.inference.batch.stylize_files` takes them."""
+  """Options of `stylejax paint`, most of them fields of `stylejax.inference.batch.Request`."""
 
   files: Annotated[
     tuple[str, ...],

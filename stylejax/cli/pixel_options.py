@@ -1,4 +1,4 @@
-"""A flag for each pixel control of `stylejax.controls.table`; imports nothing of JAX."""
+"""A flag for each pixel control in `stylejax.controls.table`; this module doesn't import JAX."""
 
 import dataclasses
 from typing import Annotated, Any, Literal, TypeVar
@@ -27,11 +27,11 @@ def _field(name: str, control: PixelControl) -> str:
 FIELDS = tuple(
   field for name, control in PIXEL_CONTROLS.items() for field, *_ in _fields(name, control)
 )
-"""Names of the fields, in the order of the table."""
+"""Names of the fields, in the table's order."""
 
 
 def with_pixel_controls(kind: type[T]) -> type[T]:
-  """The dataclass of options with a field for each flag of a pixel control at its end."""
+  """Appends a field for each flag of a pixel control to a dataclass of options."""
   fields = [
     (field, hint, dataclasses.field(default=default))
     for name, control in PIXEL_CONTROLS.items()
@@ -43,7 +43,7 @@ def with_pixel_controls(kind: type[T]) -> type[T]:
 
 
 def take_controls(settings: dict[str, Any]) -> dict[str, Any]:
-  """Takes the flags' values out of the options' and returns them by the controls' names."""
+  """Removes the flags' values from a command's settings and returns them by control name."""
   controls = {}
   for name, control in PIXEL_CONTROLS.items():
     controls[name] = settings.pop(_field(name, control))

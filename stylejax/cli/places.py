@@ -1,10 +1,10 @@
-"""Files that are given without flags: which is the content, the style, and the output.
+"""Decides which of the files given without flags is the content, the style, and the output.
 
-    CONTENT STYLE [OUTPUT]            one image; STYLE may be missing beside --seed or --mask
+    CONTENT STYLE [OUTPUT]            one image; STYLE may be missing with --seed or --mask
     CONTENT STYLE [STYLE ...]         with --output
     CONTENT [CONTENT ...]             with --style and --output
 
-An output that nobody named never replaces anything.
+An output that isn't named never replaces a file.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ class Places:
   """Where to read from and write to.
 
   Attributes:
-    content, style: paths and @NAMEs, as behind --content and --style.
+    content, style: paths and @NAMEs, as for --content and --style.
     output: a file or a folder.
   """
 
@@ -40,17 +40,17 @@ def assign(
   other_style: str | None = None,
   folders: bool = False,
 ) -> Places:
-  """Where to read from and write to, from files without flags and those behind flags.
+  """Where to read from and write to, from the files given without flags and with flags.
 
   Args:
-    files: given without a flag.
-    content, style, output: given behind the flags; empty or None where they are not.
-    suffix: of an output that is not named, with the dot.
-    other_style: a name for what stands in the place of a style, as "seed7"; None: none does.
-    folders: whether a folder is one content, of frames, and so is its output.
+    files: those given without a flag.
+    content, style, output: those given with the flags; empty or None if there are none.
+    suffix: extension of an output that is not named, with the dot.
+    other_style: a name for what is used instead of a style, such as "seed7", or None.
+    folders: whether a folder is a single content, of frames, and gives a folder as output.
 
   Raises:
-    InputError: too many files or too few, or a third one that is there already.
+    InputError: there are too many or too few files, or the third one exists already.
   """
   return _assign(tuple(files), tuple(content), tuple(style), output, suffix, other_style, folders)
 
@@ -86,7 +86,7 @@ def _assign(
 
 
 def _three(files: tuple[str, ...], style: tuple[str, ...]) -> tuple:
-  """CONTENT STYLE [OUTPUT]."""
+  """Splits files given as CONTENT STYLE [OUTPUT]."""
   if style:
     raise InputError(f"--style: found it beside {len(files)} files, expected --output too")
   if len(files) > 3:
@@ -109,7 +109,7 @@ def _unnamed(
   suffix: str,
   folders: bool,
 ) -> str:
-  """CONTENT_STYLE in the current folder, with a number if that is there."""
+  """CONTENT_STYLE in the current folder, with a number if that exists."""
   images = style if folders else (*content, *style)
   if len(content) > 1 or len(style) > 1 or any(map(os.path.isdir, images)):
     raise InputError("--output: found none for several images, expected a folder")
@@ -123,7 +123,7 @@ def _unnamed(
 
 
 def _stem(style: str) -> str:
-  """A style's name: a file's without folder and extension, or that of @NAME."""
+  """A style's name: a file's name without extension, or the NAME of @NAME."""
   if not os.path.lexists(style):
     style = re.sub(r":[\d.]+$", "", style)  # a weight
   if style.startswith("@"):

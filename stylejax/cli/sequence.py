@@ -1,4 +1,4 @@
-"""`stylejax sequence`: its options, and what it prints."""
+"""`stylejax sequence`: its options and messages; `stylejax.inference.sequence` does the work."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
   from stylejax.inference.sequence import SequenceReport
 
 MOST_CUTS = 8
-"""Cuts whose frames are named."""
+"""The largest number of cuts whose frames are printed."""
 
 _DESCRIPTION = """Stylize a video, an animation or a folder of frames, steadily along its motion.
 
@@ -172,7 +172,7 @@ def main(arguments: Sequence[str], *, spelling: Spelling = INSTALLED) -> int:
 
 
 def _placed(options: Options) -> Options:
-  """The options with every file behind its flag."""
+  """The options with every file assigned to its flag."""
   swallowed = [text for text in options.over_time if "=" not in text]
   if swallowed:
     raise InputError(
@@ -218,7 +218,7 @@ def _run(options: Options) -> int:
 
 
 def _count(report: "SequenceReport") -> str:
-  """How many frames, and how fast those that weren't there before."""
+  """How many frames there are, and how fast the new ones were stylized."""
   rate = (
     f"in {report.seconds:.1f} s ({(report.frames - report.kept) / report.seconds:.2f} frames/s)"
   )
@@ -227,7 +227,7 @@ def _count(report: "SequenceReport") -> str:
 
 
 def _findings(report: "SequenceReport") -> list[str]:
-  """What is to be said of a film: its cuts, how much was held, how steady it is."""
+  """What is printed about a film: its cuts, how much was held, how steady it is."""
   cuts = ", ".join(map(str, report.cuts[:MOST_CUTS])) + (", ..." * (len(report.cuts) > MOST_CUTS))
   findings = [
     f"cuts: {f'{len(report.cuts)}, before frame {cuts}' if report.cuts else 'none'}",

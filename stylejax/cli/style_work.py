@@ -1,4 +1,4 @@
-"""What `stylejax styles` does and prints; the library itself is weights/style_library.py."""
+"""What `stylejax styles` does and prints; the library itself is in weights/style_library.py."""
 
 import dataclasses
 import os
@@ -33,7 +33,7 @@ _MAX_SHEET_SIDE = 1_024
 
 
 def add(options: Add) -> int:
-  """Reads styles into the library, all of them or none."""
+  """Adds styles to the library, all of them or none."""
   check_number("--seed", options.seed, 0, 2**32 - 1)
   size = style_scale(options.stroke, None)
   notes: list[str] = []
@@ -87,7 +87,7 @@ def list_styles(options: List) -> int:
 
 
 def remove(options: Remove) -> int:
-  """Drops styles, all of those named or none."""
+  """Removes the named styles, all of them or none."""
   path, params, saved = _open(options)
   if not options.names:
     raise InputError("styles remove: found no name, expected one or more")
@@ -155,7 +155,7 @@ def sheet(options: Sheet) -> int:
 
 
 def _say(notes: Sequence[str]) -> None:
-  """Prints notes once nothing can be refused any more: a mistake is one line."""
+  """Prints notes; called after all checks, so that a mistake prints only one line."""
   for note in notes:
     say_note(note)
 
@@ -163,7 +163,7 @@ def _say(notes: Sequence[str]) -> None:
 def _open(
   options: Common, *, new: bool = False
 ) -> tuple[Path, transfer.Params, dict[str, style_library.SavedStyle]]:
-  """The library's file, the weights, and the styles; with `new` the file may be missing."""
+  """(the library's file, the weights, the styles); with `new` the file may be missing."""
   enable_cache()
   path = _path(options)
   params = load_pretrained(options.weights)
@@ -181,17 +181,17 @@ def _path(options: Common) -> Path:
 
 
 def _weights(options: Common) -> list[str]:
-  """The file of the weights, if they are no packaged ones."""
+  """The file of the weights as a list, empty if they are packaged ones."""
   return [options.weights] if os.path.isfile(options.weights) else []
 
 
 def _name(stem: str) -> str:
-  """A file's name as a style's: what can't be in one becomes _."""
+  """Turns a file's name into a style's: other characters become "_", and 64 are kept."""
   return re.sub(r"[^\w.+-]+", "_", stem)[:64]
 
 
 def _square(image: DecodedImage, side: int) -> np.ndarray:
-  """[side, side, 3]: the middle of an image."""
+  """The middle square of an image, resized to [side, side, 3]."""
   rgb = encode.on_white(image)
   short = min(rgb.shape[:2])
   rgb = encode.cut_middle(rgb, short, short)
@@ -199,4 +199,4 @@ def _square(image: DecodedImage, side: int) -> np.ndarray:
 
 
 COMMANDS = {"add": add, "list": list_styles, "remove": remove, "nearest": nearest, "sheet": sheet}
-"""What does the work of each command, by its name."""
+"""The function that does the work of each command, by name."""

@@ -1,4 +1,4 @@
-"""`stylejax styles`: its options. What they do is in style_work.py, since it waits for JAX."""
+"""`stylejax styles`: its options. The work is in style_work.py, which imports JAX."""
 
 import dataclasses
 import difflib
@@ -29,7 +29,7 @@ A library works only with the weights that it was made with.
 
 @dataclasses.dataclass(frozen=True)
 class Common:
-  """Options of all of them."""
+  """Options of all `stylejax styles` commands."""
 
   library: Annotated[
     str | None,
@@ -119,7 +119,7 @@ COMMANDS: dict[str, type[Common]] = {
   "nearest": Nearest,
   "sheet": Sheet,
 }
-"""The options of each command by its name, in the order in which people use them."""
+"""The options of each command by name, in the order in which people use them."""
 
 
 def main(arguments: Sequence[str], *, spelling: Spelling = INSTALLED) -> int:

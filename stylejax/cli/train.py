@@ -1,4 +1,4 @@
-"""`stylejax train`, which train.py also is: trainings, their export, and the packing of shards."""
+"""`stylejax train`, which train.py also runs: training, exporting weights, and packing shards."""
 
 import contextlib
 import dataclasses
@@ -89,29 +89,29 @@ class Export:
   """Write the newest checkpoint's averaged weights as a file for `stylejax paint --weights`."""
 
   workdir: str
-  """Folder of the run, also at gs:// or s3://."""
+  """Folder of the run; it may be at gs:// or s3://."""
   output: str
-  """File to write, ending in .safetensors, also at gs:// or s3://."""
+  """File to write, ending in .safetensors; it may be at gs:// or s3://."""
   float32: bool = False
-  """Keep 32 bits per weight; by default weights are stored in 16, half the size."""
+  """Store 32 bits per weight; the default is 16 bits, half the size."""
 
 
 def script(arguments: Sequence[str] | None = None) -> int:
-  """What train.py does: `main` in the names of the checkout's scripts.
+  """What train.py runs: `main`, with help that names the checkout's scripts.
 
   Args:
-    arguments: the command line; None: this process's.
+    arguments: the command line; None means this process's.
 
   Returns:
     The exit status.
   """
   arguments = list(sys.argv[1:] if arguments is None else arguments)
-  # Everything that takes time to import is imported in here, so that Ctrl-C is a line at any time.
+  # All slow imports happen in here, so that Ctrl-C prints a single line at any time.
   return process.run(lambda: main(arguments, spelling=SCRIPTS))
 
 
 def main(arguments: Sequence[str], *, spelling: Spelling = INSTALLED) -> int:
-  """Parses, trains, exports or packs; returns the exit status."""
+  """Runs the command (training, exporting or packing) and returns its exit status."""
   try:
     options = _parse(arguments, spelling)
     return 0 if options is None else _work(options)
@@ -137,7 +137,7 @@ def main(arguments: Sequence[str], *, spelling: Spelling = INSTALLED) -> int:
 
 
 def _several() -> bool:
-  """Whether other processes work with this one; none do before JAX is imported."""
+  """Whether several processes train together; none do before JAX is imported."""
   if "jax" not in sys.modules:
     return False
   from stylejax.runtime import distributed
@@ -146,7 +146,7 @@ def _several() -> bool:
 
 
 def _abandon(code: int) -> int:
-  """`distributed.abandon`, once there can be anything to abandon."""
+  """Calls `distributed.abandon` if several processes train together."""
   if not _several():
     return code
   from stylejax.runtime import distributed
@@ -155,7 +155,7 @@ def _abandon(code: int) -> int:
 
 
 def _parse(arguments: Sequence[str], spelling: Spelling):
-  """What the arguments ask for: the config of a training, Export or ShardsConfig; None for help."""
+  """Parses the arguments into a training config, Export or ShardsConfig; None after help."""
   name, *flags = arguments or ["--help"]
   kinds = _kinds()
   if name in ("--help", "-h"):
@@ -190,12 +190,12 @@ def _parse(arguments: Sequence[str], spelling: Spelling):
 
     default = resume.with_saved(options)
     if default is not None:
-      return parsed(default)  # once more: what is not given is as it was
+      return parsed(default)  # again, since options that are not given keep the run's values
   return options
 
 
 def _kinds() -> dict[str, Callable[[], type]]:
-  """The options of each command, imported when it is asked for."""
+  """Functions that import the options of each command, by name."""
 
   def shards() -> type:
     from stylejax.data.pack_shards import ShardsConfig
@@ -218,7 +218,7 @@ def _kinds() -> dict[str, Callable[[], type]]:
 
 
 def _groups(kind: type) -> dict[str, tuple[str, ...]]:
-  """Titles and fields of the boxes in a training's --help: weights of losses have one too."""
+  """Titles and fields of the boxes in a training command's --help; loss weights have a box too."""
   if kind.__module__ != "stylejax.training.task_configs":
     return {}
   names = [field.name for field in dataclasses.fields(kind)]
@@ -230,7 +230,7 @@ def _groups(kind: type) -> dict[str, tuple[str, ...]]:
 
 
 def _flags(renamed: Mapping[str, str]) -> dict[str, str]:
-  """{old flag: new flag} of fields."""
+  """{old flag: new flag}, from the names of fields."""
   return {
     f"--{old}".replace("_", "-"): f"--{new}".replace("_", "-") for old, new in renamed.items()
   }
@@ -260,9 +260,9 @@ def _work(options) -> int:
 
 
 def _silence_orbax() -> None:
-  """Keeps Orbax off the terminal, also while the interpreter ends.
+  """Keeps Orbax off the terminal, also while the interpreter exits.
 
-  Writes of tensorstore's that a failed save never began are dropped only then.
+  Only then are the writes dropped that tensorstore never began after a failed save.
   """
   from stylejax.training.checkpoint import silence_orbax
 

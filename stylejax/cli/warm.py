@@ -1,4 +1,4 @@
-"""`stylejax warm`: compiles what `stylejax paint` needs, before anybody waits for it."""
+"""`stylejax warm`: compiles the programs of `stylejax paint` ahead of time."""
 
 import dataclasses
 import re
@@ -23,7 +23,7 @@ Examples:
   STYLEJAX_CACHE=/opt/stylejax stylejax warm
 """
 
-_LARGEST = 4096  # pixels of a side: an image beyond that is computed in tiles on most machines
+_LARGEST = 4096  # pixels of a side; most machines compute larger images in tiles
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str], *, spelling: Spelling = INSTALLED) -> int:
     if folder is None:
       raise InputError(f"{VARIABLE}: found a cache folder that can't be written to")
     stylizer = Stylizer(options.weights)
-    # Programs for styles up to twice as long as wide, at the shorter side at which they are read.
+    # Programs for styles up to twice as long as wide, read at the default style size.
     styles = [np.zeros((*size, 3), np.float32) for size in ((320, 320), (320, 640), (640, 320))]
     codes = [stylizer.encode_style(style) for style in styles]
     for width, height in sizes:

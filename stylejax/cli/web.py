@@ -1,4 +1,4 @@
-"""`stylejax web`: serves the page to browsers on this machine; it is `stylejax.deploy.page`'s."""
+"""`stylejax web`: serves the page, made by `stylejax.deploy.page`, to browsers on this machine."""
 
 import contextlib
 import dataclasses
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str], *, spelling: Spelling = INSTALLED) -> int:
     check_installed("onnx", "web", "the page's models")
     from stylejax.deploy.page import page_files
 
-    # Before the work: a port that is taken should be said at once.
+    # The port is opened before the work, so that one in use is reported at once.
     with server({}, options.port) as bound:
       bound.files.update(page_files(load_pretrained(options.weights)))
       print(f"http://{_HOST}:{bound.server_address[1]}/", flush=True)
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str], *, spelling: Spelling = INSTALLED) -> int:
 
 
 class Server(http.server.ThreadingHTTPServer):
-  """Serves files that are in memory, by their names."""
+  """Serves files from memory, by name."""
 
   daemon_threads = True
   allow_reuse_address = False  # a port at which another program listens is refused
@@ -89,7 +89,7 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-  """Gives a file, with the headers that let a page have threads."""
+  """Sends a file, with the headers that allow a page to use threads."""
 
   protocol_version = "HTTP/1.1"
   server: Server
@@ -116,14 +116,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
   do_HEAD = do_GET
 
   def log_message(self, format: str, *arguments: object) -> None:
-    """Says nothing: what is asked for is no news."""
+    """Does nothing, so that requests aren't logged."""
 
 
 def server(files: Mapping[str, bytes], port: int) -> Server:
   """A server on this machine that isn't running yet.
 
   Raises:
-    InputError: the port can't be had.
+    InputError: the port can't be used.
   """
   try:
     return Server((_HOST, port), files)

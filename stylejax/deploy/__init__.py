@@ -1,1 +1,1 @@
-"""Files that run without stylejax: StableHLO, ONNX."""
+"""Exports files that run without stylejax: StableHLO programs, ONNX models and a web page."""

@@ -1,7 +1,7 @@
-"""One file that runs without stylejax: a program for any JAX, or an ONNX model; with a manifest.
+"""Exports one file that runs without stylejax: a program for any JAX, or an ONNX model.
 
-What a file can hold is functions.py's, how it is written down stablehlo.py's and onnx.py's. Which
-flags a command offers lives in `stylejax.cli.export`.
+functions.py defines what a file can hold, stablehlo.py and onnx.py how it is represented. The
+command's flags are in `stylejax.cli.export`.
 """
 
 import hashlib
@@ -31,20 +31,22 @@ from stylejax.runtime.files import check_writable, replacing
 from stylejax.weights.tree_hash import tree_hash
 
 FORMAT = 2
-"""Version of the file's layout: 1 had no `function` and one `output`."""
+"""Version of the file's layout; version 1 had no `function` and a single `output`."""
 
 DEFAULT_PLATFORMS = ("cpu", "cuda", "tpu")
 EXTENSIONS = (".zip", ".onnx")
 MANIFEST = "manifest.json"
 PROGRAM_SIZES = ((256, 256), (181, 315), (512, 384))
 LARGE_SIZES = ((1024, 1024), (2048, 2048))
-"""Sizes at which files are compared, models at the large ones too: their sums are the runtime's."""
+"""Sizes for comparisons; the large ones are for models, whose sums another runtime computes."""
 
 _MOST_WORK = 2**38
-"""Multiply-adds of one image, about; a larger one would take minutes, and tens of gigabytes."""
+"""Approximate multiply-adds of the largest image that is compared; a larger one would take minutes
+and tens of gigabytes."""
 
 _BFLOAT16, _ACCELERATOR = 5e-2, 1e-4
-"""What rounding explains there; elsewhere each function says it."""
+"""The largest differences that rounding explains with bfloat16 and on accelerators; otherwise each
+function has its own."""
 
 _USE = """import zipfile, jax.export
 with zipfile.ZipFile("{file}") as file:
@@ -65,52 +67,52 @@ def export(
   platforms: Sequence[str] | None = None,
   sizes: Sequence[tuple[int, int]] | None = None,
 ) -> dict[str, Any]:
-  """Writes one file with which a program that has only JAX, or onnxruntime, stylizes images.
+  """Writes one file that stylizes images in a program that has only JAX, or only onnxruntime.
 
       import zipfile, jax.export
       with zipfile.ZipFile("stylize.zip") as file:
         stylize = jax.export.deserialize(bytearray(file.read("stylize.bin"))).call
       image = stylize(content, style, 1.0)
 
-  All that goes in and comes out is float32; images are in [0, 1], of any sides from the
-  manifest's `smallest_side` on. The functions:
+  All inputs and outputs are float32; images are in [0, 1], with sides of at least the manifest's
+  `smallest_side`. The functions:
 
   - "stylize": content [B, H, W, 3], style [P, Q, 3] and strength, a scalar from 0 to 2, to
     [B, H, W, 3].
   - "encode_style": style [P, Q, 3] to its code [D]. The weighted mean of several codes is a mixture
     of their styles.
   - "paint": content, code [D] and noise_gain, a scalar from 1 to 2, to [B, H, W, 3], which is not
-    blended with the content: `stylize` at a strength of 1 and beyond.
-  - "next_frame": frame [H, W, 3], code, strength, memory (0 to below 1) and what is known of the
-    frame before, to the stylized frame and what is known then.
+    blended with the content: `stylize` at a strength of 1 to 2.
+  - "next_frame": frame [H, W, 3], code, strength, memory (0 to below 1) and the state after the
+    previous frame, to the stylized frame and the state after it.
 
-  Reading a zip takes the package flatbuffers beside JAX. A name that ends in .onnx makes a model of
-  the same inputs, by name, which computes in float32; it takes the extra onnx.
+  Reading a .zip requires the package flatbuffers besides JAX. A name ending in .onnx gives a model
+  with the same inputs, by name, which computes in float32; writing it requires the extra onnx.
 
-  Before a file is in its place, what it gives is compared with what the package gives on sample
-  images: a program on this machine's platform if it is among those asked for, a model by
+  Before a file is put in place, its outputs are compared with the package's on sample images: those
+  of a program on this machine's platform, if it is among those requested, and those of a model with
   onnxruntime on the CPU, up to 2,048 × 2,048 pixels. On two CPU cores a model takes one to two
   minutes and up to 3 GB of memory.
 
   Args:
-    params: with content_encoder, style_encoder and generator.
-    output: the file, ending in .zip or .onnx; one that exists is replaced.
-    function: the one that the file holds.
-    platforms: for which a program is made, of cpu, cuda, rocm and tpu; None is all but rocm. A
-      model has none.
-    sizes: (H, W) of the images on which it is compared; None: up to 512 × 384 for a program, and
-      for a model up to 2,048 × 2,048 if the nets aren't much larger than the shipped ones.
+    params: needs content_encoder, style_encoder and generator.
+    output: the file, ending in .zip or .onnx; an existing one is replaced.
+    function: the function that the file holds.
+    platforms: the platforms for which a program is made, among cpu, cuda, rocm and tpu; None means
+      all but rocm. A model takes none.
+    sizes: (H, W) of the images on which it is compared. None means up to 512 × 384 for a program,
+      and for a model up to 2,048 × 2,048 if the nets aren't much larger than the shipped ones.
 
   Returns:
-    The manifest, as the file holds it (a model in its metadata, each entry as JSON): the function,
-    what goes in and comes out, SHA-256 of the weights and of a program, versions, platforms or
-    opset, the releases of JAX that are promised to read a program, and the largest difference at
-    each size.
+    The manifest that the file holds (a model has it in its metadata, each entry as JSON): the
+    function, its inputs and outputs, the SHA-256 of the weights and of a program, versions,
+    platforms or opset, the releases of JAX that are promised to read a program, and the largest
+    difference at each size.
 
   Raises:
-    InputError: another extension, a file that can't be written, an unknown function or platform,
-      params without one of those parts or with which the file doesn't give what the package gives,
-      or no package onnx or onnxruntime.
+    InputError: the extension, function or platform is unknown, the file can't be written, params
+      lack a part, the file's outputs differ from the package's, or the package onnx or onnxruntime
+      is missing.
   """
   output = Path(output)
   if output.suffix not in EXTENSIONS:
@@ -156,7 +158,7 @@ def _export_model(
     def run(*inputs):
       return tuple(session.run(None, dict(zip(names, inputs, strict=True))))
 
-    # An accelerator's fast convolutions are no measure for a model that runs on the CPU.
+    # A model that runs on the CPU can't be compared with an accelerator's fast convolutions.
     with jax.default_matmul_precision("highest"):
       found = differences(name, run, params, sizes, tolerance_of(name, params, "cpu"))
     manifest["max_difference"] = found
@@ -201,7 +203,7 @@ def _export_program(
 
 
 def _interface(name: str, params: transfer.Params, use: str, file: str) -> dict[str, Any]:
-  """What both kinds of file say of themselves."""
+  """The entries of the manifest that both kinds of file have."""
   signature = FUNCTIONS[name].signature(params.config)
   use = use.format(
     file=file,
@@ -232,7 +234,7 @@ def _described(tensor: Tensor) -> dict[str, Any]:
 
 
 def parts_of(name: str, params: transfer.Params) -> dict[str, Any]:
-  """The parameters that a function needs, as small as they can be written down."""
+  """The parameters that a function needs, in the smallest dtype that holds them exactly."""
   needed = FUNCTIONS[name].needs
   missing = [part for part in needed if getattr(params, part) is None]
   if missing:
@@ -241,7 +243,7 @@ def parts_of(name: str, params: transfer.Params) -> dict[str, Any]:
 
 
 def _smallest(leaf: jax.Array) -> np.ndarray:
-  """The same numbers in half the bytes, where float16 holds them exactly."""
+  """The same numbers as float16 if it holds them exactly, in half the bytes."""
   exact = np.asarray(leaf)
   with np.errstate(over="ignore"):
     half = exact.astype(np.float16)
@@ -249,7 +251,7 @@ def _smallest(leaf: jax.Array) -> np.ndarray:
 
 
 def loaded(program: bytes) -> Exported:
-  """A program from its bytes: what is compared is what somebody else will load."""
+  """Loads a program from its bytes, so that what users will load is what is compared."""
   call = jax.jit(jax.export.deserialize(bytearray(program)).call)
 
   def run(*inputs):
@@ -286,7 +288,7 @@ def _version(distribution: str) -> str | None:
 
 
 def _write(output: Path, program: bytes, manifest: dict[str, Any]) -> None:
-  """The zip file, the same bytes for the same contents."""
+  """Writes the zip file, with the same bytes for the same contents."""
   file = io.BytesIO()
   with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
     archive.writestr(zipfile.ZipInfo(manifest["program"]), program)

@@ -1,6 +1,6 @@
-"""What an exported file can hold: each function's tensors, what it computes, on what it is tried.
+"""The functions that an exported file can hold: their tensors, computations and trial inputs.
 
-How a function is written down is stablehlo.py's and onnx.py's; no file is read or written here.
+stablehlo.py and onnx.py define how a function is represented; no file is read or written here.
 """
 
 import dataclasses
@@ -21,11 +21,11 @@ Arrays = tuple[np.ndarray, ...]
 
 @dataclasses.dataclass(frozen=True)
 class Tensor:
-  """A float32 array that goes in or comes out.
+  """A float32 input or output.
 
   Attributes:
-    shape: sizes; letters are open, and one letter is one size.
-    range: its lowest and highest value; None: any.
+    shape: sizes; a letter is an open size, the same one wherever it occurs.
+    range: the lowest and the highest value; None allows any.
   """
 
   shape: tuple[str | int, ...]
@@ -34,7 +34,7 @@ class Tensor:
 
 @dataclasses.dataclass(frozen=True)
 class Signature:
-  """The tensors of a function by their names, in order."""
+  """The tensors of a function by name, in order."""
 
   inputs: dict[str, Tensor]
   outputs: dict[str, Tensor]
@@ -60,12 +60,12 @@ class Function:
   """One function that a file can hold.
 
   Attributes:
-    meaning: what it gives, for help texts.
+    meaning: what the function returns, for help texts.
     needs: the fields of `Params` that it reads.
     signature: its tensors, for given sizes of the nets.
     call: (params, *inputs) → outputs.
-    trial: (config, sample, outputs of the trial before or None) → inputs to try it on.
-    trials: how many there are, one after the other.
+    trial: (config, sample, outputs of the previous trial or None) → inputs to try it on.
+    trials: number of trials, done one after the other.
     tolerance: largest difference that rounding explains, in float32 on a CPU.
   """
 
@@ -90,7 +90,7 @@ def _code(config: ModelConfig) -> Tensor:
 
 
 def moment_widths(config: ModelConfig) -> tuple[int, ...]:
-  """Channels of every mean and every standard deviation in a frame's moments, in their order."""
+  """Channel counts of the means and standard deviations in a frame's moments, in order."""
   return tuple(config.content_widths[level] for level in modulated_levels(config) for _ in range(2))
 
 
@@ -145,7 +145,7 @@ def _next_frame_signature(config: ModelConfig) -> Signature:
 
 
 def _next_frame_trial(config: ModelConfig, sample: Sample, before: Arrays | None) -> Arrays:
-  """A first frame, and one whose left half stands still while the right half has moved."""
+  """Inputs of a first frame, and of one whose left half is still while the right half moves."""
   frame, values = sample.contents[0], (sample.code, _scalar(0.9))
   if before is None:
     nothing, length = np.zeros_like(frame), sum(moment_widths(config))
@@ -189,15 +189,16 @@ FUNCTIONS = {
     _next_frame,
     _next_frame_trial,
     trials=2,
-    # A channel that nearly slept in the frame before magnifies what the package's own Winograd
-    # convolutions round away: 1.2e-5 to them, 1.1e-6 to direct ones, which onnxruntime has too.
+    # A channel that was almost constant in the previous frame magnifies the rounding errors of the
+    # package's Winograd convolutions: outputs differ by 1.2e-5 from those with them, and by 1.1e-6
+    # from those with direct convolutions, which onnxruntime uses too.
     tolerance=3e-5,
   ),
 }
 """Everything that can be exported, by name.
 
 `encode_style` and `paint` are the two halves of `stylize`: a style is read once, codes of several
-styles are mixed by a weighted mean, and whoever calls them blends with the content where the
-strength is below 1. `next_frame` takes such a code too. What one frame of it gives as X the next
-takes as previous_X, beside the frame itself; before the first the memory is 0 and what is previous
-is 0 too."""
+styles are mixed by a weighted mean, and the caller blends with the content if the strength is below
+1. `next_frame` takes such a code too. Its input frame and its outputs stylized and moments are the
+next frame's previous_frame, previous_stylized and previous_moments; for the first frame the memory
+and these are 0."""

@@ -1,8 +1,8 @@
 """The exported functions as ONNX graphs, node by node, for images of any size.
 
-The graphs are built from the nets' own parameters and, for the decoder, their list of stages.
-Nothing here promises that they give the nets' numbers: export.py compares them before they are
-written. What a node must be like lives in onnx_graph.py.
+The graphs are built from the nets' parameters and, for the decoder, their list of stages. Nothing
+here guarantees that they compute the same as the nets: export.py compares them before they are
+written. onnx_graph.py has the rules that nodes must follow.
 """
 
 import functools
@@ -30,17 +30,17 @@ Moments = tuple[Value, Value]
 """Mean and standard deviation of a map's channels, both [B, C, 1, 1]."""
 
 MomentsOf = Callable[[str, Value], Moments]
-"""Of a map's name and the map itself, the moments that its modulation starts from."""
+"""(name of a map, the map) → the moments that its modulation starts from."""
 
 
 def model(name: str, parts: Mapping[str, Any], config: ModelConfig) -> onnx.ModelProto:
   """The ONNX model of one function, in float32 whatever the config's dtype.
 
   Args:
-    name: of FUNCTIONS.
-    parts: parameters of what the function needs, as `Params` holds them but NumPy arrays, float32
-      or float16, which is kept.
-    config: their sizes.
+    name: a name in FUNCTIONS.
+    parts: the parameters that the function needs, as in `Params` but as NumPy arrays in float32 or
+      float16, a dtype that is kept.
+    config: the config of the nets.
 
   Returns:
     A model with the function's inputs and outputs, all float32.
@@ -131,7 +131,7 @@ def _split(strength: Value) -> tuple[Value, Value]:
 
 
 def _stillness(change: Value) -> Value:
-  """`temporal`'s, of changes [1, 1, H, W]."""
+  """The stillness of `temporal` for changes [1, 1, H, W]."""
   g, reach = change.graph, temporal.REACH
   edge = [reach // 2] * 2
   near = g(
@@ -179,7 +179,7 @@ def _painted(
   noise_gain: Value,
   output: str | None = None,
 ) -> Value:
-  """The input content in the style of a vector, not blended: [B, H, W, 3]."""
+  """The input content, stylized with a style vector and not blended: [B, H, W, 3]."""
   content = g("Transpose", "content", perm=[0, 3, 1, 2])
   levels = content_levels(g, parts["content_encoder"], config, content)
   found: dict[str, Moments] = {}
@@ -194,7 +194,7 @@ def _painted(
 
 
 def _cut(image: Value, content: Value) -> Value:
-  """The pixels of [B, 3, h, w] that lie on the content [B, 3, H, W]."""
+  """Cuts an image [B, 3, h, w] to the size of the content [B, 3, H, W]."""
   g = image.graph
   return g("Slice", image, [0, 0], g("Shape", content, start=2, end=4), [2, 3])
 
@@ -213,7 +213,7 @@ def content_levels(
 
 
 def _style_vector(g: Graph, part: Mapping[str, Any], config: ModelConfig) -> Value:
-  """The style encoder: [1, D] of the input style."""
+  """The style encoder: the input style → its vector [1, D]."""
   x, moments = _folded(nchw(g, "style"), config.style_stride, 2), []
   for level in range(len(config.style_widths)):
     x = g("Relu", conv(x, part, f"style_encoder/Conv_{level}", stride=2 if level else 1))
@@ -232,7 +232,7 @@ def _generated(
   noise_gain: Value,
   moments_of: MomentsOf,
 ) -> Value:
-  """The generator: [B, 3, h, w], of whole cells of the coarsest level."""
+  """The generator: [B, 3, h, w], sized in whole cells of the coarsest level."""
   layers = (f"generator/decoder/Conv_{number}" for number in itertools.count())
   maps = {f"level{i}": level for i, level in enumerate(levels)}
   numbers = {name: number for number, name in enumerate(modulated_maps(config))}
@@ -271,12 +271,12 @@ def adapted(g: Graph, part: Mapping[str, Any], vector: Value, moments: list[Valu
 
 
 def finest_level(g: Graph, part: Mapping[str, Any], config: ModelConfig, image: Value) -> Value:
-  """The first map of `content_levels`, where one convolution makes it."""
+  """The first map of `content_levels`, if a single convolution computes it."""
   return g("Relu", conv(_folded(image, config.fold, config.fold), part, "content_encoder/Conv_0"))
 
 
 def _folded(image: Value, multiple: int, side: int) -> Value:
-  """[B, 3, H, W] in [0, 1] → [B, 3·side², h, w] in [−1, 1], extended by mirrored pixels."""
+  """[B, 3, H, W] in [0, 1] → [B, 3·side², h, w] in [−1, 1], padded by mirrored pixels."""
   g = image.graph
   lacking = g("Mod", -g("Shape", image, start=2, end=4), [multiple], fmod=0)
   pads = g.concat([[0, 0, 0, 0, 0, 0], lacking], axis=0)
@@ -340,7 +340,7 @@ def _moments(x: Value) -> Moments:
 def _modulated(
   x: Value, moments: Moments, target: Value, noise_gain: Value, with_noise: bool
 ) -> Value:
-  """`modulate`, with a target [B, 2C or 3C]: gains, biases, standard deviations of noise."""
+  """`modulate`, with a target [B, 2C or 3C]: gains, biases and, with noise, its deviations."""
   g, (mean, std) = x.graph, moments
   parts = g("Reshape", target, [0, 2 + with_noise, -1, 1, 1])
   gain, bias, *noise_std = (g("Gather", parts, part, axis=1) for part in range(2 + with_noise))

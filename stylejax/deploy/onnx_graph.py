@@ -1,14 +1,14 @@
-"""ONNX nodes one by one, written down so that every runtime takes them; nothing of nets.
+"""Builds ONNX nodes in a form that every runtime accepts; the networks are in onnx.py.
 
-What WebGPU needs of a file in onnxruntime-web (findings/onnxruntime_web_*.sh), and what numbers do:
+The rules, for onnxruntime-web with WebGPU (findings/onnxruntime_web_*.sh) and for accuracy:
 
-- Pad has all eight pads: one with axes is refused, for the layout is changed and they aren't.
-- Conv has every attribute: one of the two builds takes no defaults.
+- Pad has all eight pads: with axes it is refused, because the layout is changed and they aren't.
+- Conv has every attribute: one of the two builds doesn't accept defaults.
 - No node has more than MOST_TENSORS inputs or outputs: each is a storage buffer, of which a shader
-  has eight, and one more gives a wrong image and a message in the console.
-- Means run along one axis at a time: in float32 a sum over a million pixels loses digits that a sum
-  of a thousand sums keeps, on CPUs as well.
-- In this opset the axes of ReduceMean are an attribute and not a tensor.
+  has eight; one more gives a wrong image and a message in the console.
+- Means are taken along one axis at a time: in float32 a sum over a million pixels loses precision
+  that a sum of a thousand sums keeps, on CPUs as well.
+- In this opset the axes of ReduceMean are an attribute, not a tensor.
 """
 
 import dataclasses
@@ -23,14 +23,14 @@ OPSET, IR_VERSION = 17, 8
 """Old enough for any onnxruntime since 1.12 (2022)."""
 
 MOST_TENSORS = 7
-"""Inputs, or outputs, of one node: with the other side it is eight."""
+"""The most inputs, or outputs, of a node; with one output, or input, that makes eight tensors."""
 
 Input = Union["Value", str, int, float, list[int], list[float]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Value:
-  """What a node gives; arithmetic on it adds nodes."""
+  """The output of a node; arithmetic on it adds nodes."""
 
   graph: "Graph"
   name: str
@@ -52,11 +52,11 @@ class Value:
 
 
 class Graph:
-  """Nodes and constants as they are added.
+  """A graph to which nodes and constants are added.
 
   Attributes:
-    winograd: whether 3×3 convolutions are spelled out (onnx_winograd.py) where that is faster in
-      WebAssembly.
+    winograd: whether 3×3 convolutions use Winograd's algorithm (onnx_winograd.py) if that is faster
+      in WebAssembly.
   """
 
   def __init__(self, *, winograd: bool = False) -> None:
@@ -74,13 +74,13 @@ class Graph:
     return Value(self, output)
 
   def first(self, op: str, *inputs: Input, **attributes: Any) -> Value:
-    """Adds a node of two outputs, of which the second is not needed."""
+    """Adds a node with two outputs and returns the first."""
     value = self(op, *inputs, **attributes)
     self.nodes[-1].output.append(f"{value.name}/second")
     return value
 
   def _name(self, value: Input) -> str:
-    """Of an input; a number becomes a float32 constant, whole ones and lists of them int64."""
+    """The name of an input; numbers become float32 constants, integers and lists of them int64."""
     if isinstance(value, Value):
       return value.name
     if isinstance(value, str):
@@ -91,14 +91,14 @@ class Graph:
     return str(value)
 
   def weight(self, name: str, array: np.ndarray) -> Value:
-    """A parameter; one in float16 stays so in the file, and runtimes turn it once on loading."""
+    """Adds a parameter; float16 is kept in the file, and runtimes convert it once when loading."""
     self.constants[name] = numpy_helper.from_array(np.ascontiguousarray(array), name)
     if array.dtype == np.float16:
       return self("Cast", name, output=f"{name}/float32", to=TensorProto.FLOAT)
     return Value(self, name)
 
   def concat(self, values: Sequence[Input], *, axis: int) -> Value:
-    """One after the other along an axis, by as many nodes as it takes."""
+    """Concatenates values along an axis, with as many nodes as that takes."""
     joined = [
       self("Concat", *values[i : i + MOST_TENSORS], axis=axis)
       for i in range(0, len(values), MOST_TENSORS)
@@ -106,13 +106,13 @@ class Graph:
     return joined[0] if len(joined) == 1 else self.concat(joined, axis=axis)
 
   def mean(self, x: Value, *, axes: Sequence[int]) -> Value:
-    """Over some axes, along one after the other; they stay, with size 1."""
+    """The mean over axes, taken one after the other; they are kept, with size 1."""
     for axis in axes:
       x = self("ReduceMean", x, axes=[axis], keepdims=1)
     return x
 
   def pad(self, x: Value, before: Sequence[int], after: Sequence[int], *, mode: str) -> Value:
-    """[B, C, H, W] with more rows and columns: (of H, of W) at the beginning and at the end."""
+    """Pads [B, C, H, W] with (rows, columns) at the beginning and at the end."""
     return self("Pad", x, [0, 0, *before, 0, 0, *after], mode=mode)
 
   def conv(self, x: Value, kernel: Value, bias: Value, *, side: int, stride: int) -> Value:
@@ -138,9 +138,9 @@ class Graph:
     *,
     whole: Collection[str] = (),
   ) -> onnx.ModelProto:
-    """The checked model, of inputs and outputs of these shapes; letters are open sizes.
+    """The checked model, with inputs and outputs of these shapes; letters are open sizes.
 
-    All are float32, but for inputs named in `whole`, which are int64.
+    All are float32, except for inputs named in `whole`, which are int64.
     """
 
     def tensors(shapes: Mapping[str, tuple[str | int, ...]]) -> list[onnx.ValueInfoProto]:

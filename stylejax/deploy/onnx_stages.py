@@ -1,9 +1,9 @@
-"""The halves of `stylize` cut into stages, for images that are painted in tiles.
+"""The halves of `stylize` divided into stages, for images that are stylized in tiles.
 
-A runtime with little memory, such as a page in a browser, paints an image as
+A runtime with little memory, such as a page in a browser, stylizes an image as
 `stylejax.inference.backends.tiled` does: stage by stage, each over all tiles, with the moments of
-the whole map between one stage and the next. Here each stage is an ONNX model; which tiles there
-are, and what is kept of them, is up to who runs the models (stylejax/deploy/web/tiles.mjs).
+the whole map computed between stages. Here each stage is an ONNX model; the code that runs the
+models decides on tiles and on what to keep of them (stylejax/deploy/web/tiles.mjs).
 """
 
 import dataclasses
@@ -21,25 +21,25 @@ from stylejax.models.config import ModelConfig
 from stylejax.models.decoder_stages import Stage, has_noise, modulated_maps, stages
 
 Shapes = dict[str, tuple[str | int, ...]]
-"""Of a model's inputs or outputs, by name."""
+"""Shapes of a model's inputs or outputs, by name."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-  """What who runs the models must know of them; all plain values, for JSON.
+  """What is needed to run the models, as plain values for JSON.
 
   Attributes:
-    fold: pixels of a side that a cell of the finest map covers.
-    stride: pixels of a cell of the coarsest; images are mirrored at their lower and right end to
-      whole cells.
-    halo: cells at a cut that the encoder gets wrong; stages get one cell wrong.
-    levels: channels of the content's maps, from fine to coarse; the first is not kept, for a stage
-      makes it again from pixels.
-    maps: for each modulated map its channels, and whether noise is added to it, in the order of the
-      model "targets".
+    fold: side in pixels of a cell of the finest map.
+    stride: side in pixels of a cell of the coarsest map; images are mirrored at their lower and
+      right edges to whole cells.
+    halo: number of coarsest cells at a cut that the encoder gets wrong; stages get one cell wrong.
+    levels: channel counts of the content's maps, from fine to coarse; the first map is not kept,
+      since a stage computes it again from pixels.
+    maps: for each modulated map its channel count, its depth (0 for the finest level), and whether
+      noise is added to it, in the order of the model "targets".
     stages: for each stage its inputs, the finer map that it adds (or None), its output, how much
       finer that is than its first input, and its share of the work.
-    encoder_work: share of the work that is the encoder's.
+    encoder_work: the encoder's share of the work.
   """
 
   fold: int
@@ -51,12 +51,12 @@ class Plan:
   encoder_work: float
 
   def cell(self, depth: int) -> int:
-    """Pixels of a side that a cell of a map covers."""
+    """Side in pixels of a cell of a map at this depth."""
     return self.fold * 2**depth
 
 
 def plan(config: ModelConfig) -> Plan:
-  """The plan of models of a config."""
+  """The plan for the models of a config."""
   widths = config.content_widths
   depth = {f"level{i}": i for i in range(len(widths))}
   for stage in stages(config):
@@ -94,26 +94,29 @@ def plan(config: ModelConfig) -> Plan:
 def stage_models(parts: Mapping[str, Any], config: ModelConfig) -> dict[str, onnx.ModelProto]:
   """The models by name: "encoder", "targets", "stage0", "stage1", …
 
-  All tensors are float32 but for `rows` and `columns`, which are int64: the first row of a map that
-  is right and the one behind the last, counted in the tile. A map is [1, C, h, w].
+  All tensors are float32 except `rows` and `columns`, which are int64: the first row of a map that
+  is exact and the one after the last, counted in the tile. A map is [1, C, h, w].
 
-  - encoder: pixels [h, w, 3] of a tile, of whole cells, and for each level what is right of it,
-    `rows0`, `columns0`, … → `level1`, `level2`, … cut to that, and for every level its mean and
-    variance there, [C].
+  - encoder: `pixels` [h, w, 3] of a tile, of whole cells, and for each level its exact part,
+    `rows0`, `columns0`, … → `level1`, `level2`, … cut to that, and for every level the mean and
+    variance of that part, [C].
   - targets: the style's `code` [D], and for each level its mean and standard deviation over the
     whole image → for each modulated map `NAME/gain`, `NAME/bias` and, with noise, `NAME/noise_std`,
     all [C].
   - stage: each input map with `NAME/scale` and `NAME/shift` [C], the affine map that moves its
     moments, and with noise `NAME/noise` [1, 1, h, w] and `NAME/noise_std` [C]; `rows`, `columns` of
-    the output → `output` cut to that, its `mean` and `variance`. The finest level is not an input:
-    `pixels` of the tile are. The last stage gives `image` [h, w, 3].
+    the output → `output` cut to that, its `mean` and `variance`. The finest level is not an input;
+    the `pixels` of the tile are given instead. The last stage gives `image` [h, w, 3].
 
   Args:
-    parts: of content_encoder and generator, as `onnx.model` takes them.
-    config: their sizes, with one convolution at the finest level.
+    parts: parameters of content_encoder and generator, as in `onnx.model`.
+    config: the config of the nets, with one convolution at the finest level.
 
   Returns:
     Checked models.
+
+  Raises:
+    ValueError: the config has more than one convolution at the finest level.
   """
   if config.content_blocks[0]:
     raise ValueError(f"content_blocks: found {config.content_blocks}, expected 0 at the first")
@@ -205,7 +208,7 @@ def _column(g: Graph, name: str) -> Value:
 
 
 def _exact(x: Value, rows: str, columns: str, output: str | None) -> Value:
-  """The rows and columns of a map that are right."""
+  """Cuts a map to its exact rows and columns."""
   g = x.graph
   first, behind = (
     g.concat([g("Slice", name, [end], [end + 1], [0]) for name in (rows, columns)], axis=0)
@@ -230,7 +233,7 @@ def _model(g: Graph, name: str, inputs: Shapes, outputs: Shapes) -> onnx.ModelPr
 
 
 def _halo(config: ModelConfig) -> int:
-  """Cells at a cut that the encoder gets wrong."""
+  """Number of coarsest cells at a cut that the encoder gets wrong."""
   reach = sum(
     config.cell(max(0, level - 1)) + extra * config.cell(level)
     for level, extra in enumerate(config.content_blocks)
@@ -239,7 +242,7 @@ def _halo(config: ModelConfig) -> int:
 
 
 def _cost(stage: Stage, config: ModelConfig, depth: Mapping[str, int]) -> float:
-  """Multiply-adds per pixel of a stage's convolutions, about."""
+  """Approximate multiply-adds per pixel of a stage's convolutions."""
   width = config.content_widths[depth[stage.output]]
   channels = 3 * config.fold**2 if stage.output == "image" else width
   return 9 * width * channels / config.cell(depth[stage.output]) ** 2

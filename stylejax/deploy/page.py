@@ -1,8 +1,8 @@
 """The page that stylizes in a browser: its files, for a server, or all of them in one file.
 
-The files are those of the folder web, models made of the weights (onnx_stages.py), onnxruntime-web
-out of its archive (tools/vendor_onnxruntime_web.py) and the sample images. How the page works is in
-the folder; who serves it, in `stylejax.cli.web`.
+The files are those in the folder web, models made from the weights (onnx_stages.py),
+onnxruntime-web from its archive (tools/vendor_onnxruntime_web.py) and the sample images. The folder
+has the page's code; `stylejax.cli.web` serves it.
 """
 
 import base64
@@ -26,10 +26,10 @@ _FOLDER = Path(__file__).parent / "web"
 _SAMPLES = Path(__file__).parent.parent / "assets" / "samples"
 _ARCHIVE = _FOLDER / "onnxruntime-web.tar.xz"
 _NOTICE = Path(__file__).parent.parent / "assets" / "NOTICE"
-_LICENSES = ("LICENSE", "ThirdPartyNotices.txt")  # files of the archive
+_LICENSES = ("LICENSE", "ThirdPartyNotices.txt")  # files in the archive
 _ENGINE, _WEB_GPU = "onnxruntime/wasm.mjs", "onnxruntime/webgpu."
-"""The engine that paints everywhere, and the beginning of the names of the other, which the page in
-one file lacks: it would be half as large again."""
+"""The engine that works everywhere, and the prefix of the other one's file names; the page in one
+file leaves that one out, since it would make it half as large again."""
 
 _MISSING = "page: found no {}, expected it for the page's models: {}"
 
@@ -44,21 +44,21 @@ POLICY = {
   "base-uri": "'none'",
   "form-action": "'none'",
 }
-"""The content-security policy of the served page: nothing is requested from anywhere else."""
+"""The content-security policy of the served page: it may not request anything from elsewhere."""
 
 
 def page_files(params: transfer.Params) -> dict[str, bytes]:
-  """The files of the page by their names, as a server gives them.
+  """The files of the page by name, as a server gives them.
 
   Args:
-    params: with content_encoder, style_encoder and generator.
+    params: needs content_encoder, style_encoder and generator.
 
   Returns:
     {"index.html": …, "models/plan.json": …, "onnxruntime/wasm.wasm": …, …}.
 
   Raises:
-    InputError: params without one of those parts, of nets that can't be painted in tiles, or no
-      package onnx.
+    InputError: params lack one of those parts, or the package onnx is missing.
+    ValueError: the nets have more than one convolution at the finest level.
   """
   files = {path.name: path.read_bytes() for path in sorted(_FOLDER.iterdir()) if path != _ARCHIVE}
   files |= {f"models/{name}": data for name, data in _models(params).items()}
@@ -77,18 +77,18 @@ def page_files(params: transfer.Params) -> dict[str, bytes]:
 def export_page(params: transfer.Params, output: str | os.PathLike) -> int:
   """Writes the page as one file, which a browser opens from disk.
 
-  Before, what its models give is compared with what the package gives.
+  Its models' outputs are compared with the package's first.
 
   Args:
-    params: as `page_files` takes them.
-    output: the file, ending in .html; one that exists is replaced.
+    params: as in `page_files`.
+    output: the file, ending in .html; an existing one is replaced.
 
   Returns:
-    Its bytes.
+    The size of the file in bytes.
 
   Raises:
-    InputError: another extension, a file that can't be written, params with which the models don't
-      give what the package gives, or as `page_files`.
+    InputError: the extension is wrong, the file can't be written, the models' outputs differ from
+      the package's, or as in `page_files`.
   """
   output = Path(output)
   if output.suffix != ".html":
@@ -107,7 +107,7 @@ def export_page(params: transfer.Params, output: str | os.PathLike) -> int:
 
 
 def one_file(files: dict[str, bytes]) -> str:
-  """The page's files as one HTML document: code and style inline, all else as compressed parts."""
+  """The page's files as one HTML document: code and style inline, the rest as compressed parts."""
   page = (_FOLDER / "index.html").read_text()
   style, script = files["style.css"].decode(), bundle(files, "app.mjs")
   parts = {
@@ -136,10 +136,10 @@ def one_file(files: dict[str, bytes]) -> str:
 
 
 def bundle(files: dict[str, bytes], entry: str) -> str:
-  """A module and those that it imports as one script: each a function that gives its exports.
+  """Joins a module and its imports into one script; each is a function that returns its exports.
 
-  The modules import names in braces from files beside them, at the beginning of a line, and export
-  functions and constants.
+  The modules import names in braces from files in the same folder, at the beginning of a line, and
+  export functions and constants.
   """
   done: dict[str, str] = {}
 
@@ -159,7 +159,7 @@ def bundle(files: dict[str, bytes], entry: str) -> str:
 
 
 def _as_script(module: str) -> str:
-  """The engine's module as the global `onnxruntime`: a page from disk can't import from workers."""
+  """The engine's module as the global `onnxruntime`: workers of a page from disk can't import."""
   body, _, exported = module.rpartition("export{")
   names = (pair.split(" as ") for pair in exported[: exported.index("}")].split(","))
   given = ", ".join(f"{new}: {old}" for old, new in names)
@@ -176,7 +176,7 @@ def _variable(module: str) -> str:
 
 
 def _compressed(data: bytes) -> str:
-  """As text that engine.mjs turns back: gzip in base 64."""
+  """Gzip in base 64, a text that engine.mjs decodes."""
   packed = zlib.compressobj(9, zlib.DEFLATED, 31)
   return base64.b64encode(packed.compress(data) + packed.flush()).decode()
 
@@ -194,7 +194,7 @@ def _with_policy(page: str, policy: dict[str, str]) -> str:
 
 
 def _licenses(engine: str, built_into_it: str) -> str:
-  """What a copy of the page must say of others' work in it."""
+  """The notices of others' work that a copy of the page must contain."""
   sections = re.findall(r"^== (.*) ==\n((?:(?!== ).*\n)*)", _NOTICE.read_text(), re.MULTILINE)
   (samples,) = (text for title, text in sections if title.startswith("Sample images"))
   return f"""\

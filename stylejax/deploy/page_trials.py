@@ -1,6 +1,6 @@
-"""The page's models on a whole image, by onnxruntime, compared with what the package gives.
+"""Compares the page's models, run by onnxruntime on a whole image, with the package.
 
-What the page itself does with them, in tiles, is stylejax/deploy/web/tiles.mjs.
+The page itself runs them in tiles (stylejax/deploy/web/tiles.mjs).
 """
 
 import json
@@ -18,17 +18,17 @@ from stylejax.models.noise_map import noise_map
 
 _EPS = 1e-5  # as in the moments of the networks
 _CELLS = (8, 6)
-"""Height and width of the image that is tried."""
+"""Height and width of the trial image, in cells of the stride."""
 
 Run = Callable[[str, dict[str, np.ndarray]], dict[str, np.ndarray]]
-"""Runs a model by its name: inputs → outputs, both by name."""
+"""(name of a model, inputs by name) → outputs by name."""
 
 
 def check(files: Mapping[str, bytes], params: transfer.Params) -> None:
   """Compares the models among a page's files with the package, on sample images.
 
   Raises:
-    InputError: a difference that rounding doesn't explain.
+    InputError: they differ by more than rounding explains.
   """
   plan = Plan(**json.loads(files["models/plan.json"]))
   run = runner(
@@ -47,14 +47,14 @@ def check(files: Mapping[str, bytes], params: transfer.Params) -> None:
     return (np.stack(images),)
 
   size = _CELLS[0] * plan.stride, _CELLS[1] * plan.stride
-  # An accelerator's fast convolutions are no measure for models that run on a CPU.
+  # Models that run on a CPU can't be compared with an accelerator's fast convolutions.
   with jax.default_matmul_precision("highest"):
     for name, function in (("encode_style", encode_style), ("paint", paint)):
       differences(name, function, params, (size,), tolerance_of(name, params, "cpu"))
 
 
 def runner(models: Mapping[str, bytes]) -> Run:
-  """What runs serialized models by their names, on the CPU."""
+  """Makes a function that runs serialized models by name, on the CPU."""
   sessions = {
     name: onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     for name, data in models.items()
@@ -70,11 +70,11 @@ def runner(models: Mapping[str, bytes]) -> Run:
 def paint_whole(
   run: Run, plan: Plan, content: np.ndarray, code: np.ndarray, noise_gain: float
 ) -> np.ndarray:
-  """An image of whole cells in the style of a code: one tile, as tiles.mjs paints it.
+  """Stylizes an image of whole cells with a style code, as tiles.mjs does with a single tile.
 
   Args:
     run: runs the models of `onnx_stages.stage_models`.
-    plan: how.
+    plan: the plan for these models.
     content: [H, W, 3] float32 in [0, 1].
     code: [D].
     noise_gain: 1 to 2.
@@ -113,7 +113,7 @@ def paint_whole(
 
 
 def _encoded(run: Run, plan: Plan, content: np.ndarray) -> tuple[dict, dict]:
-  """The content's maps, None for the finest, which isn't kept, and the moments of all."""
+  """(the content's maps, None for the finest, which isn't kept; the moments of all maps)."""
   height, width = content.shape[:2]
   feeds = {"pixels": content}
   for level in range(len(plan.levels)):

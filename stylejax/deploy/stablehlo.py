@@ -1,6 +1,6 @@
 """The exported functions as programs for any JAX: portable StableHLO with the weights inside.
 
-Like the models of onnx.py they are open in the sizes of their images. Files are export.py's.
+Like the models in onnx.py, they take images of any size. export.py writes the files.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,13 +23,13 @@ def program(
   """The program of one function, for images whose sizes are left open.
 
   Args:
-    name: of FUNCTIONS.
-    params: whose config and parts are used.
-    parts: those that the function needs, float32 or float16, which is kept.
-    platforms: for which it is made, of PLATFORMS.
+    name: a name in FUNCTIONS.
+    params: the parameters, whose config is used.
+    parts: the parameters that the function needs, in float32 or float16, a dtype that is kept.
+    platforms: the platforms for which it is made, among PLATFORMS.
 
   Returns:
-    A program that takes the function's inputs in order and gives its output, or a tuple of them.
+    A program that takes the function's inputs in order and returns its output or a tuple of them.
   """
   function = FUNCTIONS[name]
   signature = function.signature(params.config)
@@ -53,10 +53,10 @@ def program(
 def _open_sizes(
   shapes: Sequence[tuple[str | int, ...]], params: transfer.Params
 ) -> dict[str | int, Any]:
-  """The symbolic sizes of the letters in these shapes, with what is known of them."""
+  """The symbolic sizes of the letters in these shapes, with their constraints."""
   letters = list(dict.fromkeys(size for shape in shapes for size in shape if isinstance(size, str)))
   stride = params.config.stride
-  # The last two: what was rounded up to whole cells can be cut back.
+  # The constraints in `rounded` say that a size rounded up to whole cells can be cut back.
   least = {"h": params.config.smallest_exported_side, "w": params.config.smallest_exported_side}
   sides = [f"{side} >= {least.get(side, transfer.MIN_SIDE)}" for side in "hwpq" if side in letters]
   rounded = [

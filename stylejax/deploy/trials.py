@@ -1,4 +1,4 @@
-"""What an exported file gives, compared with what the package gives, on images of several sizes."""
+"""Compares the outputs of an exported file with the package's, on images of several sizes."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,14 +13,14 @@ from stylejax.images.decode import read_image
 from stylejax.runtime.jit import fast_jit
 
 Exported = Callable[..., Arrays]
-"""What a file holds: the inputs of a function in order → its outputs."""
+"""The function in a file: its inputs in order → its outputs."""
 
 _SAMPLES = Path(__file__).parent.parent / "assets" / "samples"
 _TWO_IMAGES = 2**17
-"""Pixels up to which an image is tried together with a second one."""
+"""The largest number of pixels of an image that is tried in a batch of two."""
 
 _CODE_SIDE = 256
-"""Pixels of the side of the image whose code is tried."""
+"""Side in pixels of the image whose style code is used."""
 
 
 def differences(
@@ -30,21 +30,21 @@ def differences(
   sizes: Sequence[tuple[int, int]],
   tolerance: float,
 ) -> dict[str, float]:
-  """Largest difference between what a file gives and what its function gives, at each size.
+  """The largest difference between the outputs of a file and of its function, at each size.
 
   Args:
-    name: of FUNCTIONS.
-    exported: what the file holds.
-    params: as it was made of.
-    sizes: (H, W) of the images; small ones are tried two at a time where there is a batch.
-    tolerance: largest difference that is let through.
+    name: a name in FUNCTIONS.
+    exported: the function in the file.
+    params: the parameters that the file was made from.
+    sizes: (H, W) of the images; small ones are tried two at a time if the function takes a batch.
+    tolerance: the largest difference that is accepted.
 
   Returns:
-    {"1×256×256": difference, …}, batch, height and width; absolute in images, otherwise as a part
-    of the largest number of the output if that is above 1.
+    {"1×256×256": difference, …} by batch, height and width: the absolute difference, divided by the
+    largest number of the output if that is above 1.
 
   Raises:
-    InputError: one is larger than the tolerance, or no number.
+    InputError: a difference is larger than the tolerance, or NaN.
   """
   function = FUNCTIONS[name]
   ours = fast_jit(function.call)
@@ -77,7 +77,7 @@ def differences(
 
 
 def _apart(outputs: Arrays, expected: Arrays) -> float:
-  """The largest difference of all; NaN where there is one."""
+  """The largest difference of all outputs; NaN if one contains NaN."""
   return max(
     (
       float(np.abs(a - b).max() / max(1.0, np.abs(b).max()))

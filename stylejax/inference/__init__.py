@@ -1,4 +1,4 @@
-"""From files to files: weights, images, and the loop behind infer.py.
+"""Stylizing from file to file: requests, methods, backends, and the loops behind the commands.
 
-Not here: the mathematics of a stylization (`stylejax.transfer`), decoding (`stylejax.data`).
+The mathematics of a stylization is in `stylejax.transfer`, decoding in `stylejax.images`.
 """

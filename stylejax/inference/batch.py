@@ -1,8 +1,7 @@
-"""Many images from file to file: every content in every style, or in a mixture of them.
+"""Stylizes many images from file to file: every content in every style, or in a mixture of styles.
 
-This is what the command `paint` calls. What a stylization is, is `stylizer`'s, or `optimized`'s for
-methods without training; names of outputs are planned in `outputs`, styles and regions in
-`request`.
+The command `paint` calls this. `stylizer` does a stylization, or `optimized` for methods without
+training; names of outputs are planned in `outputs`, styles and regions in `request`.
 """
 
 import contextlib
@@ -39,7 +38,7 @@ from stylejax.transfer import Params
 
 
 class Plan(NamedTuple):
-  """What a request comes to, before anything is decoded."""
+  """All that a request asks for, known before anything is decoded."""
 
   jobs: list[Job]
   mixes: list[StyleMix]
@@ -51,19 +50,19 @@ class Plan(NamedTuple):
 def stylize_files(
   request: Request, *, process: tuple[int, int] = (0, 1), callbacks: Callbacks | None = None
 ) -> Report:
-  """Stylizes files. Of several contents or styles, those that can't be read are skipped.
+  """Stylizes files; among several contents or styles, those that can't be read are skipped.
 
   Args:
     request: what to do.
-    process: (i, n) takes every n-th content only, from number i on, as one of n processes does.
+    process: (i, n) for process i of n, which takes every n-th content, starting with number i.
     callbacks: for progress and notes.
 
   Returns:
     The Report.
 
   Raises:
-    InputError: anything wrong with the request. Only a full disk, or an image beyond the memory,
-      can come after the first file of several has been written.
+    InputError: something is wrong with the request. Only a full disk, or an image too large for the
+      memory, can raise it after the first of several files has been written.
   """
   started = time.perf_counter()
   callbacks = callbacks or Callbacks()
@@ -82,11 +81,11 @@ def make_plan(request: Request, *, on_note: Callable[[str], None]) -> Plan:
   """Checks a request and names all outputs.
 
   Raises:
-    InputError: anything that can be seen to be wrong without decoding an image.
+    InputError: something is wrong that can be detected without decoding an image.
   """
   request.check()
   style_size = style_scale(request.stroke, request.style_size)
-  notes: list[str] = []  # told when all settings are known to be right: a mistake is one line
+  notes: list[str] = []  # passed on only if there is no mistake, which is reported in one line
   contents = find_images(request.content, "--content", on_note=notes.append)
   regions = plan_regions(request.mask)
   mixes = plan_mixes(
@@ -130,7 +129,7 @@ def make_plan(request: Request, *, on_note: Callable[[str], None]) -> Plan:
 
 
 class _Run:
-  """One run: weights, style codes and maps, and what has been written and skipped so far."""
+  """A run: its weights, style codes and maps, and what it has written and skipped so far."""
 
   def __init__(
     self, request: Request, plan: Plan, jobs: list[Job], callbacks: Callbacks, *, alone: bool
@@ -149,7 +148,7 @@ class _Run:
     )
     self._descents = None
     if request.method != NETWORK:
-      # Only here: what optimizes pixels takes time to import.
+      # Imported only here, since what optimizes pixels takes time to import.
       from stylejax.inference.descents import Descents
 
       self._descents = Descents(request, plan.mixes, plan.regions, self._stylizer, callbacks)
@@ -160,7 +159,7 @@ class _Run:
     self._total = len(jobs) * len(self._codes)
 
   def stylize_all(self, *, may_write_none: bool) -> None:
-    """Stylizes and writes all jobs; raises InputError where none could be, unless that may be."""
+    """Stylizes and writes all jobs; raises InputError if none could be, unless may_write_none."""
     config = self._stylizer.params.config
     fixed_size = self._maps.files or self._request.tile or self._request.seamless
     if fixed_size or self._request.shard or self._descents:
@@ -238,7 +237,7 @@ class _Run:
           self._callbacks.on_progress(done + count, self._total)
 
   def _prepare(self, group: Group, ready: list[tuple[Job, DecodedImage]]) -> Any:
-    """The contents of a group, given to the method or backend that is asked for, or that fits."""
+    """Gives a group's contents to the requested method or backend, or else to one that fits."""
     if self._descents is not None:
       return self._descents.prepare(*ready[0])
     bucket, request, contents = group.bucket, self._request, [image.rgb for _, image in ready]
@@ -254,7 +253,7 @@ class _Run:
     )
 
   def _read_styles(self) -> dict[int, list]:
-    """For each mix that can be read, its styles and the regions': codes, or images."""
+    """Reads the styles of each readable mix and of the regions, as codes or images, by index."""
     sources: dict[str, Any] = {"library": self._request.library, "on_note": self._callbacks.on_note}
     reader: StyleReader | StyleImageReader
     if self._descents is None:
@@ -267,7 +266,7 @@ class _Run:
       try:
         codes[index] = [*map(reader.read, mix.sources), *regions]
       except InputError as error:
-        # Of a mixture nothing may be missing.
+        # A mixture needs all of its styles.
         self._skip(error, alone=len(self._plan.mixes) == 1)
     if not codes:
       raise InputError(
@@ -286,7 +285,7 @@ class _Run:
 def _check_parts(
   params: Params, weights: str | os.PathLike, *, painting: bool, sampling: bool
 ) -> None:
-  """Raises when the weights lack a part that the run needs."""
+  """Raises InputError if the weights lack a part that the run needs."""
   needed = ["content_encoder", "style_encoder", "generator"] if painting else []
   if sampling:
     needed.append("noise_generator")

@@ -1,6 +1,6 @@
-"""A few array sizes for many image sizes: what compiles once stylizes all images that fit in it.
+"""Chooses a few array sizes for many image sizes: one compiled program serves all images that fit.
 
-Nothing of the nets: that what lies beyond an image never reaches it is `stylejax.models.padding`'s.
+No networks here: `stylejax.models.padding` keeps what lies beyond an image from affecting it.
 """
 
 from collections import Counter
@@ -9,19 +9,20 @@ from collections.abc import Iterable, Sequence
 Size = tuple[int, int]
 
 MOST = 6
-"""Buckets of a run at most: each is a program to compile."""
+"""The largest number of buckets in a run: each is a program to compile."""
 
 COMPILATION = 1_000_000
-"""Pixels that one more bucket must save. Compiling takes as long as stylizing several
-times as many, but what is compiled is kept for the next run."""
+"""Pixels that another bucket must save. Compiling takes as long as stylizing several times as many,
+but compiled programs are kept for the next run."""
 
 
 MOST_FILLING = 1.35
-"""Pixels of an array for one of the image's, at most, where a program is there already; and"""
+"""An array that has a program already may have this many times the image's pixels, plus
+SPARE_PIXELS."""
 
 SPARE_PIXELS = 310_000
-"""so many pixels besides, which are computed in a tenth of the time that compiling takes. They are
-divided among the images of a folder, which pay for one compilation together."""
+"""Pixels that are computed in a tenth of the time that compiling takes. They are divided by the
+number of images in a folder, which share the cost of one compilation."""
 
 _AT_FIRST = 64
 
@@ -29,19 +30,19 @@ _AT_FIRST = 64
 def plan(
   sizes: Iterable[Size], *, stride: int, most: int = MOST, compilation: float = COMPILATION
 ) -> dict[Size, Size]:
-  """Chooses arrays to stylize images in.
+  """Chooses the arrays in which images are stylized.
 
-  Starts with one for each size and merges the two whose union costs least, as long as that saves
-  more compilation than it adds pixels, or there are too many.
+  It starts with one array for each size and merges the two whose union costs least, as long as that
+  saves more compilation than it adds pixels, or there are too many.
 
   Args:
-    sizes: (H, W) of the images, each as often as it comes.
+    sizes: (H, W) of all images, with repetitions.
     stride: sides of arrays are multiples of it.
-    most: arrays at most.
-    compilation: what another one costs, in pixels.
+    most: the largest number of arrays.
+    compilation: the cost of another array, in pixels.
 
   Returns:
-    For each size the (H, W) of its array, no smaller.
+    For each size the (H, W) of its array, which is no smaller.
   """
   counts = Counter(sizes)
   while len({_whole(size, stride) for size in counts}) > _AT_FIRST:
@@ -68,19 +69,19 @@ def plan(
     if len(buckets) <= most and added > compilation:
       break
     parts = [buckets.pop(name) for name in (one, other)]
-    # The union may be a bucket already: one of the two, or a third.
+    # The union may equal an existing bucket: one of the two, or a third.
     parts += [buckets.pop(whole)] if whole in buckets else []
     buckets[whole] = [s for members, _ in parts for s in members], sum(n for _, n in parts)
   return {size: bucket for bucket, (members, _) in buckets.items() for size in members}
 
 
 def choose(size: Size, known: Iterable[Size], *, steps: Sequence[int]) -> Size:
-  """The array for one image: one whose program is there, or else one of a few sizes.
+  """The array for one image: one that has a program already, or else one of a few sizes.
 
   Args:
     size: (H, W) of the image.
-    known: arrays for which there are programs.
-    steps: sides of arrays that are made anew, ascending; beyond the last its multiples.
+    known: (H, W) of arrays for which there are programs.
+    steps: sides of new arrays, ascending; beyond the last, its multiples are used.
 
   Returns:
     (H, W) of the array, no smaller than the image.
@@ -91,12 +92,12 @@ def choose(size: Size, known: Iterable[Size], *, steps: Sequence[int]) -> Size:
 
 
 def choose_known(size: Size, known: Iterable[Size], *, images: int = 1) -> Size | None:
-  """The smallest array of `known` that holds an image and isn't much larger, or None.
+  """The smallest array in `known` that an image fits into and that isn't much larger, or None.
 
   Args:
     size: (H, W) of the image.
-    known: arrays for which there are programs.
-    images: how many will be stylized, of this size or others.
+    known: (H, W) of arrays for which there are programs.
+    images: how many images of any size will be stylized.
   """
 
   def area(bucket: Size) -> int:

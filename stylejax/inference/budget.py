@@ -1,8 +1,8 @@
-"""What an image costs in memory on its way from file to file, and what fits into what is free.
+"""The memory that an image takes on its way from file to file, and whether it fits.
 
-The figures are bytes a pixel, measured with `python -m benchmarks memory` and under limits, and
-rounded up: where memory ends XLA stops the process, so too much is asked for rather than too
-little. How much is free is asked of `stylejax.runtime.memory`.
+The figures are bytes per pixel, measured with `python -m benchmarks memory` and under memory
+limits. They are rounded up, since XLA stops the process when it runs out of memory.
+`stylejax.runtime.memory` tells how much is free.
 """
 
 import jax
@@ -12,46 +12,46 @@ from stylejax.models.config import ModelConfig
 from stylejax.runtime.memory import available_bytes
 
 TILE_PIXELS = 1_000_000
-"""Pixels of the image in a tile, about: what is computed at once. Of smaller tiles more pixels
-are computed twice, larger ones take more memory."""
+"""Approximate number of the image's pixels in a tile, which are computed at once. With smaller
+tiles more pixels are computed twice; larger ones take more memory."""
 
 MIN_TILE_PIXELS = 40_000
-"""Below this most of what is computed are the seams of tiles."""
+"""In smaller tiles most of the computed pixels would be overlap."""
 
 FILE_BYTES = 12
-"""Bytes a pixel while a file is decoded or encoded: Pillow's image, an array, and another."""
+"""Bytes per pixel while a file is decoded or encoded: Pillow's image and two arrays."""
 
-_COMPILING = 200 * 2**20  # bytes that compiling the programs of tiles takes, about
+_COMPILING = 200 * 2**20  # bytes that compiling the programs of tiles takes, approximately
 
 
 def whole_bytes(config: ModelConfig) -> int:
-  """Bytes a pixel of an image that is stylized whole.
+  """Bytes per pixel of an image that is stylized whole.
 
-  About 10 maps of the finest level and 12 of the image's own at once.
+  About 10 maps of the finest level and 12 of the image's size exist at once.
   """
   return 4 * (10 * config.content_widths[0] // config.fold**2 + 12 * 3)
 
 
 def sequence_bytes(config: ModelConfig) -> int:
-  """Bytes a pixel of a frame of a sequence: there are the frame before and the next one, too."""
+  """Bytes per pixel of a frame in a sequence, including the previous and the next frame."""
   return whole_bytes(config) + 10 * FILE_BYTES
 
 
 def fits(shape: tuple[int, ...], config: ModelConfig, *, images: int = 1) -> bool:
-  """Whether so many images [H, W, 3] may be stylized whole at once; an accelerator says itself."""
+  """Whether this many images [H, W, 3] may be stylized whole at once; always on accelerators."""
   if jax.default_backend() != "cpu":
     return True
   return images * shape[0] * shape[1] * whole_bytes(config) < available_bytes() // 2
 
 
 def check_fits(what: str, shape: tuple[int, ...], pixel_bytes: int, hint: str) -> None:
-  """Raises InputError where an image must be computed whole and doesn't fit.
+  """Raises InputError if an image that must be computed whole doesn't fit.
 
   Args:
     what: the image or the setting, for the message.
     shape: [H, W, ...].
-    pixel_bytes: bytes a pixel, as `whole_bytes`.
-    hint: what to do about it.
+    pixel_bytes: bytes per pixel, as from `whole_bytes`.
+    hint: what to do about it, for the message.
   """
   needed, free = shape[0] * shape[1] * pixel_bytes, available_bytes()
   if jax.default_backend() == "cpu" and needed > 0.9 * free:
@@ -63,7 +63,7 @@ def check_fits(what: str, shape: tuple[int, ...], pixel_bytes: int, hint: str) -
 
 
 def check_file(path: object, width: int, height: int) -> None:
-  """Raises InputError for an image whose decoded pixels alone don't fit."""
+  """Raises InputError if an image's decoded pixels alone don't fit."""
   needed, free = width * height * FILE_BYTES, available_bytes()
   if needed > 0.9 * free:
     raise InputError(
@@ -74,12 +74,12 @@ def check_file(path: object, width: int, height: int) -> None:
 
 
 def leaves_room(pixels: int) -> bool:
-  """Whether files of so many pixels may be decoded while another image is being stylized."""
+  """Whether files with this many pixels may be decoded while another image is being stylized."""
   return pixels * FILE_BYTES < available_bytes() // 8
 
 
 def tile_pixels(shape: tuple[int, ...], config: ModelConfig) -> int:
-  """Pixels of tiles in which an image [H, W, 3] fits, at most TILE_PIXELS.
+  """Pixels per tile with which an image [H, W, 3] fits, at most TILE_PIXELS.
 
   Raises:
     InputError: even the smallest tiles don't fit.
@@ -87,7 +87,7 @@ def tile_pixels(shape: tuple[int, ...], config: ModelConfig) -> int:
   if jax.default_backend() != "cpu":
     return TILE_PIXELS
   free = available_bytes()
-  # Its output and its file come on top, and two tiles are on their way at a time.
+  # The output and the file need memory too, and two tiles are in progress at a time.
   room = 0.8 * (free - _COMPILING - shape[0] * shape[1] * FILE_BYTES)
   pixels = int(room) // (2 * whole_bytes(config))
   if pixels < min(MIN_TILE_PIXELS, shape[0] * shape[1]):
@@ -99,7 +99,7 @@ def tile_pixels(shape: tuple[int, ...], config: ModelConfig) -> int:
 
 
 def _needed(shape: tuple[int, ...], config: ModelConfig) -> float:
-  """Bytes that the smallest tiles take."""
+  """Bytes that an image takes with the smallest tiles."""
   return (
     _COMPILING + shape[0] * shape[1] * FILE_BYTES + 2 * whole_bytes(config) * MIN_TILE_PIXELS / 0.8
   )

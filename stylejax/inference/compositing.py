@@ -1,8 +1,7 @@
-"""What is done to the pixels after any backend: mixing by maps, the blend with the content, the
-pixel controls of `stylejax.controls.table`.
+"""What is done to a backend's pixels: mixing by maps, blending with the content, pixel controls.
 
-Pixels are taken in chunks of two sizes, whatever the image's shape, so that a few small programs do
-for all images and an image larger than memory is never there twice.
+Pixels are processed in chunks of two sizes, whatever the image's shape, so that a few small
+programs serve all images and an image larger than memory is never there twice.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,17 +23,17 @@ from stylejax.inference.backends.base import Backend, ignore_progress
 from stylejax.runtime.program_cache import compiled_step
 
 CHUNKS = (262_144, 16_384)
-"""Pixels of a chunk; the second size is for what the first leaves over."""
+"""Pixels of a chunk; the second size is for the remainder."""
 
 
 class Composition(NamedTuple):
-  """How the final image is put together from uniform stylizations.
+  """How the final image is composed of uniform stylizations.
 
   Attributes:
     vectors: [N, D] float32, a style vector for each stylization.
     noise_gains: [N] float32.
-    shares: [N, H, W] float32 that sum to 1 over N, or None where N is 1.
-    blend: scalar or [H, W] float32, as `blend_with_content` takes it.
+    shares: [N, H, W] float32 that sum to 1 over N, or None if N is 1.
+    blend: scalar or [H, W] float32, as in `blend_with_content`.
     controls: the pixel controls that change anything, in their order.
   """
 
@@ -55,17 +54,17 @@ def compose(
 ) -> Composition:
   """Turns a stylization's controls into a `Composition`.
 
-  Stylizations of which nothing would be seen are left out.
+  Stylizations that would be invisible are left out.
 
   Args:
     vectors: [S, D], or [1, D] without weights.
-    weights: [S] or maps [S, H, W], at least 0 and of any sum, or None.
+    weights: [S] or maps [S, H, W], at least 0 and with any sum, or None.
     strength: 0 to 2: scalar or a map [H, W].
     size: (H, W) that maps must have.
     controls: pixel controls by name, as in `PixelControls`; numbers or maps.
 
   Raises:
-    ValueError: weights, a strength or a pixel control of another shape or range.
+    ValueError: the shape or range of the weights, the strength or a pixel control is wrong.
   """
   chosen = _effective(controls or {}, size)
   weights = None if weights is None else scale_weights(weights)
@@ -101,7 +100,7 @@ def _effective(controls: Mapping[str, Any], size: tuple[int, int]) -> tuple[Sett
 
 
 def _check_shape(value: Any, name: str, size: tuple[int, int]) -> None:
-  """Raises ValueError unless the value is a number, a map, or None."""
+  """Raises ValueError unless the value is a number, None, or a map of the size."""
   if np.shape(value) not in ((), size):
     raise ValueError(
       f"{name}: found shape {np.shape(value)}, expected a scalar or a map {list(size)}"
@@ -115,11 +114,11 @@ def scale_weights(weights: Sequence[float] | np.ndarray) -> np.ndarray:
     weights: [S] or maps [S, H, W], at least 0, however large or small.
 
   Returns:
-    Of the same shape: what float32 can't hold is multiplied by a power of two, so that the largest
-    weight of each pixel is 1/2 to 1, and other weights keep every bit.
+    float32 of the same shape. Where the largest weight is too large or small for float32, weights
+    are multiplied by a power of two, so that it is 1/2 to 1; others keep every bit.
 
   Raises:
-    ValueError: a value that is negative, NaN or infinite, or no number.
+    ValueError: a value is negative, NaN, infinite or not a number.
   """
   try:
     values = np.asarray(weights, getattr(weights, "dtype", np.float64))
@@ -141,12 +140,13 @@ def composite(
   dtype: type = np.float32,
   on_progress: Callable[[float], None] = ignore_progress,
 ) -> list[np.ndarray]:
-  """Stylizes a backend's contents and puts the final images together.
+  """Stylizes a backend's contents and composes the final images.
 
   Args:
-    backend: its contents are all stylized; with shares, or a blend that is a map, it has one.
-    composition: what to compute, and how to put it together.
-    dtype: of the result, np.float32 in [0, 1] or np.uint8.
+    backend: all of its contents are stylized; it must have only one if there are shares or if the
+      blend is a map.
+    composition: what to compute, and how to compose it.
+    dtype: the dtype of the result: np.float32 in [0, 1] or np.uint8.
     on_progress: called with the fraction of the work that is done, by a backend that works in
       parts.
 
@@ -154,7 +154,7 @@ def composite(
     [H, W, 3] for each content.
 
   Raises:
-    FloatingPointError: NaN or infinity in a stylized image.
+    FloatingPointError: a stylized image contains NaN or infinity.
   """
   finishes_rows = composition.shares is None and not any(
     setting.needs_moments for setting in composition.controls
@@ -192,7 +192,7 @@ def _cast(pixels: np.ndarray, dtype: type) -> np.ndarray:
 def _finish(
   stylized: np.ndarray, content: np.ndarray, composition: Composition, rows: slice
 ) -> np.ndarray:
-  """Blend and pixel controls of rows [h, W, 3]; their moments are those of what is given."""
+  """Applies blend and pixel controls to rows [h, W, 3], with moments computed from these rows."""
   blend = composition.blend
   if (blend < 1).any():
     stylized = (
@@ -214,23 +214,24 @@ def _finish(
 
 
 def blend_pixels(stylized: jax.Array, content: jax.Array, blend: jax.Array) -> jax.Array:
-  """`blend_with_content` of a chunk [1, P, 1, 3]; content may be uint8."""
+  """`blend_with_content` for a chunk [1, P, 1, 3]; content may be uint8."""
   return blend_with_content(stylized, as_float(content), blend)
 
 
 def control_pixels(
   stylized: jax.Array, content: jax.Array, amount: jax.Array, values: dict[str, tuple]
 ) -> jax.Array:
-  """A pixel control of a chunk [1, P, 1, 3]; content may be uint8; values: {name: (mode, moments)}.
+  """A pixel control for a chunk [1, P, 1, 3]; content may be uint8.
 
-  The name is a key since keys are static: it chooses the program.
+  values is {name: (mode, moments)}: the name is a key because keys are static, so that it selects
+  the program.
   """
   ((name, (mode, moments)),) = values.items()
   return apply_setting(stylized, as_float(content), Setting(name, amount, mode), moments=moments)
 
 
 def chunk_moments(pixels: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
-  """`color_moments` of a chunk [1, P, 1, 3], of the pixels where mask [1, P, 1, 1] is 1."""
+  """`color_moments` of those pixels of a chunk [1, P, 1, 3] where mask [1, P, 1, 1] is 1."""
   return color_moments(as_float(pixels), mask=mask)
 
 
@@ -238,8 +239,7 @@ def map_pixels(step: Callable, images: Sequence[np.ndarray], *settings) -> np.nd
   """Calls a step on an image's pixels, chunk by chunk.
 
   Args:
-    step: (chunks [1, P, 1, C] of each image, *settings) → [1, P, 1, 3], at the top level of its
-      module.
+    step: (chunks [1, P, 1, C] of each image, *settings) → [1, P, 1, 3]; a module-level function.
     images: [H, W, C] each.
     settings: the same for all chunks.
 
@@ -274,14 +274,14 @@ def pixel_moments(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _filled(pixels: np.ndarray, size: int) -> np.ndarray:
-  """[P, C] as a chunk [1, size, 1, C], zeros at its end."""
+  """[P, C] as a chunk [1, size, 1, C], padded with zeros at the end."""
   if len(pixels) < size:
     pixels = np.concatenate([pixels, np.zeros((size - len(pixels), pixels.shape[1]), pixels.dtype)])
   return pixels[None, :, None]
 
 
 def _chunks(count: int) -> Iterator[tuple[slice, int]]:
-  """(place, size of the chunk) that cover so many pixels; the last may be filled in part."""
+  """(slice, size) of the chunks that cover `count` pixels; the last may be only partly filled."""
   large, small = CHUNKS
   first = 0
   while first < count:

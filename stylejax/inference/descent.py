@@ -1,7 +1,7 @@
-"""A descent to an image, leg by leg: looked at between its steps, and gone on with from a look.
+"""Optimizes an image leg by leg; callers can look at it between steps and resume from a look.
 
-Each method without training is a list of legs (`neighbor_stages`, `gram_stages`). What a look is
-good for (a bar, an intermediate image, a state that is kept) is the caller's matter.
+Each method without training is a list of legs (`neighbor_stages`, `gram_stages`). The caller
+decides what a look is for: a progress bar, an intermediate image, or a saved state.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,23 +11,23 @@ import jax
 import numpy as np
 
 MOST_AT_ONCE, LEAST_AT_ONCE = 10, 4
-"""Steps between two looks, at most and, of the largest images, at least: what each call computes
-before its first step is about a third of one."""
+"""Steps between two looks: the most, and the fewest, for the largest images. Each call does the
+work of about a third of a step before its first step."""
 
 _PIXELS_AT_ONCE = MOST_AT_ONCE * 512 * 512
 
 
 class Leg(Protocol):
-  """A part of a descent: so many steps with the same targets at the same size.
+  """A part of a descent: steps with the same targets at the same size.
 
   Attributes:
-    steps: how many.
-    size: (H, W) of the image that changes.
+    steps: the number of steps.
+    size: (H, W) of the image that is optimized.
   """
 
   @property
   def steps(self) -> int:
-    """As above; a leg may have it as a plain attribute."""
+    """As above; it may also be a plain attribute."""
     ...
 
   @property
@@ -36,30 +36,30 @@ class Leg(Protocol):
     ...
 
   def targets(self) -> Any:
-    """What the steps need and don't change, computed when the leg begins."""
+    """Computes, when the leg begins, what its steps need and don't change."""
     ...
 
   def begin(self, current: Any, targets: Any) -> Any:
-    """The state before the first step, from what the leg before left.
+    """The state before the first step, from the result of the previous leg.
 
-    Has `step`, int32, and `loss`, the first number of which is shown.
+    It has `step`, int32, and `loss`, whose first number is shown.
     """
     ...
 
   def tree(self, current: Any, targets: Any) -> Any:
-    """The structure of that state, as `jax.tree.structure` gives it, without computing it."""
+    """The structure of that state as from `jax.tree.structure`, without computing the state."""
     ...
 
   def advance(self, state: Any, targets: Any, steps: int) -> Any:
-    """The state after some more steps."""
+    """The state after this many more steps, or after those that are left."""
     ...
 
   def end(self, current: Any, state: Any) -> Any:
-    """What the next leg gets, as if this one ended with the state."""
+    """The result that the next leg gets if this one ends with the state."""
     ...
 
   def image(self, current: Any) -> Any:
-    """[1, H, W, 3] of what a leg leaves."""
+    """The image [1, H, W, 3] of a leg's result."""
     ...
 
 
@@ -67,11 +67,11 @@ class Look(NamedTuple):
   """A descent between two steps.
 
   Attributes:
-    done, total: steps, of all legs.
-    share: of the work that is done, 0 to 1: steps at a large size are more of it.
-    loss: before the last step; NaN before the first.
-    image: computes the image [1, H, W, 3] as it is.
-    saved: gives what `descend` goes on from.
+    done, total: number of steps, over all legs.
+    share: fraction of the work that is done, 0 to 1; steps at a larger size count for more.
+    loss: the loss before the last step; NaN before the first step.
+    image: computes the current image [1, H, W, 3].
+    saved: gives the arrays from which `descend` can resume.
   """
 
   done: int
@@ -95,13 +95,14 @@ def descend(
   """Runs the legs.
 
   Args:
-    legs: at least one.
-    start: what the first one gets.
+    legs: at least one leg.
+    start: the input of the first leg.
     on_look: called before the first step, and then every few steps.
-    saved: of an earlier descent of the same legs, which ends as if it had never been stopped.
+    saved: arrays saved by an earlier descent with the same legs, which is resumed with the same
+      result as if it had never been stopped.
 
   Returns:
-    [1, H, W, 3], what the last leg leaves.
+    The image of the last leg's result, [1, H, W, 3].
   """
   first, current, leaves = _restored(start, saved)
   work = [leg.steps * leg.size[0] * leg.size[1] for leg in legs]
@@ -141,7 +142,7 @@ def descend(
 
 
 def _restored(start: Any, saved: Sequence[np.ndarray] | None) -> tuple[int, Any, list]:
-  """(number of the leg, what it gets, leaves of its state; none where it begins)."""
+  """(number of the leg, its input, leaves of its state, none if the leg has yet to begin)."""
   if saved is None:
     return 0, start, []
   number, *leaves = saved

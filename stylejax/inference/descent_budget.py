@@ -1,6 +1,6 @@
-"""What optimizing the pixels of an image takes of memory, and what fits into what is free.
+"""The memory that optimizing the pixels of an image takes, and whether it fits.
 
-Apart from `budget`, since what is known here of VGG16 needs modules that take time to import.
+It is apart from `budget` because it imports modules that take time to load.
 """
 
 from collections.abc import Sequence
@@ -14,32 +14,32 @@ from stylejax.optimization.tiles import MARGIN
 from stylejax.runtime.memory import available_bytes
 
 OPTIMIZED_BYTES = 6_600
-"""Bytes a pixel that is optimized at once: VGG16's maps, their gradients, hypercolumns."""
+"""Bytes per pixel that is optimized at once: VGG16's maps, their gradients, hypercolumns."""
 
 PYRAMID_BYTES = 250
-"""Bytes a pixel of the whole image while it is optimized: its pyramid, Adam's moments."""
+"""Bytes per pixel of the whole image while it is optimized: its pyramid, Adam's moments."""
 
 BANK_BYTES = 1_400
-"""Bytes a pixel of a style, beside that: its hypercolumns, at most those of BANK_PIXELS."""
+"""Bytes per pixel of a style in addition: its hypercolumns, for at most BANK_PIXELS pixels."""
 
 BANK_PIXELS = BANK_PLACES * STRIDE**2
 
 STYLE_BYTES = 1_150
-"""Bytes a pixel of all styles, before that: VGG16's maps."""
+"""Bytes per pixel of all styles before the optimization: VGG16's maps."""
 
 MIN_BAND_ROWS = 64
-"""Rows of the smallest bands in which pixels are optimized."""
+"""Number of rows in the smallest bands in which pixels are optimized."""
 
 
 def descent_room(
   shape: tuple[int, ...], styles: Sequence[int], *, tile_pixels: int | None = None
 ) -> int:
-  """Bytes that what is optimized at once may take, of an image [H, W, ...].
+  """Bytes available for the pixels of an image that are optimized at once.
 
   Args:
-    shape: of the content.
-    styles: pixels of each style.
-    tile_pixels: of a band; None: as many as fit into half of the memory that is free.
+    shape: shape of the content, [H, W, ...].
+    styles: number of pixels of each style.
+    tile_pixels: number of pixels of a band; None takes as many as fit into half the free memory.
   """
   if tile_pixels is not None:
     return tile_pixels * OPTIMIZED_BYTES
@@ -49,7 +49,7 @@ def descent_room(
 
 
 def bands(size: tuple[int, int], room: int) -> int:
-  """Into how many bands of rows an image of (H, W) is divided for such a `descent_room`."""
+  """Into how many bands of rows an image of size (H, W) is divided to fit a `descent_room`."""
   height, width = size
   if height * width * OPTIMIZED_BYTES <= room:
     return 1
@@ -60,12 +60,12 @@ def bands(size: tuple[int, int], room: int) -> int:
 def check_descent(
   what: object, shape: tuple[int, ...], styles: Sequence[int], *, banded: bool
 ) -> None:
-  """Raises InputError where an image [H, W, ...] can't be optimized in what is free.
+  """Raises InputError if the free memory isn't enough to optimize an image.
 
   Args:
     what: the image, for the message.
-    shape: its.
-    styles: pixels of each style.
+    shape: its shape, [H, W, ...].
+    styles: number of pixels of each style.
     banded: whether the method works in bands.
   """
   if jax.default_backend() != "cpu":
@@ -84,6 +84,6 @@ def check_descent(
 
 
 def _kept_bytes(shape: tuple[int, ...], styles: Sequence[int]) -> int:
-  """Of the whole image and of what its styles offer."""
+  """Bytes that stay allocated for the whole image and for the hypercolumns of its styles."""
   bank = sum(min(pixels, BANK_PIXELS) for pixels in styles)
   return shape[0] * shape[1] * PYRAMID_BYTES + bank * BANK_BYTES

@@ -1,4 +1,4 @@
-"""What a batch of a method without training has of its own: its settings, states that are kept."""
+"""What a batch needs for a method without training: its settings, and states saved for resuming."""
 
 import contextlib
 import os
@@ -16,13 +16,13 @@ from stylejax.weights import style_library
 
 
 class Descents:
-  """What all images of a run share; as a context, it ends with no image locked.
+  """What all images of a run share; leaving its context unlocks all images.
 
   Args:
-    request: of a method other than the networks.
-    mixes, regions: of its plan.
+    request: a request for a method other than the networks.
+    mixes, regions: those of the request's plan.
     stylizer: the networks.
-    callbacks: of the run.
+    callbacks: those of the run.
   """
 
   def __init__(
@@ -53,7 +53,7 @@ class Descents:
     self._open.close()
 
   def prepare(self, job: Job, content: DecodedImage) -> Optimized:
-    """The content of a job, given to the method."""
+    """Gives the content of a job to the method."""
     return Optimized(
       content,
       self._settings,
@@ -64,12 +64,12 @@ class Descents:
     )
 
   def unfinished(self, job: Job, index: int) -> UnfinishedImage | None:
-    """Where the state of a job's image in the mix of that index is kept; None: nowhere.
+    """The saved state of a job's image in the mix with this index, or None.
 
-    An image of several mixtures, side by side, begins anew.
+    An output of several images side by side has none: it always begins anew.
 
     Raises:
-      InputError: what an earlier run left there doesn't fit to this one, or another one is at it.
+      InputError: the state that an earlier run left doesn't fit this one, or another run uses it.
     """
     request, mix = self._request, self._mixes[index]
     if len(mix.mixtures) > 1:

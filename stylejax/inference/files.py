@@ -1,4 +1,4 @@
-"""Contents read ahead and outputs written behind, while images are being stylized."""
+"""Reads contents ahead and writes outputs in the background while images are being stylized."""
 
 import contextlib
 import dataclasses
@@ -27,7 +27,7 @@ class Group:
 
   Attributes:
     jobs: one for each content.
-    bucket: (H, W) of the arrays in which they are padded; None: of their own size.
+    bucket: (H, W) to which they are padded, or None if they keep their size.
   """
 
   jobs: tuple[Job, ...]
@@ -41,21 +41,21 @@ def group_by_size(
   *,
   known: Iterable[tuple[int, int]] = (),
 ) -> list[Group]:
-  """Contents of many sizes in a few arrays, one for each device of this machine at a time.
+  """Groups contents of many sizes by a few array sizes, with one content per device in a group.
 
   Args:
     jobs: one for each content.
-    size: shorter side of the outputs in pixels; None: the contents' own.
-    config: of the networks.
+    size: shorter side of the outputs in pixels; None keeps the contents' sizes.
+    config: the config of the networks.
     known: (H, W) of arrays for which there are programs already.
 
   Returns:
-    Groups of all jobs.
+    Groups that together contain all jobs.
   """
   sizes = {}
   if len(jobs) > 1:
     for job in jobs:
-      with contextlib.suppress(InputError):  # told when the image itself is read
+      with contextlib.suppress(InputError):  # reported when the image itself is read
         side = image_size(job.content)[::-1]
         side = side if size is None else encode.fit_shorter_side(*side, int(size))
         if budget.fits(side, config) and min(side) >= transfer.MIN_SIDE:
@@ -86,11 +86,11 @@ class ContentReader:
   """Reads contents at the size of their output, the next ones while some are being stylized.
 
   Args:
-    size: shorter side of the output in pixels; None: the content's own.
+    size: shorter side of the output in pixels; None keeps the content's size.
     maps: their sizes are checked against each content's.
-    steps: images of an output that lie side by side.
-    most: shorter side to which larger contents are scaled without `size`; None: they aren't.
-    on_note: called with one line for what an image loses.
+    steps: number of images in an output.
+    most: if `size` is None, larger contents are scaled to this shorter side; None doesn't scale.
+    on_note: called with one line for each thing that an image loses.
   """
 
   def __init__(
@@ -108,12 +108,12 @@ class ContentReader:
   def read_ahead(
     self, groups: Sequence[Group]
   ) -> Iterator[tuple[Group, list[DecodedImage | InputError]]]:
-    """Yields each group with its images, or with the error of one that can't be read."""
+    """Yields each group with its images; for an image that can't be read, with the error."""
     with ThreadPoolExecutor(1) as pool:
       ahead = None
       for group, following in zip(groups, [*groups[1:], None], strict=True):
         images = self._read_all(group) if ahead is None else ahead.result()
-        # Where memory is scarce a large image waits until the one before is done.
+        # If memory is scarce, a large image is read only when the previous one is done.
         ahead = None
         if following is not None and budget.leaves_room(_pixels(following)):
           ahead = pool.submit(self._read_all, following)
@@ -144,19 +144,19 @@ class ContentReader:
 
 
 def _pixels(group: Group) -> int:
-  """Of the files of a group, in all; what can't be read counts nothing."""
+  """Total number of pixels in a group's files; those that can't be read don't count."""
   total = 0
   for job in group.jobs:
-    with contextlib.suppress(InputError):  # told when the image itself is read
+    with contextlib.suppress(InputError):  # reported when the image itself is read
       total += math.prod(image_size(job.content))
   return total
 
 
 class ImageWriter:
-  """Encodes and writes in a thread, one image behind; errors are raised at the next call.
+  """Encodes and writes images in a thread, one behind; errors are raised at the next call.
 
   Args:
-    quality: 1 to 100, of JPEG and WebP.
+    quality: 1 to 100, for JPEG and WebP.
   """
 
   def __init__(self, quality: int):
@@ -180,8 +180,8 @@ class ImageWriter:
     Args:
       path: the file.
       images: [H, W, 3] each.
-      alpha: of all of them.
-      then: called when the file is there.
+      alpha: [H, W], which all images share, or None.
+      then: called when the file is written.
     """
 
     def work() -> None:
@@ -213,7 +213,7 @@ class ImageWriter:
 
 @contextlib.contextmanager
 def memory_errors(path: Path) -> Iterator[None]:
-  """Turns running out of memory into a message about the image."""
+  """Turns an out-of-memory error into an InputError that names the image."""
   try:
     yield
   except (MemoryError, jax.errors.JaxRuntimeError) as error:
@@ -226,7 +226,7 @@ def memory_errors(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def naming_output(path: Path) -> Iterator[None]:
-  """Turns NaN or infinity in a stylized image into a message about the output."""
+  """Turns an error about NaN or infinity in an image into an InputError that names the output."""
   try:
     yield
   except FloatingPointError as error:

@@ -1,6 +1,6 @@
 """Frames on their way through a sequence, and the networks that stylize them one by one.
 
-Reading, writing and measuring them is sequence.py's; keyframes are keyframed.py's.
+sequence.py reads, writes and measures them; keyframed.py handles keyframes.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,13 +17,13 @@ from stylejax.runtime.jit import fast_jit
 
 
 class Moved(NamedTuple):
-  """A frame that was read.
+  """A frame that has been read.
 
   Attributes:
-    number: from 1.
-    frame: at the output's size.
+    number: the frame's number, counted from 1.
+    frame: the frame at the output's size.
     resized: its image.
-    flow: its motion since the frame before; None where motion is ignored.
+    flow: its motion since the previous frame; None if motion is ignored.
   """
 
   number: int
@@ -33,13 +33,13 @@ class Moved(NamedTuple):
 
 
 class Stylized(NamedTuple):
-  """A frame that is stylized.
+  """A stylized frame.
 
   Attributes:
-    moved: what it was.
+    moved: the frame as it was read.
     image: [H, W, 3] in [0, 1].
     held, same_scene: as in `temporal.FrameState`.
-    state: what the next frame needs to know, a tree of arrays; None: one can't go on from here.
+    state: what the next frame needs, a tree of arrays; None if a run can't be resumed from here.
   """
 
   moved: Moved
@@ -50,7 +50,7 @@ class Stylized(NamedTuple):
 
 
 class ByNetworks:
-  """Each frame by the networks, with what they know of those before."""
+  """Stylizes each frame with the networks, given their state from the frames before."""
 
   def __init__(self, params, style_code, settings: Settings):
     self._params, self._style_code, self._settings = params, style_code, settings
@@ -58,25 +58,25 @@ class ByNetworks:
     self.state: Any = None
 
   def start(self, shape: tuple[int, ...]) -> None:
-    """Before the first frame of [H, W, 3]."""
+    """Prepares for the first frame, of shape [H, W, 3]."""
     self.state = temporal.first_state(self._params, *shape[:2])
 
   def saved(self) -> Any:
-    """What `load` takes: of these shapes."""
+    """The state that `load` takes, which has the same shapes."""
     return self.state
 
   def load(self, saved: Any) -> None:
-    """Goes on behind the frame whose state it was."""
+    """Continues after the frame that the state belongs to."""
     self.state = jax.tree.map(np.asarray, saved)
 
   def stylize(self, frames: Iterable[Moved]) -> Iterator[Stylized]:
-    """Frames in their order."""
+    """Stylizes frames in order."""
     for moved in frames:
       image = self.step(moved, self._settings.at(moved.number))
       yield Stylized(moved, image, self.state.held, self.state.same_scene, self.state)
 
   def step(self, moved: Moved, settings: dict[str, Any]) -> Any:
-    """One frame on the device; what is invisible of it has the colors of its neighbors."""
+    """Stylizes one frame on the device; transparent pixels have the colors of their neighbors."""
     image, self.state = self._step(
       self._params, moved.resized.rgb, self._style_code, self.state, flow=moved.flow, **settings
     )

@@ -1,4 +1,4 @@
-"""Gram matrices from coarse to fine, each scale compiled by itself: the legs of a descent."""
+"""The method gram from coarse to fine; each scale is a leg of a descent, compiled separately."""
 
 import dataclasses
 import functools
@@ -21,14 +21,14 @@ _run = fast_jit(gram.run, static_argnames="method")
 
 @dataclasses.dataclass(frozen=True)
 class ScaleLeg:
-  """A scale, as `descent.Leg`.
+  """A scale, as a `descent.Leg`.
 
   Attributes:
     steps: as in `Leg`.
     content: [1, H, W, 3] at this scale.
     styles: [1, h, w, 3] each, at this scale.
-    settings: keywords of `gram.run`.
-    method: of the descent, "lbfgs" or "adam".
+    settings: keyword arguments of `gram.run`.
+    method: the optimizer, "lbfgs" or "adam".
   """
 
   steps: int
@@ -43,11 +43,11 @@ class ScaleLeg:
     return image_size(self.content)
 
   def targets(self) -> gram.Targets:
-    """Gram matrices of the styles, features of the content."""
+    """Computes the Gram matrices of the styles and the features of the content."""
     return _targets(load_vgg(), self.content, tuple(self.styles))
 
   def begin(self, current: Any, targets: gram.Targets) -> gram.State:
-    """From the image of the scale before."""
+    """Starts from the image of the previous scale."""
     del targets
     return _init(gram.resized(current, self.size), np.int32(self.steps), method=self.method)
 
@@ -58,18 +58,18 @@ class ScaleLeg:
     return jax.tree.structure(jax.eval_shape(begin, self.content, np.int32(self.steps)))
 
   def advance(self, state: gram.State, targets: gram.Targets, steps: int) -> gram.State:
-    """Steps of L-BFGS or Adam."""
+    """Does steps of L-BFGS or Adam."""
     return _run(
       load_vgg(), state, targets, steps=np.int32(steps), method=self.method, **self.settings
     )
 
   def end(self, current: Any, state: gram.State) -> jax.Array:
-    """The image."""
+    """The image, clipped to [0, 1]."""
     del current
     return jax.numpy.clip(state.image, 0, 1)
 
   def image(self, current: jax.Array) -> jax.Array:
-    """Itself."""
+    """The result itself, which is an image."""
     return current
 
 
@@ -84,16 +84,16 @@ def paint(
   on_look: OnLook | None = None,
   saved: Sequence[np.ndarray] | None = None,
 ) -> jax.Array:
-  """Gatys: L-BFGS or Adam on the pixels, from coarse to fine.
+  """The method of Gatys et al.: L-BFGS or Adam on the pixels, from coarse to fine.
 
   Args:
     content: [1, H, W, 3] in [0, 1].
     styles: [1, h, w, 3] each.
-    weights: as `gram.run` takes them.
-    steps: in all, shared out among the scales; None: `gram.STEPS`.
-    style_weight: None: `gram.STYLE_WEIGHT`.
-    method: None: "lbfgs".
-    on_look, saved: as `descend` takes them.
+    weights: as in `gram.run`.
+    steps: total number of steps, divided among the scales; None means `gram.STEPS`.
+    style_weight: as in `gram.run`; None means `gram.STYLE_WEIGHT`.
+    method: the optimizer, "lbfgs" or "adam"; None means "lbfgs".
+    on_look, saved: as in `descend`.
 
   Returns:
     [1, H, W, 3] in [0, 1].

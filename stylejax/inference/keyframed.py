@@ -1,6 +1,6 @@
-"""Films of which a few frames are painted by a method without training, and the rest follows them.
+"""Films in which a method without training stylizes keyframes, and other frames follow them.
 
-The arithmetic is `stylejax.keyframes`'; here is which frames are painted, and when.
+The arithmetic is in `stylejax.keyframes`; this module decides which frames are keyframes.
 """
 
 import dataclasses
@@ -22,20 +22,20 @@ from stylejax.optimization import colors
 from stylejax.runtime.jit import fast_jit
 
 FRAME_BYTES = 4 * (3 + 3 + 3 + 3 + 3)
-"""Bytes a pixel of a frame that waits for the next keyframe: content, filling, three flows."""
+"""Bytes per pixel of a frame that waits for the next keyframe: content, filling, three flows."""
 
 Paint = Callable[[np.ndarray, Any, bool], Any]
-"""(content, where to begin, whether a scene begins) → a keyframe, [H, W, 3]."""
+"""(content, starting image, whether a scene begins) → a stylized keyframe, [H, W, 3]."""
 
 
 def paint_with(method: str, styles: Sequence[np.ndarray], weights: np.ndarray | None) -> Paint:
-  """Paints keyframes; all but the first of a scene begin from what the one before looks like there.
+  """Makes a `Paint`; all keyframes but the first of a scene start from the previous one, warped.
 
   Args:
-    method: neighbors, which paints the first of a scene from its content, or refine, which begins
-      it from the networks' image.
+    method: "neighbors", which starts the first keyframe of a scene from its content, or "refine",
+      which starts it from the networks' image.
     styles: images [h, w, 3].
-    weights: of each style; None for a single one.
+    weights: the weight of each style; None for a single style.
   """
   images = [style[None] for style in styles]
 
@@ -55,13 +55,13 @@ def paint_with(method: str, styles: Sequence[np.ndarray], weights: np.ndarray | 
 
 @dataclasses.dataclass
 class _Waiting:
-  """A frame that the next keyframe isn't there for.
+  """A frame that waits for the next keyframe.
 
   Attributes:
     moved: the frame.
-    filling: what the networks made of it.
+    filling: the networks' stylized image of it.
     held, same_scene: as in `temporal.FrameState`.
-    track: its motion since the last keyframe; None is that itself.
+    track: its motion since the last keyframe; None if it is that keyframe.
   """
 
   moved: Moved
@@ -72,15 +72,15 @@ class _Waiting:
 
 
 class ByKeyframes:
-  """Every so many frames one is painted, and the first and the last of each scene."""
+  """Stylizes keyframes, among them the first and last frame of a scene, and fills in the rest."""
 
   def __init__(self, networks: ByNetworks, paint: Paint, every: int, settings: Settings):
-    """Holds at most `every` frames and one at once.
+    """Holds at most `every` + 1 frames at once.
 
     Args:
-      networks: find the cuts, and fill in what no keyframe shows.
-      paint: paints a keyframe.
-      every: frames from one keyframe to the next.
+      networks: detect the cuts, and fill in what no keyframe shows.
+      paint: stylizes a keyframe.
+      every: number of frames from one keyframe to the next.
       settings: strength and pixel controls, applied to every frame.
     """
     self._networks, self._paint, self._every, self._settings = networks, paint, every, settings
@@ -91,22 +91,22 @@ class ByKeyframes:
     self._loaded, self._begins = False, True
 
   def start(self, shape: tuple[int, ...]) -> None:
-    """Before the first frame of [H, W, 3]."""
+    """Prepares for the first frame, of shape [H, W, 3]."""
     self._networks.start(shape)
     self._painted = np.zeros(shape, np.float32)
 
   def saved(self) -> Any:
-    """What `load` takes: of these shapes."""
+    """The state that `load` takes, which has the same shapes."""
     return self._networks.saved(), self._painted, np.float32(self._begins)
 
   def load(self, saved: Any) -> None:
-    """Goes on with a frame that the networks know: the keyframe painted last, or a new scene's."""
+    """Continues with a frame that the networks have seen: the last keyframe, or a new scene's."""
     state, self._painted, begins = saved
     self._networks.load(state)
     self._loaded, self._begins = True, bool(begins)
 
   def stylize(self, frames: Iterable[Moved]) -> Iterator[Stylized]:
-    """Frames in their order, from keyframe to keyframe."""
+    """Stylizes frames in order, from keyframe to keyframe."""
     for moved in frames:
       loaded, self._loaded = self._loaded, False
       if not loaded:
@@ -129,7 +129,7 @@ class ByKeyframes:
       yield from self._emit(ends=True)
 
   def _emit(self, *, ends: bool) -> Iterator[Stylized]:
-    """What waits, up to the next keyframe, which goes on waiting unless a scene ends with it."""
+    """Yields the waiting frames up to the last, a keyframe that stays unless it ends a scene."""
     waiting, last = self._waiting, self._waiting[-1]
     first = keyframes.Keyframe(jnp.asarray(waiting[0].moved.resized.rgb), self._painted)
     second, backward = first, dict[int, motion.Flow]()
@@ -152,13 +152,13 @@ class ByKeyframes:
       settings = self._settings.at(each.moved.number)
       del settings["memory"]
       image = self._finish(image, each.moved.resized.rgb, **settings)
-      # Behind the last of these comes a frame that the networks know, but for the film's end.
+      # The networks have already seen the frame after the last of these, unless the film ends.
       state = self.saved() if number == len(waiting) - (1 if ends else 2) else None
       yield Stylized(each.moved, image, each.held, each.same_scene, state)
     self._waiting = [] if ends else [dataclasses.replace(last, track=None)]
 
   def _backward(self, waiting: list[_Waiting]) -> dict[int, motion.Flow]:
-    """The motion from each frame between two keyframes to the second, by its place."""
+    """The motion from each frame between two keyframes to the second one, by its index."""
     tracks: dict[int, motion.Flow] = {}
     for number in range(len(waiting) - 2, 0, -1):
       pair = (waiting[n].moved.resized.rgb for n in (number, number + 1))
@@ -169,6 +169,6 @@ class ByKeyframes:
 
 
 def _finish(image: jax.Array, frame: jax.Array, strength: jax.Array, **controls: Any) -> jax.Array:
-  """An image after strength, as far as it blends, and the pixel controls."""
+  """Applies the blending part of strength, and the pixel controls, to an image."""
   blend, _ = split(strength)
   return apply_controls(blend_with_content(image, frame, blend), frame, controls)

@@ -1,7 +1,7 @@
-"""The methods that stylize an image, a row each, and the options that some of them have.
+"""The table of the methods that stylize an image, and of the options that some of them have.
 
-The command, its checks and its help read from here; what paints is `stylejax.inference.painters`.
-Imports nothing of JAX, so that --help is quick.
+The command, its checks and its help read from here; `stylejax.inference.painters` runs the methods.
+It doesn't import JAX, so that --help is quick.
 """
 
 import dataclasses
@@ -17,15 +17,15 @@ NETWORK = "network"
 
 @dataclasses.dataclass(frozen=True)
 class Method:
-  """One row.
+  """A row of the table.
 
   Attributes:
-    help: a sentence of --help, of which the name is the subject.
-    options: those of OPTIONS that mean something to it.
-    noise_gain: whether a strength above 1 means something to it.
-    keeps_color: whether it keeps the content's colors itself, where they are kept by luminance.
-    bands: whether it can work in bands of rows, where memory is short.
-    needs_networks: whether it needs the networks, beside what invents a style.
+    help: a sentence of --help whose subject is the method's name.
+    options: the names in OPTIONS that it takes.
+    noise_gain: whether it takes a strength above 1.
+    keeps_color: whether it keeps the content's colors itself, in the color mode "luminance".
+    bands: whether it can work in bands of rows, to save memory.
+    needs_networks: whether it needs networks other than those that invent a style.
   """
 
   help: str
@@ -58,7 +58,7 @@ METHODS = {
     ("steps", "style_weight", "optimizer"),
   ),
 }
-"""Rows by name."""
+"""The methods by name."""
 
 DESCENTS = tuple(name for name in METHODS if name != NETWORK)
 """Methods without training, which optimize the pixels."""
@@ -73,7 +73,7 @@ OPTIONS: dict[str, Mapping[str, Any]] = {
   "optimizer": {"choices": ("lbfgs", "adam")},
   "start_strength": {"low": 0, "high": 2, "whole": False},
 }
-"""Ranges of the options of methods, by name; None is always the method's own choice."""
+"""Ranges of the methods' options, by name; None always leaves the choice to the method."""
 
 
 def methods_of(option: str) -> str:
@@ -85,8 +85,8 @@ def check_options(method: str, options: Mapping[str, Any]) -> None:
   """Raises InputError for an option that the method doesn't have, or one out of range.
 
   Args:
-    method: a name of METHODS.
-    options: values by name; None where one isn't given.
+    method: a name in METHODS.
+    options: values by name; None for an option that isn't given.
   """
   if method not in METHODS:
     raise InputError(f"--method: found {method}, expected {', '.join(METHODS)}")

@@ -1,7 +1,7 @@
-"""Neural neighbors, each stage compiled by itself: the legs of a descent.
+"""Neural neighbors as the legs of a descent, with each stage compiled separately.
 
-`stylejax.optimization` has all stages in one pure function, which takes minutes to compile; here
-are its parts, for whoever waits for an image. Their programs are shared by all images of a size.
+`stylejax.optimization` has all stages in one pure function, which takes minutes to compile; the
+parts here compile sooner, and images of the same size share their programs.
 """
 
 import dataclasses
@@ -30,22 +30,22 @@ _palette = fast_jit(colors.match_palette)
 _split, _whole = fast_jit(laplacian_pyramid), fast_jit(reconstruct)
 
 Bands = Callable[[tuple[int, int]], int]
-"""(H, W) of a stage → into how many bands of rows its image is divided."""
+"""(H, W) of a stage → number of bands of rows into which its image is divided."""
 
 
 @dataclasses.dataclass(frozen=True)
 class StageLeg:
-  """A stage, as `descent.Leg`.
+  """A stage, as a `descent.Leg`.
 
   Attributes:
-    stage: which.
+    stage: the stage.
     steps: as in `Leg`.
-    bands: of rows, into which the image is divided.
-    content_share: as `neighbors.init` takes it.
-    content_weight: as `neighbors.run` takes it.
-    pyramid: of the content.
+    bands: number of bands of rows into which the image is divided.
+    content_share: as in `neighbors.init`.
+    content_weight: as in `neighbors.run`.
+    pyramid: the content's pyramid.
     styles: [1, h, w, 3] each.
-    weights: as `neighbors.init` takes them.
+    weights: as in `neighbors.init`.
   """
 
   stage: Stage
@@ -63,11 +63,11 @@ class StageLeg:
     return image_size(self.pyramid[self.stage.level])
 
   def targets(self) -> Targets:
-    """The features of the styles."""
+    """Computes the features of the styles."""
     return _targets(load_vgg(), tuple(self.styles), self.stage)
 
   def begin(self, current: Pyramid, targets: Targets) -> neighbors.State:
-    """Every place is matched."""
+    """Matches every place of the image with the styles."""
     arguments, keywords = self._arguments(current, targets)
     return _init(*arguments, **keywords, tiles=self.bands)
 
@@ -78,7 +78,7 @@ class StageLeg:
     return jax.tree.structure(jax.eval_shape(begin, *arguments, **keywords))
 
   def _arguments(self, current: Pyramid, targets: Targets) -> tuple[tuple, dict[str, Any]]:
-    """What `neighbors.init` is called with."""
+    """The arguments and keyword arguments of `neighbors.init`."""
     level = self.stage.level
     arguments = (
       load_vgg(),
@@ -91,7 +91,7 @@ class StageLeg:
     return arguments, keywords
 
   def advance(self, state: neighbors.State, targets: Targets, steps: int) -> neighbors.State:
-    """Steps of Adam."""
+    """Does steps of Adam."""
     return _run(
       load_vgg(),
       state,
@@ -103,11 +103,11 @@ class StageLeg:
     )
 
   def end(self, current: Pyramid, state: neighbors.State) -> Pyramid:
-    """The pyramid with what the stage changed."""
+    """The pyramid with the levels that the stage changed."""
     return (*current[: self.stage.level], *state.pyramid)
 
   def image(self, current: Pyramid) -> jax.Array:
-    """Of the whole pyramid."""
+    """The image of the whole pyramid."""
     return _whole(current)
 
 
@@ -130,18 +130,19 @@ def paint(
   Args:
     content: [1, H, W, 3] in [0, 1].
     styles: [1, h, w, 3] each.
-    start: [1, H, W, 3], the stylized image; None: all stages, from the content.
-    weights: [S] or maps [S, H, W], as `mixing_weights` takes them; None: no style is preferred.
-    palette: how far the content takes the light and the colors of the styles first, 0 to 1.
-    steps: in all, shared out among the stages as they usually are; None: as many as usual.
-    content_share: of the content in what is looked up in the styles, but at the coarsest scale of
-      all stages; None: the method's own.
-    content_weight: as `neighbors.run` takes it; None: as usual.
-    bands: for each stage.
-    on_look, saved: as `descend` takes them.
+    start: [1, H, W, 3], the stylized image; None runs all stages, from the content.
+    weights: [S] or maps [S, H, W], as in `mixing_weights`; None prefers no style.
+    palette: how far the content first takes on the light and the colors of the styles, 0 to 1.
+    steps: total number of steps, divided among the stages in the usual proportions; None takes the
+      usual number.
+    content_share: share of the content in what is looked up in the styles, 0 to 1; with all stages
+      it is 1 at the coarsest scale. None takes the method's default.
+    content_weight: as in `neighbors.run`; None takes the default.
+    bands: number of bands for each stage.
+    on_look, saved: as in `descend`.
 
   Returns:
-    [1, H, W, 3], whose colors are not settled yet: `settle_colors` does that.
+    [1, H, W, 3], whose final colors are still to be set by `settle_colors`.
   """
   colored = _palette(content, tuple(styles), weights=weights, amount=np.float32(palette))
   pyramid = _split(colored)
@@ -178,7 +179,7 @@ def settle_colors(
   own_color: float,
   palette: float = colors.PALETTE,
 ) -> jax.Array:
-  """`colors.transfer_colors`, its shares traced."""
+  """Sets an image's final colors: `colors.transfer_colors` with traced amounts."""
   return _colors(
     image,
     content,
@@ -191,12 +192,12 @@ def settle_colors(
 
 
 def checked_weights(weights: Any, count: int, content: Any) -> jax.Array | None:
-  """Weights of so many styles for a content [1, H, W, 3], of sum 1; None stays None."""
+  """Weights, with sum 1, of `count` styles for a content [1, H, W, 3]; None stays None."""
   return None if weights is None else mixing_weights(weights, count, image_size(content))
 
 
 def _spread(total: int | None, usual: Sequence[int]) -> list[int]:
-  """So many steps in all, shared out among the stages as they usually are."""
+  """Divides a total number of steps among the stages in the usual proportions."""
   if total is None:
     return list(usual)
   bounds = np.round(np.cumsum([0, *usual]) * total / sum(usual)).astype(int)

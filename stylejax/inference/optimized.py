@@ -1,7 +1,7 @@
-"""Contents given to a method without training: what `Prepared` is for the networks.
+"""Contents given to a method without training, as `Prepared` is for the networks.
 
-Strength's blend and the pixel controls are `compositing`'s, as for every image. Here is also what
-happens on the way: a bar, an intermediate image, a state from which a killed run goes on.
+`compositing` blends by strength and applies the pixel controls, as for every image. This module
+also reports progress, writes intermediate images, and saves the state to resume a killed run from.
 """
 
 import dataclasses
@@ -30,13 +30,13 @@ WATCH_EVERY = 3.0
 """Seconds between two intermediate images."""
 
 SAVE_EVERY = 60.0
-"""Seconds, at least, between two saved states."""
+"""Minimum seconds between two saved states."""
 
 SAVE_APART = 20.0
-"""And at least so many times as long as saving one takes."""
+"""Minimum pause between two saved states, as a multiple of the time that saving one takes."""
 
 OnDescent = Callable[[int, int, float, float], None]
-"""Called with (steps done, their total, share of the work that is done, loss)."""
+"""Called with (steps done, their total, fraction of the work that is done, loss)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,12 +45,12 @@ class Settings:
 
   Attributes:
     method: one of `method_table.DESCENTS`.
-    options: of the method, by name; None where it chooses itself.
-    style_size: shorter side at which styles are read; None: the content's, times `stroke`.
+    options: options of the method, by name; None leaves the choice to the method.
+    style_size: shorter side at which styles are read; None means the content's times `stroke`.
     stroke: see style_size.
-    watch: where the unfinished image is written every few seconds, or nowhere.
-    quality: of that.
-    tile: pixels of a band; None: as many as fit.
+    watch: the file to which the unfinished image is written every few seconds, or None.
+    quality: 1 to 100, the quality of that file.
+    tile: number of pixels of a band; None takes as many as fit.
   """
 
   method: str
@@ -63,10 +63,10 @@ class Settings:
 
 
 class Optimized:
-  """One content, stylized as often as one likes.
+  """One content, which can be stylized several times.
 
   Attributes:
-    unfinished: where the next image's state is kept; None: nowhere.
+    unfinished: where the next image's state is saved; None doesn't save it.
   """
 
   def __init__(
@@ -79,14 +79,14 @@ class Optimized:
     on_descent: OnDescent = lambda done, total, share, loss: None,
     on_note: Callable[[str], None] = lambda note: None,
   ):
-    """Prepares it.
+    """Keeps what `stylize` needs.
 
     Args:
-      content: at the size of the output.
-      settings: of the run.
-      stylizer: makes what refine begins from.
-      name: of the content, for messages.
-      on_descent, on_note: told of the progress, and of bands.
+      content: the content at the size of the output.
+      settings: the settings of the run.
+      stylizer: makes the image that refine starts from.
+      name: the name of the content, for messages.
+      on_descent, on_note: called to report progress, and a division into bands.
     """
     self.unfinished: UnfinishedImage | None = None
     self._content, self._settings, self._stylizer = content, settings, stylizer
@@ -102,7 +102,7 @@ class Optimized:
     on_progress: Callable[[float], None] | None = None,
     **controls: Any,
   ) -> list[np.ndarray]:
-    """As `Prepared.stylize`, but that styles are images."""
+    """As `Prepared.stylize`, except that styles are images."""
     keep_color, most = 0.0, float(np.max(strength))
     if METHODS[self._settings.method].keeps_color and controls.get("color_mode") in (
       None,
@@ -121,13 +121,13 @@ class Optimized:
 
   @property
   def contents(self) -> list[np.ndarray]:
-    """The one, as backends have them."""
+    """A list of the one content, as in backends."""
     return [self._content.rgb]
 
   def _paint(
     self, styles: Sequence[DecodedImage], weights: Any, start_strength: float, keep_color: float
   ) -> np.ndarray:
-    """[H, W, 3], before the blend and the pixel controls."""
+    """The stylized image [H, W, 3], before the blend and the pixel controls."""
     styles, weights = _of_some_weight(styles, weights)
     content, settings = as_float(self._content.rgb), self._settings
     pixels = [encode.style_pixels(style, self._style_side())[None] for style in styles]
@@ -172,10 +172,10 @@ class Optimized:
     return side
 
   def _room(self, styles: Sequence[np.ndarray]) -> int:
-    """`descent_budget.descent_room`; says so where the image is divided.
+    """`descent_budget.descent_room`; notes if the image must be divided into bands.
 
     Raises:
-      InputError: even divided it doesn't fit.
+      InputError: the image doesn't fit even when divided.
     """
     size, row = self._content.rgb.shape[:2], METHODS[self._settings.method]
     style_pixels = [style.shape[1] * style.shape[2] for style in styles]
@@ -190,7 +190,7 @@ class Optimized:
 def _of_some_weight(
   styles: Sequence[DecodedImage], weights: Any
 ) -> tuple[Sequence[DecodedImage], np.ndarray | None]:
-  """The styles that have a part anywhere, and their weights; None of a single one."""
+  """The styles with a weight above 0 anywhere, and their weights; None for a single style."""
   if weights is None:
     return styles, None
   weights = np.asarray(weights, np.float32)
@@ -202,19 +202,19 @@ def _of_some_weight(
 
 
 class _Descent:
-  """A method as a backend: one band, which is the image."""
+  """A method as a backend that gives the whole image as one band."""
 
   def __init__(self, optimized: Optimized, paint: Callable[[], np.ndarray]):
     self.contents, self._paint = optimized.contents, paint
 
   def stylize(self, vector, noise_gain, *, on_progress=ignore_progress) -> Iterator[Band]:
-    """As `Backend.stylize`; the style has been given already."""
+    """As in `Backend.stylize`, but ignores the style, which `paint` knows."""
     del vector, noise_gain
     yield Band(0, 0, self._paint())
 
 
 class _Watcher:
-  """Shows how a descent gets on, and keeps its state now and then."""
+  """Reports the progress of a descent, and saves its state from time to time."""
 
   def __init__(
     self,

@@ -1,6 +1,6 @@
-"""Which file each content and style gives, and every check that needs no image decoded.
+"""Names the output file of each content and style, with all checks that decode no image.
 
-A mistake is found here, before anything is computed or written.
+Mistakes are found here, before anything is computed or written.
 """
 
 import collections
@@ -24,7 +24,7 @@ class Job:
   outputs: tuple[Path, ...]
 
   def is_done(self) -> bool:
-    """Whether all outputs are there."""
+    """Whether all outputs exist."""
     return all(path.exists() for path in self.outputs)
 
 
@@ -41,29 +41,29 @@ def plan_outputs(
 ) -> list[Job]:
   """Names the outputs and checks that they can be written.
 
-  One content in one style goes to the file `output`, if that is a name with an extension that can
-  be written. Otherwise `output` is a folder and the files in it are <content>_<style>.<extension>.
-  Where contents of different folders share a name, all files lie in folders as their contents do.
-  A folder that is not there is accepted when its parent is; it isn't made here.
+  One content in one style is written to the file `output`, if its name has a writable extension.
+  Otherwise `output` is a folder and the files in it are <content>_<style>.<extension>. If contents
+  in different folders share a name, all outputs are put into the same folders as the contents.
+  A folder that doesn't exist is accepted if its parent does; it isn't made here.
 
   Args:
     contents: the content files.
     style_names: a name for each style, for the outputs' names.
     output: a file name or a folder. A name that ends in a slash is a folder.
-    extension: of files in a folder, without the dot.
+    extension: extension of files in a folder, without the dot.
     inputs: files that must not be overwritten.
-    folders: folders in which inputs are searched for, where no output must be found.
+    folders: folders in which inputs are searched for, which must not contain outputs.
     prefer_folder: whether a name without a known extension means a folder to be made, even for a
-      single image (because folders were asked for, which happen to hold one image).
-    animated: whether the one file may be an animation.
+      single image (because the inputs were folders, which happen to contain one image).
+    animated: whether a single output file may be an animation.
 
   Returns:
     One Job for each content, in order.
 
   Raises:
-    InputError: an unknown extension, a file name where a folder is needed or the other way round,
-      a folder that is missing or not writable, two outputs of one name, or an output that is
-      one of the inputs or lies where inputs are searched for.
+    InputError: an extension is unknown, a file name is given where a folder is needed or the other
+      way round, a folder is missing or not writable, two outputs have the same name, or an output
+      is one of the inputs or in a folder where inputs are searched for.
   """
   if not os.fspath(output):
     raise InputError("output: found an empty name, expected a file or a folder")
@@ -98,7 +98,7 @@ def plan_outputs(
 
 
 def _places(contents: Sequence[Path]) -> list[Path]:
-  """In which folder of the outputs' folder each content's outputs lie: "." unless names repeat."""
+  """The subfolder of the output folder for each content: "." unless names repeat."""
   whole = [Path(os.path.abspath(path)) for path in contents]
   if len({path.stem for path in whole}) == len({(path.parent, path.stem) for path in whole}):
     return [Path()] * len(whole)
@@ -107,7 +107,7 @@ def _places(contents: Sequence[Path]) -> list[Path]:
 
 
 def _stems(contents: Sequence[Path]) -> list[str]:
-  """Names of the contents without extension; of a.heic and a.jpg in one folder a_heic and a_jpg."""
+  """Contents' names without extension; a.heic and a.jpg in one folder become a_heic and a_jpg."""
   keys = [(os.path.abspath(path.parent), path.stem) for path in contents]
   times = collections.Counter(keys)
   return [
@@ -122,7 +122,7 @@ def check_number(
   """Raises InputError unless the value is None or a (whole) number from low to high."""
   if value is None:
     return
-  # Integers that no float can hold are finite, too.
+  # An integer may be too large for math.isfinite, but is always finite.
   number = isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
   number &= not isinstance(value, bool)
   if not number or not low <= value <= high or (whole and value != int(value)):
@@ -133,7 +133,7 @@ def check_number(
 def _is_file_name(
   output: str | os.PathLike, count: int, prefer_folder: bool, animated: bool
 ) -> bool:
-  """Whether `output` names the one file to write (True) or a folder (False)."""
+  """Whether `output` names a single file to write (True) or a folder (False)."""
   path = Path(output)
   known = tuple(dict.fromkeys((*OUTPUT_FORMATS, *(formats.ANIMATION_SUFFIXES if animated else ()))))
   suffix = path.suffix.lower()
@@ -156,7 +156,7 @@ def _is_file_name(
 
 
 def _check_distinct(jobs: Sequence[Job], style_names: Sequence[str]) -> None:
-  """Raises when two outputs are one file."""
+  """Raises InputError if two outputs are the same file."""
   taken: dict[object, tuple[Path, str]] = {}
   places = [
     (job, file, name) for job in jobs for file, name in zip(job.outputs, style_names, strict=True)

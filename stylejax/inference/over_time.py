@@ -1,4 +1,4 @@
-"""Settings that change over the frames of a sequence: numbers at some frames, straight between."""
+"""Settings that change over a sequence: numbers at some frames, with linear interpolation."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -13,18 +13,18 @@ from stylejax.inference.outputs import check_number
 from stylejax.transfer import MAX_STRENGTH
 
 MAX_MEMORY = 0.99
-"""Largest share of the past in a frame."""
+"""The largest memory: the fraction of a frame that comes from previous frames."""
 
 MAX_FRAME = 10**9
 
 Curve = tuple[tuple[int, float], ...]
-"""(frame from 1, number), by rising frames: before the first and behind the last it stays."""
+"""(frame, number) by ascending frame, from 1; constant before the first and after the last."""
 
 _FORM = "NAME=FRAME:NUMBER,FRAME:NUMBER, for example strength=1:0,48:1"
 
 
 def ranges() -> dict[str, tuple[str, float, float]]:
-  """(name in `next_frame`, lowest, highest) of each setting that may change, by its flag."""
+  """(name in `next_frame`, lowest, highest) of each setting that may change, by flag."""
   found = {"strength": ("strength", 0.0, MAX_STRENGTH), "smoothing": ("memory", 0.0, MAX_MEMORY)}
   for name, control in PIXEL_CONTROLS.items():
     found[(control.flag or name).replace("_", "-")] = name, control.low, control.high
@@ -32,16 +32,17 @@ def ranges() -> dict[str, tuple[str, float, float]]:
 
 
 def parse_curves(texts: Sequence[str]) -> dict[str, Curve]:
-  """Reads "strength=1:0,48:1" and its like.
+  """Reads texts like "strength=1:0,48:1".
 
   Args:
     texts: one for each setting.
 
   Returns:
-    Curves by the names that `next_frame` has for the settings.
+    Curves by the names of the settings in `next_frame`.
 
   Raises:
-    InputError: another form, an unknown name, a number out of range, or frames that don't rise.
+    InputError: a text has another form, an unknown name, a number out of range, or frames that
+      don't ascend.
   """
   curves: dict[str, Curve] = {}
   for text in texts:
@@ -60,7 +61,7 @@ def parse_curves(texts: Sequence[str]) -> dict[str, Curve]:
 
 
 def check_curves(curves: Mapping[str, Curve]) -> None:
-  """Raises InputError for an unknown name, a number out of range, or frames that don't rise."""
+  """Raises InputError for an unknown name, a number out of range, or frames that don't ascend."""
   known = {name: (flag, low, high) for flag, (name, low, high) in ranges().items()}
   for name, curve in curves.items():
     if name not in known:
@@ -86,26 +87,26 @@ def _point(text: str, point: str) -> tuple[int, float]:
 
 
 class Settings:
-  """The numbers that `next_frame` takes for each frame: the same names for all of them."""
+  """The numbers that `next_frame` takes for each frame, with the same names for all frames."""
 
   def __init__(self, fixed: Mapping[str, float], controls: PixelControls, curves: Mapping):
-    """Takes what stays and what changes.
+    """Combines the settings that are constant with those that change.
 
     Args:
       fixed: strength and memory.
-      controls: numbers and names of modes.
-      curves: a Curve by the name of what changes, instead of its number.
+      controls: pixel controls: numbers and names of modes.
+      curves: a Curve by the name of each setting that changes; it replaces the constant number.
     """
     present: dict[str, Any] = {**controls}
     for name, control in PIXEL_CONTROLS.items():
-      if name in curves:  # what changes anything at some time is an argument at all times
+      if name in curves:  # a control that isn't neutral at some frame is an argument at all frames
         present[name] = next(x for x in (control.low, control.high) if x != control.neutral)
     self._values = {name: np.float32(value) for name, value in fixed.items()}
     self._values |= traced_controls(present)
     self._curves = dict(curves)
 
   def at(self, number: int) -> dict[str, Any]:
-    """float32 by name for a frame, counted from 1."""
+    """float32 numbers by name for a frame, counted from 1."""
     changing = {}
     for name, curve in self._curves.items():
       frames, values = zip(*curve, strict=True)

@@ -1,4 +1,4 @@
-"""What a run of `stylejax.inference.batch` is asked for, what it calls, and what it tells."""
+"""The request to a run of `stylejax.inference.batch`, its callbacks, and its report."""
 
 import dataclasses
 import os
@@ -15,11 +15,11 @@ from stylejax.inference.outputs import check_number
 from stylejax.inference.request import check_common
 
 MAX_STEPS = 1_000
-"""Most images of one interpolation."""
+"""The largest number of images of one interpolation."""
 
 DESCENT_SIZE = 512
-"""Pixels of the shorter side to which methods without training scale larger contents, if nobody
-asks for another size."""
+"""Shorter side in pixels to which methods without training scale larger contents, unless a size is
+given."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Report:
   Attributes:
     written: the outputs.
     skipped: one line for each file that could not be read.
-    seconds: from the call to the last file, weights and compilation included.
+    seconds: the time from the call to the last file, including loading weights and compiling.
   """
 
   written: tuple[Path, ...]
@@ -43,38 +43,39 @@ class Request:
 
   Attributes:
     content: files or folders.
-    style: files, folders or "@name" of the library; may be empty when there is a `seed` or `mask`.
-      With a weight behind each ("a.jpg:0.7") they are mixed.
-    output: a file for one content in one style, else a folder, which is made if its parent is
-      there. Files in it are called <content>_<style>.<extension>, and lie in folders as the
-      contents do where contents of different folders share a name.
+    style: files, folders or "@name" from the library; may be empty if there is a `seed` or `mask`.
+      If each has a weight ("a.jpg:0.7"), they are mixed.
+    output: a file for one content in one style, else a folder, which is made if its parent exists.
+      Files in it are called <content>_<style>.<extension>; if contents in different folders share
+      a name, they are put into the same folders as the contents.
     mask: "MASK=STYLE" each: an image of the content's size, white where that style is applied.
-      Elsewhere it is `style`, or the content itself if there is none.
-    strength: 0 (the content itself) over 1 (as trained) to 2.
-    strength_map: an image of the content's size; scales the strength from 0, black, to 1, white.
+      Elsewhere `style` is applied, or the content stays as it is if there is none.
+    strength: 0 (the content itself) to 2; 1 is as trained.
+    strength_map: an image of the content's size that scales the strength, from 0 where it is black
+      to 1 where it is white.
     controls: pixel controls by name, as in `PixelControls`; numbers and names of modes.
-    stroke: size of the strokes, 1/4 to 4; the same as a `style_size` of so many times the default.
+    stroke: size of the strokes, 1/4 to 4; sets `style_size` to this multiple of its default.
     style_size: shorter side in pixels at which a style is read; larger means larger strokes.
-    size: shorter side in pixels to which the content is scaled before it is stylized, and so the
-      output's; None keeps the content's own size.
-    tile: pixels that are computed at once, in millions: the image is stylized in tiles, with the
-      same result. None does so where the whole image would not fit into memory.
-    seamless: "x", "y" or "xy": the content goes on at the other side, and so do the outputs.
-    shard: the rows of each image are shared among this machine's devices. Otherwise each device
-      takes an image of its own, if there are several.
+    size: shorter side of the output in pixels, to which the content is scaled before it is
+      stylized; None keeps the content's size.
+    tile: millions of pixels that are computed at once: the image is stylized in tiles, with the
+      same result. With None that is done only if the whole image would not fit into memory.
+    seamless: "x", "y" or "xy": directions in which the content is periodic, as the outputs will be.
+    shard: whether to divide the rows of each image among this machine's devices. Otherwise, each of
+      several devices stylizes a different image.
     seed: adds a style that the noise generator invents, called seed<seed>.
-    interpolate: so many images from the first style to the last, side by side in one file, or one
+    interpolate: number of images from the first style to the last, side by side in one file, or one
       after the other in a GIF.
     library: the file of styles called "@name"; None is the user's own.
     weights: a packaged name or a file.
-    quality: 1 to 100, of JPEG and WebP.
-    extension: of files in a folder: "png", "jpg" or "webp".
-    resume: leaves out what is there already: outputs are whole or not there. Of a method without
-      training, an image that an earlier run left unfinished is gone on with.
-    method: what stylizes, a name of `method_table.METHODS`. Methods without training take no
-      `seamless` and no `shard`; without `size` their outputs have the content's own, but at most
-      DESCENT_SIZE, and without `style_size` they read styles at the output's, times `stroke`.
-    options: of the method, by the names of `method_table.OPTIONS`.
+    quality: 1 to 100, for JPEG and WebP.
+    extension: extension of files in a folder: "png", "jpg" or "webp".
+    resume: whether to skip outputs that exist, which are always complete. With a method without
+      training, an image that an earlier run left unfinished is continued.
+    method: what stylizes, a name of `method_table.METHODS`. Methods without training don't take
+      `seamless` or `shard`. Without `size`, their outputs have the content's size, but at most
+      DESCENT_SIZE; without `style_size`, they read styles at the output's size times `stroke`.
+    options: options of the method, by the names of `method_table.OPTIONS`.
     watch: a file to which the unfinished image of such a method is written every few seconds.
   """
 
@@ -103,7 +104,7 @@ class Request:
   watch: str | os.PathLike | None = None
 
   def check(self) -> None:
-    """Raises InputError for a setting that is out of range or fights another."""
+    """Raises InputError for a setting that is out of range or conflicts with another."""
     check_common(strength=self.strength, controls=self.controls, size=self.size, seed=self.seed)
     self._check_method()
     check_number("--tile", self.tile, 0.01, 1_000, whole=False)
@@ -137,7 +138,7 @@ class Request:
 
 
 def _methods_with(name: str) -> str:
-  """The methods that have one of the settings tile, seamless and shard, for a message."""
+  """The methods that take the setting tile, seamless or shard, for a message."""
   others = [method for method, row in METHODS.items() if row.bands] if name == "tile" else []
   return "--method " + " or ".join([NETWORK, *others])
 
@@ -146,12 +147,12 @@ class Callbacks(NamedTuple):
   """What a run calls while it works.
 
   Attributes:
-    on_progress: with the number of images done (or skipped) and their total.
-    on_skip: with one line for each file that is skipped.
-    on_part: with the fraction of an image in tiles that is done.
-    on_note: with one line for what is left out or ignored of the inputs.
-    on_descent: of a method without training, with the steps that are done of an image, their
-      total, the share of the work, and the loss; NaN before the first step.
+    on_progress: called with the number of images done (or skipped) and their total.
+    on_skip: called with one line for each file that is skipped.
+    on_part: called with the fraction of an image in tiles that is done.
+    on_note: called with one line for each thing in the inputs that is left out or ignored.
+    on_descent: called by a method without training with the number of steps done for an image,
+      their total, the fraction of the work that is done, and the loss (NaN before the first step).
   """
 
   on_progress: Callable[[int, int], None] = lambda done, total: None

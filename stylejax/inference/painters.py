@@ -1,6 +1,6 @@
 """What each method without training does with one content: arrays in, an image out.
 
-Their rows, options and ranges are in `method_table`; who calls them is `optimized`.
+Their rows, options and ranges are in `method_table`; `optimized` calls them.
 """
 
 import dataclasses
@@ -17,17 +17,17 @@ from stylejax.optimization.colors import PALETTE
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-  """What a method is given.
+  """The input of a method.
 
   Attributes:
     content: [1, H, W, 3] float32 in [0, 1].
-    styles: [1, h, w, 3] each, of the scale at which they are read.
-    weights: [S] or maps [S, H, W] of sum 1 over S; None for a single style.
-    options: of the method, by name; None where it chooses itself.
-    keep_color: from 0, the style's colors, to 1, the content's; for methods that keep them.
-    by_networks: (strength) → the networks' image in these styles, [H, W, 3].
-    bands: as `neighbor_stages.paint` takes them.
-    on_look, saved: as `descend` takes them.
+    styles: [1, h, w, 3] each, at the size at which they are read.
+    weights: [S] or maps [S, H, W] with sum 1 over S; None for a single style.
+    options: options of the method, by name; None leaves the choice to the method.
+    keep_color: 0 (the style's colors) to 1 (the content's), for methods that keep colors.
+    by_networks: strength → the networks' image in these styles, [H, W, 3].
+    bands: as in `neighbor_stages.paint`.
+    on_look, saved: as in `descend`.
   """
 
   content: np.ndarray
@@ -42,7 +42,7 @@ class Work:
 
 
 def gram(work: Work) -> jax.Array:
-  """Gatys."""
+  """Runs the method of Gatys et al."""
   return gram_stages.paint(
     work.content,
     work.styles,
@@ -56,12 +56,12 @@ def gram(work: Work) -> jax.Array:
 
 
 def neighbors(work: Work) -> jax.Array:
-  """Kolkin: all stages, from the content."""
+  """Runs all stages of neural neighbors (Kolkin et al.), starting from the content."""
   return _by_neighbors(work, None)
 
 
 def refine(work: Work) -> jax.Array:
-  """The last stages of neural neighbors, from the networks' image."""
+  """Runs the last stages of neural neighbors, starting from the networks' image."""
   return _by_neighbors(work, work.by_networks(work.options["start_strength"])[None])
 
 
@@ -80,7 +80,7 @@ def _by_neighbors(work: Work, start: Any) -> jax.Array:
     on_look=work.on_look,
     saved=work.saved,
   )
-  # Its own chroma, or the content's: between the two, the chroma mapped to the style has no part.
+  # The chroma is a mix of the image's own and the content's; none is mapped to the style's.
   return neighbor_stages.settle_colors(
     image,
     work.content,
@@ -97,4 +97,4 @@ PAINTERS: dict[str, Callable[[Work], jax.Array]] = {
   "neighbors": neighbors,
   "gram": gram,
 }
-"""By the names of `method_table.METHODS`, but for the networks'."""
+"""The functions of the methods of `method_table.METHODS` other than the networks, by name."""

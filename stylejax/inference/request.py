@@ -1,6 +1,6 @@
 """What --style, --mask, --strength-map and --interpolate ask for: how much of which style, where.
 
-Style codes are read in `styles`; the networks play no part here.
+Style codes are read in `styles`; no networks run here.
 """
 
 import dataclasses
@@ -26,9 +26,9 @@ class Source:
   """Where a style comes from: an image, a number, or else the library.
 
   Attributes:
-    name: for the names of outputs; in the library the style's own.
-    path: the image.
-    seed: what the noise generator starts from.
+    name: the name used in output names, or the style's name in the library.
+    path: the image, if there is one.
+    seed: the noise generator's seed, if it invents the style.
   """
 
   name: str
@@ -41,10 +41,10 @@ class StyleMix:
   """Styles in which every content is stylized, once or several times.
 
   Attributes:
-    name: for the names of outputs.
+    name: the name used in output names.
     sources: S styles.
-    mixtures: [N, S] float32, parts of the styles in each of N images, of sum 1; N is more
-      than one on the way from style to style, S is 0 where regions alone are stylized.
+    mixtures: [N, S] float32, the weights of the styles in each of N images, with sum 1. N is more
+      than 1 when interpolating between styles; S is 0 if only regions are stylized.
   """
 
   name: str
@@ -54,7 +54,7 @@ class StyleMix:
 
 @dataclasses.dataclass(frozen=True)
 class Region:
-  """A mask's file and the style of what it shows."""
+  """A mask file and the style of the region that it marks."""
 
   mask: Path
   source: Source
@@ -71,19 +71,19 @@ def plan_mixes(
   """The mixes that the options ask for.
 
   Args:
-    styles: files, folders or "@name"; each a mix of its own, or, with a weight behind each
-      ("a.jpg:0.7"), one mixture.
-    seed: one more mix, of an invented style.
-    regions: without a style, the one mix is that of the regions alone.
-    steps: instead, one mix of so many images, from the first style to the last.
-    on_note: called with one line for what a folder holds beside images.
+    styles: files, folders or "@name"; each is a mix of its own, or, if each has a weight
+      ("a.jpg:0.7"), all form one mixture.
+    seed: adds a mix of an invented style.
+    regions: masks and their styles; without any other style, the only mix is of these.
+    steps: if given, the only mix has this many images, from the first style to the last.
+    on_note: called with one line about what a folder contains besides images.
 
   Returns:
     At least one StyleMix.
 
   Raises:
-    InputError: a file is missing, a weight is no number from 0, some have one and some not, or
-      there is no style.
+    InputError: a file is missing, a weight is not a number of at least 0, only some styles have
+      one, or there is no style.
   """
   weighted = [_split_weight(os.fspath(style)) for style in styles]
   weights = [weight for _, weight in weighted if weight is not None]
@@ -118,7 +118,7 @@ def plan_mixes(
       StyleMix(name.replace("+", "-"), tuple(sources), _interpolation(int(steps), len(sources)))
     ]
   if weights:
-    # By the largest first: a sum of what Python's numbers can hold may be more than they can.
+    # Divided by the largest weight first, since their sum could overflow.
     parts = np.array([weights]) / max(weights)
     return [StyleMix(name, tuple(sources), np.asarray(parts / parts.sum(), np.float32))]
   if not sources and regions:
@@ -135,11 +135,11 @@ def plan_regions(masks: Sequence[str]) -> list[Region]:
   """The regions of "MASK=STYLE" arguments.
 
   Raises:
-    InputError: no such form, or a file is missing.
+    InputError: an argument has another form, or a file is missing.
   """
   regions = []
   for text in masks:
-    # A file's name may hold a =, so the first one behind which a file ends is taken.
+    # A file's name may contain "=", so the text is split at the first one that a file ends at.
     cuts = [i for i, letter in enumerate(text) if letter == "="]
     cut = next((i for i in cuts if os.path.lexists(text[:i])), cuts[0] if cuts else None)
     if cut is None or not text[:cut] or not text[cut + 1 :]:
@@ -152,13 +152,13 @@ def plan_regions(masks: Sequence[str]) -> list[Region]:
 
 
 MAX_SIZE = 16_384
-"""Largest shorter side of an output that --size may ask for, in pixels."""
+"""The largest --size, in pixels: the shorter side of an output."""
 
 
 def check_common(
   *, strength: float, controls: PixelControls, size: int | None, seed: int | None
 ) -> None:
-  """Raises InputError for a setting out of range that images and sequences both have."""
+  """Raises InputError if a setting that images and sequences share is out of range."""
   check_number("--strength", strength, 0, MAX_STRENGTH, whole=False)
   check_controls(controls)
   check_number("--size", size, encode.MIN_SIDE, MAX_SIZE)
@@ -166,7 +166,7 @@ def check_common(
 
 
 def check_controls(controls: PixelControls) -> None:
-  """Raises InputError for a pixel control that is unknown or out of range, by its flag."""
+  """Raises InputError, naming the flag, for an unknown or out-of-range pixel control."""
   values: dict[str, Any] = {**controls}
   for name, control in PIXEL_CONTROLS.items():
     amount, mode = values.pop(name, None), values.pop(f"{name}_mode", None)
@@ -187,9 +187,9 @@ class ControlMaps:
 
   Attributes:
     masks: [H, W] float32 each, 1 where a region's style is applied.
-    strength: 0 to 2, of what is white in the map.
+    strength: 0 to 2, the strength where the strength map is white.
     strength_map: [H, W] float32 or None.
-    files: the files' names, masks first, for messages.
+    files: the paths of the files, masks first, for messages.
   """
 
   masks: tuple[np.ndarray, ...]
@@ -225,13 +225,13 @@ class ControlMaps:
     """(weights, strength) for `generate`, at the size of an image.
 
     Args:
-      mix: [S], parts of the styles that are applied outside of the masks; their sum is 1, or S
-        is 0.
+      mix: [S], the weights of the styles outside of the masks; their sum is 1, or S is 0.
       size: (H, W).
 
     Returns:
-      weights of S and the masks' styles, maps if there are masks, None for a single style without;
-      strength, a scalar or a map.
+      weights: for the S styles and those of the masks; maps if there are masks, None for a single
+        style without masks.
+      strength: a scalar or a map.
     """
     planes = [encode.resize_plane(plane, *size) for plane in self._maps()]
     masks, rest = planes[: len(self.masks)], planes[len(self.masks) :]
@@ -250,19 +250,19 @@ class ControlMaps:
 
 
 def _lightness(image: DecodedImage) -> np.ndarray:
-  """[H, W]: the mean of R, G and B; what is transparent is black."""
+  """[H, W]: the mean of R, G and B, times alpha: transparent pixels count as black."""
   gray = image.rgb.mean(-1)
   return gray if image.alpha is None else gray * image.alpha
 
 
 def _interpolation(steps: int, count: int) -> np.ndarray:
-  """[N, S]: from all of the first style over each next one to all of the last, in equal steps."""
+  """[N, S]: weights from the first style through each next one to the last, in equal steps."""
   at = np.linspace(0, count - 1, steps)[:, None]
   return np.maximum(0, 1 - np.abs(at - np.arange(count))).astype(np.float32)
 
 
 def _split_weight(text: str) -> tuple[str, float | None]:
-  """The path and the weight of "a.jpg:0.7"; the weight is None if there is none."""
+  """The path and the weight in "a.jpg:0.7"; the weight is None if there is none."""
   path, colon, number = text.rpartition(":")
   if not colon or os.path.lexists(text):
     return text, None
@@ -282,7 +282,7 @@ def _sources(
   *,
   on_note: Callable[[str], None] = lambda note: None,
 ) -> list[Source]:
-  """The styles behind one argument; a folder has many unless it must be a single one."""
+  """The styles of one argument, which may be a folder of several unless `single`."""
   if text.startswith("@"):
     return [Source(text[1:])]
   if single and os.path.isdir(text):

@@ -32,17 +32,17 @@ from stylejax.runtime.jit import fast_jit
 from stylejax.weights.tree_hash import tree_hash
 
 Motion = Literal["followed", "ignored"]
-"""What becomes of what moves: it keeps its strokes, or is stylized anew in each frame."""
+"""Whether moving things keep their strokes ("followed") or are stylized anew in each frame."""
 
 Method = Literal["network", "neighbors", "refine"]
-"""What stylizes: the networks each frame, or a method without training every so many frames."""
+"""What stylizes: the networks every frame, or a method without training the keyframes."""
 
 KEYFRAMES, MAX_KEYFRAMES = 24, 1000
-"""Frames from one keyframe to the next."""
+"""Number of frames from one keyframe to the next: the default and the largest."""
 
-EVERY = 3  # Of so many rows one is looked at for the warping error, and of so many pixels.
+EVERY = 3  # The warping error uses one of this many rows, and one of this many pixels in a row.
 AHEAD = 2  # Frames that are decoded, with their motion, while another is stylized.
-SAVE_EVERY = 24  # Frames after which a run by the networks that may be resumed keeps its state.
+SAVE_EVERY = 24  # Frames after which a resumable run with the networks saves its state.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,17 +50,17 @@ class SequenceReport:
   """What a run did.
 
   Attributes:
-    frames: how many were written.
-    kept: how many of these an earlier run had left, see `SequenceRequest.resume`.
-    flicker: mean change of the output where the input doesn't change, in [0, 1]; None where
-      nothing stands still.
-    still: share of the pixels that don't change from frame to frame.
-    warping_error: mean change of the output along the motion of the input, in [0, 1]; None where
+    frames: number of frames written.
+    kept: how many of these an earlier run had stylized, see `SequenceRequest.resume`.
+    flicker: mean change of the output where the input doesn't change, in [0, 1]; None if all of it
+      changes.
+    still: fraction of the pixels that don't change from frame to frame.
+    warping_error: mean change of the output along the motion of the input, in [0, 1]; None if
       motion is ignored or nothing is held.
-    held: share of the pixels that come from the frame before.
-    cuts: numbers of the frames that begin another scene, from 1.
-    seconds: from the call to the end.
-    notes: one line for everything of the input that the output hasn't, or not as it was.
+    held: fraction of the pixels that come from the previous frame.
+    cuts: numbers of the frames that begin another scene, counted from 1.
+    seconds: the time from the call to the end.
+    notes: one line for each thing in the input that is missing or different in the output.
   """
 
   frames: int
@@ -80,27 +80,28 @@ class SequenceRequest:
 
   Attributes:
     content: a folder of images of one size, sorted by name; a GIF, WebP or PNG; or a video.
-    style: an image or "@name" of the library; several with a weight behind each ("a.jpg:0.7") are
-      mixed; may be empty when there is a `seed`.
+    style: an image or "@name" from the library; several, each with a weight ("a.jpg:0.7"), are
+      mixed; may be empty if there is a `seed`.
     output: a folder (PNG files), which is new, empty or filled by an earlier run; or a name ending
       in .gif, .webp, .png (APNG), .mp4, .mkv, .webm or .mov.
-    seed: a style that the noise generator invents.
+    seed: the seed of a style that the noise generator invents.
     library: the file of styles called "@name"; None is the user's own.
     strength: 0 to 2.
-    controls: pixel controls by name, as in `PixelControls`, for each frame by itself; numbers and
-      names of modes.
+    controls: pixel controls by name, as in `PixelControls`, applied to each frame by itself;
+      numbers and names of modes.
     memory: 0 (each frame by itself) to MAX_MEMORY.
-    motion: whether what moves is followed.
+    motion: whether motion is followed.
     method: what stylizes; "neighbors" and "refine" need images as styles, and motion.
-    keyframes: frames from one keyframe to the next, of such a method; None is KEYFRAMES.
-    over_time: numbers that change over the frames, by the name that `next_frame` has for the
-      setting, whose own number then doesn't count: "strength", "memory", or a pixel control.
-    resume: whether to go on where an earlier run with this setting was stopped. It then keeps its
-      frames in a folder beside the output until that is there.
-    size: shorter side of the output; None keeps the content's own.
+    keyframes: number of frames from one keyframe to the next, for these two methods; None means
+      KEYFRAMES.
+    over_time: curves of settings that change over the frames, which replace their numbers, by the
+      name in `next_frame`: "strength", "memory", or a pixel control.
+    resume: whether to continue where an earlier run with this setting was stopped. The run then
+      keeps its frames in a folder next to the output until that is complete.
+    size: shorter side of the output in pixels; None keeps the content's size.
     stroke: size of the strokes, 1/4 to 4.
     style_size: shorter side in pixels at which the style is read.
-    rate: frames a second of a folder, where the output needs one.
+    rate: frames per second of a folder, if the output needs one.
     weights: a packaged name or a file.
   """
 
@@ -153,8 +154,8 @@ def stylize_sequence(
 ) -> SequenceReport:
   """Stylizes a folder of frames, an animation or a video.
 
-  The style is read once; `stylejax.next_frame` stylizes each frame with what it knows of those
-  before. Sound goes from video to video as it is.
+  The style is read once; `stylejax.next_frame` stylizes each frame given the state from those
+  before. Sound is copied unchanged from video to video.
 
   Args:
     request: what to do.
@@ -165,7 +166,7 @@ def stylize_sequence(
     The SequenceReport.
 
   Raises:
-    InputError: anything wrong with the request; no file is left, and a folder stays as it was.
+    InputError: something is wrong with the request; no file is left, and a folder stays as it was.
   """
   started = time.perf_counter()
   request.check()
@@ -208,7 +209,7 @@ def _unfinished(
   source: frames.Source,
   files: Sequence[str | os.PathLike],
 ) -> contextlib.AbstractContextManager[Unfinished | None]:
-  """What an earlier run has left, if this one may go on with it; files are read beside the film."""
+  """Opens what an earlier run has left, if this run may resume it; `files` are its other inputs."""
   if not request.resume:
     return contextlib.nullcontext()
   film = find_images([request.content], "--content") if source.path.is_dir() else [source.path]
@@ -216,7 +217,7 @@ def _unfinished(
 
 
 def _settings(request: SequenceRequest, style_code: StyleCode) -> dict[str, Any]:
-  """All that the frames depend on beside the files, whatever these are called from here."""
+  """All that the frames depend on besides the files, however the files' paths are written."""
   settings = dataclasses.asdict(request)
   for name in ("content", "output", "style", "seed", "library"):
     del settings[name]
@@ -228,7 +229,7 @@ def _settings(request: SequenceRequest, style_code: StyleCode) -> dict[str, Any]
 def _paint(
   request: SequenceRequest, mix: StyleMix, source: frames.Source, stylizer: Stylizer
 ) -> keyframed.Paint:
-  """What paints keyframes, whose styles are images."""
+  """Makes the function that stylizes keyframes, with styles given as images."""
   reader = StyleImageReader(stylizer, library=request.library, on_note=source.note)
   size = request.style_size or request.size or min(next(iter(source)).rgb.shape[:2])
   styles = [encode.style_pixels(reader.read(each), size) for each in mix.sources]
@@ -237,7 +238,7 @@ def _paint(
 
 
 def _single_mix(request: SequenceRequest, on_note: Callable[[str], None]) -> StyleMix:
-  """The one style, or mixture of styles, of all frames."""
+  """The single style, or mixture of styles, of all frames."""
   mixes = plan_mixes(request.style, seed=request.seed, on_note=on_note)
   if len(mixes) > 1:
     raise InputError(
@@ -247,7 +248,7 @@ def _single_mix(request: SequenceRequest, on_note: Callable[[str], None]) -> Sty
 
 
 class _Run:
-  """The frames of one sequence on their way from the source to the output."""
+  """A run: takes the frames of one sequence from the source to the output."""
 
   def __init__(
     self,
@@ -257,7 +258,7 @@ class _Run:
     needed: int,
     unfinished: Unfinished | None,
   ):
-    """Takes the method that stylizes, and the bytes a pixel that it needs."""
+    """Takes, among others, the method that stylizes and the bytes per pixel that it needs."""
     self.done, self.saved = 0, 0
     self._method, self._request, self._source, self._needed = method, request, source, needed
     self._unfinished = unfinished
@@ -266,7 +267,7 @@ class _Run:
     self._before: tuple[np.ndarray, Any] | None = None
 
   def stylize_all(self, output: Path, on_progress: Callable[[int, int], None]) -> None:
-    """Stylizes every frame, while those behind it are decoded and the one before it is written."""
+    """Stylizes every frame, while the next ones are decoded and the previous one is written."""
     source = self._source
     with ReadAhead(self._read(), depth=AHEAD, name="frames") as ahead:
       first = next(ahead)
@@ -289,7 +290,7 @@ class _Run:
       on_progress(self.done, self.done)
 
   def _stylized(self, first: Moved, ahead: Iterator[Moved]) -> Iterator[Stylized]:
-    """All frames: those of an earlier run as they were kept, then those of this one, measured."""
+    """Yields all frames: those that an earlier run kept, then those of this run, measured."""
     unfinished, moved = self._unfinished, first
     frames_left: Iterator[Moved] = itertools.chain([first], ahead)
     if unfinished is not None and unfinished.done:
@@ -314,7 +315,7 @@ class _Run:
       yield stylized._replace(image=image)
 
   def _write(self, target: Any, stylized: Stylized, image: np.ndarray) -> None:
-    """Runs in a thread of its own."""
+    """Writes a frame and, from time to time, the state; runs in a thread of its own."""
     moved, unfinished = stylized.moved, self._unfinished
     target.write(dataclasses.replace(moved.frame, rgb=image))
     if unfinished is None or moved.number <= unfinished.done:
@@ -322,7 +323,7 @@ class _Run:
     unfinished.write(moved.number, image)
     every = SAVE_EVERY if self._request.method == "network" else 1  # a keyframe takes minutes
     if stylized.state is not None and moved.number >= self.saved + every:
-      # Those of this frame and before: the next may be measured already.
+      # Only measurements up to this frame: the next one may be measured already.
       for row in range(max(self.saved - 1, 0), moved.number - 1):
         self._measured[row] = tuple(map(float, self._measured[row]))
       rows = np.array(self._measured[: moved.number - 1]).reshape(-1, 6)
@@ -330,7 +331,7 @@ class _Run:
       self.saved = moved.number
 
   def tell_of_kept(self) -> None:
-    """What is there to go on from after a mistake or a stop; an empty folder isn't."""
+    """After an error or a stop, notes what can be resumed, or removes an empty folder."""
     unfinished = self._unfinished
     if unfinished is not None and self.saved:
       line = f"{unfinished.folder}: {self.saved} frames are kept, from which --resume goes on"
@@ -339,7 +340,7 @@ class _Run:
       unfinished.remove()
 
   def report(self, seconds: float) -> SequenceReport:
-    """What was done, once all frames are."""
+    """The report, once all frames are done."""
     columns = np.array(self._measured, np.float64).reshape(-1, 6).T
     change, still, error, visible, held, same_scene = columns
     return SequenceReport(
@@ -355,14 +356,14 @@ class _Run:
     )
 
   def _read(self) -> Iterator[Moved]:
-    """Frames with their motion: runs in a thread of its own."""
+    """Yields frames with their motion; runs in a thread of its own."""
     before, done = None, 0 if self._unfinished is None else self._unfinished.done
     for number, frame in enumerate(self._source, 1):
       resized = _resized(frame, self._request.size)
       flow = None
       if self._flow is not None and number > done:
         flow = self._flow(resized.rgb, resized.rgb if before is None else before)
-      # At its own size a frame may take many times the memory, and some wait for a keyframe.
+      # At its original size a frame may take many times the memory, and some wait for a keyframe.
       frame = dataclasses.replace(frame, rgb=resized.rgb, alpha=resized.alpha)
       yield Moved(number, frame, resized, flow)
       before = resized.rgb
@@ -378,7 +379,7 @@ class _Run:
 
 
 def _measure(contents, images, flow: motion.Flow | None):
-  """(change, share) where nothing moves, and along the motion."""
+  """(change, weight) where nothing moves, then the same along the motion."""
   still = temporal.flicker(contents, images, flow=flow)
   along = (0.0, 0.0) if flow is None else temporal.warping_error(images, flow, every=EVERY)
   return *still, *along

@@ -1,4 +1,4 @@
-"""Style codes for files, seeds and names of the library, each read once."""
+"""Style codes and images of files, seeds and names in the library, each read once."""
 
 import os
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from stylejax.weights import style_library
 
 
 def style_scale(stroke: float | None, style_size: int | None) -> int:
-  """The shorter side in pixels at which styles are read, of --stroke or --style-size.
+  """The shorter side in pixels at which styles are read, from --stroke or --style-size.
 
   Raises:
     InputError: both are given, or one is out of range.
@@ -41,7 +41,7 @@ def _library(
   saved: dict[str, style_library.SavedStyle] | None,
   stylizer: Stylizer,
 ) -> tuple[Path, dict[str, style_library.SavedStyle]]:
-  """(the library's file, its styles), read unless they are given."""
+  """(the library's file, its styles); the styles are read unless they are given."""
   path = Path(file) if file is not None else style_library.default_path()
   return path, style_library.read_library(path, stylizer.params) if saved is None else saved
 
@@ -50,10 +50,10 @@ class StyleReader:
   """Reads style codes, each once.
 
   Args:
-    stylizer: the weights.
+    stylizer: encodes the styles.
     style_size: shorter side in pixels at which images are read.
     library: the file of styles called "@name"; None is the user's own.
-    on_note: called with one line for what is ignored of an image.
+    on_note: called with one line for each thing in an image that is ignored.
   """
 
   def __init__(
@@ -74,17 +74,17 @@ class StyleReader:
     """The code of one style.
 
     Raises:
-      InputError: an image that can't be read, or a name that the library doesn't hold.
+      InputError: an image can't be read, or the library doesn't contain a name.
     """
     if source not in self._codes:
       self._codes[source] = self._read(source)
     return self._codes[source]
 
   def read_mix(self, mix: StyleMix) -> StyleCode:
-    """The code of a mix's first image: its styles' codes, averaged by their weights.
+    """The code of a mix's first image: the weighted average of its styles' codes.
 
     Raises:
-      InputError: as `read`.
+      InputError: as in `read`.
     """
     codes = [self.read(source) for source in mix.sources]
     return jax.tree.map(
@@ -106,9 +106,9 @@ class StyleImageReader:
   """Reads the images of styles, each once, for methods that need more than a code.
 
   Args:
-    stylizer: whose noise generator invents styles.
+    stylizer: its noise generator invents styles.
     library: the file of styles called "@name"; None is the user's own.
-    on_note: called with one line for what is ignored of an image.
+    on_note: called with one line for each thing in an image that is ignored.
   """
 
   def __init__(
@@ -123,10 +123,10 @@ class StyleImageReader:
     self._saved: dict[str, style_library.SavedStyle] | None = None
 
   def read(self, source: Source) -> DecodedImage:
-    """The image of one style: of a seed, the texture sample.
+    """The image of one style; for a seed it is the texture sample.
 
     Raises:
-      InputError: an image that can't be read, or a style of the library.
+      InputError: an image can't be read, or the library doesn't contain a style or its image.
     """
     if source not in self._images:
       self._images[source] = self._read(source)

@@ -1,6 +1,6 @@
-"""Stylizes images in memory with every control: arrays in, arrays out, no path and no flag.
+"""Stylizes images in memory with every control: arrays in, arrays out, no paths or flags.
 
-The commands, the contact sheets and any server call this; reading files is `batch`'s.
+The commands, the contact sheets and any server call this; `batch` reads the files.
 """
 
 import os
@@ -34,27 +34,28 @@ from stylejax.transfer import Params, StyleCode
 from stylejax.weights.model_file import load_pretrained
 
 MAX_STYLE_SIZE = 4_096
-"""Largest shorter side at which a style may be read, in pixels."""
+"""Largest size at which a style may be read: its shorter side in pixels."""
 
 MAX_SEED = 2**32 - 1
 
-# Sides of the arrays in which images are computed: few, so that an image of a size never seen finds
-# a program, and so close that filling costs less than compiling.
+# Sides of the arrays in which images are computed: few, so that there is a program for an image of
+# a new size, and so close that padding costs less than compiling.
 _CONTENT_STEPS = (64, 128, 256, 384, 512, 640, 768, 896, 1024, 1152, 1280, 1536, 1792, 2048,
                   *range(2176, 16_385, 128))  # fmt: skip
 _STYLE_STEPS = (64, 160, 320, 480, 640, 960, 1280)
 
 
 class Stylizer:
-  """Loaded once, called with arrays.
+  """Stylizes arrays with weights that are loaded once.
 
       stylizer = stylejax.Stylizer()
       image = stylizer(photo, painting)
       image = stylizer(photo, [wave, irises], weights=[0.7, 0.3], strength=0.8, color=0.5)
 
-  Compared with `stylejax.stylize`, which is one pure function, it reads styles at the size that the
-  weights were trained for, takes images larger than memory in tiles, accepts uint8, shares the rows
-  of an image among devices on request, and keeps compiled programs. It isn't meant to be traced.
+  Unlike `stylejax.stylize`, which is one pure function, it reads styles at the size that the
+  weights were trained for, stylizes images larger than memory in tiles, accepts uint8, divides the
+  rows of an image among devices on request, and keeps compiled programs. It isn't meant to be
+  traced.
 
   Args:
     weights: a packaged name, a .safetensors file, or Params.
@@ -63,7 +64,7 @@ class Stylizer:
     params: the weights.
 
   Raises:
-    InputError: weights that can't be read.
+    InputError: the weights can't be read.
   """
 
   def __init__(self, weights: Params | str | os.PathLike = "base"):
@@ -88,26 +89,26 @@ class Stylizer:
 
     Args:
       content: [H, W, 3], float32 in [0, 1] or uint8; H and W ≥ 16.
-      styles: an image likewise, of any other size, a style code from `encode_style`,
-        `invent_style` or a library, or S of these.
+      styles: an image like content, of any size; a style code from `encode_style`, `invent_style`
+        or a library; or a sequence of S of these.
       weights: how much of each style: [S], or maps [S, H, W] (regions), at least 0, divided by
-        their sum. None: equal parts.
-      strength: 0 (the content) over 1 (as trained) to 2: a number or a map [H, W].
-      stroke: size of the strokes, 1/4 to 4; concerns styles that are images.
-      seamless: "x", "y" or "xy" where the content goes on at its other side.
-      tile_pixels: computes about so many pixels at once: the same image in less memory. None does
-        so where the whole image would not fit.
-      shard: shares the rows of the image among this machine's devices.
-      on_progress: called with the fraction of the work that is done, when it is done in tiles.
+        their sum. With None all styles have equal weights.
+      strength: 0 (the content) to 2, 1 is as trained: a number or a map [H, W].
+      stroke: size of the strokes, 1/4 to 4, for styles that are images.
+      seamless: "x", "y" or "xy": directions in which the content is periodic.
+      tile_pixels: computes about this many pixels at once: the same image in less memory. With None
+        that is done only if the whole image would not fit.
+      shard: whether to divide the rows of the image among this machine's devices.
+      on_progress: called with the fraction of the work that is done, if it is done in tiles.
       controls: pixel controls, as in `PixelControls`.
 
     Returns:
       [H, W, 3] float32 in [0, 1].
 
     Raises:
-      ValueError: a wrong shape, dtype or range, or weights without a part that is needed.
-      TypeError: a keyword that is no argument and no pixel control.
-      InputError: an image that must be computed whole and doesn't fit into memory.
+      ValueError: a shape, dtype or range is wrong, or a part of the networks is missing.
+      TypeError: a keyword is neither an argument nor a pixel control.
+      InputError: an image that must be computed whole doesn't fit into memory.
     """
     prepared = self.prepare(content, seamless=seamless, tile_pixels=tile_pixels, shard=shard)
     codes = self.encode_styles(styles, stroke=stroke)
@@ -128,7 +129,7 @@ class Stylizer:
       The StyleCode, unbatched.
 
     Raises:
-      ValueError: a wrong shape, dtype or size, or params without a style encoder.
+      ValueError: the shape, dtype or size is wrong, or params have no style encoder.
     """
     image = _checked(image, "style")
     size = check_whole_number(size, "size", encode.MIN_SIDE, high=MAX_STYLE_SIZE)
@@ -138,7 +139,7 @@ class Stylizer:
     bucket = buckets.choose(_whole_cells(pixels, stride), known, steps=_STYLE_STEPS)
     placed, ends = place_in_bucket(pixels, bucket, stride), np.asarray(pixels.shape[:2], np.int32)
     code = compiled_step(encode_styles_padded)(self.params, placed[None], ends)
-    # By NumPy: indexing an array on a device compiles a program for each shape.
+    # Uses NumPy, since indexing an array on a device compiles a program for each shape.
     return jax.tree.map(lambda leaf: np.asarray(leaf)[0], code)
 
   def invent_style(self, seed: int) -> StyleCode:
@@ -151,7 +152,7 @@ class Stylizer:
       The StyleCode, unbatched.
 
     Raises:
-      ValueError: another seed, or params without a noise generator or a style encoder.
+      ValueError: the seed is out of range, or params have no noise generator or style encoder.
     """
     seed = check_whole_number(seed, "seed", 0, high=MAX_SEED)
     return compiled_step(transfer.sample_style)(self.params, jax.random.key(seed))
@@ -159,10 +160,10 @@ class Stylizer:
   def encode_styles(
     self, styles: np.ndarray | StyleCode | Sequence[np.ndarray | StyleCode], *, stroke: float = 1.0
   ) -> list[StyleCode]:
-    """The codes of one style or several, images or codes; `stroke` as in a call.
+    """The codes of one or more styles, given as images or codes; `stroke` is as in a call.
 
     Raises:
-      ValueError: no style, a wrong shape or dtype, or a stroke out of range.
+      ValueError: there is no style, a shape or dtype is wrong, or the stroke is out of range.
     """
     if np.ndim(stroke):
       raise ValueError(f"stroke: found shape {np.shape(stroke)}, expected a scalar")
@@ -180,7 +181,7 @@ class Stylizer:
     ]
 
   def _checked_code(self, code: StyleCode) -> StyleCode:
-    """The code, if it is one of one style and of these weights."""
+    """The code, if it is that of a single style and fits the weights; else raises ValueError."""
     shape, expected = np.shape(code.vector), (self.params.config.style_dim,)
     if shape != expected:
       raise ValueError(
@@ -197,7 +198,7 @@ class Stylizer:
     tile_pixels: int | None = None,
     shard: bool = False,
   ) -> "Prepared":
-    """Encodes a content once, for several stylizations; arguments and errors as in a call."""
+    """Encodes a content once, for several stylizations; arguments and errors are as in a call."""
     check_parts(self.params, "content_encoder", "generator")
     content = _checked(content, "content")
     if tile_pixels is not None:
@@ -230,25 +231,25 @@ class Stylizer:
     return Prepared(Tiled(self.params, content, tile_pixels=tile_pixels))
 
   def known_buckets(self) -> set[tuple[int, int]]:
-    """(H, W) of arrays for one content whose programs are kept by an earlier call or process."""
+    """(H, W) of arrays for one content whose programs an earlier call or process has kept."""
     return known_buckets(encode_padded, self.params, count=1, stride=self.params.config.stride)
 
   def prepare_padded(
     self, contents: Sequence[np.ndarray], bucket: tuple[int, int], *, devices: int = 1
   ) -> "Prepared":
-    """Several contents in arrays of one size, so that one program does for all of their sizes.
+    """Encodes contents padded to arrays of one size, so that one program works for all sizes.
 
     Args:
       contents: [H, W, 3] each, float32 in [0, 1] or uint8, no larger than the bucket.
-      bucket: (H, W), multiples of the config's stride.
-      devices: how many take part.
+      bucket: (H, W) of the arrays, multiples of the config's stride.
+      devices: number of devices to use.
     """
     contents = [_checked(content, "content") for content in contents]
     return Prepared(Padded(self.params, contents, bucket, devices=devices))
 
 
 class Prepared:
-  """Contents that have been given to a backend."""
+  """Contents that a backend has encoded, ready to be stylized."""
 
   def __init__(self, backend: Backend):
     self._backend = backend
@@ -268,17 +269,17 @@ class Prepared:
 
     Args:
       styles: one code, or S of them with weights.
-      weights, strength, on_progress: as in a call of `Stylizer`; maps only where there is one
+      weights, strength, on_progress: as in a call of `Stylizer`; maps only if there is a single
         content.
-      dtype: of the result, np.float32 in [0, 1] or np.uint8.
+      dtype: the dtype of the result: np.float32 in [0, 1] or np.uint8.
       controls: pixel controls, as in `PixelControls`.
 
     Returns:
       [H, W, 3] for each content.
 
     Raises:
-      ValueError: controls of a wrong shape or range.
-      FloatingPointError: NaN or infinity in a stylized image.
+      ValueError: a control has a wrong shape or range.
+      FloatingPointError: a stylized image contains NaN or infinity.
     """
     if weights is None and len(styles) != 1:
       raise ValueError(f"weights: found none for {len(styles)} styles, expected one for each")
@@ -301,7 +302,7 @@ def _whole_cells(image: np.ndarray, stride: int) -> tuple[int, int]:
 
 
 def _checked(image: np.ndarray, name: str) -> np.ndarray:
-  """The image as an array on the host, of a shape and dtype that are right."""
+  """The image as an array on the host; raises ValueError for a wrong shape, dtype or range."""
   image = np.asarray(image)
   if image.ndim != 3 or image.shape[-1] != 3:
     raise ValueError(f"{name}: found shape {image.shape}, expected [H, W, 3]")

@@ -1,8 +1,8 @@
-"""What lies beside an output that isn't done yet, and what a killed run goes on from.
+"""What is kept next to an unfinished output, so that a killed run can be resumed.
 
-Beside a film it is a folder with the frames that are stylized, as PNG, and, every so many frames,
-all that the next one needs to know of them; beside an image a hidden file with the state of its
-descent. Both are there only while the output isn't.
+For a film it is a folder with the stylized frames, as PNG, and the state that the next frame needs,
+saved every so many frames; for an image it is a hidden file with the state of its descent. Both are
+removed when the output is complete.
 """
 
 import contextlib
@@ -26,18 +26,18 @@ from stylejax.runtime.locks import NoLocks, locked
 from stylejax.runtime.temporary import temporary_path
 
 SUFFIX = ".unfinished"
-"""Behind the output's name."""
+"""What is appended to the output's name."""
 
 _SETTINGS, _STATE = "settings.json", "state.npz"
-_LAYOUT = 2  # of the folder; what another one holds isn't gone on from
+_LAYOUT = 2  # version of the folder's layout; a folder of another version isn't resumed
 
 
 class Unfinished:
-  """Frames that are done, and the state behind them.
+  """Frames that are done, and the state after the last of them.
 
   Attributes:
-    folder: where they are.
-    done: how many there are and needn't be stylized again.
+    folder: the folder that they are in.
+    done: how many frames needn't be stylized again.
   """
 
   def __init__(
@@ -47,11 +47,11 @@ class Unfinished:
 
     Args:
       output: the film.
-      settings: all that its frames depend on beside the files; anything that JSON holds.
+      settings: all that its frames depend on besides the files, serializable as JSON.
       inputs: the files, which must not have changed since.
 
     Raises:
-      InputError: the folder there isn't of such a run, or of one with other settings or files.
+      InputError: the existing folder isn't a run's, or is from one with other settings or files.
     """
     self.folder = _folder(output)
     key = run_key({**settings, "layout": _LAYOUT}, inputs)
@@ -77,27 +77,27 @@ class Unfinished:
       self.done = int(self._saved.pop("done"))
 
   def image(self, number: int) -> np.ndarray:
-    """A frame that is done, [H, W, 3] float32, as `rounded` gave it; counted from 1."""
+    """A frame that is done, [H, W, 3] float32, as from `rounded`; number counts from 1."""
     return read_image(self._path(number)).rgb
 
   def write(self, number: int, rgb: np.ndarray) -> None:
-    """Keeps a frame."""
+    """Saves a frame."""
     write_image(self._path(number), rgb)
 
   def save(self, done: int, state: Any) -> None:
-    """Keeps what the frame behind so many needs: any tree of arrays. Their frames are written."""
+    """Saves a tree of arrays, the state after `done` frames, which must have been written."""
     arrays: dict[str, Any] = {"done": np.int64(done)}
     arrays |= {f"leaf{n}": np.asarray(leaf) for n, leaf in enumerate(jax.tree.leaves(state))}
     with replacing(self.folder / _STATE) as temporary, open(temporary, "wb") as file:
       np.savez(file, **arrays)
 
   def state(self, like: Any) -> Any:
-    """What was saved, as a tree like that one."""
+    """The state that was saved, as a tree of the same structure as `like`."""
     leaves, tree = jax.tree.flatten(like)
     return jax.tree.unflatten(tree, [self._saved[f"leaf{n}"] for n in range(len(leaves))])
 
   def remove(self) -> None:
-    """Ends it: the film is there. A kill on the way leaves nothing that a run would go on from."""
+    """Removes the folder once the film is complete; a kill meanwhile leaves nothing to resume."""
     gone = temporary_path(self.folder.parent)
     with contextlib.suppress(OSError):
       os.rename(self.folder, gone)
@@ -108,11 +108,11 @@ class Unfinished:
 
 
 class UnfinishedImage:
-  """The state of a descent, in the file .NAME.unfinished, which no other run has until `close`.
+  """The state of a descent, in the file .NAME.unfinished, which is locked until `close`.
 
   Attributes:
     path: the file.
-    saved: what an earlier run kept last; None without one, or if nobody goes on from it.
+    saved: the arrays that an earlier run saved last; None if there are none or they aren't used.
   """
 
   def __init__(
@@ -123,17 +123,17 @@ class UnfinishedImage:
     *,
     resume: bool,
   ):
-    """Reads the file of an earlier run, if it shall be gone on with.
+    """Locks the file and, to resume, reads what an earlier run saved.
 
     Args:
       output: the image.
-      settings: all that the descent depends on beside the files; anything that JSON holds.
+      settings: all that the descent depends on besides the files, serializable as JSON.
       inputs: the files, which must not have changed since.
-      resume: whether to go on; otherwise the file is replaced.
+      resume: whether to resume the earlier run; otherwise the file is replaced.
 
     Raises:
-      InputError: the file there isn't of such a run, or of one with other settings or files, or
-        another run is at it.
+      InputError: the existing file isn't a run's, or is from one with other settings or files, or
+        another run uses it.
     """
     target = Path(os.path.realpath(output))
     self.path = target.parent / f".{target.name}{SUFFIX}"
@@ -150,7 +150,7 @@ class UnfinishedImage:
       raise
 
   def _read(self) -> None:
-    """Fills saved."""
+    """Sets `saved`."""
     try:
       with np.load(self.path, allow_pickle=False) as arrays:
         key = str(arrays["key"])
@@ -169,19 +169,19 @@ class UnfinishedImage:
       )
 
   def save(self, arrays: Sequence[np.ndarray]) -> None:
-    """Keeps these; the file is whole or the one before."""
+    """Saves arrays, atomically: after a kill, the file is either the new or the previous one."""
     named: dict[str, Any] = {f"leaf{n}": array for n, array in enumerate(arrays)}
     named["key"] = np.array(self._key)
     with replacing(self.path) as temporary, open(temporary, "wb") as file:
       np.savez(file, **named)
 
   def remove(self) -> None:
-    """Ends it: the image is there."""
+    """Removes the file once the image is complete, and unlocks it."""
     self.path.unlink(missing_ok=True)
     self.close()
 
   def close(self) -> None:
-    """Leaves the file to other runs. May be called again."""
+    """Unlocks the file for other runs. May be called repeatedly."""
     self._lock.close()
 
 
@@ -189,10 +189,10 @@ class UnfinishedImage:
 def opened(
   output: Path, settings: Mapping[str, Any], inputs: Iterable[str | os.PathLike]
 ) -> Iterator[Unfinished]:
-  """An `Unfinished` that no other run has at the same time; where there are no locks, it may.
+  """An `Unfinished` that is locked against other runs, if the file system has locks.
 
   Raises:
-    InputError: as `Unfinished`, or another run is at it.
+    InputError: as in `Unfinished`, or another run uses it.
   """
   with contextlib.ExitStack() as stack:
     with contextlib.suppress(NoLocks):
@@ -201,7 +201,7 @@ def opened(
 
 
 def rounded(rgb: np.ndarray) -> np.ndarray:
-  """An image as it is read again from 8 bits."""
+  """An image rounded to 8 bits, as it will be read back."""
   return as_bytes(rgb).astype(np.float32) / np.float32(255)
 
 
@@ -211,7 +211,7 @@ def _folder(output: Path) -> Path:
 
 
 def _make(folder: Path, settings: dict) -> None:
-  """Makes the folder with its settings in it; a kill on the way leaves none without them."""
+  """Makes the folder with its settings in it; a kill meanwhile leaves no folder without them."""
   temporary = temporary_path(folder.parent)
   temporary.mkdir()
   try:
@@ -224,7 +224,7 @@ def _make(folder: Path, settings: dict) -> None:
 
 
 def _read(state: Path) -> dict[str, np.ndarray]:
-  """The arrays of a state, with the number of frames that are done."""
+  """The arrays of a saved state, including the number of frames that are done."""
   try:
     with np.load(state, allow_pickle=False) as arrays:
       saved = {name: arrays[name] for name in arrays.files}
@@ -241,7 +241,7 @@ def _read(state: Path) -> dict[str, np.ndarray]:
 
 
 def run_key(settings: Mapping[str, Any], inputs: Iterable[str | os.PathLike]) -> str:
-  """One line for all that an output depends on."""
+  """A hash of all that an output depends on."""
   files = []
   for path in sorted(map(os.path.abspath, inputs)):
     status = os.stat(path)

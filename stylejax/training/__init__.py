@@ -1,1 +1,1 @@
-"""Config, state, steps (pure), loop, checkpoints, parallelism, monitoring."""
+"""Training: config, state, pure train steps, loop, checkpoints, parallelism and monitoring."""

@@ -1,4 +1,4 @@
-"""Checkpoints of a run: asynchronous, atomic, bounded in number, checked. Orbax behind one file."""
+"""A run's checkpoints, by Orbax: asynchronous, atomic, limited in number and checked."""
 
 import contextlib
 import dataclasses
@@ -26,25 +26,25 @@ from stylejax.training.state import TrainState
 
 _logger = logging.getLogger("stylejax")
 
-# Size and CRC-32 of each file of a checkpoint: Orbax reads a flipped bit as a number like others.
+# Size and CRC-32 of each file of a checkpoint: Orbax doesn't notice a flipped bit in a number.
 SUMS = "sums.json"
 
 
 def saved_steps(workdir: Path) -> list[int]:
-  """The complete checkpoints under a run's folder, newest first; changes nothing there."""
-  # Orbax's own listing is a meeting of all processes, to which each would come at its own time.
+  """The steps of the complete checkpoints in a run's folder, newest first; only reads there."""
+  # Orbax's own listing synchronizes all processes, but each calls this at its own time.
   folder = workdir / "checkpoints"
   names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
   return sorted((int(name) for name in names if name.isdigit()), reverse=True)
 
 
 def newest_step(workdir: Path) -> int | None:
-  """The newest complete checkpoint under a run's folder, or None; changes nothing there."""
+  """The step of the newest complete checkpoint in a run's folder, or None; only reads there."""
   return next(iter(saved_steps(workdir)), None)
 
 
 class Checkpoints:
-  """The checkpoints under a run's folder; a context manager that waits for the last save."""
+  """The checkpoints in a run's folder; a context manager that waits for the last save."""
 
   def __init__(
     self,
@@ -59,9 +59,9 @@ class Checkpoints:
 
     Args:
       workdir: the run's folder.
-      keep: how many stay.
+      keep: how many checkpoints to keep.
       read_only: leave alone what a live run is writing there.
-      alone: of several processes only this one comes here, not all of them.
+      alone: of several processes, only this one uses the checkpoints.
       name: what messages call the folder.
     """
     self._workdir = workdir
@@ -102,7 +102,7 @@ class Checkpoints:
     return self
 
   def __exit__(self, kind, *_) -> None:
-    # What has gone wrong already is the better message.
+    # An error that is already on its way is the better message.
     with self._quiet, contextlib.suppress(Exception) if kind else contextlib.nullcontext():
       self._manager.close()
 
@@ -121,23 +121,23 @@ class Checkpoints:
     """Starts saving; returns once the state is copied, while it is still being written.
 
     Args:
-      state: saved without its frozen parameters.
-      position: of the data, JSON-able.
+      state: the state, which is saved without its frozen parameters.
+      position: the data position, serializable as JSON.
       config: the run's config as JSON text.
-      make_room: called when the save before has ended, and its checkpoint may be removed next.
+      make_room: called after the previous save has ended, before old checkpoints may be removed.
 
     Raises:
-      OSError: this checkpoint, or the one before, can't be written.
+      OSError: this checkpoint or the previous one can't be written.
     """
     step = int(state.step)
     if step == self._manager.latest_step():
       return
     state = dataclasses.replace(state, frozen=None)
     if not self._together:
-      # Orbax would have every device write its slice, and compile a program for each of them.
+      # Otherwise Orbax has every device write its slice, and compiles a program for each of them.
       state = local(state)
-    # A copy, since the step that follows reuses the donated buffers; on the host where this is one
-    # of several processes, of which Orbax would want arrays that all of them know.
+    # A copy, since the next step reuses the donated buffers; on the host if this process, alone
+    # among several, saves: Orbax would expect device arrays to be global ones.
     state = jax.tree.map(np.array if self._alone_among_several else jnp.copy, state)
     with self._named_failure():
       self._manager.wait_until_finished()
@@ -159,7 +159,7 @@ class Checkpoints:
       self._manager.check_for_errors()
 
   def wait(self) -> None:
-    """Returns when the last save is on disk; OSError if it can't get there."""
+    """Returns when the last save is on disk; raises OSError if it can't be written."""
     with self._named_failure():
       self._manager.wait_until_finished()
       self._manager.check_for_errors()
@@ -167,22 +167,22 @@ class Checkpoints:
   def restore(
     self, like: TrainState, *, step: int | None = None
   ) -> tuple[TrainState, dict[str, Any]]:
-    """The newest checkpoint that is whole (or the given one) as (state, data position).
+    """Reads the newest undamaged checkpoint (or the given one).
 
-    A damaged one is named in the log, and the one before it is taken. The damaged ones then move
-    to the run's folder "damaged", out of the way of what is saved next.
+    A damaged checkpoint is named in the log, and the previous one is used. Damaged checkpoints are
+    then moved to the run's folder "damaged", out of the way of later saves.
 
     Args:
       like: shapes and dtypes of the state, as `jax.eval_shape(init_state, …)` gives them; frozen
-        parameters are not looked for.
-      step: the one checkpoint to take.
+        parameters are not restored.
+      step: the only checkpoint to try.
 
     Returns:
-      The state on all devices of all processes (on the host if it is alone among several), and
-      the position.
+      (state, data position), the state on all devices of all processes, or on the host if this
+      process uses the checkpoints alone among several.
 
     Raises:
-      InputError: no checkpoint is whole, or the newest whole one is of other shapes than `like`.
+      InputError: all checkpoints are damaged, or the newest undamaged one doesn't fit `like`.
     """
     if self._alone_among_several:
       like = jax.tree.map(
@@ -210,7 +210,7 @@ class Checkpoints:
     )
 
   def _read(self, step: int, like: TrainState) -> tuple[Any, str | None]:
-    """(what the checkpoint holds, None), or (None, what is wrong with it)."""
+    """(the checkpoint's items, None), or (None, what is wrong with it)."""
     sums = self._folder / str(step) / SUMS
     reads = distributed.leads() or not self._together
     reason = damage(sums) if reads and sums.exists() else None
@@ -233,11 +233,11 @@ class Checkpoints:
     return (None, reason or "damage") if self._in_any(restored is None) else (restored, None)
 
   def _in_any(self, flag: bool) -> bool:
-    """Whether the flag is set in any of the processes that come here."""
+    """Whether the flag is set in any of the processes that use the checkpoints."""
     return distributed.any_process(flag) if self._together else flag
 
   def _set_aside(self, steps: list[int]) -> None:
-    """Moves damaged checkpoints out of the run's: a newer one would keep older ones from use."""
+    """Moves damaged checkpoints away: a newer one would keep older ones from being used."""
     if not steps or self._read_only:
       return
     if distributed.leads() or not self._together:
@@ -251,9 +251,10 @@ class Checkpoints:
     self._manager.reload()
 
   def _write_sums(self) -> None:
-    """Runs in Orbax's thread of process 0: all files are there, their folder's name is not yet.
+    """Writes the checksums of a checkpoint whose files are complete, before its folder is renamed.
 
-    Those beside the folders of the items are Orbax's own notes: it writes to them later.
+    It runs in Orbax's thread of process 0. The files next to the items' folders are left out: they
+    are Orbax's own notes, to which it writes later.
     """
     (folder,) = self._folder.glob(f"{self._saving}{ocp.utils.TMP_DIR_SUFFIX}*")
     sums = {
@@ -265,7 +266,7 @@ class Checkpoints:
 
   @contextlib.contextmanager
   def _named_failure(self):
-    """Tells a save that failed in one line, with the last checkpoint that there is."""
+    """Turns a failed save into an OSError of one line that names the last good checkpoint."""
     try:
       yield
     except Exception as error:
@@ -281,7 +282,7 @@ _NOISY_LOGGERS = ("absl", "asyncio")
 
 @contextlib.contextmanager
 def quiet_orbax() -> Iterator[None]:
-  """Keeps Orbax off the terminal in a block: what matters of it is raised here."""
+  """Keeps Orbax off the terminal within the context: errors that matter are raised here."""
   loggers = [logging.getLogger(name) for name in _NOISY_LOGGERS]
   levels, show = [logger.level for logger in loggers], sys.unraisablehook
   try:
@@ -295,12 +296,12 @@ def quiet_orbax() -> Iterator[None]:
 
 
 def silence_orbax() -> None:
-  """Keeps Orbax off the terminal until the process ends; for commands, whose process it is.
+  """Keeps Orbax off the terminal until the process ends; for commands, which own their process.
 
-  It reports every save, and every failure with its traceback. Of the hundreds of reads or writes
-  that follow a failed one each would print a traceback, too: Orbax gives up at the first, and
-  tensorstore then reports the others to a loop that is no more. The last of that comes while the
-  interpreter ends.
+  Orbax reports every save, and every failure with its traceback. Hundreds of reads or writes may
+  follow a failed one, and each would print a traceback, too: Orbax gives up at the first, and
+  tensorstore reports the others to an event loop that is closed by then, the last of them while the
+  interpreter exits.
   """
   show = sys.unraisablehook
 
@@ -318,13 +319,13 @@ def silence_orbax() -> None:
 
 
 def _sum(path: Path) -> list[int]:
-  """[bytes, CRC-32] of a file."""
+  """[size in bytes, CRC-32] of a file."""
   data = path.read_bytes()
   return [len(data), zlib.crc32(data)]
 
 
 def damage(sums: Path) -> str | None:
-  """What is wrong with a checkpoint by its sums, or None."""
+  """What is wrong with a checkpoint according to its file of checksums, or None."""
   try:
     expected = json.loads(sums.read_text())
     for name, (size, crc) in expected.items():
@@ -339,7 +340,7 @@ def damage(sums: Path) -> str | None:
 
 
 def _reason(error: BaseException) -> str:
-  """The first line of the error, or of the operating system's error behind it."""
+  """The message of the operating system's error behind an error, or the error's first line."""
   cause: BaseException | None = error
   while cause is not None:
     if isinstance(cause, OSError) and cause.strerror:

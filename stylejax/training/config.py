@@ -1,4 +1,4 @@
-"""What a training run can be told: one frozen dataclass per command, each field a flag.
+"""The settings that all training commands share; each field of a command's dataclass is a flag.
 
 The docstring under a field is its help text. Units and ranges are in it.
 """
@@ -19,8 +19,8 @@ class TrainConfig:
   """Settings that every task shares.
 
   Attributes:
-    task: the task's name, as of `stylejax train`'s subcommand and of config.json's "command".
-    trained: the parts of `transfer.Params` that it trains.
+    task: the task's name, which is the subcommand of `stylejax train` and config.json's "command".
+    trained: the parts of `transfer.Params` that the task trains.
     uses_discriminator: whether it also trains the discriminator, with an optimizer of its own.
     streams: the image streams that its batches hold.
   """
@@ -33,28 +33,28 @@ class TrainConfig:
   preset: Preset = "base"
   """Sizes of the networks: tiny (for tests), base (as shipped), large (for accelerators)."""
   model_sizes: tuple[str, ...] = ()
-  """Sizes that differ from the preset's, as NAME=VALUE: style_dim=128 content_widths=32,64,96."""
+  """Sizes that differ from the preset, as NAME=VALUE: style_dim=128 content_widths=32,64,96."""
   workdir: str = "runs/stylejax"
-  """Folder of the run: config.json, metrics.jsonl, checkpoints, grids, TensorBoard files. Also at
-  gs:// or s3://, or file:// for a mount of such storage."""
+  """Folder of the run: config.json, metrics.jsonl, checkpoints, grids, TensorBoard files. It may be
+  at gs:// or s3://, or at file:// for a mount of such storage."""
   content_dir: str | None = None
-  """Photos: a folder (JPEG, PNG, WebP; nested), or shards: a folder of them or a pattern, also at
+  """Photos: a folder (JPEG, PNG, WebP; nested), or a folder or pattern of shards, which may be at
   gs:// or s3://; see `stylejax train shards`. Default: the two sample photos of the package."""
   style_dir: str | None = None
-  """Artworks, likewise. Default: the three sample artworks of the package."""
+  """Artworks, given like --content-dir. Default: the three sample artworks of the package."""
   steps: int = 20_000
-  """Steps to train in all, counted from 0 also when resuming."""
+  """Total number of training steps, counted from 0 also when resuming."""
   batch: int = 8
-  """Photos in a step, and as many artworks, over all devices together."""
+  """Photos per step over all devices together, and as many artworks."""
   size: int = 128
-  """Side of the square crops, in pixels; a multiple of 16, 32 or more."""
+  """Side of the square crops, in pixels; a multiple of 16, at least 32."""
   seed: int = 0
   """Seed of every random draw: weights, order, crops, noise."""
   learning_rate: float = 1e-3
   """Peak step size of Adam."""
   resume: bool = False
-  """Continue from the newest checkpoint in workdir (start afresh if there is none), with the
-  settings of its config.json where no others are given. What changes is noted in changes.jsonl."""
+  """Continue from the newest checkpoint in workdir (start afresh if there is none). Settings that
+  are not given come from its config.json; changes are noted in changes.jsonl."""
   dry_run: bool = False
   """Compile the step, print its parameters, FLOPs and memory, and stop."""
 
@@ -73,40 +73,41 @@ class TrainConfig:
   ema_decay: float = 0.998
   """Decay per step of the moving average of the weights; the average is what is exported."""
   dtype: Literal["preset", "float32", "bfloat16"] = "preset"
-  """Dtype of activations; "preset" takes the preset's own. Parameters and losses stay float32."""
+  """Dtype of activations; "preset" uses the preset's. Parameters and losses stay float32."""
 
   content_scale: tuple[float, float] = (1.0, 1.75)
-  """Smallest and largest side of the square that is cut from a photo, as multiples of --size; it is
-  then resized to --size."""
+  """Smallest and largest side of the square cut from a photo, as multiples of --size; it is then
+  resized to --size."""
   style_scale: tuple[float, float] = (1.0, 2.5)
   """The same for artworks."""
   tar_images: Literal["first", "all"] = "first"
-  """Which images of a tar file train: the first of each sample, as WebDataset groups files by their
-  names up to the first dot, so that a.seg.png is a mask beside a.jpg; or all of them."""
+  """Which images of a tar file to train on: all, or the first of each sample. WebDataset groups
+  files into samples by their names up to the first dot, so a.seg.png can be a mask of a.jpg."""
   workers: int = 0
   """Processes that decode images; 0 decodes in threads of this process."""
   parallel: Literal["shard_map", "pmap"] = "shard_map"
   """How the step is mapped over the devices; both give the same numbers."""
   slices: int | None = None
-  """Equal groups of devices with fast links among them, the mesh's outer axis. Default: the slices
-  of a TPU job, the hosts of a GPU cluster; else one."""
+  """Number of equal groups of devices with fast links within each; the outer axis of the mesh.
+  Default: the slices of a TPU job or the hosts of a GPU cluster, else 1."""
   accumulate: int = 1
-  """Parts into which a device divides its images of a step; it computes one part after another, to
-  save memory."""
+  """Number of parts into which each device divides its share of a step; it computes one part after
+  another, to save memory."""
   deterministic: bool = False
-  """Give the same bits in every run on GPUs too, at a cost of speed; CPUs and TPUs always do."""
+  """Make runs on GPUs reproducible bit by bit, which is slower; runs on CPUs and TPUs always
+  are."""
 
   distributed: bool = False
-  """Train with the other processes of a TPU pod, Slurm, Open MPI or Kubernetes; where jax detects
-  more than one, that needs no flag."""
+  """Train with the other processes of a TPU pod, Slurm, Open MPI or Kubernetes. The flag is not
+  needed where JAX detects more than one process."""
   coordinator: str | None = None
-  """HOST:PORT of process 0, where jax detects no cluster; with --processes and --process."""
+  """HOST:PORT of process 0, for use with --processes and --process where JAX detects no cluster."""
   processes: int | None = None
   """How many processes train together."""
   process: int | None = None
   """Number of this process, from 0."""
   deadline: float = 600.0
-  """Seconds after which processes that get no further say which of them is missing and end (0:
+  """Seconds without progress after which the processes name the one that is missing and end (0:
   never). Steps up to the next log count as one; compiling and saving may take longer."""
 
   log_every: int = 10
@@ -116,7 +117,7 @@ class TrainConfig:
   save_every: int = 500
   """Steps between checkpoints; one is also saved at the end and on SIGINT or SIGTERM."""
   keep: int = 3
-  """How many checkpoints to keep, the newest ones."""
+  """How many of the newest checkpoints to keep."""
 
   def __post_init__(self):
     for field in dataclasses.fields(self):
@@ -175,12 +176,12 @@ class TrainConfig:
 
   @property
   def group(self) -> int:
-    """Examples that must be on one device: the batch of each device is a multiple of this."""
+    """Examples that must be on the same device; each device's batch is a multiple of this."""
     return 1
 
   @property
   def discriminator_updates(self) -> int:
-    """Updates of the discriminator in a step."""
+    """Updates of the discriminator per step."""
     return 1
 
   @property
@@ -190,10 +191,10 @@ class TrainConfig:
 
   @property
   def perceptual_nets(self) -> tuple[str, ...]:
-    """Names of the frozen nets through which the losses look."""
+    """Names of the frozen nets whose features the losses use."""
     return ()
 
-  # Settings of some tasks only, at the values that change nothing for the others.
+  # Settings of some tasks only, with values that change nothing for the others.
   init_from: ClassVar[str | None] = None
   teacher: ClassVar[str | None] = None
   backbone_lr_scale: ClassVar[float] = 1.0
@@ -205,7 +206,7 @@ class TrainConfig:
 
   @property
   def model(self) -> ModelConfig:
-    """The nets' config: the preset's, with the run's sizes and dtype."""
+    """The config of the nets: the preset with the run's sizes and dtype."""
     fields = PRESETS[self.preset].to_dict()
     for setting in self.model_sizes:
       name, _, text = setting.partition("=")
@@ -228,7 +229,7 @@ class TrainConfig:
       raise InputError(f"--model-sizes: {error}") from None
 
   def to_json(self) -> str:
-    """All fields and the nets' sizes, for config.json."""
+    """All fields and the sizes of the nets as JSON, for config.json."""
     fields = {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(self).items()}
     return json.dumps({"command": self.task, **fields, "model": self.model.to_dict()}, indent=2)
 
@@ -241,4 +242,4 @@ RENAMED = {
   "colour_weight": "color_weight",
   "seen_size": "perceptual_size",
 }
-"""Fields by the names that version 0.1 gave them in config.json and as flags."""
+"""Current names of fields by those that version 0.1 used in config.json and for flags."""

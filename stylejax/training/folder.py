@@ -1,6 +1,6 @@
-"""Where a run's files are: a local folder, or a folder in storage with a copy here while it runs.
+"""A run's folder: a local one, or one in storage with a local copy while the run is active.
 
-Process 0 alone holds the folder, and of one in storage it alone reads and writes.
+Only process 0 holds the folder's lock; if it is in storage, only process 0 reads and writes it.
 """
 
 import contextlib
@@ -24,19 +24,19 @@ _LEASE = "lease.json"
 
 
 def open_folder(place: str) -> "Folder | StoredFolder":
-  """The folder of a run, by path or URL; makes nothing.
+  """The folder of a run, given by path or URL; nothing is created.
 
   Raises:
-    InputError: a URL that can't be written to, or a package that it needs is missing.
+    InputError: the URL can't be written to, or a package that it needs is missing.
   """
   return StoredFolder(place) if stores.is_url(place) else Folder(place)
 
 
 class Folder:
-  """A run's folder on a disk that all processes see.
+  """A run's folder on a disk that all processes can reach.
 
   Attributes:
-    name: what the user calls it.
+    name: the user's name for it, for messages.
     path: where its files are on this machine.
     shared: whether each process reads and writes its part there.
   """
@@ -47,24 +47,24 @@ class Folder:
     self.name, self.path = place, Path(place)
 
   def config_text(self) -> str | None:
-    """What stands in config.json, or None if there is none; OSError if it can't be read."""
+    """The text of config.json, or None if there is none; raises OSError if it can't be read."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
       return (self.path / "config.json").read_text()
     return None
 
   def newest_step(self) -> int | None:
-    """The newest whole checkpoint."""
+    """The step of the newest complete checkpoint, or None."""
     return checkpoint.newest_step(self.path)
 
   @contextlib.contextmanager
   def held(self, *, keep: int) -> Iterator[None]:
-    """Makes the folder and keeps other trainings from it; what is empty after an error goes.
+    """Makes and locks the folder; after an error, folders made here that are empty are removed.
 
     Args:
-      keep: how many checkpoints stay.
+      keep: how many checkpoints to keep.
 
     Raises:
-      InputError: another training holds it, or it can't be written to.
+      InputError: another training run holds the folder, or it can't be written to.
     """
     del keep  # Orbax keeps count
     with _by_process_0(self.name, self._held):
@@ -97,18 +97,18 @@ class Folder:
 
   @contextlib.contextmanager
   def copied(self) -> Iterator[Path]:
-    """Gives a folder of this machine to read the run from."""
+    """Gives a local folder to read the run from."""
     yield self.path
 
   def check(self) -> None:
-    """Raises OSError if what was written here can't be kept."""
+    """Raises OSError if what was written to `path` can't be kept."""
 
   def make_room(self) -> None:
-    """Returns when the checkpoints so far are where they stay, and another may be written."""
+    """Returns when the checkpoints so far are in their final place, so another may be written."""
 
 
 class StoredFolder:
-  """A run's folder in storage; `path` is a copy that is there while it is held, in process 0."""
+  """A run's folder in storage; `path` is a local copy that process 0 has while it holds it."""
 
   shared = False
 
@@ -118,17 +118,17 @@ class StoredFolder:
     self._mirror: Mirror | None = None
 
   def config_text(self) -> str | None:
-    """As of `Folder`."""
+    """As in `Folder`."""
     data = self._store.read("config.json")
     return None if data is None else data.decode(errors="replace")
 
   def newest_step(self) -> int | None:
-    """As of `Folder`."""
+    """As in `Folder`."""
     return next(iter(stored_steps(self._store)), None)
 
   @contextlib.contextmanager
   def held(self, *, keep: int) -> Iterator[None]:
-    """As of `Folder`; what there is to go on with is downloaded, and at the end all is uploaded."""
+    """As in `Folder`; downloads what a run needs to continue, and at the end uploads everything."""
     with _by_process_0(self.name, lambda: self._held(keep)):
       yield
 
@@ -141,7 +141,7 @@ class StoredFolder:
 
   @contextlib.contextmanager
   def copied(self, *, fetched: bool = True) -> Iterator[Path]:
-    """Gives a local copy to read, of notes and the newest checkpoint; removes it at the end."""
+    """Gives a local copy with the config and the newest checkpoint; removes it at the end."""
     folder = Path(tempfile.gettempdir())
     sweep(folder)
     self.path = temporary_path(folder)
@@ -154,19 +154,19 @@ class StoredFolder:
       shutil.rmtree(self.path, ignore_errors=True)
 
   def check(self) -> None:
-    """As of `Folder`."""
+    """As in `Folder`."""
     if self._mirror:
       self._mirror.check()
 
   def make_room(self) -> None:
-    """As of `Folder`."""
+    """As in `Folder`."""
     if self._mirror:
       self._mirror.finish_copying(everything=False)
 
 
 @contextlib.contextmanager
 def _by_process_0(name: str, hold) -> Iterator[None]:
-  """Enters a context in process 0; what it raises there ends the others too."""
+  """Enters a context in process 0; an error there is raised in the other processes too."""
   with contextlib.ExitStack() as stack:
     error: Exception | None = None
     if distributed.leads():

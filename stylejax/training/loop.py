@@ -36,16 +36,16 @@ _logger = logging.getLogger("stylejax")
 
 
 def train(config: TrainConfig, *, read_weights: Callable[[Path], Params] | None = None) -> None:
-  """Runs a training to its end, or to the SIGINT or SIGTERM that saves it and stops.
+  """Trains to the end, or until SIGINT or SIGTERM, upon which it saves and stops.
 
   Args:
-    config: of the command to run; its workdir is made if need be.
-    read_weights: reads what `init_from` or `teacher` names if that is no run's folder; None reads
-      such only.
+    config: the settings; the task is that of their class, and the workdir is made if need be.
+    read_weights: reads what `init_from` or `teacher` names if that is not a run's folder; with
+      None, only such folders can be read.
 
   Raises:
-    InputError: folders, files, sizes or checkpoints that don't fit; nothing is compiled before.
-    FloatingPointError: a loss became NaN or Inf; the checkpoints before it are kept.
+    InputError: folders, files, sizes or checkpoints don't fit; it is raised before compiling.
+    FloatingPointError: a loss became NaN or Inf; earlier checkpoints are kept.
   """
   config.check()
   folder = open_folder(config.workdir)
@@ -81,7 +81,7 @@ def train(config: TrainConfig, *, read_weights: Callable[[Path], Params] | None 
       batches = _batches(config, content, style, start)
       if position is not None:
         batches.restore(position)
-      # Nothing is refused any more.
+      # All input has been accepted by now.
       _write_down(config, saved, folder, start)
       run = _Run(config, folder, checkpoints, batches, content, style)
       step = run.to_end(state.replace(frozen=frozen), start)
@@ -94,7 +94,7 @@ def train(config: TrainConfig, *, read_weights: Callable[[Path], Params] | None 
 
 
 def _batches(config: TrainConfig, content, style, start: int) -> Batches:
-  """The batches of a run from step `start` on, for this process."""
+  """This process's batches of a run, from step `start` on."""
   return make_batches(
     content,
     style,
@@ -111,7 +111,7 @@ def _batches(config: TrainConfig, content, style, start: int) -> Batches:
 
 
 def _saved(config: TrainConfig, folder) -> TrainConfig | None:
-  """The config of the run in a folder that is to go on, or None if there is none."""
+  """The config of the run in the folder, which is to be resumed, or None if there is no run."""
   reached = folder.newest_step()
   if reached is None:
     return None
@@ -124,7 +124,7 @@ def _saved(config: TrainConfig, folder) -> TrainConfig | None:
 
 
 def _checkpoints(config: TrainConfig, folder):
-  """The checkpoints of a folder: each process's own or, of storage, those of process 0 for all."""
+  """Opens a folder's checkpoints: in every process or, for one in storage, in process 0 for all."""
   if folder.shared or not distributed.several():
     return checkpoint.Checkpoints(folder.path, keep=config.keep, name=folder.name)
   return SharedCheckpoints(
@@ -135,7 +135,7 @@ def _checkpoints(config: TrainConfig, folder):
 
 
 def _write_down(config: TrainConfig, saved: TrainConfig | None, folder, start: int) -> None:
-  """Writes config.json, and what of it is another than it was, which is said too."""
+  """Writes config.json; records and prints which settings have changed since the last start."""
   changed = resume.changes(config, saved) if saved is not None else {}
   if changed:
     say(f"{folder.name}: goes on at step {start} with {resume.line(changed)}")
@@ -153,7 +153,7 @@ def _replicas(config: TrainConfig):
 
 
 class _Run:
-  """What the loop needs at hand; one per run."""
+  """The loop with the objects that it needs; there is one per run."""
 
   def __init__(self, config, folder, checkpoints, batches, content, style):
     self._config, self._folder = config, folder
@@ -201,7 +201,7 @@ class _Run:
         since, timed = time.monotonic(), 0
       stops = interrupt.stops(step)
       if step % config.log_every == 0 or due or grid or stops:
-        # Fetching waits for the device, so a check of every loss costs one wait per log.
+        # Fetching waits for the device, so all losses since the last log are checked at once.
         self._log(step, pending, since, timed)
         pending, since, timed = [], time.monotonic(), 0
       if grid:
@@ -247,7 +247,7 @@ class _Run:
 def load_frozen(
   config: TrainConfig, *, read_weights: Callable[[Path], Params] | None = None
 ) -> dict | None:
-  """Parameters of the nets that the losses of a config look through, and of its teacher, by name.
+  """Loads the perceptual nets that a config's losses use, and its teacher, by name.
 
   read_weights is as in `train`.
   """
@@ -269,7 +269,7 @@ def load_frozen(
 def dry_run(
   config: TrainConfig, replicas, *, read_weights: Callable[[Path], Params] | None = None
 ) -> None:
-  """Compiles the step and prints its parameters, FLOPs and memory; trains nothing."""
+  """Compiles the step and prints its parameters, FLOPs and memory, without training."""
   state = jax.eval_shape(lambda: init_state(config))
   state = state.replace(
     frozen=jax.eval_shape(lambda: load_frozen(config, read_weights=read_weights))
@@ -303,7 +303,7 @@ def dry_run(
 
 
 def _start(config: TrainConfig, checkpoints, other):
-  """(state, data position or None): a checkpoint's, or fresh with another run's weights if any."""
+  """(state, data position) of a checkpoint, or (new state, None), with other weights if given."""
   make = jax.jit(lambda: init_state(config))
   if checkpoints.latest_step() is not None:
     return checkpoints.restore(jax.eval_shape(make))
@@ -311,14 +311,17 @@ def _start(config: TrainConfig, checkpoints, other):
 
 
 def load_run(workdir: str | os.PathLike) -> tuple[dict, TrainState]:
-  """(config.json, state) of a run's newest checkpoint.
+  """Reads a run's config.json and the state in its newest checkpoint.
 
   Args:
     workdir: the run's folder, a path or a URL.
 
+  Returns:
+    (fields of config.json, state).
+
   Raises:
-    InputError: not a run's folder, or it has no checkpoint.
-    OSError: storage that can't be read.
+    InputError: workdir is not a run's folder, or has no checkpoint.
+    OSError: the storage can't be read.
   """
   place = os.fspath(workdir)
   folder = open_folder(place)
@@ -337,7 +340,7 @@ def load_run(workdir: str | os.PathLike) -> tuple[dict, TrainState]:
 
 
 def _load_weights(place: str, read: Callable[[Path], Params] | None) -> tuple[str, Params]:
-  """(command, averaged weights) of a run's folder; of a weights file the command is "transfer"."""
+  """(command, averaged weights) of a run's folder; for a weights file, command is "transfer"."""
   if read is None or is_url(place) or os.path.isdir(place):
     saved, state = load_run(place)
     return saved["command"], state.ema_params
@@ -345,7 +348,7 @@ def _load_weights(place: str, read: Callable[[Path], Params] | None) -> tuple[st
 
 
 def _with_weights_of(other: tuple[str, Params], state: TrainState) -> TrainState:
-  """Takes over the averaged weights that are there; keeps the rest as initialized."""
+  """Takes over those averaged weights that exist; the rest stays as initialized."""
   command, weights = other
   taken = {}
   for part in (*TransferConfig.trained, "discriminator"):
@@ -353,7 +356,7 @@ def _with_weights_of(other: tuple[str, Params], state: TrainState) -> TrainState
     if theirs is None or (part == "discriminator" and command != "transfer"):
       continue
     if part == "generator" and command == "autoencoder":
-      # An autoencoder never saw a style: of the generator it knows the decoder.
+      # An autoencoder trains without style: the decoder is all that it knows of the generator.
       theirs = {**ours, "decoder": theirs["decoder"]}
     if jax.tree.map(np.shape, theirs) != jax.tree.map(np.shape, ours):
       raise InputError("--init-from: found other sizes, expected those of this run's preset")
@@ -368,7 +371,7 @@ def _with_weights_of(other: tuple[str, Params], state: TrainState) -> TrainState
 
 @contextlib.contextmanager
 def _logged_to(shown: monitor.Monitor):
-  """Sends the library's warnings through the progress bar's console for as long as it is there."""
+  """Sends the library's warnings to the progress bar's console within the context."""
   handler = logging.Handler()
   handler.emit = lambda record: shown.say(record.getMessage())
   before = _logger.handlers, _logger.propagate

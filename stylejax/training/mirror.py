@@ -1,7 +1,8 @@
-"""Keeps a run's folder in storage as its local copy is: checkpoints whole or not there at all.
+"""Copies a run's local folder to storage, where a checkpoint is either complete or not there.
 
-A checkpoint's file of sums goes up last and comes down first, so that one without it is unfinished.
-Not here: what is in the files (checkpoint.py, monitor.py), and who may write (runtime/leases.py).
+A checkpoint's checksum file is uploaded last and removed first, so a checkpoint without it is
+incomplete. What the files hold is in checkpoint.py and monitor.py, who may write in
+runtime/leases.py.
 """
 
 import contextlib
@@ -15,17 +16,17 @@ from stylejax.runtime.leases import Lease
 from stylejax.runtime.stores import Store
 from stylejax.training import checkpoint
 
-# What a run goes on with, beside its checkpoints.
+# The files, besides its checkpoints, that a run needs to continue.
 CARRIED = ("config.json", "changes.jsonl", "metrics.jsonl")
 
 _LOOK_EVERY = 0.5  # seconds between looks at the local folder
-_FILES_EVERY = 30.0  # seconds between uploads of metrics and the like, at least
+_FILES_EVERY = 30.0  # minimum seconds between uploads of metrics and other files
 _ATTEMPTS = 5
-_FIRST_PAUSE = 1.0  # seconds before the second attempt; each later one is twice as long
+_FIRST_PAUSE = 1.0  # seconds before the second attempt; each later pause is twice as long
 
 
 def stored_steps(store: Store) -> list[int]:
-  """The whole checkpoints of a run in storage, newest first."""
+  """The steps of a run's complete checkpoints in storage, newest first."""
   names = [name.split("/") for name in store.list("checkpoints")]
   return sorted(
     (
@@ -38,9 +39,9 @@ def stored_steps(store: Store) -> list[int]:
 
 
 def fetch(store: Store, local: Path) -> None:
-  """Downloads what a run goes on with: notes and the newest checkpoint that isn't damaged.
+  """Downloads what a run needs to continue: CARRIED and the newest undamaged checkpoint.
 
-  Damaged ones come too, so that whoever restores can name them.
+  Damaged checkpoints newer than that are downloaded too, so that restoring can name them.
   """
   for name in CARRIED:
     data = store.read(name)
@@ -55,15 +56,15 @@ def fetch(store: Store, local: Path) -> None:
 
 
 class Mirror:
-  """Uploads from a thread; a context manager that ends it."""
+  """Uploads a run's files from a background thread, which ends with the context manager."""
 
   def __init__(self, local: Path, store: Store, lease: Lease, *, keep: int):
-    """Reads which checkpoints there are.
+    """Reads which checkpoints the storage has.
 
     Args:
       local: the folder that the run writes to.
-      store: where it goes.
-      lease: what makes this process the only one that writes there.
+      store: the storage that it is copied to.
+      lease: the lease that makes this process the only one that writes there.
       keep: how many checkpoints stay in storage.
     """
     self._local, self._store, self._lease, self._keep = local, store, lease, keep
@@ -75,7 +76,7 @@ class Mirror:
     self._thread = Repeating(self._look, every=lambda: _LOOK_EVERY, name="mirror")
 
   def __enter__(self) -> "Mirror":
-    # What a killed run was in the midst of uploading, or of removing.
+    # Remove what a killed run was still uploading or removing.
     self._store.sweep()
     for name in self._store.list("checkpoints"):
       step = name.split("/")[1]
@@ -87,27 +88,27 @@ class Mirror:
   def __exit__(self, kind, *_) -> None:
     self._thread.stop()
     if kind is None or not issubclass(kind, KeyboardInterrupt):
-      # What has gone wrong already is the better message.
+      # An error that is already on its way is the better message.
       with contextlib.suppress(OSError) if kind else contextlib.nullcontext():
         self.finish_copying()
 
   def check(self) -> None:
-    """Raises OSError if an upload has failed for good or somebody else writes there."""
+    """Raises OSError if an upload has failed for good or another process writes there."""
     if self._error:
       raise self._error
     self._lease.check()
 
   def finish_copying(self, *, everything: bool = True) -> None:
-    """Returns when what is written here is in storage; OSError if it can't get there.
+    """Returns when the local files are in storage; raises OSError if they can't be uploaded.
 
     Args:
-      everything: whether to wait for metrics and the like too, and not for checkpoints only.
+      everything: whether to upload metrics and other files even if no checkpoint is new.
     """
     self.check()
     self._tried(lambda: self._copy(everything=everything), time.sleep)
 
   def _look(self) -> bool:
-    """Copies what is new, in the thread; False once that has failed for good."""
+    """Copies what is new, in the thread; returns False once that has failed for good."""
     try:
       self._tried(lambda: self._copy(everything=time.monotonic() > self._due), self._thread.pause)
     except OSError as error:
@@ -117,7 +118,7 @@ class Mirror:
     return True
 
   def _tried(self, work: Callable[[], None], pause: Callable[[float], bool | None]) -> None:
-    """Does the work, again after a pause if storage fails; a pause that returns True ends that."""
+    """Does the work, and again after a pause if storage fails, until a pause returns True."""
     for attempt in range(_ATTEMPTS):
       try:
         return work()
@@ -129,7 +130,7 @@ class Mirror:
           raise OSError(f"{error}; {remaining} is there") from error
 
   def _copy(self, *, everything: bool) -> None:
-    """Uploads new checkpoints, and with or without them files that have changed since."""
+    """Uploads new checkpoints and, with them or if `everything` is set, the files that changed."""
     with self._turn:
       here = checkpoint.saved_steps(self._local)
       new = [step for step in reversed(here) if step not in self._stored]
@@ -139,7 +140,7 @@ class Mirror:
       if new or damaged or everything:
         self._lease.confirm()
         begun = time.monotonic()
-        # First: the metrics reach at least as far as the checkpoints.
+        # Files go first, so that the stored metrics reach at least as far as the checkpoints.
         self._copy_files()
         self._pause = max(_FILES_EVERY, 20 * (time.monotonic() - begun))
         self._due = time.monotonic() + self._pause
@@ -156,7 +157,7 @@ class Mirror:
       with contextlib.suppress(FileNotFoundError):
         stamp = _stamp(path)
         if self._stamps.get(name) != stamp:
-          # All at once, since the run goes on writing to it.
+          # Read at once, since the run continues writing to it.
           self._store.write(name, path.read_bytes())
           self._stamps[name] = stamp
 
@@ -181,7 +182,7 @@ class Mirror:
 
 
 def _files(folder: Path) -> list[Path]:
-  """All files of a run but its checkpoints and what is not finished."""
+  """All files of a run except its checkpoints and unfinished files."""
   return [
     path
     for path in sorted(folder.rglob("*"))

@@ -1,4 +1,4 @@
-"""What a run shows: progress bar, metrics.jsonl, TensorBoard files, image grids."""
+"""What a run shows: a progress bar, metrics.jsonl, TensorBoard files and image grids."""
 
 import contextlib
 import json
@@ -14,7 +14,7 @@ from PIL import Image
 
 from stylejax.runtime.files import printable, replacing
 
-# The losses that have room on the progress bar, the most telling first.
+# The losses that fit on the progress bar, most informative first.
 SHOWN = ("loss", "l1", "content", "style", "identity", "disc", "penalty")
 
 
@@ -26,7 +26,8 @@ class Monitor:
     self._batch = batch
     self._start = start
     self._metrics = _open_metrics(workdir / "metrics.jsonl", start)
-    # A queue that has room when its thread has died of a full disk; log() then tells.
+    # The queue is large, so that writing to it doesn't block once its thread has died of a full
+    # disk; log() then reports the error.
     self._board = tensorboardX.SummaryWriter(
       str(workdir / "tensorboard"), purge_step=start + 1 if start else None, max_queue=1000
     )
@@ -41,7 +42,7 @@ class Monitor:
       rich.progress.MofNCompleteColumn(),
       rich.progress.TextColumn("{task.fields[notes]}"),
     )
-    # Elsewhere a bar would be squeezed into 80 columns, or come once at the end.
+    # Outside a terminal a bar would be squeezed into 80 columns, or appear only at the end.
     self._bar = self._progress.console.is_terminal
     self._task = self._progress.add_task(
       description, total=steps, completed=start, notes="compiling"
@@ -56,7 +57,7 @@ class Monitor:
   def __exit__(self, kind, *_) -> None:
     if self._bar:
       self._progress.stop()
-    # What has gone wrong already is the better message.
+    # An error that is already on its way is the better message.
     with contextlib.suppress(OSError) if kind else _named(self._workdir):
       try:
         self._board.close()
@@ -66,7 +67,7 @@ class Monitor:
       threading.excepthook = self._thread_hook
 
   def compiled(self, step: int) -> None:
-    """The first step, of this number, is done."""
+    """Notes that the first step of this process, with this number, is done."""
     self._timed = step, time.monotonic()
     if self._bar:
       self._progress.update(self._task, advance=1, notes="")
@@ -80,7 +81,7 @@ class Monitor:
       self._thread_hook(args)
 
   def log(self, step: int, metrics: dict[str, float], seconds_per_step: float | None) -> None:
-    """One line of metrics.jsonl, TensorBoard scalars, and the progress bar's numbers."""
+    """Writes a line of metrics.jsonl and TensorBoard scalars, and updates the progress bar."""
     line = {"step": step, **{k: float(f"{v:.6g}") for k, v in metrics.items()}}
     if seconds_per_step:
       line["images_per_second"] = round(self._batch / seconds_per_step, 3)
@@ -97,7 +98,7 @@ class Monitor:
     notes = []
     if seconds_per_step:
       notes.append(f"{self._batch / seconds_per_step:.1f} images/s")
-      # By all steps so far: single ones also save and draw.
+      # Averaged over all steps so far, since some of them also save and draw.
       first, since = self._timed
       if first < step < self._steps:
         left = (time.monotonic() - since) / (step - first) * (self._steps - step)
@@ -109,7 +110,7 @@ class Monitor:
       self.say(f"step {step} of {self._steps}: {', '.join(notes)}")
 
   def say(self, message: str) -> None:
-    """A line above the progress bar."""
+    """Prints a line above the progress bar."""
     self._progress.console.print(printable(message), soft_wrap=True, highlight=False, markup=False)
 
   def grid(self, step: int, rows: np.ndarray) -> None:
@@ -125,7 +126,7 @@ class Monitor:
 
 
 def _duration(seconds: float) -> str:
-  """A time in the two units that tell most: 45 s, 3 min 20 s, 5 h 10 min, 2 d 3 h."""
+  """A duration in its two largest units: 45 s, 3 min 20 s, 5 h 10 min, 2 d 3 h."""
   seconds = round(seconds)
   for unit, name, smaller, small in (
     (86400, "d", 3600, "h"),
@@ -139,7 +140,7 @@ def _duration(seconds: float) -> str:
 
 
 class Silent:
-  """Stands for a Monitor in the processes that show nothing."""
+  """Stands in for a Monitor in the processes that show nothing."""
 
   def __init__(self, *_, **__):
     pass
@@ -151,22 +152,22 @@ class Silent:
     pass
 
   def compiled(self, step: int) -> None:
-    """Nothing: process 0 says it."""
+    """Does nothing: process 0 reports it."""
 
   def log(self, *_) -> None:
-    """Nothing: process 0 has the same numbers."""
+    """Does nothing: process 0 has the same numbers."""
 
   def grid(self, *_) -> None:
-    """Nothing: process 0 draws."""
+    """Does nothing: process 0 draws the grids."""
 
   def say(self, message: str) -> None:
-    """To stderr, since only this process knows which of its files can't be read."""
+    """Prints to stderr, since only this process knows which of its files can't be read."""
     print(printable(message), file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
 def _named(workdir: Path):
-  """Says where it was that the operating system failed: its own words may name no file."""
+  """Adds the run's folder to an OSError, whose own message may name no file."""
   try:
     yield
   except OSError as error:
@@ -176,7 +177,7 @@ def _named(workdir: Path):
 
 
 def _open_metrics(path: Path, start: int):
-  """Opens for appending, without the lines of steps that are about to be done again."""
+  """Opens metrics.jsonl for appending and removes the lines of steps that will be run again."""
   if path.exists():
     lines = [line for line in path.read_text().splitlines() if line.endswith("}")]
     earlier = [line for line in lines if json.loads(line)["step"] <= start]

@@ -1,6 +1,6 @@
 """Maps a train step over all devices: `shard_map` under `jit` on a mesh, or `pmap`.
 
-The mesh is ("data",), or of several slices ("slice", "data"): one row for each. All ways give the
+The mesh is ("data",), or ("slice", "data") with a row for each of several slices. All ways give the
 same numbers. The step itself knows only the names of the axes that it averages over.
 """
 
@@ -28,12 +28,13 @@ def make_replicas(
   devices: Sequence[jax.Device] | None = None,
   slices: int | None = None,
 ):
-  """The mapped form of `step(state, batch, *, axis_name)`: `ShardMap` or `Pmap`.
+  """Maps `step(state, batch, *, axis_name)` over devices, as a `ShardMap` or `Pmap`.
 
   Args:
     mode: "shard_map" or "pmap".
-    devices: to run on; all of all processes by default.
-    slices: as `make_mesh` takes it; pmap knows none.
+    step: the train step.
+    devices: the devices to run on; by default all devices of all processes.
+    slices: as in `make_mesh`; ignored by pmap.
   """
   devices = list(devices or jax.devices())
   if mode == "pmap":
@@ -42,19 +43,18 @@ def make_replicas(
 
 
 def make_mesh(devices: Sequence[jax.Device], *, slices: int | None = None) -> jax.sharding.Mesh:
-  """Devices along "data", or one row for each slice along "slice" and its devices along "data".
+  """Makes a mesh of devices along "data", or of slices along "slice" and devices along "data".
 
   A sum over both axes is one collective for XLA, which on TPUs sums within each slice first, so
   that each chip sends only its share of the sum to the other slices.
 
   Args:
-    devices: in the order that the batch is split in; of several slices those of the first come
-      first, else in their order.
-    slices: number of equal parts in that order; by default one for each `slice_index` that the
-      devices have, or no such axis where slices are unequal or their number is unknown.
+    devices: in the order in which the batch is split; they are sorted by slice first.
+    slices: number of equal parts, in that order; by default one for each `slice_index` of the
+      devices, or a single one if the slices are unequal or unknown. A single one gets no axis.
 
   Raises:
-    InputError: so many slices can't be of equal size.
+    InputError: the devices can't be divided into that many equal slices.
   """
   slice_of = [getattr(device, "slice_index", None) or 0 for device in devices]
   ordered = [devices[i] for i in sorted(range(len(devices)), key=slice_of.__getitem__)]
@@ -69,12 +69,12 @@ def make_mesh(devices: Sequence[jax.Device], *, slices: int | None = None) -> ja
 
 
 def require_determinism() -> None:
-  """Makes XLA leave out what may differ from run to run on a GPU; call before any backend starts.
+  """Makes XLA avoid what may differ from run to run on a GPU; call it before any backend starts.
 
-  That is atomic sums and the choice of a kernel by timing it. CPU and TPU programs have neither.
+  It avoids atomic sums and the choice of kernels by timing. CPU and TPU programs use neither.
 
   Raises:
-    InputError: the installed jaxlib doesn't know the flag, so nothing could be promised.
+    InputError: the installed jaxlib doesn't know the flag, so determinism can't be guaranteed.
   """
   refused = add_xla_flags("--xla_gpu_deterministic_ops=true", override=True)
   if refused:
@@ -85,7 +85,7 @@ def require_determinism() -> None:
 
 
 def replicated(devices: Sequence[jax.Device] | None = None) -> NamedSharding:
-  """The whole of an array on each device of all processes."""
+  """The sharding that puts a whole array on each device of all processes."""
   return NamedSharding(
     jax.sharding.Mesh(np.array(devices or jax.devices()), (AXIS,)), PartitionSpec()
   )
@@ -97,7 +97,7 @@ def local(tree: Any) -> Any:
 
 
 def check_batch(batch: int, *, group: int = 1, devices: Sequence[jax.Device] | None = None) -> None:
-  """Raises InputError unless every device gets as many examples, in whole groups."""
+  """Raises InputError unless all devices get equally many examples, in whole groups."""
   count = len(devices or jax.devices())
   if batch % (count * group):
     grouped = f" × {group} (--style-repeat, --critic-steps, --accumulate)" if group > 1 else ""
@@ -131,7 +131,7 @@ class ShardMap:
   def lower(self, state: Any, batch: Any) -> jax.stages.Lowered:
     """The step for a state and a batch of these shapes, lowered but not run.
 
-    Nothing needs to lie on the devices, nor do they need to be there: a topology's will do.
+    The arrays need not be on the devices, and the devices need not exist: a topology's suffice.
     """
     return self.step.lower(_placed(state, self._replicated), _placed(batch, self._split))
 
@@ -176,7 +176,7 @@ class Pmap:
     )
 
   def lower(self, state: Any, batch: Any) -> jax.stages.Lowered:
-    """The step for a state of these shapes and a put batch, lowered but not run."""
+    """The step for a state of these shapes and a batch from `put_batch`, lowered but not run."""
     count = len(self._local)
     stacked = jax.tree.map(lambda x: jax.ShapeDtypeStruct((count, *x.shape), x.dtype), state)
     return self.step.lower(stacked, batch)

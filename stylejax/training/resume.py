@@ -1,4 +1,4 @@
-"""Going on with a run: which settings it keeps, which may change, and what is noted of that."""
+"""Resuming a run: which settings it keeps, which may change, and how changes are recorded."""
 
 import dataclasses
 import json
@@ -10,7 +10,7 @@ from stylejax.training.config import TrainConfig
 from stylejax.training.folder import open_folder
 from stylejax.training.saved import from_saved, parsed_config
 
-# Of one start and not of the run.
+# Settings of a single start, not of the run.
 _OF_A_START = (
   "workdir",
   "resume",
@@ -21,18 +21,18 @@ _OF_A_START = (
   "process",
   "deadline",
 )
-# A checkpoint's position and weights mean something else with others.
+# Settings that can't change: a checkpoint's data position and weights depend on them.
 _KEPT = ("seed", "batch", "init_from")
 
 
 def with_saved(config: TrainConfig) -> TrainConfig | None:
-  """The settings of the run in a config's workdir, but for those that are of one start only.
+  """The settings of the run in the config's workdir, with those of a single start from the config.
 
   Returns:
-    None where there is no such run, or one of another command, which `merge_saved` refuses.
+    The config, or None if there is no run, or one of another task, which `merge_saved` refuses.
 
   Raises:
-    InputError: its config.json is none.
+    InputError: config.json is not the config of a run.
   """
   folder = open_folder(config.workdir)
   text = folder.config_text()
@@ -45,15 +45,15 @@ def with_saved(config: TrainConfig) -> TrainConfig | None:
 
 
 def merge_saved(config: TrainConfig, saved: TrainConfig, place: str) -> TrainConfig:
-  """The config to go on with; folders that are not given are those of the run.
+  """The config to resume with; content_dir, style_dir and init_from default to the run's.
 
   Args:
-    config: what is asked for.
-    saved: what the run was started with.
+    config: the requested settings.
+    saved: the settings that the run was started with.
     place: the run's folder, for messages.
 
   Raises:
-    InputError: a setting that a run keeps is another one.
+    InputError: a setting that a run keeps differs.
   """
   if config.task != saved.task:
     raise InputError(
@@ -87,7 +87,7 @@ def merge_saved(config: TrainConfig, saved: TrainConfig, place: str) -> TrainCon
 
 
 def changes(config: TrainConfig, saved: TrainConfig) -> dict[str, list[Any]]:
-  """[before, now] by the name of each setting of the run that differs."""
+  """The settings of the run that differ, as {name: [before, now]}."""
   new, old = (json.loads(c.to_json()) for c in (config, saved))
   return {
     name: [old.get(name), value]

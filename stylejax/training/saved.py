@@ -1,4 +1,4 @@
-"""A run's config.json, read back; names that have changed since are read through RENAMED."""
+"""Reads a run's config.json back; RENAMED translates field names of earlier versions."""
 
 import dataclasses
 import json
@@ -13,20 +13,20 @@ from stylejax.training.tasks import TASKS
 
 
 def saved_config(workdir: str | os.PathLike) -> dict[str, Any]:
-  """The config.json of a run's local folder, as `parsed_config`."""
+  """Reads the config.json of a run's local folder, as `parsed_config` does."""
   path = Path(workdir) / "config.json"
   return parsed_config(path.read_text() if path.is_file() else None, workdir)
 
 
 def parsed_config(text: str | None, place: str | os.PathLike) -> dict[str, Any]:
-  """What stands in the config.json of a run's folder, its fields by their present names.
+  """The fields of a run's config.json by their current names.
 
   Args:
-    text: of the file, or None if there is none.
+    text: the file's text, or None if there is no file.
     place: the folder, for messages.
 
   Raises:
-    InputError: there is none, or it is not a run's.
+    InputError: there is no file, or it is not the config of a run.
   """
   if text is None:
     raise InputError(f"workdir: found no config.json in {place}, expected a run's folder")
@@ -41,7 +41,7 @@ def parsed_config(text: str | None, place: str | os.PathLike) -> dict[str, Any]:
 
 
 def from_saved(fields: dict[str, Any]) -> TrainConfig:
-  """The config that `saved_config` read; fields that this version lacks are left out."""
+  """The config of fields that `saved_config` read; fields this version lacks are ignored."""
   kind = TASKS[fields["command"]].config
   settings = {}
   for field in dataclasses.fields(kind):

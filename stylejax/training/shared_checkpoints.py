@@ -1,4 +1,4 @@
-"""Checkpoints of several processes of which one can reach them: the others get theirs from it."""
+"""Checkpoints that only process 0 of several can reach; the others get the state from it."""
 
 import dataclasses
 from typing import Any
@@ -14,10 +14,10 @@ from stylejax.training.state import TrainState
 
 
 class SharedCheckpoints:
-  """As `Checkpoints`, whose methods all processes call together; `check` and `wait` may differ."""
+  """Like `Checkpoints`; all processes call its methods together, except `check` and `wait`."""
 
   def __init__(self, checkpoints: Checkpoints | None):
-    """Takes process 0's checkpoints, opened alone, and None in the others."""
+    """Takes the checkpoints in process 0, opened with `alone`, and None in the other processes."""
     self._checkpoints = checkpoints
     latest = checkpoints.latest_step() if checkpoints else None
     self._latest: int | None = distributed.json_from_process_0(latest)
@@ -30,7 +30,7 @@ class SharedCheckpoints:
       self._checkpoints.__exit__(*error)
 
   def latest_step(self) -> int | None:
-    """The newest complete checkpoint's step, or None; process 0 knows of the latest."""
+    """The newest complete checkpoint's step, or None; the other processes know it as of opening."""
     return self._checkpoints.latest_step() if self._checkpoints else self._latest
 
   def save(self, state: TrainState, *rest, **options) -> None:
@@ -49,7 +49,7 @@ class SharedCheckpoints:
       self._checkpoints.wait()
 
   def restore(self, like: TrainState) -> tuple[TrainState, dict[str, Any]]:
-    """The newest checkpoint that is whole, as host arrays, and the data position.
+    """(state, data position) of the newest complete checkpoint, the state as host arrays.
 
     Raises:
       InputError: process 0 can't restore one.

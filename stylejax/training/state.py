@@ -1,4 +1,4 @@
-"""What a training run carries from step to step, and how it starts."""
+"""The state that a training run carries from step to step, and how it is initialized."""
 
 import dataclasses
 from typing import Any
@@ -19,13 +19,13 @@ class TrainState:
 
   Attributes:
     step: scalar int32, number of updates done.
-    params: the parts that the task trains, others None.
-    ema_params: moving average of the trained parts; the discriminator is as in params.
-    opt_state: optimizer of the trained parts.
-    disc_opt_state: optimizer of the discriminator, or None.
+    params: the parts that the task trains; the others are None.
+    ema_params: moving average of the trained parts; the discriminator is the same as in params.
+    opt_state: optimizer state of the trained parts.
+    disc_opt_state: optimizer state of the discriminator, or None.
     key: uint32 key data of the run's PRNG key; never changes.
-    frozen: parameters of the perceptual nets by name ("vgg16", "resnet50" if a loss looks through
-      it), or None; not saved in checkpoints.
+    frozen: parameters, by name, of those perceptual nets that a loss uses ("vgg16", "resnet50") and
+      of the "teacher" if there is one, or None; not saved in checkpoints.
   """
 
   step: jax.Array
@@ -43,7 +43,7 @@ def select(params: transfer.Params, names: tuple[str, ...]) -> dict:
 
 
 def learning_rate_schedule(config: TrainConfig, peak: float) -> optax.Schedule:
-  """Linear rise over warmup_steps, level, then a cosine fall over the last decay_fraction."""
+  """Rises linearly over warmup_steps, stays at peak, and falls by cosine over decay_fraction."""
   decay = round(config.decay_fraction * config.steps)
   warmup = min(config.warmup_steps, config.steps - decay)
   return optax.join_schedules(
@@ -69,12 +69,12 @@ def make_optimizers(config: TrainConfig) -> tuple[optax.GradientTransformation, 
   tx = adam(config.learning_rate, config.adam_b1)
   if config.backbone_lr_scale != 1:
     tx = optax.chain(tx, optax.masked(optax.scale(config.backbone_lr_scale), _backbone))
-  # The schedule is in train steps, and some tasks update the discriminator several times in each.
+  # The schedule counts train steps, and some tasks update the discriminator several times in each.
   return tx, adam(config.disc_learning_rate, 0.0, config.discriminator_updates)
 
 
 def _backbone(trained: dict) -> dict:
-  """True for the trained parts that know no style: the content encoder and the decoder."""
+  """True for the trained parts that don't depend on style: the content encoder and the decoder."""
   return jax.tree_util.tree_map_with_path(
     lambda path, _: path[0].key == "content_encoder" or path[1].key == "decoder", trained
   )
@@ -94,7 +94,7 @@ def init_state(config: TrainConfig) -> TrainState:
 def with_optimizers(
   config: TrainConfig, params: transfer.Params, key_data: jax.Array
 ) -> TrainState:
-  """A state at step 0 around given parameters; key_data is the run's."""
+  """A state at step 0 with the given parameters; key_data is that of the run's PRNG key."""
   tx, disc_tx = make_optimizers(config)
   return TrainState(
     step=jnp.zeros((), jnp.int32),

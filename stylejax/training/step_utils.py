@@ -3,7 +3,7 @@
 A step is a pure function `step(state, batch, *, axis_name=None) -> (state, metrics)`. It runs on
 one replica's share of the batch and averages over `axis_name` when that is given; it touches no
 file, clock or device. Batches are dicts of arrays: content and style uint8 [B, S, S, 3], and index
-int32 [B], the place of each example in the run's order, which keys every random draw.
+int32 [B], each example's number in the run, from which every random draw gets its key.
 """
 
 import dataclasses
@@ -22,38 +22,38 @@ from stylejax.training.state import TrainState, select
 Metrics = dict[str, jax.Array]
 Step = Callable[..., tuple[TrainState, Metrics]]
 Axes = str | tuple[str, ...] | None
-"""Names of the axes of a mesh along which replicas lie; None for a lone one."""
+"""Names of the mesh axes along which the replicas lie; None for a single replica."""
 
 
 def images(batch: jax.Array) -> jax.Array:
-  """uint8 [B, S, S, 3] → float32 in [0, 1]."""
+  """Converts uint8 [B, S, S, 3] to float32 in [0, 1]."""
   return batch.astype(jnp.float32) / 255.0
 
 
 def example_keys(key_data: jax.Array, index: jax.Array) -> jax.Array:
-  """A key for each example of the run's order: key data of the run, index [B] → keys [B]."""
+  """A key for each example [B], from the run's key data and the examples' numbers, index [B]."""
   key = jax.random.wrap_key_data(key_data)
   return jax.vmap(lambda i: jax.random.fold_in(key, i))(index)
 
 
 def fold(keys: jax.Array, purpose: int) -> jax.Array:
-  """Keys [B] for one purpose among several."""
+  """Keys [B] for one of several purposes, from keys [B]."""
   return jax.vmap(lambda key: jax.random.fold_in(key, purpose))(keys)
 
 
 def average(function: Callable, batch: dict, parts: int, axis_name: Axes):
   """Mean of function(part) over equal parts of the batch, and over the replicas.
 
-  The parts come one after another, so that memory holds the activations of one of them.
+  The parts are computed one after another, so that memory holds the activations of only one.
 
   Args:
     function: part of the batch → tree of arrays.
-    batch: arrays with the same first axis, a multiple of parts.
+    batch: arrays whose first axes have the same length, a multiple of parts.
     parts: number of parts.
-    axis_name: of the replicas; all of several axes are averaged over together.
+    axis_name: the axis or axes of the replicas; several are averaged over together.
 
   Returns:
-    A tree as the function's.
+    A tree like the function's.
   """
   if parts == 1:
     mean = function(batch)
@@ -80,11 +80,11 @@ def _sum_in_a_loop(function: Callable, split: dict):
 
 
 def _sum_in_a_row(function: Callable, split: dict):
-  """The same, written out."""
+  """The same sum as an unrolled program."""
   total = function(jax.tree.map(lambda x: x[0], split))
   for number in range(1, len(jax.tree.leaves(split)[0])):
     # XLA would start all parts at once and hold the activations of all. Adding zeros computed from
-    # the sum so far makes each part wait; XLA keeps them, since of NaN they would be NaN.
+    # the sum so far makes each part wait; XLA can't drop them, since 0 · NaN is NaN.
     corner = sum(leaf.reshape(-1)[0].astype(jnp.float32) for leaf in jax.tree.leaves(total))
     zero = 0.0 * jnp.clip(corner, -1.0, 1.0)
     part = jax.tree.map(lambda x, at=number, zero=zero: x[at] + zero.astype(x.dtype), split)
@@ -99,15 +99,15 @@ def update(
   grads: dict,
   metrics: Metrics,
 ) -> tuple[TrainState, Metrics]:
-  """One optimizer update of the trained parts and of their moving average.
+  """Does one optimizer update of the trained parts and of their moving average.
 
   Returns:
-    The state, and the metrics with the norms of gradients, updates and parameters.
+    The state, and the metrics with the norms of gradients, updates and parameters added.
   """
   trained = select(state.params, config.trained)
   updates, opt_state = tx.update(grads, state.opt_state, trained)
   trained = optax.apply_updates(trained, updates)
-  # Early on the average follows closely, so that it holds nothing of the random start.
+  # Early in training the average follows closely, so that it forgets the random initialization.
   decay = jnp.minimum(config.ema_decay, (1.0 + state.step) / (10.0 + state.step))
   ema = optax.incremental_update(trained, select(state.ema_params, config.trained), 1.0 - decay)
   metrics = metrics | {
@@ -127,7 +127,7 @@ def update(
 def update_discriminator(
   state: TrainState, tx: optax.GradientTransformation, grads: dict
 ) -> TrainState:
-  """One optimizer update of the discriminator, which has no moving average."""
+  """Does one optimizer update of the discriminator, which has no moving average."""
   disc = state.params.discriminator
   updates, disc_opt_state = tx.update(grads, state.disc_opt_state, disc)
   disc = optax.apply_updates(disc, updates)
@@ -140,7 +140,7 @@ def update_discriminator(
 
 
 def game(name: str) -> tuple[Callable, Callable, Callable]:
-  """(discriminator loss, generator loss, penalty(params, real, fake, keys)) of a game, each [B]."""
+  """(discriminator loss, generator loss, penalty(params, real, fake, keys)) of a GAN, each [B]."""
 
   def score(params):
     return lambda x: transfer.mean_score(transfer.discriminator_scores(params, x))

@@ -1,6 +1,6 @@
-"""The images that a training reads: its two streams, and the few that grids show.
+"""The images that a training run reads: its two streams, and the few images that grids show.
 
-Batches are made of them in `stylejax.data`.
+`stylejax.data` makes batches of them.
 """
 
 from collections.abc import Sequence
@@ -17,16 +17,16 @@ from stylejax.runtime import distributed
 from stylejax.training.config import TrainConfig
 
 PREVIEW_ROWS = 4
-"""Images of each stream that grids show."""
+"""How many images of each stream the grids show."""
 
 SAMPLES = Path(__file__).parent.parent / "assets" / "samples"
 
 
 def open_streams(config: TrainConfig) -> tuple[Sequence | None, Sequence | None]:
-  """(content, style) images of a config; a task without a style stream sees both in the first.
+  """Opens a config's (content, style) images; without a style stream the first holds both.
 
   Raises:
-    InputError: a folder that isn't there, or an image that can't be read.
+    InputError: a folder doesn't exist, or an image can't be read.
   """
   content = (
     _images(config, config.content_dir, "--content-dir", "content")
@@ -53,7 +53,7 @@ def preview_images(content: Sequence | None, style: Sequence | None, size: int):
   """Crops of the first readable images of each stream, for grids.
 
   Returns:
-    For each stream [PREVIEW_ROWS, 2·size, 2·size, 3] uint8, or None where there is none.
+    [PREVIEW_ROWS, 2·size, 2·size, 3] uint8 for each stream, or None for a missing stream.
   """
 
   def crops(paths):

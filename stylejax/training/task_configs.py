@@ -1,6 +1,6 @@
 """The settings of each task, as flags and as fields of config.json; the steps are in tasks/.
 
-Apart from them, so that --help and a mistyped flag need not wait for JAX.
+They are apart from the steps so that --help and a mistyped flag need not wait for JAX.
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ from stylejax.training.config import TrainConfig
 
 @dataclasses.dataclass(frozen=True)
 class AutoencoderConfig(TrainConfig):
-  """Train the content encoder and the decoder to give images back, photos and artworks alike."""
+  """Train the content encoder and the decoder to reconstruct images, photos and artworks alike."""
 
   task: ClassVar[str] = "autoencoder"
   trained: ClassVar[tuple[str, ...]] = ("content_encoder", "generator")
@@ -22,18 +22,18 @@ class AutoencoderConfig(TrainConfig):
   workdir: str = "runs/autoencoder"
   """Folder of the run."""
   steps: int = 2_000
-  """Steps to train in all."""
+  """Total number of training steps."""
   learning_rate: float = 2e-3
   """Peak step size of Adam."""
   l1_weight: float = 1.0
-  """Weight of the mean absolute difference of pixels."""
+  """Weight of the mean absolute pixel difference."""
   multiscale_weight: float = 1.0
-  """Weight of the same at full, half and quarter size."""
+  """Weight of the same difference at full, half and quarter size."""
 
 
 @dataclasses.dataclass(frozen=True)
 class GanConfig(TrainConfig):
-  """Train the noise generator against the discriminator to invent texture samples."""
+  """Train the noise generator against the discriminator to make texture samples."""
 
   task: ClassVar[str] = "gan"
   trained: ClassVar[tuple[str, ...]] = ("noise_generator",)
@@ -43,12 +43,12 @@ class GanConfig(TrainConfig):
   workdir: str = "runs/gan"
   """Folder of the run."""
   steps: int = 5_000
-  """Updates of the noise generator in all."""
+  """Total number of updates of the noise generator."""
   batch: int = 24
-  """Artwork crops per step, over all devices, shared out among the discriminator's updates; their
-  side is the noise generator's, not --size."""
+  """Artwork crops per step over all devices, divided among the discriminator's updates; their side
+  is that of the noise generator's images, not --size."""
   learning_rate: float = 2e-4
-  """Step size of Adam for both players."""
+  """Peak step size of Adam, for the noise generator and the discriminator."""
   adam_b1: float = 0.0
   """Adam's decay of the mean gradient."""
   decay_fraction: float = 0.5
@@ -56,9 +56,9 @@ class GanConfig(TrainConfig):
   game: Literal["wasserstein", "hinge"] = "wasserstein"
   """Wasserstein with gradient penalty, or hinge with R1."""
   critic_steps: int = 3
-  """Discriminator updates in a step, before the generator's; divides the batch of each device."""
+  """Discriminator updates per step, before the generator's; it must divide each device's batch."""
   penalty_weight: float = 10.0
-  """Weight of the gradient penalty (Wasserstein) or R1 (hinge)."""
+  """Weight of the gradient penalty (Wasserstein) or of R1 (hinge)."""
 
   @property
   def group(self) -> int:
@@ -75,7 +75,7 @@ class GanConfig(TrainConfig):
 
 @dataclasses.dataclass(frozen=True)
 class TransferConfig(TrainConfig):
-  """Train the whole system: any photo in any artwork's style."""
+  """Train the whole system, which stylizes any photo in any artwork's style."""
 
   task: ClassVar[str] = "transfer"
   trained: ClassVar[tuple[str, ...]] = ("content_encoder", "style_encoder", "generator")
@@ -85,64 +85,67 @@ class TransferConfig(TrainConfig):
   workdir: str = "runs/transfer"
   """Folder of the run."""
   init_from: str | None = None
-  """Weights to start from: the workdir of an autoencoder or transfer run, whose newest checkpoint
-  is read (also at gs:// or s3://), a file of `stylejax train export`, or base, the shipped
+  """Weights to start from: the newest checkpoint of an autoencoder or transfer run, given by its
+  workdir (also at gs:// or s3://); a file of `stylejax train export`; or base, the shipped
   weights."""
   vgg: Path | None = None
   """A torchvision VGG16 state dict (.safetensors, or .pth) instead of the packaged VGG16."""
   perceptual_size: int | None = None
-  """Side in pixels, at most --size, at which the perceptual networks read the images: from each
-  crop a square is cut at a random place, with a random side between this and --size, and resized
-  to this. By default they read the whole crop."""
+  """Side in pixels, at most --size, of the images that the perceptual networks get: a square with a
+  random position and a random side between this and --size is cut from each crop and resized to
+  this. By default they get the whole crop."""
   style_repeat: int = 2
-  """Photos in a row that share one artwork, so that its features are computed once for them."""
+  """Consecutive photos that share one artwork, whose features are then computed only once."""
   backbone_lr_scale: float = 1.0
-  """Step size of the content encoder and the decoder, as a multiple of the step size of the layers
-  for style. Below 1 when good weights are trained further: small batches unsettle those two."""
+  """Step size of the content encoder and the decoder, as a multiple of the step size of the style
+  layers. Use less than 1 to train good weights further: small batches unsettle those two parts."""
   partial_strength_fraction: float = 0.0
-  """Fraction of the images that training stylizes only in part: their moments are moved a random
-  part of the way to the style's, 0 to 1, and the losses ask for as much style. `generate` always
+  """Fraction of the images (0 to 1) that training stylizes only partially: their moments are moved
+  a random part of the way to the style's, and the losses ask for as much style. `generate` always
   moves them all the way, so this is for other uses of the weights."""
   content_weight: float = 1.0
-  """Weight of the content loss: instance-normalized features at relu4_1, half of it at relu3_1."""
+  """Weight of the content loss: instance-normalized features at relu4_1 and, with half the weight,
+  at relu3_1."""
   detail_weight: float = 0.0
-  """Weight of the same loss at relu1_1 and relu2_1: edges and light stay the photo's."""
+  """Weight of the same loss at relu1_1 and relu2_1, which preserves the photo's edges and light."""
   style_weight: float = 25.0
-  """Weight of the style loss by channel moments at relu1_1, relu2_1, relu3_1 and relu4_1."""
+  """Weight of the style loss on channel moments at relu1_1, relu2_1, relu3_1 and relu4_1."""
   gram_weight: float = 0.0
-  """Weight of the style loss by Gram matrices at the same layers."""
+  """Weight of the style loss on Gram matrices at the same layers."""
   patch_weight: float = 0.0
-  """Weight of the style loss by places: each should be like one of the artwork's, and each of the
-  artwork's be found again, at relu3_1 and relu4_1. Moments can't see shapes; this can."""
+  """Weight of the patch loss at relu3_1 and relu4_1: each position's features should resemble those
+  of some position in the artwork, and the reverse. It captures shapes, which moments can't."""
   resnet_patch_weight: float = 0.0
-  """Weight of the same by the ResNet-50 of half width, at the ends of conv3_x and conv4_x."""
+  """Weight of the same loss with a ResNet-50 of half width, at the ends of conv3_x and conv4_x."""
   color_weight: float = 0.0
-  """Weight of the style loss by moments of colors."""
+  """Weight of the style loss on color moments."""
   pyramid_weight: float = 0.0
-  """Weight of the style loss by oriented band-pass filters: how strong and how sparse detail of 1
-  to 32 pixels is."""
+  """Weight of the pyramid loss, a style loss on oriented band-pass filters: how strong and how
+  sparse detail of 1 to 32 pixels is."""
   resnet_weight: float = 0.0
-  """Weight of the style loss by channel moments of a second net, a ResNet-50 of half width, at
+  """Weight of the style loss on channel moments of a second net, a ResNet-50 of half width, at
   conv1 and the ends of conv2_x, conv3_x and conv4_x."""
   resnet_content_weight: float = 0.0
-  """Weight of the content loss by that net, at the end of conv3_x, half of it at conv2_x."""
+  """Weight of the content loss with that net, at the ends of conv3_x and, with half the weight,
+  conv2_x."""
   identity_weight: float = 4.0
   """Weight of the L1 distance between an image and the same image stylized in its own style."""
   spurious_edge_weight: float = 0.0
-  """Weight of broad edges that the photo doesn't have, such as clouds and halos on a wall."""
+  """Weight of the spurious-edge loss: broad edges that the photo doesn't have, such as clouds and
+  halos on a wall."""
   structure_weight: float = 0.0
-  """Weight of the structure loss: light and dark in small windows should follow the photo's."""
+  """Weight of the structure loss: light and dark in small windows should follow the photo."""
   tv_weight: float = 0.5
-  """Weight of the total variation."""
+  """Weight of the total variation loss."""
   teacher: str | None = None
-  """Trained weights that stylize each pair too, for --teacher-weight: base, the shipped weights, a
-  file of `stylejax train export`, or the workdir of a transfer run."""
+  """Trained weights that also stylize each pair, for --teacher-weight: base (the shipped weights),
+  a file of `stylejax train export`, or the workdir of a transfer run."""
   teacher_weight: float = 0.0
-  """Weight of the L1 distance, at full, half and quarter size, to what --teacher makes of the same
-  pair: a smaller net learns from a larger one in a fraction of the time. Where it is the only
-  weight besides --identity-weight and the like, no perceptual network runs."""
+  """Weight of the L1 distance, at full, half and quarter size, to the --teacher's output for the
+  same pair: a smaller net learns from a larger one in a fraction of the time. If no other term with
+  a weight needs a perceptual network, none runs."""
   adversarial_weight: float = 0.02
-  """Weight of the discriminator's judgment; 0 trains without a discriminator."""
+  """Weight of the adversarial loss; 0 trains without a discriminator."""
   game: Literal["hinge", "wasserstein"] = "hinge"
   """Hinge with R1, or Wasserstein with gradient penalty."""
   penalty_weight: float = 10.0
@@ -150,7 +153,7 @@ class TransferConfig(TrainConfig):
   disc_learning_rate: float = 2e-4
   """Step size of Adam for the discriminator."""
   remat: bool = False
-  """Compute the perceptual nets' features between their losses twice instead of keeping them."""
+  """Save memory by recomputing the perceptual nets' intermediate features for the gradient."""
 
   @property
   def group(self) -> int:
@@ -182,4 +185,4 @@ class TransferConfig(TrainConfig):
 
 
 CONFIGS = {config.task: config for config in (AutoencoderConfig, GanConfig, TransferConfig)}
-"""The settings of each task by its name."""
+"""The settings of each task, by the task's name."""

@@ -1,7 +1,7 @@
 """The table of the loss terms of the task "transfer".
 
-A term is a row here, a function in stylejax/losses/ and a weight in `TransferConfig`: the field
-NAME_weight. A term whose weight is 0 is not computed.
+A term consists of a row here, a function in stylejax/losses/ and the field NAME_weight of
+`TransferConfig`. A term whose weight is 0 is not computed.
 """
 
 import dataclasses
@@ -36,7 +36,7 @@ class NetFeatures:
   style: Features
 
   def only(self, layers: tuple[str, ...]) -> "NetFeatures":
-    """The features of some layers alone."""
+    """The features of the given layers only."""
 
     def pick(net_features):
       return {layer: net_features[layer] for layer in layers}
@@ -46,14 +46,14 @@ class NetFeatures:
 
 @dataclasses.dataclass(frozen=True)
 class Views:
-  """What a term may look at: images, their features, and the discriminator's scores.
+  """What a term may use: images, their features, and the discriminator's scores.
 
   Attributes:
     stylized, content, style: [B, S, S, 3] in [0, 1].
-    strength: [B], 0 to 1: how far the stylized images should lie between content and style.
+    strength: [B], 0 to 1: how far the stylized images should be between content and style.
     restyled, original: [B, S/2, S/2, 3], images stylized with their own style, and these images.
-    vgg, resnet: features of the perceptual nets; None unless a term looks through the net.
-    taught: [B, S, S, 3], what the teacher makes of content and style; None without one.
+    vgg, resnet: features of the perceptual nets; None for a net that no term uses.
+    taught: [B, S, S, 3], the teacher's stylized images; None without a teacher.
     scores: gives the discriminator's scores of the stylized images.
   """
 
@@ -74,9 +74,9 @@ class Term:
   """One term of the loss.
 
   Attributes:
-    name: of the metric, and of the weight's field without "_weight".
-    loss: `loss(views, gen_loss)` → [B]; gen_loss is the generator's side of the game.
-    net: the frozen net that it looks through: "vgg16", "resnet50", "teacher", or None.
+    name: the name of the metric, and of the weight's field without "_weight".
+    loss: `loss(views, gen_loss)` → [B]; gen_loss is the generator's adversarial loss.
+    net: the frozen net that it uses: "vgg16", "resnet50", "teacher", or None.
   """
 
   name: str

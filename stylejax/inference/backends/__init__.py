@@ -1,1 +1,1 @@
-"""Ways to compute a stylization: whole, padded, in tiles, or on several devices."""
+"""Ways to compute a stylization: whole, padded, in tiles, or with rows on several devices."""

@@ -1,4 +1,4 @@
-"""What every backend promises; which one a content takes is decided in `stylizer`."""
+"""The interface of all backends; `stylizer` chooses the one for a content."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol
@@ -23,8 +23,8 @@ class Band(NamedTuple):
 class Backend(Protocol):
   """Stylizes its contents in one style, uniformly, at full strength.
 
-  Everything that is different in different pixels (mixing by maps, the blend with the content,
-  colors) is done afterwards, once for all backends, by `stylejax.inference.compositing`.
+  Everything that differs between pixels (mixing by maps, blending with the content, colors) is done
+  afterwards, in the same way for all backends, by `stylejax.inference.compositing`.
 
   Attributes:
     contents: [H, W, 3] each, float32 in [0, 1] or uint8.
@@ -32,7 +32,7 @@ class Backend(Protocol):
 
   @property
   def contents(self) -> Sequence[np.ndarray]:
-    """As above; a backend may have it as a plain attribute."""
+    """As above; it may also be a plain attribute."""
     ...
 
   def stylize(
@@ -41,7 +41,7 @@ class Backend(Protocol):
     """Yields bands that make up the stylized images, from top to bottom.
 
     Args:
-      vector: the style's, [D] float32.
+      vector: the style vector, [D] float32.
       noise_gain: 1 to 2, from `controls.strength.split`.
       on_progress: called with the fraction of the work that is done, by a backend that works in
         parts.
@@ -50,19 +50,19 @@ class Backend(Protocol):
 
 
 def ignore_progress(fraction: float) -> None:
-  """Does nothing with the fraction of the work that is done."""
+  """Does nothing; the default of `on_progress`."""
 
 
 def place_in_bucket(content: np.ndarray, bucket: tuple[int, int], stride: int) -> np.ndarray:
-  """Mirrors an image to whole cells, as the networks do, and fills the bucket up with zeros.
+  """Mirrors an image to whole cells, as the networks do, and pads it to the bucket with zeros.
 
   Args:
     content: [H, W, 3] uint8 or float32.
     bucket: (H, W) of the result, multiples of the stride.
-    stride: pixels of a cell.
+    stride: side of a cell in pixels.
 
   Returns:
-    [*bucket, 3] of content's dtype.
+    [*bucket, 3] of the content's dtype.
   """
   mirrored = [(0, -side % stride) for side in content.shape[:2]]
   content = np.pad(content, (*mirrored, (0, 0)), mode="reflect")

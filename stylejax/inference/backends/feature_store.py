@@ -1,6 +1,6 @@
-"""Feature maps of images larger than memory: kept in memory or in files, and their moments.
+"""Stores feature maps of images larger than memory, in memory or in files, and their moments.
 
-What is computed from them lives in `tiled`.
+What is computed from them is in `tiled`.
 """
 
 import collections
@@ -17,11 +17,11 @@ from stylejax.runtime.files import naming
 
 
 class FeatureStore:
-  """A float16 map [H, W, C], written and read by rectangles, in memory or in a nameless file."""
+  """A float16 map [H, W, C], written and read by rectangles, in memory or in an unnamed file."""
 
   def __init__(self, shape: tuple[int, int, int], folder: Path | None):
     self.shape, self._folder = shape, folder
-    # Closed with the object.
+    # The file is closed together with this object.
     self._file = None if folder is None else tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
     self._array = np.empty(shape, np.float16) if folder is None else None
 
@@ -40,7 +40,7 @@ class FeatureStore:
     if self._array is not None:
       return self._array[place]
     rows, columns = place
-    # Not mapped into memory: pages of a mapping would count as this process's.
+    # The file isn't memory-mapped: mapped pages would count as this process's memory.
     out = np.empty(
       (rows.stop - rows.start, columns.stop - columns.start, self.shape[2]), np.float16
     )
@@ -58,45 +58,45 @@ class FeatureStore:
       yield (row * self.shape[1] + columns.start) * self.shape[2] * 2
 
   def close(self) -> None:
-    """Gives the memory or the file back."""
+    """Frees the memory or closes the file."""
     self._array = None
     if self._file is not None:
       self._file.close()
 
 
 class BackgroundQueue:
-  """Does work in a thread, in order, few pieces behind."""
+  """Does pieces of work in a thread, in order, with only a few waiting."""
 
   def __init__(self, pieces: int = 2):
     self._pool, self._pending = ThreadPoolExecutor(1), collections.deque()
     self._pieces = pieces
 
   def do(self, work: Callable, *arguments) -> None:
-    """Starts a piece, once there is room for it; raises what an earlier one raised."""
+    """Adds a piece, and waits while there are too many; raises what an earlier piece raised."""
     self._pending.append(self._pool.submit(work, *arguments))
     while len(self._pending) > self._pieces:
       self._pending.popleft().result()
 
   def wait(self) -> None:
-    """Until all pieces are done; raises what one raised."""
+    """Waits until all pieces are done; raises what one of them raised."""
     while self._pending:
       self._pending.popleft().result()
 
   def close(self) -> None:
-    """Ends the thread once it has done what it is at; what it hasn't begun is dropped."""
+    """Ends the thread after its current piece; pieces that it hasn't begun are dropped."""
     self._pool.shutdown(cancel_futures=True)
 
 
 @dataclasses.dataclass
 class RunningMoments:
-  """Count, mean and sum of squared deviations of each channel, float64; grows tile by tile."""
+  """Count, mean and sum of squared deviations of each channel, float64, updated tile by tile."""
 
   count: float = 0.0
   mean: np.ndarray | float = 0.0
   deviation: np.ndarray | float = 0.0
 
   def add(self, count: float, mean: np.ndarray, deviation: np.ndarray) -> None:
-    """Takes in another part (Chan et al. 1983, "Algorithms for Computing the Sample Variance")."""
+    """Adds another part (Chan et al. 1983, "Algorithms for Computing the Sample Variance")."""
     count, mean, deviation = (np.asarray(x, np.float64) for x in (count, mean, deviation))
     both, step = self.count + count, mean - self.mean
     self.mean = self.mean + step * (count / both)

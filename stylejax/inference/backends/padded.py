@@ -1,4 +1,4 @@
-"""Several contents of any sizes in arrays of one size: one program for all of them."""
+"""Pads contents of any size to arrays of one size, so that one program serves all of them."""
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
@@ -18,16 +18,16 @@ from stylejax.runtime.program_cache import compiled_step, known_shapes
 
 
 class Padded:
-  """Contents in one array, shared among devices.
+  """Contents in one array, one for each device.
 
-  With fewer contents than devices the last is stylized several times, since another number would
-  be another program.
+  With fewer contents than devices the last is stylized several times, since another number of
+  contents would need another program.
 
   Args:
     params: needs content_encoder and generator.
     contents: [H, W, 3] each, float32 in [0, 1] or uint8, no larger than the bucket.
-    bucket: (H, W) of the array for each, multiples of the config's stride.
-    devices: how many take part; each gets as many contents.
+    bucket: (H, W) to which each is padded, multiples of the config's stride.
+    devices: number of devices, at least that of the contents.
   """
 
   def __init__(
@@ -66,7 +66,7 @@ class Padded:
   def stylize(
     self, vector: np.ndarray, noise_gain: float, *, on_progress=ignore_progress
   ) -> Iterator[Band]:
-    """As `Backend.stylize`, a band for each content."""
+    """As in `Backend.stylize`, with a band for each content."""
     stylized = np.asarray(self._step(vector, np.float32(noise_gain)))
     for index, content in enumerate(self.contents):
       height, width = content.shape[:2]
@@ -76,13 +76,13 @@ class Padded:
 def known_buckets(
   step: Callable, params: transfer.Params, *, count: int, stride: int
 ) -> set[tuple[int, int]]:
-  """(H, W) of arrays, in whole strides, for which a step has been compiled.
+  """(H, W) of arrays, in multiples of the stride, for which a step has been compiled.
 
   Args:
     step: a function of (params, images [count, H, W, 3], ends).
-    params: other shapes of parameters are another program.
-    count: images of an array.
-    stride: of which H and W are multiples.
+    params: the parameters, whose shapes a program depends on.
+    count: number of images in an array.
+    stride: H and W are multiples of it.
   """
   sizes = tuple(np.shape(leaf) for leaf in jax.tree.leaves(params))
   images = {
@@ -102,7 +102,7 @@ def known_buckets(
 def encode_styles_padded(
   params: transfer.Params, styles: jax.Array, ends: jax.Array
 ) -> transfer.StyleCode:
-  """Styles [B, H, W, 3] that all end at `ends` [2] → their codes, batched."""
+  """Encodes padded styles [B, H, W, 3] that all end at `ends` [2]; returns batched codes."""
   stride = params.config.style_stride
   ends = (ends + stride - 1) // stride * stride
   edges = Edges(image_size(styles), inside=(ends[0], ends[1]))
@@ -112,7 +112,7 @@ def encode_styles_padded(
 def encode_padded(
   params: transfer.Params, contents: jax.Array, ends: jax.Array
 ) -> tuple[transfer.ContentCode, ...]:
-  """Contents [B, H, W, 3] that end at `ends` [B, 2] → a code for each."""
+  """Encodes padded contents [B, H, W, 3] that end at `ends` [B, 2]; returns a code for each."""
   stride = params.config.stride
 
   def encode(content, end):
@@ -121,7 +121,7 @@ def encode_padded(
     edges = Edges(content.shape[:2], inside=(end[0], end[1]))
     return transfer.encode_content(params, as_float(content)[None], edges=edges)
 
-  # No vmap: with a place of its own for each image's end it would scatter.
+  # Without vmap: since each image ends at a different place, it would use scatter operations.
   return tuple(encode(contents[i], ends[i]) for i in range(len(contents)))
 
 
@@ -131,7 +131,7 @@ def generate_padded(
   vector: jax.Array,
   noise_gain: jax.Array,
 ) -> jax.Array:
-  """Codes of B contents → [B, H, W, 3] float32, right up to where each content ends."""
+  """Stylizes B contents from codes: [B, H, W, 3] float32, correct up to where each one ends."""
   return jnp.concatenate(
     [transfer.generate_unblended(params, code, vector[None], noise_gain) for code in codes]
   )

@@ -1,4 +1,4 @@
-"""One content whose rows lie in equal parts on all of this machine's devices."""
+"""One content whose rows are divided equally among all of this machine's devices."""
 
 import functools
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from stylejax.runtime.jit import fast_jit
 
 
 class Sharded:
-  """Rows on a mesh; neighboring rows and moments pass between the devices.
+  """Rows on a mesh; the devices exchange neighboring rows and moments.
 
   Args:
     params: needs content_encoder and generator.
@@ -26,7 +26,7 @@ class Sharded:
   def __init__(self, params: transfer.Params, content: np.ndarray):
     self.contents = [content]
     stride, devices = params.config.stride, jax.local_devices()
-    # A device that mirrors its first line has the second.
+    # To mirror its first row of cells a device needs the second one, too.
     least = max(transfer.MIN_SIDE, 2 * stride)
     part = max(least, -(-content.shape[0] // (stride * len(devices))) * stride)
     inside = [-(-side // stride) * stride for side in content.shape[:2]]
@@ -41,7 +41,7 @@ class Sharded:
   def stylize(
     self, vector: np.ndarray, noise_gain: float, *, on_progress=ignore_progress
   ) -> Iterator[Band]:
-    """As `Backend.stylize`, in one band."""
+    """As in `Backend.stylize`, in one band."""
     height, width = self.contents[0].shape[:2]
     stylized = _stylize_on(self._mesh)(
       self._params, self._placed, self._inside, vector, np.float32(noise_gain)

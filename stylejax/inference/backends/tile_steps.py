@@ -1,4 +1,4 @@
-"""The pure steps that `tiled` runs on each tile, jitted: nothing of windows, files or order."""
+"""The pure, jitted steps that `tiled` runs on each tile; windows, files and order are its own."""
 
 import functools
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _FLOAT16_MAX = float(np.finfo(np.float16).max)
 
 @fast_jit
 def modulation_targets(params: transfer.Params, vector: jax.Array, moments: ContentMoments):
-  """`Generator.targets` of a style vector [D], from the moments of the content's levels."""
+  """`Generator.targets` for a style vector [D] and the moments of the content's levels."""
   return models.nets.Generator(params.config).apply(
     {"params": params.generator}, vector[None], moments, method="targets"
   )
@@ -26,7 +26,7 @@ def modulation_targets(params: transfer.Params, vector: jax.Array, moments: Cont
 
 @fast_jit
 def encode(params: transfer.Params, pixels: jax.Array, edges: jax.Array, offsets):
-  """What `_stored` returns, of each level of the content code of a tile [h, w, 3]."""
+  """Encodes a tile [h, w, 3]; returns what `_stored` does for each level of its content code."""
   levels = transfer.encode_content(params, as_float(pixels)).levels
   return [
     _stored(level, edges // params.config.cell(i), offset)
@@ -45,7 +45,7 @@ def run_stage(
   edges: jax.Array,
   offset: jax.Array,
 ):
-  """What `_stored` returns, of the output of a stage; other arguments as `_decode_stage` takes."""
+  """What `_stored` returns for a stage's output; the other arguments are as in `_decode_stage`."""
   return _stored(
     _decode_stage(params, number, features, offsets, modulations, corners), edges, offset
   )
@@ -53,7 +53,7 @@ def run_stage(
 
 @functools.partial(fast_jit, static_argnums=1)
 def run_last_stage(params: transfer.Params, number: int, features, offsets, modulations, corners):
-  """The stylized tile [h, w, 3], float32; arguments as `_decode_stage` takes them."""
+  """The stylized tile [h, w, 3], float32; arguments are as in `_decode_stage`."""
   return _decode_stage(params, number, features, offsets, modulations, corners)
 
 
@@ -69,11 +69,11 @@ def _decode_stage(
 
   Args:
     params: needs content_encoder and generator.
-    number: of the stage, static.
-    features: for each input, the map as it is stored; the tile's pixels where its offset is None.
-    offsets: for each input, the channel offset [C] from which it is stored, or None.
+    number: the stage's number, static.
+    features: for each input, the map as it is stored; the tile's pixels if its offset is None.
+    offsets: for each input, the channel offset [C] that was subtracted to store it, or None.
     modulations: for each input, (scale, shift, noise_std or None).
-    corners: for each input, the whole map's cell at its first row and column.
+    corners: for each input, the row and column of its first cell in the whole map.
   """
   config, modulated = params.config, []
   for x, offset, (scale, shift, noise_std), corner in zip(
@@ -98,14 +98,15 @@ def _decode_stage(
 def _stored(x: jax.Array, edges: jax.Array, offset: jax.Array | None):
   """A map as it is stored, its moments, and its channel offset.
 
-  Stored in float16, as the difference from an offset, so that what is nearly constant and made much
-  of later keeps its digits. Other scales than 1 would change nothing: deviations count from √1e-5
-  on (`adain.channel_moments`), where float16 has all of its digits.
+  It is stored in float16, as the difference from an offset, so that a nearly constant channel that
+  is amplified later keeps its precision. Scaling it too would not help: deviations below √1e-5
+  don't count (`adain.channel_moments`), and above that float16 has full precision.
 
   Args:
     x: [h, w, C].
-    edges: [[first row, row after the last], the same of columns] that are exact in the tile.
-    offset: [C]; NaN: it is set here, to the mean of this tile; None: the map isn't stored.
+    edges: [[first row, row after the last], the same for columns] that are exact in the tile.
+    offset: [C]; if it is NaN, it is set here to the mean of this tile; if None, the map isn't
+      stored.
 
   Returns:
     (float16 map or None, (count, mean, sum of squared deviations), offset or None).
@@ -119,7 +120,7 @@ def _stored(x: jax.Array, edges: jax.Array, offset: jax.Array | None):
 
 
 def _sums(x: jax.Array, edges: jax.Array):
-  """(count, mean [C], sum of squared deviations [C]) of the pixels between the edges; one pass."""
+  """(count, mean [C], sum of squared deviations [C]) of the pixels between edges, in one pass."""
   inside = [
     (jnp.arange(side) >= first) & (jnp.arange(side) < last)
     for side, (first, last) in zip(x.shape, edges)

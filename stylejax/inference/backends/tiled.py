@@ -1,9 +1,9 @@
-"""Images larger than memory: stylized in tiles, with the moments of the whole image.
+"""Stylizes images larger than memory in tiles, with the moments of the whole image.
 
-The only thing in the networks that looks further than a few pixels are the channel moments by which
-a layer is modulated. So the decoder runs stage by stage (`decoder_stages.stages`), each over all
-tiles of the image, and adds up the moments of what it makes before the next stage starts. Nothing
-is computed twice but the pixels where tiles meet and the content's finest map, and the result is
+The only thing in the networks that reaches further than a few pixels is the channel moments by
+which layers are modulated. So the decoder runs stage by stage (`decoder_stages.stages`), each over
+all tiles of the image, and adds up the moments of its output before the next stage starts. Only the
+pixels where tiles overlap and the content's finest map are computed twice, and the result equals
 that of the whole image up to rounding.
 """
 
@@ -31,13 +31,13 @@ class Tiled:
   Args:
     params: needs content_encoder and generator.
     content: [H, W, 3] float32 in [0, 1] or uint8, on the host.
-    tile_pixels: pixels of the image that are computed at once; it decides on the memory.
-    folder: where files of feature maps go, without names, gone when a stylization ends; None keeps
-      them in memory if there is enough, else they go to the system's folder for such files. They
-      take about 30 bytes a pixel of preset `base`.
+    tile_pixels: pixels of the image that are computed at once, which determines the memory needed.
+    folder: folder for unnamed files of feature maps, which are gone when a stylization ends. With
+      None they are kept in memory if there is enough, else in the system's folder for temporary
+      files. They take about 30 bytes per pixel with the preset `base`.
 
   Raises:
-    ValueError: a content too small.
+    ValueError: the content is too small.
   """
 
   def __init__(
@@ -59,14 +59,14 @@ class Tiled:
   def stylize(
     self, vector: np.ndarray, noise_gain: float, *, on_progress=ignore_progress
   ) -> Iterator[Band]:
-    """As `Backend.stylize`.
+    """As in `Backend.stylize`.
 
     Raises:
-      OSError: no room in the folder.
+      OSError: the folder has no room.
     """
     folder, content = self._folder, self.contents[0]
     needed = _stored_bytes(self._params.config, content.shape[0] * content.shape[1])
-    # An eighth: the image is there twice, and is worked on besides.
+    # Only an eighth, since the image is there twice, and computing takes memory too.
     if folder is None and needed > available_bytes() // 8:
       folder = scratch_folder()
     run = _Run(self._params, content, self._tile_pixels, folder, on_progress)
@@ -92,7 +92,7 @@ class _Run:
     for stage in self._stages:
       self._depth[stage.output] = self._depth[stage.inputs[0] if stage.fine is None else stage.fine]
     self._progress = _Progress(_work_shares(config, self._stages, self._depth), on_progress)
-    # The finest map is as quickly computed again from the pixels as it is written and read.
+    # Computing the finest map again from the pixels is as fast as writing and reading it.
     self._recomputed = () if config.content_blocks[0] else ("level0",)
     self._stores: dict[str, FeatureStore] = {}
     self._moments: dict[str, RunningMoments] = {}
@@ -100,7 +100,7 @@ class _Run:
     self._queue = BackgroundQueue()
 
   def bands(self, vector: np.ndarray, noise_gain: float) -> Iterator[tuple[int, np.ndarray]]:
-    """(first row, [rows, W, 3] float32), from top to bottom."""
+    """Yields (first row, [rows, W, 3] float32) from top to bottom."""
     self._encode()
     targets = tile_steps.modulation_targets(
       self._params,
@@ -121,13 +121,13 @@ class _Run:
           self._stores.pop(name).close()
 
   def close(self) -> None:
-    """Ends the thread and gives memory and files back."""
+    """Ends the thread and frees memory and files."""
     self._queue.close()
     for store in self._stores.values():
       store.close()
 
   def _encode(self) -> None:
-    """The content's levels, over all tiles."""
+    """Computes the content's levels over all tiles."""
     stride = self._config.stride
     for name, channels in zip(self._levels, self._config.content_widths):
       self._open(name, channels)
@@ -151,7 +151,7 @@ class _Run:
     self._queue.wait()
 
   def _run_stage(self, number: int, names, modulations) -> None:
-    """A stage whose output is a feature map, over all tiles."""
+    """Runs a stage whose output is a feature map, over all tiles."""
     stage = self._stages[number]
     name, finer = stage.output, 1 if stage.fine is None else 2
     self._open(name, self._config.content_widths[self._depth[name]])
@@ -173,7 +173,7 @@ class _Run:
     self._queue.wait()
 
   def _last_stage(self, number: int, names, modulations) -> Iterator[tuple[int, np.ndarray]]:
-    """The stage whose output is the image, which is yielded in bands of whole rows."""
+    """Runs the stage whose output is the image, and yields it in bands of whole rows."""
     height, width = self._content.shape[:2]
     coarse, finer = self._stores[names[0]].shape, self._cell(names[0])
 
@@ -198,8 +198,8 @@ class _Run:
     return _in_tiles(run, coarse, side, 1)
 
   def _inputs(self, names, modulations, rows: Window, columns: Window) -> tuple:
-    """What `tile_steps` takes of a stage's inputs: features, offsets, modulations, corners."""
-    # Rows of each map for a row of the coarsest input.
+    """A stage's inputs for `tile_steps`: features, offsets, modulations, corners."""
+    # Rows of each map per row of the coarsest input.
     factors = [2 ** (self._depth[names[0]] - self._depth[name]) for name in names]
     features = [
       self._stores[name][rows.read(factor), columns.read(factor)]
@@ -229,7 +229,7 @@ class _Run:
       self._offsets[name] = np.full(channels, np.nan, np.float32)
 
   def _take_offsets(self, names, offsets) -> None:
-    """Takes the first tile's channel offsets; waited for once, so that no later tile waits."""
+    """Takes the first tile's channel offsets; only that tile is waited for."""
     for name, offset in zip(names, offsets):
       if self._offsets[name] is not None and np.isnan(self._offsets[name]).any():
         self._offsets[name] = np.asarray(offset)
@@ -243,7 +243,7 @@ class _Run:
     self._moments[name].add(*sums)
 
   def _pixels(self, rows: Window, columns: Window, scale: int) -> np.ndarray:
-    """The content under a tile, mirrored at its lower and right end."""
+    """The content under a tile, mirrored at the image's lower and right edges."""
     height, width = self._content.shape[:2]
     places = _mirrored(rows.read(scale), height), _mirrored(columns.read(scale), width)
     mirrored = all(isinstance(place, np.ndarray) for place in places)
@@ -251,22 +251,22 @@ class _Run:
 
 
 class _Progress:
-  """Adds up the shares of the work that tiles are."""
+  """Adds up each tile's share of the work."""
 
   def __init__(self, shares: list[float], report: Callable[[float], None]):
     self._shares, self._report, self._done = shares, report, 0.0
 
   def add(self, number: int, rows: Window, columns: Window, shape: tuple[int, ...]) -> None:
-    """A tile of a map of that shape, of the so many-th part of the work."""
+    """Adds a tile of a map with this shape, in part `number` of the work."""
     part = (rows.last - rows.first) * (columns.last - columns.first) / (shape[0] * shape[1])
     self._done += self._shares[number] * part
     self._report(min(self._done, 1.0))
 
 
 def _in_tiles(work: Callable, shape: tuple[int, int], side: int, halo: int) -> Iterator[tuple]:
-  """(rows, columns, work(rows, columns)) for tiles of that side; each is started one ahead.
+  """Yields (rows, columns, work(rows, columns)) for tiles of this side, each started one ahead.
 
-  While one is fetched and written and the next but one is read, the next is computed.
+  While one tile is fetched and written and the one after next is read, the next is computed.
   """
   ahead = None
   for rows in windows(shape[0], side + 2 * halo, halo):
@@ -279,13 +279,13 @@ def _in_tiles(work: Callable, shape: tuple[int, int], side: int, halo: int) -> I
 
 
 def _edges(rows: Window, columns: Window, scale: int) -> np.ndarray:
-  """[[first row, row after the last], the same of columns] that are exact, in the tile."""
+  """[[first row, row after the last], the same for columns] that are exact in the tile."""
   cuts = rows.exact_in_tile(scale), columns.exact_in_tile(scale)
   return np.array([[cut.start, cut.stop] for cut in cuts], np.int32)
 
 
 def _mirrored(cut: slice, size: int) -> slice | np.ndarray:
-  """The cut, or its indices with reflect padding at the end: size is size − 2, and so on."""
+  """The cut, or its indices with reflect padding at the end: index size becomes size − 2, etc."""
   if cut.stop <= size:
     return cut
   places = np.arange(cut.start, cut.stop) % (2 * (size - 1))
@@ -293,7 +293,7 @@ def _mirrored(cut: slice, size: int) -> slice | np.ndarray:
 
 
 def _encoder_halo(config: ModelConfig) -> int:
-  """Pixels at a cut that the content encoder gets wrong, in whole cells of its coarsest level."""
+  """Pixels at a cut that the content encoder gets wrong, rounded up to cells of its last level."""
   reach = sum(
     config.cell(max(0, level - 1)) + extra * config.cell(level)
     for level, extra in enumerate(config.content_blocks)
@@ -302,13 +302,13 @@ def _encoder_halo(config: ModelConfig) -> int:
 
 
 def _stored_bytes(config: ModelConfig, pixels: int) -> float:
-  """Bytes of the maps that are kept at once, at most, of an image of so many pixels."""
+  """The largest number of bytes of maps stored at once, for an image with this many pixels."""
   levels = [width / config.cell(i) ** 2 for i, width in enumerate(config.content_widths)]
   return 2 * pixels * (sum(levels) + config.decoder_blocks * levels[-1])
 
 
 def _work_shares(config: ModelConfig, stages, depth) -> list[float]:
-  """Shares of the time, about: of the encoder and of each stage, by their convolutions."""
+  """Approximate shares of the time of the encoder and each stage, from their convolutions."""
   widths, folded = config.content_widths, 3 * config.fold**2
   encoder = sum(
     9 * w * ((widths[i - 1] if i else folded) + config.content_blocks[i] * w) / config.cell(i) ** 2

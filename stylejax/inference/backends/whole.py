@@ -1,4 +1,4 @@
-"""One content at its own size, encoded once."""
+"""Stylizes one content at its own size, encoded once."""
 
 from collections.abc import Iterator
 
@@ -13,13 +13,13 @@ from stylejax.runtime.program_cache import compiled_step
 
 
 class Whole:
-  """A program of its own for each size.
+  """One content, with a separate program for each size.
 
   Args:
     params: needs content_encoder and generator.
     content: [H, W, 3] float32 in [0, 1] or uint8.
-    seamless: "x", "y" or "xy" where the content goes on at its other side; "": nowhere. A content
-      whose sides are no multiples of the stride is resized to such sides and back.
+    seamless: "x", "y" or "xy": directions in which the content is periodic, or "". If it is given,
+      a content whose sides aren't multiples of the stride is resized to such sides and back.
   """
 
   def __init__(self, params: transfer.Params, content: np.ndarray, *, seamless: str = ""):
@@ -38,7 +38,7 @@ class Whole:
   def stylize(
     self, vector: np.ndarray, noise_gain: float, *, on_progress=ignore_progress
   ) -> Iterator[Band]:
-    """As `Backend.stylize`, in one band."""
+    """As in `Backend.stylize`, in one band."""
     stylized = compiled_step(transfer.generate_unblended)(
       self._params, self._code, vector[None], np.float32(noise_gain)
     )

@@ -1,11 +1,14 @@
-"""Cuts of a long side into overlapping windows of one size, so that one program does for all."""
+"""Cuts a long side into overlapping windows of one size, so that one program serves all."""
 
 import dataclasses
 
 
 @dataclasses.dataclass(frozen=True)
 class Window:
-  """Rows or columns that a tile reads, and those that come out right: all but at a cut."""
+  """Rows or columns that a tile reads (start, stop), and those that come out exact (first, last).
+
+  Those near a cut are not exact.
+  """
 
   start: int
   stop: int
@@ -13,32 +16,32 @@ class Window:
   last: int
 
   def read(self, scale: int) -> slice:
-    """What is read, of a map with `scale` rows for each of these."""
+    """What is read, in a map with `scale` rows for each of these."""
     return slice(self.start * scale, self.stop * scale)
 
   def exact(self, scale: int) -> slice:
-    """What comes out right, likewise, counted from the start of the whole."""
+    """What comes out exact, likewise, counted from the start of the whole map."""
     return slice(self.first * scale, self.last * scale)
 
   def exact_in_tile(self, scale: int) -> slice:
-    """What comes out right, likewise, counted from the start of the tile."""
+    """What comes out exact, likewise, counted from the start of the tile."""
     return slice((self.first - self.start) * scale, (self.last - self.start) * scale)
 
 
 def windows(length: int, size: int, halo: int) -> list[Window]:
-  """Cuts rows or columns into windows of one size, so that one program does.
+  """Cuts rows or columns into windows of one size, so that one program serves all.
 
-  The last one is pushed back to end with the whole, so that some rows are read twice. Of five
-  sizes, from `size` to 3/4 of it, it is the one that reads the fewest rows in all; of few sizes,
-  so that images of many sizes share a few programs.
+  The last window is moved back to end with the whole map, so that some rows are read twice. The
+  windows' size is one of five, from `size` to 3/4 of it: the one that reads the fewest rows in
+  total. There are only five so that images of many sizes share a few programs.
 
   Args:
-    length: rows in all.
-    size: rows that a window reads at most, more than twice the halo.
-    halo: rows at a cut that come out wrong.
+    length: total number of rows.
+    size: the largest number of rows that a window reads, more than twice the halo.
+    halo: number of rows at a cut that come out wrong.
 
   Returns:
-    Windows in order, whose right rows make up the whole.
+    Windows in order, whose exact rows make up the whole map.
   """
   if length <= size:
     return [Window(0, length, 0, length)]

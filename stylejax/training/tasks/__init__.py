@@ -1,7 +1,7 @@
-"""The tasks that can be trained, one module each: its train step and preview.
+"""The tasks that can be trained; each module holds one task's train step and preview.
 
-A task is a module here, its settings in task_configs.py and a row in TASKS; commands, the loop and
-benchmarks read the table.
+A task consists of a module here, its settings in task_configs.py and a row in TASKS, the table that
+commands, the loop and benchmarks read.
 """
 
 import dataclasses
@@ -17,13 +17,13 @@ __all__ = ["TASKS", "AutoencoderConfig", "GanConfig", "Task", "TransferConfig", 
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-  """What can be trained.
+  """A task that can be trained.
 
   Attributes:
-    config: its settings, with the name and the parts it trains as class attributes.
+    config: the class of its settings, which also names the task and the parts it trains.
     make_train_step: config → the train step.
-    preview: (params, content, style), crops uint8 [R, S, S, 3] or None → rows of images
-      [R, C, S, S, 3] in [0, 1].
+    preview: (params, content, style) → rows of images [R, C, S, S, 3] in [0, 1]; content and style
+      are crops, uint8 [R, S, S, 3], or None.
   """
 
   config: type[TrainConfig]
@@ -42,5 +42,5 @@ TASKS = {
 
 
 def task_of(config: TrainConfig) -> Task:
-  """The task of a config."""
+  """The task that a config belongs to."""
   return TASKS[config.task]

@@ -1,4 +1,4 @@
-"""The task "autoencoder": the content encoder and the decoder learn to give images back."""
+"""The task "autoencoder": the content encoder and the decoder learn to reconstruct images."""
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ from stylejax.training.task_configs import AutoencoderConfig
 
 
 def make_train_step(config: AutoencoderConfig) -> Step:
-  """The train step; it closes over the config and the optimizer."""
+  """Makes the train step, which closes over the config and the optimizer."""
   tx, _ = make_optimizers(config)
 
   def train_step(state: TrainState, batch: dict, *, axis_name: Axes = None):

@@ -1,4 +1,4 @@
-"""The task "gan": the noise generator learns to invent texture samples that pass for artworks."""
+"""The task "gan": the noise generator learns to make texture samples that pass for artworks."""
 
 import functools
 
@@ -24,11 +24,12 @@ PREVIEW_SIDE = 4
 
 
 def make_train_step(config: GanConfig) -> Step:
-  """critic_steps updates of the discriminator, then one of the noise generator.
+  """Makes a train step: critic_steps discriminator updates, then one noise generator update.
 
-  Each discriminator update takes every critic_steps-th example, and the generator's update the
-  first of these shares; so a step is the same whichever way its examples lie on devices. Unrolled,
-  because XLA's CPU backend runs the weight gradients inside a branch or a loop on one thread.
+  Each discriminator update takes every critic_steps-th example, starting one later each time, and
+  the generator's update takes the same examples as the first of them. So a step is the same however
+  its examples are spread over devices. The updates are unrolled, because XLA's CPU backend runs the
+  weight gradients inside a branch or a loop on one thread.
   """
   tx, disc_tx = make_optimizers(config)
   disc_loss, gen_loss, penalty = game(config.game)
@@ -84,7 +85,7 @@ def make_train_step(config: GanConfig) -> Step:
 
 
 def preview(params: transfer.Params, content: jax.Array | None, style: jax.Array) -> jax.Array:
-  """Texture samples of noise that is the same each time, float32 [4, 4, S, S, 3]."""
+  """Texture samples of the same noise each time, float32 [4, 4, S, S, 3]."""
   del content, style
   z = jax.random.normal(jax.random.key(0), (PREVIEW_SIDE**2, params.config.noise_dim))
   samples = transfer.textures(params, z)

@@ -29,13 +29,13 @@ from stylejax.training.task_configs import TransferConfig
 
 
 def make_train_step(config: TransferConfig) -> Step:
-  """The train step: all active loss terms, and the discriminator's update if it is used."""
+  """Makes the train step: all active loss terms, and the discriminator's update if it is used."""
   tx, disc_tx = make_optimizers(config)
   gradients = _make_gradients(config)
   disc_gradients = _make_disc_gradients(config) if config.adversarial_weight > 0 else None
 
   def grads_of(state: TrainState, batch: dict):
-    """(gradients of the trained parts, those of the discriminator or None, metrics)."""
+    """(gradients of the trained parts, of the discriminator or None, metrics)."""
     content, style = images(batch["content"]), images(batch["style"])
     style = jnp.repeat(style[:: config.style_repeat], config.style_repeat, 0)
     keys = example_keys(state.key, batch["index"])
@@ -60,12 +60,13 @@ def make_train_step(config: TransferConfig) -> Step:
 def _make_gradients(config: TransferConfig) -> Callable:
   """Makes `gradients(state, content, style, index, keys)` of the trained parts.
 
-  The identity term asks that an image stylized with its own style stays as it is, however far
-  moments are moved: not at all for two fifths of the examples, all the way for a fifth, uniformly
-  between for the rest. Images are stylized at strength 1, or for a part of them with moments moved
-  less far, and then held to moments as far between the photo's and the artwork's.
-  The identity's images are the top left quarters of the batch's photos and artworks in turn: the
-  crops are random already, and a quarter of the pixels teaches as much at a quarter of the cost.
+  The identity term asks that an image stylized with its own style stays as it is, however far its
+  moments are moved: not at all for two fifths of the examples, all the way for one fifth, and
+  uniformly in between for the rest. Its images are the top left quarters of the batch's photos and
+  artworks in turn: the crops are random already, and a quarter of the pixels teaches as much at a
+  quarter of the cost.
+  Images are stylized at strength 1, or for a fraction of them at a lower strength; the style losses
+  then compare them with moments just as far between the photo's and the artwork's.
   """
   gen_loss = game(config.game)[1]
   active, repeat = terms.active_terms(config), config.style_repeat
@@ -75,7 +76,7 @@ def _make_gradients(config: TransferConfig) -> Callable:
     original, identity_strength = _identity_images(content, style, index, keys)
     strength = _strengths(keys, config.partial_strength_fraction)
     window = jax.vmap(_draw_window)(fold(keys, 2))
-    # Always the same noise in the same place would become a pattern of the nets' own.
+    # The nets would turn noise that is always the same in the same place into a pattern.
     corner = jax.vmap(drawn_corner)(fold(keys, 4))
     windows = [jnp.concatenate([x, x[::repeat]]) for x in window]
     targets = features(state.frozen, jnp.concatenate([content, style[::repeat]]), windows)
@@ -116,7 +117,7 @@ def _make_gradients(config: TransferConfig) -> Callable:
 
 
 def _make_disc_gradients(config: TransferConfig) -> Callable:
-  """Makes `disc_gradients(state, style, stylized, keys)`, of the discriminator's terms."""
+  """Makes `disc_gradients(state, style, stylized, keys)` of the discriminator's terms."""
   disc_loss, _, penalty = game(config.game)
   repeat, half = config.style_repeat, config.size // 2
 
@@ -125,7 +126,7 @@ def _make_disc_gradients(config: TransferConfig) -> Callable:
       params = state.params.replace(discriminator=disc)
       scores = [transfer.discriminator_scores(params, x) for x in (style, stylized)]
       loss = disc_loss(*scores).mean()
-      # Quarters of the distinct artworks: a penalty is a statistic, and its gradient is expensive.
+      # Quarters of the distinct artworks suffice: a penalty is a statistic with a costly gradient.
       quarters = [x[::repeat, :half, :half] for x in (style, stylized)]
       penalty_term = penalty(params, *quarters, fold(keys[::repeat], 1)).mean()
       return loss + config.penalty_weight * penalty_term, {
@@ -141,10 +142,10 @@ def _make_disc_gradients(config: TransferConfig) -> Callable:
 
 
 def _feature_functions(config: TransferConfig) -> tuple[Callable, Callable]:
-  """`features(frozen, images, window)` → {net: {layer: [B, H, W, C]}}, and the one to descend by.
+  """Makes `features(frozen, images, window)` → {net: {layer: [B, H, W, C]}} in two variants.
 
-  The second keeps only the layers that losses hold anyway, if the config asks for that, and
-  computes the rest again for the gradient.
+  The second one is for the gradient: if the config sets `remat`, it keeps only the layers that the
+  losses use anyway and computes the others again in the backward pass.
   """
   layers = tuple(sorted({*terms.STYLE_LAYERS, *terms.CONTENT_LAYERS}))
   dtype, size, nets = config.model.dtype, config.perceptual_size, config.perceptual_nets
@@ -166,7 +167,7 @@ def _feature_functions(config: TransferConfig) -> tuple[Callable, Callable]:
 def _identity_images(
   content: jax.Array, style: jax.Array, index: jax.Array, keys: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-  """(quarters of photos and artworks in turn, how far their moments are moved [B])."""
+  """(quarters of photos and artworks in turn [B, S/2, S/2, 3], how far moments are moved [B])."""
   drawn = jax.vmap(lambda k: jax.random.uniform(k, minval=-1.0, maxval=1.5))(fold(keys, 0))
   image = jnp.where((index % 2 == 0)[:, None, None, None], content, style)
   half = image.shape[1] // 2
@@ -174,13 +175,13 @@ def _identity_images(
 
 
 def _strengths(keys: jax.Array, partial_fraction: float) -> jax.Array:
-  """[B]: 1, but for a share of the examples uniform between 0 and 1."""
+  """Strengths [B]: uniform between 0 and 1 for a fraction of the examples, 1 for the others."""
   drawn = jax.vmap(jax.random.uniform)(fold(keys, 3))
   return jnp.where(drawn < partial_fraction, drawn / max(partial_fraction, 1e-9), 1.0)
 
 
 def _draw_window(key: jax.Array) -> tuple[jax.Array, jax.Array]:
-  """(zoom, position [2]) of a window on a crop, all in [0, 1]."""
+  """Draws (zoom, position [2]) of a window of a crop, all in [0, 1]."""
   zoom, position = jax.random.split(key)
   return jax.random.uniform(zoom), jax.random.uniform(position, (2,))
 
@@ -188,9 +189,10 @@ def _draw_window(key: jax.Array) -> tuple[jax.Array, jax.Array]:
 def _resized_window(
   image: jax.Array, zoom: jax.Array, position: jax.Array, *, side: int
 ) -> jax.Array:
-  """A window of an image [S, S, 3] at [side, side, 3]: all of it (zoom 0) to as many pixels (1).
+  """Cuts a window from an image [S, S, 3] and resizes it to [side, side, 3].
 
-  Textures that are compared at one scale only come out right at that scale only.
+  The window is the whole image at zoom 0 and side × side pixels at zoom 1. Its size varies because
+  textures that are compared at one scale come out right only at that scale.
   """
   whole = image.shape[0]
   window = whole + zoom * (side - whole)
@@ -213,9 +215,9 @@ def stylize_partially(
   *,
   noise_corner: jax.Array | None = None,
 ) -> jax.Array:
-  """Stylized images [B, H, W, 3], moments moved by amount [B]; 1 is what `generate` does.
+  """Stylizes images [B, H, W, 3] with moments moved by amount [B]; `generate` moves them by 1.
 
-  noise_corner is [B, 2]: which cell of the noise map the first one is, for each image.
+  noise_corner is [B, 2]: the cell of the noise map at which each image's noise starts.
   """
   stylized: jax.Array = Generator(params.config).apply(  # type: ignore[assignment]
     {"params": part_of(params, "generator")},
