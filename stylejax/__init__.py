@@ -4,7 +4,7 @@ import importlib
 
 __version__ = "0.2.0.dev0"
 
-# Where each public name lives. Looked up on first use: `stylejax --help` need not wait for JAX.
+# Where each public name lives; imported on first use, so that `stylejax --help` needn't load JAX.
 _HOMES = {
   "Edges": "models.padding",
   "Flow": "motion",
@@ -46,7 +46,7 @@ _HOMES = {
   ),
 }
 
-# Names of version 0.1: refused with the new one.
+# Names of version 0.1, refused by an error that gives the new one.
 _OLD_NAMES = {"preserve_colour": "preserve_color", "sample_swatch": "sample_texture"}
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605 — a list, made of the table

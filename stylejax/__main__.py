@@ -1,4 +1,4 @@
-"""`python -m stylejax`: the command where its script is not on the path."""
+"""`python -m stylejax` runs the command where its script isn't on the path."""
 
 import sys
 

@@ -1,8 +1,8 @@
 """The one exception for a user's mistake.
 
-Raised at the edge where something wrong enters; the commands print it as one line and exit with 2.
+It is raised where a wrong value enters; the commands print it as one line and exit with status 2.
 """
 
 
 class InputError(ValueError):
-  """Something the user passed is wrong: names the thing, what was found, what was expected."""
+  """The user passed something wrong: names the thing, what was found and what was expected."""

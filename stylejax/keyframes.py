@@ -1,6 +1,6 @@
-"""Frames between keyframes: what was painted of a few frames is carried along the motion to others.
+"""Frames between keyframes: stylized keyframes are carried along the motion to the frames between.
 
-Pure functions; which frames are keyframes and what paints them is for others to say, as
+Pure functions; the caller chooses the keyframes and stylizes them, as
 `stylejax.inference.keyframed` does.
 """
 
@@ -13,16 +13,16 @@ from stylejax import motion, temporal
 from stylejax.models.replaceable import Replaceable
 
 TOLERANCE = 0.45
-"""Share of the local contrast by which a frame may differ from what is carried to it: over many
-frames estimates of the motion add up their errors."""
+"""Share of the local contrast by which a frame may differ from what is carried to it: over
+many frames the errors of the estimated motion add up."""
 
-MIXED = 10.0  # From a tenth of the lesser one on a blend counts as one.
+MIXED = 10.0  # A pixel counts as blended once the lesser weight is a tenth of the sum.
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Keyframe(Replaceable):
-  """A frame and what was painted of it.
+  """A frame and its stylization.
 
   Attributes:
     content: [H, W, 3] in [0, 1].
@@ -34,14 +34,14 @@ class Keyframe(Replaceable):
 
 
 def follow(track: motion.Flow, flow: motion.Flow) -> motion.Flow:
-  """The motion from a frame to a keyframe, over the frame beside it.
+  """The motion from a frame to a keyframe, by way of a neighboring frame.
 
   Args:
-    track: from the frame beside it to the keyframe.
-    flow: from the frame to the one beside it.
+    track: from the neighboring frame to the keyframe.
+    flow: from the frame to its neighbor.
 
   Returns:
-    The motion from the frame to the keyframe; visible is what is so all the way.
+    The motion from the frame to the keyframe; a pixel is visible if it is so all the way.
   """
   moved = motion.warp(jnp.concatenate([track.vectors, track.visible], -1), flow.vectors)
   return motion.Flow(flow.vectors + moved[..., :2], flow.visible * moved[..., 2:])
@@ -54,26 +54,27 @@ def propagate(
   tracks: tuple[motion.Flow, motion.Flow],
   time: jax.Array | float,
 ) -> jax.Array:
-  """What a frame between two keyframes looks like.
+  """Stylizes a frame between two keyframes, by moving these along the motion.
 
       (1 − s) h₀ a₀ + s h₁ a₁  over  (1 − s) h₀ + s h₁,    s = t² (3 − 2t)
 
-  with the keyframes a moved along the tracks and h = 1 where the frame shows what they do. Where
-  only one of them does, it is that one's; where none does, the filling's. Strokes that differ blur
-  when they are blended, so fine detail gets back the local energy that it has in the keyframes.
+  where t is the time, a are the keyframes moved along the tracks, and h = 1 where the frame shows
+  what they do. Where only one of them does, the result is that one's; where neither does, it is the
+  filling's. Blending blurs strokes that differ, so fine detail gets back the local energy that it
+  has in the keyframes.
 
   Args:
     frame: [H, W, 3] in [0, 1].
-    filling: what another method made of the frame, of the same shape.
+    filling: the frame stylized by another method, of the same shape.
     keys: the keyframes before and after it.
-    tracks: from the frame to each of them, see `follow`.
+    tracks: the motion from the frame to each of them, see `follow`.
     time: from 0, at the first, to 1, at the second; traced.
 
   Returns:
     [H, W, 3] in [0, 1].
 
   Source: keyframes from both sides, blended by time, after Jamriška et al. 2019, "Stylizing video
-  by example"; departs from it in moving the painted keyframes instead of synthesizing each frame.
+  by example"; departs from it in moving the stylized keyframes instead of synthesizing each frame.
   """
   late = jnp.square(time) * (3 - 2 * jnp.asarray(time, jnp.float32))
   (first, first_held), (second, second_held) = (
@@ -84,9 +85,9 @@ def propagate(
   both = jnp.maximum(one + other, 1e-6)
   mean = jnp.where(one + other > 1e-6, (one * first + other * second) / both, filling)
   energy = (one * temporal.detail(first) + other * temporal.detail(second)) / both
-  # Where one decides nothing is lost.
+  # Where a single keyframe decides, no detail is lost.
   share = jnp.minimum(MIXED * jnp.minimum(one, other) / both, 1.0)
   blended = temporal.sharpened(mean, energy, share=share)
-  # A keyframe that the other is far from decides alone, and not more than it is there.
+  # A keyframe decides alone where the other isn't held, and only as far as it is held itself.
   known = jnp.where(one + other > 1e-6, jnp.maximum(first_held, second_held), 0.0)
   return jnp.clip(filling + known * (blended - filling), 0, 1)

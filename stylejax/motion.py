@@ -1,7 +1,6 @@
 """Where the pixels of a frame were in the frame before: dense optical flow, and warping along it.
 
-Pure functions of two frames; no network, nothing that is trained. What is made of the motion is
-temporal.py's.
+Pure functions of two frames; no network and nothing to train. The motion is used in temporal.py.
 """
 
 import dataclasses
@@ -13,21 +12,22 @@ import jax.numpy as jnp
 from stylejax.models.replaceable import Replaceable
 
 FINEST = 288
-"""Shorter side, at most, of the level at which motion is estimated: finer ones are interpolated."""
+"""Largest shorter side at which motion is estimated; for larger frames it is interpolated."""
 
-LEVELS = 3  # halvings apart
+LEVELS = 3  # each half as large as the one before
 REACH = 6  # cells of the coarsest level over which a match is searched, in every direction
 STEPS = 4  # Gauss-Newton steps at each level
-WINDOW = 7  # cells of a side
+WINDOW = 7  # cells on a side of the narrow window
 WIDE, WIDE_SHARE = 7.0, 0.1  # Standard deviation in cells of the wider window, and its weight
 OUTLIER = 0.015  # Differences of gray beyond this count less and less.
-INERTIA = 3e-5  # Weight of what the neighborhood moves like, in squared gradients.
-MOST_STEP = 2.0  # cells
-# Pixels from a whole one within which a motion may be taken to be whole, where the difference grows
-# by at most this factor and this much: interpolation averages noise away; slow motion is no noise.
+INERTIA = 3e-5  # Weight of the neighborhood's mean motion, in squared gradients.
+MOST_STEP = 2.0  # Largest change of the motion in a Gauss-Newton step, in cells.
+# A motion less than SNAP pixels from a whole one is rounded where that makes the difference of the
+# frames grow by at most this factor and this much: some growth is expected, as interpolation
+# averages noise away, but not more, as slow motion isn't noise.
 SNAP, AS_WELL = 0.25, (1.15, 0.0004)
-# A pixel stands still where that leaves so much of the difference along the motion, and at most so
-# much at all: means over FEW × FEW of every other pixel.
+# A pixel stands still if the difference without motion is below STANDING times that along the
+# motion, and below STILL; they are means over FEW × FEW of every other pixel.
 STANDING, STILL, FEW = 0.8, 0.03, 3
 GRAY = (0.299, 0.587, 0.114)
 
@@ -39,8 +39,8 @@ class Flow(Replaceable):
 
   Attributes:
     vectors: [H, W, 2], (x, y) in pixels: what is at p in the frame was at p + vectors[p] before.
-    visible: [H, W, 1], from 1, where motion there and back agree, to 0, where they don't: what was
-      hidden or outside in the frame before.
+    visible: [H, W, 1], from 1, where the motions there and back agree, to 0, where they don't: the
+      pixel was hidden or outside in the frame before.
   """
 
   vectors: jax.Array
@@ -50,17 +50,17 @@ class Flow(Replaceable):
 def optical_flow(frame: jax.Array, before: jax.Array) -> Flow:
   """Estimates where each pixel of a frame was in the frame before.
 
-  The coarsest of three levels is searched for the shift under which the neighborhood of a pixel
-  differs least; then the two finer ones refine the motion by Gauss-Newton steps,
+  At the coarsest of three levels, a search finds the shift under which the neighborhood of a pixel
+  differs least; at the two finer ones, Gauss-Newton steps refine the motion,
 
       u_p = argmin_u Σ_q w_pq ρ_q (g_q · (u − u_q) + r_q)² + λ |u − ū_p|²
 
-  with residuals r and mean gradients g of the frame and the warped one before, ρ = 1/(1 + (r/σ)²),
-  a narrow window and a tenth of a wide Gaussian one as w, and the mean motion ū nearby. Motions
-  that are whole pixels but for the error of the estimate are rounded where the frames agree as
-  well: such pixels are copied, not interpolated. What the motion beside it reaches into, though
-  standing still explains it better, stands still. Visible is what moves there and back to where it
-  was.
+  with the residuals r and the mean gradients g of the frame and the warped frame before,
+  ρ = 1/(1 + (r/σ)²), a narrow window plus a tenth of a wide Gaussian one as w, and the mean motion
+  ū nearby. Motions that are whole pixels up to the error of the estimate are rounded where the
+  frames then agree as well: such pixels are copied, not interpolated. Where a motion reaches into
+  what stands still beside it, it becomes 0 if that fits better. A pixel is visible if the motions
+  there and back lead to where it started.
 
   Args:
     frame: [H, W, 3] in [0, 1].
@@ -74,9 +74,9 @@ def optical_flow(frame: jax.Array, before: jax.Array) -> Flow:
 
   Sources: the search and the inverse steps after Kroeger et al. 2016, arXiv:1603.03590, with
   windows around every pixel instead of a grid of patches; windows of two widths after Bruhn et al.
-  2005, "Lucas/Kanade meets Horn/Schunck", which joins a local and a global term; there and back
-  after Sundaram et al. 2010, "Dense point trajectories by GPU-accelerated large displacement
-  optical flow".
+  2005, "Lucas/Kanade meets Horn/Schunck", which joins a local and a global term; the check there
+  and back after Sundaram et al. 2010, "Dense point trajectories by GPU-accelerated large
+  displacement optical flow".
   """
   if frame.ndim != 3 or frame.shape[-1] != 3 or frame.shape != before.shape:
     raise ValueError(
@@ -88,16 +88,16 @@ def optical_flow(frame: jax.Array, before: jax.Array) -> Flow:
 
 
 def warp(image: jax.Array, vectors: jax.Array, *, sharp: bool = False, every: int = 1) -> jax.Array:
-  """Takes each pixel of an image from where a motion says that it was.
+  """Warps an image: takes each pixel from where the motion says that it was.
 
   Args:
     image: [H, W, C].
-    vectors: [H, W, 2], as `Flow.vectors`; beyond the edges the image goes on as it ends.
+    vectors: [H, W, 2], as `Flow.vectors`; beyond its edges the image repeats its edge pixels.
     sharp: cubic instead of linear interpolation (Catmull-Rom), which blurs less and may overshoot.
-    every: only every so many pixels of every so many rows are taken.
+    every: stride; only pixels in every `every`-th row and column are taken.
 
   Returns:
-    [H, W, C], divided by `every` and rounded up; whole vectors copy pixels as they are.
+    [⌈H / every⌉, ⌈W / every⌉, C]; whole vectors copy pixels unchanged.
 
   Source of the cubic: Keys 1981, "Cubic convolution interpolation for digital image processing".
   """
@@ -123,7 +123,7 @@ def warp(image: jax.Array, vectors: jax.Array, *, sharp: bool = False, every: in
 
 
 def box_mean(images: jax.Array, axis: int, window: int) -> jax.Array:
-  """Means of an odd number of neighbors along an axis; at the edges images go on as they end."""
+  """Means over an odd window along an axis; images repeat their edge pixels beyond their edges."""
   size, edges = [1] * images.ndim, [(0, 0)] * images.ndim
   size[axis], edges[axis] = window, (window // 2, window // 2)
   padded = jnp.pad(images, edges, mode="edge")
@@ -132,12 +132,12 @@ def box_mean(images: jax.Array, axis: int, window: int) -> jax.Array:
 
 
 def _linear(t: jax.Array) -> dict[int, jax.Array]:
-  """Weight of each neighbor for a place t in [0, 1) behind pixel 0."""
+  """Weight of each neighbor for a position t in [0, 1) after pixel 0."""
   return {0: 1 - t, 1: t}
 
 
 def _cubic(t: jax.Array) -> dict[int, jax.Array]:
-  """As `_linear`, of the cubic through four pixels whose slopes are those of their neighbors."""
+  """As `_linear`, for the cubic whose slope at a pixel is that between the pixel's neighbors."""
   return {
     -1: ((2 - t) * t - 1) * t / 2,
     0: ((3 * t - 5) * t * t + 2) / 2,
@@ -158,7 +158,7 @@ def _flow(pair: jax.Array) -> Flow:
     finest += 1
   for _ in range(finest + LEVELS - 1):
     levels.append(_halve(levels[-1]))
-  # There and back at once: [2, h, w] both ways round.
+  # There and back at once: each pair [2, h, w] in both orders.
   ways = [(level, level[::-1]) for level in levels]
   both = jax.vmap(_search)(*ways[-1])
   both = jax.vmap(_refine)(*ways[finest + 1], _resample_to(both, levels[finest + 1].shape[1:]))
@@ -173,7 +173,7 @@ def _flow(pair: jax.Array) -> Flow:
 
 
 def _search(first: jax.Array, second: jax.Array) -> jax.Array:
-  """The best whole shift of every cell, [2, h, w], of two images [h, w]."""
+  """The best shift of every cell by whole cells, [2, h, w], between two images [h, w]."""
   height, width = first.shape
   padded = jnp.pad(second, REACH, mode="edge")
   shifts = jnp.arange(2 * REACH + 1)
@@ -217,7 +217,7 @@ def _refine(first: jax.Array, second: jax.Array, flow: jax.Array) -> jax.Array:
 
 
 def _agreement(there: jax.Array, back: jax.Array) -> jax.Array:
-  """From 1, where two flows [2, h, w] lead back to where they start, to 0: [h, w]."""
+  """[h, w], from 1, where flows there and back [2, h, w] lead to where they start, to 0."""
   vectors = jnp.moveaxis(there, 0, -1)
   returned = jnp.moveaxis(warp(jnp.moveaxis(back, 0, -1), vectors), -1, 0)
   gap = jnp.square(there + returned).sum(0)
@@ -228,14 +228,14 @@ def _agreement(there: jax.Array, back: jax.Array) -> jax.Array:
 def _settled(
   frame: jax.Array, before: jax.Array, vectors: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-  """Vectors [H, W, 2], whole where that fits as well and 0 where that fits better.
+  """Makes motions whole where that fits as well, and 0 where that fits better.
 
   Args:
     frame, before: [H, W], gray.
     vectors: [H, W, 2].
 
   Returns:
-    (the vectors, 1 where something stands still beside what moves, else 0, [H, W]).
+    (the vectors [H, W, 2]; 1 where a pixel is found to stand still, else 0, [H, W]).
   """
   whole = jnp.round(vectors)
   # Every other pixel of every other row is enough to tell.
@@ -247,7 +247,7 @@ def _settled(
   fits = _doubled(copied <= factor * moved + more, frame.shape)
   fits &= jnp.abs(vectors - whole).max(-1) < SNAP
   vectors = jnp.where(fits[..., None], whole, vectors)
-  # Windows of many pixels let what moves reach into what stands still beside it; few pixels know.
+  # Large windows let a motion reach into what stands still beside it; small ones tell them apart.
   unmoved = jnp.abs(before - frame)[::2, ::2]
   unmoved, moved = (
     box_mean(box_mean(x, 0, FEW), 1, FEW) for x in (unmoved, jnp.minimum(*differences))
@@ -257,7 +257,7 @@ def _settled(
 
 
 def _doubled(cells: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-  """Each cell of [h, w] as 2 × 2 pixels, of [H, W]."""
+  """Repeats each cell of [h, w] as 2 × 2 pixels, cut to [H, W]."""
   return jnp.repeat(jnp.repeat(cells, 2, 0), 2, 1)[: shape[0], : shape[1]]
 
 
@@ -275,7 +275,7 @@ def _gradient(image: jax.Array) -> tuple[jax.Array, jax.Array]:
   return ((padded[1:-1, 2:] - padded[1:-1, :-2]) / 2, (padded[2:, 1:-1] - padded[:-2, 1:-1]) / 2)
 
 
-# Smoothing and resampling are products with matrices: quick on every device, and to compile.
+# Smoothing and resampling are matrix products, which run fast on every device and compile fast.
 
 
 def _apply(images: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
@@ -285,14 +285,14 @@ def _apply(images: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
 
 
 def _near(images: jax.Array) -> jax.Array:
-  """Means of WINDOW × WINDOW cells of [..., h, w]; at the edges images go on as they end."""
+  """Means over WINDOW × WINDOW cells of [..., h, w]; images repeat their edge pixels."""
   for axis in (images.ndim - 2, images.ndim - 1):
     images = box_mean(images, axis, WINDOW)
   return images
 
 
 def _wide(images: jax.Array) -> jax.Array:
-  """Gaussian means, WIDE wide, of [..., h, w]; between every fourth they are interpolated."""
+  """Gaussian means of [..., h, w], of deviation WIDE, at every fourth cell; linear in between."""
 
   def weights(side):
     centers, places = (jnp.arange(0, side, n, dtype=jnp.float32) for n in (4, 1))
@@ -309,7 +309,7 @@ def _wide(images: jax.Array) -> jax.Array:
 
 
 def _halve(images: jax.Array) -> jax.Array:
-  """[..., h, w] at half the size, rounded up, by means of 4×4 pixels weighted 1 3 3 1."""
+  """Halves the sides of [..., h, w], rounded up, by means of 4×4 pixels weighted 1 3 3 1."""
 
   def weights(side):
     places = jnp.arange(side, dtype=jnp.float32)
@@ -321,12 +321,12 @@ def _halve(images: jax.Array) -> jax.Array:
 
 
 def _resample_to(flow: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-  """A flow [..., h, w] for the next finer level, of that shape; as it is if it has it already."""
+  """Resamples a flow [..., h, w] to the shape of the next finer level, unless it has it already."""
   return flow if flow.shape[-2:] == shape else 2 * _resize(flow, *shape)
 
 
 def _resize(images: jax.Array, height: int, width: int) -> jax.Array:
-  """[..., h, w] → [..., height, width], larger by a power of 2 (rounded up): linear."""
+  """Enlarges [..., h, w] to [..., height, width] by a power of 2 (rounded up), linearly."""
 
   def weights(fine, coarse):
     scale = 1

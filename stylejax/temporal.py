@@ -1,7 +1,7 @@
-"""Images that follow each other, stylized so that what stands still or moves along stays the same.
+"""Stylizes frames one after another so that what stands still or moves along stays the same.
 
-Pure functions, one frame at a time: what the next frame needs to know of the last is passed on as
-a FrameState. The motion itself is found in motion.py; reading and writing videos lives in
+Pure functions, one frame at a time: what the next frame needs from the last is passed on as a
+FrameState. The motion itself is found in motion.py; reading and writing videos lives in
 `stylejax.inference`.
 """
 
@@ -24,39 +24,40 @@ from stylejax.models.params import part_of
 from stylejax.models.replaceable import Replaceable
 
 MEMORY = 0.9
-"""Share of the past in what stands still: it is averaged over about ten frames."""
+"""Share of the past where the content stands still: an average over about ten frames."""
 
-SLOWER = 5  # Statistics are a scene's, not a frame's: they take so many times the frames.
-CUT = 0.15  # Mean change of a whole frame: another scene, which the past must not color.
-REACH = 5  # Pixels over which a change is averaged.
-# A change as small as that of the stillest tenth of the frame is noise, up to the second figure.
+SLOWER = 5  # Moments belong to a scene, not a frame: they are averaged so many times longer.
+CUT = 0.15  # Mean change of a frame that makes it another scene, which the past must not color.
+REACH = 5  # Side, in pixels, of the windows over which a change is averaged.
+# A change up to about that of the stillest tenth of the frame is noise: 1.5 times that plus the
+# first figure, but at most the second.
 ROUNDING, LOUDEST = 0.004, 0.04
-# Along a motion, so much of the local contrast is what interpolation changes; and a frame in which
-# a smaller share has come from the frame before shows another scene.
+# Along a motion, interpolation may change a pixel by this share of the local contrast; and a frame
+# of which less than this share comes from the frame before shows another scene.
 INTERPOLATED, LEAST_HELD = 0.15, 0.2
-# What stands still is averaged over more frames, what moves over fewer, for it is interpolated each
-# time: k to these powers. Of the fine detail that is lost so much more is given back, for some is
-# lost again.
+# Powers of k: what stands still is averaged over more frames, what moves over fewer, as it is
+# interpolated each time. Fine detail that is lost is given back so many times, as some is lost
+# again, but amplified at most so much.
 LONGER, SHORTER, RESTORED, MOST_GAIN = 0.8, 2.8, 2.0, 2.3
-SLOW = 0.25  # Pixels a frame from which on all that is lost is given back.
+SLOW = 0.25  # Speed, in pixels a frame, from which on all of that is given back.
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class FrameState(Replaceable):
-  """What is known of the frames so far.
+  """What the next frame needs from the frames so far.
 
   Attributes:
     content: [H, W, 3], the last frame.
-    stylized: [H, W, 3], what was made of it, before it is blended with it and before its pixel
+    stylized: [H, W, 3], the last frame stylized, before the blend with its content and the pixel
       controls.
     moments: (mean, std) of each modulated layer, [1, 1, 1, C], averaged over time.
     started: 1 once there was a frame, 0 before.
-    drift: [H, W, 2], how far (x, y) in pixels the noise map lies from what it moves with; None:
-      it stays in its place, whatever moves.
-    held: which part of the last frame came from the frame before, scalar; 0 of the first frame of
+    drift: [H, W, 2], offset (x, y) in pixels at which each place reads the noise map, which moves
+      along with the content; None: it stays in place, whatever moves.
+    held: scalar, share of the last frame that came from the frame before; 0 for the first frame of
       a scene.
-    same_scene: 1 if the last frame is of the scene of the frame before, else 0.
+    same_scene: 1 if the last frame shows the scene of the frame before, else 0.
   """
 
   content: jax.Array
@@ -69,7 +70,7 @@ class FrameState(Replaceable):
 
 
 def first_state(params: transfer.Params, height: int, width: int) -> FrameState:
-  """The state before the first frame of [height, width, 3]."""
+  """The state before the first frame, which is [height, width, 3]."""
   config = params.config
   widths = [config.content_widths[level] for level in decoder_stages.modulated_levels(config)]
   moments = tuple(
@@ -93,16 +94,16 @@ def next_frame(
   flow: motion.Flow | None = None,
   **controls: Unpack[PixelControls],
 ) -> tuple[jax.Array, FrameState]:
-  """Stylizes the next frame of a sequence: `generate`, steadied by the frames before.
+  """Stylizes the next frame of a sequence: `generate`, stabilized by the frames before.
 
-  Two things are averaged over time, exponentially: the stylized image, wherever the content stands
-  still but for noise, p_t = k p_(t−1) + (1 − k) generate(frame); and the channel moments that the
-  decoder reads at every layer, with k^(1/5), so that what enters the image doesn't change the
+  Two exponential averages are taken over time: one of the stylized image, wherever the content
+  stands still up to noise, p_t = k p_(t−1) + (1 − k) generate(frame); and one of the channel
+  moments at every modulated layer, with k^(1/5), so that what enters the image doesn't change the
   colors of the rest at once. k is the memory; after a cut to another scene it is 0.
 
   With a flow, the image before is first moved along it, and averaged wherever the content is what
-  it was at its old place: with k^0.8, and k^2.8 where it moves, for interpolation blurs. There fine
-  detail gets the local energy that it has in generate(frame). The noise map moves along, too.
+  it was at its old place: with k^0.8, or k^2.8 where it moves, since interpolation blurs. Fine
+  detail then gets the local energy that it has in generate(frame). The noise map moves along, too.
 
   Args:
     params: needs content_encoder and generator.
@@ -122,7 +123,7 @@ def next_frame(
     TypeError: a keyword that is no argument and no pixel control.
 
   Source: shared statistics after Wang et al. 2020, "Consistent video style transfer via relaxation
-  and regularization"; departs from it in averaging on the way, not over frames seen beforehand.
+  and regularization"; departs from it in averaging while frames arrive, not beforehand.
   """
   blend, noise_gain = split(jnp.asarray(strength, jnp.float32))
   earlier, held, same_scene = earlier_and_held(state, frame, flow)
@@ -154,14 +155,14 @@ def flicker(
 
   Args:
     frames: two contents that follow each other, [H, W, 3] in [0, 1].
-    stylized: what was made of them.
-    flow: from the second to the first: what moves along it doesn't stand still, though nothing may
-      be seen of its motion, as of a bare wall's.
+    stylized: the same two frames, stylized.
+    flow: motion from the second to the first: what moves along it doesn't stand still, even if the
+      motion can't be seen, like a bare wall's.
 
   Returns:
     (mean absolute change of the stylized image over the pixels that stand still in the content,
-    share of those pixels); the first is 0 where nothing stands still. A pixel stands still when the
-    change of the content around it is that of the stillest places, which is noise.
+    share of those pixels); the first is 0 where nothing stands still. A pixel stands still if the
+    content around it changes no more than in the stillest places, which is noise.
   """
   still = (_stillness(_change(*frames)) >= 0.5).astype(jnp.float32)
   if flow is not None:
@@ -176,15 +177,15 @@ def warping_error(
 
   Args:
     stylized: two frames that follow each other, [H, W, 3] in [0, 1].
-    flow: from the second to the first: the true one, or an estimate.
-    every: only every so many pixels of every so many rows are looked at.
+    flow: motion from the second to the first, true or estimated.
+    every: stride; only pixels in every `every`-th row and column are compared.
 
   Returns:
     (mean absolute difference of the second from the first moved along the flow, over the visible
     pixels; the share of those); the first is 0 where nothing is visible.
 
-  Source: Lai et al. 2018, arXiv:1808.00449 (their warping error); departs from it in absolute
-  differences.
+  Source: Lai et al. 2018, arXiv:1808.00449 (their warping error); departs from it in using
+  absolute differences.
   """
   visible = (flow.visible[::every, ::every] >= 0.5).astype(jnp.float32)
   moved = motion.warp(stylized[0], flow.vectors, sharp=True, every=every)
@@ -195,14 +196,15 @@ def warping_error(
 def earlier_and_held(
   state: FrameState, frame: jax.Array, flow: motion.Flow | None
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-  """What the frame has of the one before.
+  """What a frame can take from the frame before.
 
   Returns:
-    (the stylized frame before, moved to its places in this one, [H, W, 3]; from 1 where the content
-    is the same there to 0, [H, W, 1]; 1 if there was one and both are of one scene, else 0).
+    (the stylized frame before, moved to its places in this one, [H, W, 3]; from 1, where the
+    content there is the same, to 0, [H, W, 1]; 1 if there was a frame before and both show one
+    scene, else 0).
 
-  Source: Ruder et al. 2016, arXiv:1604.08610 (their temporal consistency loss); departs from it
-  in averaging what is moved with the new image instead of optimizing that.
+  Source: Ruder et al. 2016, arXiv:1604.08610 (their temporal consistency loss); departs from it in
+  averaging the moved image and the new one instead of optimizing the latter.
   """
   if flow is None:
     change = _change(state.content, frame)
@@ -221,16 +223,16 @@ def carried(
   *,
   interpolated: float = INTERPOLATED,
 ) -> tuple[jax.Array, jax.Array]:
-  """A stylized frame moved to where its content is in another one.
+  """Moves a stylized frame to where its content is in another one.
 
   Args:
     content, stylized: [H, W, 3] in [0, 1].
     frame: the other frame's content.
-    flow: from the other frame to this one.
+    flow: motion from the other frame to this one.
     interpolated: share of the local contrast by which moved content may differ from the frame.
 
   Returns:
-    (the stylized frame, moved, [H, W, 3]; from 1 where the content is the same there to 0,
+    (the stylized frame, moved, [H, W, 3]; from 1, where the content there is the same, to 0,
     [H, W, 1]).
   """
   change = _change(motion.warp(content, flow.vectors), frame)
@@ -241,11 +243,11 @@ def carried(
 def _averaged(
   image: jax.Array, earlier: jax.Array, held: jax.Array, keep: jax.Array, flow: motion.Flow | None
 ) -> jax.Array:
-  """The mean over time of a stylized frame and the one before, moved; sharp where it moves.
+  """Averages a stylized frame with the moved one before, and sharpens it where it moves.
 
-  That averages need their contrast back: Heitz & Neyret 2018, "High-performance by-example noise
-  using a histogram-preserving blending operator", section 3; departs from it in measuring what was
-  lost.
+  Giving averages their contrast back is after Heitz & Neyret 2018, "High-performance by-example
+  noise using a histogram-preserving blending operator", section 3; departs from it in measuring
+  what was lost.
   """
   if flow is None:
     return image + keep * held * (earlier - image)
@@ -255,28 +257,28 @@ def _averaged(
 
 
 def share_of_past(keep: jax.Array, flow: motion.Flow) -> jax.Array:
-  """Share of the past where all of it is held, [H, W, 1]."""
+  """Share of the past in the average where all of it is held, [H, W, 1]."""
   return keep ** (LONGER + (SHORTER - LONGER) * jnp.clip(_speed(flow), 0, 1))
 
 
 def _speed(flow: motion.Flow) -> jax.Array:
-  """Pixels a frame, [H, W, 1]."""
+  """Speed in pixels a frame, [H, W, 1]."""
   return jnp.linalg.norm(flow.vectors, axis=-1, keepdims=True)
 
 
 def detail(image: jax.Array) -> jax.Array:
-  """Local energy of the fine detail of [H, W, 3], [H, W, 1]."""
+  """Local energy of the fine detail of an image: [H, W, 3] → [H, W, 1]."""
   return _near(_near(_mean_color(jnp.square(image - _near(image)))))
 
 
 def sharpened(image: jax.Array, energy: jax.Array, *, share: jax.Array | float = 1.0) -> jax.Array:
-  """An average of images, with the detail that they had.
+  """Gives an average of images the fine detail that they had.
 
   Args:
     image: [H, W, 3] in [0, 1].
-    energy: [H, W, 1], of the fine detail that there should be, as `detail` tells it; where there
-      is more, it stays.
-    share: how much of what is lost is given back, to be multiplied with [H, W, 3].
+    energy: [H, W, 1], the energy that fine detail should have, from `detail`; where there is more,
+      it stays.
+    share: how much of the lost detail is given back; broadcasts with [H, W, 3].
 
   Returns:
     [H, W, 3] in [0, 1].
@@ -286,7 +288,7 @@ def sharpened(image: jax.Array, energy: jax.Array, *, share: jax.Array | float =
 
 
 def next_drift(drift: jax.Array | None, flow: motion.Flow, same_scene: jax.Array) -> jax.Array:
-  """Where the noise map lies for the next frame; what is new continues what is beside it."""
+  """The noise map's drift for the next frame; what is new continues what is beside it."""
   if drift is None:
     drift = jnp.zeros_like(flow.vectors)
   return same_scene * (flow.vectors + motion.warp(drift, flow.vectors))
@@ -306,14 +308,14 @@ def _change(before: jax.Array, after: jax.Array) -> jax.Array:
 
 
 def _mean_color(image: jax.Array) -> jax.Array:
-  """Means over the channels, [H, W, 1]; XLA would compute what it adds up once for each of them."""
+  """Mean over the channels, [H, W, 1]; a reduction in XLA would compute its input once for each."""
   return (image[..., :1] + image[..., 1:2] + image[..., 2:]) / 3.0
 
 
 def _stillness(change: jax.Array, allowed: jax.Array | None = None) -> jax.Array:
-  """From 1, nothing but noise, to 0, moved, of changes [H, W, 1]; of their shape.
+  """Rates changes [H, W, 1] from 1, only noise, to 0, moved; of the same shape.
 
-  `allowed` is how much of a change there may be besides the noise, in each place.
+  `allowed`, [H, W, 1], is how much change besides noise there may be in each place.
   """
   near = _near(change)
   floor = jnp.percentile(near[::REACH, ::REACH], 10)
@@ -327,19 +329,19 @@ def _near(values: jax.Array) -> jax.Array:
 
 
 def steadied(generator, code, vector, noise_gain, before, keep, drift):
-  """The generator's call with moments averaged over time, and those moments.
+  """Calls the generator with moments averaged over time, and returns these, too.
 
   Args:
     generator: the module, bound to its parameters.
     code: of the frame's content, batch of one.
     vector: of the style, [1, D].
     noise_gain: scalar.
-    before: (mean, std) of each modulated map, as they were averaged up to the frame before.
-    keep: share of those in the new ones, scalar.
-    drift: [H, W, 2] pixels, from where each place has its noise; None: the noise map lies still.
+    before: (mean, std) of each modulated map, averaged up to the frame before.
+    keep: share of these in the new averages, scalar.
+    drift: [H, W, 2], see `FrameState`; None: the noise map stays in place.
 
   Returns:
-    ([1, H, W, 3] in [0, 1], moments like before).
+    ([1, H, W, 3] in [0, 1], the new averages, of the same structure as before).
   """
   names, cell = decoder_stages.modulated_maps(generator.config), generator.config.cell
   before, averaged = dict(zip(names, before, strict=True)), {}

@@ -41,22 +41,22 @@ def encode_style(
   stroke: jax.Array | float | None = None,
   edges: Edges | None = None,
 ) -> StyleCode:
-  """Step 1: what the style of an image is.
+  """Step 1: encodes the style of an image.
 
   Args:
     params: needs style_encoder.
     image: [B, H, W, 3] or [H, W, 3], float32 in [0, 1], H and W ≥ 16.
-    stroke: how large strokes shall come out, 1/4 to 4 times those of the image: scalar or [B],
-      traced. The image is read through a window of its own size, so beyond 1 only its middle is
-      seen: rather pass a larger image and a smaller stroke. None, the default, is 1 for free.
-    edges: as in `encode_content`; with it H and W are multiples of the config's style_stride, and
-      there is no stroke.
+    stroke: the size of strokes, 1/4 to 4 times that in the image: scalar or [B], traced. The image
+      is read through a window of its own size, so above 1 only its middle is seen; it is better to
+      pass a larger image and a smaller stroke. None, the default, is 1 at no cost.
+    edges: as in `encode_content`; if given, H and W must be multiples of the config's style_stride,
+      and stroke must be None.
 
   Returns:
     StyleCode with leaves batched as the image is.
 
   Raises:
-    ValueError: a wrong shape, dtype or stroke, edges of another shape, or params without that part.
+    ValueError: a wrong shape, dtype or stroke, edges that don't fit, or params without that part.
 
   Source: Huang & Belongie 2017, arXiv:1703.06868, section 5; strokes by the scale of the style:
   Gatys et al. 2017, arXiv:1611.07865, section 6.
@@ -76,20 +76,20 @@ def encode_style(
 
 @on_any_mesh
 def encode_content(params: Params, image: jax.Array, *, edges: Edges | None = None) -> ContentCode:
-  """Step 2: what is to be seen on an image.
+  """Step 2: encodes the content of an image.
 
   Args:
     params: needs content_encoder.
     image: [B, H, W, 3] or [H, W, 3], float32 in [0, 1], H and W ≥ 16.
-    edges: how the image goes on beyond its edges, where it ends inside of the array, whether its
-      rows lie on several devices; None: it is mirrored. With it H and W are multiples of the
-      config's stride.
+    edges: how the image continues beyond its edges, where it ends inside the array, and whether its
+      rows are divided over several devices; if given, H and W must be multiples of the config's
+      stride. None: the image is mirrored.
 
   Returns:
     ContentCode with leaves batched as the image is; it remembers (H, W) and the edges.
 
   Raises:
-    ValueError: a wrong shape or dtype, or params without that part.
+    ValueError: a wrong shape or dtype, edges that don't fit, or params without that part.
   """
   part = part_of(params, "content_encoder")
   image, single = _as_batch(image, "content")
@@ -102,10 +102,10 @@ def encode_content(params: Params, image: jax.Array, *, edges: Edges | None = No
 
 @on_any_mesh
 def reconstruct(params: Params, image: jax.Array) -> jax.Array:
-  """The autoencoder: decode(encode(image)), of the image's shape, in [0, 1].
+  """Reconstructs an image by the autoencoder: decode(encode(image)), of its shape, in [0, 1].
 
-  What the generator makes when it leaves all moments where they are. Arguments and errors as
-  `encode_content`, and params needs the generator, whose body is the decoder.
+  This is what the generator makes if it leaves all moments unchanged. Arguments and errors as in
+  `encode_content`; params also needs the generator, whose body is the decoder.
   """
   decoder = part_of(params, "generator")["decoder"]
   code, single = _batched_content(encode_content(params, image))
@@ -124,7 +124,7 @@ def generate(
   weights: jax.Array | None = None,
   noise_key: jax.Array | None = None,
 ) -> jax.Array:
-  """Step 3: an image of that content in that style, or in a mixture of styles.
+  """Step 3: generates an image of the content in the style, or in a mixture of styles.
 
   Every control is traced: another value never recompiles, and each has a gradient.
 
@@ -133,15 +133,15 @@ def generate(
     content_code: of one image, or of a batch B.
     style_code: of one image, or of a batch B. One content with B styles, or B contents with one
       style, give B images. With weights: of S styles, which are mixed.
-    strength: 0 gives the content's image back, 1 is as trained, up to 2 goes beyond: scalar, [B]
-      or a map [H, W]. Below 1 the stylized image is blended with the content, pixel by pixel, in
-      linear light (`stylejax.controls.strength`). Above, colors stay and there is more
-      of the style's noise, up to twice as much.
+    strength: 0 returns the content's image, 1 is as trained, and up to 2 goes beyond: scalar, [B]
+      or a map [H, W]. Below 1, the stylized image is blended with the content, pixel by
+      pixel, in linear light (`stylejax.controls.strength`). Above 1, colors stay and the style's
+      noise grows, up to twice as much.
     weights: how much of each style: [S] for the whole image, or maps [S, H, W], which stylize by
       regions. At least 0, and divided by their sum over S; where that is 0, styles have equal
-      parts (set the strength to 0 there to keep the content). None: nothing is mixed.
-    noise_key: PRNG key, which draws the part of the noise map that these images get, and so other
-      strokes; the same for all of a batch. None: the map's beginning, always the same.
+      weights (set the strength to 0 there to keep the content). None: nothing is mixed.
+    noise_key: PRNG key that draws the part of the noise map which these images get, the same for a
+      whole batch: another key gives other strokes. None: always the map's beginning.
 
   Returns:
     [B, H, W, 3], or [H, W, 3] when nothing has a batch; float32 in [0, 1], of the content's size.
@@ -152,9 +152,9 @@ def generate(
 
   Source: modulation after Huang & Belongie 2017, arXiv:1703.06868; Ghiasi et al. 2017,
   arXiv:1705.06830. Regions depart from Gatys et al. 2017, arXiv:1611.07865, section 4: with maps
-  the whole image is stylized several times, each time uniformly, and each pixel is taken from
-  what is nearest to its own values (`stylejax.controls.mixing.split_maps`). So a region is to the
-  last pixel what its style alone would give, and no edge but the map's is seen.
+  the whole image is stylized several times, each time uniformly, and each pixel is taken from those
+  that are nearest to its own values (`stylejax.controls.mixing.split_maps`). So a region is, to the
+  last pixel, what its style alone would give, and there are no edges but the map's.
   """
   part_of(params, "generator")
   content_code, single_content = _batched_content(content_code)
@@ -177,7 +177,7 @@ def generate(
     if shares is None:
       output = unblended(vectors[0], gains[0])
     else:
-      # One after the other, so that the networks take no more memory than for one of them.
+      # One after the other, so that the networks take only the memory of one stylization.
       stylized = jax.lax.map(lambda values: unblended(*values), (vectors, gains))
       output = (shares[:, None, :, :, None] * stylized).sum(0)
     output = blend_with_content(output, image, blend)
@@ -223,7 +223,7 @@ def _common_batch(**sizes: int) -> int:
 
 @on_any_mesh
 def discriminate(params: Params, image: jax.Array) -> jax.Array:
-  """Step 4: how much an image looks like a real artwork to the discriminator.
+  """Step 4: scores how much an image looks like a real artwork to the discriminator.
 
   Args:
     params: needs discriminator.
@@ -253,7 +253,7 @@ def mean_score(scores: tuple[jax.Array, ...]) -> jax.Array:
 
 @on_any_mesh
 def sample_texture(params: Params, key: jax.Array) -> jax.Array:
-  """A texture sample that the noise generator invents for `key`: [S, S, 3] in [0, 1].
+  """Draws a texture sample from the noise generator: [T, T, 3] in [0, 1], T = config.texture_size.
 
   Raises:
     ValueError: params without noise_generator.
@@ -263,7 +263,7 @@ def sample_texture(params: Params, key: jax.Array) -> jax.Array:
 
 
 def textures(params: Params, z: jax.Array) -> jax.Array:
-  """Texture samples for given noise: z [B, Z], standard normal → [B, S, S, 3] in [0, 1]."""
+  """Texture samples for given noise: z [B, Z], standard normal → [B, T, T, 3] in [0, 1]."""
   part = part_of(params, "noise_generator")
   with jax.named_scope("sample"):
     return models.nets.applied(models.nets.noise_generator(params.config), part, z)
@@ -271,7 +271,7 @@ def textures(params: Params, z: jax.Array) -> jax.Array:
 
 @on_any_mesh
 def sample_style(params: Params, key: jax.Array) -> StyleCode:
-  """An invented style: the style code of `sample_texture(params, key)`, unbatched.
+  """Draws a new style: the style code of `sample_texture(params, key)`, unbatched.
 
   Raises:
     ValueError: params without noise_generator or style_encoder.
@@ -301,17 +301,17 @@ def stylize(
   Args:
     params: from `load_pretrained` or `init_params`.
     content: [B, H, W, 3] or [H, W, 3], float32 in [0, 1], H and W ≥ 16.
-    styles: likewise, of any other size, read best at a shorter side of about 320 pixels; or a
-      sequence of S single images, each of its own size.
-    weights: [S] or maps [S, H, W], as in `generate`: the styles are mixed. None: each style for
-      its content of the batch, or one for all.
-    strength: scalar, [B] or a map [H, W], 0 (the content itself) over 1 (as trained) to 2.
-    stroke: scalar, or one for each style, 1/4 to 4 times the strokes of the style as given, as in
-      `encode_style`; None is 1.
+    styles: likewise, of any size; a shorter side of about 320 pixels works best. Or a sequence of S
+      single images, each of its own size.
+    weights: [S] or maps [S, H, W], as in `generate`: the styles are mixed. None: one style for each
+      content of the batch, or one for all.
+    strength: scalar, [B] or a map [H, W], from 0 (the content itself) through 1 (as trained) to 2.
+    stroke: scalar, or one for each style: the size of strokes, 1/4 to 4 times that in the style as
+      given, as in `encode_style`; None is 1.
     noise_key: as in `generate`.
-    seamless: "x", "y" or "xy", static: the content is taken to go on at the other side, along its
-      rows, its columns or both, and so does the result: textures that tile, panoramas ("x"). H
-      and W must be multiples of the config's stride.
+    seamless: "x", "y" or "xy", static: the content, and so the result, continues at the other side,
+      along its rows, its columns or both, as in textures that tile or panoramas ("x"). H and W must
+      be multiples of the config's stride.
     controls: pixel controls, as in `PixelControls`.
 
   Returns:
@@ -363,7 +363,7 @@ def _as_batch(image: jax.Array, name: str) -> tuple[jax.Array, bool]:
       f"{name}: found {shape[-2]}×{shape[-3]} pixels, expected at least {MIN_SIDE}×{MIN_SIDE}"
     )
   if isinstance(image, np.ndarray) and image.dtype.kind == "f":
-    # Arrays on a device are taken as they are: looking at them would wait for the device.
+    # Arrays on a device aren't checked: reading their values would wait for the device.
     low, high = image.min(), image.max()
     if not (low >= -1e-3 and high <= 1.001):
       raise ValueError(f"{name}: found values from {low:g} to {high:g}, expected 0 to 1")
@@ -382,7 +382,7 @@ def _batched_content(code: ContentCode) -> tuple[ContentCode, bool]:
 
 
 def _maps(code: ContentCode) -> dict:
-  """Of a content code what has the image's batch."""
+  """The fields of a content code that have the image's batch axis."""
   return {"levels": code.levels, "image": code.image}
 
 

@@ -1,6 +1,6 @@
 """Runs the pixel controls of the table on images, in the table's order.
 
-Which controls there are, is `stylejax.controls.table`'s; what each computes, its own module's.
+`stylejax.controls.table` lists the controls; what each computes is in a module of its own.
 """
 
 import importlib
@@ -16,7 +16,7 @@ from stylejax.controls.ranges import check_range, per_pixel
 from stylejax.controls.table import PIXEL_CONTROLS, PixelControl
 
 Moments = tuple[tuple[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
-"""`color_moments` of the whole images: of stylized, of content."""
+"""`color_moments` of the whole images (stylized, content)."""
 
 
 class Setting(NamedTuple):
@@ -34,7 +34,7 @@ class Setting(NamedTuple):
 
   @property
   def needs_moments(self) -> bool:
-    """Whether moments of the whole images take part."""
+    """Whether the control needs moments of the whole images."""
     control = PIXEL_CONTROLS[self.name]
     return control.moments and (control.modes is None or self.mode is not None)
 
@@ -45,7 +45,7 @@ def settings(
   """The controls that were given, in the table's order, checked and ready to broadcast.
 
   Args:
-    controls: values by name, as in `PixelControls`; without those that are None.
+    controls: values by name, as in `PixelControls`; those that are None are left out.
     size: (H, W) that maps must have.
     xp: jax.numpy; or numpy for values that are not traced, so that nothing is compiled.
 
@@ -53,7 +53,7 @@ def settings(
     A Setting for each.
 
   Raises:
-    ValueError: another shape or mode, or a value out of range (when it is not traced).
+    ValueError: a wrong shape, an unknown mode, or a value out of range (when it is not traced).
   """
   chosen = []
   for name, control in PIXEL_CONTROLS.items():
@@ -68,7 +68,7 @@ def settings(
 
 
 def _mode_number(mode: Any, name: str, control: PixelControl) -> Any:
-  """The mode as a number; None for the first one, which then costs nothing more."""
+  """The mode as a number; None for the first mode, which then costs nothing extra."""
   if mode is None or control.modes is None:
     return None
   if not isinstance(mode, str):
@@ -102,7 +102,7 @@ def traced_controls(controls: Mapping[str, Any]) -> dict[str, Any]:
 def apply_controls(
   stylized: jax.Array, content: jax.Array, controls: Mapping[str, Any]
 ) -> jax.Array:
-  """A stylized image after every control that is given.
+  """Applies every given control to a stylized image.
 
   Args:
     stylized: [B, H, W, 3] or [H, W, 3] in [0, 1].
@@ -133,12 +133,12 @@ def apply_controls(
 def apply_setting(
   stylized: jax.Array, content: jax.Array, setting: Setting, *, moments: Moments | None = None
 ) -> jax.Array:
-  """One control on images [B, H, W, 3], or on parts of them.
+  """Applies one control to images [B, H, W, 3], or to parts of them.
 
   Args:
     stylized, content: float32 in [0, 1].
     setting: the control and its values.
-    moments: of the whole images, where the setting needs them.
+    moments: `color_moments` of the whole images (stylized, content), where the setting needs them.
 
   Returns:
     As `stylized`.
@@ -151,6 +151,6 @@ def apply_setting(
 
 
 def function_of(control: PixelControl) -> Callable[..., jax.Array]:
-  """The function that a row names."""
+  """The function that a row of the table names."""
   module, name = control.function.rsplit(".", 1)
   return getattr(importlib.import_module(f"stylejax.controls.{module}"), name)

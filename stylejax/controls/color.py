@@ -13,7 +13,7 @@ from stylejax.models.padding import image_size
 # Rows Y, I and Q of NTSC, the space in which Gatys et al. separate luminance.
 _LUMA = (0.299, 0.587, 0.114)
 _OPPONENT = (_LUMA, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
-# Below this variance, (8/255)², a channel has no color whose spread could be matched.
+# A channel of less variance than this, (8/255)², has no colors whose spread could be matched.
 _MATCH_EPS = 1e-3
 
 
@@ -28,28 +28,29 @@ def preserve_color(
 ) -> jax.Array:
   """Gives a stylized image the colors of its content back.
 
-  Two ways, and any blend of them. Luminance only: Y of the stylized image with I and Q of the
-  content, these moved towards gray where RGB would leave [0, 1]. Moments: one affine map of all
-  colors, after which their mean and covariance are the content's; in YIQ by Cholesky factors, so
-  that luminance stays a function of luminance.
+  There are two modes, and any blend of them. Luminance: Y of the stylized image with I and Q of the
+  content, which are moved toward gray where RGB would leave [0, 1]. Moments: one affine map of all
+  colors gives them the content's mean and covariance, in YIQ by Cholesky factors, so that luminance
+  stays a function of luminance.
 
   Args:
     stylized: [B, H, W, 3] or [H, W, 3] in [0, 1].
     content: of the same shape.
     color: from 0 (the colors of `stylized`) to 1 (those of `content`): scalar, [B] or [H, W].
-    mode: None or 0 for luminance only, 1 for moments, or between: scalar, [B] or [H, W]. With None
+    mode: None or 0 for luminance, 1 for moments, or between: scalar, [B] or [H, W]. With None,
       moments are not computed at all.
-    moments: `color_moments` of the whole images (of stylized, of content), where these are only
-      parts of them.
+    moments: `color_moments` of the whole images (stylized, content), if `stylized` and `content`
+      are only parts of them.
 
   Returns:
     As `stylized`, in [0, 1].
 
   Raises:
-    ValueError: two shapes, or a color or mode outside 0 to 1 (when it is not traced).
+    ValueError: shapes that differ or have no pixels, or a color or mode outside 0 to 1 (when not
+      traced).
 
   Departs from the paper in bringing colors back into RGB's range along their hue, and in matching
-  afterwards instead of before.
+  colors after stylizing instead of before.
   Source: Gatys et al. 2017, arXiv:1611.07865, section 5.
   """
   if jnp.shape(stylized) != jnp.shape(content):
@@ -80,7 +81,7 @@ def keep_color(
   mode: jax.Array | None,
   moments: tuple | None,
 ) -> jax.Array:
-  """`preserve_color` as a pixel control of `stylejax.controls.table`; moments wherever a mode."""
+  """`preserve_color` as a pixel control of `stylejax.controls.table`; a mode needs moments."""
   colored = _with_luminance(stylized, content)
   if mode is not None and moments is not None:
     colored = colored + mode * (match_color_moments(stylized, *moments) - colored)
@@ -88,7 +89,7 @@ def keep_color(
 
 
 def _with_luminance(stylized: jax.Array, content: jax.Array) -> jax.Array:
-  """The luminance of `stylized` with the hues of `content`, inside [0, 1]."""
+  """The luminance of `stylized` with the chroma of `content`, within [0, 1]."""
 
   def luma(x):
     return (x * jnp.array(_LUMA, x.dtype)[None, None, None]).sum(-1, keepdims=True)
@@ -120,7 +121,7 @@ def color_moments(
 def match_color_moments(
   image: jax.Array, moments: tuple[jax.Array, jax.Array], target: tuple[jax.Array, jax.Array]
 ) -> jax.Array:
-  """[B, H, W, 3] after the affine map of colors that takes `moments` to `target`, in [0, 1]."""
+  """Maps the colors of [B, H, W, 3] affinely, so that `moments` become `target`; in [0, 1]."""
   spread, target_spread = (
     jnp.linalg.cholesky(covariance + _MATCH_EPS * jnp.eye(3, dtype=covariance.dtype)[None])
     for _, covariance in (moments, target)
@@ -134,5 +135,5 @@ def match_color_moments(
 
 
 def apply_color_matrix(x: jax.Array, matrix: Any) -> jax.Array:
-  """Each pixel of [B, H, W, 3] times a 3×3 matrix."""
+  """Multiplies each pixel of [B, H, W, 3] by a 3×3 matrix."""
   return jnp.einsum("bhwi,ji->bhwj", x, jnp.asarray(matrix, x.dtype), precision="highest")

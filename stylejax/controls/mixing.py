@@ -15,8 +15,8 @@ def mixing_weights(
   """Weights of S styles that sum to 1, for the whole image or in every pixel.
 
   Args:
-    weights: [S], or maps [S, H, W] (regions); at least 0, any sum that float32 holds. Where all are
-      0, or below float32's 1e-38, the styles have equal parts.
+    weights: [S], or maps [S, H, W] (regions); at least 0, of any sum that float32 holds. Where all
+      are 0, or below float32's 1e-38, the styles have equal weights.
     count: S.
     size: (H, W) that maps must have.
     xp: jax.numpy; or numpy for weights that are not traced, so that nothing is compiled.
@@ -25,7 +25,7 @@ def mixing_weights(
     float32 of the same shape.
 
   Raises:
-    ValueError: another shape, or a value that is negative, NaN or infinite (when not traced).
+    ValueError: a wrong shape, or a value that is negative, NaN or infinite (when not traced).
   """
   check_range(weights, "weights", 0, float(np.finfo(np.float32).max) / count)
   weights = xp.asarray(weights, xp.float32)
@@ -41,7 +41,7 @@ def mixing_weights(
 def uniform_stylizations(
   vectors: jax.Array, weights: jax.Array | None, noise_gain: jax.Array, size: tuple[int, int]
 ) -> tuple[jax.Array, jax.Array, jax.Array | None]:
-  """Stylizations to compute, each uniform over the image, and every pixel's share of them.
+  """The stylizations to compute, each uniform over the image, and each pixel's share of them.
 
   Args:
     vectors: style vectors, [S, D] with weights, else [B or 1, D].
@@ -72,10 +72,10 @@ def split_maps(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
   """Splits maps into N uniform stylizations and each pixel's share of them.
 
-  The N are the styles alone and their mean mixture, w̄ = mean_p w(p): a pixel has
-  min_s w_s(p)/w̄_s of the mixture, and of each style what is left. Likewise noise gain 1 and the
-  largest. Whatever of a map is one of those is exact, a map of one value is that value, and what
-  lies between is a blend of stylizations that differ little.
+  The N are each style alone and their mean mixture, w̄ = mean_p w(p): the mixture's share in a
+  pixel is min_s w_s(p)/w̄_s, and the single styles have the rest. Likewise, a map of noise gains is
+  split into gain 1 and its largest gain. Pixels whose values are one of the N are exact, a constant
+  map gives that value, and other pixels blend stylizations that differ little.
 
   Args:
     vectors: [S, D] with weights, else [B or 1, D].

@@ -1,4 +1,4 @@
-"""Values that a control takes: their range and their shape."""
+"""Checks of the values that a control takes: their range and their shape."""
 
 import operator
 from typing import Any
@@ -29,10 +29,10 @@ def check_range(value: ArrayLike, name: str, low: float, high: float) -> None:
 
 
 def check_whole_number(value: object, name: str, low: int, *, high: int | None = None) -> int:
-  """A setting that counts something, as an int.
+  """Checks a setting that counts something, and returns it as an int.
 
   Raises:
-    ValueError: no integer, or one outside low to high; high None: no upper end.
+    ValueError: not an integer, or outside low to high (None: no upper limit).
   """
   try:
     number = operator.index(value)  # type: ignore[arg-type]
@@ -53,11 +53,11 @@ def per_pixel(
   low: float = 0.0,
   xp: Any = jnp,
 ) -> jax.Array:
-  """A control that may differ between images or between pixels, ready to broadcast.
+  """Checks a control that may differ between images or pixels, and shapes it to broadcast.
 
   Args:
     value: scalar, [B], or a map [H, W]; `low` to `high`.
-    name: the control's, for messages.
+    name: the control's name, for messages.
     high: the largest value.
     size: (H, W) that a map must have.
     low: the smallest value.
@@ -67,7 +67,7 @@ def per_pixel(
     [1, 1, 1, 1], [B, 1, 1, 1] or [1, H, W, 1], float32.
 
   Raises:
-    ValueError: another shape, or a value outside `low` to `high` (when it is not traced).
+    ValueError: a wrong shape, or a value outside `low` to `high` (when it is not traced).
   """
   check_range(value, name, low, high)
   values = xp.asarray(value, xp.float32)

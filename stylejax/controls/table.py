@@ -1,8 +1,8 @@
-"""The pixel controls: what is done to an image once it is stylized, a row each, in this order.
+"""The pixel controls, which change an image after it is stylized: a row each, in this order.
 
-`Stylizer`, `stylize`, sequences and the commands take every control by its name, and read what it
-is called, its range and its help from here. Imports nothing of JAX, so that --help is quick; what
-calls the functions is `stylejax.controls.apply`.
+`Stylizer`, `stylize`, sequences and the commands take every control by its name, and read its name,
+range and help from here. Nothing here imports JAX, so that --help is quick; the functions are
+called by `stylejax.controls.apply`.
 """
 
 import dataclasses
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class PixelControl:
-  """One row: a pure function, and what callers and users are told of it.
+  """One row: a pure function, and what callers and users are told about it.
 
   Attributes:
-    function: MODULE.NAME below `stylejax.controls`. It takes (stylized, content, amount) and gives
-      the new image: both images [B, H, W, 3] float32 in [0, 1], the amount a scalar or
-      [B or 1, H or 1, W or 1, 1]. Pixels come in parts, so it looks at no pixel but its own.
-    help: sentences for --help and for the docstrings, which name the range's ends.
+    function: MODULE.NAME below `stylejax.controls`. It takes (stylized, content, amount) and
+      returns the new image; both images are [B, H, W, 3] float32 in [0, 1], the amount a scalar or
+      [B or 1, H or 1, W or 1, 1]. Images may come in parts, so a pixel must depend on no other.
+    help: sentences for --help and for docstrings, which say what the ends of the range do.
     low, high: the range of the amount.
     neutral: the amount that leaves the image alone; the default.
-    flag: the command's, where it isn't the name: "preserve-color".
+    flag: the command's flag, if it isn't the name, such as "preserve-color".
     moments: whether the function also takes `moments=`, the `color_moments` of the whole images
-      (of stylized, of content); None where the mode is the first.
-    modes: names of two ways to do it. The function also takes `mode=`, from 0 (or None), the first
-      way, to 1, the second; callers do so by NAME_mode.
-    mode_help: as `help`, of the modes.
+      (stylized, content), or None for the first mode.
+    modes: names of two ways to do it. The function then also takes `mode=`, from 0 or None, the
+      first way, to 1, the second; callers pass it as NAME_mode.
+    mode_help: like `help`, for the modes.
   """
 
   function: str
@@ -52,7 +52,8 @@ class PixelControls(TypedDict, total=False):
   """The keyword arguments behind `**controls`.
 
   Amounts are numbers or maps [H, W], in the pure functions also [B], one for each image; None, the
-  default, leaves the control out. A mode is a name, or a number from 0 (the first) to 1.
+  default, leaves the control out. A mode is a name, or a number from 0 (the first) to 1 (the
+  second).
   """
 
   color: Annotated[
@@ -84,10 +85,10 @@ _MARK = re.compile(r"^( *)controls: pixel controls, as in `PixelControls`\.$", r
 
 
 def takes_pixel_controls(function: F) -> F:
-  """For a function with `**controls: Unpack[PixelControls]`: names them to whoever asks.
+  """Names the pixel controls of a function that takes `**controls: Unpack[PixelControls]`.
 
-  The signature and, behind the docstring's "controls: pixel controls, as in `PixelControls`.", the
-  docstring get a line for each row; a keyword that is none raises TypeError as it would without **.
+  Each gets a parameter in the signature and, in the docstring, a line below "controls: pixel
+  controls, as in `PixelControls`."; any other keyword raises TypeError as it would without **.
   """
   signature = inspect.signature(function)
   named = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
@@ -114,7 +115,7 @@ def takes_pixel_controls(function: F) -> F:
 
 
 def _lines(indent: str) -> list[str]:
-  """What a docstring says of each control, below a line of that indent."""
+  """What a docstring says about each control, below a line of this indent."""
   entries = []
   for name, control in PIXEL_CONTROLS.items():
     about = f"{control.low:g} to {control.high:g}, {control.neutral:g} changes nothing."

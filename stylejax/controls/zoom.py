@@ -1,4 +1,4 @@
-"""The size of strokes: a style seen from nearer or from farther away."""
+"""The size of strokes: a style image seen from nearer or farther away."""
 
 import jax
 import jax.numpy as jnp
@@ -9,17 +9,18 @@ MIN_STROKE, MAX_STROKE = 0.25, 4.0
 
 
 def zoom(image: jax.Array, scale: jax.Array | float) -> jax.Array:
-  """Looks at an image from nearer or farther through a window of its own size.
+  """Magnifies or shrinks an image about its center, in an array of the same size.
 
-  Nearer (scale > 1) shows the middle; farther (scale < 1) shows all of it, with mirror images
-  around. A triangle filter, widened where the image shrinks; scale 1 gives the image back.
+  A scale above 1 shows only the middle of the image, a scale below 1 all of it with mirror images
+  around. A triangle filter reads the pixels, widened where the image shrinks; scale 1 changes
+  nothing.
 
   Args:
     image: [B, H, W, C].
     scale: scalar or [B], 1/4 to 4, traced.
 
   Returns:
-    As `image`.
+    [B, H, W, C].
 
   Raises:
     ValueError: a scale outside 1/4 to 4 (when it is not traced), or of another shape.
@@ -36,7 +37,7 @@ def zoom(image: jax.Array, scale: jax.Array | float) -> jax.Array:
 
 
 def _zoom_matrix(size: int, scale: jax.Array) -> jax.Array:
-  """[size, size]: how each pixel of a zoomed line reads the line, its mirror images included."""
+  """[size, size]: the weights with which a zoomed line reads the line and its mirror images."""
   pixel = jnp.arange(size, dtype=jnp.float32)
   at = (pixel + 0.5 - size / 2) / scale + size / 2 - 0.5
   reach = jnp.maximum(1.0, 1.0 / scale)

@@ -1,1 +1,1 @@
-"""What training and optimization minimize: pure functions of arrays, one number an image, [B]."""
+"""Losses that training and optimization minimize: pure functions, one number per image, [B]."""

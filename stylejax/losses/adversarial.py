@@ -1,7 +1,7 @@
-"""The game between generator and discriminator: Wasserstein with gradient penalty, hinge with R1.
+"""Adversarial losses: Wasserstein with gradient penalty, and hinge with R1.
 
 Scores are what the discriminator module returns: one map [B, h, w, 1] for each scale. Every loss
-averages over the patches of a scale, then over scales, and returns one number for each image, [B].
+averages over the patches of a scale, then over scales, and returns one number per image, [B].
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ def _mean_score(maps: Sequence[jax.Array]) -> jax.Array:
 
 
 def wasserstein_discriminator_loss(real: Scores, fake: Scores) -> jax.Array:
-  """D(fake) − D(real) of each pair, [B]; its mean, to be minimized, is minus the game's value.
+  """D(fake) − D(real) of each pair, [B]; minimizing its mean maximizes the value of the game.
 
   Source: Arjovsky et al. 2017, arXiv:1701.07875, section 3.
   """
@@ -25,7 +25,7 @@ def wasserstein_discriminator_loss(real: Scores, fake: Scores) -> jax.Array:
 
 
 def wasserstein_generator_loss(fake: Scores) -> jax.Array:
-  """−D(fake) of each image, [B]; also the generator's side of the hinge game."""
+  """−D(fake) of each image, [B]; also the generator's loss in the hinge game."""
   return -_mean_score(fake)
 
 
@@ -42,7 +42,7 @@ def hinge_discriminator_loss(real: Scores, fake: Scores) -> jax.Array:
 def gradient_penalty(
   score: Callable[[jax.Array], jax.Array], real: jax.Array, fake: jax.Array, mix: jax.Array
 ) -> jax.Array:
-  """(‖∇D(x̂)‖₂ − 1)² with x̂ = mix·real + (1 − mix)·fake: keeps D near 1-Lipschitz.
+  """(‖∇D(x̂)‖₂ − 1)² with x̂ = mix·real + (1 − mix)·fake; keeps D nearly 1-Lipschitz.
 
   Args:
     score: images [B, H, W, 3] → [B], each score depending on its own image only.
@@ -60,7 +60,7 @@ def gradient_penalty(
 
 
 def r1_penalty(score: Callable[[jax.Array], jax.Array], real: jax.Array) -> jax.Array:
-  """½ ‖∇D(real)‖₂²: flattens D around real images.
+  """½ ‖∇D(real)‖₂²; flattens D around real images.
 
   Args:
     score: images [B, H, W, 3] → [B], each score depending on its own image only.

@@ -1,4 +1,4 @@
-"""The style loss on colors: moments on opponent axes. Features of a net are in features.py."""
+"""The style loss on colors: moments on opponent axes. Losses on features are in features.py."""
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ OPPONENT_AXES = np.array(
   [[3**-0.5, 3**-0.5, 3**-0.5], [2**-0.5, 0.0, -(2**-0.5)], [6**-0.5, -2 * 6**-0.5, 6**-0.5]],
   np.float32,
 )
-"""Orthonormal axes of RGB, one a row: light, red against blue, green against both."""
+"""Orthonormal axes of RGB, one per row: light, red against blue, green against both."""
 
 
 def color_loss(
@@ -21,21 +21,21 @@ def color_loss(
   content: jax.Array | None = None,
   strength: jax.Array | float = 1.0,
 ) -> jax.Array:
-  """Distance of the moments of colors on OPPONENT_AXES.
+  """Distance between the moments of colors on OPPONENT_AXES.
 
-  For an axis: [(μ − μ*)² + (σ − σ*)²] / (σ*² + 0.003), averaged over axes. Faint colors count as
-  much as strong light, which outweighs them in the features of a net.
+  For each axis: [(μ − μ*)² + (σ − σ*)²] / (σ*² + 0.003), averaged over axes. Faint colors count as
+  much as strong lightness, which outweighs them in a net's features.
 
   Args:
     image: [B, H, W, 3] in [0, 1].
-    target: the same of the style image, of any H and W.
-    content, strength: as `features.moment_style_loss` takes them, of images.
+    target: the same for the style image, of any H and W.
+    content, strength: as in `features.moment_style_loss`, but of images instead of features.
 
   Returns:
     [B] float32, dimensionless.
 
-  Source: the axes are about those of Reinhard et al. 2001, "Color Transfer between Images",
-  section 2, in linear form; so are the moments.
+  Source: the axes are roughly a linear form of those of Reinhard et al. 2001, "Color Transfer
+  between Images", section 2; the moments are theirs as well.
   """
 
   def opponent(x: jax.Array) -> jax.Array:

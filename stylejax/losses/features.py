@@ -1,7 +1,7 @@
 """Content and style distances between features of a frozen perceptual net.
 
 Each takes features as `vgg16_features` or `resnet_features` returns them, {layer: [B, H, W, C]},
-and returns one number for each image, [B]. No net runs here.
+and returns one number per image, [B]. No net runs here.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from stylejax.models import adain
 Features = Mapping[str, jax.Array]
 
 EPS = 1e-2
-"""Added to variances and mean squares, in squared units of features of images scaled to 0..255."""
+"""Added to variances and mean squares, in squared units of the features of images in 0 to 255."""
 
 
 def content_loss(
@@ -27,7 +27,7 @@ def content_loss(
 
   Args:
     features: {layer: [B, H, W, C]} of the stylized image.
-    target: the same of the content image.
+    target: the same for the content image.
     weights: {layer: weight}; only these layers are read.
     eps: added to the variances, in squared units of the features.
 
@@ -52,15 +52,15 @@ def moment_style_loss(
   strength: jax.Array | float = 1.0,
   eps: float = EPS,
 ) -> jax.Array:
-  """Mean over layers of the squared differences of channel moments, over the target's mean square.
+  """Mean over layers of squared differences of channel moments over the target's mean square.
 
-  For a layer: Σ_c [(μ_c − μ*_c)² + (σ_c − σ*_c)²] / Σ_c E_p[f*_pc²]. The division makes layers
-  comparable; 1 is about the distance from a blank image.
+  For each layer: Σ_c [(μ_c − μ*_c)² + (σ_c − σ*_c)²] / Σ_c E_p[f*_pc²]. The division makes layers
+  comparable; a blank image has a distance of about 1.
 
   Args:
     features: {layer: [B, H, W, C]} of the stylized image; its layers are those compared.
     target: the same layers of the style image, of any H and W.
-    content: the same layers of the content image, for strengths below 1.
+    content: the same layers of the content image, needed for strengths below 1.
     strength: scalar or [B], 0 to 1: how far the target moments lie on the way from the content's
       to the style's.
     eps: added to the variances, in squared units of the features.
@@ -68,8 +68,8 @@ def moment_style_loss(
   Returns:
     [B] float32, dimensionless.
 
-  Departs from Huang & Belongie 2017, arXiv:1703.06868, equation 13, in squares instead of norms
-  and in the division.
+  Departs from Huang & Belongie 2017, arXiv:1703.06868, equation 13, in using squares instead of
+  norms and in the division.
   """
   losses = []
   for layer, f in features.items():
@@ -90,12 +90,12 @@ def target_moments(
   strength: jax.Array | float = 1.0,
   eps: float = 1e-5,
 ) -> tuple[jax.Array, jax.Array]:
-  """Channel moments on the straight line from the content's to the style's.
+  """Channel moments interpolated linearly from the content's to the style's.
 
   Args:
     style: [B, H, W, C].
     content: [B, H', W', C]; None gives the style's own moments.
-    strength: scalar or [B]: 0 is the content's moments, 1 the style's.
+    strength: scalar or [B]: 0 for the content's moments, 1 for the style's.
     eps: added to the variances.
 
   Returns:
@@ -112,8 +112,8 @@ def target_moments(
 def gram_matrix(features: jax.Array) -> jax.Array:
   """G_cd = (1/HW) Σ_p f_pc f_pd of [B, H, W, C], in float32 → [B, C, C].
 
-  Source: Gatys et al. 2016, "Image Style Transfer Using Convolutional Neural Networks", equation
-  3, divided by the number of pixels so that images of different size compare.
+  Source: Gatys et al. 2016, "Image Style Transfer Using Convolutional Neural Networks", equation 3,
+  divided by the number of pixels so that images of different sizes are comparable.
   """
   batch, height, width, channels = features.shape
   flat = features.astype(jnp.float32).reshape(batch, height * width, channels)
@@ -132,7 +132,7 @@ def gram_style_loss(
   Args:
     features: {layer: [B, H, W, C]} of the stylized image; its layers are those compared.
     target: the same layers of the style image, of any H and W.
-    content, strength: as `moment_style_loss` takes them, for matrices in place of moments.
+    content, strength: as in `moment_style_loss`, for matrices in place of moments.
 
   Returns:
     [B] float32, dimensionless.

@@ -1,4 +1,4 @@
-"""Shapes, not statistics: how near the places of an image and of its style are to each other.
+"""Losses on local shapes instead of statistics: nearest places of an image and its style.
 
 Takes features as the perceptual nets return them, {layer: [B, H, W, C]}; no net runs here.
 """
@@ -9,32 +9,32 @@ import jax.numpy as jnp
 from stylejax.losses.features import Features
 
 PLACES = 24
-"""Rows and columns of places of a map that are compared, at most."""
+"""Largest number of rows, and of columns, of places of a map that are compared."""
 
 
 def patch_loss(
   features: Features, target: Features, *, strength: jax.Array | float = 1.0, places: int = PLACES
 ) -> jax.Array:
-  """Mean over layers of the cosine distances of places to their nearest in the other image.
+  """Mean over layers of the cosine distance of places to their nearest in the other image.
 
-  For a layer: (mean_p min_q d_pq + mean_q min_p d_pq) / 2 with d_pq = 1 − cos(f_p − μ, s_q − μ), p
-  over places of the image, q of the style, and μ the mean of the style's features. The first mean
-  asks that everything in the image is of the style, the second that all of the style is in the
-  image.
+  For each layer: (mean_p min_q d_pq + mean_q min_p d_pq) / 2 with d_pq = 1 − cos(f_p − μ, s_q − μ),
+  where p are places of the image, q places of the style, and μ is the mean of the style's features.
+  The first mean asks that everything in the image be from the style, the second that all of the
+  style be in the image.
 
   Args:
     features: {layer: [B, H, W, C]} of the stylized image; its layers are those compared.
     target: the same layers of the style image, of any H and W.
     strength: scalar or [B], 0 to 1, by which the distances are multiplied.
-    places: rows and columns of places that are compared, at most: of larger maps every second one,
-      every third, and so on.
+    places: largest number of rows, and of columns, of places that are compared: of larger maps only
+      every second one is, or every third, and so on.
 
   Returns:
     [B] float32, 0 to 2.
 
   Source: the relaxed earth mover's distance of Kolkin et al. 2019, arXiv:1904.12785, section 2.2;
-  departs from it in the sum of both directions instead of the larger, for each layer by itself, and
-  in the style's mean that is taken off.
+  departs from it in taking the mean of both directions instead of the larger one, each layer by
+  itself, and in subtracting the style's mean.
   """
   distances = [
     jax.vmap(_distance)(_places(f, places), _places(target[layer], places))
@@ -44,14 +44,14 @@ def patch_loss(
 
 
 def _places(features: jax.Array, most: int) -> jax.Array:
-  """[B, H, W, C] → [B, places, C] float32, of every n-th row and column: at most `most` of each."""
+  """[B, H, W, C] → [B, places, C] float32, every n-th row and column, at most `most` of each."""
   rows, columns = (-(-side // most) for side in features.shape[1:3])
   picked = features[:, rows // 2 :: rows, columns // 2 :: columns].astype(jnp.float32)
   return picked.reshape(len(picked), -1, picked.shape[-1])
 
 
 def _distance(image: jax.Array, style: jax.Array) -> jax.Array:
-  """The distance of places [P, C] and [Q, C]."""
+  """The distance between places [P, C] and [Q, C]."""
   mean = style.mean(0, keepdims=True)
 
   def directions(x):

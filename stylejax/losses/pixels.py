@@ -1,6 +1,6 @@
 """Distances between images pixel by pixel or cell by cell, and total variation.
 
-Each returns one number for each image, [B]. No net runs here.
+Each returns one number per image, [B]. No net runs here.
 """
 
 import flax.linen as nn
@@ -11,14 +11,14 @@ from stylejax.models import layers
 
 
 def l1_loss(image: jax.Array, target: jax.Array) -> jax.Array:
-  """Mean absolute difference, in the unit of the images: [B, H, W, C], twice → [B] float32."""
+  """Mean absolute difference of two [B, H, W, C], in their unit: [B] float32."""
   return jnp.abs(image.astype(jnp.float32) - target.astype(jnp.float32)).mean((1, 2, 3))
 
 
 def multiscale_l1_loss(image: jax.Array, target: jax.Array, *, scales: int = 3) -> jax.Array:
-  """Mean over scales of the L1 loss of images halved 0, 1, ... scales − 1 times by averaging.
+  """Mean L1 loss of images halved 0, 1, ..., scales − 1 times by averaging.
 
-  The coarse scales weigh color and tone more than plain L1 does.
+  The coarse scales give color and tone more weight than plain L1 does.
 
   Args:
     image, target: [B, H, W, 3]; H and W multiples of 2^(scales − 1).
@@ -36,7 +36,7 @@ def multiscale_l1_loss(image: jax.Array, target: jax.Array, *, scales: int = 3) 
 
 
 def total_variation(image: jax.Array) -> jax.Array:
-  """Mean squared difference of neighbors: (mean over rows) + (mean over columns).
+  """Mean squared difference of neighboring pixels, down plus across.
 
   Args:
     image: [B, H, W, C], any range.
@@ -44,8 +44,8 @@ def total_variation(image: jax.Array) -> jax.Array:
   Returns:
     [B] float32, in squared units of the image.
 
-  Departs from Mahendran & Vedaldi 2015, arXiv:1412.0035, equation 3, in taking means (so that it
-  does not grow with the image) and β = 2 along each axis apart.
+  Departs from Mahendran & Vedaldi 2015, arXiv:1412.0035, equation 3, in taking means, so that it
+  does not grow with the image, and β = 2 for each axis separately.
   """
   image = image.astype(jnp.float32)
   down = jnp.square(image[:, 1:] - image[:, :-1]).mean((1, 2, 3))
@@ -56,10 +56,12 @@ def total_variation(image: jax.Array) -> jax.Array:
 def spurious_edge_loss(image: jax.Array, content: jax.Array) -> jax.Array:
   """Share of an image's broad edges that lie where the content has none.
 
-  Both are averaged over cells of 8 and of 16 pixels, so that strokes vanish. Then, with ∇ the
-  differences of neighboring cells and r the root mean square of the content's:
-  Σ exp(−|∇c|²/r²) |∇p|² / Σ |∇p|², averaged over scales and directions. Clouds and halos on plain
-  skies and walls make it large; contrast by itself doesn't.
+  Both images are averaged over cells of 8 and of 16 pixels, so that strokes vanish. Then, with ∇
+  the differences of neighboring cells and r the root mean square of the content's:
+
+  Σ exp(−|∇c|²/r²) |∇p|² / Σ |∇p|², averaged over scales and directions
+
+  Clouds and halos on plain skies and walls make it large; contrast by itself doesn't.
 
   Args:
     image: [B, H, W, 3] in [0, 1], H and W multiples of 16, at least 32.
@@ -80,16 +82,17 @@ def spurious_edge_loss(image: jax.Array, content: jax.Array) -> jax.Array:
 
 
 def structure_loss(image: jax.Array, content: jax.Array, *, scales: int = 3) -> jax.Array:
-  """How little the light of an image goes up and down where its content's does.
+  """How much the local structure of an image's luminance differs from its content's.
 
   1 − (σ_pc + C)/(σ_p σ_c + C) of luminance in windows of 8×8 pixels, every 4 pixels, at full, half
-  and quarter size; means over windows and scales. Contrast is free, and so is everything where
-  either is plain; strokes across the content's own, blur, and light turned to dark cost.
+  and quarter size, averaged over windows and scales. Contrast costs nothing, nor does anything
+  where either image is plain; what costs is strokes across the content's own, blur, and light
+  turned to dark.
 
   Args:
-    image: [B, H, W, 3] in [0, 1], H and W multiples of 2^(scales − 1), at least 8 · that.
+    image: [B, H, W, 3] in [0, 1], H and W multiples of 2^(scales − 1), at least 8 · 2^(scales − 1).
     content: likewise.
-    scales: number of sizes.
+    scales: number of scales, each of half the size.
 
   Returns:
     [B] float32 in [0, 2].

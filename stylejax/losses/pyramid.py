@@ -1,6 +1,6 @@
 """Texture by oriented band-pass filters: how strong and how sparse an image's detail is.
 
-Filters and sums on pixels; no net runs here. What a net sees of a texture is in features.py.
+No net runs here; losses on features of a net are in features.py.
 """
 
 import jax
@@ -10,26 +10,26 @@ from stylejax.losses.color import OPPONENT_AXES
 from stylejax.models import layers
 
 LEVELS = 5
-"""Scales of the pyramid, at most: details of about 1 to 32 pixels."""
+"""Largest number of scales of the pyramid: details of about 1 to 32 pixels."""
 
 FLOOR = 1e-2
-"""Added before the logarithm, in units of the image: fainter detail is invisible."""
+"""Added before the logarithm, in units of the image, because fainter detail is invisible."""
 
 
 def pyramid_statistics(image: jax.Array) -> jax.Array:
   """Mean magnitude and root mean square of each band of an image.
 
-  Light and two color axes, at LEVELS scales that halve the image, through five filters: what the
-  next scale doesn't hold (Laplacian pyramid), and differences of pixels two apart along rows,
-  columns and both diagonals. The mean over the root mean square tells whether there are few sharp
-  edges or noise all over.
+  Light and two color axes are filtered at LEVELS scales, each of half the size, by five filters:
+  what the next scale doesn't hold (Laplacian pyramid), and differences of pixels two apart along
+  rows, columns and both diagonals. The ratio of mean magnitude to root mean square tells a few
+  sharp edges from noise all over.
 
   Args:
     image: [B, H, W, 3] in [0, 1], H and W even, at least 4.
 
   Returns:
-    [B, scales, 5, 2, 3] float32, in units of the image: scale, filter, statistic, color axis.
-    Scales are LEVELS, or as many as have even sides of 4 pixels or more.
+    [B, scales, 5, 2, 3] float32, in units of the image; the axes are scale, filter, statistic and
+    color axis. There are LEVELS scales, or as many as have even sides of 4 pixels or more.
 
   Raises:
     ValueError: a side that is odd or below 4.
@@ -69,16 +69,16 @@ def pyramid_loss(
   content: jax.Array | None = None,
   strength: jax.Array | float = 1.0,
 ) -> jax.Array:
-  """Mean squared logarithm of the ratios of two images' `pyramid_statistics`.
+  """Mean squared logarithm of the ratio of two images' `pyramid_statistics`.
 
   mean log²((b + FLOOR)/(b* + FLOOR)) over scales, filters, statistics and axes. Faint texture
-  counts as much as strong edges, which outweigh it in the features of a net: matched together with
+  counts as much as strong edges, which outweigh it in a net's features; matched together with
   those, textures come out right for other nets too.
 
   Args:
     image: [B, H, W, 3] in [0, 1], sides as `pyramid_statistics` takes them.
-    target: the same of the style image, with as many scales.
-    content, strength: as `features.moment_style_loss` takes them, of images.
+    target: the same for the style image, with as many scales.
+    content, strength: as in `features.moment_style_loss`, but of images instead of features.
 
   Returns:
     [B] float32, dimensionless.

@@ -1,4 +1,4 @@
 """How well a stylized image keeps its content and reaches its style: numbers for tables.
 
-Pure functions, one number an image; made to be compared, not trained against.
+Pure functions, one number per image; meant for comparisons, not for training.
 """

@@ -1,8 +1,9 @@
-"""Artifacts that a net can make and that are in neither of its images: border, grid and blotch.
+"""Artifacts that a net can add and that neither of its images has: border, grid and blotch.
 
-NumPy on the host: images come in many sizes, and no measure here is worth a compilation. Each
-score is in units of its alarm: above 1 the artifact is there. The limits were set so that recolored
-photographs never alarm beside their originals, and artworks hardly ever beside a photograph.
+NumPy on the host: images come in many sizes, and no measure here is worth a compilation. Each score
+is relative to its limit: above 1, the artifact is there. The limits were set so that recolored
+photographs never exceed them beside their originals, and artworks hardly ever do beside a
+photograph.
 """
 
 import numpy as np
@@ -11,25 +12,25 @@ from scipy import ndimage
 from stylejax.errors import InputError
 
 MIN_SIDE = 64
-STRIPS = (2, 4, 8, 16)  # widths in pixels: a padded layer's artifact is as wide as what it reads
+STRIPS = (2, 4, 8, 16)  # widths in pixels: a padded layer's artifact is as wide as its window
 PERIODS = (2, 4, 8)
 TILE = 64
-# What the raw measures of ordinary images stay below.
+# The raw measures of ordinary images stay below these.
 BORDER_LIMIT, GRID_LIMIT, SPIKE_LIMIT, DEAD_LIMIT = 5.0, 0.4, 2.4, 0.02
 LEVEL = 1 / 255
-# To luma and two opponent colors, about of equal scale; grays have only the first.
+# RGB to luma and two opponent colors, of about equal scale; grays have only the first.
 OPPONENT = np.array([[1 / 3, 1, 1 / 2], [1 / 3, -1, 1 / 2], [1 / 3, 0, -1]])
 
 
 def find_artifacts(image: np.ndarray, content: np.ndarray) -> dict[str, float]:
-  """All scores of one image: {"border", "grid", "blotch"}, an alarm above 1.
+  """All scores of one image: {"border", "grid", "blotch"}; above 1 the artifact is there.
 
   Args:
-    image: [H, W, 3] in [0, 1], H and W ≥ 64: what was stylized.
-    content: [H, W, 3] in [0, 1]: what it was stylized from; what it shows itself is no artifact.
+    image: [H, W, 3] in [0, 1], H and W ≥ 64: the stylized image.
+    content: [H, W, 3] in [0, 1]: its content; what this shows itself is no artifact.
 
   Raises:
-    InputError: other shapes.
+    InputError: shapes that differ, aren't [H, W, 3], or have a side below 64.
   """
   return {
     "border": border(image, content),
@@ -39,13 +40,13 @@ def find_artifacts(image: np.ndarray, content: np.ndarray) -> dict[str, float]:
 
 
 def border(image: np.ndarray, content: np.ndarray) -> float:
-  """Is the outermost strip along a side unlike the next one, more than strips inside are?
+  """Scores how much more the outermost strip along a side differs from the next than others do.
 
-  For strips of 2, 4, 8 and 16 pixels: the step from the first strip to the second in mean color
-  and in contrast along the side, over the 90 % quantile of such steps inside; over the content's
-  own, where that is above 1. Largest of sides, widths and measures.
+  For strips of 2, 4, 8 and 16 pixels: the step from the first strip to the second, in mean color
+  and in contrast along the side, relative to the 90 % quantile of such steps inside; divided by the
+  content's, where that is above 1. The result is the largest over sides, widths and measures.
 
-  Arguments and errors as of `find_artifacts`.
+  Arguments and errors as in `find_artifacts`.
   """
   _check(image, content)
   scores = []
@@ -58,14 +59,14 @@ def border(image: np.ndarray, content: np.ndarray) -> float:
 
 
 def grid(image: np.ndarray, content: np.ndarray) -> float:
-  """Do the frequencies of a checkerboard or grid stand out of the spectrum?
+  """Scores how much the frequencies of a checkerboard or grid stand out from the spectrum.
 
-  Mean over tiles of the logarithm of power at periods of 2, 4 and 8 pixels, along rows, columns
-  or both, over the power at neighboring frequencies; less 1.2 times the content's own where that
-  is positive (JPEG's blocks). The mean of logarithms, not the logarithm of the mean: a pattern is
-  faint where it shows most, in flat places.
+  The mean over tiles of the log ratio of power at periods of 2, 4 and 8 pixels, along rows, columns
+  or both, to power at neighboring frequencies, less 1.2 times the content's where that is positive
+  (JPEG's blocks). It is a mean of logarithms, not the logarithm of a mean, because a pattern is
+  faint where it shows most, in flat areas.
 
-  Arguments and errors as of `find_artifacts`.
+  Arguments and errors as in `find_artifacts`.
   """
   _check(image, content)
   excess = _peaks(image) - 1.2 * np.maximum(_peaks(content).max(0), 0)
@@ -73,14 +74,14 @@ def grid(image: np.ndarray, content: np.ndarray) -> float:
 
 
 def blotch(image: np.ndarray, content: np.ndarray) -> float:
-  """Is there a spot of color that stands alone, or a dead area where the content has detail?
+  """Scores single spots of color, and dead areas where the content has detail.
 
-  A spot: largest response of a center-surround filter over its own 95 % quantile, divided by one
-  plus the content's at that place: the droplets that normalized nets are known to make. A dead
-  area: share of the image in the largest connected part without any detail though the content
-  has some there. The larger of the two, each over its limit.
+  Spots are the droplets that normalized nets are known to make: the largest response of a
+  center-surround filter relative to its own 95 % quantile, divided by one plus the content's at
+  that place. Dead areas: the share of the image in its largest connected area without any detail
+  where the content has some. The score is the larger of the two, each divided by its limit.
 
-  Arguments and errors as of `find_artifacts`.
+  Arguments and errors as in `find_artifacts`.
   """
   _check(image, content)
   spike, dead = _spike(image, content), _dead(image, content)
@@ -88,11 +89,11 @@ def blotch(image: np.ndarray, content: np.ndarray) -> float:
 
 
 def _edge_step(image: np.ndarray, width: int) -> float:
-  """The first step from the top, over what is usual inside the image."""
+  """The step from the first strip at the top to the second, relative to the steps inside."""
   count = image.shape[0] // width
   strips = image[: count * width].reshape(count, width, -1, 3).astype(np.float64)
   steps = np.diff(strips.mean(1), axis=0)
-  # A mean step counts by how much it goes one way all along the side, as an artifact's does.
+  # A mean step counts by how much it has one sign all along the side, as an artifact's has.
   color = np.square(steps.mean(1)) / (np.abs(steps).mean(1) + 2 * LEVEL)
   contrast = np.abs(np.diff(np.abs(np.diff(strips, axis=2)).mean((1, 2, 3))))[:, None]
   return max(
@@ -102,14 +103,14 @@ def _edge_step(image: np.ndarray, width: int) -> float:
 
 
 def _peaks(image: np.ndarray) -> np.ndarray:
-  """[channels, periods × 3] mean log ratio of power at the grids' frequencies to around them."""
+  """[channels, periods × 3] mean log ratio of power at grid frequencies to power around them."""
   power = _tile_power(image @ OPPONENT)  # [tiles, 3, TILE, TILE]
   floor = (LEVEL / 4) ** 2
   ratios = []
   for period in PERIODS:
     at = TILE // period
     near = [f for f in (at - 4, at - 3, at - 2, at + 2, at + 3, at + 4) if 0 < f <= TILE // 2]
-    zero = [0, 1]  # a window's main lobe around what has no change in the other direction
+    zero = [0, 1]  # the window's main lobe, for patterns that are constant in the other direction
     for rows, columns, rows_near, columns_near in (
       ([at], zero, near, zero),
       (zero, [at], zero, near),
@@ -145,7 +146,7 @@ def _spike(image: np.ndarray, content: np.ndarray) -> float:
 
 
 def _responses(image: np.ndarray, sigma: float) -> np.ndarray:
-  """Center minus surround in three color channels, each over its 95 % quantile."""
+  """|Center − surround| in three color channels, each relative to its 95 % quantile."""
   planes = image @ OPPONENT
   center, surround = (
     ndimage.gaussian_filter(planes, (s, s, 0), mode="nearest", truncate=3)
@@ -156,7 +157,7 @@ def _responses(image: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def _dead(image: np.ndarray, content: np.ndarray) -> float:
-  """Share of the largest connected area that is flat here and isn't in the content."""
+  """Share of the image in the largest connected area that is flat though the content isn't."""
   image, content = (_shrink(x, 256) for x in (image, content))
   flat = (_local_deviation(image) < LEVEL) & (_local_deviation(content) > 6 * LEVEL)
   labels, count = ndimage.label(flat)
@@ -164,7 +165,7 @@ def _dead(image: np.ndarray, content: np.ndarray) -> float:
 
 
 def _local_deviation(image: np.ndarray) -> np.ndarray:
-  """Largest channel's standard deviation in 9×9 windows, [H, W]."""
+  """The largest channel's standard deviation in 9×9 windows, [H, W]."""
   x = image.astype(np.float64) - 0.5
   mean = ndimage.uniform_filter(x, (9, 9, 1), mode="reflect")
   square = ndimage.uniform_filter(np.square(x), (9, 9, 1), mode="reflect")
@@ -172,7 +173,7 @@ def _local_deviation(image: np.ndarray) -> np.ndarray:
 
 
 def _shrink(image: np.ndarray, shorter: int) -> np.ndarray:
-  """Means of blocks, as large as leaves the shorter side at least that long."""
+  """Means of square blocks, as large as leave the shorter side at least `shorter` long."""
   factor = max(1, min(image.shape[:2]) // shorter)
   height, width = (side // factor * factor for side in image.shape[:2])
   blocks = image[:height, :width].reshape(height // factor, factor, width // factor, factor, 3)

@@ -1,6 +1,6 @@
-"""How far an image has moved from another: PSNR, SSIM and a distance of the LPIPS form.
+"""How far an image is from another: PSNR, SSIM and a distance of the LPIPS form.
 
-Images are [B, H, W, 3] RGB float in [0, 1]; every function returns one number an image, [B].
+Images are [B, H, W, 3] RGB float in [0, 1]; every function returns one number per image, [B].
 """
 
 from collections.abc import Mapping, Sequence
@@ -49,7 +49,7 @@ def ssim(image: jax.Array, reference: jax.Array) -> jax.Array:
     reference: of the same shape.
 
   Returns:
-    [B], at most 1, which is reached by equal images.
+    [B], at most 1, which equal images reach.
 
   Raises:
     InputError: shapes that differ, aren't [B, H, W, 3], or are smaller than a window.
@@ -62,7 +62,7 @@ def ssim(image: jax.Array, reference: jax.Array) -> jax.Array:
     raise InputError(f"SSIM image: found shape {image.shape}, expected at least 11×11 pixels")
   c1, c2 = 0.01**2, 0.03**2
   x, y = (jnp.dot(p.astype(jnp.float32), jnp.array(LUMA)) for p in (image, reference))
-  # Around the mid-gray the products below lose fewer digits.
+  # Relative to mid-gray, the products below lose fewer digits.
   x_mean, y_mean = _window_mean(x - 0.5), _window_mean(y - 0.5)
   x_var = _window_mean(jnp.square(x - 0.5)) - jnp.square(x_mean)
   y_var = _window_mean(jnp.square(y - 0.5)) - jnp.square(y_mean)
@@ -86,7 +86,7 @@ def lpips_vgg(
   over relu1_2, relu2_2, relu3_3, relu4_3 and relu5_3.
 
   With the packaged VGG16, numbers can't be compared with published LPIPS: the heads w were fitted
-  to torchvision's VGG16, whose channels are others. Use it to compare methods with one another
+  to torchvision's VGG16, whose channels differ. Use it to compare methods with one another
   in one table, under the name "LPIPS-form VGG". With torchvision's weights (`load_vgg(path)`) it is
   the published measure: that net's preprocessing is torchvision's.
 
@@ -100,7 +100,7 @@ def lpips_vgg(
     [B], 0 for equal images.
 
   Raises:
-    InputError: shapes that differ, or what `vgg16_features` raises.
+    InputError: shapes that differ, or as `vgg16_features`.
 
   Source: Zhang, Isola, Efros, Shechtman & Wang 2018, arXiv:1801.03924, equation 1; heads v0.1.
   """
@@ -117,7 +117,7 @@ def lpips_from_features(
   reference: Mapping[str, jax.Array],
   heads: Mapping[str, jax.Array],
 ) -> jax.Array:
-  """`lpips_vgg` on features that are already there: {layer: [B, H, W, C]} each; returns [B]."""
+  """`lpips_vgg` from features, {layer: [B, H, W, C]} each; returns [B]."""
   total = jnp.float32(0.0)
   for layer in LPIPS_LAYERS:
     difference = jnp.square(_unit(features[layer]) - _unit(reference[layer]))
@@ -148,7 +148,7 @@ def feature_distance(
 
 
 def check_pair(image: jax.Array, reference: jax.Array) -> None:
-  """Raises InputError unless both are [B, H, W, 3] of one shape."""
+  """Raises InputError unless both images are [B, H, W, 3] of one shape."""
   if image.ndim != 4 or image.shape[-1] != 3 or image.shape != reference.shape:
     raise InputError(
       f"images to compare: found shapes {image.shape} and {reference.shape},"
@@ -157,7 +157,7 @@ def check_pair(image: jax.Array, reference: jax.Array) -> None:
 
 
 def _unit(features: jax.Array) -> jax.Array:
-  # The small number keeps the gradient finite where every channel of a pixel is 0.
+  # The small constant keeps the gradient finite where every channel of a pixel is 0.
   square = jnp.sum(jnp.square(features), axis=-1, keepdims=True)
   return features * jax.lax.rsqrt(square + 1e-20)
 

@@ -1,6 +1,6 @@
 """How far a set of images is from another set, by features of both.
 
-Not here: distances of one image from another (`content`, `style`).
+Distances between single images are in `content` and `style`.
 """
 
 import numpy as np
@@ -13,12 +13,12 @@ def kernel_terms(features: np.ndarray, reference: np.ndarray) -> np.ndarray:
 
   h_ij = k(x_i, x_j) + k(y_i, y_j) − k(x_i, y_j) − k(x_j, y_i),  k(a, b) = (a·b / D + 1)³
 
-  each k averaged over the crops of the two images.
+  where each k is averaged over the crops of the two images.
 
   Args:
     features: [N, K, D]: features of K crops of each of N images.
-    reference: [N, K', D] of as many other images; image i may have been made from the i-th of
-      these, since terms of an image with itself and with its own reference are left out.
+    reference: [N, K', D], the same for N other images; image i may have been made from reference i,
+      since the terms of an image with itself and with its own reference are left out.
 
   Returns:
     [N, N] float64.
@@ -45,13 +45,13 @@ def kernel_distance(terms: np.ndarray, *, chosen: np.ndarray | None = None) -> f
 
   Args:
     terms: [N, N].
-    chosen: indices of the images to take, each once; default: all.
+    chosen: indices of the images to use, each once; None: all.
 
   Returns:
-    About 0 (it may be below) for two samples of one distribution.
+    About 0, possibly below, for two samples of one distribution.
 
-  Departs from the published KID in the features that one gives it, and in averaging over i ≠ j
-  in the cross terms too, which keeps it unbiased where images come in pairs.
+  Departs from the published KID in taking any features, and in averaging over i ≠ j in the cross
+  terms too, which keeps it unbiased where images come in pairs.
   Source: Bińkowski, Sutherland, Arbel & Gretton 2018, arXiv:1801.01401, section 4.
   """
   terms = terms if chosen is None else terms[np.ix_(chosen, chosen)]

@@ -1,7 +1,7 @@
 """How far an image is from a style: moments and Gram matrices of VGG16's features, and colors.
 
-Images are RGB float in [0, 1]; every function returns one number an image, [B]. Also here is the
-resampling by area that brings the images of a table to one size.
+Images are RGB float in [0, 1]; every function returns one number per image, [B]. The resampling by
+area that brings the images of a table to one size is here, too.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ def moment_distance(
 
   d = (1/L) Σ_l Σ_c [(mean_c f − mean_c s)² + (std_c f − std_c s)²] / Σ_c mean_c s²
 
-  f and s are the layer's features of image and style, mean_c and std_c run over the pixels.
+  f and s are the layer's features of image and style; mean_c and std_c run over the pixels.
 
   Args:
     vgg_params: as `vgg16_features` takes them.
@@ -38,11 +38,11 @@ def moment_distance(
     [B], 0 where all moments agree; an image with no features at all would give about 1.
 
   Raises:
-    InputError: what `vgg16_features` raises.
+    InputError: as `vgg16_features`.
 
-  Departs from AdaIN's style loss, which takes Σ_c by itself: divided by the style's mean square,
-  layers of different magnitude weigh the same. Source of the moments: Huang & Belongie 2017,
-  arXiv:1703.06868, equation 13.
+  Departs from AdaIN's style loss, which takes the numerator alone: divided by the style's mean
+  square, layers of different magnitude have the same weight. Source of the moments: Huang &
+  Belongie 2017, arXiv:1703.06868, equation 13.
   """
   return moment_distance_from_features(
     vgg16_features(vgg_params, image, layers=layers),
@@ -57,7 +57,7 @@ def moment_distance_from_features(
   *,
   layers: Sequence[str] = STYLE_LAYERS,
 ) -> jax.Array:
-  """`moment_distance` on features that are already there: {layer: [B, H, W, C]}; returns [B]."""
+  """`moment_distance` from features, {layer: [B, H, W, C]} each; returns [B]."""
   distances = []
   for layer in layers:
     (mean, std), (style_mean, style_std) = _moments(features[layer]), _moments(style[layer])
@@ -78,7 +78,7 @@ def gram_distance(
 
   d = (1/L) Σ_l ‖G(f) − G(s)‖² / ‖G(s)‖²,   G(f)_cd = (1/HW) Σ_p f_pc f_pd
 
-  Arguments, result and errors as of `moment_distance`.
+  Arguments, result and errors as in `moment_distance`.
 
   Departs from Gatys, Ecker & Bethge 2016, doi:10.1109/CVPR.2016.265, in dividing every layer by the
   style's Gram matrix and by the number of pixels, so that sizes and layers can be compared.
@@ -96,7 +96,7 @@ def gram_distance_from_features(
   *,
   layers: Sequence[str] = STYLE_LAYERS,
 ) -> jax.Array:
-  """`gram_distance` on features that are already there: {layer: [B, H, W, C]}; returns [B]."""
+  """`gram_distance` from features, {layer: [B, H, W, C]} each; returns [B]."""
   distances = []
   for layer in layers:
     gram, style_gram = _gram(features[layer]), _gram(style[layer])
@@ -121,7 +121,7 @@ def sliced_color_distance(image: jax.Array, style: jax.Array, *, directions: int
     [B], in units of the [0, 1] range; 0 where the colors are a permutation of each other.
 
   Raises:
-    InputError: shapes with another number of pixels.
+    InputError: other shapes, or different numbers of pixels.
 
   Source: Rabin, Peyré, Delon & Bernot 2011, doi:10.1007/978-3-642-24785-9_37; here with fixed
   directions and exponent 1.
@@ -140,7 +140,7 @@ def sliced_color_distance(image: jax.Array, style: jax.Array, *, directions: int
 
 
 def resize_area(image: jax.Array, height: int, width: int) -> jax.Array:
-  """Resample by area: a target pixel is the mean of the source over the rectangle that it covers.
+  """Resamples by area: each target pixel is the mean of the source over the rectangle it covers.
 
   Args:
     image: [B, H, W, C].
@@ -148,8 +148,8 @@ def resize_area(image: jax.Array, height: int, width: int) -> jax.Array:
     width: of the target, in pixels.
 
   Returns:
-    [B, height, width, C] float32. Source pixels that are cut by an edge count by their share, where
-    Pillow's BOX filter takes or leaves them whole.
+    [B, height, width, C] float32. Source pixels cut by an edge count by their share, while Pillow's
+    BOX filter takes them whole or not at all.
   """
   rows, columns = _area_weights(image.shape[1], height), _area_weights(image.shape[2], width)
   precise: dict[str, Any] = {"precision": jax.lax.Precision.HIGHEST}
@@ -160,7 +160,7 @@ def resize_area(image: jax.Array, height: int, width: int) -> jax.Array:
 def _moments(features: jax.Array) -> tuple[jax.Array, jax.Array]:
   """Mean and standard deviation over the pixels, [B, C] each."""
   features = features.astype(jnp.float32)
-  # Under the root only to keep the gradient finite where a channel is constant.
+  # The constant under the root only keeps the gradient finite where a channel is constant.
   return jnp.mean(features, axis=(1, 2)), jnp.sqrt(jnp.var(features, axis=(1, 2)) + 1e-8)
 
 
@@ -171,7 +171,7 @@ def _gram(features: jax.Array) -> jax.Array:
 
 
 def _half_sphere(count: int) -> np.ndarray:
-  """[3, count] unit vectors by the golden angle, with z > 0: u and −u give the same distance."""
+  """[3, count] unit vectors by the golden angle, with z > 0, as u and −u give the same distance."""
   index = np.arange(count) + 0.5
   z = 1 - index / count
   angle = np.pi * (1 + np.sqrt(5)) * index

@@ -1,7 +1,7 @@
-"""Pure Flax Linen modules; no files, no configs of training.
+"""Pure Flax Linen modules; no files and no training configs.
 
-`nets`, and with it Flax, is imported on first use: a start that finds its programs on disk needs
-none, and importing Flax takes as long as painting an image.
+`nets`, and with it Flax, is imported on first use: a process that finds its programs on disk needs
+neither, and importing Flax takes as long as stylizing an image.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""Adaptive instance normalization: channel moments, and how they are moved to those of a style.
+"""Adaptive instance normalization: channel moments, and moving them to a style's.
 
 Noise is added here too, after the moments are moved; the convolutions are in layers.py.
 """
@@ -20,7 +20,7 @@ def channel_moments(
   Args:
     features: [B, H, W, C], any range; sums run in float32.
     eps: added to the variance, in squared units of the features.
-    edges: which pixels are the image's; None: all.
+    edges: which pixels belong to the image; None: all.
 
   Returns:
     (mean, std), both [B, 1, 1, C] float32, ready to broadcast against features.
@@ -56,7 +56,7 @@ def modulation(
   s·(bias − mean), and s = 0 leaves x as it is.
 
   Args:
-    mean, std: [B, 1, 1, C], the features' own, as `channel_moments` gives them.
+    mean, std: [B, 1, 1, C], those of the features, as `channel_moments` returns them.
     gain: [B or 1, 1, 1, C], the standard deviation to move to.
     bias: [B or 1, 1, 1, C], the mean to move to.
     moment_shift: scalar or [B or 1, 1, 1, 1], 0 to 1; None is 1.
@@ -87,10 +87,10 @@ def add_noise(
   top: jax.Array | int = 0,
   left: jax.Array | int = 0,
 ) -> jax.Array:
-  """Adds the noise map to each channel of [B, H, W, C], times noise_std [B or 1, 1, 1, C].
+  """Adds the noise map, times noise_std [B or 1, 1, 1, C], to each channel of [B, H, W, C].
 
-  The first cell of the features is cell `top`, `left` of the noise map. Where edges say that rows
-  lie on several devices, each device adds its own rows to `top`.
+  The first cell of the features gets cell (top, left) of the noise map. Where edges say that rows
+  are divided over several devices, each device adds the number of its first row to `top`.
   """
   height, width = features.shape[1:3]
   if edges is not None:
@@ -121,9 +121,9 @@ def modulate(
     noise_gain: scalar or [B or 1, 1, 1, 1], by which noise_std is multiplied.
     moments: the (mean, std) to start from; None takes those of the features.
     noise: [H, W], the noise map for these features; None: its first cells.
-    noise_corner: [B or 1, 2] integers: for each example the row and the column of the noise map
-      that its first cell gets; None: 0, 0. Not beside noise.
-    edges: which pixels are the image's; None: all.
+    noise_corner: [B or 1, 2] integers: for each example, the row and the column of the noise map
+      that its first cell gets; None: 0, 0. Unused if there is noise.
+    edges: which pixels belong to the image; None: all.
 
   Returns:
     [B, H, W, C] in the dtype of features.

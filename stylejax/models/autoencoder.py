@@ -1,7 +1,7 @@
 """ContentEncoder, Decoder and Autoencoder: image → content code → image.
 
-The decoder is also the body of the generator: with a modulation it stylizes, without one
-it gives the image back.
+The decoder is also the body of the generator: with a modulation it stylizes, without one it
+reconstructs the image.
 """
 
 import functools
@@ -19,7 +19,7 @@ from stylejax.models.config import ModelConfig
 from stylejax.models.decoder_stages import modulated_maps, stages
 from stylejax.models.padding import Edges, image_size
 
-# For each modulated layer what becomes of its features, [B, h, w, C] → the same shape.
+# For each modulated layer, a function of its features [B, h, w, C] → the same shape.
 Modulation = Sequence[Callable[[jax.Array], jax.Array]]
 
 
@@ -35,7 +35,7 @@ class ContentEncoder(nn.Module):
     x = layers.space_to_depth(2.0 * layers.pad_to_multiple(image, c.stride) - 1.0, side=c.fold)
     levels = []
     for level, (width, extra) in enumerate(zip(c.content_widths, c.content_blocks)):
-      # The first of these is also `finest_level`.
+      # `finest_level` computes the first of these alone.
       x = nn.relu(layers.Conv(width, stride=1 if level == 0 else 2, dtype=c.dtype)(x, edges=edges))
       for _ in range(extra):
         x = nn.relu(layers.Conv(width, dtype=c.dtype)(x, edges=edges))
@@ -44,7 +44,7 @@ class ContentEncoder(nn.Module):
 
 
 def finest_level(config: ModelConfig, encoder: dict, image: jax.Array) -> jax.Array:
-  """The finest map of `ContentEncoder` by itself, where one convolution makes it.
+  """The finest map of `ContentEncoder` alone, where a single convolution makes it.
 
   Args:
     config: with content_blocks[0] = 0.
@@ -61,16 +61,16 @@ def finest_level(config: ModelConfig, encoder: dict, image: jax.Array) -> jax.Ar
 
 
 def _stylizes_only(edges: Edges | None) -> bool:
-  """Whether a program is one that only stylizes, on one device: those in training have no edges."""
+  """Whether a program only stylizes, on one device; programs of training have no edges."""
   return edges is not None and edges.axis_name is None
 
 
 class Decoder(nn.Module):
-  """Content code → image, with each layer's channel moments moved by a modulation if given.
+  """Content code → image, with each layer's channel moments moved by a modulation if there is one.
 
-  Residual blocks at the coarsest level, then, level by level: 1×1 convolution, bilinear doubling,
-  the encoder's features of that level added, 3×3 convolution. The last enlargement, to pixels, is
-  folded into the convolution that makes RGB.
+  Residual blocks at the coarsest level; then, at each finer level, a 1×1 convolution, bilinear
+  doubling, addition of the encoder's features of that level and a 3×3 convolution. The last
+  upsampling, to pixels, is folded into the convolution that makes RGB.
   """
 
   config: ModelConfig
@@ -83,11 +83,11 @@ class Decoder(nn.Module):
         nn.Conv(width, (1, 1), kernel_init=init, dtype=c.dtype),
         layers.Conv(width, dtype=c.dtype),
       ]
-    # Called as parameters of weights files are.
+    # Named as the parameters in weights files are.
     self.Conv, self.UpsampleConv = convs, [layers.UpsampleConv(3, scale=c.fold, dtype=c.dtype)]
 
   def __call__(self, code: ContentCode, *, modulation: Modulation | None = None) -> jax.Array:
-    """Returns [B, H, W, 3] in [0, 1]; modulation as `modulated_levels` orders it."""
+    """Returns [B, H, W, 3] in [0, 1]; modulation in the order of `modulated_levels`."""
     maps = {f"level{i}": level for i, level in enumerate(code.levels)}
     modulate: dict[str, Callable[[jax.Array], jax.Array]] = {}
     if modulation is not None:
@@ -111,7 +111,7 @@ class Decoder(nn.Module):
     return maps["image"][:, : code.size[0], : code.size[1]]
 
   def _blocks(self, maps, modulation, trunk: str, *, edges: Edges | None) -> jax.Array:
-    """All residual blocks, modulated, as a loop over their layers: one of them is compiled."""
+    """All residual blocks, modulated, as a loop over their layers, of which one is compiled."""
     count = 2 * self.config.decoder_blocks
     modulations = [modulation[name] for name in modulated_maps(self.config)[1 : count + 1]]
     convs = [conv.variables["params"] for conv in self.Conv[:count]]

@@ -1,4 +1,4 @@
-"""What the encoders make of images, as pytrees; without the nets, whose import takes time."""
+"""Content and style codes, the encoders' outputs, as pytrees; without the nets, a slow import."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ ContentMoments = Sequence[tuple[jax.Array, jax.Array]]
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class StyleCode(Replaceable):
-  """What is known of a style: a pytree of arrays; average two codes to mix two styles.
+  """The style of an image as a pytree of arrays; average two codes to mix two styles.
 
   Attributes:
-    moments: for each level of the encoder (mean, std), both [B, 1, 1, C] (or [1, 1, C] of a
+    moments: for each level of the style encoder (mean, std), both [B, 1, 1, C] (or [1, 1, C] for a
       single image), float32.
-    vector: [B, D] (or [D]), what the generator's modulation reads.
+    vector: [B, D] (or [D]), the style vector, which the generator's modulation reads.
   """
 
   moments: tuple[tuple[jax.Array, jax.Array], ...]
@@ -30,13 +30,13 @@ class StyleCode(Replaceable):
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class ContentCode(Replaceable):
-  """What is to be seen on an image, at several scales.
+  """What an image shows, at several scales.
 
   Attributes:
     levels: feature maps from fine to coarse, each half as large as the one before; the first is
       [B, H/fold, W/fold, C1] (without B for a single image), H and W rounded up to the config's
       stride.
-    image: the image itself, [B, H, W, 3], which no net reads: blended with at strengths below 1.
+    image: the image itself, [B, H, W, 3]; no net reads it, but strengths below 1 blend with it.
     size: (H, W) of the image, static.
     edges: what lies beyond the edges of the maps; None: their mirror image.
   """

@@ -1,6 +1,6 @@
 """Sizes of the nets, as one frozen dataclass, and the presets tiny, base and large.
 
-Nothing of training lives here: a ModelConfig is all that is needed to build and run the nets.
+No training settings: a ModelConfig is all that is needed to build and run the nets.
 """
 
 import dataclasses
@@ -8,39 +8,40 @@ import itertools
 from typing import Any, Literal
 
 Preset = Literal["tiny", "base", "large"]
-"""Names of the presets, for options; what each is stands in PRESETS."""
+"""Names of the presets, for options; their sizes are in PRESETS."""
 
 DTYPES = ("float32", "bfloat16")
 FOLDS = (2, 4)
 
-# What a config that comes with a file may ask for, a few times what `large` does: it is built,
+# Limits for a config that comes with a file, a few times the sizes of `large`: it is built,
 # compiled and run before anybody sees that it is absurd.
 _LARGEST = 2**20  # any one number
 _MOST_STRIDE = 128  # pixels; images are padded to a multiple of it
-_MOST_SIDE = 1024  # pixels of a texture sample
+_MOST_SIDE = 1024  # pixels on a side of a texture sample
 _MOST_LAYERS = 100  # compiling takes about as long for each, whatever its width
 _MOST_WORK = 10_000_000  # multiply-adds per pixel
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
-  """Every size of the four parts; hashable, so it can be static data of a pytree.
+  """All sizes of the nets; hashable, so it can be static data of a pytree.
 
   Attributes:
-    name: preset this config started from.
+    name: preset that this config started from.
     fold: side in pixels of the squares that the finest content level folds into channels, 2 or 4.
-    content_widths: channels of the content encoder at H/fold, H/2·fold, H/4·fold, ... (at least two
-      levels).
-    content_blocks: 3×3 convolutions after the downsampling one, for each level.
-    decoder_blocks: modulated residual blocks at the coarsest level.
+    content_widths: channels of the content encoder at H/fold, H/(2·fold), H/(4·fold), ... (at least
+      two levels).
+    content_blocks: number of 3×3 convolutions after the downsampling one, at each level.
+    decoder_blocks: number of modulated residual blocks at the coarsest level.
     style_widths: channels of the style encoder at H/2, H/4, ...
     style_dim: length D of the style vector.
     disc_widths: channels of the discriminator at H/2, H/4, ...
-    disc_scales: number of scales that the discriminator looks at; each halves the image.
+    disc_scales: number of scales of the discriminator, each of half the size.
     noise_dim: length Z of the noise vector z.
     noise_base: channels of the 8×8 map that the first dense layer makes.
     noise_width: channels of every later layer of the noise generator.
-    noise_stages: doublings of the noise generator; a texture sample has side 8·2^noise_stages.
+    noise_stages: number of doublings in the noise generator; a texture sample has 8·2^noise_stages
+      pixels on a side.
     dtype: dtype of activations; parameters, moments and losses stay float32.
   """
 
@@ -78,7 +79,7 @@ class ModelConfig:
 
   @property
   def stride(self) -> int:
-    """Pixels of the image per cell of the coarsest content level."""
+    """Pixels of the image per cell of the coarsest content level, on a side."""
     return self.cell(len(self.content_widths) - 1)
 
   def cell(self, level: int) -> int:
@@ -87,10 +88,10 @@ class ModelConfig:
 
   @property
   def smallest_exported_side(self) -> int:
-    """Pixels of the shortest side of the photos that exported files take.
+    """The shortest side, in pixels, of photos that exported files take.
 
-    They mirror maps as their runtimes do, which takes two cells of the coarsest level; the nets
-    themselves take every image from 16 pixels.
+    Their runtimes mirror maps, which takes two cells of the coarsest level; the nets themselves
+    take every image from 16 pixels on.
     """
     return max(16, self.stride + 1)
 
@@ -106,7 +107,7 @@ class ModelConfig:
 
   @property
   def layers(self) -> int:
-    """How many convolutions the four parts have, about."""
+    """The approximate number of convolutions in the nets."""
     return (
       len(self.content_widths)
       + sum(self.content_blocks)
@@ -119,7 +120,7 @@ class ModelConfig:
 
   @property
   def work(self) -> int:
-    """Multiply-adds per pixel of stylizing an image and scoring it, about."""
+    """The approximate number of multiply-adds per pixel of stylizing and scoring an image."""
 
     def descent(widths, blocks, fold=2):
       before, total = 3 * fold**2, 0
@@ -144,7 +145,7 @@ class ModelConfig:
 
   def _check_size(self) -> None:
     """Raises ValueError for nets that take absurdly long to compile or to run."""
-    # Before any product of these: a file may hold numbers of a thousand digits.
+    # Before any of these are multiplied: a file may hold numbers of a thousand digits.
     for field in dataclasses.fields(self):
       value = getattr(self, field.name)
       numbers = value if isinstance(value, tuple) else (value,)
@@ -182,7 +183,7 @@ class ModelConfig:
     """The config that `to_dict` wrote.
 
     Raises:
-      ValueError: an unknown or ill-typed field, or nets that would take absurdly long.
+      ValueError: an unknown or ill-typed field, or nets that take absurdly long to run.
     """
     types = {field.name: type(field.default) for field in dataclasses.fields(cls)}
     for name, value in fields.items():

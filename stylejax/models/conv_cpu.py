@@ -1,7 +1,7 @@
 """3×3 convolution by Winograd's minimal filtering, for CPUs, where XLA's direct one is slow.
 
-`conv3x3` gives the same numbers as a direct convolution on every platform and picks the algorithm
-when it is lowered: on accelerators nothing changes.
+`conv3x3` computes the same as a direct convolution on every platform, and picks the algorithm when
+it is lowered: on accelerators nothing changes.
 """
 
 from collections.abc import Sequence
@@ -48,15 +48,15 @@ OUTPUT = ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -
 def conv3x3(x: jax.Array, kernel: jax.Array, *, padding: str = "zeros") -> jax.Array:
   """3×3 cross-correlation of stride 1: f(x, y) = Σ_i Σ_j w_ij · I(x+i, y+j).
 
-  On a CPU, in float32 and where `is_faster` says so, by F(4×4, 3×3), whose rounding error is about
-  ten times the direct one's (1e-5 of the largest output); elsewhere direct. Derivatives of any
-  order, forward and reverse, are such convolutions again.
+  On a CPU, in float32 and where `is_faster` says so, the algorithm is F(4×4, 3×3), whose rounding
+  error is about ten times that of the direct one (1e-5 of the largest output); elsewhere it is the
+  direct one. Derivatives of any order, forward and reverse, are such convolutions again.
 
   Args:
     x: [B, H, W, Cin]; H and W at least 2.
     kernel: [3, 3, Cin, Cout], of the dtype of x.
-    padding: "zeros" or "reflect", what lies one pixel beyond the border; "valid" where x holds that
-      pixel already.
+    padding: "zeros" or "reflect", what lies one pixel beyond the border; "valid" if x already
+      has that pixel.
 
   Returns:
     [B, H, W, Cout], for "valid" [B, H − 2, W − 2, Cout].
@@ -64,18 +64,19 @@ def conv3x3(x: jax.Array, kernel: jax.Array, *, padding: str = "zeros") -> jax.A
   Source: Lavin & Gray 2015, arXiv:1509.09308, section 4 (F(4×4, 3×3): section 4.3).
   """
   if jax.typeof(x).sharding.mesh.explicit_axes or jax.typeof(kernel).sharding.mesh.explicit_axes:
-    return direct_conv3x3(x, kernel, padding=padding)  # whose shardings JAX knows how to follow
+    return direct_conv3x3(x, kernel, padding=padding)  # JAX can follow its shardings
   return _conv3x3(x, kernel, padding, False)
 
 
-# A primitive, since it is bilinear and knows its transposes: `jax.custom_vjp` has no forward mode,
-# and what `jax.custom_jvp` gives is transposed operation by operation, which is slow here.
+# A primitive with transposes of its own, since it is bilinear: `jax.custom_vjp` has no forward
+# mode, and the derivative from `jax.custom_jvp` is transposed operation by operation, which is slow
+# here.
 _conv3x3_p = Primitive("stylejax_conv3x3")
 
 
 def _conv3x3(x, kernel, padding, turned):
-  """`conv3x3`; with the kernel turned by 180° and its channels swapped where turned."""
-  # Inside of shard_map both vary over the same axes; gradients are summed by the cast's transpose.
+  """`conv3x3`; if `turned`, with the kernel turned by 180° and its channels swapped."""
+  # Inside shard_map both must vary over the same axes; the cast's transpose sums gradients.
   axes = _varying(x) | _varying(kernel)
   x, kernel = (
     jax.lax.pcast(array, tuple(sorted(axes - _varying(array))), to="varying")
@@ -87,13 +88,13 @@ def _conv3x3(x, kernel, padding, turned):
 
 
 def _varying(array) -> frozenset[str]:
-  """Axes of a mesh over which an array varies inside of `jax.shard_map`."""
+  """The axes of a mesh over which an array varies inside `jax.shard_map`."""
   kind = jax.typeof(array)
-  return kind.vma if hasattr(kind, "vma") else kind.mat.varying  # called so since jax 0.10
+  return kind.vma if hasattr(kind, "vma") else kind.mat.varying  # its name since jax 0.10
 
 
 def _chosen(x, kernel, *, padding, turned):
-  """What the primitive computes: on each platform by what is fastest there."""
+  """What the primitive computes, by the fastest algorithm on each platform."""
   quick = x.dtype == jnp.float32 and is_faster(x.shape, kernel.shape)
   direct = partial(direct_conv3x3, padding=padding, turned=turned)
   if quick:
@@ -111,7 +112,7 @@ def _by_pixels(cotangent, x, kernel, *, padding, turned):
   """The transpose with respect to x: the convolution with the kernel turned."""
   if padding == "zeros":
     return _conv3x3(cotangent, kernel, "zeros", not turned)
-  # As from the padded image, whose border folds back on what it mirrored.
+  # That of the padded image, whose border is then folded back onto the pixels it mirrors.
   back = _conv3x3(_pad(cotangent, 1, "zeros"), kernel, "zeros", not turned)
   if padding == "valid":
     return back
@@ -128,7 +129,7 @@ def _by_kernel(cotangent, x, kernel, *, padding, turned):
 
 
 def _batched(arrays, axes, *, padding, turned):
-  """Under `vmap`: images of all examples are one batch, unless each has a kernel of its own."""
+  """Under `vmap`, the images of all examples form one batch, unless each has its own kernel."""
   (x, kernel), (of_x, of_kernel) = arrays, axes
   if of_kernel is not None:
     return jax.vmap(partial(_chosen, padding=padding, turned=turned), axes)(x, kernel), 0
@@ -162,11 +163,11 @@ def _pad(x: jax.Array, pad: int, padding: str) -> jax.Array:
 def is_faster(shape: tuple[int, ...], kernel_shape: tuple[int, ...]) -> bool:
   """Whether F(4×4, 3×3) beats XLA's direct convolution on a CPU, as measured on two cores.
 
-  Narrow channels spend the gain on the transforms, as do few tiles on the kernel's; and below a
-  quarter of a GFLOP a call is too short to be worth the longer compilation.
+  With few channels the transforms use up the gain, with few tiles the kernel's transform does; and
+  below a quarter of a GFLOP a call is too short to be worth the longer compilation.
   """
   if not all(isinstance(n, int) for n in shape):
-    return False  # sizes that jax.export leaves open
+    return False  # symbolic sizes of jax.export
   batch, height, width, _ = shape
   _, _, channels, features = kernel_shape
   tiles = batch * -(-height // TILE) * -(-width // TILE)
@@ -183,9 +184,9 @@ def direct_conv3x3(
 
 
 def ringed_conv3x3(x: jax.Array, kernel: jax.Array, *, stride: int = 1) -> jax.Array:
-  """Of a map with its neighbors around it: with zeros around those too, which is then cut away.
+  """Convolves a map that has its neighbors around it, with zero padding that is then cut off.
 
-  On narrow channels XLA's convolution without padding is several times slower on a CPU.
+  With few channels, XLA's convolution without padding is several times slower on a CPU.
 
   Args:
     x: [B, H + 2, W + 2, Cin]; H and W even where stride is 2.
@@ -200,13 +201,13 @@ def ringed_conv3x3(x: jax.Array, kernel: jax.Array, *, stride: int = 1) -> jax.A
 
 
 def ringed_direct_conv3x3(x: jax.Array, kernel: jax.Array, *, stride: int = 1) -> jax.Array:
-  """The same without padding."""
+  """The same as `ringed_conv3x3`, without padding."""
   end = 1 - stride or None
   return _xla_conv(x[:, :end, :end], kernel, "VALID", False, stride)
 
 
 def edged_conv3x3(x: jax.Array, kernel: jax.Array, *, stride: int = 1) -> jax.Array:
-  """With reflect padding and no padded copy: zeros for a border, and its outputs done again.
+  """Convolves with reflect padding but no padded copy: pads with zeros, then redoes the border.
 
   Args:
     x: [B, H, W, Cin]; H and W even where stride is 2.
@@ -236,7 +237,7 @@ def edged_conv3x3(x: jax.Array, kernel: jax.Array, *, stride: int = 1) -> jax.Ar
 
 
 def _has_lines(x) -> bool:
-  """Whether a map has a line to be mirrored beside its edges; one line alone is repeated."""
+  """Whether a map has lines beside its edges to be mirrored; a single line is repeated instead."""
   return all(not isinstance(side, int) or side > 1 for side in x.shape[1:3])
 
 
@@ -258,8 +259,8 @@ def winograd_conv3x3(
 
   Pieces overlap, so their transform is written as sums of strided slices, rows before columns; the
   barrier keeps XLA from fusing the two, which would compute the first once for each column. The
-  transforms of kernel and outputs are matrix products over everything at once: as sums they run no
-  faster and compile several times as long.
+  transforms of kernel and outputs are matrix products over everything at once: as sums they would
+  run no faster and take several times as long to compile.
   """
   x = _pad(x, 1, padding)
   batch, height, width, channels = x.shape
@@ -285,7 +286,7 @@ def winograd_conv3x3(
 
 
 def _transformed(parts: list[jax.Array], axis: int) -> jax.Array:
-  """INPUT applied to six arrays, its rows stacked along a new axis; zeros cost nothing."""
+  """Applies INPUT to six arrays and stacks the results along a new axis; zeros cost nothing."""
   return jnp.stack(
     [
       sum(weight * part for weight, part in zip(row, parts, strict=True) if weight) for row in INPUT

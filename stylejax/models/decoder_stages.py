@@ -1,4 +1,4 @@
-"""The decoder's plan: which stage reads which maps, and which of them a modulation moves."""
+"""The decoder's plan: which stage reads which maps, and which maps are modulated."""
 
 import dataclasses
 
@@ -6,7 +6,7 @@ from stylejax.models.config import ModelConfig
 
 
 def modulated_levels(config: ModelConfig) -> tuple[int, ...]:
-  """Content level of each modulated layer of the decoder, in the order in which it meets them."""
+  """The content level of each modulated layer of the decoder, in the decoder's order."""
   coarsest = len(config.content_widths) - 1
   finer = [level for level in reversed(range(coarsest)) for _ in range(2)]
   return (coarsest,) * (1 + 2 * config.decoder_blocks) + tuple(finer)
@@ -14,14 +14,15 @@ def modulated_levels(config: ModelConfig) -> tuple[int, ...]:
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-  """What the decoder does between two looks at the moments of a whole map.
+  """What the decoder does between two uses of the moments of a whole map.
 
-  A stage is local: each row of its output depends on one row of the coarsest input to either side.
+  A stage is local: each row of its output depends on the coarsest input only up to one row to
+  either side.
 
   Attributes:
-    inputs: names of the maps that it reads, modulated; they are added up, but for `fine`.
+    inputs: names of the modulated maps that it adds up, without `fine`.
     rectified: whether the sum goes through a ReLU.
-    fine: name of the finer map that is added after the sum has been doubled, or None.
+    fine: name of the finer map that is added after the sum is upsampled, or None.
     output: name of the map that it makes.
   """
 
@@ -32,7 +33,11 @@ class Stage:
 
 
 def stages(config: ModelConfig) -> tuple[Stage, ...]:
-  """The decoder's stages; maps are called level0, level1, ..., what they make, and image."""
+  """The decoder's stages, in order.
+
+  Maps are named level0, level1, ... (the content's), block0.first, block0.second, ..., merged1,
+  merged0 and image.
+  """
   last = len(config.content_widths) - 1
   all_stages: list[Stage] = []
   trunk: tuple[str, ...] = (f"level{last}",)
@@ -47,7 +52,7 @@ def stages(config: ModelConfig) -> tuple[Stage, ...]:
 
 
 def modulated_maps(config: ModelConfig) -> tuple[str, ...]:
-  """Names of the maps that a modulation moves, in the order of `modulated_levels`."""
+  """Names of the modulated maps, in the order of `modulated_levels`."""
   names = []
   for stage in stages(config):
     names += [name for name in (*stage.inputs, stage.fine) if name and name not in names]
@@ -55,5 +60,5 @@ def modulated_maps(config: ModelConfig) -> tuple[str, ...]:
 
 
 def has_noise(name: str) -> bool:
-  """Whether noise is added to a modulated map: to the content's own, not to the decoder's."""
+  """Whether a modulated map gets noise: the content's maps do, the decoder's don't."""
   return name.startswith("level")

@@ -1,4 +1,4 @@
-"""The discriminator: an image gets patch scores at several scales."""
+"""The discriminator, which scores patches of an image at several scales."""
 
 import flax.linen as nn
 import jax
@@ -11,7 +11,7 @@ from stylejax.models.config import ModelConfig
 class Discriminator(nn.Module):
   """Image → patch scores at several scales; high means "a real artwork".
 
-  No normalization, as a gradient penalty on single images needs (Gulrajani et al. 2017,
+  It has no normalization, as a gradient penalty on single images requires (Gulrajani et al. 2017,
   arXiv:1704.00028, section 4). Patches and scales: Isola et al. 2017, arXiv:1611.07004, section
   3.2.2; Wang et al. 2018, arXiv:1711.11585, section 3.2.
   """

@@ -1,6 +1,6 @@
-"""The generator: content code and style vector become an image.
+"""The generator, which turns a content code and a style vector into an image.
 
-The noise generator and the discriminator have modules of their own.
+The noise generator and the discriminator are in modules of their own.
 """
 
 from functools import partial
@@ -15,18 +15,18 @@ from stylejax.models.config import ModelConfig
 
 
 class Adaptation(nn.Module):
-  """Moves a style vector to where the style comes out right on a content of given moments.
+  """Adapts a style vector to the moments of a content, so that the style comes out right on it.
 
-  The same targets for the moments of a few layers stylize a busy photo and a foggy one differently:
-  what the image's own moments become also depends on what there is to be modulated.
+  The same targets for the moments of a few layers stylize a busy photo and a foggy one differently,
+  since the moments of the result also depend on the features that are modulated.
   """
 
   dim: int
 
   @nn.compact
   def __call__(self, vector: jax.Array, moments: ContentMoments) -> jax.Array:
-    """[B or 1, D] → [B, D]; fresh parameters leave the vector as it is."""
-    # The maps come after a ReLU, so nothing is below 0; some channels are a hundred times others.
+    """[B or 1, D] → [B, D]; initial parameters leave the vector unchanged."""
+    # Moments after a ReLU aren't negative, and some channels' are a hundred times others'.
     log_moments = jnp.log1p(jnp.concatenate([m[:, 0, 0] for pair in moments for m in pair], -1))
     width = 3 * self.dim // 4
     init = layers.initializer(self, layers.lecun_normal)
@@ -72,7 +72,7 @@ class Generator(nn.Module):
     moment_shift: jax.Array | None = None,
     noise_corner: jax.Array | None = None,
   ) -> jax.Array:
-    """Generates the stylized image, which nothing is blended with.
+    """Generates the stylized image, before it is blended with the content.
 
     Args:
       code: of the content, batched.
@@ -80,7 +80,7 @@ class Generator(nn.Module):
       noise_gain: scalar or [B or 1, 1, 1, 1]: 1 as trained, 2 for twice the noise.
       moment_shift: scalar or [B or 1, 1, 1, 1]: how far moments move to the style's, 0 to 1; None
         is 1. Only training sets it.
-      noise_corner: [B or 1, 2] integers: for each example the row and the column of the noise map
+      noise_corner: [B or 1, 2] integers: for each example, the row and the column of the noise map
         that its first cell gets; None: 0, 0.
 
     Returns:
@@ -110,12 +110,12 @@ class Generator(nn.Module):
   def targets(
     self, vector: jax.Array, moments: ContentMoments
   ) -> list[tuple[jax.Array, jax.Array, jax.Array | None]]:
-    """(gain, bias, noise_std or None) of each modulated layer; vector [B or 1, D].
+    """(gain, bias, noise_std) of each modulated layer, for style vectors [B or 1, D].
 
-    Each is [B, 1, 1, C]; the content's own maps have a noise_std.
+    Each is [B, 1, 1, C]; noise_std is None except for the content's own maps.
     """
     one_row = all(array.shape[0] == 1 for array in jax.tree.leaves((vector, moments)))
-    # Of one row XLA compiles a matrix product anew on CPUs, each of these in as long as a map's.
+    # XLA on CPUs compiles each product with one row anew, which takes as long as for a whole map.
     if one_row:
       vector, moments = jax.tree.map(layers.twice, (vector, moments))
     targets, vector = [], self.adaptation(vector, moments)
@@ -126,7 +126,7 @@ class Generator(nn.Module):
     return targets
 
   def _has_noise(self) -> list[bool]:
-    """Whether each modulated layer gets noise."""
+    """For each modulated layer, whether it gets noise."""
     return list(map(decoder_stages.has_noise, decoder_stages.modulated_maps(self.config)))
 
 

@@ -1,6 +1,6 @@
-"""The layers that every net is built of: padding, convolution and resampling of NHWC arrays.
+"""The layers that every net is built from: padding, convolution and resampling of NHWC arrays.
 
-Moments and modulation are in adain.py; no net and no size of a net lives here.
+Moments and modulation are in adain.py; no net or size of a net is defined here.
 """
 
 import functools
@@ -24,10 +24,10 @@ lecun_normal = nn.initializers.lecun_normal()
 def initializer(
   module: nn.Module, init: nn.initializers.Initializer
 ) -> nn.initializers.Initializer:
-  """The initializer where a module makes its parameters, and zeros where it is applied to some.
+  """Returns init while a module makes its parameters, and zeros while it is applied to given ones.
 
-  At every application flax traces each parameter's initializer to compare shapes, which for random
-  numbers is a third of the time that tracing the nets takes.
+  At every application Flax traces each parameter's initializer to compare shapes; with random
+  numbers this takes a third of the time of tracing the nets.
   """
   return init if module.is_initializing() else nn.initializers.zeros
 
@@ -43,7 +43,7 @@ def pad_to_multiple(x: jax.Array, multiple: int) -> jax.Array:
   if all(isinstance(side, int) for side in x.shape[1:3]):
     beyond = [(0, padded - side) for side, padded in sides]
     return jnp.pad(x, ((0, 0), *beyond, (0, 0)), mode="reflect") if any(map(any, beyond)) else x
-  for axis, (side, padded) in enumerate(sides, 1):  # sizes that jax.export leaves open
+  for axis, (side, padded) in enumerate(sides, 1):  # symbolic sizes of jax.export
     at = jnp.arange(padded) % (2 * (side - 1))
     x = jnp.take(x, jnp.minimum(at, 2 * (side - 1) - at), axis=axis, mode="clip")
   return x
@@ -52,7 +52,7 @@ def pad_to_multiple(x: jax.Array, multiple: int) -> jax.Array:
 def space_to_depth(x: jax.Array, *, side: int = 2) -> jax.Array:
   """Folds squares of pixels into channels: [B, H, W, C] → [B, H/side, W/side, side²·C].
 
-  H and W are multiples of the side, which is that of a square.
+  H and W are multiples of `side`, the side of a square.
   """
   batch, height, width, channels = x.shape
   rows, columns = height // side, width // side
@@ -71,8 +71,8 @@ def depth_to_space(x: jax.Array, *, side: int = 2) -> jax.Array:
 def upsample2(x: jax.Array, *, edges: Edges | None = None) -> jax.Array:
   """Doubles height and width of [B, H, W, C] by bilinear interpolation between pixel centers.
 
-  Weights are 3/4 and 1/4; beyond the border the edge pixel is repeated. Smooth by construction:
-  a constant stays constant and a ramp stays a ramp, so no grid can arise.
+  Weights are 3/4 and 1/4; beyond the border the edge pixel is repeated. Constants stay constant and
+  ramps stay ramps, so no grid can arise.
   """
   if edges is not None:
     return _edged_upsample2(x, edges)
@@ -113,7 +113,7 @@ def upsample2_by_lines(x: jax.Array, edges: Edges) -> jax.Array:
 def upsample2_by_number(x: jax.Array, edges: Edges) -> jax.Array:
   """The same as one loop over the outputs, which a CPU compiles and runs in a fraction of the time.
 
-  Output i reads line i/2 and its neighbor, the one before of even i and the one behind of odd i.
+  Output i reads line ⌊i/2⌋ and its neighbor: the line before for even i, the line after for odd i.
   """
   near, far = [], []
   for axis in (1, 2):
@@ -130,10 +130,10 @@ def upsample2_by_number(x: jax.Array, edges: Edges) -> jax.Array:
 
 
 def _spread(x: jax.Array, axis: int, first: int) -> jax.Array:
-  """Sets x on every other place of a doubled axis, with zeros between.
+  """Puts x on every other place of a doubled axis, with zeros between.
 
-  Unlike a stack and a reshape it leaves the layout to the convolutions on both sides: on a TPU
-  those want the batch next to the channels, and a reshape of the pixels wants it outermost.
+  Unlike a stack and a reshape, this leaves the layout to the convolutions on both sides: on a TPU
+  those want the batch next to the channels, while a reshape of the pixels wants it outermost.
   """
   config = [(0, 0, 0)] * x.ndim
   config[axis] = (first, 1 - first, 1)
@@ -155,7 +155,7 @@ def reflect_conv(
     x: [B, H, W, Cin]; H and W at least 2, and even where stride is 2.
     kernel: [3, 3, Cin, Cout].
     stride: 1 or 2.
-    edges: what lies beyond those of x, if not its mirror image.
+    edges: what lies beyond the edges of x; None: its mirror image.
 
   Returns:
     [B, H/stride, W/stride, Cout].
@@ -188,7 +188,7 @@ def reflect_conv(
 
 
 def _blank(x: jax.Array, scale: float, features: int) -> jax.Array:
-  """Of the shape of a layer's output: parameters depend on no value, and tracing takes time."""
+  """Zeros in the shape of a layer's output: initialization needs no values, and tracing is slow."""
   batch, height, width, _ = x.shape
   return jnp.zeros((batch, int(height * scale), int(width * scale), features), x.dtype)
 
@@ -218,8 +218,8 @@ class Conv(nn.Module):
 def enlarged_taps(scale: int) -> np.ndarray:
   """How a 3-tap filter on a bilinearly enlarged signal reads the original: [scale, 3, 3].
 
-  The entry [phase, p + 1, u + 1] is the weight of the original's sample i + u in what the tap p of
-  the filter reads for sample scale·i + phase of the enlarged signal; p and u are −1, 0 or 1.
+  Entry [phase, p + 1, u + 1] is the weight of the original's sample i + u in what tap p of the
+  filter reads for sample scale·i + phase of the enlarged signal; p and u are −1, 0 or 1.
   """
   phases, taps = np.ogrid[:scale, -1:2]
   place = (phases + taps + 0.5) / scale - 0.5
@@ -230,13 +230,13 @@ def upsampling_kernel(kernel: jax.Array, sharp: jax.Array) -> jax.Array:
   """The phases of an `UpsampleConv` as one kernel: [3, 3, Cin, scale²·Cout], for depth_to_space.
 
   Args:
-    kernel: [3, 3, Cin, Cout], of a convolution after bilinear enlargement.
-    sharp: [3, 3, Cin, scale²·Cout], what each phase reads besides; of it, only what a constant
-      can't tell apart is taken: the phases' sums over the taps are brought to their mean.
+    kernel: [3, 3, Cin, Cout], of a convolution after bilinear upsampling.
+    sharp: [3, 3, Cin, scale²·Cout], an additional filter for each phase, whose sum over the taps is
+      brought to its mean over the phases, so that all phases agree on constants.
   """
   kernel, sharp = (jnp.asarray(x, jnp.float32) for x in (kernel, sharp))
   one_axis = enlarged_taps(math.isqrt(sharp.shape[3] // kernel.shape[3]))
-  # One product by constants: with each axis by itself it takes three programs.
+  # One product with constants: with each axis by itself it would take three programs.
   taps = np.einsum("apu,bqv->uvabpq", one_axis, one_axis).astype(np.float32)
   smooth = jnp.einsum("uvabpq,pqio->uviabo", taps, kernel)
   sums = sharp.reshape(smooth.shape).sum((0, 1), keepdims=True)
@@ -245,13 +245,13 @@ def upsampling_kernel(kernel: jax.Array, sharp: jax.Array) -> jax.Array:
 
 
 class UpsampleConv(nn.Module):
-  """Bilinear enlargement and a 3×3 convolution, folded into one at low resolution, made sharp.
+  """Bilinear upsampling and a 3×3 convolution, folded into one at low resolution and made sharp.
 
-  The phases of a convolution of the enlarged x are 3×3 filters of x, linear in the kernel: so this
-  costs what a sub-pixel convolution costs. By itself it can't make the finest details, for
-  bilinear enlargement has none; so each phase may read x by a filter of its own besides, for
-  nothing more at run time. Where x is constant all phases agree, whatever is learnt: no grid on
-  plain areas. Fresh parameters are resize-convolution alone.
+  The phases of a convolution of the enlarged x are 3×3 filters of x, linear in the kernel, so this
+  costs as much as a sub-pixel convolution. Bilinear upsampling alone has no finest details, so each
+  phase may also read x by a filter of its own, at no cost at run time. Where x is constant all
+  phases agree, whatever is learned: no grid on plain areas. Initial parameters make this a plain
+  resize-convolution.
 
   Departs from resize-convolution (Odena et al. 2016, Distill, "Deconvolution and Checkerboard
   Artifacts") in being folded, in the sharp part (sub-pixel convolution, Shi et al. 2016,
@@ -282,7 +282,7 @@ class UpsampleConv(nn.Module):
     return y + bias.astype(self.dtype)[None, None, None]
 
 
-# How output 2i + phase of a 4-tap transposed convolution of stride 2 reads inputs i−1, i, i+1:
+# How output 2i + phase of a 4-tap transposed convolution of stride 2 reads inputs i−1, i and i+1:
 # TRANSPOSED_TAPS[phase][input][tap] is 1 where they meet.
 TRANSPOSED_TAPS = (
   ((1, 0, 0, 0), (0, 0, 1, 0), (0, 0, 0, 0)),
@@ -293,10 +293,10 @@ TRANSPOSED_TAPS = (
 class ConvTranspose(nn.Module):
   """Transposed 4×4 convolution of stride 2 with reflect padding: [B, H, W, C] → [B, 2H, 2W, C'].
 
-  The parameters of flax.linen.ConvTranspose and, but for the outermost pixels, its numbers,
-  computed as one 3×3 convolution and a depth-to-space: the gradient of a dilated convolution is
-  several times slower on a CPU. Departs from it in mirroring the border, where zeros would draw
-  a frame.
+  It has the parameters of flax.linen.ConvTranspose and, except at the outermost pixels, the same
+  output, but computes it as one 3×3 convolution and a depth-to-space: the gradient of a dilated
+  convolution is several times slower on a CPU. Departs from Flax's in mirroring the border, where
+  zeros would draw a frame.
   """
 
   features: int
@@ -330,7 +330,7 @@ class Mlp(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     one_row = x.shape[0] == 1
-    if one_row:  # of one row XLA compiles a matrix product anew on CPUs, more slowly than it runs
+    if one_row:  # XLA on CPUs compiles each product with one row anew, which is slow
       x = twice(x)
     for i, width in enumerate(self.widths):
       x = nn.Dense(width, kernel_init=initializer(self, he_normal))(x if i == 0 else nn.relu(x))

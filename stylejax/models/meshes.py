@@ -1,6 +1,6 @@
-"""Public functions on a mesh of explicit axes, where JAX wants to be told the sharding of results.
+"""Public functions on a mesh with explicit axes, where JAX must be told the sharding of results.
 
-The nets leave shardings to the compiler; nothing of a net lives here.
+The nets leave shardings to the compiler; no net is defined here.
 """
 
 import functools
@@ -11,11 +11,11 @@ from jax.sharding import PartitionSpec as P
 
 
 def on_any_mesh(function: Callable) -> Callable:
-  """Lets a function of arrays run under a mesh of explicit axes, `jax.make_mesh`'s default.
+  """Lets a function of arrays run under a mesh with explicit axes, `jax.make_mesh`'s default.
 
-  Inside of the function such axes are automatic, so the compiler chooses how to share the work.
-  Of the results those with the batch's length keep the batch's sharding, the others are
-  replicated. Without such axes the function is called as it is.
+  Inside the function such axes are automatic, so the compiler chooses how to divide the work.
+  Results whose first axis is as long as the batch keep the batch's sharding, others are replicated.
+  Without such axes the function is called as it is.
   """
 
   @functools.wraps(function)
@@ -46,13 +46,13 @@ def on_any_mesh(function: Callable) -> Callable:
 
 
 def _explicit_mesh(arrays: list[jax.Array]) -> jax.sharding.AbstractMesh | None:
-  """The mesh in use, if it has explicit axes: of the context, or of an argument."""
+  """The mesh of the context or of an argument, if one has explicit axes."""
   meshes = [jax.sharding.get_abstract_mesh(), *(jax.typeof(x).sharding.mesh for x in arrays)]
   return next((mesh for mesh in meshes if mesh.explicit_axes), None)
 
 
 def _batch(arrays: list[jax.Array]) -> tuple[int | None, object]:
-  """(length, mesh axes) of the one leading dimension that is sharded; None unless there is one."""
+  """(length, mesh axes) of the one leading dimension that is sharded; (None, None) if not one."""
   sharded = {
     (x.shape[0], jax.typeof(x).sharding.spec[0])
     for x in arrays

@@ -1,4 +1,4 @@
-"""All nets, and their fresh parameters: what the four steps need of Flax."""
+"""All nets and their initial parameters: everything for which the four steps need Flax."""
 
 from typing import Any
 
@@ -18,10 +18,10 @@ from stylejax.models.style_encoder import StyleEncoder
 
 
 def init_params(key: jax.Array, config: ModelConfig) -> Params:
-  """Fresh parameters of all parts, for training.
+  """Draws initial parameters of all parts, for training.
 
   Args:
-    key: PRNG key; each part draws from its own fold of it.
+    key: PRNG key; each part draws from its own split of it.
     config: sizes, for example `stylejax.PRESETS["base"]`.
 
   Returns:
@@ -48,5 +48,5 @@ def noise_generator(config: ModelConfig) -> NoiseGenerator:
 
 
 def applied(module: nn.Module, params: dict, *arguments: Any, **keywords: Any) -> Any:
-  """What a module computes with the parameters of one part."""
+  """Applies a module with the parameters of one part."""
   return module.apply({"params": params}, *arguments, **keywords)

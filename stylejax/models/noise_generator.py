@@ -1,4 +1,4 @@
-"""The noise generator: random numbers become a texture sample that the style encoder can read."""
+"""The noise generator, which turns random numbers into a texture sample for the style encoder."""
 
 import flax.linen as nn
 import jax
@@ -9,10 +9,10 @@ from stylejax.models import layers
 class NoiseGenerator(nn.Module):
   """Random numbers → texture sample, the image of an invented style.
 
-  z [B, Z] → Dense(8·8·base) → reshape (8, 8, base) → Conv 3×3 (width) → stages × [ConvTranspose
-  4×4 stride 2 (width), Conv 3×3 (width), Conv 3×3 (width)] → Conv 3×3 (3), ReLU between layers and
-  a sigmoid at the end, all with reflect padding. The defaults are the net that the project
-  describes: Z = 100, base 128, width 256, three stages, 64×64 pixels.
+  z [B, Z] → Dense(8·8·base) → reshape (8, 8, base) → Conv 3×3 (width) → stages × [ConvTranspose 4×4
+  stride 2 (width), Conv 3×3 (width), Conv 3×3 (width)] → Conv 3×3 (3), with ReLU between layers, a
+  sigmoid at the end, and reflect padding throughout. The defaults are base 128, width 256 and three
+  stages, for 64×64 pixels; with Z = 100 this is the net of the project's description.
   """
 
   base: int = 128
@@ -22,7 +22,7 @@ class NoiseGenerator(nn.Module):
 
   @nn.compact
   def __call__(self, z: jax.Array) -> jax.Array:
-    """[B, Z] standard normal → [B, S, S, 3] in [0, 1], S = 8·2^stages."""
+    """[B, Z] standard normal → [B, T, T, 3] in [0, 1], T = 8·2^stages."""
 
     def conv(features, x):
       return layers.Conv(features, dtype=self.dtype)(x)

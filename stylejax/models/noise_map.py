@@ -1,12 +1,12 @@
 """The noise map: a random pattern that the generator can turn into brushwork.
 
-A convolutional net that treats all places alike stylizes a flat sky flat. Adding the noise map to
-feature maps, as strongly as a style asks for, gives the net something to make strokes of. A cell
-always has the same number, whatever part of the map is computed; a key chooses which part an image
+A convolutional net treats all places alike, so it stylizes a flat sky flat. Adding the noise map to
+feature maps, as strongly as a style asks for, gives the net something to make strokes from. A cell
+always has the same value, whatever part of the map is computed; a key chooses which part an image
 gets.
 
 Source: the noise inputs of Karras et al. 2019, arXiv:1812.04948, section 3.2; departs from them in
-that there is one map, of which images get a part, so that tiles and devices agree on it.
+using one map, of which each image gets a part, so that tiles and devices agree on it.
 """
 
 import jax
@@ -16,11 +16,11 @@ import numpy as np
 _SIDE, _SIGN_SIDE = 256, 251
 
 PERIOD = _SIDE * _SIGN_SIDE
-"""Cells after which the map repeats, in rows and in columns."""
+"""Number of cells after which the map repeats, along rows and columns."""
 
 
 def _hashed(cells: np.ndarray) -> np.ndarray:
-  """Numbers uniform in [0, 1) for those of cells, by a hash of 32 bits."""
+  """Hashes cell numbers, uint32, to values that are uniform in [0, 1)."""
   for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B), (16, 1)):
     cells = (cells ^ (cells >> np.uint32(shift))) * np.uint32(factor)
   return cells / 2.0**32
@@ -42,8 +42,8 @@ PATTERN = _pattern()
 """The first 256 × 256 cells; weights are trained on these very numbers."""
 
 SIGNS = _signs()
-"""What the pattern is multiplied with beyond them. 251 and 256 have no common divisor, so that the
-product repeats only after both have."""
+"""Factors of the pattern beyond these cells. 251 and 256 have no common divisor, so the product
+repeats only after 251 · 256 cells."""
 
 
 def noise_map(
@@ -66,13 +66,12 @@ def noise_map(
 
 
 def moved_noise_map(height: int, width: int, drift: jax.Array, cell: int) -> jax.Array:
-  """The noise map where each of its places has moved: [height, width], mean 0, variance about 1.
+  """The noise map moved by a drift: [height, width] float32, mean 0, variance about 1.
 
   Args:
-    height, width: cells.
-    drift: [H, W, 2], (x, y) in pixels: what is at p has the noise that is at p + drift[p] without
-      a drift.
-    cell: pixels of a cell's side.
+    height, width: number of cells.
+    drift: [H, W, 2], (x, y) in pixels: p has the noise that is at p + drift[p] without a drift.
+    cell: side of a cell in pixels.
   """
   y, x = (cell * jnp.arange(cells) + cell // 2 for cells in (height, width))
   drift = jnp.asarray(drift)
@@ -95,5 +94,5 @@ def drawn_corner(key: jax.Array) -> jax.Array:
 
 
 def _is_first(rows: jax.Array, columns: jax.Array) -> jax.Array:
-  """Whether cells are among those that the pattern has without the signs."""
+  """Whether cells are among the first 256 × 256, which have no signs."""
   return (rows < _SIDE) & (columns < _SIDE)

@@ -1,8 +1,8 @@
-"""How an image goes on beyond its edges: mirrored, around to the other side, or on another device.
+"""How an image continues beyond its edges: mirrored, from the other side, or on another device.
 
-Everything in the nets that looks further than one pixel goes through here: the neighbors of a
-convolution and the moments of a whole map. Without `Edges` images are mirrored at the edges of
-their array, which is what training does; no net and no size of a net lives here.
+Everything in the nets that reads more than one pixel goes through here: the neighbors of a
+convolution and the moments of a whole map. Without `Edges`, images are mirrored at the edges of
+their array, as they are in training; no net or size of a net is defined here.
 """
 
 import dataclasses
@@ -25,18 +25,18 @@ def image_size(image: jax.Array) -> tuple[int, int]:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Edges(Replaceable):
-  """What a map's neighbors are at the edges of its array, and which of its pixels count.
+  """What lies beyond the edges of a map's array, and which of its pixels count.
 
   Attributes:
-    shape: (H, W) of the array that holds the image (of one device's part), static; multiples of
-      the config's stride.
-    wrap: for rows and for columns whether the last is followed by the first, static: the image
-      tiles the plane. Otherwise it is mirrored.
+    shape: (H, W) of the array that holds the image (or one device's part of it), static; multiples
+      of the config's stride.
+    wrap: for rows and for columns, whether the last is followed by the first, so that the image
+      tiles the plane, static. Otherwise it is mirrored.
     inside: (h, w), traced integers, for the nets multiples of the stride: the image itself ends
-      there, and what the array holds beyond never reaches it. None: all of the array. An axis that
-      wraps is always whole.
-    axis_name: rows lie in equal parts on the devices along this axis of a mesh, of which each sees
-      its own (`jax.shard_map`), static; `inside` counts the rows of all of them.
+      there, and what the array holds beyond never affects it. None: it fills the array, as it
+      always does along an axis that wraps.
+    axis_name: name of the mesh axis over whose devices the rows are divided in equal parts
+      (`jax.shard_map`), static; `inside` counts the rows on all devices. None: they are on one.
   """
 
   shape: tuple[int, int] = dataclasses.field(metadata={"static": True})
@@ -45,18 +45,18 @@ class Edges(Replaceable):
   axis_name: str | None = dataclasses.field(metadata={"static": True}, default=None)
 
   def extend(self, x: jax.Array, *, repeat: bool = False) -> jax.Array:
-    """Puts the right lines beyond the edges of a map [B, h, w, C].
+    """Adds the lines that lie beyond the edges of a map [B, h, w, C].
 
-    Where the image just ends with the array nothing is added: layers mirror their input there.
+    Where the image simply ends with the array, nothing is added: layers mirror their input there.
 
     Args:
       x: a map of the image at any of its levels.
-      repeat: whether the edge itself is repeated where the image ends, instead of mirrored.
+      repeat: whether the edge line is repeated where the image ends, instead of mirroring.
 
     Returns:
-      The map, MARGIN lines longer at both ends of each axis for which `margins` says so, of which
-      the ones next to the map are right; and where the image ends inside of the array, so is the
-      line behind its last.
+      The map, MARGIN lines longer at both ends of each axis for which `margins` says so. Only the
+      added lines next to the map are right; where the image ends inside the array, the line after
+      its last is right, too.
     """
     limits = self._limits(x)
     for axis, margin in zip((1, 2), self.margins):
@@ -69,37 +69,37 @@ class Edges(Replaceable):
     return x
 
   def ring(self, x: jax.Array) -> jax.Array:
-    """Puts the right line around a map: [B, h, w, C] → [B, h + 2, w + 2, C].
+    """Adds the line around a map: [B, h, w, C] → [B, h + 2, w + 2, C].
 
-    On a CPU by numbers of lines, which compiles into one loop; elsewhere by joining lines.
+    A CPU gathers lines by number, which compiles into one loop; other devices join lines.
     """
     if self.axis_name is not None:
       return self.ring_by_lines(x)
     return jax.lax.platform_dependent(x, cpu=self.ring_by_number, default=self.ring_by_lines)
 
   def ring_by_number(self, x: jax.Array) -> jax.Array:
-    """`ring` as one loop, of a map that lies on one device."""
+    """`ring` as one loop, for a map that lies on one device."""
     rows, columns = (self.lines(x, axis, jnp.arange(-1, x.shape[axis] + 1)) for axis in (1, 2))
     return take_lines(x, rows, columns)
 
   def ring_by_lines(self, x: jax.Array) -> jax.Array:
-    """`ring` by joining lines, also those of other devices."""
+    """`ring` by joining lines, including those of other devices."""
     around = [(0, 0), *((0, 0) if margin else (1, 1) for margin in self.margins), (0, 0)]
     x = jnp.pad(self.extend(x), around, mode="reflect")
     rows, columns = (max(0, margin - 1) for margin in self.margins)
     return x[:, rows : x.shape[1] - rows, columns : x.shape[2] - columns]
 
   def lines(self, x: jax.Array, axis: int, at: jax.Array, *, repeat: bool = False) -> jax.Array:
-    """Which lines of a map are to be read at given places, which may lie beyond the edges.
+    """The numbers of the lines to read at given places, which may lie beyond the edges.
 
     Args:
       x: a map of the image at any of its levels, all of it on this device.
       axis: 1 for rows, 2 for columns.
       at: places, counted from the first line, no further out than the map is wide.
-      repeat: whether the edge itself is repeated where the image ends, instead of mirrored.
+      repeat: whether the edge line is repeated where the image ends, instead of mirroring.
 
     Returns:
-      Numbers of lines, as many; right up to one place behind where the image ends.
+      As many line numbers, which are right up to one place beyond the end of the image.
     """
     size, end = x.shape[axis], self._limits(x)[axis - 1]
     if self.wrap[axis - 1]:
@@ -114,20 +114,20 @@ class Edges(Replaceable):
 
   @property
   def margins(self) -> tuple[int, int]:
-    """Lines by which `extend` makes rows and columns longer at either end."""
+    """Number of (rows, columns) that `extend` adds at either end."""
     return (MARGIN if self.wrap[0] or self.axis_name else 0, MARGIN if self.wrap[1] else 0)
 
   def crop(self, x: jax.Array, *, scale: float = 1) -> jax.Array:
-    """Takes the margins off again, of a map that has become so much larger since."""
+    """Removes the margins from a map, which may have been enlarged by `scale` since."""
     rows, columns = (round(margin * scale) for margin in self.margins)
     return x[:, rows : x.shape[1] - rows, columns : x.shape[2] - columns]
 
   def first_row(self, height: int) -> jax.Array | int:
-    """Which row of the whole map is the first of this device's part, of so many rows."""
+    """The row of the whole map at which this device's part begins, which has `height` rows."""
     return 0 if self.axis_name is None else height * jax.lax.axis_index(self.axis_name)
 
   def mask(self, x: jax.Array) -> jax.Array:
-    """[1, h, w, 1] float32: 1 where a pixel of the map [B, h, w, C] is the image's, else 0."""
+    """[1, h, w, 1] float32: 1 where a pixel of the map [B, h, w, C] is in the image, else 0."""
     height, width = x.shape[1:3]
     rows, columns = self._limits(x)
     if rows is None:
@@ -149,14 +149,14 @@ class Edges(Replaceable):
     return mean, jnp.sqrt(jnp.maximum(square - jnp.square(mean), 0.0) + eps)
 
   def _limits(self, x: jax.Array) -> tuple:
-    """(rows, columns) of this device's part of a map that count, or None for all of them.
+    """How many (rows, columns) of this device's part of a map count; None for all of them.
 
-    Rows are below 0 or beyond the map where the image ends on another device.
+    The number of rows is below 0 or above the map's if the image ends on another device.
     """
     height, width = x.shape[1:3]
     if self.inside is None:
       return None, None
-    # Truncating division: sizes aren't negative, and rounding down takes ten operations.
+    # Truncating division, since sizes aren't negative and floor division takes ten operations.
     rows, columns = (
       jax.lax.div(side, jnp.asarray(whole // size, side.dtype))
       for side, whole, size in zip(self.inside, self.shape, (height, width), strict=True)
@@ -166,10 +166,10 @@ class Edges(Replaceable):
     return rows, columns
 
   def _beyond(self, x: jax.Array, axis: int, mirror: int) -> tuple[jax.Array, jax.Array]:
-    """The line before the first and the one behind the last; `mirror` lines inwards at an end."""
+    """The lines before the first and after the last; at an end, those `mirror` lines inside."""
     size, limit = x.shape[axis], self._limits(x)[axis - 1]
     first, last = _line(x, axis, 0), _line(x, axis, size - 1)
-    inwards = min(mirror, size - 1)  # a line alone is its own neighbor
+    inwards = min(mirror, size - 1)  # a single line is its own neighbor
     ends = _line(x, axis, inwards), _line(x, axis, size - 1 - inwards)
     if limit is not None:
       ends = jnp.where(limit > inwards, ends[0], first), ends[1]
@@ -185,7 +185,7 @@ class Edges(Replaceable):
 
 
 def seamless_edges(axes: str, shape: tuple[int, ...]) -> Edges:
-  """Edges of contents [..., H, W, 3] that go on at the other side along "x", "y" or "xy".
+  """Edges of contents [..., H, W, 3] that continue at the other side along "x", "y" or "xy".
 
   Raises:
     ValueError: other axes.
@@ -196,7 +196,7 @@ def seamless_edges(axes: str, shape: tuple[int, ...]) -> Edges:
 
 
 def check_edges(edges: Edges, image: jax.Array, name: str, stride: int) -> None:
-  """Raises ValueError unless edges are those of an image [B, H, W, 3], multiples of the stride."""
+  """Raises ValueError unless edges fit an image [B, H, W, 3], in multiples of the stride."""
   if edges.shape != image.shape[1:3] or any(side % stride for side in edges.shape):
     raise ValueError(
       f"{name}: found {image.shape[2]}×{image.shape[1]} pixels and edges of "
@@ -205,7 +205,7 @@ def check_edges(edges: Edges, image: jax.Array, name: str, stride: int) -> None:
 
 
 def take_lines(x: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
-  """x[:, rows][:, :, columns] of [B, H, W, C] in one loop; numbers of lines must be right."""
+  """x[:, rows][:, :, columns] of [B, H, W, C] in one loop; line numbers must be in bounds."""
   return x.at[:, rows[:, None], columns].get(mode="promise_in_bounds")
 
 
@@ -214,7 +214,7 @@ def _line(x: jax.Array, axis: int, at: int) -> jax.Array:
 
 
 def _continued(x: jax.Array, axis: int, at: jax.Array, back: int) -> jax.Array:
-  """x with a copy of line `at` − `back` in line `at`, where there is such a line."""
+  """Copies line `at` − `back` to line `at`, if x has both."""
   size = x.shape[axis]
   place = jnp.clip(at, 0, size - 1)
   source = jnp.where((at >= back) & (at < size), at - back, place)

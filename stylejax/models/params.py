@@ -8,7 +8,7 @@ from stylejax.models.config import ModelConfig
 from stylejax.models.replaceable import Replaceable
 
 MIN_SIDE = 16
-"""Least height and width of an image."""
+"""Smallest height and width of an image, in pixels."""
 
 
 @jax.tree_util.register_dataclass
@@ -18,7 +18,7 @@ class Params(Replaceable):
 
   Attributes:
     content_encoder, style_encoder, generator, discriminator, noise_generator: nested dicts of
-      float32 arrays, or None for a part that is not there (a weights file may hold only some).
+      float32 arrays, or None for a missing part (a weights file may hold only some).
       The autoencoder's decoder is generator["decoder"].
     config: sizes of the nets, static.
   """
@@ -44,7 +44,7 @@ def part_of(params: Params, name: str) -> dict:
   """The parameters of one part.
 
   Raises:
-    ValueError: they aren't there.
+    ValueError: params doesn't have it.
   """
   part = getattr(params, name)
   if part is None:

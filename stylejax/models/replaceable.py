@@ -1,11 +1,11 @@
-"""What the package's pytrees have in common; they are data classes that JAX knows."""
+"""The base class of the package's pytrees, which are data classes registered with JAX."""
 
 import dataclasses
 from typing import Any, Self
 
 
 class Replaceable:
-  """A data class of which copies with other fields can be asked for."""
+  """A data class that can be copied with some fields changed."""
 
   def replace(self, **changes: Any) -> Self:
     """A copy with these fields changed."""

@@ -1,7 +1,7 @@
 """The frozen ResNet-50 of half width, a second perceptual net beside VGG16.
 
 A generator can satisfy one net with patterns that mean nothing to another; two nets of different
-make are harder to satisfy. `stylejax.weights.perceptual` reads the parameters from a file.
+design are harder to satisfy. `stylejax.weights.perceptual` reads the parameters from a file.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,18 +16,18 @@ from stylejax.errors import InputError
 from stylejax.models.layers import initializer, lecun_normal
 from stylejax.models.vgg16 import InputScale
 
-# Bottleneck blocks and their inner channels, of the stages conv2_x to conv4_x.
+# Number of bottleneck blocks and their inner channels, for the stages conv2_x to conv4_x.
 STAGES = {"conv2": (3, 32), "conv3": (4, 64), "conv4": (6, 128)}
 RESNET_LAYERS = ("conv1", "conv2_x", "conv3_x", "conv4_x")
 
 
 class Bottleneck(nn.Module):
-  """1×1, 3×3 and 1×1 convolution beside a shortcut; the batch norms are folded into them.
+  """1×1, 3×3 and 1×1 convolutions beside a shortcut; batch norms are folded into them.
 
   Attributes:
-    features: channels inside; four times as many leave.
+    features: inner channels; the output has four times as many.
     stride: of the first 1×1 convolution and of the shortcut.
-    project: the shortcut is a 1×1 convolution, where channels or sides change.
+    project: whether the shortcut is a 1×1 convolution, as where channels or sides change.
     dtype: of the activations.
   """
 
@@ -70,7 +70,7 @@ class HalfResNet50(nn.Module):
   def __call__(
     self, image: jax.Array, *, layers: Sequence[str] = RESNET_LAYERS
   ) -> dict[str, jax.Array]:
-    """As `resnet_features`; stages deeper than the deepest asked layer aren't computed."""
+    """As `resnet_features`; stages deeper than the deepest requested layer aren't computed."""
     x = InputScale(name="input")(image.astype(jnp.float32))
     init = initializer(self, lecun_normal)
     x = nn.relu(nn.Conv(64, (7, 7), 2, 3, kernel_init=init, dtype=self.dtype, name="conv1")(x))
@@ -86,10 +86,10 @@ class HalfResNet50(nn.Module):
 
 
 def max_pool_3x3(features: jax.Array) -> jax.Array:
-  """Maximum of 3×3 at every second place, of [B, H, W, C] that is ≥ 0.
+  """3×3 max pool of stride 2 for features [B, H, W, C] ≥ 0.
 
-  At the far border it reaches over the edge rather than leaving a pixel out, as in Caffe. Written
-  as strided slices for the reasons of `vgg.max_pool_2x2`.
+  At the bottom and the right it reaches over the edge rather than leaving a pixel out, as in Caffe.
+  Written as strided slices for the same reasons as `vgg16.max_pool_2x2`.
 
   Returns:
     [B, ⌈(H − 1) / 2⌉, ⌈(W − 1) / 2⌉, C].
@@ -116,11 +116,11 @@ def resnet_features(
   layers: Sequence[str] = RESNET_LAYERS,
   dtype: Any = jnp.float32,
 ) -> dict[str, jax.Array]:
-  """Features of the ResNet-50 of half width at the ends of the asked stages, after their ReLU.
+  """Features of the half-width ResNet-50 at the ends of the requested stages, after their ReLU.
 
   Args:
     params: as `stylejax.weights.perceptual.load_resnet` returns them.
-    image: [B, H, W, 3], RGB float in [0, 1], sides of 16 at least.
+    image: [B, H, W, 3], RGB float in [0, 1], sides of at least 16.
     layers: names among conv1, conv2_x, conv3_x, conv4_x, in any order.
     dtype: of the activations, float32 or bfloat16.
 

@@ -11,10 +11,10 @@ from stylejax.models.padding import Edges
 
 
 class StyleEncoder(nn.Module):
-  """Image → style code: convolutions level on level, and each level's channel moments.
+  """Image → style code: convolutions level by level, and each level's channel moments.
 
   Source: the moments are those of Huang & Belongie 2017, arXiv:1703.06868, section 5; the vector
-  is in the role of Ghiasi et al. 2017, arXiv:1705.06830, section 2.
+  has the role of the one in Ghiasi et al. 2017, arXiv:1705.06830, section 2.
   """
 
   config: ModelConfig

@@ -1,4 +1,4 @@
-"""The frozen VGG16 by whose features content and style are compared, up to conv5_3.
+"""The frozen VGG16, up to conv5_3, on whose features content and style are compared.
 
 Its parameters are an argument; `stylejax.weights.perceptual` reads them from a file.
 """
@@ -14,7 +14,7 @@ from jax.ad_checkpoint import checkpoint_name
 from stylejax.errors import InputError
 from stylejax.models.layers import Conv
 
-# Channels of every convolution; a 2×2 max pool stands before the first of blocks 2 to 5.
+# Channels of every convolution; a 2×2 max pool precedes the first of blocks 2 to 5.
 VGG16_CHANNELS = {
   "conv1_1": 64,
   "conv1_2": 64,
@@ -44,8 +44,8 @@ def max_pool_2x2(features: jax.Array) -> jax.Array:
     [B, H // 2, W // 2, C], of the same dtype.
 
   Written as strided slices: the gradient of `reduce_window` runs on one thread on a CPU, and
-  reshapes change layouts between a TPU's convolutions. Where the largest values of a block are
-  equal they share the gradient; PyTorch gives it all to the first.
+  reshapes change layouts between a TPU's convolutions. Equal largest values of a block share the
+  gradient; PyTorch gives it all to the first.
   """
   height, width = features.shape[1:3]
   even = features[:, : height // 2 * 2, : width // 2 * 2]
@@ -79,7 +79,7 @@ class VGG16(nn.Module):
   def __call__(
     self, image: jax.Array, *, layers: Sequence[str] = ("relu5_3",)
   ) -> dict[str, jax.Array]:
-    """Features of the asked layers; nothing deeper than the deepest of them is computed.
+    """Features of the requested layers; nothing deeper than the deepest of them is computed.
 
     Args:
       image: [B, H, W, 3], RGB float in [0, 1].
@@ -118,7 +118,7 @@ class VGG16(nn.Module):
 
 
 def check_layers(layers: Sequence[str]) -> list[str]:
-  """The asked layers from shallow to deep; InputError names the first that VGG16 doesn't have."""
+  """The requested layers from shallow to deep; raises InputError for one that VGG16 lacks."""
   known = [name.replace("conv", "relu") for name in VGG16_LAYERS]
   for layer in layers:
     if layer not in known:
@@ -135,12 +135,12 @@ def vgg16_features(
   layers: Sequence[str] = STYLE_LAYERS,
   dtype: Any = jnp.float32,
 ) -> dict[str, jax.Array]:
-  """Features of VGG16 after the ReLU of the asked layers.
+  """Features of VGG16 after the ReLU of the requested layers.
 
   Args:
-    vgg_params: {"input": {"mean": [3], "scale": [3]}, "conv1_1": {"kernel": [3, 3, 3, 64],
-      "bias": [64]}, …}, as `stylejax.weights.perceptual.load_vgg` returns it; layers deeper than
-      the deepest asked one may be missing.
+    vgg_params: {"input": {"mean": [3], "scale": [3]}, "conv1_1": {"kernel": [3, 3, 3, 64], "bias":
+      [64]}, …}, as `stylejax.weights.perceptual.load_vgg` returns it; layers deeper than the
+      deepest requested one may be missing.
     image: [B, H, W, 3], RGB float in [0, 1].
     layers: names among relu1_1 … relu5_3, in any order.
     dtype: of the activations, float32 or bfloat16.

@@ -1,4 +1,4 @@
-"""Matching the hypercolumns of an image band by band: never are all of them there at once.
+"""Matches the hypercolumns of an image band by band, never holding all of them at once.
 
 Pure functions; an image whose hypercolumns fit is matched whole, in `targets.py`.
 """
@@ -33,20 +33,24 @@ def match_in_bands(
   source: jax.Array,
   region: jax.Array | None,
 ) -> jax.Array:
-  """[B, P] int32: for each place the nearest of a bank, each vector less its image's mean.
+  """Finds the nearest vector of a bank for each place of an image, one band at a time.
 
-  Describes the image three times: for the mean, or those of its regions, for the best similarity of
-  each vector of the bank, and to look the places up.
+  Each hypercolumn is centered on the mean of its image, or of its regions, and normalized. The
+  image is described three times: for these means, for the best similarity of each vector of the
+  bank, and for the match itself.
 
   Args:
-    describe: gives the hypercolumns of a band.
+    describe: computes the hypercolumns of a band.
     image: [B, H, W, 3].
     tiles: number of bands, static, at least 2.
-    bank: [N, D], of length 1.
-    hubness_weight: as in `targets.Targets`.
-    places: (rows, columns) of all hypercolumns, static.
-    source: [N], each vector's style.
-    region: [S, rows, columns] that sum to 1 over S, or None; as `targets` has them.
+    bank: [N, D], vectors of length 1.
+    hubness_weight: scalar, as in `targets.Targets`.
+    places: (rows, columns) of the grid of all hypercolumns, static.
+    source: [N], the style of each vector.
+    region: maps [S, rows, columns] that sum to 1 over S, or None: one region.
+
+  Returns:
+    [B, P] int32, indices into the bank.
   """
   batch = image.shape[0]
   preference = None if region is None else style_preference(region, places)
@@ -106,9 +110,9 @@ def _rows_of(maps: jax.Array, first: jax.Array, count: int) -> jax.Array:
 
 
 def joined(parts: jax.Array, first: jax.Array, rows: int) -> jax.Array:
-  """Rows [B, rows, w, ...] of bands [tiles, B, n, w, ...] that begin at `first` [tiles].
+  """Joins bands [tiles, B, n, w, ...] that begin at rows `first` [tiles] to [B, rows, w, ...].
 
-  A last band that is short begins with rows which the one before has already.
+  The last band may overlap the one before it.
   """
   tiles, _, count = parts.shape[:3]
   at, last = jnp.arange(rows), first[-1]

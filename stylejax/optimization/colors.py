@@ -1,7 +1,7 @@
-"""Colors of an optimized image, and of the content it begins with, in the style's palette.
+"""Gives an optimized image, and the content that it starts from, the colors of the style.
 
-Oklab, the affine maps of luminance and chroma, and a bilateral filter that luminance guides; pure
-functions. How `stylize` keeps colors is in `stylejax.controls`.
+Pure functions: Oklab, affine maps of lightness and chroma, and a bilateral filter guided by
+lightness. How `stylize` keeps colors is in `stylejax.controls`.
 """
 
 from collections.abc import Sequence
@@ -16,15 +16,15 @@ from stylejax.errors import InputError
 from stylejax.models.padding import image_size
 from stylejax.optimization.matching import on_grid
 
-# The chroma that is optimized, smoothed, is nearer to the style by every measure of ours than the
-# mapped chroma of the content, and less noisy than the style's own.
+# By every measure of ours, the optimized chroma, once smoothed, is nearer to the style than the
+# mapped chroma of the content, and it is less noisy than the style's own.
 OWN_COLOR = 1.0
 
 PALETTE = 0.5
-"""By eye: at 0 photos look up places of other light and hue, and what comes out is glaring or dull;
-at 1 the light of a dark style leaves nothing of a photo's."""
+"""Chosen by eye: at 0, photos match places of another lightness and hue, and results are glaring or
+dull; at 1, the lightness of a dark style leaves nothing of the photo's."""
 
-# Linear sRGB → cone responses, and their cube roots → L, a, b.
+# Linear sRGB → cone responses; the cube roots of these → L, a, b.
 _RGB_TO_LMS = (
   (0.4122214708, 0.5363325363, 0.0514459929),
   (0.2119034982, 0.6806995451, 0.1073969566),
@@ -38,22 +38,22 @@ _LMS_TO_LAB = (
 
 # Variance of a or b below which a palette has no colors to speak of.
 _EPS = 1e-5
-# The same for the colors a photo begins with: those of a gray one are the noise of its file, and
-# must not become the style's.
+# The same for the content: the colors of a gray photo are noise of its file, which must not be
+# amplified to the style's.
 _PALETTE_EPS = 1e-3
-# What is nearly plain stays so.
+# The largest factor by which contrast is raised: what is nearly plain stays so.
 _MOST_CONTRAST = 3.0
 RADIUS = 4
 SIGMA_SPACE, SIGMA_LIGHT = 2.0, 0.08
 
 
 def srgb_to_oklab(image: jax.Array) -> jax.Array:
-  """[..., 3] sRGB in [0, 1] → L in [0, 1], a and b in about [−0.4, 0.4].
+  """Converts sRGB [..., 3] in [0, 1] to Oklab: L in [0, 1], a and b in about [−0.4, 0.4].
 
   Source: Ottosson 2020, "A perceptual color space for image processing".
   """
   lms = _product(srgb_to_linear(image), _RGB_TO_LMS)
-  # The slope of the root is infinite at 0.
+  # The cube root's slope at 0 is infinite.
   return _product(jnp.cbrt(jnp.maximum(lms, 1e-9)), _LMS_TO_LAB)
 
 
@@ -74,26 +74,27 @@ def transfer_colors(
   style_light: jax.Array | float = 0.0,
   sigma_light: jax.Array | float = SIGMA_LIGHT,
 ) -> jax.Array:
-  """Gives an image the chroma of its content in the palette of the styles.
+  """Gives an image its content's chroma, mapped to the palette of the styles.
 
   Args:
     stylized: [B, H, W, 3], any range; clipped to [0, 1] first.
     content: of the same shape, in [0, 1].
     styles: images [1, h, w, 3] in [0, 1].
-    weights: [S], or maps [S, H, W]: how much of each style's palette, as
-      `controls.mixing.mixing_weights` returns them; None: equal parts.
+    weights: [S], or maps [S, H, W]: each style's share of the palette, as
+      `controls.mixing.mixing_weights` returns them; None: equal shares.
     keep_color: 0 for the content's chroma mapped to the style's mean and covariance, 1 for the
       content's chroma as it is. Scalar, [B] or a map [H, W]; traced.
-    own_color: how much of the chroma is that of `stylized` instead, 0 to 1. Likewise.
-    style_light: how far L takes the styles' mean and deviation, 0 to 1; 0 leaves it as it is.
-      Likewise.
-    sigma_light: of the bilateral filter, in units of L.
+    own_color: share of the chroma that is taken from `stylized` instead, 0 to 1; likewise.
+    style_light: how far the mean and standard deviation of L move to the styles', 0 to 1; 0 leaves
+      L as it is. Likewise.
+    sigma_light: standard deviation of the bilateral filter in L, in units of L.
 
   Returns:
     [B, H, W, 3] float32 in [0, 1].
 
   Raises:
-    InputError: two shapes. ValueError: an amount out of range.
+    InputError: stylized and content differ in shape.
+    ValueError: an amount out of range.
 
   Source: Kolkin et al. 2022, arXiv:2203.13215, section 3.5.
   """
@@ -129,12 +130,12 @@ def match_palette(
   weights: jax.Array | None = None,
   amount: jax.Array | float = 1.0,
 ) -> jax.Array:
-  """An image in the light and the colors of the styles: `match_light` and `match_chroma`.
+  """Moves an image's lightness and colors to the styles', by `match_light` and `match_chroma`.
 
   Args:
     image: [B, H, W, 3] in [0, 1].
     styles, weights: as `transfer_colors` takes them.
-    amount: how far, 0 to 1, in Oklab. Scalar, [B] or a map [H, W]; traced.
+    amount: how far to move in Oklab, 0 to 1. Scalar, [B] or a map [H, W]; traced.
 
   Returns:
     [B, H, W, 3] float32 in [0, 1].
@@ -160,10 +161,12 @@ def match_palette(
 
 
 def palette_amount(palette: jax.Array | float, keep_color: jax.Array | float) -> jax.Array:
-  """How far light and colors of the styles are taken where so much of the content's is kept.
+  """How far to move to the styles' palette where some of the content's color is kept.
+
+  palette · (1 − keep_color)
 
   Raises:
-    ValueError: a share out of range.
+    ValueError: palette or keep_color is outside 0 to 1 (when not traced).
   """
   check_range(palette, "palette", 0, 1)
   check_range(keep_color, "keep_color", 0, 1)
@@ -173,17 +176,17 @@ def palette_amount(palette: jax.Array | float, keep_color: jax.Array | float) ->
 def match_light(
   light: jax.Array, style: jax.Array, *, weights: jax.Array | None = None
 ) -> jax.Array:
-  """The affine map that takes mean and deviation of L to the style's.
+  """Moves the mean and standard deviation of L to the style's by an affine map.
 
   y = (x − μ) · min(σ* / σ, 3) + μ*
 
   Args:
     light: [B, H, W, 1].
     style: [1, h, w, 1].
-    weights: [1 or B, H, W, 1], how much each pixel counts for μ and σ; None: equally.
+    weights: [1 or B, H, W, 1], how much each pixel counts in μ and σ; None: all equally.
 
   Returns:
-    As light, not clipped.
+    [B, H, W, 1], not clipped.
   """
   mean, variance = _moments(light, weights)
   style_mean, style_variance = _moments(style, None)
@@ -194,18 +197,18 @@ def match_light(
 def match_chroma(
   chroma: jax.Array, style: jax.Array, *, weights: jax.Array | None = None, eps: float = _EPS
 ) -> jax.Array:
-  """The affine map that takes mean and covariance of a and b to the style's, and moves least.
+  """Moves the mean and covariance of a and b to the style's by the affine map that moves least.
 
   y = T (x − μ) + μ*,   T = Σ^(−1/2) (Σ^(1/2) Σ* Σ^(1/2))^(1/2) Σ^(−1/2)
 
   Args:
     chroma: [B, H, W, 2].
     style: [1, h, w, 2].
-    weights: [1 or B, H, W, 1], how much each pixel counts for μ and Σ; None: equally.
-    eps: added to the variances in Σ and Σ*: a palette with less has no colors to speak of.
+    weights: [1 or B, H, W, 1], how much each pixel counts in μ and Σ; None: all equally.
+    eps: added to the variances in Σ and Σ*; a palette with less has no colors to speak of.
 
   Returns:
-    As chroma.
+    [B, H, W, 2].
 
   Source: the optimal map between Gaussians, Olkin & Pukelsheim 1982; for colors Pitié & Kokaram
   2007, "The linear Monge-Kantorovitch linear color mapping".
@@ -229,23 +232,23 @@ def smooth_chroma(
   sigma_space: jax.Array | float = SIGMA_SPACE,
   sigma_light: jax.Array | float = SIGMA_LIGHT,
 ) -> jax.Array:
-  """Bilateral filter of a and b, whose edges are those of L.
+  """Smooths a and b by a joint bilateral filter, which keeps the edges of L.
 
-  y_p = Σ_q g(p − q) h(L_p − L_q) x_q / Σ_q g(p − q) h(L_p − L_q), Gaussians g and h, q at most
-  `radius` rows and columns away; beyond the border lie mirror images.
+  y_p = Σ_q g(p − q) h(L_p − L_q) x_q / Σ_q g(p − q) h(L_p − L_q), with Gaussians g and h, and q at
+  most `radius` rows and columns from p; the image is mirrored at its borders.
 
   Args:
     chroma: [B, H, W, 2].
     light: [B, H, W, 1], the guide.
     radius: pixels, static; less than H and W.
-    sigma_space: pixels.
-    sigma_light: in units of L.
+    sigma_space: standard deviation of g, in pixels.
+    sigma_light: standard deviation of h, in units of L.
 
   Returns:
-    As chroma.
+    [B, H, W, 2].
 
   Source: Tomasi & Manduchi 1998, "Bilateral filtering for gray and color images"; with another
-  image as guide Petschnigg et al. 2004.
+  image as guide, Petschnigg et al. 2004.
   """
   padded = jnp.pad(
     jnp.concatenate([light, chroma], -1),
@@ -274,11 +277,11 @@ def smooth_chroma(
 
 
 def into_gamut(lab: jax.Array, *, halvings: int = 10) -> jax.Array:
-  """Oklab [..., 3] as sRGB in [0, 1]; colors out of range lose chroma, not luminance or hue.
+  """Converts Oklab to sRGB in [0, 1]; colors out of range lose chroma, not lightness or hue.
 
   Args:
-    lab: L in [0, 1].
-    halvings: of the interval in which the largest chroma is looked for, static.
+    lab: [..., 3], L in [0, 1].
+    halvings: bisection steps in the search for the largest chroma that fits, static.
 
   Returns:
     [..., 3] in [0, 1].
@@ -306,7 +309,7 @@ def into_gamut(lab: jax.Array, *, halvings: int = 10) -> jax.Array:
 def _parts(
   styles: Sequence[jax.Array], weights: jax.Array | None, size: tuple[int, int]
 ) -> list[tuple[jax.Array, jax.Array]]:
-  """For each style its share of the pixels [1, H, W, 1], and it in Oklab."""
+  """For each style, its share of each pixel [1, H, W, 1] and its image in Oklab."""
   if weights is None:
     weights = jnp.full(len(styles), 1.0 / len(styles))
   shares = on_grid(jnp.asarray(weights, jnp.float32), size)[:, None, :, :, None]

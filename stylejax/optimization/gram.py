@@ -1,8 +1,8 @@
 """Style transfer without a trained model: the pixels themselves are optimized.
 
-Hundreds of times slower than `stylejax.stylize` and, given time, closer to the style: what the
-nets are held against. `init`, and then `run` as often as one likes, let the state be shown, saved
-and read again between two calls; `optimize_image` is both in one. Reads and writes no files.
+Hundreds of times slower than `stylejax.stylize` but, given time, closer to the style: the reference
+that the nets are compared with. After `init`, call `run` any number of times, and show, save or
+restore the state in between; `optimize_image` does both in one call. Reads and writes no files.
 """
 
 import itertools
@@ -26,19 +26,19 @@ HISTORY = 10
 METHODS = ("lbfgs", "adam")
 MIN_SIDE = 16
 SCALES = ((0.25, 0.5), (0.5, 0.8), (1.0, 1.0))
-"""(factor of the sides, share of the steps that are done when it is), from coarse to fine."""
+"""(factor of both sides, share of all steps done by the end of the scale), from coarse to fine."""
 
 STEPS = 200
 STYLE_WEIGHT = 4.0
-_ADAM_RATE = 0.02  # of a pixel's range, falling to 0 with the cosine over the steps
+_ADAM_RATE = 0.02  # in units of a pixel's range; falls to 0 over the steps, as a cosine
 
 
 @flax.struct.dataclass
 class Targets:
-  """What an image shall have.
+  """The features that an image is optimized toward.
 
   Attributes:
-    content: [1, h, w, 512], the content's features relu4_2.
+    content: [1, h, w, 512], features relu4_2 of the content.
     grams: for each of VGG16's STYLE_LAYERS the Gram matrices of the S styles, [S, C, C].
   """
 
@@ -48,14 +48,14 @@ class Targets:
 
 @flax.struct.dataclass
 class State:
-  """All that a descent changes. One that goes on from a saved state ends as if never stopped.
+  """All that an optimization changes. Resuming from a saved state gives the same result.
 
   Attributes:
     image: [1, H, W, 3], not clipped.
-    opt_state: of L-BFGS or Adam.
-    step: int32, how many steps were made.
-    length: int32, how many there shall be.
-    loss: before the last step; infinite before the first.
+    opt_state: state of L-BFGS or Adam.
+    step: int32, steps done so far.
+    length: int32, steps in all.
+    loss: scalar, the loss before the last step; infinite before the first.
   """
 
   image: jax.Array
@@ -68,7 +68,7 @@ class State:
 def image_targets(
   vgg_params: Mapping[str, Any], content: jax.Array, styles: Sequence[jax.Array]
 ) -> Targets:
-  """The targets of a content [1, H, W, 3] and styles [1, h, w, 3] of any sizes, in [0, 1]."""
+  """The targets for a content [1, H, W, 3] and styles [1, h, w, 3] of any size, in [0, 1]."""
   features = vgg16_features(vgg_params, content, layers=(CONTENT_LAYER,))[CONTENT_LAYER]
   every = [vgg16_features(vgg_params, style, layers=STYLE_LAYERS) for style in styles]
   grams = tuple(
@@ -82,11 +82,11 @@ def init(start: jax.Array, length: jax.Array | int, *, method: str = "lbfgs") ->
 
   Args:
     start: [1, H, W, 3] in [0, 1].
-    length: number of steps that there shall be; traced.
+    length: number of steps in all; traced.
     method: "lbfgs" or "adam", static.
 
   Raises:
-    InputError: another method.
+    InputError: an unknown method.
   """
   start, length = jnp.asarray(start, jnp.float32), jnp.asarray(length, jnp.int32)
   opt_state = _optimizer(method, length).init(start)
@@ -103,23 +103,24 @@ def run(
   style_weight: jax.Array | float = 1.0,
   method: str = "lbfgs",
 ) -> State:
-  """Some steps of what `optimize_image` minimizes.
+  """Runs some steps of the optimization that `optimize_image` describes.
 
   Args:
     vgg_params: as `vgg16_features` takes them, down to conv5_1.
-    state: of `init`, or of an earlier run with this method.
-    targets: of an image of the state's size.
-    steps: of this call, at most as many as are left; None: all of those. Traced.
-    weights: None for the first style alone; [S] of sum 1, whose mean of the Gram matrices is the
-      target; or maps [S, H, W] of any size and of sum 1 over S: each style's target is then that of
-      its region, Σ_p w_p f_pc f_pd / Σ_p w_p, and counts as much as the region covers.
+    state: from `init`, or from an earlier run with the same method.
+    targets: for a content of the state's size.
+    steps: number of steps in this call, at most those left; None: all of them. Traced.
+    weights: None: the first style alone. [S] that sum to 1: the target is the weighted mean of the
+      Gram matrices. Maps [S, H, W] of any size that sum to 1 over S: the Gram matrix of each
+      region, Σ_p w_p f_pc f_pd / Σ_p w_p, is compared with its style's and counts in proportion to
+      its area.
     style_weight: traced.
     method: static.
 
   Returns:
     The state after these steps.
 
-  Source of the regions: Gatys et al. 2017, arXiv:1611.07865, section 4.
+  Source for the regions: Gatys et al. 2017, arXiv:1611.07865, section 4.
   """
   step = _stepper(vgg_params, targets, weights, style_weight, method, state.length)
   left = state.length - state.step
@@ -145,32 +146,37 @@ def optimize_image(
   report: Callable[[jax.Array, jax.Array], None] | None = None,
   watch: Callable[[jax.Array], None] | None = None,
 ) -> jax.Array:
-  """Minimize over the pixels x
+  """Optimizes an image for the content of one image and the style of another.
+
+  Minimizes over the pixels x
 
   ‖f(x) − f(content)‖² / ‖f(content)‖² + w (1/L) Σ_l ‖G_l(x) − G_l(style)‖² / ‖G_l(style)‖²
 
-  f are VGG16's features relu4_2, G_l the Gram matrices of relu1_1 … relu5_1, w is style_weight.
+  f are VGG16's features relu4_2, G_l the Gram matrices of the L layers relu1_1 … relu5_1, and w is
+  style_weight.
 
   Args:
     vgg_params: as `vgg16_features` takes them, down to conv5_1; `stylejax.load_vgg()`.
     content: [1, H, W, 3] in [0, 1], H and W ≥ 16.
-    style: [1, H', W', 3] in [0, 1], of the scale at which its strokes shall come out.
-    start: [1, H, W, 3], where the descent begins; default: the content. From a small image to a
-      large one, each beginning where the last one ended, large strokes take fewer steps.
-    steps: each one or a few evaluations of VGG16 and its gradient; traced.
+    style: [1, H', W', 3] in [0, 1], at the scale at which its strokes should appear.
+    start: [1, H, W, 3], the initial image; None: the content. Large strokes take fewer steps when
+      one goes from small sizes to large ones, each starting from the last result
+      (`optimize_scales`).
+    steps: number of steps, each of one or a few evaluations of VGG16 and its gradient; traced.
     style_weight: traced.
-    method: "lbfgs", or "adam", which takes more steps, each of one evaluation and less memory.
+    method: "lbfgs", or "adam", which takes more steps, but one evaluation a step and less memory;
+      static.
     report: called on the host with (step, loss) after every step.
-    watch: called on the host with the image [1, H, W, 3] as it is before every step.
+    watch: called on the host with the image [1, H, W, 3] before every step.
 
   Returns:
     [1, H, W, 3] float32, clipped to [0, 1].
 
   Raises:
-    InputError: another method, or what `vgg16_features` raises.
+    InputError: an unknown method, or as `vgg16_features`.
 
-  Departs from the paper in a VGG16 with max pools for its VGG19 with average pools, in relu4_2
-  where the paper has conv4_2, and in dividing every term by its target's own square.
+  Departs from the paper in using VGG16 with max pooling instead of VGG19 with average pooling,
+  relu4_2 instead of conv4_2, and in dividing every term by the squared norm of its target.
   Source: Gatys, Ecker & Bethge 2016, doi:10.1109/CVPR.2016.265.
   """
   begin = init(content if start is None else start, steps, method=method)
@@ -198,13 +204,13 @@ def optimize_scales(
   optimize: Callable[..., jax.Array] | None = None,
   **settings: Any,
 ) -> jax.Array:
-  """`optimize_image` from coarse to fine: what is large is settled where it is cheap.
+  """Runs `optimize_image` from coarse to fine: large strokes form where steps are cheap.
 
   Args:
-    vgg_params, content, style: as `optimize_image` takes them, content and style of the last scale.
-    scales: (factor of both images' sides, steps), in order; a side stays at least 16 pixels.
-    optimize: `optimize_image`, compiled; None compiles it here.
-    **settings: further arguments of it.
+    vgg_params, content, style: as `optimize_image` takes them; both images at factor 1.
+    scales: (factor of both images' sides, steps), in order; sides stay at least 16 pixels.
+    optimize: a compiled `optimize_image`; None: it is compiled here.
+    **settings: further arguments of `optimize_image`.
 
   Returns:
     [1, H, W, 3] in [0, 1], at the size of the last scale.
@@ -222,7 +228,7 @@ def optimize_scales(
 
 
 def scale_steps(total: int | None) -> list[tuple[float, int]]:
-  """(factor of the sides, number of steps) of each scale that has any, of so many in all."""
+  """Divides `total` steps (None: STEPS) among SCALES: (factor of the sides, steps), none of 0."""
   total = STEPS if total is None else total
   bounds = [0, *(round(share * total) for _, share in SCALES)]
   counts = [end - start for start, end in itertools.pairwise(bounds)]
@@ -230,13 +236,13 @@ def scale_steps(total: int | None) -> list[tuple[float, int]]:
 
 
 def scaled(image: jax.Array, scale: float) -> jax.Array:
-  """[1, H, W, 3] with sides of so many times theirs, at least 16 pixels."""
+  """Resizes an image [1, H, W, 3] in [0, 1] by a factor; sides stay at least 16 pixels."""
   height, width = (max(MIN_SIDE, round(side * scale)) for side in image_size(image))
   return resized(image, (height, width))
 
 
 def resized(image: jax.Array, sides: tuple[int, int]) -> jax.Array:
-  """[1, H, W, 3] in [0, 1] at another size."""
+  """Resizes an image [1, H, W, 3] in [0, 1] to `sides` (H, W), by bicubic interpolation."""
   shape = (*image.shape[:1], *sides, 3)
   if image.shape == shape:
     return image
@@ -265,7 +271,7 @@ def _stepper(
   method: str,
   length: jax.Array,
 ) -> Callable:
-  """(image, state of the optimizer) → (image, state, loss before the step)."""
+  """Returns a step: (image, optimizer state) → (image, state, loss before the step)."""
   tx, power = _optimizer(method, length), jnp.square(targets.content).sum()
 
   def loss(image: jax.Array) -> jax.Array:
@@ -294,7 +300,7 @@ def _stepper(
 def _style_distance(
   features: Mapping[str, jax.Array], targets: Targets, weights: jax.Array | None
 ) -> jax.Array:
-  """Mean over the layers of ‖G − G*‖² / ‖G*‖², one target for all of the image or one a region."""
+  """Mean over layers of ‖G − G*‖² / ‖G*‖², with one target for the image or one for each region."""
   total: Any = 0.0
   for layer, grams in zip(STYLE_LAYERS, targets.grams, strict=True):
     x = features[layer]

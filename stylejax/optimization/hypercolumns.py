@@ -1,4 +1,4 @@
-"""Hypercolumns: what VGG16 says of a place at all of its layers at once, in one vector.
+"""Hypercolumns: the features of VGG16's layers up to relu4_3 at one place, as one vector.
 
 Pure functions of parameters and images. How places are compared is in `matching.py`.
 """
@@ -20,14 +20,14 @@ LAYERS = tuple(name.replace("conv", "relu") for name in VGG16_CHANNELS if name <
 CHANNELS = {layer: VGG16_CHANNELS[layer.replace("relu", "conv")] for layer in LAYERS}
 
 STRIDE = 4
-"""Pixels between two places, down and across."""
+"""Pixels between neighboring places (grid positions), down and across."""
 
 MIN_SIDE = 16
-"""Pixels of the shorter side of the smallest image that is described."""
+"""Smallest side, in pixels, of an image that can be described."""
 
 
 def grid_size(size: tuple[int, int]) -> tuple[int, int]:
-  """(rows, columns) of the places of an image of (H, W)."""
+  """(rows, columns) of the grid of places of an image of (H, W)."""
   return size[0] // STRIDE, size[1] // STRIDE
 
 
@@ -38,12 +38,12 @@ def hypercolumns(
   scales: jax.Array | None = None,
   dtype: Any = jnp.float32,
 ) -> jax.Array:
-  """Features of relu1_1 … relu4_3 at every fourth pixel, one after the other.
+  """Features of relu1_1 … relu4_3 at every fourth pixel, concatenated.
 
   Args:
     vgg_params: as `vgg16_features` takes them, down to conv4_3.
     image: [B, H, W, 3] in [0, 1], sides at least 16.
-    scales: [10], by which the layers are multiplied, see `layer_scales`; None: 1 / channels.
+    scales: [10], a factor for each layer, see `layer_scales`; None: 1 / channels.
     dtype: of VGG16's activations.
 
   Returns:
@@ -52,7 +52,7 @@ def hypercolumns(
   Raises:
     InputError: an image of the wrong shape or too small, scales of the wrong shape.
 
-  Source: Kolkin et al. 2022, arXiv:2203.13215, section 3.2; hypercolumns are of Hariharan et al.
+  Source: Kolkin et al. 2022, arXiv:2203.13215, section 3.2; hypercolumns are from Hariharan et al.
   2015, arXiv:1411.5752.
   """
   check_image(image, "image")
@@ -67,7 +67,7 @@ def hypercolumns(
 def feature_maps(
   vgg_params: Mapping[str, Any], image: jax.Array, *, dtype: Any = jnp.float32
 ) -> list[jax.Array]:
-  """The layers of `hypercolumns` as maps [B, H // 4, W // 4, C] float32, not scaled yet."""
+  """The layers of `hypercolumns` as maps [B, H // 4, W // 4, C] float32, before scaling."""
   rows, columns = grid_size(image_size(image))
   features = vgg16_features(vgg_params, image, layers=LAYERS, dtype=dtype)
   return [
@@ -77,19 +77,20 @@ def feature_maps(
 
 
 def layer_scales(maps: Sequence[jax.Array], *, eps: float = 1e-6) -> jax.Array:
-  """Factors that give every layer the same part in the distances between hypercolumns.
+  """Factors that give every layer the same share of the distances between hypercolumns.
 
   s_l = (mean_p ‖f_lp − mean_q f_lq‖² + eps)^(−1/2)
 
   Args:
-    maps: of the layers, each [..., C].
+    maps: one for each layer, [..., C].
+    eps: added to a layer's variance, in squared units of the features.
 
   Returns:
     [layers] float32.
 
   Departs from the paper, which divides by the number of channels. That suits weights whose
-  activations grow with depth; of the packaged VGG16 they shrink, and the first two layers would
-  decide alone.
+  activations grow with depth; those of the packaged VGG16 shrink, and the first two layers alone
+  would decide.
   """
 
   def spread(x):
@@ -109,14 +110,14 @@ def check_image(image: jax.Array, name: str) -> None:
 
 
 def _on_grid(x: jax.Array, block: int, size: tuple[int, int]) -> jax.Array:
-  """A block's map at STRIDE, by bilinear interpolation at the centers of 4×4 pixels.
+  """Resamples a block's map to STRIDE, bilinearly at the centers of squares of 4×4 pixels.
 
-  By slices on the first two blocks, where resize's matrices would cost a tenth of the net, and by
-  resize on the last, where slices and their gradient would.
+  Blocks 1 and 2 use slices, as the matrices of a resize would cost a tenth of the net there; block
+  4 uses a resize, as slices and their gradient would.
   """
   rows, columns = size
   if block == 1:
-    # The center lies between the second and the third pixel of four.
+    # The center lies between the second and third of four pixels.
     x = x[:, : 4 * rows, : 4 * columns]
     x = 0.5 * (x[:, 1::4] + x[:, 2::4])
     return 0.5 * (x[:, :, 1::4] + x[:, :, 2::4])

@@ -1,6 +1,6 @@
 """Nearest neighbors among feature vectors, in bounded memory and on any number of devices.
 
-Pure functions on arrays: which features are compared is the caller's matter.
+Pure functions on arrays; the caller chooses which features are compared.
 """
 
 from collections.abc import Callable
@@ -13,20 +13,20 @@ from stylejax.errors import InputError
 from stylejax.optimization.tiles import divided
 
 BLOCK_SIZE = 2**24
-"""Similarities that are held at a time."""
+"""About how many similarities are held at a time."""
 
 PREFERENCE = 0.1
-"""How much of a cosine one e-fold of a style's weight outweighs."""
+"""The difference in cosine that a factor of e between two styles' weights makes up for."""
 
 HUBNESS_WEIGHT = 0.5
-"""How much of its best similarity counts against a vector that is looked up."""
+"""Share of a vector's best similarity that is subtracted when matches are found."""
 
-# Weight 0 excludes a style: no cosine makes up for this.
+# Excludes a style of weight 0: no cosine makes up for this.
 _EXCLUDED = -1e4
 
 
 def unit(x: jax.Array, *, mean: jax.Array | float = 0.0, eps: float = 1e-8) -> jax.Array:
-  """Vectors [..., D] less `mean`, of length 1, float32."""
+  """Subtracts `mean` from vectors [..., D] and scales them to length 1; float32."""
   x = x.astype(jnp.float32) - mean
   return x * jax.lax.rsqrt(jnp.square(x).sum(-1, keepdims=True) + eps)
 
@@ -41,22 +41,22 @@ def nearest(
   block: int | None = None,
   mesh: jax.sharding.Mesh | None = None,
 ) -> jax.Array:
-  """For each query the vector of the bank with the largest inner product.
+  """Finds, for each query, the vector of the bank with the largest inner product.
 
   argmax_n ⟨q_p, b_n⟩ + preference_{p, source_n} − penalty_n. The product runs in float32 on CPUs,
-  elsewhere in bfloat16 with sums in float32. Queries are taken block by block.
+  and elsewhere in bfloat16 with float32 sums. Queries are processed in blocks.
 
   Args:
     query: [Q, D], of length 1 for the cosine.
     bank: [N, D], likewise.
-    preference: [Q, S], added for vectors of a style; None: none.
-    source: [N] integers below S, each vector's style; needed with preference.
-    penalty: [N], subtracted for a vector whatever the query; None: none.
+    preference: [Q, S], added to the products with the vectors of each style; None: 0.
+    source: [N] integers below S, the style of each vector; required with preference.
+    penalty: [N], subtracted from a vector's products with all queries; None: 0.
     block: queries at a time, static; None: as many as make BLOCK_SIZE similarities.
-    mesh: the queries of a block are divided over all of its devices; None: over none.
+    mesh: devices over which the queries of a block are divided; None: not divided.
 
   Returns:
-    [Q] int32; of equal ones always the same.
+    [Q] int32, indices into the bank; ties are always broken the same way.
 
   Raises:
     InputError: shapes that don't fit together.
@@ -80,12 +80,12 @@ def best_similarities(
   block: int | None = None,
   mesh: jax.sharding.Mesh | None = None,
 ) -> jax.Array:
-  """For each vector of the bank the largest inner product with a query: [N] float32.
+  """Finds, for each vector of the bank, its largest inner product with a query: [N] float32.
 
-  max_p ⟨q_p, b_n⟩ + preference_{p, source_n}: how much of a hub the vector is. Some part of it as
-  the `penalty` of `nearest` lets more of the bank be chosen.
+  max_p ⟨q_p, b_n⟩ + preference_{p, source_n}: how much of a hub the vector is. A share of it, as
+  the `penalty` of `nearest`, lets more of the bank be chosen.
 
-  Arguments and errors as of `nearest`.
+  Arguments and errors as in `nearest`.
 
   Source: cross-domain similarity local scaling of Conneau et al. 2018, arXiv:1710.04087, section
   2.3, with one neighbor instead of ten.
@@ -96,7 +96,7 @@ def best_similarities(
 
 
 def each_image(function: Callable[..., jax.Array], *arguments: jax.Array) -> jax.Array:
-  """What function gives for each image of a batch, one after the other: results [B, ...]."""
+  """Applies a function to the images of a batch one after the other: [B, ...]."""
   if len(arguments[0]) == 1:
     return function(*(x[0] for x in arguments))[None]
   return jax.lax.map(lambda values: function(*values), arguments)
@@ -111,9 +111,9 @@ def _by_blocks(
   block: int | None,
   mesh: jax.sharding.Mesh | None,
 ) -> jax.Array:
-  """What `reduce` makes of the scores [block, N] of each block of queries: [blocks, ...].
+  """Applies `reduce` to the scores [block, N] of each block of queries: [blocks, ...].
 
-  Queries that only fill the last block have scores of -inf.
+  Queries that pad the last block have scores of -inf.
   """
   if query.ndim != 2 or bank.ndim != 2 or query.shape[1] != bank.shape[1]:
     raise InputError(
@@ -159,10 +159,10 @@ def _by_blocks(
 
 
 def style_preference(weights: jax.Array, size: tuple[int, int]) -> jax.Array:
-  """What `nearest` adds to the cosines for each place of a grid and each style.
+  """The preference of each place of a grid for each style, which `nearest` adds to cosines.
 
-  PREFERENCE · log(w_s(p) / max_s w_s(p)): a place takes from a style of less weight what fits so
-  much better, and nothing from a style of weight 0.
+  PREFERENCE · log(w_s(p) / max_s w_s(p)): a place matches a style of less weight only where the
+  cosine is larger by this much, and never one of at most 0.001 of the largest weight.
 
   Args:
     weights: [S], or maps [S, H, W] that sum to 1 over S.
@@ -178,7 +178,7 @@ def style_preference(weights: jax.Array, size: tuple[int, int]) -> jax.Array:
 
 
 def on_grid(weights: jax.Array, size: tuple[int, int]) -> jax.Array:
-  """Weights [S] or maps [S, H, W] as maps [S, rows, columns] that sum to 1 over S."""
+  """Turns weights [S] or maps [S, H, W] into maps [S, rows, columns] that sum to 1 over S."""
   if weights.ndim == 1:
     weights = jnp.broadcast_to(weights[:, None, None], (len(weights), *size))
   weights = jax.image.resize(weights, (len(weights), *size), "linear", antialias=True)
@@ -186,11 +186,11 @@ def on_grid(weights: jax.Array, size: tuple[int, int]) -> jax.Array:
 
 
 def centers(x: jax.Array, *, weights: jax.Array | None = None) -> jax.Array:
-  """The mean of an image's vectors, or at each place the mean of its region's.
+  """The mean of an image's vectors, or for each place the mean of its region's vectors.
 
   Args:
     x: [B, P, D].
-    weights: [S, P] that sum to 1 over S, how far a place belongs to a region; None: one region.
+    weights: [S, P], how far each place belongs to each region; sum to 1 over S. None: one region.
 
   Returns:
     [B, 1, D], or [B, P, D].
@@ -203,15 +203,15 @@ def centers(x: jax.Array, *, weights: jax.Array | None = None) -> jax.Array:
 
 
 def source_means(bank: jax.Array, source: jax.Array, count: int) -> jax.Array:
-  """For each vector of a bank the mean of those of its style.
+  """For each vector of a bank, the mean of all vectors of its style.
 
   Args:
     bank: [N, D].
-    source: [N], each vector's style.
-    count: of the styles.
+    source: [N], the style of each vector.
+    count: number of styles, static.
 
   Returns:
-    [N, D], or [1, D] of one style.
+    [N, D], or [1, D] if there is one style.
   """
   if count == 1:
     return bank.mean(0, keepdims=True)
@@ -221,10 +221,10 @@ def source_means(bank: jax.Array, source: jax.Array, count: int) -> jax.Array:
 
 
 def _argmax(scores: jax.Array) -> jax.Array:
-  """Where in each row [..., N] its largest value is, int32; of equal ones always the same.
+  """Index of the largest value of each row [..., N], int32; ties are always broken the same way.
 
-  First in which column, when a row is written in lines of a few, then in which line: a CPU's own
-  argmax looks at one value after the other, and takes as long as the product.
+  A row is folded into lines of a few values; the column of the largest is found first, then its
+  line. A plain argmax on a CPU reads one value after the other, and takes as long as the product.
   """
   count = scores.shape[-1]
   width = next((width for width in (64, 48, 32, 16) if count % width == 0), None)

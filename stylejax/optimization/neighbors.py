@@ -1,7 +1,7 @@
-"""Neural neighbors: every place of an image becomes like the place of the style nearest to it.
+"""Neural neighbors: every place of an image is moved toward its nearest neighbor in the style.
 
-Stages from coarse to fine, each `init` and then `run` as often as one likes: between two calls the
-state may be shown, saved and read again. `optimize_neighbors` is all of them in one call.
+Stages run from coarse to fine. Each is an `init` and any number of `run` calls, between which its
+state may be shown, saved and restored. `optimize_neighbors` runs all of them in one call.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,33 +31,33 @@ from stylejax.optimization.targets import (
 )
 
 COARSEST = 64
-"""Pixels of the longer side of the coarsest scale, or up to twice as many."""
+"""Pixels of the coarsest scale's longer side, which may be up to twice as long."""
 
 CONTENT_SHARE = 0.75
 CONTENT_WEIGHT = 0.3
-"""By eye: without it faces and animals are lost at 256 pixels, with more the strokes are."""
+"""Chosen by eye: without it, faces and animals are lost at 256 pixels; with more, strokes are."""
 
-RATE = 2e-3  # of the range of a pixel, in each level of the pyramid
-# Over the second half of a stage it falls to a tenth: Adam's steps are noise by then.
+RATE = 2e-3  # in units of a pixel's range, at each level of the pyramid
+# The rate falls to a tenth over the second half of a stage, when Adam's steps are mostly noise.
 _DECAY_FROM, _LAST_RATE = 0.5, 0.1
 
-# A root of 0 has no slope, and one may want to differentiate through the steps.
+# A root's slope at 0 is infinite, and callers may differentiate through the steps.
 _adam = optax.scale_by_adam(eps_root=1e-14)
 
 
 @flax.struct.dataclass
 class State:
-  """All that a stage changes. A stage that goes on from a saved state ends as if never stopped.
+  """All that a stage changes. Resuming from a saved state gives the same result.
 
   Attributes:
-    pyramid: what is optimized, the levels from the stage's own on.
-    content: [B, h, w, 3], of the stage's size.
-    opt_state: of Adam.
-    matched: [B, P] int32, the vector of the targets that each place shall become like; in the last
+    pyramid: what is optimized, the levels from the stage's own to the coarsest.
+    content: [B, h, w, 3], the content at the stage's size.
+    opt_state: state of Adam.
+    matched: [B, P] int32, index of the target vector that each place is moved toward; in the last
       pass [B, 0].
-    step: int32, how many steps were made.
-    length: int32, how many steps the stage has.
-    loss: [B], before the last step; infinite before the first.
+    step: int32, steps done so far.
+    length: int32, steps in the whole stage.
+    loss: [B], the loss before the last step; infinite before the first.
   """
 
   pyramid: Pyramid
@@ -74,11 +74,11 @@ def stages(
 ) -> tuple[Stage, ...]:
   """The stages for a content image and styles of these (H, W), from coarse to fine.
 
-  The longer side of the content is halved while at least COARSEST pixels remain, and all shorter
-  sides at least 16.
+  The images are halved while the content's longer side keeps at least COARSEST pixels, and every
+  side at least 16.
 
   Raises:
-    InputError: a side is below 16 already.
+    InputError: a side is below 16.
   """
   shortest = min(min(size) for size in (content_size, *style_sizes))
   if shortest < MIN_SIDE:
@@ -90,9 +90,9 @@ def stages(
 
 
 def content_start(content: Pyramid) -> Pyramid:
-  """The pyramid of the content without its finest levels, where the method begins.
+  """The content's pyramid without its finest levels, from which the optimization starts.
 
-  The paper leaves out three, and two from 1,024 pixels on; with three, what is small is lost.
+  The paper leaves out three, and two from 1,024 pixels on; with three, small details are lost.
   """
   fine = 2 if max(content[0].shape[1:3]) >= 512 else 1
   fine = min(fine, len(content) - 1)
@@ -114,29 +114,29 @@ def init(
 ) -> State:
   """The state before the first step of a stage, with every place matched.
 
-  A place is looked up in the styles by its hypercolumn in
+  Each place is matched to the styles by its hypercolumn in the image
 
   s·content + (1 − s)·(start with the finest level of the content)
 
   Args:
     vgg_params: as `style_targets` takes them.
-    content: its `laplacian_pyramid` from the stage's level on.
-    start: of the same shapes, where the stage begins.
-    targets: of the stage.
-    length: number of steps that the stage shall have; traced.
+    content: the content's `laplacian_pyramid`, from the stage's level on.
+    start: the pyramid that the stage starts from, of the same shapes.
+    targets: of the stage, see `style_targets`.
+    length: number of steps in the stage; traced.
     weights: [S] or maps [S, H, W] of any size, as `style_preference` takes them; None: no style is
       preferred.
-    content_share: s, 0 to 1; traced. 1 at the coarsest scale.
+    content_share: s, 0 to 1; traced. `optimize_neighbors` sets 1 at the coarsest scale.
     dtype: of VGG16's activations.
-    tiles: how many bands of rows VGG16 sees one after the other, static, see `over_tiles`: more
-      take less memory and more time. None: one, or with a mesh as many as it has devices.
+    tiles: number of bands of rows that VGG16 processes one by one, static, see `over_tiles`: more
+      take less memory and more time. None: one, or one for each device of the mesh.
     mesh: devices over which the bands and the places to be matched are divided.
 
   Returns:
     The state.
 
   Raises:
-    InputError: pyramids of two shapes.
+    InputError: pyramids of different shapes, or tiles below 1.
   """
   if [x.shape for x in content] != [x.shape for x in start]:
     raise InputError(
@@ -178,22 +178,22 @@ def run(
   tiles: int | None = None,
   mesh: jax.sharding.Mesh | None = None,
 ) -> State:
-  """Some steps of a stage: Adam on the coefficients of the pyramid.
+  """Runs some steps of a stage: Adam on the coefficients of the pyramid.
 
-  Minimizes `targets.column_loss`, of hypercolumns, which the content has a part in, or, in the last
-  pass, the mean over the layers and places of 1 − cos(f_p, t_p); f are features of one layer and t
-  the nearest of the styles.
+  Minimizes `targets.column_loss`, which compares hypercolumns with their matches and the content's,
+  or, in the last pass, the mean over layers and places of 1 − cos(f_p, t_p), with f the features of
+  one layer and t their nearest neighbors in the styles.
 
   Args:
     vgg_params: as `style_targets` takes them.
-    state: of `init`, or of an earlier run.
+    state: from `init`, or from an earlier run.
     targets: of the stage.
-    steps: of this call, at most as many as are left; None: all of those. Traced, or an int, which
-      is needed where one differentiates through the steps.
-    weights: as `init` takes them; of use in the last pass.
-    content_weight: how much the image resembles its content rather than what it matches, 0 to 1, in
-      all stages but the last pass. Traced.
-    rate: of Adam; over the second half of the stage it falls to a tenth. Traced.
+    steps: number of steps in this call, at most those left; None: all of them. Traced, or an int,
+      which is required to differentiate through the steps.
+    weights: as `init` takes them; used only in the last pass.
+    content_weight: weight of the content in the loss, 0 to 1; the matches have the rest. Unused in
+      the last pass. Traced.
+    rate: Adam's learning rate, which falls to a tenth over the second half of the stage. Traced.
     dtype, tiles, mesh: as `init` takes them.
 
   Returns:
@@ -255,33 +255,33 @@ def optimize_neighbors(
   tiles: int | None = None,
   mesh: jax.sharding.Mesh | None = None,
 ) -> jax.Array:
-  """All stages, and the colors.
+  """Stylizes by all stages of neural neighbors, then transfers colors.
 
   Args:
     vgg_params: as `vgg16_features` takes them, down to conv4_3; `stylejax.load_vgg()`.
-    content: [B, H, W, 3] in [0, 1], sides at least 16; each image as if it were alone.
+    content: [B, H, W, 3] in [0, 1], sides at least 16; images don't affect each other.
     styles: as `style_targets` takes them.
-    steps: of each of the `stages`; traced. None: `default_steps`.
-    weights: [S], or maps [S, H, W], as `controls.mixing.mixing_weights` takes them: a place takes
-      from styles of weight 0 nothing, from those of less weight what fits better. None: all alike.
-    content_share: of the content in what is looked up in the styles, 0 to 1; at the coarsest scale
-      it is 1. Traced.
+    steps: number of steps in each of the `stages`; traced. None: `default_steps`.
+    weights: [S], or maps [S, H, W], as `controls.mixing.mixing_weights` takes them: a style of
+      weight 0 matches nothing, one of less weight only what fits better. None: all alike.
+    content_share: share of the content in the image that is matched to the styles, 0 to 1; at the
+      coarsest scale always 1. Traced.
     content_weight: as `run` takes it.
     keep_color, own_color: as `colors.transfer_colors` takes them. Traced.
-    palette: how far the content takes the light and the colors of the styles before all else, and
-      the image their light in the end, 0 to 1, times 1 − keep_color. Scalar; traced.
+    palette: how far the content's lightness and colors move to the styles' before the first stage,
+      and the result's lightness at the end, 0 to 1, times 1 − keep_color. Scalar; traced.
     rate, layer_weights, hubness_weight, dtype, tiles, mesh: as `run` and `style_targets` take them.
 
   Returns:
     [B, H, W, 3] float32 in [0, 1].
 
   Raises:
-    InputError: shapes or a number of steps that don't fit. ValueError: shares out of range.
+    InputError: shapes or a number of steps that don't fit. ValueError: a value out of range.
 
-  Departs from the paper in the content's part in the loss (the paper's content_weight is 0), in
-  where and in what light it begins (palette 0), in the scales of the layers (`layer_scales`), in
-  looking at other places in each step of the last pass, in places that are hubs counting less
-  (hubness_weight 0), in a rate that falls, and in whose chroma it shows (own_color 0).
+  Departs from the paper in the content's weight in the loss (the paper's content_weight is 0), the
+  start and its palette (palette 0), the scales of the layers (`layer_scales`), reading other places
+  in each step of the last pass, the penalty on hubs (hubness_weight 0), the falling rate, and whose
+  chroma the result has (own_color 0).
   Source: Kolkin et al. 2022, arXiv:2203.13215.
   """
   check_image(content, "content")
@@ -341,7 +341,7 @@ def optimize_stage(
   tiles: int | None = None,
   mesh: jax.sharding.Mesh | None = None,
 ) -> Pyramid:
-  """`style_targets`, `init` and `run` of a stage, for pyramids from level 0 on."""
+  """Runs a stage (`style_targets`, `init` and `run`) on pyramids that begin with level 0."""
   targets = style_targets(
     vgg_params,
     styles,
@@ -373,14 +373,14 @@ def optimize_stage(
 
 
 def default_steps(plan: Sequence[Stage]) -> tuple[int, ...]:
-  """How many steps each stage has by default: most of them where they are cheap."""
+  """The default number of steps of each stage: most where steps are cheap."""
   return tuple(30 if stage.split else 40 if stage.level == 0 else 100 for stage in plan)
 
 
 def checked_steps(
   steps: Sequence[jax.Array | int], plan: Sequence[Stage]
 ) -> Sequence[jax.Array | int]:
-  """The steps; raises InputError unless there is a number for each stage."""
+  """Returns the steps; raises InputError unless there is a number for each stage."""
   if len(steps) != len(plan):
     raise InputError(f"steps: found {len(steps)} numbers, expected {len(plan)}, one for each stage")
   return steps

@@ -1,6 +1,6 @@
 """Image and Laplacian pyramids of any size, which reconstruct their image up to rounding.
 
-Arrays in, arrays out; what is optimized in a pyramid lives in the modules beside it.
+Pure functions on arrays; the optimization of pyramids is in the modules beside this one.
 """
 
 from collections.abc import Sequence
@@ -11,33 +11,33 @@ import jax.numpy as jnp
 from stylejax.errors import InputError
 
 LEVELS = 8
-"""Band-pass levels of a Laplacian pyramid, at most."""
+"""Largest number of band-pass levels in a Laplacian pyramid."""
 
 Pyramid = tuple[jax.Array, ...]
-"""Band-pass levels from fine to coarse, and what remains: each [B, h, w, C]."""
+"""Band-pass levels from fine to coarse, then the remaining small image; each [B, h, w, C]."""
 
 
 def halve(image: jax.Array) -> jax.Array:
-  """Half the sides of [B, H, W, C], rounded up, by a triangle filter over about four pixels."""
+  """Halves the sides of [B, H, W, C], rounded up, by a triangle filter about four pixels wide."""
   batch, height, width, channels = image.shape
   return _resize(image, (batch, (height + 1) // 2, (width + 1) // 2, channels))
 
 
 def halved(image: jax.Array, times: int) -> jax.Array:
-  """`halve` applied so many times."""
+  """Applies `halve` a number of times."""
   for _ in range(times):
     image = halve(image)
   return image
 
 
 def laplacian_pyramid(image: jax.Array, *, levels: int = LEVELS) -> Pyramid:
-  """What each halving of an image loses, from fine to coarse, and what is left.
+  """What each halving of an image loses, from fine to coarse, and the image that is left.
 
   band_l = x_l − up(x_{l+1}),   x_{l+1} = halve(x_l),   x_0 = image
 
   Args:
     image: [B, H, W, C], any range.
-    levels: number of bands, at most; there are fewer where a side would become less than 2.
+    levels: largest number of bands; there are fewer if a side would become less than 2.
 
   Returns:
     levels + 1 arrays or fewer; the last is the smallest image itself.
@@ -58,7 +58,7 @@ def laplacian_pyramid(image: jax.Array, *, levels: int = LEVELS) -> Pyramid:
 
 
 def reconstruct(pyramid: Sequence[jax.Array]) -> jax.Array:
-  """The image [B, H, W, C] of a Laplacian pyramid; of a part from level l on, x_l.
+  """Reconstructs the image [B, H, W, C] of a Laplacian pyramid, or x_l from its levels l on.
 
   Args:
     pyramid: arrays [B, h, w, C] from fine to coarse, at least one.

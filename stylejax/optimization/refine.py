@@ -1,7 +1,7 @@
-"""A few steps of an optimization from the network's output instead of from the content.
+"""Refines the network's output by a few steps of optimization.
 
-The output of `stylize` has the colors and the composition already; what is left to do is at the
-finest scales. Pure functions.
+The output of `stylize` already has the colors and the composition, so only the finest scales are
+left to optimize. Pure functions.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +25,11 @@ CONTENT_SHARE = 0.5
 def refine_stages(
   content_size: tuple[int, int], style_sizes: Sequence[tuple[int, int]], *, scales: int = SCALES
 ) -> tuple[neighbors.Stage, ...]:
-  """The stages of `neighbors.stages` at the last `scales` scales, with the last pass."""
+  """The stages of `neighbors.stages` at the finest `scales` scales, with the last pass.
+
+  Raises:
+    InputError: scales is below 1, or as `neighbors.stages`.
+  """
   if scales < 1:
     raise InputError(f"scales: found {scales}, expected at least 1")
   plan = neighbors.stages(content_size, style_sizes)
@@ -33,7 +37,7 @@ def refine_stages(
 
 
 def default_steps(plan: Sequence[neighbors.Stage]) -> tuple[int, ...]:
-  """How many steps each stage has by default: 30 at the finest scale, twice that below."""
+  """The default steps of each stage: 30 in all at the finest scale, 60 at a coarser one."""
   return tuple(20 if stage.split else 10 if stage.level == 0 else 60 for stage in plan)
 
 
@@ -53,18 +57,18 @@ def refine_neighbors(
   palette: jax.Array | float = colors.PALETTE,
   **settings: Any,
 ) -> jax.Array:
-  """Neural neighbors at the last scales, from an image that is stylized already.
+  """Refines a stylized image by neural neighbors at the finest scales.
 
   Args:
     vgg_params: as `neighbors.optimize_neighbors` takes them.
-    stylized: [B, H, W, 3] in [0, 1], where it begins.
-    content: of the same shape.
+    stylized: [B, H, W, 3] in [0, 1], the image to start from.
+    content: likewise, of the same shape.
     styles, weights, keep_color, own_color, palette: as `neighbors.optimize_neighbors` takes them.
-    scales: how many, from the finest up; static.
-    steps: of each of the `refine_stages`; traced. None: `default_steps`.
-    content_share: of the content in what is looked up in the styles, at all of these scales; the
-      rest is `stylized`. Traced.
-    **settings: content_weight, rate, layer_weights, hubness_weight, dtype, tiles, mesh of
+    scales: number of scales, counted from the finest; static, at least 1.
+    steps: number of steps in each of the `refine_stages`; traced. None: `default_steps`.
+    content_share: share of the content in the image that is matched to the styles, at all of these
+      scales, 0 to 1; the rest is `stylized`. Traced.
+    **settings: content_weight, rate, layer_weights, hubness_weight, dtype, tiles, mesh for
       `neighbors.optimize_stage`.
 
   Returns:
@@ -72,7 +76,7 @@ def refine_neighbors(
 
   Raises:
     InputError: shapes or a number of steps that don't fit.
-    ValueError: weights, shares out of range.
+    ValueError: weights or another value out of range.
   """
   _check_pair(stylized, content)
   styles = neighbors.check_styles(styles)
@@ -117,21 +121,21 @@ def refine_gram(
   optimize: Callable[..., jax.Array] | None = None,
   **settings: Any,
 ) -> jax.Array:
-  """Gram matrices at the last scales, from an image that is stylized already.
+  """Refines a stylized image by matching Gram matrices at the finest scales.
 
   Args:
     vgg_params, content, style: as `stylejax.optimize_image` takes them.
-    stylized: [1, H, W, 3] in [0, 1], where it begins.
-    steps: at the last scales, from coarse to fine, each of twice the size; traced. What a coarse
-      scale changes is added to the image, whose detail stays.
-    optimize: `stylejax.optimize_image`, compiled; None: as it is.
+    stylized: [1, H, W, 3] in [0, 1], the image to start from.
+    steps: number of steps at each of the finest scales, from coarse to fine, each of twice the
+      size; traced. A coarse scale's change is added to the image, which keeps its detail.
+    optimize: a compiled `stylejax.optimize_image`; None: the function itself.
     **settings: further arguments of `optimize`.
 
   Returns:
     [1, H, W, 3] float32 in [0, 1].
 
   Raises:
-    InputError: two shapes, no steps, or what `optimize` raises.
+    InputError: stylized and content differ in shape, no steps, or as `optimize`.
   """
   _check_pair(stylized, content)
   optimize = optimize or gram.optimize_image

@@ -1,6 +1,6 @@
-"""What neural neighbors compares: the styles' features at a stage, and the losses of an image.
+"""The targets of neural neighbors, which are the styles' features at a stage, and its losses.
 
-Pure functions; how the stages follow each other, and the steps, are in `neighbors.py`.
+Pure functions; the stages and their steps are in `neighbors.py`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -36,11 +36,11 @@ from stylejax.optimization.matching import (
 from stylejax.optimization.pyramid import halved
 from stylejax.optimization.tiles import over_tiles
 
-# Places a side that one step of the last pass looks at, of the image and of the styles.
+# Rows and columns of places in the last pass, at most: of the image in a step, and of each style.
 QUERY_SIDE, BANK_SIDE = 32, 64
 BANK_PLACES = 2**16
-"""Hypercolumns of a style, at most: of larger ones every second row and column is looked at, or
-every third, and so on. 1,024 × 1,024 pixels have as many."""
+"""Largest number of hypercolumns of a style: of larger styles only every second row and column is
+used, or every third, and so on. 1,024 × 1,024 pixels have exactly this many."""
 
 # Fractional parts of their multiples fill a square evenly (Roberts 2018, the sequence R2).
 _RATIOS = (0.7548776662, 0.5698402910)
@@ -50,11 +50,11 @@ Loss = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 class Stage(NamedTuple):
-  """A part of the method.
+  """One stage of the optimization.
 
   Attributes:
-    level: how often the image is halved.
-    split: whether each layer is matched for itself and anew at every step (the last pass), instead
+    level: how many times the image is halved.
+    split: whether each layer is matched by itself and again in every step (the last pass), instead
       of hypercolumns once.
   """
 
@@ -64,15 +64,15 @@ class Stage(NamedTuple):
 
 @flax.struct.dataclass
 class Targets:
-  """What the styles offer at one stage.
+  """The styles' features at one stage.
 
   Attributes:
-    features: vectors [N, D] of all styles, one after the other: one array of scaled hypercolumns,
-      or one for each layer.
-    sources: for each of these [N] int32, each vector's style.
-    scales: [10], by which the layers are multiplied in hypercolumns.
-    hubness_weight: scalar, how much of its best similarity counts against a vector.
-    count: of the styles, static.
+    features: vectors [N, D] of all styles, concatenated: one array of scaled hypercolumns, or, with
+      split, one array for each layer.
+    sources: for each of these arrays [N] int32, the style of each vector.
+    scales: [10], factors of the layers in hypercolumns; with split, weights of the layers' losses.
+    hubness_weight: scalar, see `style_targets`.
+    count: number of styles, static.
     split: as in `Stage`, static.
   """
 
@@ -93,21 +93,21 @@ def style_targets(
   hubness_weight: jax.Array | float = HUBNESS_WEIGHT,
   dtype: Any = jnp.float32,
 ) -> Targets:
-  """The features of the styles at a stage.
+  """Computes the features of the styles at a stage.
 
   Args:
     vgg_params: as `vgg16_features` takes them, down to conv4_3.
-    styles: images [1, h, w, 3] in [0, 1] of any sizes, at full size: they are halved as the stage
-      is. Their strokes come out as large as they are in these.
+    styles: images [1, h, w, 3] in [0, 1] of any sizes, with sides of at least 16; they are halved
+      as often as the stage says. Strokes come out as large as they are in these images.
     stage: static.
-    layer_weights: [10], what the layers relu1_1 … relu4_3 count in hypercolumns; None: the same.
-    hubness_weight: how much of a vector's best similarity to any place of the image counts against
-      it when it is looked up, 0 to 1: a few hubs are the nearest of most places, and what is rare
-      in a style would never be seen. 0 is the paper's. Traced.
+    layer_weights: [10], weights of the layers relu1_1 … relu4_3; None: all 1.
+    hubness_weight: share of a vector's best similarity to any place of the image that is subtracted
+      when matches are found, 0 to 1. Without it, a few hubs are the nearest to most places, and
+      rare parts of a style never appear. The paper has 0. Traced.
     dtype: of VGG16's activations, float32 or bfloat16.
 
   Raises:
-    InputError: a style of another shape or too small, layer_weights of another shape.
+    InputError: no style, one of another shape or too small, layer_weights of another shape.
   """
   styles = [halved(style, stage.level) for style in check_styles(styles)]
   if stage.split:
@@ -139,7 +139,7 @@ def style_targets(
 
 
 def check_styles(styles: Sequence[jax.Array]) -> list[jax.Array]:
-  """The styles as a list; InputError where one isn't an image [1, h, w, 3] of 16 pixels or more."""
+  """Returns the styles as a list; raises InputError if one isn't [1, h, w, 3] with sides ≥ 16."""
   styles = list(styles)
   if not styles:
     raise InputError("styles: found none, expected at least one image [1, h, w, 3]")
@@ -160,7 +160,7 @@ def matched_columns(
   tiles: int,
   mesh: jax.sharding.Mesh | None,
 ) -> jax.Array:
-  """[B, P] int32: for each place of an image the nearest hypercolumn of the targets."""
+  """For each place of an image, the index of the nearest target hypercolumn: [B, P] int32."""
   places = grid_size(image_size(image))
   region = _region(weights, places)
 
@@ -199,17 +199,17 @@ def column_loss(
   tiles: int,
   mesh: jax.sharding.Mesh | None,
 ) -> Loss:
-  """How far an image is from what its places match, and from its content.
+  """The distance of an image's hypercolumns from those they match and from the content's.
 
   mean_p 1 − (1 − w)·cos(f_p, t_p) − w·cos(f_p, c_p)
 
-  f are the image's hypercolumns, t those which the places match, c those of the content, moved so
-  that their mean is that of t; w is the weight of the content.
+  f are the image's hypercolumns, t those that its places match, and c those of the content, shifted
+  so that their mean is that of t; w is the weight of the content.
 
   Args:
     vgg_params, targets, content_weight (w), dtype, tiles, mesh: as `neighbors.run` takes them.
-    matched: [B, P] int32, of `matched_columns`.
-    content: [B, H, W, 3], the size of the images that the loss takes.
+    matched: [B, P] int32, from `matched_columns`.
+    content: [B, H, W, 3], of the size of the images that the loss takes.
   """
   places, count = grid_size(image_size(content)), matched.shape[1]
 
@@ -266,10 +266,10 @@ def split_loss(
   tiles: int,
   mesh: jax.sharding.Mesh | None,
 ) -> Loss:
-  """Mean over the layers of 1 − cos between features and the nearest of the styles, now.
+  """The loss of the last pass: 1 − cos between features and their nearest neighbors in the styles.
 
-  A step looks at a regular grid of at most QUERY_SIDE × QUERY_SIDE places of each layer, the next
-  one at other places.
+  It is a mean over layers and places, and every step finds the neighbors again. A step reads a
+  regular grid of at most QUERY_SIDE × QUERY_SIDE places of each layer, and the next step others.
   """
   strides = [2 ** (int(layer[len("relu")]) - 1) for layer in LAYERS]
   sizes = [(size[0] // stride, size[1] // stride) for stride in strides]
@@ -291,7 +291,7 @@ def split_loss(
     if tiles == 1:
       grids = look(image, step)
     else:
-      # Of each place one band knows something, the others zeros.
+      # Each row comes from one band; the others have zeros for it.
       grids = [
         x.sum(0) for x in over_tiles(lambda band, tile: look(band, step, tile), image, tiles, mesh)
       ]
@@ -317,7 +317,7 @@ def _matched(
   region: jax.Array | None,
   mesh: jax.sharding.Mesh | None,
 ) -> jax.Array:
-  """[B, P] int32: the nearest of features `number` for [B, P, D], each less its image's mean."""
+  """For [B, P, D], the nearest of the targets' features `number`, all centered: [B, P] int32."""
   bank, source = targets.features[number], targets.sources[number]
   preference = part = None
   if region is not None:
@@ -339,7 +339,7 @@ def _region(weights: jax.Array | None, size: tuple[int, int]) -> jax.Array | Non
 
 
 def _distances(x: jax.Array, target: jax.Array) -> jax.Array:
-  """1 − cos between vectors [..., D] and others of length 1."""
+  """1 − cos between vectors [..., D] and targets of length 1."""
   return 1.0 - (unit(x) * target).sum(-1)
 
 
@@ -353,7 +353,7 @@ def _flat(x: jax.Array) -> jax.Array:
 
 
 def _thinned(x: jax.Array) -> jax.Array:
-  """Every n-th row and column of a style's map [1, h, w, C], so that BANK_PLACES suffice."""
+  """Every n-th row and column of a style's map [1, h, w, C]: at most BANK_PLACES places."""
   apart, thinned = 1, x
   while thinned.shape[1] * thinned.shape[2] > BANK_PLACES:
     apart += 1
@@ -369,7 +369,7 @@ def _bank_grid(x: jax.Array) -> jax.Array:
 
 
 def _lines(axis: int, size: int, side: int, step: jax.Array | int) -> tuple[jax.Array, int, int]:
-  """(first, distance, number) of at most `side` lines of `size`, of which steps see all in turn."""
+  """(first, spacing, number) of at most `side` of `size` lines, which differ from step to step."""
   apart = -(-size // side)
   phase = jnp.float32(step) * _RATIOS[axis - 1] % 1.0
   return jnp.floor(phase * float(apart + size % apart)).astype(jnp.int32), apart, size // apart
@@ -378,7 +378,7 @@ def _lines(axis: int, size: int, side: int, step: jax.Array | int) -> tuple[jax.
 def _every(
   x: jax.Array, axis: int, size: int, step: jax.Array | int, side: int = QUERY_SIDE
 ) -> jax.Array:
-  """The `_lines` of an axis of [B, h, w, C]."""
+  """Takes the `_lines` of an axis of [B, h, w, C]."""
   first, apart, count = _lines(axis, size, side, step)
   if apart == 1:
     return x

@@ -1,7 +1,7 @@
 """VGG16 on bands of rows: an image of any size in bounded memory, or on several devices.
 
-Every band sees so many rows around its own that its features are those of the whole image. Pure
-functions; `stylejax.inference.backends.tiled` is about the generator.
+Every band has enough rows around its own for its features to be those of the whole image. Pure
+functions; tiles of the generator are in `stylejax.inference.backends.tiled`.
 """
 
 from collections.abc import Callable
@@ -12,19 +12,19 @@ import jax.numpy as jnp
 import numpy as np
 
 MARGIN = 64
-"""Rows that a band sees beyond its own: relu4_3 on the grid of hypercolumns sees 57."""
+"""Rows that a band reads beyond its own; relu4_3 on the grid of hypercolumns reads 57."""
 
-_ALIGNED = 8  # Rows of one row of relu4_3.
+_ALIGNED = 8  # Rows of pixels for one row of relu4_3.
 
 
 class Tile(NamedTuple):
-  """Where a band lies.
+  """Where a band of rows lies in the image.
 
   Attributes:
-    number: of the band, from 0 on; traced.
-    start: the first row of pixels that it sees, a multiple of 8; traced.
-    rows: of pixels that are its own, a multiple of 8, number · rows the first of them; static.
-    height: of the whole image, static.
+    number: index of the band, from 0 on; traced.
+    start: the first row of pixels that the band reads, a multiple of 8; traced.
+    rows: number of its own rows, a multiple of 8, the first of which is number · rows; static.
+    height: rows of the whole image, static.
   """
 
   number: jax.Array
@@ -33,15 +33,15 @@ class Tile(NamedTuple):
   height: int
 
   def inner_rows(self, x: jax.Array, stride: int) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """The rows of a map of the band [B, h, w, C] that are its own.
+    """Takes the band's own rows of one of its maps.
 
     Args:
-      x: a map of which a row stands for `stride` rows of pixels.
+      x: [B, h, w, C], each row of which stands for `stride` rows of pixels.
       stride: static.
 
     Returns:
-      (rows [B, n, w, C], the number of the first in the whole map, [n] which of them count: the
-      last bands may have fewer).
+      (rows [B, n, w, C], index of the first one in the whole map, [n] booleans that tell which rows
+      count: in the last bands some may belong to the band before).
     """
     count = self.rows // stride
     first = jnp.minimum(self.number * count, self.height // stride - count)
@@ -49,7 +49,7 @@ class Tile(NamedTuple):
     return rows, first, first + jnp.arange(count) >= self.number * count
 
   def pick(self, x: jax.Array, stride: int, rows: jax.Array) -> jax.Array:
-    """Rows of the whole map, of those that aren't the band's own only zeros."""
+    """Takes these rows of the whole map from x; rows that aren't the band's own become zeros."""
     there = jnp.clip(rows - self.start // stride, 0, x.shape[1] - 1)
     inside = rows // (self.rows // stride) == self.number
     return jnp.take(x, there, axis=1) * inside[None, :, None, None].astype(x.dtype)
@@ -61,21 +61,22 @@ def over_tiles(
   count: int,
   mesh: jax.sharding.Mesh | None,
 ) -> Any:
-  """A function of each band of an image, one after the other, or at once on several devices.
+  """Applies a function to the bands of an image, one after the other or on several devices at once.
 
   Args:
-    function: (band [B, h, W, C], `Tile`) → arrays. With one device its steps are computed again for
-      the gradient, so that only one band's are held.
+    function: (band [B, h, W, C], `Tile`) → arrays. Without a mesh it is computed again for the
+      gradient, so that intermediate values of only one band are held.
     image: [B, H, W, C].
-    count: of bands, static, at least 2.
-    mesh: the bands are divided over all of its devices, whose number should divide count.
+    count: number of bands, static, at least 2.
+    mesh: devices over which the bands are divided, whose number should divide count; None: the
+      bands are processed one after the other.
 
   Returns:
-    The arrays, each with a first axis of the bands.
+    The arrays, each with a leading axis for the bands.
   """
   height = image.shape[1]
   rows = -(-height // (count * _ALIGNED)) * _ALIGNED
-  # Where pools drop a last row, the last band must drop the same.
+  # Where pooling drops the last row, the last band must drop the same one.
   window = min(rows + 2 * MARGIN + height % _ALIGNED, height)
   starts = np.clip(np.arange(count) * rows - MARGIN, 0, height - window)
 
@@ -98,7 +99,7 @@ def over_tiles(
 
 
 def divided(x: jax.Array, mesh: jax.sharding.Mesh | None, *, axis: int) -> jax.Array:
-  """x, one axis divided over all devices of a mesh, if it is a multiple of their number."""
+  """Divides an axis of x over all devices of a mesh if its length is a multiple of their number."""
   if mesh is None or x.shape[axis] % mesh.size:
     return x
   spec: list[Any] = [None] * x.ndim
