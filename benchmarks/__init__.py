@@ -1,1 +1,1 @@
-"""One file for each question it answers; every one writes JSON, from which tables are drawn."""
+"""One file for each question; each writes JSON, from which tables are drawn."""

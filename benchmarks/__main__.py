@@ -16,7 +16,7 @@ def main() -> None:
   name = sys.argv[1] if len(sys.argv) > 1 else None
   if name in modules:
     del sys.argv[1]
-    # Altered, so that tyro finds the help of options where it stands.
+    # alter_sys lets tyro find the options' help in the module's source.
     folder = modules[name].parent.name
     runpy.run_module(f"benchmarks.{folder}.{name}", run_name="__main__", alter_sys=True)
   elif name in (None, "-h", "--help"):

@@ -13,7 +13,7 @@ import stylejax
 
 
 def learn_style(params, photo, wanted, *, steps=40, rate=0.05, side=64, seed=0):
-  """A style image [side, side, 3] in which `photo` gets the mean color `wanted`, and losses."""
+  """A style image [side, side, 3] that gives `photo` the mean color `wanted`, and the losses."""
   key = jax.random.key(seed)
   content_code = stylejax.encode_content(params, photo)
   tx = optax.adam(rate)

@@ -3,7 +3,7 @@
     python examples/grain_augment.py
 
 After Geirhos et al. 2019 (arXiv:1811.12231): a classifier that sees each image in another style
-has to look at shapes. Half of each batch stays as it is.
+has to rely on shapes. About half of each batch stays as it is.
 """
 
 import functools
@@ -18,7 +18,7 @@ import stylejax
 
 @functools.partial(jax.jit, compiler_options=stylejax.compiler_options())
 def restyle(params, images, key):
-  """A batch [B, H, W, 3] in [0, 1], each image in a style of its own or, half of them, as is."""
+  """A batch [B, H, W, 3] in [0, 1]: about half of the images as they are, each other restyled."""
   style_key, strength_key = jax.random.split(key)
   keys = jax.random.split(style_key, len(images))
   styles = jax.vmap(stylejax.sample_style, (None, 0))(params, keys)
@@ -33,7 +33,8 @@ def batches(params, images, labels, *, batch_size, seed=0):
   source = [{"image": image, "label": label} for image, label in zip(images, labels, strict=True)]
   dataset = grain.MapDataset.source(source).shuffle(seed).batch(batch_size)
 
-  # Grain hands each element its own random generator: the same batch at any start or share.
+  # Grain gives each element its own random generator: a batch is the same after any restart and on
+  # any shard.
   def augment(batch, rng):
     key = jax.random.key(rng.integers(2**32, dtype=np.uint32))
     return batch | {"image": np.asarray(restyle(params, batch["image"], key))}

@@ -1,8 +1,8 @@
-"""One photo in 64 invented styles, by one vmapped call.
+"""One photo in 64 invented styles, with one vmapped call.
 
     python examples/many_styles.py
 
-The photo is read once; only the generator runs 64 times.
+The photo is encoded once; only the generator runs 64 times.
 """
 
 import jax

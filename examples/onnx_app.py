@@ -9,8 +9,8 @@ With a second painting their styles are mixed:
 
     python onnx_app.py photo.jpg painting.jpg stylized.png --other wave.jpg --mix 0.4
 
-A style is read once, at a shorter side of about 320 pixels; its code is 256 numbers that can be
-kept. Everything else that `stylejax.stylize` does with weights and strength is arithmetic, below.
+A style is encoded once, at a shorter side of about 320 pixels; its code is 256 numbers that can be
+stored. Everything else that `stylejax.stylize` does with weights and strength is arithmetic, below.
 """
 
 import argparse
@@ -42,7 +42,7 @@ class Painter:
     batch = np.asarray(content, np.float32)
     single = batch.ndim == 3
     batch = batch[None] if single else batch
-    # Beyond 1 the texture grows, below 1 the content shows through.
+    # Beyond 1 the noise grows, below 1 the content shows through.
     noise_gain = np.array(max(strength, 1.0), np.float32)
     inputs = {"content": batch, "code": code.astype(np.float32), "noise_gain": noise_gain}
     (stylized,) = self._paint.run(None, inputs)
@@ -52,13 +52,13 @@ class Painter:
 
 
 def mix(codes, weights):
-  """The code of a mixture of styles: codes [S, 256] and weights [S], at least 0, of any sum."""
+  """The code of a mixture of styles: codes [S, 256] and weights [S], at least 0, with any sum."""
   weights = np.asarray(weights, np.float32)
   return (weights / weights.sum()) @ np.stack(codes)
 
 
 def blend(stylized, content, share):
-  """`share` of the stylized image over its content, in linear light as thin paint is seen."""
+  """`share` of the stylized image over its content, blended in linear light like thin paint."""
   light = share * srgb_to_linear(stylized) + (1.0 - share) * srgb_to_linear(content)
   return np.minimum(linear_to_srgb(light), 1.0)
 

@@ -1,19 +1,20 @@
 #!/usr/bin/env bash
 # FFmpeg's scaler in PyAV 19.0.2 (libswscale 10.1.102; 18.1.0 with 9.5.102 too): gray video of
-# limited range is not stretched, whatever range it is told.
+# limited range is not stretched, whatever range is given.
 #
 # Expected: luma 235 of limited range is white, 16 is black (ITU-T H.273, section 8.3), in gray as
 # in 4:2:0, since a gray frame is a 4:2:0 frame without its chroma. Decoders set color_range on
 # gray frames (HEVC and AV1 of 4:0:0, FFV1 in Matroska).
 #
-# What happens: in rgb24 white is 235 and black 16, by frame.reformat with src_color_range, and by
-# the filter scale=in_range=limited:out_range=full. For the scaler gray is of full range, always
-# (libswscale/utils.c, handle_jpeg). The same pixels as yuv420p with chroma 128 become 255 and 0.
+# What happens: in rgb24 white is 235 and black 16, with frame.reformat and src_color_range as well
+# as with the filter scale=in_range=limited:out_range=full. The scaler always takes gray for full
+# range (libswscale/utils.c, handle_jpeg). The same pixels as yuv420p with chroma 128 become 255
+# and 0.
 #
 # Source: https://ffmpeg.org/ffmpeg-scaler.html and ffmpeg-filters.html, "in_range".
 #
-# For users: films of thermal and security cameras in 4:0:0 come out flat and gray, and the same
-# film is darker or lighter by whether its encoder left out the chroma. Stretch by hand:
+# For users: films of thermal and security cameras in 4:0:0 come out low in contrast, and the same
+# film differs in brightness depending on whether its encoder left out the chroma. Stretch by hand:
 # (y - 16) / 219.
 #
 # Needs Python 3.12 or later (PYTHON=...). Output seen (white and black of limited range as RGB):

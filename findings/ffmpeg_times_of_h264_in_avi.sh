@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# FFmpeg's AVI in PyAV 19.0.2 (libavformat 62 and 63): frames come in the right order, with the
-# times of others.
+# FFmpeg's AVI in PyAV 19.0.2 (libavformat 62 and 63): frames come in the right order, but with the
+# times of other frames.
 #
-# Expected: H.264 with B-frames (x264 uses them by default; the options here only make sure of them
-# in a short film) is written to AVI, and each decoded frame says when it is shown, as it does from
-# MP4; or else says nothing, since an AVI holds no times (Microsoft's AVI RIFF File Reference: an
-# entry of the index has a chunk's name, flags, place and size).
+# Expected: H.264 with B-frames (x264 uses them by default; the options here only ensure them in a
+# short film) is written to AVI, and each decoded frame has the time at which it is shown, as from
+# MP4; or else it has none, since an AVI stores no times (Microsoft's AVI RIFF File Reference: an
+# entry of the index has a chunk's name, flags, offset and size).
 #
 # What happens: writing succeeds. Reading gives the frames in the right order, but their `pts` are
 # in another order: 1, 4, 3, 5, 2 instead of 1, 2, 3, 4, 5. The number of frames and the set of
-# times are plausible, so that nothing looks wrong until frames are sorted, paired with sound or
-# written again by their times. MPEG-4 part 2 with B-frames in AVI has times in order.
+# times are plausible, so nothing looks wrong until frames are sorted, paired with sound or
+# rewritten by their times. MPEG-4 part 2 with B-frames in AVI has times in order.
 #
-# For users: do not sort frames of an AVI by their times, nor take their lengths from them. Count
-# the frames where times fall.
+# For users: do not sort frames of an AVI by their times, nor derive their durations from them.
+# Count the frames where times decrease.
 #
 # Needs Python 3.12 or later (PYTHON=...). Output seen:
 #   libavformat 63 1 102

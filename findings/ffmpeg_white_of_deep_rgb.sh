@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
-# FFmpeg's scaler in PyAV 19.0.2 (libswscale 10.1.102; 18.1.0 with 9.5.102 too): white has no full
-# value in RGB of more than 8 bits.
+# FFmpeg's scaler in PyAV 19.0.2 (libswscale 10.1.102; 18.1.0 with 9.5.102 too): white does not
+# reach the full value in RGB of more than 8 bits.
 #
 # Expected: white of limited-range video (235 of 8 bits, 940 of 10) becomes the largest number that
 # RGB of n bits holds, 2^n - 1, and 1.0 in floats; and back. ITU-R BT.2100, table 9, and ITU-T H.273
 # (VideoFullRangeFlag 1) scale full range by 2^n - 1.
 #
-# What happens: 8-bit RGB is right (255), but in deeper RGB white lies near 255 * 2^(n - 8): 1020 of
+# What happens: 8-bit RGB is right (255), but in deeper RGB white is near 255 * 2^(n - 8): 1020 of
 # 1023, 65283 of 65535, and 0.99615 in floats, as if the bits were only shifted up. In the other
 # direction 65535 counts as more than white and becomes 943 of 10 bits (940 is white), 236 of 8. So
-# a way there and back is right, and a single way is not. It is no matter of rounding: accurate_rnd
-# and full_chroma_int change nothing, and gray16 from the same frames is exact.
+# a round trip is right, and one direction alone is not. It is not a matter of rounding:
+# accurate_rnd and full_chroma_int change nothing, and gray16 from the same frames is exact.
 #
-# For users: frames decoded to rgb48 or float for a model are 0.4 % dark, and 16-bit images encoded
-# to video 0.4 % bright, which clips at the top of 8 bits. Ask for 8-bit RGB, or for yuv444p16 and
-# multiply with the matrix yourself.
+# For users: frames decoded to rgb48 or float for a model are 0.4 % too dark, and 16-bit images
+# encoded to video 0.4 % too bright, which clips at the top of 8 bits. Ask for 8-bit RGB, or for
+# yuv444p16 and multiply by the matrix yourself.
 #
 # Needs Python 3.12 or later (PYTHON=...). Output seen:
 #   libswscale 10 1 102

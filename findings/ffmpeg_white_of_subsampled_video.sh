@@ -7,14 +7,14 @@
 #
 # What happens: `frame.to_ndarray(format="rgb24")` of a yuv420p10le or yuv422p10le frame gives 253.
 # The same happens to 8-bit yuv420p as soon as the size changes in the same step. The scaler's flag
-# full_chroma_int, which is documented as a matter of interpolating chroma, makes white 255,
-# although the chroma is plain. Packed RGB is concerned, planar (gbrp) is not.
+# full_chroma_int, which is documented as concerning the interpolation of chroma, makes white 255,
+# although the chroma is uniform. Packed RGB is affected, planar (gbrp) is not.
 #
 # Source: https://ffmpeg.org/ffmpeg-scaler.html, "full_chroma_int".
 #
 # For users: frames of phones' 10-bit video, and thumbnails of any video, lose their whites when
-# they are decoded the short way, and images of the same scene in 8 and 10 bits differ by 2 levels.
-# Use a graph with `scale=flags=full_chroma_int`, or reformat to gbrp.
+# they are decoded directly to rgb24, and images of the same scene in 8 and 10 bits differ by 2
+# levels. Use a graph with `scale=flags=full_chroma_int`, or reformat to gbrp.
 #
 # Needs Python 3.12 or later (PYTHON=...). Output seen:
 #   yuv444p10le to rgb24           [255]

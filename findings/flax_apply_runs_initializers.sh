@@ -5,12 +5,12 @@
 # (https://flax-linen.readthedocs.io/en/latest/guides/flax_fundamentals/flax_basics.html).
 #
 # What happens: `Module.param` compares the shape of the parameter that it was given with that of
-# what the initializer would make, and finds that by tracing the initializer (jax.eval_shape), at
-# every trace of every application. Random numbers take long to trace: the usual initializers of a
+# what the initializer would make, and finds the latter by tracing the initializer (jax.eval_shape)
+# whenever an application is traced. Random numbers take long to trace: the usual initializers of a
 # small convolutional net cost more than its layers. A constant initializer passes the same check
-# and costs next to nothing.
+# and costs almost nothing.
 #
-# For users: nets that are traced often, in serving or tests say, start sooner if a module takes
+# For users: nets that are traced often, as in serving or tests, start sooner if a module uses
 # `nn.initializers.zeros` where `module.is_initializing()` is false.
 #
 # Needs Python 3.12 or later (PYTHON=...). Output seen, but for the times, which are not checked:

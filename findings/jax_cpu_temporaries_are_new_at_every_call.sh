@@ -2,27 +2,27 @@
 # jaxlib 0.10.2 on CPUs with glibc 2.36 on Linux (jax 0.12.0.1 too): where temporaries take more than
 # 32 MiB, every call of a compiled program gets new pages from the kernel for all of them.
 #
-# Expected: a program that was called before has its memory. Its temporaries are one allocation, of
-# the size that compiled.memory_analysis() says; XLA frees it after the call and asks for the same
-# again at the next, and malloc keeps what was freed.
+# Expected: a program that was called before already has its memory. Its temporaries are one
+# allocation, of the size that compiled.memory_analysis() reports; XLA frees it after the call and
+# asks for as much again at the next, and malloc keeps what was freed.
 #
 # What happens: malloc keeps it only below 32 MiB. Larger allocations are mapped from the kernel and
 # given back at once: the threshold grows with what is freed, but only up to
 # DEFAULT_MMAP_THRESHOLD_MAX (mallopt(3), "M_MMAP_THRESHOLD"). So each call takes one page fault for
-# each 4 KiB, and the kernel clears the page: a program of 256 MiB has 65,536 faults a call, every
-# time, one of 24 MiB between none and half of its 6,144. (Up to about 64 MiB there may be room in
-# what malloc holds for other things.) A loop of ten rounds inside the program has as many faults as
-# a single round.
+# every 4 KiB, and the kernel clears the page: a program of 256 MiB has 65,536 faults in every call,
+# one of 24 MiB between none and half of its 6,144. (Up to about 64 MiB there may be room in what
+# malloc holds for other things.) A loop of ten rounds inside the program has as many faults as a
+# single round.
 #
 # Source: https://man7.org/linux/man-pages/man3/mallopt.3.html; glibc manual, "Memory Allocation
 # Tunables", glibc.malloc.hugetlb.
 #
-# For users: a call takes time in the kernel beside its arithmetic, and a benchmark that calls a
-# program ten times measures something else than one that loops ten times inside. Loop inside the
-# program (lax.fori_loop, lax.scan) where that is possible. With GLIBC_TUNABLES=glibc.malloc.hugetlb=1
-# in the environment, which malloc reads only when a process starts, pages are of 2 MiB, if the kernel
-# allows it (/sys/kernel/mm/transparent_hugepage/enabled: madvise or always), and 256 MiB take about
-# 400 faults.
+# For users: a call takes time in the kernel besides its arithmetic, and a benchmark that calls a
+# program ten times measures something other than one that loops ten times inside. Loop inside the
+# program (lax.fori_loop, lax.scan) where possible. With GLIBC_TUNABLES=glibc.malloc.hugetlb=1 in the
+# environment, which malloc reads only when a process starts, pages have 2 MiB if the kernel allows
+# it (/sys/kernel/mm/transparent_hugepage/enabled: madvise or always), and 256 MiB take about 400
+# faults.
 #
 # Needs Linux with glibc and Python 3.11 or later (PYTHON=...); pages of 4 KiB, huge pages not on
 # "always". Output seen (MiB of temporaries, page faults a call):

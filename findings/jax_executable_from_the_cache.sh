@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
 # jax 0.12.0.1 (0.10.2 too) on a CPU: a program that JAX took from its compilation cache is serialized
-# without its functions, and the reader learns of it only when the program is called.
+# without its functions, which the reader notices only when the program is called.
 #
-# Expected: jax.experimental.serialize_executable writes a compiled program down, whether JAX has
-# compiled it now or found it in its persistent cache
+# Expected: jax.experimental.serialize_executable serializes a compiled program, whether JAX has just
+# compiled it or found it in its persistent cache
 # (https://docs.jax.dev/en/latest/jax.experimental.serialize_executable.html,
 # https://docs.jax.dev/en/latest/persistent_compilation_cache.html).
 #
-# What happens: the first process compiles, fills the cache, and what it serializes runs elsewhere.
-# The second process compiles the same program, which comes from the cache, and calls it with the
-# right result. `serialize` succeeds, and so does `deserialize_and_load` in a
-# third process; the call raises "Function ... not found".
+# What happens: the first process compiles and fills the cache, and what it serializes runs
+# elsewhere. The second process gets the same program from the cache and calls it with the right
+# result. `serialize` succeeds, and so does `deserialize_and_load` in a third process, but the call
+# raises "Function ... not found".
 #
 # For users: serialize only what was compiled with the persistent cache off
-# (jax_enable_compilation_cache, and reset_cache(), since JAX looks at the setting once), or call
-# what was written once before it is kept.
+# (jax_enable_compilation_cache, and reset_cache(), since JAX reads the setting only once), or read
+# and call a serialized program once before keeping it.
 #
 # Needs Python 3.12 or later (PYTHON=...). Output seen:
 #   jax 0.12.0.1

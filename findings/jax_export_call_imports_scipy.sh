@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # jax 0.12.0.1 on a CPU: the first call of an exported program imports SciPy's linear algebra.
 #
-# Expected: a program that was exported and deserialized needs what it computes with. This one adds
-# two numbers (https://docs.jax.dev/en/latest/export/export.html).
+# Expected: a program that was exported and deserialized needs only what it computes with. This one
+# adds two numbers (https://docs.jax.dev/en/latest/export/export.html).
 #
-# What happens: lowering the call makes LAPACK's functions ready, whatever the program holds, and to
-# find them imports scipy.linalg. The same function under `jax.jit`, which lowers it too, does not.
+# What happens: lowering the call prepares LAPACK's functions, whatever the program contains, and
+# imports scipy.linalg to find them. The same function under `jax.jit`, which lowers it too, does
+# not.
 #
-# For users: where starts count, `jax.experimental.serialize_executable` loads a program without
-# tracing, lowering or SciPy, on machines like the one that compiled it.
+# For users: where startup time matters, `jax.experimental.serialize_executable` loads a program
+# without tracing, lowering or SciPy, on machines like the one that compiled it.
 #
 # Needs Python 3.12 or later (PYTHON=...). Output seen, but for the time, which is not checked:
 #   jax 0.12.0.1

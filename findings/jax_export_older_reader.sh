@@ -1,22 +1,22 @@
 #!/usr/bin/env bash
-# jax 0.12.0.1, jax.export: whether an older release reads a program hangs on what nobody wrote in
-# it.
+# jax 0.12.0.1, jax.export: whether an older release can read a program depends on operations that
+# its author did not write.
 #
 # Expected: `x + 1` is exported twice, for 4 numbers and for any number of them (symbolic shape
 # "n"). An older jax reads both or neither.
 #
 # What happens: jax 0.10.2 runs the first and cannot deserialize the second: "unregistered operation
 # 'vhlo.custom_call_v2'". A symbolic shape adds a check of the caller's shape, which is a custom
-# call; so do Cholesky and eigenvalues, where a CPU's library is called. 0.12.0.1 writes custom
-# calls in a version of the operation that 0.10.2 has never heard of, even if they use nothing new,
+# call; so are Cholesky and eigenvalues, for which a CPU library is called. 0.12.0.1 writes custom
+# calls in a version of the operation that 0.10.2 does not know, even if they use nothing new,
 # while programs without one are written as the older reader knows them. The error speaks of
 # StableHLO and names neither the release that wrote the file nor one that could read it.
 #
-# It breaks no promise: files are read by releases up to 3 weeks older
+# This breaks no promise: files can be read by releases up to 3 weeks older
 # (https://docs.jax.dev/en/latest/501/export.html#compatibility-guarantees), and these two are 18
-# weeks apart. But trying one's simplest program proves nothing for the next.
+# weeks apart. But that a simple program can be read proves nothing for another.
 #
-# For users: where readers may be older, try the very program, with its symbolic shapes, or export
+# For users: where readers may be older, try the program itself, with its symbolic shapes, or export
 # for fixed shapes.
 #
 # Needs Python 3.12 or later (PYTHON=...). Output seen:

@@ -2,15 +2,15 @@
 # jax 0.12.0.1: `import jax` reads the metadata of every package that is installed.
 #
 # Expected: importing a library takes as long in a large environment as in a small one. Plugins are
-# found by entry points, which jax does besides, when the first backend is made
+# found by entry points, which jax also uses, when the first backend is created
 # (https://docs.jax.dev/en/latest/installation.html).
 #
-# What happens: the module of jax.numpy that makes arrays looks for a ROCm plugin by name. It goes
+# What happens: the module of jax.numpy that creates arrays looks for a ROCm plugin by name. It goes
 # through all installed distributions and parses the METADATA of each, long descriptions included,
 # on every platform. The time grows with the environment: about a millisecond for each package.
 #
-# For users: where starts count, of commands or short jobs, an environment of jax's own is quicker
-# than one shared with hundreds of packages.
+# For users: where the startup time of commands or short jobs matters, an environment for jax alone
+# is quicker than one shared with hundreds of packages.
 #
 # Needs Python 3.12 or later (PYTHON=...). Output seen, but for the times, which are not checked:
 #   jax 0.12.0.1: 7 packages, METADATA of 7 read, 1.15 s
@@ -46,7 +46,7 @@ assert len(read) == installed, "the behavior is no longer what is stated"
 END
 venv/bin/python count.py >/dev/null # compiles the modules
 venv/bin/python count.py
-# 300 packages more, of nothing but metadata with a description of 20 kB.
+# 300 more packages, each only metadata with a description of 20 kB.
 venv/bin/python - <<'END'
 import pathlib
 import sysconfig

@@ -2,16 +2,16 @@
 # LittleCMS 2 in Pillow 13.0.0: shadows of a linear gray profile are up to 10 of 255 levels too dark
 # with default flags, and right without LittleCMS's optimization.
 #
-# Expected: gray of a linear profile (ICC.1, a curveType without entries: numbers are light) in sRGB
-# is 255 f(x / 255) with f of IEC 61966-2-1, to the nearest level. LittleCMS gives that with its flag
-# NOOPTIMIZE, and with any flags where the same profile has three channels.
+# Expected: gray of a linear profile (ICC.1, a curveType without entries: values are linear light) in
+# sRGB is 255 f(x / 255) with f of IEC 61966-2-1, to the nearest level. LittleCMS gives that with its
+# flag NOOPTIMIZE, and with any flags where the same profile has three channels.
 #
-# What happens: ImageCms.buildTransform(gray, sRGB, "L", "RGB") gives 6 where 13 is right. Its
-# default is to join the steps into a table of few nodes over the numbers, between which it
-# interpolates, though 256 levels would be a table that is exact.
+# What happens: ImageCms.buildTransform(gray, sRGB, "L", "RGB") gives 6 where 13 is right. By
+# default it joins the steps into a table with few nodes, between which it interpolates, though a
+# table of all 256 levels would be exact.
 #
-# Source: https://www.littlecms.com, API manual, cmsFLAGS_NOOPTIMIZE ("Inhibit optimizations"), of
-# which no loss of precision at 8 bits is said.
+# Source: https://www.littlecms.com, API manual, cmsFLAGS_NOOPTIMIZE ("Inhibit optimizations"), which
+# mentions no loss of precision at 8 bits.
 #
 # For users: scans and renderings in linear gray lose half of the light in their darkest parts.
 # Pass flags=ImageCms.Flags.NOOPTIMIZE, or convert to RGB and use the profile's curve for each.
@@ -48,7 +48,7 @@ def xyz(numbers):
 
 
 def profile(space):
-  """A display's profile of version 2.4 whose numbers are light."""
+  """A display's profile of version 2.4 whose values are linear light."""
   if space == b"GRAY":
     tags = {b"wtpt": xyz(COLUMNS[b"wtpt"]), b"kTRC": LINEAR}
   else:

@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# onnxruntime 1.32.0, CPU: the mean of a large map of equal numbers is percents off.
+# onnxruntime 1.32.0, CPU: the mean of a large map of equal numbers is off by several percent.
 #
 # Expected: ReduceMean over height and width of a map whose pixels are all 0.1 gives 0.1 within
 # rounding, as NumPy's mean in float32 does, whose sums are pairwise
 # (https://onnx.ai/onnx/operators/onnx__ReduceMean.html).
 #
-# What happens: over both axes at once the pixels are added one after the other in a few float32 sums,
+# What happens: over both axes at once, the pixels are added one after another to a few float32 sums,
 # and each addition rounds the same way when the numbers are alike. The error grows with the number
-# of pixels: a thousandth at 1,024 x 1,024, almost two hundredths at 4,096 x 4,096. GlobalAveragePool,
-# the other way to write it, is off by four hundredths there. Plain areas (skies, walls, bars) and
-# quantized inputs are such maps; on noise, where roundings cancel, nothing is seen. Instance
-# normalization, AdaIN and squeeze-and-excitation made of these operators drift with the image's size.
+# of pixels: 0.1 % at 1,024 x 1,024, almost 2 % at 4,096 x 4,096. GlobalAveragePool, the other way to
+# write it, is off by 4 % there. Plain areas (skies, walls, bars) and quantized inputs are such maps;
+# on noise, rounding errors cancel and nothing is seen. Instance normalization, AdaIN and
+# squeeze-and-excitation built from these operators drift with the image's size.
 # For ReduceSum: https://github.com/microsoft/onnxruntime/issues/28450.
 #
-# For users: reduce over the last axis, then over the one before: two nodes in place of one.
+# For users: reduce over the last axis, then over the one before: two nodes instead of one.
 #
 # Needs any Python from 3.11 (PYTHON=...). Output seen (last digits differ between processors):
 #   onnxruntime 1.32.0

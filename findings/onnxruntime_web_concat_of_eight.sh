@@ -3,15 +3,15 @@
 #
 # Expected: [1], [2], ... [8] are joined to 1 2 3 4 5 6 7 8, or run() rejects.
 #
-# What happens: a device that is made without higher limits has eight storage buffers for a shader.
-# The ninth (eight inputs and the output) makes the pipeline invalid; run() resolves all the same,
+# What happens: a device that is created without higher limits has eight storage buffers per shader.
+# The ninth (eight inputs and the output) makes the pipeline invalid; run() resolves nevertheless,
 # and the result is zeros. The only sign is a message in the console: "The number of storage buffers
-# (9) in the Compute stage exceeds the maximum per-stage limit (8)". Seven inputs are joined as they
-# should be. The build ort.webgpu asks for the adapter's own limit, ten here, and is right; where an
-# adapter has no more than eight, which is all that WebGPU guarantees, it was not tried.
+# (9) in the Compute stage exceeds the maximum per-stage limit (8)". Seven inputs are joined
+# correctly. The build ort.webgpu asks for the adapter's own limit, ten here, and is right; it was
+# not tried with an adapter that has no more than eight, which is all that WebGPU guarantees.
 #
 # For users: nest Concat (and Sum, Max, Min of many inputs) in groups of at most seven, and compare
-# what WebGPU gives with what WebAssembly gives before trusting it.
+# WebGPU's results with WebAssembly's before trusting them.
 #
 # Needs Node 20 or later, Python 3.11 or later (PYTHON=...) and a Chromium (CHROMIUM=...); no GPU:
 # the adapter is SwiftShader. Output seen:

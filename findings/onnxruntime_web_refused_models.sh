@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# onnxruntime-web 1.30.0, WebGPU: valid models are refused for how their pads and defaults are
-# written down.
+# onnxruntime-web 1.30.0, WebGPU: valid models are refused because of how their pads and defaults
+# are written.
 #
 # Expected: what WebAssembly runs, WebGPU runs: Pad with its axes as the fourth input (opset 18), and
 # a Conv without the optional attributes.
 #
 # What happens:
-# - A Pad of rows and columns (axes 2 and 3) before a Conv: no session is made, "Can't merge shape
-#   info". The runtime turns the net to channels-last and moves the Pad along, but not its axes. With
-#   all eight pads and no axes it runs. Both builds, ort and ort.webgpu.
-# - A Conv without dilations: a session is made, and run() rejects with "dilations should be 2D". The
-#   build ort alone; with every attribute written out it runs.
+# - A Pad of rows and columns (axes 2 and 3) before a Conv: no session is created, "Can't merge shape
+#   info". The runtime converts the net to channels-last and transposes the Pad too, but not its
+#   axes. With all eight pads and no axes it runs. Both builds, ort and ort.webgpu.
+# - A Conv without dilations: a session is created, and run() rejects with "dilations should be 2D".
+#   Only the build ort; with every attribute written out it runs.
 #
 # For users: write the eight pads, and every attribute of Conv.
 #

@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# optax 0.2.8 with jax 0.10.2: Adam and its kin cannot take a step under JAX's strict promotion of
-# types.
+# optax 0.2.8 with jax 0.10.2: Adam and related optimizers cannot take a step under JAX's strict type
+# promotion.
 #
 # Expected: `jax_numpy_dtype_promotion = "strict"` refuses to mix arrays of different types, so that
-# nothing widens unseen (https://docs.jax.dev/en/latest/type_promotion.html). Parameters and
+# nothing widens unnoticed (https://docs.jax.dev/en/latest/type_promotion.html). Parameters and
 # gradients here are float32, and optax.sgd works.
 #
-# What happens: what is mixed is not the user's. optax corrects the bias of its means with a Python
-# float raised to the int32 count of its steps (optax.tree_utils.tree_bias_correction), which JAX
-# refuses. adam, adamw, adabelief, yogi, lamb, nadam, radam, adamax and the cosine schedule fail;
-# sgd, rmsprop, adagrad, lion, adafactor and the linear schedule do not. The error names two types
-# and no place.
+# What happens: it is not the user's arrays that are mixed. optax corrects the bias of its means with
+# a Python float raised to the int32 count of its steps (optax.tree_utils.tree_bias_correction),
+# which JAX refuses. adam, adamw, adabelief, yogi, lamb, nadam, radam, adamax and the cosine schedule
+# fail; sgd, rmsprop, adagrad, lion, adafactor and the linear schedule do not. The error names two
+# types and no place.
 #
 # For users: strict promotion is a setting of the whole process, so a library that may run inside
-# another's program has to step out of it (`with jax.numpy_dtype_promotion("standard")`) around the
+# another program has to leave it (`with jax.numpy_dtype_promotion("standard")`) around the
 # optimizer.
 #
 # Needs Python 3.11 or later (PYTHON=...). Output seen:

@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# Pillow 13.0.0, writing APNG: with disposal 2 ("previous") from the first frame on, pixels get
+# Pillow 13.0.0, writing APNG: with disposal 2 ("previous") from the first frame on, pixels are
 # lost.
 #
 # Expected: Image.save(..., save_all=True, disposal=2) writes a file that shows the frames it was
 # given; disposal only decides what has to be stored.
 #
-# What happens: the third frame and later ones have invisible parts that were opaque. PNG (third
-# edition, 11.3.6.2, fcTL) has it that a first frame with disposal "previous" is treated as one with
-# "background", as nothing precedes it: it is cleared. The writer heeds that when it compares the
+# What happens: the third frame and later ones have transparent parts that were opaque. PNG (third
+# edition, 11.3.6.2, fcTL) says that a first frame with disposal "previous" is treated as one with
+# "background", as nothing precedes it: it is cleared. The writer respects that when it compares the
 # second frame, but compares the third with the first frame as it was drawn (PngImagePlugin.py,
-# _write_multiple_frames: `base_im = im_frames[-2].im`), so that whatever is equal there is left
-# out, though the canvas is empty. Pillow's own reader and FFmpeg show the same holes.
+# _write_multiple_frames: `base_im = im_frames[-2].im`), so whatever is equal there is left out,
+# though the canvas is empty. Pillow's own reader and FFmpeg show the same holes.
 #
-# For users: no error, no warning. Leave disposal out: the file without it is right.
+# For users: there is no error or warning. Leave disposal out: the file without it is right.
 #
 # Needs Python 3.12 or later (PYTHON=...). Output seen:
 #   Pillow 13.0.0

@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# Pillow 13.0.0, reading GIF: disposal 0 means "as the frame before".
+# Pillow 13.0.0, reading GIF: disposal 0 is treated as that of the previous frame.
 #
-# Expected (GIF89a, section 23.c.iv): 0 means that the decoder need not do anything, so that the
-# frame stays; 2 clears the frame's area; 3 restores what was there before the frame. FFmpeg, which
-# is asked for a second opinion, keeps it.
+# Expected (GIF89a, section 23.c.iv): 0 means that the decoder need not do anything, so the frame
+# stays; 2 clears the frame's area; 3 restores what was there before the frame. FFmpeg, as a second
+# opinion, keeps a frame of disposal 0.
 #
-# What happens, in hand-made files of 4 by 4 pixels: a frame of disposal 0 after one of disposal 2
-# is cleared as well, and after one of disposal 3 undone. GifImagePlugin.py, _seek, keeps the last
-# disposal that was not 0. The next frame shows a hole where a patch should have stayed.
+# What happens, in hand-made files of 4 by 4 pixels: a frame of disposal 0 is cleared as well if it
+# follows one of disposal 2, and undone if it follows one of disposal 3. GifImagePlugin.py, _seek,
+# keeps the last disposal that was not 0. The next frame shows a hole where a patch should have
+# stayed.
 #
 # For users: animations that mix disposals (optimizers choose them frame by frame) lose parts, and
-# writing the frames again makes that permanent.
+# rewriting the frames makes that permanent.
 #
 # Needs Python 3.12 or later (PYTHON=...). Output seen (R red, G green, . invisible):
 #   Pillow 13.0.0

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Pillow 13.0.0, reading PNG: the transparent level of gray of 2 or 4 bits is not scaled, so that
-# what is invisible becomes visible.
+# Pillow 13.0.0, reading PNG: the transparent level of 2- or 4-bit gray is not scaled, so invisible
+# pixels become visible.
 #
 # Expected (PNG, third edition, 11.3.1.1 tRNS): the level has as many bits as the pixels, and pixels
-# of this level are fully transparent. pypng, which is asked for a second opinion, has it so.
+# of this level are fully transparent. pypng, as a second opinion, agrees.
 #
 # What happens: pixels become 8 bits (level 1 of 2 bits becomes 85), but info["transparency"] stays
 # 1, which convert("RGBA") compares with the 8-bit levels: nothing is transparent, or, where the two
 # happen to agree (level 0), it is right. Gray of 1, 8 and 16 bits is right.
 #
-# For users: optimizers that lower the bit depth write such files for line drawings and sprites of
+# For users: optimizers that lower the bit depth write such files for line drawings and sprites with
 # few grays, which lose their transparency without an error.
 #
 # Needs Python 3.12 or later (PYTHON=...). Output seen (. invisible, # visible; levels 0, 1, 2, 3):
@@ -42,7 +42,7 @@ def chunk(kind, data):
 
 
 def write(name, bits):
-  """16 by 16 pixels; each row is the levels 0, 1, 2, 3 over and over, as far as the bits go."""
+  """16 by 16 pixels; each row repeats the levels 0, 1, 2, 3, as far as the bits allow."""
   levels = np.arange(16) % 4 % 2**bits
   row = np.packbits((levels[:, None] >> np.arange(bits)[::-1] & 1).ravel().astype(np.uint8))
   with open(name, "wb") as file:

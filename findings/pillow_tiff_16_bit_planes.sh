@@ -3,14 +3,14 @@
 # bytes.
 #
 # Expected: a 16-bit RGB TIFF opens as RGB with the high byte of each number, which is what Pillow
-# does with such files as long as the channels lie side by side. PlanarConfiguration 2 (TIFF 6.0)
+# does with such files as long as the channels are interleaved. PlanarConfiguration 2 (TIFF 6.0)
 # only stores one plane after the other.
 #
 # What happens: without compression each plane is decoded with the raw mode "R" (or "G", "B"), 8
 # bits a pixel, whatever BitsPerSample says (TiffImagePlugin.py, _setup). Low and high bytes become
 # neighboring pixels: the image is stretched to twice its width, with stripes, and its right half is
 # lost. Opening and loading succeed. The same numbers with Deflate, where libtiff decodes, are
-# right, so that two files of the same image differ.
+# right, so two files of the same image differ.
 #
 # For users: scientific software and tifffile write such files (planarconfig="separate"). Compare
 # BitsPerSample with the tile's raw mode before loading, or read them with tifffile.

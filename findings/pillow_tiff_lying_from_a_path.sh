@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Pillow 13.0.0, reading TIFF: uncompressed images of orientation 5 to 8 are scrambled when they are
-# opened from a path, and right when they are opened from a file object.
+# Pillow 13.0.0, reading TIFF: uncompressed images with orientation 5 to 8 are scrambled when they
+# are opened from a path, and right when they are opened from a file object.
 #
-# Expected: Image.open(path) and Image.open(file object) give the same pixels, turned upright as the
+# Expected: Image.open(path) and Image.open(file object) give the same pixels, rotated upright as the
 # tag Orientation (TIFF 6.0, page 36) says.
 #
-# What happens: an image opened from a path is mapped into memory if its pixels lie in one piece
-# (ImageFile.load). The mapping takes the rows to be as long as `self.size` says, which
-# TiffImagePlugin has exchanged already: rows of 96 pixels are cut into rows of 64. The pixels are
-# turned afterwards all the same, and the image has the size that it had before turning. Opening
+# What happens: an image opened from a path is mapped into memory if its pixels are contiguous
+# (ImageFile.load). The mapping takes the length of rows from `self.size`, in which TiffImagePlugin
+# has already swapped width and height: rows of 96 pixels are cut into rows of 64. The pixels are
+# rotated afterwards nevertheless, and the image has the size that it had before rotation. Opening
 # and loading succeed. Gray of 8 and 16 bits, palettes, RGBA and CMYK are mapped; RGB is not.
 #
 # For users: set `image.filename = ""` before loading, or open the file yourself.

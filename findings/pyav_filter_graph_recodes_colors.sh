@@ -5,17 +5,17 @@
 # `graph.add_buffer(template=stream)` and a filter "scale" that only halves its size. Luma and
 # chroma of a plain color stay as they are, as VideoFrame.reformat leaves them.
 #
-# What happens: the template's matrix of luma and chroma is not handed on to FFmpeg's "buffer"
+# What happens: the template's matrix of luma and chroma is not passed on to FFmpeg's "buffer"
 # source (its option "colorspace"), so the graph is configured for an unknown one. The scaler reads
-# each frame's own tag on the way in, and takes BT.601, its default, on the way out: it converts
-# from one to the other. What comes out is tagged "unspecified" (2 in ITU-T H.273), and at high
-# definition players take that for BT.709. A graph without a scaler, as "hflip", keeps numbers and
-# tags. A change of the pixel format alone brings the scaler in, even where nobody named it.
+# each frame's own tag on input, and uses its default, BT.601, on output: it converts from one to the
+# other. The output is tagged "unspecified" (2 in ITU-T H.273), which players take for BT.709 at high
+# definition. A graph without a scaler, such as "hflip", keeps numbers and tags. A change of the
+# pixel format alone inserts the scaler, even where nobody named it.
 #
 # Source: https://ffmpeg.org/ffmpeg-filters.html, "buffer" (colorspace, range) and "scale"
 # (in_color_matrix, out_color_matrix: "auto").
 #
-# For users: green and red of HD video shift visibly after a resize in a PyAV graph. Name
+# For users: green and red of HD video shift visibly after a resize in a PyAV graph. Set
 # `out_color_matrix` in each "scale", and tag the frames again.
 #
 # Needs Python 3.12 or later (PYTHON=...). Output seen:

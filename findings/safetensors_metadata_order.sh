@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# safetensors 0.8.0: the same arrays and metadata give other bytes in each process.
+# safetensors 0.8.0: the same arrays and metadata give different bytes in each process.
 #
-# Expected: saving is a function of what is saved. Tensors are laid out in a fixed order, so that
+# Expected: the file depends only on what is saved. Tensors are laid out in a fixed order, so that
 # hashes of files tell whether weights are the same
 # (https://huggingface.co/docs/safetensors/index, https://github.com/huggingface/safetensors).
 #
 # What happens: entries of `metadata` are written in an order that changes from process to process
 # (and from call to call), whatever their order in the dict. Files of equal weights differ in their
-# bytes and hashes, and so do content-addressed stores, caches and signatures of them.
+# bytes and hashes, which affects content-addressed stores, caches and signatures.
 #
-# For users: hash arrays instead of files, keep metadata in a single entry, or write the header
-# again with its keys sorted.
+# For users: hash arrays instead of files, keep metadata in a single entry, or rewrite the header
+# with its keys sorted.
 #
 # Needs any Python from 3.10 (PYTHON=...). Output seen, but for the number of files, which is
 # checked to be more than one:

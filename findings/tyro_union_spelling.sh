@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# tyro 1.0.17: a default of a type `X | None` makes every start import typeguard and what it needs,
-# asyncio and unittest.mock among it; of the same type written `Optional[X]` it does not.
+# tyro 1.0.17: a default for a type `X | None` makes every start import typeguard and what it needs,
+# including asyncio and unittest.mock; for the same type written `Optional[X]` it does not.
 #
-# Expected: `int | None` and `Optional[int]` are two spellings of one type (PEP 604), so a command
-# line of either starts as quickly.
+# Expected: `int | None` and `Optional[int]` are two spellings of one type (PEP 604), so command
+# lines with either start equally fast.
 #
-# What happens: tyro compares each default with its type. It has a quick way for unions, which asks
+# What happens: tyro compares each default with its type. It has a fast path for unions, which asks
 # whether the type's origin is typing.Union; up to Python 3.13 that of `int | None` is
-# types.UnionType, so the comparison is left to typeguard. A `tuple[str, ...]` with a default goes
-# there, too. Nothing that is parsed differs.
+# types.UnionType, so the comparison is left to typeguard. So is a `tuple[str, ...]` with a default.
+# What is parsed does not differ.
 #
-# For users: where starts count, write `Optional[X]`, or convert the annotations, as stylejax does.
+# For users: where startup time matters, write `Optional[X]`, or convert the annotations, as stylejax
+# does.
 #
 # Needs Python 3.11 to 3.13 (PYTHON=...). Output seen; the numbers of modules are not checked:
 #   tyro 1.0.17, Optional[int]: without typeguard, 212 modules

@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
 # Pillow 13.0.0 with libwebp 1.6.0, writing WebP: a film in which nothing happens is stored as a
-# still image, and its length is gone.
+# still image, and its duration is lost.
 #
 # Expected: three frames of 500 ms make an animation of 1.5 seconds. Equal neighbors may be merged,
-# which keeps the sum of the times, and does where another frame differs: 1000 + 500 ms.
+# which keeps the sum of the times; that is what happens if another frame differs: 1000 + 500 ms.
 #
-# What happens: when one frame is left after merging, libwebp's encoder of animations
+# What happens: when one frame is left after merging, libwebp's animation encoder
 # (src/mux/anim_encode.c, OptimizeSingleFrame) writes a plain image if that is smaller. In the container,
-# times stand in the chunks of frames (ANMF) alone, so that no time is left; Pillow reads 0. Lossy
-# frames need not even be the same: libwebp counts small differences as none at quality 80.
+# only chunks of frames (ANMF) have times, so no time is left; Pillow reads 0. Lossy frames need not
+# even be equal: libwebp ignores small differences at quality 80.
 #
-# For users: calm parts of a film that were stored one by one vanish when they are put together by
-# their times. Keep the times elsewhere, or write the container with one ANMF by hand.
+# For users: still parts of a film that were stored separately vanish when they are joined by their
+# times. Keep the times elsewhere, or write the container with one ANMF by hand.
 #
 # Source: https://developers.google.com/speed/webp/docs/riff_container, "Animation".
 #

@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
 # jax 0.12.0.1 on a CPU (0.10.2 too): the gradient of a convolution takes tens of times longer inside
-# a loop or a condition than beside it.
+# a loop or a condition than outside.
 #
 # Expected: `jax.lax.fori_loop`, `scan` and `cond` run the same code as a program without them; an
-# epoch in a `scan`, or a batch that is added up in parts, costs what its steps cost.
+# epoch in a `scan`, or a batch that is accumulated in parts, costs what its steps cost.
 #
-# What happens: the gradient by the kernel of a 3×3 convolution, 64 channels on 8 maps of 64×64, takes
-# 30 to 50 ms of CPU time, and 2,400 to 3,600 ms as the body of a loop that runs once, or under a condition
-# that is true. So does the gradient by the input of a small convolution, by a factor of 20. The
-# forward convolution and matrix products don't change.
+# What happens: the gradient with respect to the kernel of a 3×3 convolution, 64 channels on 8 maps
+# of 64×64, takes 30 to 50 ms of CPU time, but 2,400 to 3,600 ms as the body of a loop that runs once,
+# or under a condition that is true. The gradient with respect to the input of a small convolution
+# becomes slower by a factor of 20. The forward convolution and matrix products don't change.
 #
-# For users: a training loop inside of `scan` is no gain on a CPU but a loss of an order of magnitude.
-# Write the steps out, or call a jitted step from Python.
+# For users: on a CPU, a training loop inside `scan` is not a gain but a loss of an order of
+# magnitude. Write the steps out, or call a jitted step from Python.
 #
-# jax-ml/jax#12868 tells the same of channel-first convolutions; these are channel-last, which it says
-# are not affected.
+# jax-ml/jax#12868 reports the same for channel-first convolutions; these are channel-last, which it
+# says are not affected.
 #
 # Needs Python 3.12 or later (PYTHON=...). What is checked is that both ratios are above 8.
 # Output seen, on a machine that was busy with other things:

@@ -16,8 +16,8 @@ from stylejax.runtime.xla_flags import add_xla_flags
 
 # Most of the suite's time is compilation: for programs this small, optimizing costs more than it
 # gains, and the older emitters of loops take a fraction of the newer ones' time (jaxlib 0.12 has
-# the newer ones alone); dividing small programs among threads costs more than it gains, too. The
-# workers and the commands that tests start inherit it; .ci/run also runs some as users do.
+# only the newer ones); dividing small programs among threads costs more than it gains, too. The
+# workers and the commands that tests start inherit these flags; .ci/run also runs some as users do.
 if "PYTEST_XDIST_WORKER" not in os.environ:
   add_xla_flags(
     "--xla_backend_optimization_level=0",
@@ -25,7 +25,7 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
     "--xla_cpu_parallel_codegen_split_count=1",
   )
 
-# Before JAX makes its backend: its devices are decided once per process.
+# Must come before JAX creates its backend, which fixes the devices once per process.
 import jax
 
 jax.config.update("jax_num_cpu_devices", 8)
@@ -35,8 +35,8 @@ import numpy as np  # noqa: E402
 
 from stylejax import PRESETS, transfer  # noqa: E402
 
-# What takes longest comes first, so that the workers finish together: one of them begins here, the
-# others in the middle of the rest. One after the other, since they share their programs.
+# The longest tests come first, so that the workers finish together: one worker begins here, the
+# others in the middle of the rest. Tests of one folder stay together, as they share programs.
 LONGEST = ("training/", "inference/test_compositing", "examples/", "inference/backends/test_tiled")
 
 
@@ -57,7 +57,7 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_terminal_summary(terminalreporter):
-  """Says how many tests had PyTorch or a browser: without them they are skipped."""
+  """Says how many tests ran with PyTorch or a browser: without these, they are skipped."""
   missing = importlib.util.find_spec("torch") is None
   terminalreporter.write_line(
     f"{len(_ran(terminalreporter, 'torch'))} tests compared with PyTorch"
@@ -80,7 +80,7 @@ def _ran(terminalreporter, marker):
 
 
 def _marked(terminalreporter, outcome, marker):
-  """Of a module that is skipped as a whole there is a report too, without keywords."""
+  """Reports with this marker; that of a module skipped as a whole has no keywords."""
   reports = terminalreporter.getreports(outcome)
   return [report for report in reports if marker in getattr(report, "keywords", ())]
 
@@ -89,15 +89,15 @@ def _marked(terminalreporter, outcome, marker):
 def _one_cache(tmp_path_factory, worker_id):
   """One folder of compiled programs for the tests, their workers and the commands they start.
 
-  Tests must neither use nor fill a user's. $STYLEJAX_TESTS_CACHE is a folder that several runs
-  share, as those of .ci/run do.
+  Tests must neither use nor fill a user's cache. $STYLEJAX_TESTS_CACHE names a folder that several
+  runs share, as those of .ci/run do.
   """
   folder = tmp_path_factory.getbasetemp()
   if worker_id != "master":
     folder = folder.parent
   folder = Path(os.environ.get("STYLEJAX_TESTS_CACHE") or folder / "programs").absolute()
   jax.config.update("jax_compilation_cache_dir", str(folder))
-  # Also the small ones: there are thousands.
+  # Small programs are cached too: there are thousands.
   jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
   jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
   with pytest.MonkeyPatch.context() as patch:
@@ -113,13 +113,13 @@ def tiny_params() -> transfer.Params:
 
 @pytest.fixture(scope="session")
 def folded_params() -> transfer.Params:
-  """The same, but that the finest map has a cell for 4×4 pixels instead of 2×2."""
+  """The same, but cells of the finest map have 4×4 pixels instead of 2×2."""
   return _random_params(dataclasses.replace(PRESETS["tiny"], fold=4))
 
 
 @pytest.fixture(scope="session")
 def coarse_params() -> transfer.Params:
-  """Four levels from 4×4 pixels on: a coarsest cell of 32×32, larger than the smallest image."""
+  """Four levels, from cells of 4×4 pixels to cells of 32×32, larger than the smallest image."""
   return _random_params(
     dataclasses.replace(
       PRESETS["tiny"], fold=4, content_widths=(8, 8, 8, 8), content_blocks=(0, 0, 0, 0)
@@ -128,9 +128,9 @@ def coarse_params() -> transfer.Params:
 
 
 def _random_params(config: stylejax.ModelConfig) -> transfer.Params:
-  """What starts at 0 is random too, the adaptation's last layer and what makes images sharp.
+  """Random parameters, also where they start at 0: the adaptation's last layer and `sharp`.
 
-  So styles adapt to contents, and all phases of the last enlargement differ.
+  So styles adapt to contents, and all phases of the last upsampling differ.
   """
   params = jax.jit(stylejax.init_params, static_argnums=1)(jax.random.key(0), config)
   adaptation = params.generator["adaptation"]
@@ -147,5 +147,5 @@ def _random_params(config: stylejax.ModelConfig) -> transfer.Params:
 
 @pytest.fixture
 def rng() -> np.random.Generator:
-  """Numbers that are the same on every run."""
+  """A generator of numbers that are the same in every run."""
   return np.random.default_rng(0)

@@ -19,7 +19,7 @@ FLOORS = (
   ("training", "inference", "deploy"),
   ("cli",),
 )
-"""From the ground up; a room imports what is below it, nothing above and nothing beside it."""
+"""From the bottom up; a part ("room") may import what is below it, but nothing above or beside."""
 
 DOORS = {("deploy", "inference")}
 """(room, room beside it that it may import)."""

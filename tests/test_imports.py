@@ -1,7 +1,7 @@
 """Importing stylejax changes nothing for the program that does it.
 
-In processes of their own: one imports every module, to see which other packages come along; the
-other has imported those already, and compares everything before and after ours.
+Tested in two processes: one imports every module, to see which other packages are imported too; the
+other imports those packages first, and compares the process's state before and after ours.
 """
 
 import ast
@@ -112,7 +112,7 @@ def test_the_names_alone_import_nothing():
 
 
 def test_what_is_of_films_imports_no_flax():
-  """Its data classes are Python's own; the nets are imported where they are traced."""
+  """Data classes of films are Python's own; nets are imported only where they are traced."""
   code = (
     "import json, sys\nimport stylejax.keyframes, stylejax.motion, stylejax.temporal\n"
     "json.load(sys.stdin)\nprint(json.dumps([*sys.modules]))"
@@ -122,7 +122,7 @@ def test_what_is_of_films_imports_no_flax():
 
 
 def test_no_module_calls_what_changes_the_process_at_its_top():
-  """Also where nothing can be seen: a filter that is added twice, a level that is there already."""
+  """Also calls without visible effect: a filter added twice, a level that is set already."""
   calls = {"setLevel", "addHandler", "filterwarnings", "simplefilter", "signal", "update", "seed"}
   allowed = {("update", "dict")}
   actual = []

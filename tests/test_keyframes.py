@@ -1,4 +1,4 @@
-"""What is carried from keyframes: along whole-pixel pans it is exact, from both sides."""
+"""Propagation from keyframes is exact along whole-pixel pans, from both sides."""
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ def pan(image, at):
 
 
 def moved(pixels):
-  """The motion of a pan, by which what is p was at p + pixels before."""
+  """The motion of a pan: what is at p was at p + pixels before."""
   x = np.arange(WIDTH, dtype=np.float32) + pixels
   visible = np.broadcast_to(((x >= 0) & (x < WIDTH)).astype(np.float32)[:, None], (WIDTH, 1))
   vectors = np.broadcast_to(np.float32([pixels, 0]), (HEIGHT, WIDTH, 2))
@@ -32,7 +32,7 @@ def test_motions_follow_each_other():
 
 
 def test_between_keyframes_a_pan_is_what_they_show_and_the_filling_elsewhere(rng):
-  """The keyframes lie 30 pixels before the frame and 45 behind it: 15 in the middle see neither."""
+  """The keyframes are 30 pixels before the frame and 45 after it: neither shows the middle 15."""
   image, filling = (
     rng.random((HEIGHT, 200, 3), np.float32),
     np.zeros((HEIGHT, WIDTH, 3), np.float32),
@@ -63,7 +63,7 @@ def test_time_decides_between_keyframes_and_content_that_differs_counts_for_neit
 
 
 def test_strokes_that_differ_keep_their_detail_where_they_are_blended(rng):
-  """The mean of two patterns that have nothing in common has 0.71 of their standard deviation."""
+  """The mean of two uncorrelated patterns would have only 0.71 of their standard deviation."""
   image = jnp.full((HEIGHT, WIDTH, 3), 0.5)
   keys = [
     keyframes.Keyframe(image, jnp.asarray(0.3 + 0.4 * rng.random(image.shape, np.float32)))

@@ -1,4 +1,4 @@
-"""Files of at most 400 lines and functions of at most 60, but for those with a reason here."""
+"""Files have at most 400 lines and functions at most 60, except those with a reason here."""
 
 import ast
 from pathlib import Path

@@ -25,7 +25,7 @@ def photo(name):
 
 
 def moved(name, matrix, shift):
-  """(frame, the frame before, true vectors): before is the middle of a photo; p was at M p + s."""
+  """(frame, previous frame, true vectors): what is at p was at M p + s in the middle of a photo."""
   image = photo(name)
   y, x = np.mgrid[:HEIGHT, :WIDTH]
   points = np.stack([x - (WIDTH - 1) / 2, y - (HEIGHT - 1) / 2], -1)
@@ -41,7 +41,7 @@ def moved(name, matrix, shift):
 
 
 def inside(vectors, edge=0):
-  """Pixels that were in the frame before, so far from its edges, and are so far from them now."""
+  """Pixels that were at least `edge` from the edges of the previous frame, and are now."""
   y, x = np.mgrid[:HEIGHT, :WIDTH]
   places = (x, y, x + vectors[..., 0], y + vectors[..., 1])
   ends = (WIDTH, HEIGHT) * 2

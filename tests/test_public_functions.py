@@ -198,7 +198,7 @@ def test_gradients_and_steps_on_a_sharded_batch_of_an_explicit_mesh(tiny_params)
 
 
 def test_forward_mode_is_the_slope(tiny_params):
-  """Against the difference quotient of the same function."""
+  """Compared with the difference quotient of the same function."""
   i = images()
   step = np.random.default_rng(1).normal(size=i["content"].shape).astype(np.float32)
 

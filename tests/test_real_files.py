@@ -1,6 +1,6 @@
-"""real_files.csv: cases of people's files, what is expected, whose value that is, and its test.
+"""real_files.csv lists cases of people's files: the expected value, its source, and its test.
 
-A row whose test is gone, or whose case of a test is gone, fails here.
+A row fails here if its test, or its case of a test, no longer exists.
 """
 
 import csv
@@ -27,11 +27,11 @@ def test_each_names_a_test_that_exists(row):
   name, _, case = parts[-1].partition("[")
   source = (TESTS.parent / path).read_text()
   assert re.search(rf"^\s*def {name}\(", source, re.MULTILINE), row["test"]
-  # A table of cases may be a module beside the test.
+  # The table of cases may be in a module beside the test.
   for module in re.findall(r"^from (tests\.\S+) import", source, re.MULTILINE):
     beside = TESTS.parent / f"{module.replace('.', '/')}.py"
     source += beside.read_text() if beside.is_file() else ""
-  # Names of cases are texts of these files; pytest joins those of two parameters by "-".
+  # Names of cases are strings in these files; pytest joins those of two parameters with "-".
   case = case.removesuffix("]")
   cuts = [(case[:at], case[at + 1 :]) for at, letter in enumerate(case) if letter == "-"]
   assert (

@@ -24,7 +24,7 @@ def params():
   return stylejax.load_pretrained()
 
 
-# Big enough to gain by what the other tests do without.
+# These programs are big enough to gain from the optimization that other tests omit.
 OPTIMIZED = {"xla_backend_optimization_level": 3}
 distance = jax.jit(moment_distance, compiler_options=OPTIMIZED)
 
@@ -35,7 +35,7 @@ def stylize():
 
 
 def square(path):
-  """The middle 256 × 256 pixels: one shape for all, since each is compiled for seconds."""
+  """The middle 256 × 256 pixels: one shape for all, since each takes seconds to compile."""
   rgb = read_image(path).rgb
   top, left = ((side - 256) // 2 for side in rgb.shape[:2])
   return rgb[top : top + 256, left : left + 256]
@@ -85,13 +85,13 @@ def test_strength_moves_away_from_the_image_and_stays_one(params, stylize):
   images = [np.asarray(stylize(params, content, style, strength=s)) for s in (0.0, 0.5, 1.0, 1.5)]
   away = [np.abs(p - content).mean() for p in images]
   assert away == sorted(away)
-  # Beyond what was trained it must still be an image of the same thing.
+  # Beyond the trained strengths, it must still show the same thing.
   assert np.corrcoef(images[-1].mean(-1).ravel(), content.mean(-1).ravel())[0, 1] > 0.4
 
 
 @pytest.mark.parametrize("artwork", ARTWORKS, ids=lambda p: p.stem)
 def test_no_grid_of_two_pixels(params, stylize, artwork):
-  """Shuffling upsamplers leave a pattern of period 2: energy that sticks out at that frequency."""
+  """Pixel-shuffle upsamplers can leave a pattern of period 2: a peak at that frequency."""
   stylized = np.asarray(stylize(params, square(PHOTOS[0]), square(artwork)))
   spectrum = np.abs(np.fft.rfft(stylized.mean(-1), axis=1)) ** 2
   power = spectrum.mean(0)
@@ -113,7 +113,7 @@ def test_sampled_styles_paint_differently(params):
 @pytest.mark.parametrize("photo", PHOTOS, ids=lambda p: p.stem)
 @pytest.mark.parametrize("artwork", ARTWORKS, ids=lambda p: p.stem)
 def test_no_strength_magnifies_rounding(params, stylize, photo, artwork):
-  """Where a layer all but dies at some strength, what is left of it is blown up to blotches."""
+  """If a layer almost vanishes at some strength, its remainder could be amplified to blotches."""
   content, style = square(photo), square(artwork)
   beside = content + 1e-6 * np.random.default_rng(0).choice([-1, 1], content.shape)
   for strength in (1.0, 1.5):

@@ -1,7 +1,7 @@
 """Optional arguments of public functions are keyword-only; `key` comes first after the parameters.
 
-A call then says what its values mean, and an argument can be added without breaking one. The first
-argument may be optional without a name: `load_pretrained("mine.safetensors")`.
+A call then says what its values mean, and adding an argument breaks no call. The first argument may
+be optional and positional: `load_pretrained("mine.safetensors")`.
 """
 
 import ast
@@ -17,7 +17,7 @@ FILES = [path.relative_to(PACKAGE).as_posix() for path in sorted(PACKAGE.rglob("
 
 
 def public_functions(path: Path):
-  """(name, function, whether it is a method) of all that has no leading underscore."""
+  """(name, function, whether it is a method) of all without a leading underscore."""
   for node in ast.parse(path.read_text()).body:
     if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
       yield node.name, node, False
@@ -34,7 +34,7 @@ def _is_static(function) -> bool:
 
 
 def wrong(path: Path) -> list[str]:
-  """What is not as it should be in a file, a line each."""
+  """What is wrong in a file, one line each."""
   actual = []
   for name, function, is_method in public_functions(path):
     positional = [*function.args.posonlyargs, *function.args.args][is_method:]

@@ -1,4 +1,4 @@
-"""Sequences: steadier than their frames one by one, the same where nothing is remembered."""
+"""Sequences are steadier than single frames, and equal to them where nothing is remembered."""
 
 import io
 
@@ -24,7 +24,7 @@ def test_without_memory_each_frame_is_stylized_by_itself(tiny_params, rng, stren
   alone = jax.jit(transfer.generate)
   state = temporal.first_state(tiny_params, SIDE, SIDE + 5)
   for number, frame in enumerate(frames):
-    # The first frame has no past, so that its memory is nothing either.
+    # The first frame has no past, so its memory has no effect.
     stylized, state = step(
       tiny_params, frame, code, state, strength=strength, memory=0.9 if number == 0 else 0.0
     )
@@ -52,7 +52,7 @@ def test_a_cut_forgets_the_past(tiny_params, rng):
 
 
 def test_what_moves_leaves_no_trail(tiny_params):
-  """A white bar on gray, one frame on: where it was, the image is that of the frame alone."""
+  """A white bar on gray moves on: where it was, the image is that of the frame alone."""
   frames = np.full((2, 64, 64, 3), 0.4, np.float32)
   frames[0, :, 8:16] = 0.9
   frames[1, :, 40:48] = 0.9
@@ -88,7 +88,7 @@ def test_it_changes_along_its_motion_at_most_0_6_of_frame_by_frame(tiny_params, 
 
 
 def test_a_cut_along_the_motion_forgets_the_past(tiny_params):
-  """The other scene is as bright as the first; its first frame is that frame alone."""
+  """Both scenes are equally bright; the second's first frame is stylized as if alone."""
   photos = [clips.photo(name, 64)[:64, :64] for name in ("coffee.jpg", "cat.jpg")]
   photos[1] = photos[1] + (photos[0].mean() - photos[1].mean())
   photos = [np.clip(image, 0, 1).astype(np.float32) for image in photos]
@@ -123,7 +123,7 @@ def test_clips_of_a_batch_are_those_alone(tiny_params):
 
 
 def test_a_film_in_two_parts_is_the_whole(tiny_params):
-  """Of the first part the second needs its state alone, which goes through a file."""
+  """The second part needs only the state of the first, which goes through a file."""
   frames = clips.pan(6, 48).frames
   code = encode_style(tiny_params, frames[0])
 

@@ -34,8 +34,8 @@ CASES = {
 cases = pytest.mark.parametrize("function", CASES.values(), ids=CASES.keys())
 
 
-# Compiled, since each operation of an eager call would be a program of its own: that this changes
-# nothing is the first test.
+# Compiled, since each operation of an eager call would be a program of its own; the first test
+# checks that this changes nothing.
 encode_style, encode_content, reconstruct, generate, stylize, sample_style = map(
   jax.jit,
   (
@@ -165,7 +165,7 @@ def test_strengths_below_1_fade_to_the_image_as_light(tiny_params, images):
 
 
 def light(x):
-  """IEC 61966-2-1: sRGB's numbers to linear light."""
+  """sRGB values to linear light, by IEC 61966-2-1."""
   x = np.float64(x)
   return np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
 

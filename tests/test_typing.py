@@ -1,4 +1,4 @@
-"""What type checkers read of the package: the marker, and the names in __init__.pyi."""
+"""What type checkers read in the package: the marker, and the names in __init__.pyi."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""PyTorch, the independent reference of the tests marked `torch`.
+"""PyTorch, the independent reference for the tests marked `torch`.
 
 Both names are None where it isn't installed; conftest.py skips those tests there.
 """

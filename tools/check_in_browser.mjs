@@ -14,7 +14,7 @@ const folders = {
 const types = {'.mjs': 'text/javascript', '.wasm': 'application/wasm', '.json': 'application/json'};
 
 const server = http.createServer((request, response) => {
-  // Without these two a page has no threads.
+  // A page needs these two headers to use threads.
   response.setHeader('Cross-Origin-Opener-Policy', 'same-origin');
   response.setHeader('Cross-Origin-Embedder-Policy', 'require-corp');
   const prefix = Object.keys(folders).find((start) => request.url.startsWith(start));

@@ -1,4 +1,4 @@
-"""Runs exported ONNX files by onnxruntime-web in Chromium, and compares with the package.
+"""Runs exported ONNX files with onnxruntime-web in Chromium, and compares them with the package.
 
     npm install --prefix /tmp/node onnxruntime-web@1.30.0 playwright-core@1.65.1
     python tools/check_in_browser.py --node-folder /tmp/node
@@ -6,8 +6,8 @@
     python tools/check_in_browser.py --node-folder /tmp/node --sizes 2048x2048 \\
         --output docs/results/in_browser.json
 
-Takes minutes, and needs Node and Chromium. WebGPU runs on SwiftShader, an adapter in software. What
-happens in the browser is in check_in_browser.mjs beside this.
+Takes minutes, and needs Node and Chromium. WebGPU runs on SwiftShader, a software adapter. The
+browser's side is check_in_browser.mjs beside this file.
 """
 
 import dataclasses
@@ -41,19 +41,19 @@ class Options:
   node_folder: Path
   """Folder in which npm has installed onnxruntime-web and playwright-core."""
   provider: Literal["wasm", "webgpu"] = "wasm"
-  """What computes: WebAssembly on two threads, or WebGPU."""
+  """Where models run: in WebAssembly on two threads, or in WebGPU."""
   sizes: tuple[str, ...] = ("64x64", "75x53", "256x256", "512x384")
   """Widths and heights of the contents."""
   functions: tuple[str, ...] = tuple(FUNCTIONS)
-  """Which exported functions."""
+  """Exported functions to check."""
   chromium: str = "/usr/bin/chromium"
   """The browser."""
   output: Path | None = None
-  """A file for what was found, as JSON."""
+  """JSON file for the result."""
 
 
 def write_cases(folder: Path, options: Options) -> None:
-  """Inputs of every function at every size, and what the package gives, as float32 files."""
+  """Writes inputs of every function at every size, and the package's outputs, as float32 files."""
   params, cases = stylejax.load_pretrained(), []
   photo = read_image(SAMPLES / "content" / "cat.jpg")
   painting = read_image(SAMPLES / "style" / "great_wave.jpg")
@@ -86,11 +86,11 @@ def write_cases(folder: Path, options: Options) -> None:
 
 
 def main(options: Options) -> int:
-  """Prints the largest difference of every output; 1 if the browser could not run something."""
+  """Prints the largest difference of every output; returns 1 if the browser failed."""
   with tempfile.TemporaryDirectory() as name:
     folder = Path(name)
     write_cases(folder, options)
-    # Modules are looked up from where the script lies.
+    # Node looks modules up from the script's folder.
     script = options.node_folder / "check_in_browser.mjs"
     shutil.copy(Path(__file__).with_suffix(".mjs"), script)
     command = ["node", str(script), str(folder), options.provider, options.chromium]

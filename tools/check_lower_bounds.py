@@ -2,9 +2,10 @@
 
     python3.11 tools/check_lower_bounds.py
 
-Makes a virtual environment of the Python that runs this, in a temporary folder. The versions are
-read from pyproject.toml: of every dependency of stylejax, and of the extras that the commands use.
-Ends with status 1, and with pip's or the command's own message, if a bound is too low. Minutes.
+Creates a virtual environment of the Python that runs this, in a temporary folder. The versions are
+read from pyproject.toml: for every dependency of stylejax, and for the extras that the commands
+use. Exits with status 1, and with pip's or the command's own message, if a bound is too low. Takes
+minutes.
 """
 
 import argparse
@@ -22,7 +23,7 @@ BOUND = re.compile(r"(?P<name>[\w.-]+)(?P<extras>\[[\w,-]+\])?\s*>=\s*(?P<versio
 
 
 def lowest(requirements: list[str]) -> list[str]:
-  """["numpy>=2.1"] to ["numpy==2.1"]; SystemExit for one that is not written so."""
+  """["numpy>=2.1"] to ["numpy==2.1"]; SystemExit for one that has another form."""
   pinned = []
   for requirement in requirements:
     match = BOUND.fullmatch(requirement.strip())
@@ -33,14 +34,14 @@ def lowest(requirements: list[str]) -> list[str]:
 
 
 def declared() -> list[str]:
-  """What stylejax and the extras of its commands require, as pyproject.toml has it."""
+  """The requirements of stylejax and of its commands' extras, from pyproject.toml."""
   project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
   optional = project["optional-dependencies"]
   return [*project["dependencies"], *(name for extra in EXTRAS for name in optional[extra])]
 
 
 def main() -> int:
-  """Installs and tries; returns the exit status."""
+  """Installs and tries the versions; returns the exit status."""
   # Not tyro: this runs with a Python in which nothing is installed yet.
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument(

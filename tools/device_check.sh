@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Is stylejax right and how fast is it on this machine's accelerator? Twelve minutes at most.
+# Is stylejax correct on this machine's accelerator, and how fast? Takes twelve minutes at most.
 #
 #   bash tools/device_check.sh [--short] [--output FILE]    in a checkout
 #
-# For a Linux machine with one NVIDIA GPU, which need not reach a network: wheels in a folder
-# `wheels` beside this script are installed into an environment of their own first. To fill it:
+# For a Linux machine with one NVIDIA GPU, which needs no network: wheels in a folder `wheels`
+# beside this script are first installed into an environment of their own. To fill it:
 #   pip download --dest tools/wheels '.[cuda,onnx]'
-# Without that folder the Python of the active environment is taken as it is.
+# Without that folder, the Python of the active environment is used as it is.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 if [ -d "$root/tools/wheels" ]; then
@@ -19,6 +19,6 @@ fi
 export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
 cd "$root"
 limit=720
-# A CPU takes as long as it takes.
+# With --short, a CPU gets more time.
 case " $* " in *" --short "*) limit=3600 ;; esac
 timeout --kill-after=10 "$limit" python -m benchmarks device_check "$@"

@@ -1,4 +1,4 @@
-"""Draws the images of the documentation site: one figure for each control, from the samples.
+"""Draws the images of the documentation site: a figure for each control, from the samples.
 
     python tools/draw_controls.py                    # all of them, into docs/images
     python tools/draw_controls.py --only strength    # one of them
@@ -25,7 +25,7 @@ from stylejax.runtime.compilation_cache import enable_cache
 SAMPLES = Path(stylejax.__file__).parent / "assets" / "samples"
 GAP, CAPTION = 6, 26
 METHOD_SIZE = 192
-"""Shorter side at which the slow methods work; as much as a cell shows."""
+"""Shorter side at which the slow methods work; a cell shows no more."""
 
 Cells = list[tuple[str, np.ndarray]]
 
@@ -37,13 +37,13 @@ class Options:
   output: Path = Path("docs/images")
   """Folder of the figures."""
   only: tuple[str, ...] = ()
-  """Names of some of them; by default all."""
+  """Names of the figures to draw; by default all."""
   weights: str = "base"
   """Name or file of the weights."""
 
 
 class Studio:
-  """The samples, and what stylizes them."""
+  """The samples, and the stylizer."""
 
   def __init__(self, weights: str):
     self.stylize = stylejax.Stylizer(weights)
@@ -69,7 +69,7 @@ def strip(studio: Studio) -> Cells:
 
 
 def strength(studio: Studio) -> Cells:
-  """From the photo to more than was trained."""
+  """From the photo to a strength beyond what was trained."""
   return [
     (f"strength {value:g}", studio.stylize(studio.cat, studio.irises, strength=value))
     for value in (0, 0.33, 0.67, 1, 1.5, 2)
@@ -87,7 +87,7 @@ def strength_map(studio: Studio) -> Cells:
 
 
 def color(studio: Studio) -> Cells:
-  """The style's colors and the photo's, kept in two ways."""
+  """The style's colors, and the photo's colors kept in two ways."""
   cells = [
     ("color 0", {}),
     ("color 0.5, luminance", {"color": 0.5}),
@@ -117,7 +117,7 @@ def mixture(studio: Studio) -> Cells:
 
 
 def regions(studio: Studio) -> Cells:
-  """One style inside of a mask, another outside."""
+  """One style inside a mask, another outside."""
   height, width = studio.coffee.shape[:2]
   rows, columns = np.mgrid[:height, :width]
   distance = np.hypot((columns - 0.47 * width) / 0.27, (rows - 0.42 * height) / 0.34 * 1.0)
@@ -168,7 +168,7 @@ def methods(studio: Studio) -> Cells:
 
 
 def amounts(studio: Studio, name: str) -> Cells:
-  """A pixel control from the lower to the upper end of its range."""
+  """A pixel control at the lower end, the middle and the upper end of its range."""
   control = PIXEL_CONTROLS[name]
   return [
     (f"{name} {value:g}", studio.stylize(studio.cat, studio.irises, **{name: value}))
@@ -204,12 +204,12 @@ def as_float(image: np.ndarray) -> np.ndarray:
 
 
 def to_pillow(image: np.ndarray) -> Image.Image:
-  """An image of uint8 or of float32 in [0, 1]."""
+  """A Pillow image from uint8, or from float32 in [0, 1]."""
   return Image.fromarray(np.round(255 * np.clip(as_float(image), 0, 1)).astype(np.uint8))
 
 
 def square(image: np.ndarray) -> np.ndarray:
-  """The central square."""
+  """The central square of an image."""
   side = min(image.shape[:2])
   top, left = ((length - side) // 2 for length in image.shape[:2])
   return image[top : top + side, left : left + side]
@@ -227,7 +227,7 @@ def with_inset(image: np.ndarray, style: np.ndarray) -> np.ndarray:
 
 
 def draw(cells: Cells, columns: int, cell: int) -> Image.Image:
-  """Cells of one width in rows, each with its caption below."""
+  """Rows of cells of one width, each with its caption below."""
   images = [to_pillow(image) for _, image in cells]
   images = [
     image.resize((cell, round(cell * image.height / image.width)), Image.Resampling.LANCZOS)

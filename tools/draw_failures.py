@@ -1,4 +1,4 @@
-"""Draws the sheet of what is hard: for each case photo, artwork and result, side by side.
+"""Draws the sheet of hard cases: for each, photo, artwork and result side by side.
 
 python tools/draw_failures.py --output docs/failures.jpg
 """
@@ -51,7 +51,7 @@ class Options:
 
 
 def cell(pixels: np.ndarray) -> Image.Image:
-  """A cell of the sheet: small images enlarged in whole pixels, of large ones the middle."""
+  """A cell of the sheet: small images enlarged without smoothing, large ones center-cropped."""
   image = Image.fromarray(np.round(np.clip(pixels, 0, 1) * 255).astype(np.uint8))
   if image.width > 2 * CELL:
     corner = (image.width - CELL) // 2

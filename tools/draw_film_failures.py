@@ -1,9 +1,9 @@
-"""Draws what is hard in films: two paintings in a row, and where the second left the true motion.
+"""Draws what is hard in films: successive stylized frames, and where they left the true motion.
 
 python tools/draw_film_failures.py --output docs/images/film_failures.jpg
 python tools/draw_film_failures.py --films films
 
-The second writes seven films, made from photos, as folders of PNG files to be looked at.
+The second writes seven films, made from photos, as folders of PNG files to look at.
 """
 
 import dataclasses
@@ -29,11 +29,11 @@ CAT, COFFEE = (SAMPLES / "content" / f"{name}.jpg" for name in ("cat", "coffee")
 FACE, GRAVEL, SKY = (HARD / f"{name}.jpg" for name in ("face", "gravel", "flat_sky"))
 WIDTH, HEIGHT, FRAMES = 320, 240, 10
 LONG = 24
-"""Frames of the films to be looked at."""
+"""Number of frames of the films to look at."""
 BRIGHTER = 4
-"""By which differences are shown."""
+"""Factor by which shown differences are multiplied."""
 Shot = tuple[np.ndarray, np.ndarray]
-"""A frame, [H, W, 3] in [0, 1], and its true motion since the one before, (x, y) in pixels."""
+"""A frame, [H, W, 3] in [0, 1], and where each pixel was before it, as offsets (x, y) in pixels."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,15 +43,15 @@ class Options:
   output: Path | None = None
   """The image to write."""
   films: Path | None = None
-  """A folder for films to be looked at."""
+  """A folder for films to look at."""
   style: Path = SAMPLES / "style" / "irises.jpg"
-  """The painting."""
+  """The artwork."""
   weights: str = "base"
   """Name or file of the weights."""
 
 
 def photo(path: Path, height: int) -> Image.Image:
-  """A photo at a height."""
+  """A photo, scaled to a height."""
   with Image.open(path) as image:
     return image.convert("RGB").resize((round(image.width * height / image.height), height))
 
@@ -67,7 +67,7 @@ def pan(path: Path, height: int, step: int, *, frames: int = FRAMES) -> Iterator
 
 
 def pushed(step: int, *, path: Path = CAT, frames: int = FRAMES) -> Iterator[Shot]:
-  """A cat, or what else is on a photo, that is pushed over a cup, which stands still."""
+  """An oval of a photo, by default a cat, that is pushed over a cup, which stands still."""
   behind = np.asarray(photo(COFFEE, HEIGHT), np.float32)[:, :WIDTH] / 255
   cat = photo(path, 150)
   outline = Image.new("L", cat.size)
@@ -83,7 +83,7 @@ def pushed(step: int, *, path: Path = CAT, frames: int = FRAMES) -> Iterator[Sho
 
 
 def camera(path: Path, place: Callable[[int], tuple[float, float, float, float]]) -> Iterator[Shot]:
-  """A photo through a camera whose place gives zoom, degrees, and (x, y) in pixels of the photo."""
+  """A photo seen by a camera; place(t) gives its zoom, degrees, x and y in pixels of the photo."""
   large = photo(path, 480)
   middle = np.array(large.size) / 2
   for number in range(LONG):
@@ -99,7 +99,7 @@ def camera(path: Path, place: Callable[[int], tuple[float, float, float, float]]
 
 
 def from_the_hand(number: int) -> tuple[float, float, float, float]:
-  """A camera that shakes a little."""
+  """The place of a camera that shakes a little."""
   degrees, x, y = np.sin(np.array([0.9, 0.7, 1.3]) * number) * (0.8, 5, 4)
   return 0.85, degrees, x - 40, y - 75
 
@@ -123,7 +123,7 @@ CASES = (
 
 
 def row(params: stylejax.Params, style_code: stylejax.StyleCode, shots: Iterator[Shot]) -> list:
-  """The last frame, the last two paintings, and what changed between them beyond the motion."""
+  """The last frame, the last two stylized frames, and their change beyond the motion."""
   step, flow_of = jax.jit(stylejax.next_frame), jax.jit(stylejax.optical_flow)
   state = stylejax.first_state(params, HEIGHT, WIDTH)
   frames = list(shots)
@@ -141,7 +141,7 @@ def row(params: stylejax.Params, style_code: stylejax.StyleCode, shots: Iterator
 
 
 def write_films(folder: Path) -> None:
-  """Each of the FILMS in a folder of its name."""
+  """Writes each of the FILMS into a folder of its name."""
   for name, shots in FILMS.items():
     (folder / name).mkdir(parents=True, exist_ok=True)
     for number, (frame, _) in enumerate(shots()):
@@ -149,7 +149,7 @@ def write_films(folder: Path) -> None:
 
 
 def main(options: Options) -> None:
-  """Writes the films and draws the cases, whichever there is a place for."""
+  """Writes the films or draws the cases, as far as options name places for them."""
   if options.films is None and options.output is None:
     print("error: found neither --output nor --films, expected one of them", file=sys.stderr)
     raise SystemExit(2)

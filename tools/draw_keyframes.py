@@ -1,9 +1,9 @@
-"""Draws a made film by the networks and by a slower method with keyframes.
+"""Draws a synthetic film, stylized by the networks and by a slower method with keyframes.
 
 python tools/draw_keyframes.py --output docs/images/keyframes.jpg --work keyframes
 
-It takes the extra "reference" (OpenCV), and prints the processor's time of each film. What is in
-the folder --work already isn't computed anew.
+Needs the extra "reference" (OpenCV), and prints the processor time of each film. What is already in
+the folder --work isn't computed anew.
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ from stylejax.runtime.compilation_cache import enable_cache
 HARD = Path(__file__).parent.parent / "docs" / "hard"
 HEIGHT, FRAMES = 256, 48
 SHOWN = (13, 37)
-"""Frames midway between keyframes, from 1."""
+"""Frames midway between keyframes, counted from 1."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,17 +41,17 @@ class Options:
   film: Literal["cat", "person"] = "cat"
   """A cat that is pushed past a cup, or a woman who leans from side to side."""
   method: Literal["neighbors", "refine"] = "refine"
-  """What paints keyframes."""
+  """Method that stylizes keyframes."""
   keyframes: int = 24
-  """Frames from one to the next."""
+  """Frames from one keyframe to the next."""
   size: int = 128
   """Shorter side at which the film is stylized."""
   style: Path = SAMPLES / "style" / "irises.jpg"
-  """The painting."""
+  """The artwork."""
 
 
 def photo(path: Path, height: int) -> np.ndarray:
-  """An image at a height, [H, W, 3]."""
+  """An image scaled to a height, [H, W, 3]."""
   image = cv2.imread(str(path))[:, :, ::-1]
   size = round(image.shape[1] * height / image.shape[0]), height
   way = cv2.INTER_CUBIC if height > image.shape[0] else cv2.INTER_AREA
@@ -59,7 +59,7 @@ def photo(path: Path, height: int) -> np.ndarray:
 
 
 def pushed_cat() -> Iterator[np.ndarray]:
-  """A camera that pans over a cup by 1.6 pixels a frame, and a cat that is pushed past it."""
+  """A camera that pans over a cup by 1.6 pixels per frame, and a cat that is pushed past it."""
   behind, cat = (
     photo(SAMPLES / "content" / f"{name}.jpg", height)
     for name, height in (("coffee", 330), ("cat", 300))
@@ -83,14 +83,14 @@ def pushed_cat() -> Iterator[np.ndarray]:
 
 
 def leaning_person() -> Iterator[np.ndarray]:
-  """A woman filmed from the hand, whose head leans from side to side and comes nearer."""
+  """A woman filmed by a hand-held camera, whose head leans from side to side and comes nearer."""
   image = photo(HARD / "face.jpg", 384)
   y, x = np.mgrid[:HEIGHT, :HEIGHT].astype(np.float32) - (HEIGHT - 1) / 2
   for t in range(FRAMES):
     scale = 1.3 - 0.004 * t
     places_x = scale * x + 178 + 3 * np.sin(t / 4)
     places_y = scale * y + 186 + 2 * np.sin(t / 3 + 1)
-    # All of the head and nothing of the shoulders; the wall beside it goes along, less and less.
+    # Moves all of the head and none of the shoulders, and the wall less with its distance.
     part = np.clip((290 - places_y) / 110, 0, 1) ** 2 * np.exp(-(((places_x - 178) / 120) ** 4))
     places = places_x + 24 * np.sin(t / 8) * part, places_y + 8 * np.sin(t / 5) * part
     yield cv2.remap(image, *map(np.float32, places), cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)

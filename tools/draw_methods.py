@@ -1,10 +1,10 @@
-"""Draws what each method makes of photos and artworks, a pair in each row, at one size.
+"""Draws what each method makes of photos and artworks, one pair per row, at one size.
 
 python tools/draw_methods.py --content stylejax/assets/samples/content/*.jpg \\
     --style stylejax/assets/samples/style/*.jpg --size 256 --folder runs/methods --output sheet.jpg
 
-Every image is painted by `stylejax paint` and kept in the folder: a drawing that was stopped goes
-on from what is there.
+Every image is stylized by `stylejax paint` and kept in the folder, so an interrupted run continues
+from what is there.
 """
 
 import dataclasses
@@ -31,23 +31,23 @@ class Options:
   """What to draw, and where to write it."""
 
   content: tuple[Path, ...]
-  """Photos, each painted in every style."""
+  """Photos, each stylized in every style."""
   style: tuple[Path, ...]
   """Artworks."""
   folder: Path
-  """Folder of the painted images."""
+  """Folder of the stylized images."""
   output: Path
   """The image to write."""
   methods: tuple[Name, ...] = ("network", "refine", "neighbors", "gram")
   """Methods, in the order of the columns."""
   size: int = 256
-  """Shorter side in pixels at which photos are painted."""
+  """Shorter side in pixels at which photos are stylized."""
   cell: int = 256
   """Height in pixels to which images are reduced for the sheet."""
 
 
 def painted(options: Options, content: Path, style: Path, method: Name) -> Path:
-  """The file of an image, painted unless it is there."""
+  """The file of a stylized image, which is computed unless it is there."""
   inputs = hashlib.sha256(content.read_bytes() + style.read_bytes()).hexdigest()[:12]
   path = options.folder / f"{content.stem}_{style.stem}_{inputs}_{options.size}_{method}.png"
   if not path.exists():
@@ -65,7 +65,7 @@ def fitted(path: Path, cell: int) -> np.ndarray:
 
 
 def main(options: Options) -> None:
-  """Paints what isn't there, and draws the sheet."""
+  """Stylizes what isn't there yet, and draws the sheet."""
   options.folder.mkdir(parents=True, exist_ok=True)
   rows = [
     [

@@ -1,4 +1,4 @@
-"""Draws docs/images/page.jpg and page_dark_and_narrow.jpg: the page after a painting, in Chromium.
+"""Draws docs/images/page.jpg and page_dark_and_narrow.jpg: the page with a result, in Chromium.
 
 npm install --prefix /tmp/node playwright-core@1.65.1
 pip install '.[onnx]'
@@ -25,7 +25,7 @@ HEIGHT, GAP = 675, 12  # pixels
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """With what to draw."""
+  """What to draw with."""
 
   node_folder: Path
   """Folder in which npm has installed playwright-core."""
@@ -34,10 +34,10 @@ class Options:
 
 
 def main(options: Options) -> None:
-  """Paints three times and writes both files."""
+  """Stylizes three times and writes both files."""
   bound = server(page.page_files(stylejax.load_pretrained()), 0)
   threading.Thread(target=bound.serve_forever, daemon=True).start()
-  # Modules are looked up from where the script lies.
+  # Node looks modules up from the script's folder.
   script = options.node_folder / "draw_page.mjs"
   shutil.copy(Path(__file__).with_suffix(".mjs"), script)
   with tempfile.TemporaryDirectory() as name:

@@ -1,4 +1,4 @@
-"""Draws a sheet: every content (rows) in every style (columns), at one size.
+"""Draws a sheet of every content (rows) in every style (columns), at one size.
 
 python tools/draw_sheet.py --content photos --style artworks --output sheet.jpg --size 256
 """
@@ -32,7 +32,7 @@ class Options:
   style: Path = SAMPLES / "style"
   """Folder of artworks."""
   size: int = 256
-  """Side of the cells in pixels; photos are stylized at this size, cut to squares."""
+  """Side of the cells in pixels; photos are cropped to squares and stylized at this size."""
   strength: float = 1.0
   """Strength of the style, 0 to 2."""
   weights: str = "base"
@@ -45,7 +45,7 @@ def square(path: Path, side: int) -> np.ndarray:
 
 
 def main(options: Options) -> None:
-  """Draws the sheet: artworks above, photos on the left."""
+  """Draws the sheet, with artworks at the top and photos on the left."""
   enable_cache()
   import jax
 

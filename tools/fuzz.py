@@ -5,8 +5,8 @@
     python tools/fuzz.py weights --seconds 120
     python tools/fuzz.py frames --seconds 120
 
-Bytes may give a sound result or an InputError of one line; whatever else comes out ends the run
-with a traceback, and the bytes are kept as crash-… in the current folder.
+Bytes may give a valid result or an InputError of one line. Anything else ends the run with a
+traceback, and the bytes are kept as crash-… in the current folder.
 """
 
 import dataclasses
@@ -88,7 +88,7 @@ def bytes_by_hand():
 
 
 def weight_seeds():
-  """A weights file of nets as small as they come."""
+  """A weights file of the smallest possible nets."""
   config = stylejax.ModelConfig(
     content_widths=(1, 1),
     content_blocks=(0, 0),
@@ -138,16 +138,16 @@ READERS = {
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """What to feed, and how long."""
+  """Which reader to feed, and for how long."""
 
   reader: tyro.conf.Positional[Literal["images", "frames", "weights"]]
-  """Which reader gets the bytes."""
+  """Reader that gets the bytes."""
   seconds: int = 120
-  """When to stop."""
+  """Seconds after which to stop."""
 
 
 def main(options: Options) -> None:
-  """Feeds one reader until the time is over."""
+  """Feeds one reader until the time is up."""
   read, seeds = READERS[options.reader]
   counts = {"sound": 0, "refused": 0}
   with tempfile.TemporaryDirectory() as folder:

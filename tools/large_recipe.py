@@ -3,8 +3,8 @@
     python tools/large_recipe.py --batch 256
     python tools/large_recipe.py --batch 2048 --workdir /mnt/runs/large > train.sh
 
-A recipe that was never run: nobody has trained `large`. Its losses are those that `base` ended
-with; docs/pod.md says what it costs.
+The recipe was never run: nobody has trained `large`. Its losses are those with which the training
+of `base` ended; docs/pod.md says what it costs.
 """
 
 import dataclasses
@@ -12,10 +12,10 @@ import math
 
 import tyro
 
-# (batch, step size) that trained `base` at 128 pixels, and the largest step size that is dared.
+# Batch and step size that trained `base` at 128 pixels, and a cautious upper limit of step sizes.
 _KNOWN_BATCH, _KNOWN_RATE, _LARGEST_RATE = 4, 1e-3, 4e-3
 
-# Of the last part that `base` was trained in (the model card).
+# Losses of the last part of the training of `base` (see the model card).
 _LOSSES = (
   "--content-weight 1.8 --detail-weight 1.5 --structure-weight 3.8 --style-weight 48 "
   "--pyramid-weight 45 --color-weight 1 --spurious-edge-weight 5 --resnet-weight 420 "
@@ -28,10 +28,11 @@ class Part:
   """One command of `stylejax train`.
 
   Attributes:
-    name: of the folder of its run.
-    crops: photos and artworks, each, that it sees.
-    rate: its step size, as a share of the first one's.
-    settings: what differs from the defaults.
+    command: name of the training.
+    name: name of its run's folder.
+    crops: number of photos, and of artworks, that it sees.
+    rate: its step size, relative to the first part's.
+    settings: flags that differ from the defaults.
   """
 
   command: str
@@ -57,26 +58,26 @@ PARTS = (
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """Prints the commands, one after another; start each again with the same words to go on."""
+  """Prints the commands in order; run one again with the same arguments to resume it."""
 
   batch: int = 256
   """Images of each kind per step, over all chips; 16 a chip fit anywhere (docs/pod.md)."""
   content: str = "coco_shards"
-  """Photos, as --content-dir of `stylejax train`: COCO's train2017 has 118,000."""
+  """Photos, for --content-dir of `stylejax train`: COCO's train2017 has 118,000."""
   style: str = "wikiart_shards"
-  """Artworks, as --style-dir: WikiArt has 80,000."""
+  """Artworks, for --style-dir: WikiArt has 80,000."""
   workers: int = 32
-  """Processes of each host that decode images; docs/pod.md says how many a chip needs."""
+  """Processes on each host that decode images; docs/pod.md says how many a chip needs."""
   workdir: str = "runs/large"
-  """Folder for the folders of the runs, the same for all hosts."""
+  """Parent of the runs' folders, the same for all hosts."""
 
 
 def commands(options: Options) -> list[str]:
-  """The parts, each as one line for a shell.
+  """The parts, each as one shell command line.
 
-  Every batch sees the same crops. The step size grows with the root of the batch, as Adam's noise
-  asks (Malladi et al. 2022, arXiv:2205.10287), up to a limit; warm-up, decay and the average of the
-  weights are shares of the run.
+  The number of crops is the same for every batch size. The step size grows with the square root of
+  the batch, as Adam's noise requires (Malladi et al. 2022, arXiv:2205.10287), up to a limit;
+  warm-up, decay and the average of the weights are fractions of the run.
   """
   rate = min(_KNOWN_RATE * math.sqrt(options.batch / _KNOWN_BATCH), _LARGEST_RATE)
   lines, before = [], ""
@@ -96,7 +97,7 @@ def commands(options: Options) -> list[str]:
 
 
 def main(options: Options) -> None:
-  """Prints them, and how the result is exported."""
+  """Prints the commands, and the one that exports the result."""
   print(*commands(options), sep="\n")
   print(
     f"stylejax train export --workdir {options.workdir}/{PARTS[-1].name} --output large.safetensors"

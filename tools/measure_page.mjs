@@ -7,7 +7,7 @@ const server = await chromium.launchServer({executablePath: given.chromium, args
 const browser = await chromium.connect(server.wsEndpoint());
 const PATIENCE = 300000; // milliseconds: machines may be busy
 
-/** GiB of memory that the browser's processes have by themselves, all together. */
+/** GiB of memory of all the browser's processes together; shared pages count once (PSS). */
 function memory() {
   const parents = new Map();
   for (const pid of readdirSync('/proc').filter(Number).map(Number)) {
@@ -58,7 +58,7 @@ async function again(page) {
   return page.locator('#status').innerText();
 }
 
-/** Seconds from the address to a saved painting, by clicks alone, at the size chosen at the beginning. */
+/** Seconds from the address to a saved stylized image, by clicks alone, at the default size. */
 async function visit(url) {
   const page = await browser.newPage();
   page.setDefaultTimeout(PATIENCE);
@@ -85,7 +85,7 @@ async function square() {
   await disk.page.close();
   const {page} = await open(given.served);
   await page.click('button[title="Van Gogh, Irises"]');
-  // The first at once; the second when the browser has compiled everything.
+  // The first is painted at once, the second after the browser has compiled everything.
   found.first = await paint(page, 'square');
   found.status = await again(page);
   for (const id of ['strength', 'color']) {
@@ -102,7 +102,7 @@ async function square() {
   return found;
 }
 
-/** Seconds that the page's engine takes for one matrix product, the shortest of eight. */
+/** Seconds that the page's engine takes for one matrix product: the least of eight. */
 async function limit() {
   const {page} = await open(given.served);
   const model = readFileSync(given.product).toString('base64');

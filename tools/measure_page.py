@@ -4,10 +4,10 @@
     pip install '.[onnx]'
     python tools/measure_page.py --node-folder /tmp/node --output docs/results/page.json
 
-Opens the page, paints a photo of 4,000 × 3,000 pixels at the usual size and saves it; then paints
-1,024 × 1,024 pixels, then 4,000 × 3,000. Figures are of this machine as it is just then; the ratio
-is of turns one after the other. The same ratio for one matrix product says how much of it lies in
-what WebAssembly may use of the processor.
+Opens the page, stylizes a photo of 4,000 × 3,000 pixels at the default size and saves it; then
+stylizes 1,024 × 1,024 pixels, then 4,000 × 3,000. Times depend on what else this machine is doing;
+for the ratio, browser and Python take turns. The same ratio for one matrix product shows how much
+of it is due to what WebAssembly can use of the processor.
 """
 
 import dataclasses
@@ -39,7 +39,7 @@ sys.path.append(str(Path(__file__).parent.parent))
 from benchmarks.harness import records
 
 PARTS = ("visit", "square", "limit", "photo")
-"""What can be measured without the others."""
+"""Parts that can be measured separately."""
 PRODUCT = (2048, 1024, 1024)
 """Rows, inner size and columns of the matrix product."""
 
@@ -51,14 +51,14 @@ class Options:
   node_folder: Path
   """Folder in which npm has installed playwright-core."""
   what: Literal["visit", "square", "limit", "photo", "all"] = "all"
-  """A visit that ends in a saved painting, a square of 1,024 pixels, one matrix product, 12
-  megapixels, or all of it."""
+  """A visit that ends with a saved image, a square of 1,024 pixels, one matrix product, a photo of
+  12 megapixels, or all of these."""
   turns: int = 3
-  """How often each takes its turn, for the square and the product."""
+  """Number of turns of browser and Python, for the square and the product."""
   chromium: str = "/usr/bin/chromium"
   """The browser."""
   output: Path | None = None
-  """A file for what was found, as JSON."""
+  """JSON file for the result."""
 
 
 def main(options: Options) -> None:
@@ -80,7 +80,7 @@ def main(options: Options) -> None:
     for kind, size in (("square", (1024, 1024)), ("photo", (4000, 3000))):
       given[kind] = str(folder / f"{kind}.png")
       cat.convert("RGB").resize(size).save(given[kind], compress_level=1)
-    # Modules are looked up from where the script lies.
+    # Node looks modules up from the script's folder.
     script = options.node_folder / "measure_page.mjs"
     shutil.copy(Path(__file__).with_suffix(".mjs"), script)
 
@@ -114,7 +114,7 @@ def main(options: Options) -> None:
 
 
 def _sizes(files: dict[str, bytes], folder: Path) -> dict[str, float]:
-  """Writes the page as one file, and says how large it and the others are."""
+  """Writes the page as one file; prints and returns the size of it and of the separate files."""
   text = page.one_file(files)
   (folder / "page.html").write_text(text, encoding="utf-8")
   compressed = {file: len(page._compressed(data)) * 3 // 4 for file, data in files.items()}
@@ -132,9 +132,9 @@ def _sizes(files: dict[str, bytes], folder: Path) -> dict[str, float]:
 
 
 def write(benchmark: str, found: dict[str, Any], output: Path) -> None:
-  """A file with what was found, and where and how.
+  """Writes the result to a file, with machine, versions and command.
 
-  Of an earlier file everything stays that was not measured now, with its own date and revision.
+  Parts of an earlier file that were not measured now stay, with their own date and revision.
   """
   now = {
     "date": datetime.datetime.now(datetime.UTC).isoformat()[:19] + "Z",
@@ -160,7 +160,7 @@ def write(benchmark: str, found: dict[str, Any], output: Path) -> None:
 
 
 def _compare(params, browse, turns: int, photo: str) -> dict[str, Any]:
-  """Paints in Python and in the browser by turns."""
+  """Stylizes in Python and in the browser in turn."""
   model = onnx.model("paint", parts_of("paint", params), params.config)
   session = onnxruntime.InferenceSession(model.SerializeToString(), _two_threads())
   content = np.asarray(Image.open(photo), np.float32)[None] / 255
@@ -189,7 +189,7 @@ def _compare(params, browse, turns: int, photo: str) -> dict[str, Any]:
 
 
 def _compare_products(browse, turns: int, path: str) -> dict[str, Any]:
-  """Multiplies matrices in Python and in the browser by turns: GFLOP/s on two threads."""
+  """Multiplies matrices in Python and in the browser in turn: GFLOP/s on two threads."""
   Path(path).write_bytes(_product_model().SerializeToString())
   session = onnxruntime.InferenceSession(path, _two_threads())
   inputs = {

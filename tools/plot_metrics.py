@@ -19,7 +19,7 @@ APART = ("step", "images_per_second", "grad_norm")
 
 
 def main(source: Path, output: Path) -> None:
-  """One panel for each loss, from where it was first used: all values, a running mean of 20."""
+  """Draws a panel for each loss, from its first use on: all values, and a running mean of 20."""
   lines = [json.loads(line) for line in source.read_text().splitlines()]
   names = [
     name for name in dict.fromkeys(key for line in lines for key in line) if name not in APART

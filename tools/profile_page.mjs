@@ -4,7 +4,7 @@ import {chromium} from 'playwright-core';
 
 const [, , url, executablePath, side, rounds, styleDim] = process.argv;
 
-/** Makes `paint()`, by the page's stages or by the whole model, and `end()`, which prints the profiles. */
+/** Makes `paint()`, which runs the page's stages or the whole model, and `end()`, which prints the profiles. */
 async function prepare({whole, side, styleDim}) {
   const ort = await import('/onnxruntime/wasm.mjs');
   const {paint} = await import('/tiles.mjs');
@@ -40,7 +40,7 @@ async function prepare({whole, side, styleDim}) {
   };
 }
 
-/** Milliseconds that the browser's processes have computed, all threads together. */
+/** CPU milliseconds of all threads of the browser's processes. */
 function computed() {
   let total = 0;
   const parents = new Map();
@@ -60,7 +60,7 @@ function computed() {
   return total / 1e6;
 }
 
-/** Milliseconds of each operator: of each node the least of all rounds. */
+/** Milliseconds of each operator; each node counts with its least of all rounds. */
 function summed(lines) {
   const nodes = new Map();
   let session = '';
@@ -86,7 +86,7 @@ for (const [name, whole] of [['page', false], ['exported', true]]) {
   const lines = [];
   page.on('console', (message) => lines.push(...message.text().split('\n')));
   page.on('pageerror', (error) => console.error(String(error)));
-  await page.goto(`${url}licenses/licenses.txt`); // a document that runs nothing of its own
+  await page.goto(`${url}licenses/licenses.txt`); // a document without scripts
   await page.evaluate(prepare, {whole, side: Number(side), styleDim: Number(styleDim)});
   columns[name] = {page, lines, milliseconds: []};
 }

@@ -1,12 +1,13 @@
-"""Times the page's models operator by operator, in Chromium and by onnxruntime in Python.
+"""Times the page's models operator by operator, in Chromium and with onnxruntime in Python.
 
     npm install --prefix /tmp/node playwright-core@1.65.1
     pip install '.[onnx]'
     python tools/profile_page.py --node-folder /tmp/node --output docs/results/page_operators.json
 
-On one thread, the image as one tile; of each node the least of all rounds, by the clock, and the
-least CPU time of a whole painting, which other programs' work hardly changes. The three columns are
-the page's models in WebAssembly, the exported model "paint" there, and the same in Python.
+Runs on one thread, with the image as one tile. Shown are each operator's wall-clock time, of each
+node the least of all rounds, and the least CPU time of a whole image, which other programs hardly
+affect. The three columns are the page's models in WebAssembly, the exported model "paint" there,
+and the same in Python.
 """
 
 import collections
@@ -40,23 +41,23 @@ class Options:
   node_folder: Path
   """Folder in which npm has installed playwright-core."""
   side: int = 1024
-  """Pixels of the image's sides."""
+  """Side of the square image, in pixels."""
   rounds: int = 6
   """How often everything runs."""
   chromium: str = "/usr/bin/chromium"
   """The browser."""
   output: Path | None = None
-  """A file for what was found, as JSON."""
+  """JSON file for the result."""
 
 
 def main(options: Options) -> None:
-  """Prints milliseconds by operator."""
+  """Prints milliseconds of each operator."""
   params = stylejax.load_pretrained()
   model = onnx.model("paint", parts_of("paint", params), params.config).SerializeToString()
   files = page.page_files(params) | {"models/paint.onnx": model}
   bound = server(files, 0)
   threading.Thread(target=bound.serve_forever, daemon=True).start()
-  # Modules are looked up from where the script lies.
+  # Node looks modules up from the script's folder.
   script = options.node_folder / "profile_page.mjs"
   shutil.copy(Path(__file__).with_suffix(".mjs"), script)
   given = f"http://127.0.0.1:{bound.server_address[1]}/", options.chromium
@@ -84,7 +85,7 @@ def main(options: Options) -> None:
 def _in_python(
   model: bytes, options: Options, style_dim: int
 ) -> tuple[dict[str, float], list[float]]:
-  """Milliseconds of each operator by onnxruntime's own profile, and of CPU time in each round."""
+  """Milliseconds of each operator by onnxruntime's profiler, and CPU milliseconds of each round."""
   settings = onnxruntime.SessionOptions()
   settings.intra_op_num_threads, settings.enable_profiling = 1, True
   side = options.side

@@ -1,7 +1,7 @@
 """Hooks of the documentation site (mkdocs.yml): pages from files outside docs/, and their links.
 
-Not a command. The model card, the list of changes, CONTRIBUTING.md and the notebooks stay where
-people look for them in the checkout and are pages of the site too.
+Not a command. The model card, the changelog, CONTRIBUTING.md and the notebooks stay where people
+look for them in the checkout, and are pages of the site too.
 """
 
 import json
@@ -35,17 +35,17 @@ def on_files(files, config):
 
 
 def on_page_markdown(markdown, page, config, files):
-  """Links as the site needs them: to its pages where there is one, else the path as text."""
+  """Rewrites links for the site: to its page where there is one, else to the path as text."""
   sources = {place: source for source, place in OUTSIDE.items()}
   source = sources.get(page.file.src_uri, f"docs/{page.file.src_uri}")
   return find_homes(resolve_links(markdown, source, page.file.src_uri))
 
 
 def find_homes(markdown: str) -> str:
-  """`::: stylejax.NAME`, which is looked up on first use, as mkdocstrings finds it without running.
+  """Replaces `::: stylejax.NAME`, resolved lazily, by the module path that mkdocstrings can find.
 
-  The public names are the table of stylejax/__init__.py, which says in which module each is. The
-  anchors are the public names, so links to them outlive a move.
+  The table of public names in stylejax/__init__.py says in which module each is. The anchors are
+  the public names, so links to them outlive a move.
   """
 
   def home(match: re.Match) -> str:

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # What people do first, from a checkout and with the Python of the active environment: stylize an
-# image, train, go on with the training, export to both formats.
+# image, train, resume training, export to both formats.
 #
-#   bash tools/smoke.sh FOLDER      writes into the folder, which is made
+#   bash tools/smoke.sh FOLDER      writes into the folder, which is created if needed
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=$1
 mkdir -p "$folder"
-# Compiled without LLVM's optimizations, which take longer than what is run here.
+# Compile without LLVM's optimizations, which take longer than what is run here.
 export XLA_FLAGS=--xla_backend_optimization_level=0
 images=(--content stylejax/assets/samples/content/cat.jpg
         --style stylejax/assets/samples/style/great_wave.jpg)
@@ -34,7 +34,7 @@ for name in ("stylized.png", "tiny.png"):
 steps = [json.loads(line)["step"] for line in (folder / "run/metrics.jsonl").open()]
 assert steps[-1] == 20 and steps == sorted(set(steps)), f"metrics.jsonl: found steps {steps}"
 PY
-# A video out of three frames, and its frames out of the video.
+# Makes a video of three frames, and a GIF of that video.
 python - "$folder" <<'PY'
 import sys
 from pathlib import Path

@@ -1,12 +1,12 @@
-"""Converts `stylize` by jax2onnx instead of by stylejax/deploy/onnx.py, to compare the two.
+"""Converts `stylize` with jax2onnx instead of stylejax/deploy/onnx.py, to compare the two.
 
     pip install jax2onnx==0.17.1 onnxruntime
     python tools/try_jax2onnx.py --size 512 512
 
-As it is, `stylize` can't be converted: jax2onnx (0.17.1) knows no primitive of other packages, no
-padding between elements, and replaces jnp.shape by something that can't be compared. Here plainer
-forms of those three take their place. Sizes stay fixed: with open ones it stops at the check that
-an image isn't too small.
+`stylize` can't be converted as it is: jax2onnx (0.17.1) knows neither primitives of other packages
+nor padding between elements, and replaces jnp.shape by something that can't be compared. Simpler
+forms replace those three here. Sizes are fixed: with symbolic ones, conversion fails at the check
+that an image isn't too small.
 """
 
 import dataclasses
@@ -39,26 +39,26 @@ class Options:
 
 
 class PlainShapes:
-  """jax.numpy, but for `shape`."""
+  """jax.numpy with a `shape` of its own."""
 
   def __getattr__(self, name: str) -> Any:
     return getattr(jnp, name)
 
   @staticmethod
   def shape(x: Any) -> tuple[int, ...]:
-    """Of an array or a number."""
+    """Shape of an array or a number."""
     return getattr(x, "shape", ())
 
 
 def put_zeros_between(x: jax.Array, axis: int, first: int) -> jax.Array:
-  """What `layers._spread` does by a padding between elements."""
+  """Does what `layers._spread` does by padding between elements."""
   zeros = jnp.zeros_like(x)
   shape = [2 * side if i == axis else side for i, side in enumerate(x.shape)]
   return jnp.stack([zeros, x] if first else [x, zeros], axis + 1).reshape(shape)
 
 
 def main(options: Options) -> None:
-  """Converts, and compares with the package on smooth random images."""
+  """Converts `stylize`, and compares it with the package on smooth random images."""
   params = stylejax.load_pretrained()
   shapes = ((1, *options.size, 3), (*options.style_size, 3), ())
   rng = np.random.default_rng(0)

@@ -1,11 +1,11 @@
-"""Fetches onnxruntime-web from npm and packs what the page needs of it into the package.
+"""Downloads onnxruntime-web from npm and packs what the page needs of it into the package.
 
     python tools/vendor_onnxruntime_web.py
 
 Needs npm and pip. The archive holds two engines: "wasm" for every browser, and "webgpu", which also
-needs JavaScript promise integration. Compressed as one they take less than one after the other:
-much of them is the same. Its license and those of what is built into it, which the npm package
-lacks, are those of the same version for Python.
+needs JavaScript promise integration. They have much in common, so one archive of both is smaller
+than two. The npm package lacks onnxruntime's license and those of what is built into it; they are
+taken from the Python package of the same version.
 """
 
 import io
@@ -24,13 +24,13 @@ FILES = {
   "webgpu.mjs": "ort.jspi.bundle.min.mjs",
   "webgpu.wasm": "ort-wasm-simd-threaded.jspi.wasm",
 }
-"""Names in the archive, and in the folder dist of the npm package."""
+"""{name in the archive: name in the folder dist of the npm package}."""
 LICENSES = ("LICENSE", "ThirdPartyNotices.txt")
 """Files of the Python package."""
 
 
 def main() -> None:
-  """Writes the archive, the same bytes every time."""
+  """Writes the archive, with the same bytes every time."""
   with tempfile.TemporaryDirectory() as folder:
     command = ["npm", "pack", f"onnxruntime-web@{VERSION}", "--pack-destination", folder]
     subprocess.run(command, check=True, capture_output=True)

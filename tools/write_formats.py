@@ -89,7 +89,7 @@ def _table(
   sequence: bool = False,
   sides: bool = False,
 ) -> str:
-  """A table of the rows for which `side` gives something."""
+  """A table of the rows for which `side` does not return None."""
   columns: list[tuple[str, Callable[[Format, Kept], str]]] = [
     ("format", lambda row, keeps: row.name),
     ("extensions", lambda row, keeps: ", ".join(row.suffixes)),

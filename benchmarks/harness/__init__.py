@@ -1,1 +1,1 @@
-"""What benchmarks share: timing, reports, comparing results."""
+"""What benchmarks share: timing, reports, comparison of results."""

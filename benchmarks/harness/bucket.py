@@ -3,10 +3,10 @@
     with bucket.serve(folder, delay=0.03) as url:   # gs://bucket
       open_images(f"{url}/shards", flag="--places")
 
-gcsfs and whatever processes start in the block ask the server instead of Google, by the variable
-for emulators that gcsfs knows. It lists objects and gives ranges of them, each `delay` seconds
-after it was asked, however many ask at once; nothing can be written. It says nothing of what a real
-bucket's network carries.
+In the block, gcsfs asks this server instead of Google, also in processes that start there, because
+gcsfs reads an environment variable for emulators. The server lists objects and returns ranges of
+them, each `delay` seconds after the request, however many arrive at once; nothing can be written.
+It tells nothing about the bandwidth of a real bucket.
 """
 
 import asyncio
@@ -54,7 +54,7 @@ def serve(folder: Path, *, delay: float = 0.0) -> Iterator[str]:
   assert server.stdin is not None and server.stdout is not None
   try:
     port = int(server.stdout.readline())
-    # What kind of bucket it is gcsfs would ask another service, which has no emulator.
+    # Else gcsfs asks another service, which has no emulator, what kind of bucket it is.
     os.environ.update(zip(_VARIABLES, (f"http://127.0.0.1:{port}", "false"), strict=True))
     _forget_file_systems()
     yield f"gs://{NAME}"
@@ -70,14 +70,14 @@ def serve(folder: Path, *, delay: float = 0.0) -> Iterator[str]:
 
 
 def _forget_file_systems() -> None:
-  """fsspec keeps those that it made by their arguments, which variables are none of."""
-  import gcsfs  # only here: it reads the second variable when it is imported
+  """Clears fsspec's cache of file systems, whose keys don't contain environment variables."""
+  import gcsfs  # only here: it reads the second variable on import
 
   gcsfs.GCSFileSystem.clear_instance_cache()
 
 
 def main() -> None:
-  """The server: says its port, and ends with its input."""
+  """Runs the server: prints its port, and ends when its standard input is closed."""
   asyncio.run(_run(Path(sys.argv[1]), float(sys.argv[2])))
 
 
@@ -100,7 +100,7 @@ async def _run(folder: Path, delay: float) -> None:
 
 
 class _Server:
-  """What GCS's JSON API answers to gcsfs when it reads."""
+  """Answers gcsfs's reading requests like the JSON API of GCS."""
 
   def __init__(self, folder: Path, delay: float):
     self._folder, self._delay = folder, delay
@@ -130,7 +130,7 @@ class _Server:
     from aiohttp import web
 
     await asyncio.sleep(self._delay)
-    return web.FileResponse(self._found(request))  # which knows ranges
+    return web.FileResponse(self._found(request))  # which handles ranges
 
   def _found(self, request) -> Path:
     from aiohttp import web

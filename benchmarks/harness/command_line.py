@@ -1,6 +1,6 @@
-"""The command line of a benchmark: the options that all share, their checks, and how it ends.
+"""The command line of a benchmark: the options that all share, their checks, the exit status.
 
-What is timed is in timing.py, what is written of it in records.py.
+Timing is in timing.py, writing results in records.py.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ from stylejax.transfer import MIN_SIDE
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-  """What to compile, and where to keep what is found."""
+  """What to compile, and where to save the result."""
 
   sizes: tuple[int, ...] = (256, 512, 1024)
   """Sides of the square images, in pixels."""
@@ -31,9 +31,9 @@ class Settings:
   preset: Preset = "base"
   """Sizes of the nets; parameters are random."""
   dtype: Literal["preset", "float32", "bfloat16"] = "preset"
-  """Of the activations."""
+  """Data type of the activations."""
   devices: int | None = None
-  """Local devices to share the batch among; None is one. On a CPU there are as many as
+  """Local devices to divide the batch among; None is one. On a CPU there are as many as
   XLA_FLAGS=--xla_force_host_platform_device_count=N says."""
   output: Path | None = None
   """JSON file for the result; it is printed as a table either way."""
@@ -50,12 +50,12 @@ class Settings:
 
 @dataclasses.dataclass(frozen=True)
 class Options(Settings):
-  """What to measure, and where to keep it."""
+  """What to measure, and where to save the result."""
 
   repeats: int = 10
-  """Timed rounds, after two that are not."""
+  """Timed rounds, after two untimed ones."""
   trace: Path | None = None
-  """Folder for a jax.profiler trace of each case, in a folder of its name, for XProf."""
+  """Folder for a jax.profiler trace of each case, in a subfolder of its name, for XProf."""
 
   def check(self) -> None:
     """Raises InputError on the first setting that can't be measured."""
@@ -64,14 +64,14 @@ class Options(Settings):
 
 
 def at_least(flag: str, value: float, smallest: float) -> float:
-  """The value; InputError if it is smaller, or no number."""
+  """Returns the value; InputError if it is smaller, or NaN."""
   if not value >= smallest:
     raise InputError(f"{flag}: found {value}, expected at least {smallest}")
   return value
 
 
 def all_at_least(flag: str, values: Sequence[int], smallest: int) -> None:
-  """InputError if there is none, or one is smaller."""
+  """Raises InputError if there are no values, or one is smaller."""
   if not values:
     raise InputError(f"{flag}: found none, expected one or more")
   at_least(flag, min(values), smallest)
@@ -80,10 +80,11 @@ def all_at_least(flag: str, values: Sequence[int], smallest: int) -> None:
 def command(
   main: Callable[[Any], Any], options: type, description: str, *, alone: bool = True
 ) -> None:
-  """Parses the command line, runs main and exits with its status; mistakes of users in one line.
+  """Parses the command line, runs main and exits with its status; reports user errors in one line.
 
   Options that have a `check` are checked first, then whether outputs can be written. Memory is
-  reused as train.py and infer.py do, unless others run in the same process, who would get it too.
+  reused as in train.py and infer.py, unless other libraries run in the same process (alone=False),
+  which would be affected too.
   """
   if alone:
     reuse_memory()
@@ -101,7 +102,7 @@ def command(
 def run_cases(
   name: str, cases: Callable[[Options], Sequence[timing.Case]], description: str
 ) -> None:
-  """The command of a benchmark that is nothing but cases: times them and reports."""
+  """The command of a benchmark that consists of cases alone: times them and reports."""
 
   def main(options: Options) -> None:
     records.report(
@@ -112,7 +113,7 @@ def run_cases(
 
 
 def _check_places(options: Any) -> None:
-  """Makes the folders that options name; InputError if there can't be a file in them."""
+  """Creates the folders that options name; InputError if no file can be written to them."""
   for field in ("output", "trace", "folder"):
     path = getattr(options, field, None)
     if path is None:

@@ -2,8 +2,8 @@
 
     python -m benchmarks compare before.json after.json
 
-A case is slower when its median grew by more than the tolerance and its quartiles don't overlap
-with those before. Exits with 1 if any is, or is gone; with 2 if the two can't be compared.
+A case is slower if its median grew by more than the tolerance and its quartiles don't overlap with
+the earlier ones. Exits with 1 if any is slower or gone, with 2 if the two can't be compared.
 """
 
 import dataclasses
@@ -34,12 +34,12 @@ class Options:
   that is not idle."""
 
   def check(self) -> None:
-    """Raises InputError on a tolerance that is none."""
+    """Raises InputError on a tolerance below 0, or NaN."""
     command_line.at_least("--tolerance", self.tolerance, 0.0)
 
 
 def read(path: Path) -> dict:
-  """A benchmark's result; InputError, which names the file, if it holds none with times."""
+  """Reads a benchmark's result; InputError, naming the file, if it is none with times."""
   try:
     result = json.loads(path.read_text())
   except OSError as error:
@@ -67,7 +67,7 @@ def read(path: Path) -> dict:
 def compare(before: dict, after: dict, *, tolerance: float, relative: bool = False) -> list[dict]:
   """One dict for each case of either: case, ratio of medians, verdict.
 
-  The verdict is "SLOWER", "GONE" (then, and where it is "NEW", the ratio is None) or "".
+  The verdict is "SLOWER", "GONE", "NEW" or ""; the ratio of "GONE" and "NEW" is None.
 
   Raises:
     InputError: results of two benchmarks, or without the limits that `relative` needs.

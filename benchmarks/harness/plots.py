@@ -1,4 +1,4 @@
-"""The plots of README and docs, by Matplotlib, from the JSON of each benchmark."""
+"""The plots of README and docs, drawn by Matplotlib from the JSON of each benchmark."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from benchmarks.quality import curves
 
 
 def plot_peers(axes, result: dict) -> None:
-  """Milliseconds of each way to stylize over the side of the image."""
+  """Milliseconds of each way to stylize, over the side of the image."""
   methods = {}
   for row in result["rows"]:
     task, _, who = row["case"].partition(": ")
@@ -62,7 +62,7 @@ def plot_scaling(axes, result: dict) -> None:
 
 
 def plot_quality(panels, result: dict) -> None:
-  """Style reached over content moved, one panel a net: our curve, the other methods' points."""
+  """Style distance over content distance, one panel per net: our curve, other methods' points."""
   rows = result["rows"]
   ours = sorted(
     (row for row in rows if rows[row].get("strength") is not None),

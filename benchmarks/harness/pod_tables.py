@@ -1,6 +1,6 @@
 """Tables of what was compiled for pods and GPUs, and of what was measured on a device.
 
-Those of other benchmarks are in tables.py, which knows these by name.
+The tables of other benchmarks are in tables.py, which looks these up by name.
 """
 
 import itertools
@@ -47,10 +47,10 @@ def pod_table(result: dict) -> str:
 
 
 def recommended_table(results: list[dict]) -> str:
-  """One line for each kind of slice at its fastest batch: what one costs, and what several keep.
+  """One line for each kind of slice at its fastest batch: its cost, and what several slices keep.
 
   Args:
-    results: of `pod`, each with rows of one slice, and of several of it behind that.
+    results: results of `pod`, in which a row of one slice is followed by those of several of it.
   """
   lines = [
     "| slice | images a chip | in parts | of the peak | communication, one slice | images/s a chip "
@@ -134,7 +134,7 @@ def pod_gpu_table(result: dict) -> str:
 
 
 def device_check_table(result: dict) -> str:
-  """What a device computed aright, and how fast: measured there."""
+  """What a device computed correctly, and how fast, as measured there."""
   lines = ["| number | precision | from the CPU's | at most | holds |", "|---" * 5 + "|"]
   lines += [
     f"| {row['what']} | {row['precision']} | {row['difference']:.1e} | {row['tolerance']:.1e} | "

@@ -1,4 +1,4 @@
-"""Processes of this revision of stylejax or of another, and the time that they take."""
+"""Runs processes of this or another revision of stylejax, and measures their time."""
 
 import os
 import resource
@@ -12,11 +12,11 @@ from benchmarks.harness import timing
 from stylejax.errors import InputError
 
 BEFORE = "before, "
-"""Starts the names of another revision's cases, which are those of this one."""
+"""Prefix of the names of another revision's cases, which are otherwise this one's."""
 
 
 def check_checkout(against: Path | None) -> None:
-  """Raises InputError unless a folder of another revision, where one is given, has infer.py."""
+  """Raises InputError if a folder of another revision is given that has no infer.py."""
   if against is not None and not (against / "infer.py").is_file():
     raise InputError(f"--against: found {against}, expected a folder with infer.py")
 
@@ -26,11 +26,11 @@ def alternate(cases: Mapping[str, Callable[[], float]], rounds: int) -> list[dic
 
   Args:
     cases: functions that run a process and return its processor seconds.
-    rounds: how often.
+    rounds: number of rounds.
 
   Returns:
-    Rows of case, seconds (of the processor) and wall_seconds, each {"median", "low", "high"}, and
-    for cases that another revision has too the ratio of the medians.
+    Rows of case, seconds (of the processor) and wall_seconds, each {"median", "low", "high"}, and,
+    for cases that another revision has too, the ratio of the medians.
   """
   seconds: dict[str, list[float]] = {case: [] for case in cases}
   walls: dict[str, list[float]] = {case: [] for case in cases}
@@ -51,7 +51,7 @@ def alternate(cases: Mapping[str, Callable[[], float]], rounds: int) -> list[dic
 
 
 def environment(checkout: Path, cache: Path | None) -> dict[str, str]:
-  """What a process of a checkout runs in: its own package, this cache or none, JAX as it comes."""
+  """The environment of a checkout's process: its package, the cache or none, JAX's defaults."""
   variables = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
   return variables | {
     "STYLEJAX_CACHE": "" if cache is None else str(cache),
@@ -60,10 +60,10 @@ def environment(checkout: Path, cache: Path | None) -> dict[str, str]:
 
 
 def processor_seconds(command: Sequence[str], environment: dict[str, str]) -> float:
-  """User and system seconds of a process and those that it started.
+  """User and system seconds of a process and of those that it started.
 
   Raises:
-    InputError: it ended with another status than 0.
+    InputError: it ended with a status other than 0.
   """
   before = resource.getrusage(resource.RUSAGE_CHILDREN)
   done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)

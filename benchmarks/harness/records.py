@@ -43,9 +43,9 @@ def report(
   show: Callable[[dict[str, Any]], None] | None = None,
   command: str | None = None,
 ) -> dict[str, Any]:
-  """Shows what was found, as a table unless told otherwise, and saves it if options say so.
+  """Shows what was measured, by default as a table, and saves it if options name a file.
 
-  `command` is the benchmark that was run, where the result has another name.
+  `command` is the benchmark that was run, if it differs from `name`.
   """
   result = _described(name, options, measured, command or name)
   (show or print_table)(result)
@@ -54,7 +54,7 @@ def report(
 
 
 def save(name: str, options: Any, measured: dict[str, Any]) -> dict[str, Any]:
-  """Writes what was found, if options name a file, and shows nothing."""
+  """Saves what was measured if options name a file, and shows nothing."""
   result = _described(name, options, measured, name)
   _write(options, result)
   return result
@@ -82,7 +82,7 @@ def _write(options: Any, result: dict[str, Any]) -> None:
 
 
 def print_table(result: dict[str, Any]) -> None:
-  """One line a row: case, time, spread, rate, share of the limit, memory."""
+  """Prints one line per row: case, time, spread, rate, share of the limit, memory."""
   limits = result.get("limits", {})
   print(
     f"{result['benchmark']}: "
@@ -112,7 +112,7 @@ def print_table(result: dict[str, Any]) -> None:
 
 
 def digits(value: float) -> str:
-  """Three significant digits, without an exponent, thousands apart: 1,590, 50.8, 0.0395."""
+  """Three significant digits, no exponent, commas between thousands: 1,590, 50.8, 0.0395."""
   rounded = float(f"{value:.3g}")
   return (
     f"{rounded:,.0f}"
@@ -122,7 +122,7 @@ def digits(value: float) -> str:
 
 
 def label(row: dict[str, Any]) -> str:
-  """Name of a row: its case and what tells it apart."""
+  """Name of a row: its case, and what tells it from others of that case."""
   apart = [
     f"{key} {row[key]}"
     for key in ("preset", "size", "batch", "dtype", "devices", "workers")
@@ -132,7 +132,7 @@ def label(row: dict[str, Any]) -> str:
 
 
 def machine() -> dict[str, Any]:
-  """What the figures were taken on."""
+  """The machine that the figures are measured on."""
   return {
     "platform": platform.platform(),
     "processor": _processor(),

@@ -2,7 +2,7 @@
 
     python -m benchmarks report
 
-A table stands between the lines `<!-- NAME -->` and `<!-- /NAME -->`, and is never typed.
+A table stands between the lines `<!-- NAME -->` and `<!-- /NAME -->`; it is never edited by hand.
 """
 
 import dataclasses
@@ -29,12 +29,12 @@ PAGES = (
   "stylejax/assets/MODEL_CARD.md",
 )
 
-# Results among which the batches are that docs/pod.md recommends.
+# Results from which docs/pod.md recommends batches.
 RECOMMENDED = {"pod_slices_32", "pod_slices_64", "pod_slices_128"}
 
 
 def _read(path: Path) -> dict:
-  """A result; InputError, which names the file, if it is none, or that of another benchmark."""
+  """Reads a result; InputError, naming the file, if it is none or another benchmark's."""
   try:
     result = json.loads(path.read_text())
     name = result.setdefault("benchmark", path.stem)
@@ -47,7 +47,7 @@ def _read(path: Path) -> dict:
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """None: results and pages are where they are."""
+  """There are none: results and pages have fixed places."""
 
 
 def main(options: Options) -> None:

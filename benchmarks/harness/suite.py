@@ -1,9 +1,9 @@
-"""Everything that costs time, in turn: one JSON file for each benchmark.
+"""Runs the main benchmarks of time and memory in turn, with one JSON file for each.
 
     python -m benchmarks suite --folder results
     python -m benchmarks suite --folder results --short
 
-A benchmark that can't run here (peers without its extra) says why, and the others go on. Tables
+If a benchmark can't run here (peers without its extra), it says why and the next one runs. Tables
 and plots are drawn from the files by `python -m benchmarks report`.
 """
 
@@ -39,9 +39,9 @@ class Options:
   """What to run and where to keep it."""
 
   folder: Path
-  """Folder for the JSON files; it is made if need be."""
+  """Folder for the JSON files; created if needed."""
   short: bool = False
-  """A minute's worth at small sizes, for a first look and for continuous integration."""
+  """Run for about a minute at small sizes, as a first look or in continuous integration."""
 
 
 def main(options: Options) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from benchmarks.harness import records
 from benchmarks.harness.pod_tables import POD_TABLES
 
-# Heading of each measurement of benchmarks/quality/evaluators.py, in the docs and when printed.
+# {column of benchmarks/quality/evaluators.py: its heading, in the docs and when printed}
 QUALITY_COLUMNS = {
   "content": "content: LPIPS-form VGG ↓",
   "content_lite0": "content: EffNet-lite0 ↓",
@@ -28,7 +28,7 @@ QUALITY_COLUMNS = {
 }
 SHORT_COLUMNS = ("content", "content_lite0", "style", "style_lite0", "color")
 TRANSPORT_COLUMNS = ("content_lite0", "style_lite0", "patch_half_way", "cover_half_way", "color")
-# Key of a row, heading, and how a value is written.
+# {key of a row: (heading, how a value is written)}
 TIMED_COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
   "count": ("times", str),
   "images_per_second": ("images/s", records.digits),
@@ -59,7 +59,7 @@ RATIOS = {
 def quality_table(result: dict, *, short: bool = False) -> str:
   """Mean and 95 % bootstrap interval of each method and column, and images with artifacts.
 
-  The short one has few columns and, of ours, strength 1 alone.
+  A short table has few columns, and of our rows only strength 1.
   """
   rows = {
     name: row
@@ -94,7 +94,7 @@ def quality_table(result: dict, *, short: bool = False) -> str:
 
 
 def goals_table(result: dict) -> str:
-  """What the shipped weights are held to, and our curve at other methods' content."""
+  """The goals of the shipped weights, and our curve at other methods' content."""
   lines = ["| goal | found | holds |", "|---|---|---|"]
   lines += [
     f"| {goal['goal']} | {goal['found']} | {'yes' if goal['holds'] else '**no**'} |"
@@ -148,7 +148,7 @@ def timed_table(result: dict) -> str:
 
 
 def speed_table(result: dict) -> str:
-  """Tasks by ways to do them: milliseconds, from the results of `peers`."""
+  """Milliseconds of each task and way to do it, from the results of `peers`."""
   tasks, ways = {}, []
   for row in result["rows"]:
     task, _, who = row["case"].partition(": ")
@@ -163,7 +163,7 @@ def speed_table(result: dict) -> str:
 
 
 def processes_table(result: dict) -> str:
-  """One line for each kind of process: processor seconds, those of the clock, and the ratio."""
+  """One line for each kind of process: processor seconds, wall-clock seconds, and the ratio."""
   rows = result["rows"]
   timed = any("images_per_second" in row for row in rows)
   compared = any("ratio" in row for row in rows)
@@ -183,7 +183,7 @@ def processes_table(result: dict) -> str:
 
 
 def ranking_table(result: dict) -> str:
-  """How often each method was ranked before each other by eye, and what the columns say to that."""
+  """How often each method was ranked before each other by eye, and how far the columns agree."""
   counts = {(row["method"], row["before"]): row["pairs"] for row in result["preferences"]}
   orders = list(result["rankings"].values())
   places = {m: sum(order.index(m) + 1 for order in orders) / len(orders) for m in orders[0]}
@@ -204,7 +204,7 @@ def ranking_table(result: dict) -> str:
 
 
 def large_table(result: dict) -> str:
-  """Sentences: what a huge image and a folder of many sizes cost."""
+  """What a huge image and a folder of many sizes cost, in sentences."""
   row, folder = result["rows"][0], result["folder"]
   return (
     f"{row['width']:,} × {row['height']:,} pixels, file to file: {row['seconds']:.0f} s, "
@@ -219,7 +219,7 @@ def large_table(result: dict) -> str:
 
 
 def flicker_table(result: dict) -> str:
-  """Figures of films in each way of stylizing them, and divided by frame by frame's."""
+  """Figures of each film and way to stylize it, in brackets divided by those of frame by frame."""
   lines = [
     "| film | | flicker | warping error | style distance | processor ms |",
     "|---|---|---|---|---|---|",
@@ -227,7 +227,7 @@ def flicker_table(result: dict) -> str:
   base: dict = {}
   for row in result["flicker"]:
     base = row if row["way"] == "frame by frame" else base
-    # A share of less than a hundredth stands still by chance.
+    # Where less than a hundredth stands still, it does so by chance.
     keys = (("flicker", row["still"]), ("warping_error", 1), ("style_distance", 1))
     cells = [
       f"{row[key]:.4f} ({row[key] / base[key]:.2f})" if share >= 0.01 else "–"
@@ -239,7 +239,7 @@ def flicker_table(result: dict) -> str:
 
 
 def transport_table(result: dict) -> str:
-  """Mean of each row and column, the interval of what it differs from the first, and its time."""
+  """Mean of each row and column, interval of its difference from the first row, and time."""
   rows = result["rows"]
   first = next(iter(rows.values()))
   columns = [column for column in TRANSPORT_COLUMNS if column in first["columns"]]
@@ -264,7 +264,7 @@ def transport_table(result: dict) -> str:
 
 
 def refine_curve_table(result: dict) -> str:
-  """Seconds of each number of steps, and its columns with the share of what neighbors gains."""
+  """Seconds for each number of steps, and its columns with their share of what neighbors gains."""
   columns = list(result["rows"][0]["columns"])
   heads = ["", "s of CPU", "of neighbors'", *(QUALITY_COLUMNS[column] for column in columns)]
   lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
@@ -301,7 +301,7 @@ def _source(result: dict) -> str:
   )
 
 
-# How the result of a benchmark becomes a table, where timed_table doesn't serve.
+# {benchmark: how its result becomes a table}; the others use timed_table.
 TABLES = {
   "quality": quality_table,
   "ranking": ranking_table,

@@ -1,7 +1,7 @@
-"""Timing of cases beside the machine's limits, for the files of this folder; asks nothing itself.
+"""Times cases beside the machine's limits; not a benchmark itself.
 
-Every round runs a large matrix product, a large copy and then each case once, so that what slows
-the machine down slows all of them; medians and quartiles over the rounds.
+Every round runs a large matrix product, a large copy and each case once, so that what slows the
+machine down slows all of them; results are medians and quartiles over the rounds.
 """
 
 import dataclasses
@@ -34,9 +34,9 @@ class Case:
     call: runs it once and returns what to wait for.
     images: images that one call takes in.
     about: size, batch and whatever else tells cases of one name apart.
-    compiled: gives FLOPs, bytes and memory, where XLA made the program.
-    flops: of one call by direct convolution, where that is known.
-    compile_seconds: that it took.
+    compiled: the program, where XLA made it; gives FLOPs, bytes and memory.
+    flops: FLOPs of one call with direct convolutions, where known.
+    compile_seconds: seconds that compilation took.
   """
 
   name: str
@@ -57,9 +57,9 @@ def jit_case(
   *,
   options: dict[str, str] | None = None,
 ) -> Case:
-  """Compiles function(*arguments) on its own and makes a case of it, its arguments in place.
+  """Compiles function(*arguments) and makes a case of it, with its arguments on the device.
 
-  With the compiler options that stylejax takes, unless others are given.
+  Uses stylejax's own compiler options unless others are given.
   """
   arguments = jax.device_put(tuple(arguments))
   options = compiler_options() if options is None else options
@@ -93,7 +93,7 @@ def measure(cases: Sequence[Case], repeats: int, *, trace: Path | None = None) -
   calls = [lambda: product(matrix), lambda: copy(block), *(case.call for case in cases)]
   seconds = [[] for _ in calls]
   for repeat in range(repeats + 2):
-    # Another one goes first each time: what ran before leaves its traces in caches and threads.
+    # Each round starts with another one: what ran before leaves traces in caches and threads.
     for index in (i % len(calls) for i in range(repeat, repeat + len(calls))):
       start = time.perf_counter()
       jax.block_until_ready(calls[index]())
@@ -125,7 +125,7 @@ def _row(case, times, product_rate, copy_rate, peak) -> dict[str, Any]:
   seconds = spread(times)
   median = seconds["median"]
   devices = case.about.get("devices", 1)
-  # The limits are those of one device; emulated ones share what it has.
+  # The limits are those of one device; emulated devices share it.
   limited = 1 if jax.default_backend() == "cpu" else devices
   row = {
     "case": case.name,
@@ -159,7 +159,7 @@ def spread(times: Sequence[float]) -> dict[str, float]:
 
 
 def peak_mib(memory: Any) -> float:
-  """What a compiled program holds at once, from its memory analysis."""
+  """MiB that a compiled program holds at once, from its memory analysis."""
   return (
     memory.argument_size_in_bytes
     + memory.output_size_in_bytes

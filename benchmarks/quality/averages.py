@@ -1,7 +1,7 @@
-"""What else could be averaged over time along the motion, beside what temporal.next_frame averages.
+"""Alternatives to what temporal.next_frame averages over time along the motion.
 
-For flicker.py alone: content codes, the noise map and pixels, one by one and together. Shares of
-the past, cuts and averaged statistics are those of temporal.py.
+Used by flicker.py alone: content codes, the noise map and pixels, one by one and together. The
+share of the past, scene cuts and averaged statistics are those of temporal.py.
 """
 
 import dataclasses
@@ -20,17 +20,17 @@ AVERAGES = {
   "pixels": ("pixels",),
   "pixels, noise map": ("pixels", "noise map"),
 }
-"""Names of the ways, and what each averages or moves along."""
+"""What each variant averages, or moves with the motion."""
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class State:
-  """What is known of the frames so far.
+  """What is carried over from the frames so far.
 
   Attributes:
-    known: as of temporal.next_frame.
-    levels: of the content code, averaged, [1, h, w, C] each.
+    known: the state of temporal.next_frame.
+    levels: the levels of the content code, averaged where asked for, [1, h, w, C] each.
   """
 
   known: temporal.FrameState
@@ -55,10 +55,10 @@ def next_frame(
   memory: jax.Array | float,
   flow: motion.Flow,
 ) -> tuple[jax.Array, State]:
-  """As temporal.next_frame at strength 1, with other things averaged.
+  """Like temporal.next_frame at strength 1, but averages other things.
 
   Args:
-    params, frame, style_code, memory, flow: as there.
+    params, frame, style_code, memory, flow: as in temporal.next_frame.
     state: from the frame before, or `first_state`.
     averaged: some of "content code", "noise map" and "pixels".
 
@@ -98,7 +98,7 @@ def next_frame(
 def _averaged_level(
   earlier: jax.Array, level: jax.Array, share: jax.Array, flow: motion.Flow
 ) -> jax.Array:
-  """The mean over time of a level of the content code and the one before, moved: [1, h, w, C]."""
+  """Averages a level of the content code with the previous one, warped: [1, h, w, C]."""
   height, width = level.shape[1:3]
   cell = -(-share.shape[1] // width)
 

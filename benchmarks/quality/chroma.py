@@ -1,6 +1,6 @@
-"""Colors that are noise: speckles finer than a stroke, and clouds where the content is plain.
+"""Color noise: speckles finer than a stroke, and clouds where the content is plain.
 
-Pure functions of images [B, H, W, 3] in [0, 1] that return one number an image, [B].
+Pure functions of images [B, H, W, 3] in [0, 1] that return one number per image, [B].
 """
 
 import jax
@@ -10,18 +10,18 @@ from stylejax.metrics.style import resize_area
 from stylejax.optimization.colors import srgb_to_oklab
 
 FINE = 4
-"""Pixels of a side over which colors are averaged; what is left is fine detail."""
+"""Side in pixels of the blocks over which colors are averaged; the remainder is fine detail."""
 WINDOW = 32
-"""Pixels of the side of a window in which an area is plain or not."""
+"""Side in pixels of the windows that are each judged plain or not."""
 PLAIN_STD = 0.02
-"""Standard deviation in Oklab at which a window of the content counts 1/e of a plain one."""
+"""Standard deviation in Oklab at which a window of the content weighs 1/e of a plain one."""
 
 
 def chroma_detail(image: jax.Array) -> jax.Array:
   """Root mean square of the chroma (a and b of Oklab) less its mean over FINE × FINE pixels.
 
   Args:
-    image: sides that FINE divides.
+    image: its sides must be multiples of FINE.
   """
   chroma = srgb_to_oklab(image)[..., 1:]
   height, width = chroma.shape[1:3]
@@ -31,14 +31,14 @@ def chroma_detail(image: jax.Array) -> jax.Array:
 
 
 def plain_chroma(image: jax.Array, content: jax.Array) -> jax.Array:
-  """Variance of the chroma in windows of an image, where those of its content are plain.
+  """Variance of the chroma in those windows of an image in which its content is plain.
 
   Σ_w exp(−v_w / PLAIN_STD²) c_w / Σ_w exp(−v_w / PLAIN_STD²); c_w is the variance of a and b of
-  Oklab in a window of the image, v_w that of all three channels in the same of the content.
+  Oklab in a window of the image, v_w that of all three channels in the content's same window.
   Windows overlap by half.
 
   Args:
-    image: of the content's shape, sides of at least WINDOW.
+    image: has the content's shape, with sides of at least WINDOW.
     content: what was stylized.
   """
   plain = jnp.exp(-_variances(srgb_to_oklab(content)) / PLAIN_STD**2)

@@ -1,4 +1,4 @@
-"""Short films made from photos, whose motion is known: what flicker.py stylizes."""
+"""Short films of known motion, made from photos, for flicker.py to stylize."""
 
 import dataclasses
 import functools
@@ -19,11 +19,11 @@ ZOOM, DEGREES = 1.01, 0.8  # from frame to frame
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-  """Frames, and where they came from.
+  """Frames, and the motion between them.
 
   Attributes:
     frames: [H, W, 3] each, float32 in [0, 1].
-    flows: for every frame but the first, where in the frame before each pixel was.
+    flows: for every frame but the first, where each pixel was in the previous frame.
   """
 
   frames: list[np.ndarray]
@@ -42,7 +42,7 @@ def static_noise(frames: int, size: int) -> Clip:
 
 
 def captioned_pan(frames: int, size: int, speed: int) -> Clip:
-  """A window that moves over a photo, above a caption of the same height that stands still."""
+  """A window that moves over a photo, above a caption (a strip of another photo) that stays put."""
   image, caption = photo("coffee.jpg", size), photo("cat.jpg", size)[size // 3 : size * 2 // 3]
   width = min(image.shape[1] - speed * (frames - 1), caption.shape[1])
   if width < size // 2:
@@ -60,17 +60,17 @@ def captioned_pan(frames: int, size: int, speed: int) -> Clip:
 
 
 def pan(frames: int, size: int) -> Clip:
-  """A window that moves over a photo by parts of pixels."""
+  """A window that moves over a photo by fractions of a pixel."""
   return _moving("coffee.jpg", size, frames, lambda t: (np.eye(2), (2.3 * t, 0.7 * t)))
 
 
 def zoom(frames: int, size: int) -> Clip:
-  """A window that gets smaller and is enlarged."""
+  """A window that shrinks from frame to frame and is enlarged to the frame's size."""
   return _moving("cat.jpg", size, frames, lambda t: (np.eye(2) * ZOOM**-t, (0, 0)))
 
 
 def rotation(frames: int, size: int) -> Clip:
-  """A window that turns."""
+  """A window that rotates."""
 
   def turned(t):
     angle = np.deg2rad(DEGREES * t)
@@ -80,7 +80,7 @@ def rotation(frames: int, size: int) -> Clip:
 
 
 def inside(vectors: np.ndarray) -> np.ndarray:
-  """True where a pixel was inside of the frame before, [H, W]."""
+  """True where a pixel was inside the previous frame, [H, W]."""
   height, width = vectors.shape[:2]
   y, x = np.mgrid[:height, :width] + np.moveaxis(vectors[..., ::-1], -1, 0)
   return (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
@@ -88,13 +88,13 @@ def inside(vectors: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def photo(name: str, size: int) -> np.ndarray:
-  """A sample of that shorter side, [H, W, 3]."""
+  """A sample content image, scaled to that shorter side, [H, W, 3]."""
   image = read_image(SAMPLES / "content" / name)
   return encode.resize(image, *encode.fit_shorter_side(*image.rgb.shape[:2], size)).rgb
 
 
 def _moving(name: str, size: int, frames: int, camera) -> Clip:
-  """Windows on a photo of 5/3 their size; camera gives the matrix and the shift of each."""
+  """Windows on a photo of 5/3 their size; camera(t) returns the matrix and shift of window t."""
   image, height, width = photo(name, size * 5 // 3), size, size * 3 // 2
   y, x = np.mgrid[:height, :width]
   points = np.stack([x - (width - 1) / 2, y - (height - 1) / 2], -1)
@@ -114,5 +114,5 @@ def _moving(name: str, size: int, frames: int, camera) -> Clip:
 
 
 def _flow(vectors: np.ndarray) -> motion.Flow:
-  """The motion by [H, W, 2] of what is all visible, but for what was outside."""
+  """A flow with vectors [H, W, 2]; everything is visible but what was outside the frame before."""
   return motion.Flow(vectors, np.float32(inside(vectors))[..., None])

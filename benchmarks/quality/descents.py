@@ -1,7 +1,7 @@
 """The rows of `benchmarks.quality.quality` that optimize the pixels with neural neighbors.
 
 Content and style are scaled to a longer side of 256 pixels, to the nearest of a few shapes, so that
-forty pairs need the programs of a few. The networks' own row at that size stands beside them.
+forty pairs need only a few programs. The networks' own row at that size stands beside them.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ SIDE = 256
 NETWORKS = f"ours, {SIDE} px"
 """The row of the networks at that size."""
 CONTENT_SHAPES = ((256, 256), (192, 256), (256, 192), (176, 256), (256, 176))
-# All have as many pixels, so that the style's places are as many.
+# Both have the same number of pixels, so that styles have the same number of places.
 STYLE_SHAPES = ((192, 256), (256, 192))
 VERSION = "6"
 """Raise it when a method's images change."""
@@ -36,10 +36,10 @@ def nearest_shape(
 
 
 def descended_methods(params: transfer.Params, names: Sequence[str]) -> dict[str, Method]:
-  """The row of the networks at 256 pixels, and those of the methods.
+  """Rows of the networks and of the named methods, at 256 pixels.
 
   Args:
-    params: of the networks, from whose output refine begins.
+    params: parameters of the networks, from whose output refine begins.
     names: some of ROWS, in the order of the rows; empty for no rows at all.
   """
   if not names:
@@ -64,12 +64,12 @@ def descended_methods(params: transfer.Params, names: Sequence[str]) -> dict[str
 
 
 def content_of(pair: Pair) -> np.ndarray:
-  """The pair's content at the nearest of the shapes [H, W, 3]."""
+  """The pair's content, scaled to the nearest of CONTENT_SHAPES: [H, W, 3]."""
   return _scaled(read(pair.content), CONTENT_SHAPES)
 
 
 def style_of(pair: Pair) -> np.ndarray:
-  """The pair's style likewise."""
+  """The pair's style, scaled to the nearest of STYLE_SHAPES: [H, W, 3]."""
   return _scaled(read(pair.style), STYLE_SHAPES)
 
 

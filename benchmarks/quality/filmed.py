@@ -1,6 +1,6 @@
-"""Real films, whose motion is not known but estimated by OpenCV: flicker.py's other clips.
+"""Real films, whose motion OpenCV estimates: the other clips of flicker.py.
 
-Our own estimate has no part in it, so that it isn't judged by itself.
+Our own estimate is not used, so that it isn't judged by itself.
 """
 
 from pathlib import Path
@@ -45,7 +45,8 @@ def middle(path: Path, count: int, size: int) -> clips.Clip:
 def estimated_flow(frame: np.ndarray, before: np.ndarray) -> motion.Flow:
   """The motion between two gray frames, [H, W] uint8, by OpenCV's dense inverse search.
 
-  Visible is what the motion there and back leads to where it was, and what was inside.
+  A pixel counts as visible if it was inside the frame before and the motion there and back returns
+  it to where it was.
 
   Source of the bound: Sundaram et al. 2010, "Dense point trajectories by GPU-accelerated large
   displacement optical flow".

@@ -1,17 +1,17 @@
 """How much less does a film flicker than its frames stylized one by one, and is its style kept?
 
-Five made films of known motion: a photo that stands still under camera noise, a pan over a photo
-with a caption that stands still, a pan by parts of pixels, a zoom and a rotation. Each is stylized
-frame by frame, with what stands still steadied, and along its motion. Three figures belong
-together, for a blurred or a frozen picture is steady too: flicker where nothing moves by the true
-motion; the warping error, which is how much an image changes along the true motion; and the
-distance of the last frames from the style (moments of VGG16's features).
+There are five synthetic films of known motion: a still photo under camera noise, a pan over a photo
+with a still caption, a pan by fractions of a pixel, a zoom and a rotation. Each is stylized frame
+by frame, with what stands still steadied, and along its motion. Three figures must be read
+together, since a blurred or frozen image is steady too: flicker, where the true motion is zero; the
+warping error, which is how much an image changes along the true motion; and the distance of the
+last frames from the style (moments of VGG16's features).
 
     python -m benchmarks flicker --films a.mp4 b.mp4
     python -m benchmarks flicker --averages
 
-Of other films the motion is what OpenCV estimates, where it agrees there and back. Other averages
-than those of `stylejax.next_frame` are what else could be held along the motion.
+For the films of --films, the motion is OpenCV's estimate, where it agrees there and back. With
+--averages, other things are averaged along the motion than `stylejax.next_frame` averages.
 """
 
 import dataclasses
@@ -36,7 +36,7 @@ from stylejax.weights.model_file import load_pretrained
 from stylejax.weights.perceptual import load_vgg
 
 WAYS = ("frame by frame", "what stands still", "along the motion")
-SETTLED = 3  # Frames after which a film counts, and so many last ones of which its style is.
+SETTLED = 3  # Changes left out of the warping error, and number of last frames for the style.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Options:
   """What to stylize."""
 
   frames: int = 16
-  """Of each film."""
+  """Frames of each film."""
   size: int = 192
   """Shorter side of a frame, in pixels."""
   speed: int = 3
@@ -52,18 +52,18 @@ class Options:
   styles: tuple[str, ...] = ("great_wave",)
   """Names of the package's sample styles."""
   films: tuple[Path, ...] = ()
-  """Videos, animations or folders of frames, of which the middle is stylized instead."""
+  """Videos, animations or folders of frames, whose middle frames are stylized instead."""
   averages: bool = False
-  """Compares what could be averaged along the motion, not whether motion is followed."""
+  """Compare what could be averaged along the motion, instead of whether motion is followed."""
   weights: str = "base"
-  """A packaged name or a file."""
+  """Name of packaged weights, or a file."""
   output: Path | None = None
   """JSON file for the result."""
   images: Path | None = None
   """Folder for the last frames of each film and way."""
 
   def check(self) -> None:
-    """Raises InputError for a film that is too short, or of too small frames."""
+    """Raises InputError for films that are too short, too small or not there."""
     command_line.at_least("--frames", self.frames, SETTLED + 2)
     command_line.at_least("--size", self.size, 32)
     for style in self.styles:
@@ -83,10 +83,10 @@ class Film:
   Attributes:
     frames: [H, W, 3] each.
     flicker: mean change over the pixels that stand still; None where none do.
-    still: their share.
+    still: the share of those pixels.
     warping_error: mean change along the motion, over the visible pixels.
-    visible: their share.
-    seconds: of the processor for a frame, with its motion where that is followed; median.
+    visible: the share of those pixels.
+    seconds: median processor seconds per frame, including its motion where that is followed.
   """
 
   frames: list
@@ -131,7 +131,7 @@ def stylize(params: transfer.Params, clip: clips.Clip, style_code, way: str) -> 
 
 @functools.cache
 def _step(way: str):
-  """What stylizes the next frame."""
+  """The function that stylizes the next frame."""
   averaged = averages.AVERAGES.get(way)
   if averaged is None:
     return _jit(temporal.next_frame)
@@ -142,7 +142,7 @@ _jit = functools.cache(fast_jit)
 
 
 def films(options: Options) -> dict[str, clips.Clip]:
-  """The films by their names: those that are asked for, or the made ones."""
+  """The films by name: those of --films, or the synthetic ones."""
   if options.films:
     from benchmarks.quality import filmed  # Needs OpenCV.
 
@@ -195,7 +195,7 @@ def main(options: Options) -> None:
 
 
 def show(result: dict) -> None:
-  """A table: the figures frame by frame, and the other ways' for one of them."""
+  """Prints a table of the figures, in brackets divided by those of frame by frame."""
   print(f"{'':44}flicker          warping error    style distance   ms")
   for row in result["flicker"]:
     (base,) = (
@@ -206,7 +206,7 @@ def show(result: dict) -> None:
     cells = []
     for column in ("flicker", "warping_error", "style_distance"):
       value = row[column]
-      # A share of less than a hundredth stands still by chance.
+      # Where less than a hundredth stands still, it does so by chance.
       known = (value is not None and row["still"] >= 0.01) or column != "flicker"
       cells.append(f"{value:.4f} ({value / base[column]:.2f})" if known else "–")
     cells.append(f"{1e3 * row['seconds']:.0f}")

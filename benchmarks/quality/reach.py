@@ -1,7 +1,7 @@
-"""How much nearer to a style could the same decoder come, were only the style's vector better?
+"""How much nearer to a style could the same decoder come with a better style vector?
 
-For each pair the vector, and nothing else, is optimized by Adam under the losses of training. What
-it gains is what the style encoder and the adaptation leave undone.
+For each pair, the vector and nothing else is optimized by Adam on the losses of training. The gain
+is what the style encoder and the generator's adaptation miss.
 """
 
 import dataclasses
@@ -32,19 +32,19 @@ class Options:
   pairs: Path
   """List of pairs, as benchmarks.quality.quality takes it."""
   root: Path | None = None
-  """Folder that the list's paths are relative to; the list's own."""
+  """Folder that the list's paths are relative to; by default the one above the list's."""
   every: int = 8
-  """Only the first of so many pairs."""
+  """Take every N-th pair, beginning with the first."""
   steps: int = 60
-  """Of Adam."""
+  """Steps of Adam."""
   rate: float = 0.01
-  """Its step size."""
+  """Step size of Adam."""
   size: int = 192
   """Side of the squares, in pixels."""
   style_weight: float = 100.0
-  """Of the style's moments; content has 1, detail 0.5."""
+  """Weight of the style's moments; content has 1, detail 0.5."""
   weights: str = "base"
-  """A packaged name or a file."""
+  """Name of packaged weights, or a file."""
   output: Path | None = None
   """JSON file for the result."""
 
@@ -62,7 +62,7 @@ class Options:
 def optimized(
   params: transfer.Params, vgg_params, content: jax.Array, style: jax.Array, options: Options
 ) -> dict[str, jax.Array]:
-  """{"content", "detail", "style"}: [2], losses of a pair [1, S, S, 3] before and after."""
+  """{"content", "detail", "style"}: [2], losses of images [1, S, S, 3] before and after."""
   features_of = functools.partial(vgg16_features, vgg_params, layers=STYLE_LAYERS)
   code = transfer.encode_content(params, content)
   target, style_features = features_of(content), features_of(style)
@@ -107,7 +107,7 @@ def main(options: Options) -> None:
 
 
 def show(result: dict) -> None:
-  """A line for each pair."""
+  """Prints a line for each pair."""
   for row in result["rows"]:
     print(
       f"{row['pair']:12}"

@@ -1,11 +1,11 @@
-"""How much of what neural neighbors gains does refining gain, in how much of its time?
+"""What share of neural neighbors' gain does refining reach, in what share of its time?
 
     python -m benchmarks refine_curve --pairs pairs.csv --output refine_curve.json
 
-The images of the networks, refined with parts and multiples of the default number of steps, beside
-neural neighbors from the content, all at 256 pixels. Columns are those of `quality`; seconds are of
-the processor, an image's, without compilation. `gain` is what a row has more than the networks of
-the way to the style's places, as a share of what neural neighbors has.
+The networks' images, refined with fractions and multiples of the default number of steps, are
+compared with neural neighbors from the content, all at 256 pixels. Columns are those of `quality`;
+seconds are processor seconds per image, without compilation. `gain` is how much further than the
+networks a row gets on the way to the style's places, as a share of how much neural neighbors does.
 """
 
 import dataclasses
@@ -36,16 +36,16 @@ FULL = "neighbors"
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """Which pairs to stylize, and how often."""
+  """Which pairs to stylize, and with how many steps."""
 
   pairs: Path
   """List of pairs, as `quality` takes it."""
   root: Path | None = None
-  """Folder that the list's paths are relative to; the list's own."""
+  """Folder that the list's paths are relative to; by default the one above the list's."""
   limit: int = 8
-  """Only so many pairs, from the first on."""
+  """Number of pairs to take, from the first on."""
   parts: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0)
-  """Numbers of steps of refine, as multiples of the default."""
+  """Steps of refine, as multiples of the default."""
   output: Path | None = None
   """JSON file for the result; it is printed either way."""
 
@@ -56,7 +56,7 @@ class Options:
 
 
 class _Timed:
-  """Methods whose images take long, and the processor's seconds of each image."""
+  """Methods whose images take long, and the processor seconds of each image."""
 
   def __init__(self, vgg_params: dict, networks: Callable[[Pair], np.ndarray]):
     self._vgg_params, self._networks = vgg_params, networks
@@ -66,7 +66,7 @@ class _Timed:
     self.seconds: dict[str, list[float]] = {}
 
   def method(self, part: float | None, name: str) -> Callable[[Pair], np.ndarray]:
-    """Refines with so many times the default steps, or begins from the content (None)."""
+    """Refines with `part` times the default steps; None: neural neighbors from the content."""
 
     def stylize(pair: Pair) -> np.ndarray:
       content, style = (x[None] for x in (descents.content_of(pair), descents.style_of(pair)))

@@ -1,11 +1,11 @@
-"""Is quality the style's or the photo's? Each style with several photos, and the spread of both.
+"""Does quality depend on the style or the photo? Each style with several photos, and the spread.
 
     python -m benchmarks style_spread --pairs pairs.csv --output style_spread.json
 
 The photos of a style are those of its own pair and of the pairs that follow. Columns are those of
-`quality`; styles at the ends are by the way to their places at half size. `between` is the standard
-deviation of the styles' means, without what chance among the photos adds to it; `within` is that of
-the photos of one style.
+`quality`; the best and worst styles are those by the way to their places at half size. `between` is
+the standard deviation of the styles' means, less what the photos add to it by chance; `within` is
+that of the photos of one style.
 """
 
 import dataclasses
@@ -33,18 +33,18 @@ ENDS = 3
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """Which styles and photos, and where to write what is found."""
+  """Which styles and photos to combine, and where to write the result."""
 
   pairs: Path
   """List of pairs, as `quality` takes it."""
   root: Path | None = None
-  """Folder that the list's paths are relative to; the list's own."""
+  """Folder that the list's paths are relative to; by default the one above the list's."""
   limit: int = 20
-  """Only the styles and photos of so many pairs, from the first on."""
+  """Number of pairs whose styles and photos are taken, from the first on."""
   photos: int = 4
-  """Of each style."""
+  """Photos for each style."""
   weights: str = "base"
-  """A packaged name or a file."""
+  """Name of packaged weights, or a file."""
   output: Path | None = None
   """JSON file for the result; it is printed either way."""
 
@@ -55,7 +55,7 @@ class Options:
 
 
 def crossed(pairs: Sequence[Pair], photos: int) -> list[Pair]:
-  """The styles in turn, each with the photos of its own pair and of those that follow."""
+  """Pairs of each style in turn with the photos of its own pair and of those that follow."""
   return [
     Pair(f"{pair.name}+{number}", pairs[(place + number) % len(pairs)].content, pair.style)
     for place, pair in enumerate(pairs)
@@ -64,7 +64,7 @@ def crossed(pairs: Sequence[Pair], photos: int) -> list[Pair]:
 
 
 def spread(values: np.ndarray) -> dict[str, float]:
-  """Of values [styles, photos]: the mean, and the deviations between and within styles."""
+  """The mean of values [styles, photos], and the deviations between and within styles."""
   within = values.var(1, ddof=1).mean()
   between = values.mean(1).var(ddof=1) - within / values.shape[1]
   return {
@@ -75,7 +75,7 @@ def spread(values: np.ndarray) -> dict[str, float]:
 
 
 def measure(options: Options) -> dict[str, Any]:
-  """{"rows": for each method the spread of each column, and the ends of the list of styles}."""
+  """{"rows": for each method the spread of each column, and its best and worst styles}."""
   pairs = read_pairs(options.pairs, options.root, options.limit)
   if len(pairs) < options.photos:
     raise InputError(f"{options.pairs}: found {len(pairs)} pairs, expected {options.photos}")
@@ -102,7 +102,8 @@ def _described(columns, identity, shape: tuple[int, int], names: Sequence[str]) 
   values = {name: x.reshape(shape) for name, x in columns.items() if name in shown}
   about: dict[str, Any] = {"columns": {name: spread(x) for name, x in values.items()}}
   if "cover_half" in columns:
-    # A style whose halves differ as much as a photo from it has no way to go: means first.
+    # Averages before dividing: if a style's halves differ from each other as much as a photo
+    # differs from the style, the divisor is 0.
     way = patches.way(
       *(
         x.reshape(shape).mean(1)

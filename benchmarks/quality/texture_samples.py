@@ -1,4 +1,4 @@
-"""Do random styles differ as artworks do? Distances between texture samples, and between crops."""
+"""Do random styles differ as much as artworks? Distances of texture samples and of crops."""
 
 import dataclasses
 import math
@@ -31,11 +31,11 @@ class Options:
   """Which texture samples and artworks to compare."""
 
   style_dir: Path = SAMPLES
-  """Artworks to compare with; a crop of each in turn, at another place each time."""
+  """Folder of artworks to compare with; crops are taken from each in turn, at random places."""
   count: int = 64
-  """Texture samples, and crops."""
+  """Number of texture samples, and of crops."""
   weights: str = "base"
-  """A packaged name or a file."""
+  """Name of packaged weights, or a file."""
   seed: int = 0
   """Seed of the texture samples and of the places of the crops."""
   output: Path | None = None
@@ -49,7 +49,7 @@ class Options:
 
 
 def real_crops(folder: Path, count: int, seed: int) -> np.ndarray:
-  """Random squares of SIDE pixels of artworks at a shorter side of 2·SIDE: [count, S, S, 3]."""
+  """Random crops of SIDE² pixels from artworks with a shorter side of 2·SIDE: [count, S, S, 3]."""
   rng, artworks = np.random.default_rng(seed), find_images(folder, flag="--style-dir")
   artworks = [artworks[i] for i in rng.permutation(len(artworks))[:count]]
   crops = []

@@ -2,9 +2,9 @@
 
     python -m benchmarks transport --pairs pairs.csv --output transport.json --sheet transport.jpg
 
-The generator moves the mean and the standard deviation of each channel. Here the whole covariance
-is moved besides, or the histograms along the axes of random rotations, to what the content encoder
-or the decoder makes of the style image: all at 256×256, in one forward pass. Columns are those of
+The generator moves the mean and the standard deviation of each channel. Here, the whole covariance
+or the histograms along the axes of random rotations are moved too, to those of the style image in
+the content encoder or the decoder: all at 256×256, in one forward pass. Columns are those of
 `quality` by EfficientNet-lite0, which no loss uses; each row is compared with the generator's own.
 """
 
@@ -41,7 +41,7 @@ from stylejax.weights.model_file import load_pretrained
 SIDE = 256
 VERSION = "1"
 """Part of every cache key: raise it when a row's images or a column's numbers change."""
-# Rows on the sheet, and the titles for which it has room.
+# Rows on the sheet, and titles that fit there.
 ON_SHEET = {
   OURS: OURS,
   "code: covariance": "code: covariance",
@@ -54,32 +54,32 @@ ON_SHEET = {
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """Which pairs to stylize, and where to write what is found."""
+  """Which pairs to stylize, and where to write the result."""
 
   pairs: Path
   """List of pairs, as `quality` takes it."""
   root: Path | None = None
-  """Folder that the list's paths are relative to; the list's own."""
+  """Folder that the list's paths are relative to; by default the one above the list's."""
   every: int = 4
-  """Only the first of so many pairs."""
+  """Take every N-th pair, beginning with the first."""
   rows: tuple[str, ...] = tuple(ROWS)
   """Names of the rows, the generator's own among them."""
   weights: str = "base"
-  """A packaged name or a file."""
+  """Name of packaged weights, or a file."""
   sheet: Path | None = None
-  """Image file with what some of the rows make of the first pairs."""
+  """Image file to write, with what some of the rows make of the first pairs."""
   sheet_pairs: int = 4
   """Pairs on the sheet."""
   shuffled: Path | None = None
-  """Folder for sheets of the same rows under letters, to be ranked by eye: see
+  """Folder for sheets that show each of the same rows under a letter, to be ranked by eye: see
   `python -m benchmarks ranking --help`."""
   cache: Path | None = None
-  """Folder for images and what was measured: the next run, or one that was stopped, goes on."""
+  """Folder for images and measurements, from which the next or an interrupted run continues."""
   output: Path | None = None
   """JSON file for the result; it is printed as a table either way."""
 
   def check(self) -> None:
-    """Raises InputError for a number that is too small, and a row that there isn't."""
+    """Raises InputError for a number that is too small, or an unknown row."""
     command_line.at_least("--every", self.every, 1)
     command_line.at_least("--sheet-pairs", self.sheet_pairs, 1)
     if OURS not in self.rows or not set(self.rows) <= ROWS.keys():
@@ -89,10 +89,10 @@ class Options:
 
 
 class Stylized:
-  """What the rows make of pairs, and the processor seconds that it took, from the cache if there.
+  """What the rows make of pairs and the processor seconds that it takes, or took if it is cached.
 
   Args:
-    params: of the nets.
+    params: parameters of the nets.
     cache: where images and seconds are kept.
   """
 
@@ -107,7 +107,7 @@ class Stylized:
     return f"{self.version} {ROWS.get(name, name)} {sha256(pair.content)} {sha256(pair.style)}"
 
   def image(self, pair: Pair, name: str) -> np.ndarray:
-    """[256, 256, 3] uint8."""
+    """What a row makes of a pair: [256, 256, 3] uint8."""
 
     row = ROWS[name]
 
@@ -125,7 +125,7 @@ class Stylized:
     return self.cache.image(self.key(pair, name), stylize_and_time)
 
   def seconds(self, pair: Pair, name: str) -> float:
-    """Processor seconds of `image`, compiling included where it was the row's first."""
+    """Processor seconds of `image`, which include compilation if it was the row's first."""
     numbers = self.cache.numbers("seconds " + self.key(pair, name), dict)
     return float(numbers["cpu_seconds"])
 
@@ -140,11 +140,11 @@ def _square(path: Path) -> np.ndarray:
 
 
 class Measure:
-  """The columns of `quality` that need EfficientNet-lite0 alone, of images of one pair.
+  """The columns of `quality` that need EfficientNet-lite0 alone, for images of one pair.
 
   Args:
     net: as `efficientnet.load` returns it.
-    pair: whose two images others are compared with, as 8-bit images at 256×256.
+    pair: its two images, in 8 bits at 256×256, are what others are compared with.
   """
 
   def __init__(self, net: Callable[[np.ndarray], dict[str, np.ndarray]], pair: Pair):
@@ -209,7 +209,7 @@ def measured(
   stylized: Stylized,
   net: Callable[[np.ndarray], dict[str, np.ndarray]],
 ) -> dict[str, dict[str, np.ndarray]]:
-  """{row: {column: [pairs]}} of the rows and of the identity copy, floors of patches among them."""
+  """{row: {column: [pairs]}} for the rows, and for the identity copy with the floors of patches."""
   rows: dict[str, list[dict[str, np.ndarray]]] = {name: [] for name in (IDENTITY, *names)}
   for pair in pairs:
     measure = functools.cache(functools.partial(Measure, net, pair))
@@ -234,9 +234,9 @@ def compare(rows: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, dict[str,
     rows: as `measured` returns them.
 
   Returns:
-    {row: {column: {"mean", "difference": {"mean", "low", "high"}}}} without the identity copy, the
-    interval from resampling the pairs; columns of patches are the share of the way from the
-    identity copy to the floor.
+    {row: {column: {"mean", "difference": {"mean", "low", "high"}}}} without the identity copy.
+    Intervals are from resampling the pairs; columns of patches become the share of the way from
+    the identity copy to the floor.
   """
   count = len(rows[OURS]["content_lite0"])
   draws = np.concatenate([np.arange(count)[None], bootstrap(count)])
@@ -282,7 +282,7 @@ def main(options: Options) -> None:
       titled = {ON_SHEET[name]: image for name, image in shown.items()}
       sheet = draw_sheet(pairs[: options.sheet_pairs], titled, height=144)
       encode.write_image(options.sheet, sheet, quality=75)
-    # The median leaves out the one that was compiled.
+    # The median disregards the image whose time includes compilation.
     rows = {
       name: {
         "columns": columns[name],

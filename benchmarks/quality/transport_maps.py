@@ -1,32 +1,32 @@
 """Moves the features of one image to the distribution of another's, by more than their moments.
 
-Arrays in, arrays out, for single images. Which features are moved is in `transport.py`.
+Arrays in, arrays out, for single images. Which features are moved is in `transport_rows.py`.
 """
 
 import jax
 import jax.numpy as jnp
 
 RIDGE = 1e-3
-"""Added to the variance of every direction, in mean variances of a channel: a channel that is 0
-nearly everywhere would be divided by next to nothing."""
+"""Added to the variance of every direction, in units of the channels' mean variance: otherwise a
+channel that is 0 nearly everywhere would be divided by next to nothing."""
 
 _product = jax.tree_util.Partial(jnp.matmul, precision="highest")
 
 
 def covariance_map(features: jax.Array, target: jax.Array) -> jax.Array:
-  """The affine map after which mean and covariance are the target's, and which moves least.
+  """Gives features the target's mean and covariance by the affine map that moves them least.
 
   T = C^-½ (C^½ C* C^½)^½ C^-½,   f ↦ T (f − μ) + μ*
 
   Args:
     features: [..., C].
-    target: [..., C], of as many places as it likes.
+    target: [..., C], with any number of places.
 
   Returns:
-    Of the shape of features, float32.
+    Features of the same shape, float32.
 
   Departs from Li et al. in the map, the linear Monge–Kantorovich one, where theirs is
-  C*^½ C^-½; and in the ridge, where theirs drops small eigenvalues.
+  C*^½ C^-½; and in the ridge, where they drop small eigenvalues.
   Source: Li et al. 2017, arXiv:1705.08086, section 3.2; Pitié & Kokaram 2007,
   doi:10.1049/cp:20070055.
   """
@@ -45,14 +45,14 @@ def sliced_map(
 
   Args:
     features: [..., C].
-    target: [..., C], of as many places as it likes.
-    key: of the rotations.
-    rotations: how many, static; without end of them the distributions would be the same.
+    target: [..., C], with any number of places.
+    key: random key of the rotations.
+    rotations: number of rotations, static; in the limit the distributions become equal.
 
   Returns:
-    Of the shape of features, float32.
+    Features of the same shape, float32.
 
-  Departs from the source in sorting, where its histograms have bins.
+  Departs from the source in sorting, where the source bins its histograms.
   Source: Risser 2020, "Optimal Textures", arXiv:2010.14702, section 3.
   """
   moved, target = _places(features), _places(target)
@@ -60,7 +60,7 @@ def sliced_map(
 
   def rotate(moved, key):
     rotation = jnp.linalg.qr(jax.random.normal(key, (channels, channels)))[0]
-    # Places last: XLA sorts those twice as fast.
+    # Places are the last axis: XLA sorts along that one twice as fast.
     along, along_target = (_product(x, rotation).T for x in (moved, target))
     matched = _resampled(jnp.sort(along_target, -1), count)
     order = jnp.argsort(along, -1)
@@ -92,7 +92,7 @@ def _roots(matrix: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def _resampled(ordered: jax.Array, count: int) -> jax.Array:
-  """`count` values spread evenly over sorted ones: [C, N] → [C, count]."""
+  """Interpolates sorted values at `count` evenly spaced positions: [C, N] → [C, count]."""
   at = jnp.linspace(0.0, ordered.shape[-1] - 1.0, count)
   low = jnp.floor(at).astype(jnp.int32)
   high = jnp.minimum(low + 1, ordered.shape[-1] - 1)

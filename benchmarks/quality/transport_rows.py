@@ -30,12 +30,12 @@ class Row:
   """What is moved, and how.
 
   Attributes:
-    where: "nowhere"; "code", the content's levels before the generator; "coarsest", the last of
-      them; "before", each map that the generator modulates before it does so; "after", when it
-      has; "decoder", the levels before the decoder, which no style modulates; "output", the levels
-      of the generator's own image, which are decoded; "pixels", the colors of that image.
+    where: "nowhere"; "code", the content's levels before the generator; "coarsest", only the last
+      of them; "before" or "after", each map that the generator modulates, before or after it does
+      so; "decoder", the levels before the decoder, which no style then modulates; "output", the
+      levels of the generator's own image, which are then decoded; "pixels", that image's colors.
     map: a key of MAPS.
-    share: how far of the way the features are moved, 0 to 1.
+    share: how much of the way the features are moved, 0 to 1.
   """
 
   where: str
@@ -100,7 +100,7 @@ def _moved(
 def _moved_levels(
   code: ContentCode, target: ContentCode, key: jax.Array, move: Map, *, coarsest: bool = False
 ) -> ContentCode:
-  """The code with all levels moved, or the coarsest alone."""
+  """The code with all levels moved, or only the coarsest."""
   levels = list(code.levels)
   for i in range(len(levels) - 1 if coarsest else 0, len(levels)):
     levels[i] = move(levels[i], target.levels[i], jax.random.fold_in(key, i))

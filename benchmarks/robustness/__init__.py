@@ -1,1 +1,1 @@
-"""What is lost when commands are killed, run twice at once or short of memory?"""
+"""Is anything lost when commands are killed, run two at once or short of memory?"""

@@ -1,4 +1,4 @@
-"""A folder with inputs and outputs in which commands run, and what must hold of it afterwards.
+"""A folder with inputs and outputs in which commands run, and checks of it afterwards.
 
 The attacks themselves are in command_faults.py.
 """
@@ -36,7 +36,7 @@ class Arena:
       Image.open(path).resize((160, 96)).save(folder / "photos" / f"{number}.png")
     for name, path in zip("ab", sorted((SAMPLES / "style").iterdir()), strict=False):
       (folder / name).mkdir()
-      # Output files are named after the style: under a shared name one replaces another.
+      # Output files are named after the style: with the same name, they replace each other.
       for place in (f"{name}.png", f"{name}/style.png"):
         Image.open(path).resize((96, 96)).save(folder / place)
       stylejax.save_weights(folder / f"{name}.safetensors", _random_params(ord(name)))
@@ -53,7 +53,7 @@ class Arena:
     before: Callable[[], None] | None = None,
     more: tuple[str, ...] = (),
   ) -> subprocess.Popen:
-    """One of the two versions of a case's command, in a process of its own."""
+    """Starts one of the two versions of a case's command in a process of its own."""
     script, *arguments = (*case.command(version), *more)
     environment = os.environ | {
       "PYTHONPATH": str(ROOT),
@@ -65,7 +65,7 @@ class Arena:
     (self.folder / "tmp").mkdir(exist_ok=True)
 
     def prepare() -> None:
-      # A shell lets what runs in its background ignore Ctrl-C, and children inherit that.
+      # A shell makes its background processes ignore Ctrl-C, and children inherit that.
       signal.signal(signal.SIGINT, signal.SIG_DFL)
       if before is not None:
         before()
@@ -82,7 +82,7 @@ class Arena:
     )
 
   def reset(self, case: Case, old: dict[str, bytes] | None = None) -> None:
-    """Empties the output folder, and puts into it what an earlier run wrote."""
+    """Empties the output folder, and puts the files of an earlier run into it."""
     shutil.rmtree(self.out)
     self.out.mkdir()
     for name, data in (old or {}).items():
@@ -94,7 +94,7 @@ class Arena:
   def whole(
     self, case: Case, version: str, *, rerun: bool = False
   ) -> tuple[dict[str, bytes], float]:
-    """(outputs, seconds) of a command that nobody disturbs; it is run once, or where `rerun`.
+    """(outputs, seconds) of a command that is not disturbed; it runs once, or again with `rerun`.
 
     Raises:
       RuntimeError: it failed.
@@ -110,7 +110,7 @@ class Arena:
     return self._whole[key]
 
   def outputs(self) -> dict[str, bytes]:
-    """What a person sees in the output folder."""
+    """The files that a person sees in the output folder, hidden ones left out."""
     return {
       str(path.relative_to(self.out)): path.read_bytes()
       for path in sorted(self.out.rglob("*"))
@@ -119,7 +119,7 @@ class Arena:
     }
 
   def faults(self, *, left: bool) -> list[str]:
-    """Inputs that changed, and, if `left`, what a command should have taken away."""
+    """Inputs that changed, and, if `left`, files that a command should have removed."""
     faults = []
     now = digests(self.folder)
     faults += [
@@ -135,7 +135,7 @@ class Arena:
 
 
 def _random_params(seed: int) -> stylejax.Params:
-  """Parameters of the smallest preset by NumPy: JAX's take longer to compile than an attack."""
+  """Parameters of the smallest preset, by NumPy: to compile JAX's takes longer than an attack."""
   shapes = jax.eval_shape(lambda: stylejax.init_params(jax.random.key(0), stylejax.PRESETS["tiny"]))
   generator = np.random.default_rng(seed)
   return jax.tree.map(lambda leaf: np.float32(generator.uniform(-0.2, 0.2, leaf.shape)), shapes)
@@ -151,7 +151,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def finish(process: subprocess.Popen) -> tuple[int, list[str]]:
-  """(exit status, lines of stderr that are no progress) of a process; kills one that hangs."""
+  """(exit status, lines of stderr without progress bars) of a process; kills one that hangs."""
   try:
     _, error = process.communicate(timeout=_SECONDS)
   except subprocess.TimeoutExpired:

@@ -1,7 +1,7 @@
-"""Commands under attack: killed at random moments, run two at once, held to little memory.
+"""Attacks on commands: killed at random moments, run two at once, limited to little memory.
 
-What is attacked and what must hold is here; which attacks are run, and training, in faults.py. Each
-attack is one row: the case, what was done, what was found wrong (nothing, if it held).
+How commands are attacked and what must hold is here; faults.py chooses attacks and does training.
+Each attack is one row: the case, what was done, and the faults (none, if it held).
 """
 
 import contextlib
@@ -24,9 +24,9 @@ _GIB = 2**30
 
 
 def kill(arena: Arena, case: Case, times: int, moments: random.Random) -> Iterator[dict]:
-  """Kills a command at random moments, then lets it end; yields a row for each.
+  """Kills a command at random moments, then lets it end; yields a row for each run.
 
-  Half of the times the output folder holds what an earlier run with other inputs wrote.
+  Half of the time, the output folder contains what an earlier run with other inputs wrote.
   """
   expected, seconds = arena.whole(case, "a")
   earlier = {} if case.refuses else arena.whole(case, "b")[0]
@@ -68,19 +68,19 @@ def kill(arena: Arena, case: Case, times: int, moments: random.Random) -> Iterat
 
 
 def _not_stopped(status: int, lines: list[str], number: int, *, done: bool) -> list[str]:
-  """What is wrong with the end of a command after a signal; `done` if all was written before it."""
+  """What is wrong with how a command ended after a signal; `done`: all was written before it."""
   name = signal.Signals(number).name
   if status not in (128 + number, -number, 0):
     return [f"exit status {status} after {name}: {lines[-1:]}"]
   if status == 0 and not done:
     return [f"went on after {name} as if there had been none"]
-  # Python's own words, where the command has not begun yet, have the status -number.
+  # Where the command has not begun yet, Python's own messages come with the status -number.
   said = [line for line in lines if line.startswith(("Traceback", "Exception ignored"))]
   return [f"more than a line after {name}: {said}"] if said and status == 128 + number else []
 
 
 def _wait(arena: Arena, process: subprocess.Popen, moments: random.Random, seconds: float) -> str:
-  """Waits for a random moment of the whole run, or of the writing; says which."""
+  """Waits for a random moment of the whole run or of its writing; returns which."""
   if moments.random() < 0.4:
     end = time.monotonic() + moments.uniform(0, seconds)
     while time.monotonic() < end and process.poll() is None:
@@ -106,7 +106,7 @@ def _holds(outputs: dict[str, bytes], expected: dict[str, bytes]) -> bool:
 
 
 def _not_whole(outputs: dict[str, bytes], whole: list[dict[str, bytes]]) -> list[str]:
-  """Files that are none of those that may be there under their name."""
+  """Files that are equal to none of those that may be there under their name."""
   return [
     f"{name} is no whole file"
     for name, data in outputs.items()
@@ -115,7 +115,7 @@ def _not_whole(outputs: dict[str, bytes], whole: list[dict[str, bytes]]) -> list
 
 
 def run_two(arena: Arena, case: Case) -> dict:
-  """Starts both versions of a command at once, of one output; returns a row."""
+  """Starts both versions of a command at once, with the same output; returns a row."""
   whole = [arena.whole(case, version)[0] for version in "ab"]
   arena.reset(case)
   ends = [finish(process) for process in [arena.start(case, version) for version in "ab"]]
@@ -145,10 +145,10 @@ def run_two(arena: Arena, case: Case) -> dict:
 
 
 def limit_memory(arena: Arena, gib: float, side: int, *, group: bool) -> dict:
-  """Stylizes an image with so much memory, by RLIMIT_AS or in a cgroup; returns a row.
+  """Stylizes an image within a memory limit, by RLIMIT_AS or in a cgroup; returns a row.
 
-  It must come out as it does without a limit (within 2 levels of 8 bits, by tiles or whole), or be
-  refused in one line: no signal, no abort, no half file.
+  The output must be that without a limit (within 2 levels of 8 bits, by tiles or whole), or the
+  command must refuse in one line: no signal, no abort, no partial file.
   """
   case = CASES[0]
   how = "a memory cgroup" if group else "RLIMIT_AS"
@@ -205,10 +205,10 @@ def _pixels_of(data: bytes, folder: Path) -> np.ndarray:
 
 @contextlib.contextmanager
 def _memory_group(limit: int) -> Iterator[Callable[[], None]]:
-  """A memory cgroup, v2 or v1, of its own; gives what a child process calls to join it.
+  """A new memory cgroup, v2 or v1; yields the function that a child process calls to join it.
 
   Raises:
-    OSError: none may be made here.
+    OSError: no cgroup can be created here.
   """
   root, file = Path("/sys/fs/cgroup"), "memory.max"
   if not (root / "cgroup.controllers").exists():

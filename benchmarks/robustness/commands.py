@@ -1,4 +1,4 @@
-"""The commands that are attacked: what each runs, and what may become of two at once."""
+"""The commands that are attacked: what each runs, and what two at once may result in."""
 
 import dataclasses
 
@@ -8,13 +8,13 @@ class Case:
   """A command, with {style} or {side} where its two versions differ.
 
   Attributes:
-    name: for the row.
-    arguments: of the command, with a space between two; paths are relative to the folder it is
-      started in.
-    joins: whether of two at once both must be in the output, not one of the two alone.
-    refuses: whether of two at once the later may be refused with one line.
-    files_apart: whether each file of the output stands for itself, so that of two at once some may
-      be one's and some the other's.
+    name: name of the row.
+    arguments: script and arguments, separated by spaces; paths are relative to the folder in which
+      the command is started.
+    joins: whether the output of two at once must contain both, not one of the two alone.
+    refuses: whether the later of two at once may be refused with one line.
+    files_apart: whether each output file is independent, so that after two at once some may be from
+      one and some from the other.
   """
 
   name: str

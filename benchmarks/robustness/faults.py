@@ -1,19 +1,19 @@
-"""Is anything lost or left when commands are killed, run two at once, or held to little memory?
+"""Is anything lost or left when commands are killed, run two at once, or short of memory?
 
     python -m benchmarks faults --kills 10 --output faults.json
     python -m benchmarks faults --short                            # some minutes
 
-Training: one run goes through; another is killed with SIGKILL at random moments, also while it
-starts and while it writes a checkpoint, and goes on each time. After each kill its newest
-checkpoint is compared bit for bit with that of the first run at the same step, and at the end the
+Training: one run is left alone; another is killed with SIGKILL at random moments, also while it
+starts and while it writes a checkpoint, and is resumed each time. After each kill its newest
+checkpoint must equal that of the first run at the same step bit for bit, and at the end so must the
 whole state and every step's losses, to which each example contributes: none was skipped or seen
 twice.
 
 Every other command (command_faults.py) is killed with SIGKILL, SIGTERM and SIGINT at random moments
-and while it writes: inputs are unchanged, each output is the old or the new one, whole, a signal
-that asks for its end ends it with one line, and the next run leaves nothing beside it. Two of each
-are run at once: nothing of either is lost. With too little memory an image comes out in tiles, or
-one line refuses it. Each verdict is printed; exits with 1 if one is a fault.
+and while it writes: inputs must be unchanged and each output be the old or the new one, whole;
+SIGTERM and SIGINT must end it with one line; and the next run must leave no other files behind. Two
+of each are run at once: nothing of either may be lost. With too little memory, an image must be
+stylized in tiles or be refused in one line. Each verdict is printed; exits with 1 on any fault.
 """
 
 import dataclasses
@@ -42,7 +42,7 @@ from stylejax.training.saved import from_saved, saved_config
 from stylejax.training.state import init_state
 
 ROOT = Path(__file__).resolve().parents[2]
-# Longest lives in seconds, from the start of the process and from its first step.
+# Longest time to a kill in seconds, from the start of the process and from its first step.
 STARTING, STEPPING = 6.0, 5.0
 
 
@@ -51,22 +51,22 @@ class Options:
   """What to kill, and how often."""
 
   command: Literal["autoencoder", "gan", "transfer"] = "transfer"
-  """Whose training."""
+  """Which training to kill."""
   parts: tuple[Literal["training", "kills", "twice", "memory"], ...] = (
     "training",
     "kills",
     "twice",
     "memory",
   )
-  """Which of the attacks: kills and twice are those of the other commands."""
+  """Attacks to run; kills and twice are those on commands other than training."""
   cases: tuple[str, ...] = ()
-  """Of the other commands only those whose name begins so, as "sequence"; all if none is named."""
+  """Attack only those other commands whose name begins so, as in "sequence"; default: all."""
   short: bool = False
-  """Three kills of a training of 30 steps, two of each other command, one size of memory."""
+  """Three kills of a training of 30 steps, two of each other command, one memory limit."""
   command_kills: int = 6
   """How often each of the other commands is killed."""
   memory: tuple[float, ...] = (1.0, 2.0, 4.0)
-  """GiB in which an image is stylized."""
+  """Memory limits, in GiB, within which an image is stylized."""
   image_side: int = 4000
   """Width of that image; its height is 3/4 of it."""
   kills: int = 10
@@ -76,13 +76,13 @@ class Options:
   save_every: int = 1
   """Steps between checkpoints; with 1, one is being written most of the time."""
   seed: int = 0
-  """Of the moments."""
+  """Seed of the random moments."""
   output: Path | None = None
   """JSON file for the result; it is printed either way."""
 
   @property
   def as_run(self) -> "Options":
-    """With the numbers of a short run, if it is one."""
+    """These options, with the numbers of a short run if it is one."""
     return (
       dataclasses.replace(
         self, kills=3, steps=30, command_kills=2, memory=self.memory[:1], image_side=2000
@@ -104,7 +104,7 @@ class Options:
 
 
 def start(options: Options, workdir: Path) -> subprocess.Popen:
-  """The training command, on the package's own images."""
+  """Starts the training command, on the package's own images."""
   flags = [
     "--preset",
     "tiny",
@@ -141,14 +141,14 @@ def start(options: Options, workdir: Path) -> subprocess.Popen:
 
 
 def finish(run: subprocess.Popen) -> None:
-  """Waits for a training that nobody kills; RuntimeError with its last line if it fails."""
+  """Waits for a training to end; RuntimeError with its last line if it fails."""
   _, error = run.communicate()
   if run.returncode:
     raise RuntimeError(f"training failed: {error.strip().splitlines()[-1:]}")
 
 
 def steps_logged(workdir: Path) -> list[dict]:
-  """The whole lines of metrics.jsonl, without the rate."""
+  """The complete lines of metrics.jsonl, without images_per_second."""
   path = workdir / "metrics.jsonl"
   lines = path.read_text().splitlines() if path.exists() else []
   entries = [json.loads(line) for line in lines if line.endswith("}")]
@@ -162,7 +162,7 @@ def reached(workdir: Path) -> int:
 
 
 def live_and_die(options: Options, workdir: Path, moments: random.Random) -> dict:
-  """Starts or resumes the run and kills it at the next moment; tells what it was doing."""
+  """Starts or resumes the run, kills it at a random moment, and returns what it was doing."""
   resumed = checkpoint.newest_step(workdir) or 0
   process, born = start(options, workdir), time.time()
   if moments.random() < 0.2:
@@ -191,7 +191,7 @@ def live_and_die(options: Options, workdir: Path, moments: random.Random) -> dic
 
 
 def _stepped(workdir: Path, resumed: int, born: float) -> bool:
-  """Whether the process born then has logged a step, and not just kept those up to resumed."""
+  """Whether the process started at `born` has logged a step after `resumed`."""
   path = workdir / "metrics.jsonl"
   return path.exists() and path.stat().st_mtime > born and reached(workdir) > resumed
 
@@ -212,7 +212,7 @@ def same(left: list[np.ndarray], right: list[np.ndarray]) -> bool:
 
 
 def main(options: Options) -> int:
-  """Runs the attacks, prints a verdict for each; 1 if one found a fault."""
+  """Runs the attacks and prints a verdict for each; returns 1 if one found a fault."""
   asked, options = options, options.as_run
   results = train(options) if "training" in options.parts else {"rows": [], "training_holds": True}
   if results is None:
@@ -246,7 +246,7 @@ def attacks(options: Options) -> Iterator[dict]:
 
 
 def train(options: Options) -> dict | None:
-  """Runs, kills, resumes, compares; what was found, or None if the settings don't fit."""
+  """Runs, kills, resumes and compares; returns the result, or None if the settings don't fit."""
   moments, kills = random.Random(options.seed), []
   with tempfile.TemporaryDirectory() as folder:
     whole, killed = Path(folder) / "whole", Path(folder) / "killed"

@@ -1,9 +1,9 @@
-"""What do checkpoints cost a training that saves one every so many steps?
+"""What do checkpoints cost a training run that saves one every N steps?
 
     python -m benchmarks checkpointing --every 100
 
-Two kinds of window alternate, each of that many steps of the transfer training: one starts with a
-checkpoint, saved as `train.py` saves it, and ends when it is on disk; the other has none.
+Two kinds of windows alternate, each of N steps of the transfer training: one starts with a
+checkpoint, saved as `train.py` saves it, and ends when that is on disk; the other has none.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ from stylejax.training.tasks import TransferConfig
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """What to measure, and where to keep it."""
+  """What to measure, and where to save the result."""
 
   preset: Preset = "base"
   """Sizes of the nets."""
@@ -34,7 +34,7 @@ class Options:
   every: int = 100
   """Steps from one checkpoint to the next."""
   repeats: int = 3
-  """Windows of each kind, after a shorter one of each that is not timed."""
+  """Windows of each kind, after a shorter, untimed one of each."""
   output: Path | None = None
   """JSON file for the result; it is printed as a table either way."""
 
@@ -47,7 +47,7 @@ class Options:
 def window(
   case: timing.Case, steps: int, checkpoints: checkpoint.Checkpoints | None, config: str
 ) -> float:
-  """Seconds that so many steps take, and the checkpoint of the first of them if there is to be."""
+  """Seconds for that many steps, including a checkpoint of the first if checkpoints are given."""
   start = time.perf_counter()
   for step in range(steps):
     state, _ = case.call()

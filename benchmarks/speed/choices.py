@@ -1,10 +1,10 @@
-"""What does each way of computing that was chosen for CPUs gain over the plain way?
+"""What does each implementation that was chosen for CPUs gain over the plain one?
 
     python -m benchmarks choices
 
-Pairs of rows, alternating: the form that stylejax takes on a CPU, then the one that it would be
-written in without a thought for speed, with the same numbers up to rounding. `ratio` is the time
-of ours over the plain one's. On accelerators most of the pairs are one and the same.
+Rows come in alternating pairs: the form that stylejax uses on a CPU, then the one that would be
+written without regard to speed, with the same numbers up to rounding. `ratio` is the time of ours
+over the plain one's. On accelerators most pairs are identical.
 """
 
 import dataclasses
@@ -26,12 +26,12 @@ DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """What to measure, and where to keep it."""
+  """What to measure, and where to save the result."""
 
   size: int = 512
-  """Side of the image, in pixels; layers have what an image of this side gives them."""
+  """Side of the image, in pixels; layers get maps of the sizes that this image gives them."""
   repeats: int = 20
-  """Timed rounds, after two that are not."""
+  """Timed rounds, after two untimed ones."""
   output: Path | None = None
   """JSON file for the result; it is printed as a table either way."""
 
@@ -95,7 +95,7 @@ def _convolutions(arrays: _Arrays) -> Iterator[Pair]:
   yield "reflect padding, 32 channels", conv_cpu.edged_conv3x3, padded, narrow
 
   def strided(x, kernel):
-    # The same filter on the image itself: taps by place in a 2×2 block become taps by pixel.
+    # The same filter on the image itself: taps per place in a 2×2 block become taps per pixel.
     wide = kernel.reshape(3, 3, 2, 2, 3, 32).transpose(0, 2, 1, 3, 4, 5).reshape(6, 6, 3, 32)
     return jax.lax.conv_general_dilated(
       x, wide, (2, 2), ((2, 2), (2, 2)), dimension_numbers=DIMENSIONS
@@ -176,7 +176,7 @@ def main(options: Options) -> dict:
   for ours, plain in zip(result["rows"][::2], result["rows"][1::2], strict=True):
     ours["ratio"] = ours["seconds"]["median"] / plain["seconds"]["median"]
     for row in (ours, plain):
-      # Of a fraction of a net, per image means nothing.
+      # For a fraction of a net, images per second mean nothing.
       for key in ("images_per_second", "images_per_second_per_device"):
         del row[key]
   return records.report("choices", options, result)

@@ -1,8 +1,8 @@
-"""How long does the first call take: compiled anew, from the cache on disk, from a new process?
+"""How long does the first call take: compiled anew, from the cache on disk, in a new process?
 
     python -m benchmarks compile --sizes 512
 
-Also: importing stylejax beside importing jax and flax, and infer.py from start to file.
+Also times importing stylejax beside importing jax and flax, and infer.py from start to file.
 """
 
 import dataclasses
@@ -27,10 +27,10 @@ SAMPLES = ROOT / "stylejax" / "assets" / "samples"
 
 @dataclasses.dataclass(frozen=True)
 class Options(command_line.Settings):
-  """What to compile and start, and where to keep what is found."""
+  """What to compile and start, and where to save the result."""
 
   repeats: int = 10
-  """Times that each is done."""
+  """How often each case is run."""
 
   def check(self) -> None:
     """Raises InputError on the first setting that can't be measured."""
@@ -39,7 +39,7 @@ class Options(command_line.Settings):
 
 
 def compile_rows(options: Options) -> list[dict]:
-  """Seconds to have `stylize` ready at each size, without and with an entry in a cache on disk."""
+  """Seconds until `stylize` is compiled at each size, without and with an entry in a disk cache."""
   params, style = nets.params(options), nets.images(options, stylize.STYLE_SIZE)
   jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
   rows = []
@@ -64,7 +64,7 @@ def compile_rows(options: Options) -> list[dict]:
 
 
 def process_rows(repeats: int) -> list[dict]:
-  """Seconds of whole processes, in turn: two imports, and infer.py at a shorter side of 512."""
+  """Seconds of whole processes, run in turn: two imports, and infer.py at a shorter side of 512."""
   folder = tempfile.TemporaryDirectory()
   image = Path(folder.name) / "stylized.png"
   content, style = SAMPLES / "content" / "cat.jpg", SAMPLES / "style" / "great_wave.jpg"
@@ -82,7 +82,7 @@ def process_rows(repeats: int) -> list[dict]:
   ]
   commands = {
     "import jax, flax": [sys.executable, "-c", "import jax, flax"],
-    # stylejax alone imports nothing: its names are looked up at first use.
+    # `import stylejax` alone loads nothing: its names are looked up at first use.
     "from stylejax import stylize, load_pretrained": [
       sys.executable,
       "-c",

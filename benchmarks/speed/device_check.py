@@ -3,9 +3,9 @@
     bash tools/device_check.sh --output docs/results/device_check.json
     python -m benchmarks device_check --short
 
-Numbers are compared with those of a CPU, kept in `device_reference.npz` beside this file, which
-`--write-reference` makes on one. Then stylizing, train steps and neural neighbors are timed. What
-doesn't fit into `--minutes` is left out and named. Exits with status 1 if a number is wrong.
+Numbers are compared with a CPU's in `device_reference.npz` beside this file, which
+`--write-reference` writes on a CPU. Then stylizing, train steps and neural neighbors are timed.
+What doesn't fit into `--minutes` is left out and named. Exits with status 1 if a number is wrong.
 """
 
 import dataclasses
@@ -30,25 +30,25 @@ from stylejax.training.tasks import TransferConfig
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """What to check, for how long, and where to keep it."""
+  """What to check, for how long, and where to save the result."""
 
   short: bool = False
-  """All parts at small sizes, for a CPU: so that this script can't rot."""
+  """Run all parts at small sizes, on a CPU: a test that this script still works."""
   minutes: float = 11.0
-  """Parts that have not begun by then are left out."""
+  """Leave out parts that have not begun by then."""
   write_reference: bool = False
-  """Make the numbers that others are compared with, on a CPU, and stop."""
+  """Write the numbers that others are compared with, on a CPU, and stop."""
   output: Path | None = None
   """JSON file for the result; it is printed as a table either way."""
 
   def check(self) -> None:
-    """Raises InputError on a time that isn't one."""
+    """Raises InputError on a time below 0."""
     command_line.at_least("--minutes", self.minutes, 0)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Timed:
-  """Sizes of the parts: of a device, or of the short form."""
+  """Sizes of the timed parts: those for a device, or those of --short."""
 
   stylize: tuple[tuple[int, int], ...] = ((512, 8), (1024, 4), (2048, 1))
   """(side, batch)."""
@@ -68,7 +68,7 @@ DTYPES: tuple[Literal["float32", "bfloat16"], ...] = ("float32", "bfloat16")
 
 
 def stylize_rows(sizes: _Timed, dtype: str) -> list[dict]:
-  """images/s, MFU, memory and compile time of the shipped nets' sizes at each side."""
+  """images/s, MFU, memory and compile time at each side, for nets of the shipped sizes."""
   rows = []
   for side, batch in sizes.stylize:
     settings = command_line.Settings(sizes=(side,), batch=batch, dtype=dtype)
@@ -81,7 +81,7 @@ def stylize_rows(sizes: _Timed, dtype: str) -> list[dict]:
 
 
 def step_rows(sizes: _Timed, preset: str, dtype: str) -> list[dict]:
-  """The same of the transfer step of a preset."""
+  """The same for the transfer step of a preset."""
   found = []
   for name, side, batch in sizes.steps:
     if name == preset:
@@ -91,7 +91,7 @@ def step_rows(sizes: _Timed, preset: str, dtype: str) -> list[dict]:
 
 
 def neighbor_rows(sizes: _Timed) -> list[dict]:
-  """Seconds of neural neighbors with its default steps, after a first run with one step each."""
+  """Seconds of neural neighbors with its default steps, after a first run with three per stage."""
   side = sizes.neighbors
   content, style = (image[None] for image in device_numbers.photos(side))
   vgg = jax.device_put(stylejax.load_vgg())
@@ -119,7 +119,7 @@ def _measured(cases: list[timing.Case], sizes: _Timed) -> list[dict]:
 
 
 def parts(sizes: _Timed) -> dict[str, Callable[[], list[dict]]]:
-  """The timed parts, the most telling first."""
+  """The timed parts, the most informative first."""
   presets = [preset for preset, *_ in sizes.steps]
   timed: dict[str, Callable[[], list[dict]]] = {
     f"stylize in {dtype}": functools.partial(stylize_rows, sizes, dtype) for dtype in DTYPES
@@ -152,7 +152,7 @@ def main(options: Options) -> int:
     try:
       rows += part()
     except jax.errors.JaxRuntimeError as error:
-      # Memory above all, which other parts may need less of.
+      # Mostly a lack of memory, of which other parts may need less.
       left_out.append(f"{name}: {str(error).splitlines()[0][:200]}")
     gc.collect()
   result = {
@@ -169,7 +169,7 @@ def main(options: Options) -> int:
 
 
 def _peak_device_mib() -> float | None:
-  """The most that the device held at once in this process, where its allocator counts."""
+  """The most memory of the device in use at once in this process, if its allocator counts it."""
   stats: dict[str, Any] = jax.local_devices()[0].memory_stats() or {}
   peak = stats.get("peak_bytes_in_use")
   return peak and peak / 2**20

@@ -1,6 +1,6 @@
 """What an accelerator has to compute like a CPU: a stylized image, train steps, exported files.
 
-The CPU's numbers are in `device_reference.npz`; how far others may be from them is `TOLERANCES`.
+The CPU's numbers are in `device_reference.npz`; `TOLERANCES` says how far others may differ.
 """
 
 import contextlib
@@ -26,15 +26,15 @@ from stylejax.training.tasks import TransferConfig, task_of
 REFERENCE = Path(__file__).with_name("device_reference.npz")
 SIDE, STEPS = 96, 3
 TOLERANCES = {
-  # Order of summation alone; 30 times what a CPU's own options make of it.
+  # Only the order of summation differs; 30 times the difference that a CPU's own options make.
   "highest": 3e-4,
-  # Products of float32 as the device likes them: TF32 on NVIDIA, which rounds operands to 11 bits,
-  # bfloat16 on TPUs, to 8. So twice what bfloat16 throughout is from float32 on a CPU.
+  # The device may round the operands of float32 products: to 11 bits on NVIDIA (TF32), to 8 on TPUs
+  # (bfloat16). So twice the difference between bfloat16 throughout and float32 on a CPU.
   "default": "2 × bfloat16",
-  # bfloat16 throughout, whose order of summation differs: three times as much.
+  # bfloat16 throughout, in another order of summation: three times that difference.
   "bfloat16": "3 × bfloat16",
 }
-"""The largest difference from the CPU's float32: of a pixel in [0, 1], relative of a loss."""
+"""The largest difference from the CPU's float32: of a pixel in [0, 1], or relative, of a loss."""
 
 
 def photos(side: int) -> tuple[np.ndarray, np.ndarray]:
@@ -56,7 +56,7 @@ def stylized(dtype: str = "float32") -> np.ndarray:
 
 
 def losses(dtype: str = "float32") -> np.ndarray:
-  """The metrics of the first steps of a small training: [STEPS, metrics], by their names."""
+  """Metrics of the first steps of a small training: [STEPS, 4]."""
   config = TransferConfig(preset="tiny", size=64, batch=2, dtype=dtype, learning_rate=1e-4)
   step = task_of(config).make_train_step(config)
   replicas = make_replicas("shard_map", step, devices=jax.local_devices()[:1])
@@ -77,7 +77,7 @@ def losses(dtype: str = "float32") -> np.ndarray:
 
 
 def exported(kind: str) -> np.ndarray:
-  """What `stylized` gives, by an exported file: a program on this device, a model on the CPU."""
+  """`stylized` by an exported file: "zip", a program on this device, or "onnx", on the CPU."""
   content, style = photos(SIDE)
   with tempfile.TemporaryDirectory() as folder:
     path = Path(folder, f"stylize.{kind}")
@@ -96,7 +96,7 @@ def exported(kind: str) -> np.ndarray:
 
 
 def write() -> None:
-  """Makes the reference; on a CPU."""
+  """Writes the reference; must run on a CPU."""
   assert jax.default_backend() == "cpu", jax.default_backend()
   image, rows = stylized(), losses()
   apart = {
@@ -113,8 +113,8 @@ def compared(
   """[{"what", "precision", "difference", "tolerance", "holds"}] of this device.
 
   Args:
-    short: leave out what a CPU computes twice alike: it has one precision for float32.
-    on_row: called with each as soon as it is there.
+    short: leave out what a CPU would compute twice, since it has one precision for float32.
+    on_row: called with each row as soon as it is there.
   """
   with np.load(REFERENCE) as held:
     image, rows, apart = held["image"], held["losses"], json.loads(str(held["bfloat16"]))

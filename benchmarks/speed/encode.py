@@ -1,4 +1,4 @@
-"""How fast are style, content and perceptual features read from an image?
+"""How fast are style, content and perceptual features of an image computed?
 
 python -m benchmarks encode --sizes 256 512 --batch 4
 """

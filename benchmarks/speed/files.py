@@ -3,10 +3,11 @@
     python -m benchmarks files
     git worktree add /tmp/before 83c8b83; python -m benchmarks files --against /tmp/before
 
-Each round runs every case once, in turn: infer.py on a folder of photos of one size, on one of as
-many sizes as photos with about as many pixels, and on a video, also with its motion ignored. What
-they compile is in the cache, but for the folder of many sizes, whose programs are those that other
-sizes have left there. Seconds of the processor, user and system, and by the clock.
+Each round runs every case once, in turn: infer.py on a folder of photos of one size, on a folder of
+photos that all differ in size but have about as many pixels, and on a video, also with its motion
+ignored. Programs are in the cache already, except those of the folder of many sizes, which finds
+what other sizes have left there. Times are processor seconds, user and system, and wall-clock
+seconds.
 """
 
 import dataclasses
@@ -26,19 +27,19 @@ from benchmarks.harness import command_line, processes, records
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "stylejax" / "assets" / "samples"
 SIZE = (512, 384)
-SPREAD = 0.2  # of the sides in the folder of many sizes, up and down
+SPREAD = 0.2  # largest change of a side in the folder of many sizes, up or down, as a fraction
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """How much to stylize, and where to keep what is found."""
+  """How much to stylize, and where to save the result."""
 
   photos: int = 100
-  """In each folder."""
+  """Photos in each folder."""
   frames: int = 120
-  """Of the video."""
+  """Frames of the video."""
   video: tuple[int, int] = (640, 360)
-  """Its width and height."""
+  """Width and height of the video."""
   against: Path | None = None
   """Folder of another revision of stylejax, whose infer.py takes the same flags."""
   repeats: int = 3
@@ -55,7 +56,7 @@ class Options:
 
 
 def write_inputs(folder: Path, options: Options) -> dict[str, Path]:
-  """A folder of photos of one size, one of many sizes, and a video, all of the samples."""
+  """Writes a folder of photos of one size, one of many sizes, and a video, all from the samples."""
   photos = [Image.open(path).convert("RGB") for path in sorted((SAMPLES / "content").glob("*.jpg"))]
   inputs = {name: folder / name for name in ("one_size", "many_sizes")}
   numbers = random.Random(0)
@@ -64,13 +65,13 @@ def write_inputs(folder: Path, options: Options) -> dict[str, Path]:
     for index in range(options.photos):
       size = SIZE
       if name == "many_sizes":
-        # Half of the sizes are the others mirrored, so that the pixels are as many.
+        # Half of the photos are wider, the others taller: on average as many pixels.
         scale = 1 + SPREAD * (numbers.random() if index % 2 else -numbers.random())
         size = (round(SIZE[0] * scale), round(SIZE[1] * (2 - scale)))
       photos[index % len(photos)].resize(size).save(path / f"{index:03}.jpg", quality=92)
   inputs["video"] = folder / "video.mp4"
   width, height = options.video
-  # The window moves over a larger image: every frame is another.
+  # A window moves over a larger image, so that no two successive frames are equal.
   large = np.asarray(photos[0].resize((2 * width, 2 * height)))
   with av.open(str(inputs["video"]), "w") as file:
     stream = file.add_stream("libx264", rate=25)

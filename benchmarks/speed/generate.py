@@ -10,7 +10,7 @@ from stylejax import transfer
 
 
 def cases(options: command_line.Options) -> list[timing.Case]:
-  """Steps 3 and 4, the whole autoencoder, and a sampled style."""
+  """Steps 3 and 4, the whole autoencoder, and sampling a style."""
   params = nets.params(options)
   codes = jax.jit(
     lambda params, content, style: (
@@ -29,7 +29,7 @@ def cases(options: command_line.Options) -> list[timing.Case]:
       timing.jit_case("reconstruct", transfer.reconstruct, (params, image), options.batch, about),
       timing.jit_case("discriminate", transfer.discriminate, (params, image), options.batch, about),
     ]
-  key = timing.replicate(jax.random.key(0), options.devices)  # each device does all of it
+  key = timing.replicate(jax.random.key(0), options.devices)  # each device samples the whole style
   about = nets.about(options, nets.config(options).texture_size) | {"batch": 1, "devices": 1}
   cases.append(timing.jit_case("sample_style", transfer.sample_style, (params, key), 1, about))
   return cases

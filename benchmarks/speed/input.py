@@ -1,17 +1,16 @@
-"""How many crops a second come out of decoding and of the whole input pipeline, and is it enough?
+"""How many crops per second do decoding and the whole input pipeline yield, and is it enough?
 
     python train.py shards --input-dir photos --output-dir photo_shards
     python -m benchmarks input --places photos photo_shards --size 128
 
-Without places, the sample images of the package; a real collection says more. --bucket reads
+Without --places, the package's sample images are read; a real collection says more. --bucket reads
 folders of shards through gs://, from a server on this machine that answers as late as storage does
-(`benchmarks.harness.bucket`). Each round reads every place in every way once. A core's images/s
-are those of a second of processor time, of this process and of its workers: other programs, the
-bucket's server among them, disturb it less than the clock. The ratio is to what the transfer step
-takes in, two crops for each of its images, timed in the same run on the same cores. The cores for
-one chip are those that make as many crops as it takes in at the rate of
-`--chip-images-per-second`, or else at the best roofline of docs/results/pod.json: a bound, so no
-chip needs more.
+(`benchmarks.harness.bucket`). Each round reads every place in every way once. Images/s per core
+count processor time, of this process and its workers: other programs, the bucket's server among
+them, disturb it less than the clock. The ratio is to what the transfer step takes in, two crops for
+each of its images, timed in the same run on the same cores. The cores for one chip are those that
+make as many crops as it takes in at the rate of `--chip-images-per-second`, or else at the best
+roofline of docs/results/pod.json: a bound, so no chip needs more.
 """
 
 import contextlib
@@ -42,14 +41,14 @@ POD = ROOT / "docs" / "results" / "pod.json"
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """What to measure, and where to keep it."""
+  """What to measure, and where to save the result."""
 
   places: tuple[str, ...] = (str(SAMPLES),)
   """Folders or shards of images, as train.py takes them; each is read for both streams."""
   bucket: tuple[Path, ...] = ()
   """Folders of shards that are also read through gs://, from a stand-in for a bucket."""
   delay: float = 0.03
-  """Seconds that the stand-in takes for an answer."""
+  """Seconds that the stand-in takes to answer."""
   size: int = 128
   """Side of the crops in pixels."""
   batch: int = 8
@@ -57,13 +56,13 @@ class Options:
   workers: tuple[int, ...] = (0, os.cpu_count() or 1)
   """Worker processes of the pipeline; 0 decodes in threads."""
   batches: int = 40
-  """Timed batches of a round, after some that are not."""
+  """Timed batches per round, after some untimed ones."""
   repeats: int = 3
   """Rounds."""
   step: bool = True
   """Also time the transfer step of `base`, to compare with."""
   chip_images_per_second: float | None = None
-  """Images a second that one chip trains on. Default: those in docs/results/pod.json, if any."""
+  """Images per second that one chip trains on. Default: from docs/results/pod.json, if there."""
   output: Path | None = None
   """JSON file for the result; it is printed as a table either way."""
 
@@ -87,7 +86,7 @@ class Options:
 
 
 def decode_seconds(options: Options, images: Sequence, first: int) -> tuple[float, float]:
-  """Seconds a crop in one thread, by the clock and of the processor: decode and crop, in turn."""
+  """(wall-clock, processor) seconds per crop in one thread that decodes and crops in turn."""
   rng = np.random.default_rng(0)
   count = options.batches * options.batch
   start = time.perf_counter(), time.process_time()
@@ -102,8 +101,8 @@ def decode_seconds(options: Options, images: Sequence, first: int) -> tuple[floa
 def pipeline_seconds(
   options: Options, images: Sequence, workers: int, seed: int
 ) -> tuple[float, float]:
-  """The same of batches of both streams, as train.py makes them."""
-  # Past the start of the workers, and past what they made while others were starting.
+  """(wall-clock, processor) seconds per crop of batches of both streams, as train.py makes them."""
+  # Skips the start of the workers, and what they made while others were starting.
   untimed = 4 * (1 + workers)
   count = options.batches * 2 * options.batch
   with contextlib.closing(
@@ -118,19 +117,19 @@ def pipeline_seconds(
 
 
 def _processor_seconds() -> float:
-  """Of this process and of the workers that it has now."""
+  """Processor seconds of this process and of the workers that it has now."""
   workers = [process.pid for process in multiprocessing.active_children()]
   return time.process_time() + sum(map(_processor_seconds_of, workers))
 
 
 def _processor_seconds_of(process: int | None) -> float:
-  # Behind the name, which may hold anything, two of them are the program's and the system's.
+  # After the name, which may contain anything, come among others user and system time.
   fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
   return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def chip_rates(options: Options) -> dict[str, float]:
-  """Images a second of one chip, by its name: as told, or the best roofline of pod.json."""
+  """{chip: images per second of one}: as given, or from the best roofline of pod.json."""
   if options.chip_images_per_second is not None:
     return {"as told": options.chip_images_per_second}
   rates = {}
@@ -156,7 +155,7 @@ def _row(case: str, options: Options, place: str, times: list[tuple[float, float
 
 
 def _opened(options: Options, stack: contextlib.ExitStack) -> dict[str, Sequence]:
-  """Images by the place's name; a bucket is served until the stack ends."""
+  """{place's name: its images}; buckets are served until the stack is closed."""
   opened = {}
   for place in options.places:
     name = "samples" if place == str(SAMPLES) else place
@@ -165,7 +164,7 @@ def _opened(options: Options, stack: contextlib.ExitStack) -> dict[str, Sequence
     if not folder.is_dir():
       raise InputError(f"--bucket: found no folder {folder}, expected one of shards")
   if options.bucket:
-    # One bucket for all: gcsfs knows of one server.
+    # All folders share a bucket, because gcsfs knows only one server.
     common = Path(os.path.commonpath([folder.resolve().parent for folder in options.bucket]))
     url = stack.enter_context(bucket.serve(common, delay=options.delay))
     for folder in options.bucket:

@@ -1,11 +1,11 @@
-"""What do images beyond the memory cost, and folders of images of many sizes?
+"""What do images too large for memory cost, and folders of images of many sizes?
 
     python -m benchmarks large --output docs/results/large.json
 
-Three things: a huge image file to file in a process of its own, its memory and its time beside
-that of images of 1,024 × 1,024, measured before and after it: file to file by the same command,
-file to file in a process that has compiled, and in memory; the same image whole and in tiles; a
-folder of photos of many sizes beside one of as many pixels in a single size.
+Measures three things. A huge image, file to file in a process of its own: its memory, and its time
+beside that of images of 1,024 × 1,024, measured before and after it, file to file by the same
+command, file to file in a process that has compiled, and in memory. An image whole and in tiles: by
+how much they differ. A folder of photos of many sizes, beside one of as many pixels in one size.
 """
 
 import dataclasses
@@ -43,17 +43,17 @@ class Options:
   """What to stylize."""
 
   width: int = 12_000
-  """Of the huge image, in pixels."""
+  """Width of the huge image, in pixels."""
   height: int = 8_000
-  """Of the huge image, in pixels."""
+  """Height of the huge image, in pixels."""
   tile: float = budget.TILE_PIXELS / 1e6
-  """Megapixels of a tile, as of `infer.py --tile`."""
+  """Megapixels of a tile, as in `infer.py --tile`."""
   images: int = 100
-  """In the folder."""
+  """Images in the folder."""
   sizes: int = 30
   """Different sizes in the folder."""
   repeats: int = 5
-  """Of the image of 1,024 × 1,024."""
+  """Repetitions with the image of 1,024 × 1,024."""
   output: Path | None = None
   """JSON file for the result; it is printed either way."""
 
@@ -78,7 +78,7 @@ def style_code(params):
 
 
 def seconds_whole(params, code, repeats: int) -> float:
-  """Median seconds of stylizing 1,024 × 1,024 pixels, compiled."""
+  """Median seconds of stylizing 1,024 × 1,024 pixels, after compilation."""
   content = np.asarray(photo(1024, 1024), np.float32) / 255
   stylizer, times = Stylizer(params), []
   for _ in range(repeats + 1):
@@ -89,7 +89,7 @@ def seconds_whole(params, code, repeats: int) -> float:
 
 
 def seconds_from_files(images: int, folder: Path) -> float:
-  """Seconds of stylizing a JPEG of 1,024 × 1,024 pixels to a JPEG, among so many, compiled."""
+  """Seconds per image, JPEG to JPEG, of 1,024 × 1,024 pixels, after compilation."""
   contents = folder_of([(1024, 1024)] * images, folder / "small")
   for run in ("first", "second"):
     report = stylize_files(
@@ -99,7 +99,7 @@ def seconds_from_files(images: int, folder: Path) -> float:
 
 
 def seconds_of_command(width: int, height: int, folder: Path, *options: str) -> float:
-  """Of infer.py on one image, from file to file."""
+  """Seconds of infer.py on one image, from file to file."""
   photo(height, width).save(folder / "photo.jpg", quality=92)
   start = time.perf_counter()
   subprocess.run(
@@ -122,7 +122,7 @@ def seconds_of_command(width: int, height: int, folder: Path, *options: str) -> 
 
 
 def small(params, code, repeats: int) -> dict:
-  """Seconds a megapixel of images of 1,024 × 1,024, in the three ways."""
+  """Seconds per megapixel of images of 1,024 × 1,024, in the three ways."""
   with tempfile.TemporaryDirectory() as name:
     results = {
       "whole": seconds_whole(params, code, repeats),
@@ -137,7 +137,7 @@ def small(params, code, repeats: int) -> dict:
 def huge(options: Options, params, code) -> dict:
   """Seconds and peak resident memory of infer.py on the huge image, and `small` beside it.
 
-  A smaller one goes before, so that the programs of its tiles are compiled.
+  A smaller image is stylized first, so that the programs of the tiles are compiled.
   """
   side = round(3 * (options.tile * 1e6) ** 0.5)
   tile = ("--tile", str(options.tile))
@@ -161,7 +161,8 @@ def huge(options: Options, params, code) -> dict:
 def difference(params, code) -> dict:
   """Largest difference between tiles and the whole, at two sizes, strengths 1 and 2.
 
-  Once with the first tile black, by which the maps are kept though it is unlike the rest.
+  Each also with a black first tile, from whose means all maps are stored though it is unlike the
+  rest.
   """
   differences = {}
   for (height, width), strength, black in itertools.product(
@@ -169,7 +170,7 @@ def difference(params, code) -> dict:
   ):
     content = np.asarray(photo(height, width), np.float32) / 255
     content = np.where(black & (np.arange(height) < 150)[:, None, None], np.float32(0), content)
-    vector, noise_gain = np.asarray(code.vector), np.float32(strength)  # from 1 on they are one
+    vector, noise_gain = np.asarray(code.vector), np.float32(strength)  # from 1 on the same number
     (whole,) = Whole(params, content).stylize(vector, noise_gain)
     name = f"{width}×{height}, strength {strength:g}" + (", black first tile" if black else "")
     differences[name] = max(
@@ -190,7 +191,7 @@ def folder_of(sizes, folder: Path) -> Path:
 def many(options: Options, folder: Path) -> dict:
   """Compilations and images/s of a folder of many sizes, beside one of a single size."""
   draw = random.Random(0)
-  # Photos: a shorter side of 384 to 512 pixels, between square and 16:9, either way up.
+  # Like photos: a shorter side of 384 to 512 pixels, from square to 16:9, in both orientations.
   kinds = []
   for _ in range(options.sizes):
     shorter = draw.choice((384, 480, 512))
@@ -244,7 +245,7 @@ def main(options: Options) -> None:
 
 
 def show(result: dict) -> None:
-  """A few lines."""
+  """Prints a few lines."""
   row, folder = result["rows"][0], result["folder"]
   print(
     f"{row['width']} × {row['height']}: {row['seconds']:.1f} s, peak {row['peak_gib']:.2f} GiB;"

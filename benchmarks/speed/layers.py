@@ -1,11 +1,11 @@
-"""Where does the time of `stylize` go? Every layer of the nets by itself, at its place's size.
+"""Where does the time of `stylize` go? Times every layer of the nets alone, at its own size.
 
     python -m benchmarks layers --sizes 512 1024
     python -m benchmarks layers --model-sizes fold=4 content_widths=48,96,128,128
 
-`ratio` is a layer's time, as often as it comes, over that of the whole; what XLA fuses into one
-loop is counted here by itself, so that the ratios add up to more than 1. A convolution is timed
-with its bias and the ReLU behind it. The style is as large as the photo.
+`ratio` is a layer's time, multiplied by how often it occurs, over that of the whole. What XLA fuses
+into one loop is timed separately here, so the ratios add up to more than 1. A convolution is timed
+with its bias and the ReLU that follows. The style is as large as the photo.
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ WHOLE = "stylize"
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """What to measure, and where to keep it."""
+  """What to measure, and where to save the result."""
 
   preset: Preset = "base"
   """Sizes of the nets."""
@@ -38,7 +38,7 @@ class Options:
   sizes: tuple[int, ...] = (512,)
   """Sides of photo and style, in pixels."""
   repeats: int = 9
-  """Timed rounds, after two that are not."""
+  """Timed rounds, after two untimed ones."""
   output: Path | None = None
   """JSON file for the result; it is printed as a table either way."""
 
@@ -56,15 +56,15 @@ def config_of(preset: Preset, model_sizes: Sequence[str]) -> ModelConfig:
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
-  """One kind of layer: its name, how often it comes, what it takes and what it is.
+  """One kind of layer: how often it occurs, its shapes and what it computes.
 
   Attributes:
-    name: with the channels.
-    count: times that it comes in `stylize`.
-    side: pixels of the image per cell of its input.
-    channels: of its input.
-    features: of its output, for convolutions.
-    kind: of _CALLS.
+    name: name of the row, with the channels.
+    count: times that it occurs in `stylize`.
+    side: pixels of the image's side per cell of its input.
+    channels: channels of its input.
+    features: channels of its output, for convolutions.
+    kind: a key of _CALLS.
   """
 
   name: str
@@ -149,7 +149,7 @@ _CALLS = {
 
 
 def cases(config: ModelConfig, size: int) -> Iterator[tuple[timing.Case, int]]:
-  """(case, how often it comes): the whole first, then the layers."""
+  """(case, how often it occurs): the whole first, then the layers."""
   about, rng = {"size": size}, np.random.default_rng(0)
   params = jax.jit(lambda: init_params(jax.random.key(0), config))()
   image = rng.random((1, size, size, 3), np.float32)

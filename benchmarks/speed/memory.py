@@ -2,8 +2,8 @@
 
     python -m benchmarks memory --sizes 512 1024 2048
 
-Nothing is run: programs are compiled and asked. The largest resident memory of a real run stands
-in the results of `train`.
+Nothing is run: programs are compiled and their memory analysis is read. The largest resident memory
+of a real run is in the results of `train`.
 """
 
 from benchmarks.harness import command_line, nets, records, timing

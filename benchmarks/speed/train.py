@@ -2,8 +2,8 @@
 
     python -m benchmarks train --commands transfer --batch 4 --size 128
 
-Random images, no input pipeline: the steps alone. `loss: …` is one loss of the transfer step
-with its gradient.
+Images are random, without an input pipeline: only the steps are timed. `loss: …` is one loss of the
+transfer step with its gradient.
 """
 
 import dataclasses
@@ -34,26 +34,26 @@ from stylejax.weights.perceptual import load_resnet, load_vgg
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """What to measure, and where to keep it."""
+  """What to measure, and where to save the result."""
 
   commands: tuple[Literal["autoencoder", "gan", "transfer"], ...] = (
     "autoencoder",
     "gan",
     "transfer",
   )
-  """Whose steps."""
+  """The trainings whose steps are timed."""
   losses: bool = False
   """Also time the losses of the transfer step one by one."""
   preset: Preset = "base"
   """Sizes of the nets."""
   dtype: Literal["preset", "float32", "bfloat16"] = "preset"
-  """Of the activations."""
+  """Data type of the activations."""
   batch: int | None = None
   """Images of each kind per step, over all local devices. Default: the command's own."""
   size: int = 128
   """Side of the crops in pixels."""
   repeats: int = 10
-  """Timed rounds, after two that are not."""
+  """Timed rounds, after two untimed ones."""
   output: Path | None = None
   """JSON file for the result; it is printed as a table either way."""
   trace: Path | None = None
@@ -68,7 +68,7 @@ class Options:
 
 
 def step_case(config: TrainConfig, devices: Sequence[jax.Device] | None = None) -> timing.Case:
-  """The whole step of a task, its state donated from call to call; on all devices by default."""
+  """The whole step of a task, with its state donated to the next; by default on all devices."""
   devices = jax.local_devices() if devices is None else devices
   config.check()
   check_batch(config.batch, group=config.group, devices=devices)
@@ -110,9 +110,9 @@ def transfer_case(model: ModelConfig, *, batch: int, size: int) -> timing.Case:
 def loss_cases(config: TransferConfig) -> list[timing.Case]:
   """Every term of the loss, with its gradient, on images as large as the step's.
 
-  Each is differentiated by the stylized image and the trained parts, whichever it depends on.
-  Features of the targets are computed before, as in the step; two more cases are these features
-  and the penalty.
+  Each is differentiated with respect to the stylized image and the trained parts. Features of the
+  targets are computed beforehand, as in the step; these features and the penalty are two more
+  cases.
   """
   state = jax.jit(lambda: init_state(config))()
   params, nets = state.params, {"vgg16": load_vgg(), "resnet50": load_resnet()}
@@ -146,7 +146,7 @@ def loss_cases(config: TransferConfig) -> list[timing.Case]:
 
 
 def _features(dtype: str, nets: dict, image: jax.Array) -> dict[str, dict[str, jax.Array]]:
-  """{net: {layer: features}}, of the layers that the losses read."""
+  """{net: {layer: features}} for the layers that the losses read."""
   layers = tuple(sorted({*terms.STYLE_LAYERS, *terms.CONTENT_LAYERS}))
   return {
     "vgg16": vgg16.vgg16_features(nets["vgg16"], image, layers=layers, dtype=dtype),
@@ -160,7 +160,7 @@ def _term_gradient(
   images: tuple[np.ndarray, np.ndarray],
   features: Callable,
 ) -> Callable:
-  """The gradient of one term, by the trained parts and the stylized image; images: two batches."""
+  """The gradient of a term by the trained parts and the stylized image; images: content, style."""
   content, style = images
   half = content.shape[1] // 2
   original, amount = content[:, :half, :half], np.full(len(content), 0.5, np.float32)
@@ -195,7 +195,7 @@ def _term_gradient(
 
 
 def _penalty_gradient(params: transfer.Params, disc: dict, real: jax.Array) -> dict:
-  """The gradient of R1 by the discriminator."""
+  """The gradient of R1 with respect to the discriminator."""
 
   def loss(disc):
     with_disc = params.replace(discriminator=disc)

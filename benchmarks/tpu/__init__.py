@@ -1,1 +1,1 @@
-"""Pods without a pod: compiled steps, rooflines."""
+"""Pods without a pod: compiled train steps and their rooflines."""

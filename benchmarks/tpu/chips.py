@@ -1,16 +1,16 @@
-"""What the makers publish of their chips: one table for all benchmarks; nothing is measured here.
+"""What makers publish about their chips: one table for all benchmarks; nothing is measured here.
 
 Peaks are dense, in bfloat16. A float32 product at JAX's default precision runs at the same rate on
 a TPU, which rounds its operands to bfloat16; the makers publish no other figure. How much memory a
-program may take is not here: the compiler says it (`benchmarks.tpu.pod.memory_limit`).
+program may take is not here: the compiler says it (`benchmarks.tpu.slices.memory_limit`).
 """
 
 import dataclasses
 import math
 
 GB, GIB = 1e9, 2**30
-# One hop between neighboring chips. Not in a data sheet: Austin et al. 2025, "How to Scale Your
-# Model", part 3 (jax-ml.github.io/scaling-book/sharding).
+# One hop between neighboring chips, which data sheets don't state. Source: Austin et al. 2025, "How
+# to Scale Your Model", part 3 (jax-ml.github.io/scaling-book/sharding).
 HOP_SECONDS = 1e-6
 
 
@@ -25,11 +25,12 @@ class Tpu:
     link: bytes/s of one interconnect link in one direction; a chip has two links on each axis.
     network: bytes/s that a chip sends to other slices, through its share of the host's network;
       None where nobody publishes it.
-    devices: what JAX sees of a chip: two of TPU7x, each with half of the figures above.
+    devices: devices that JAX sees in a chip: two for TPU7x, each with half of the figures above.
     ring: an axis whose side is a multiple of this is closed into a ring.
-    axes: of the torus.
-    longest: side that an axis may have.
-    cubes: rings need every side to be such a multiple, as optical switches join whole cubes.
+    axes: number of axes of the torus.
+    longest: largest side that an axis may have.
+    cubes: whether rings need every side to be such a multiple, as optical switches join whole
+      cubes.
     source: where the figures are published.
   """
 
@@ -46,7 +47,7 @@ class Tpu:
   devices: int = 1
 
   def closed(self, sides: tuple[int, ...]) -> tuple[bool, ...]:
-    """For each axis of a slice, whether its last chip is linked to its first."""
+    """Whether the last chip is linked to the first, for each axis of a slice."""
     whole = [side % self.ring == 0 for side in sides]
     return tuple(all(whole) if self.cubes else one for one in whole)
 
@@ -116,7 +117,8 @@ TPUS = {
     source="docs.cloud.google.com/tpu/docs/tpu7x",
   ),
 }
-# Of a device, by the start of jax's device_kind. GPUs: data sheets on nvidia.com/en-us/data-center.
+# {start of jax's device_kind: FLOP/s of a device}. GPUs: data sheets on
+# nvidia.com/en-us/data-center.
 PEAK_FLOPS = {
   "TPU v4": TPUS["v4"].flops,
   "TPU v5 lite": TPUS["v5e"].flops,
@@ -132,14 +134,14 @@ PEAK_FLOPS = {
 
 
 def all_reduce_seconds(chip: Tpu, sides: tuple[int, ...], size: float) -> float:
-  """A lower bound for summing `size` bytes over all chips of a slice, everyone getting the sum.
+  """A lower bound for an all-reduce of `size` bytes over all chips of a slice.
 
   t = 2 · (n − 1)/n · size / (links · link) + 2 · Σ_axes hops · 1 µs
 
-  As a reduce-scatter and an all-gather, each of which moves (n − 1)/n of the array through every
+  It is a reduce-scatter and an all-gather, each of which moves (n − 1)/n of the array through every
   chip, split over the axes so that all links work at once. A closed axis counts two links and side
-  / 2 hops, for a ring runs both ways round; an open one counts one link and side − 1 hops. What the
-  devices of one chip sum between themselves is left out: nobody publishes that rate.
+  / 2 hops, as a ring is used both ways; an open one counts one link and side − 1 hops. Sums between
+  the devices of one chip are left out: nobody publishes that rate.
 
   Source: Austin et al. 2025, "How to Scale Your Model", part 3; Thakur et al. 2005, "Optimization
   of Collective Communication Operations in MPICH", section 4.5.
@@ -155,10 +157,10 @@ def all_reduce_seconds(chip: Tpu, sides: tuple[int, ...], size: float) -> float:
 
 
 def network_seconds(chip: Tpu, slices: int, kind: str, size: float) -> float:
-  """A lower bound for a collective between slices of `size` bytes of one device.
+  """A lower bound for a collective between slices, of `size` bytes per device.
 
-  t = 2 · (n − 1)/n · size / (network / devices) for an all-reduce over n slices, whose every device
-  holds its own part of what its slice has summed; half of it for another kind. Delays are left out:
+  t = 2 · (n − 1)/n · size / (network / devices) for an all-reduce over n slices, in which each
+  device holds its own part of its slice's sum; half of it for another kind. Latencies are left out:
   nobody publishes them.
 
   Raises:
@@ -171,10 +173,10 @@ def network_seconds(chip: Tpu, slices: int, kind: str, size: float) -> float:
 
 
 def collective_seconds(chip: Tpu, sides: tuple[int, ...], kind: str, size: float) -> float:
-  """A lower bound for a collective of `size` bytes of result (of operand for a reduce-scatter).
+  """A lower bound for a collective whose result (a reduce-scatter's operand) has `size` bytes.
 
-  An all-gather, a reduce-scatter or an all-to-all is taken as half an all-reduce, which overstates
-  the last; a collective-permute as one link's work for one hop, which understates a far one.
+  An all-gather, a reduce-scatter or an all-to-all is costed as half an all-reduce, which overstates
+  the last; a collective-permute as one hop over one link, which understates a distant one.
   """
   if kind == "collective-permute":
     return size / chip.link + HOP_SECONDS

@@ -1,8 +1,8 @@
-"""Boxes of GPUs to compile for, without one: what is known of a kind, and what XLA says of a step.
+"""Compiles a train step for a box of GPUs without having one: kinds of GPUs, and what XLA reports.
 
 XLA's GPU compiler needs neither a GPU nor CUDA: the packages jax-cuda12-plugin and jax-cuda12-pjrt
-(the extra `gpu-compile`) and a description of the GPU are enough. It gives no times and chooses no
-cuDNN algorithms then, and counts no HBM traffic.
+(the extra `gpu-compile`) and a description of the GPU are enough. It then gives no times, chooses
+no cuDNN algorithms and counts no HBM traffic.
 """
 
 import dataclasses
@@ -29,8 +29,8 @@ class Gpu:
   Attributes:
     flops: peak FLOP/s in bfloat16, dense.
     memory: bytes of its memory.
-    link: bytes/s that it sends to the others of its box.
-    description: what XLA's compiler has to know of it, a GpuTargetConfigProto as text.
+    link: bytes/s that it can send to the others in its box.
+    description: what XLA's compiler has to know about it, a GpuTargetConfigProto as text.
     source: where the figures are published.
   """
 
@@ -86,7 +86,7 @@ class Box:
 
 
 def is_box(name: str) -> bool:
-  """Whether a topology's name is one of GPUs, right or wrong."""
+  """Whether a topology's name starts like one of GPUs, be it valid or not."""
   return name.split(":")[0] in GPUS
 
 
@@ -94,7 +94,7 @@ def find_box(name: str) -> Box:
   """The box of that name, such as "h100:8".
 
   Raises:
-    InputError: there is none, or none of the packages that compile for it.
+    InputError: there is no such box, or a package that compiles for it is missing.
   """
   match = re.fullmatch(r"(\w+):(\d+)", name)
   if match is None or match[1] not in GPUS or not 1 <= int(match[2]) <= 8:
@@ -123,10 +123,10 @@ def _installed(package: str) -> bool:
 
 
 def convolutions(module: dict[str, hlo.Instruction]) -> list[dict[str, str]]:
-  """[{"types", "layout"}] of each convolution that cuDNN is called for.
+  """[{"types", "layout"}] of each convolution for which cuDNN is called.
 
-  types: those of both operands, as "bf16, bf16"; layout: "NHWC" or what it is instead, as the
-  order of batch, features and positions in input, kernel and output.
+  types: those of both operands, as in "bf16, bf16"; layout: "NHWC", or else the order of batch,
+  features and positions in input, kernel and output.
   """
   found = []
   for line in module.values():
@@ -141,7 +141,7 @@ def convolutions(module: dict[str, hlo.Instruction]) -> list[dict[str, str]]:
 
 
 def step_row(options: steps.StepOptions, box: Box, batch: int) -> dict[str, Any]:
-  """Compiles a train step for a box; memory, collectives and convolutions are the compiler's."""
+  """Compiles a train step for a box; returns what the compiler reports and a roofline."""
   count = len(box.devices)
   config = steps.train_config(options, batch)
   check_batch(batch, group=config.group * config.accumulate, devices=box.devices)
@@ -180,7 +180,7 @@ def step_row(options: steps.StepOptions, box: Box, batch: int) -> dict[str, Any]
 
 
 def _flops(config: TrainConfig, count: int) -> float:
-  """FLOPs of one device's share of a step, of the program before XLA changes it."""
+  """FLOPs of one device's share of a step, in the program before XLA optimizes it."""
   share = dataclasses.replace(config, batch=config.batch // count, accumulate=1)
   flops = timing.direct_flops(task_of(share).make_train_step(share), programs.shapes(share))
   assert flops is not None

@@ -1,4 +1,4 @@
-"""Reads the text of an optimized HLO module: what it sends, moves and convolves, and in what types.
+"""Reads the text of an optimized HLO module: its collectives, HBM traffic, schedule and types.
 
 The text is that of `compiled.as_text()`; nothing is compiled here.
 """
@@ -23,8 +23,8 @@ WIDTHS = {
   "f64": 8,
 }
 COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "collective-permute", "all-to-all")
-# Of the instructions of a schedule, those that move nothing themselves; a custom call of this
-# target puts prefetched slices together where they lie.
+# Instructions of a schedule that move nothing themselves; a custom call with this target joins
+# prefetched slices in place.
 FREE = {
   "parameter",
   "constant",
@@ -57,8 +57,8 @@ class Array:
 
   Attributes:
     dtype: as HLO writes it: bf16, f32, ...
-    shape: its sides.
-    order: dimensions from minor to major.
+    shape: its dimensions.
+    order: the dimensions from minor to major.
     in_hbm: False where the compiler placed it in a faster memory, as in S(1).
   """
 
@@ -69,7 +69,7 @@ class Array:
 
   @property
   def size(self) -> int:
-    """Bytes, without what tiles pad."""
+    """Bytes, without the padding of tiles."""
     return WIDTHS[self.dtype] * math.prod(self.shape)
 
 
@@ -80,9 +80,9 @@ class Instruction:
   Attributes:
     name: unique in the module.
     op: opcode, such as "convolution" or "all-reduce-start".
-    results: arrays of the result, those of tuples one after the other.
-    operands: names.
-    computation: name of the one that it belongs to.
+    results: arrays of the result, with tuples flattened.
+    operands: names of the operands.
+    computation: name of the computation that it belongs to.
     entry: whether that is the entry computation.
     rest: the text from the operands on.
   """
@@ -103,7 +103,7 @@ class Instruction:
 
 
 def instructions(text: str) -> dict[str, Instruction]:
-  """All instructions of a module by name."""
+  """{name: instruction} of a whole module."""
   by_name, entry, computation = {}, False, ""
   for line in text.splitlines():
     if line and not line[0].isspace():
@@ -134,7 +134,7 @@ def _numbers(text: str) -> tuple[int, ...]:
 def schedule(module: dict[str, Instruction]) -> list[tuple[Instruction, int]]:
   """(instruction, how often it runs) of the entry computation and of the loops in it, in order.
 
-  A loop stands before what it repeats, and one whose number of turns XLA doesn't know runs once.
+  A loop precedes its body; one whose number of iterations XLA doesn't know counts as running once.
   """
   bodies: dict[str, list[Instruction]] = {}
   for line in module.values():
@@ -154,9 +154,9 @@ def schedule(module: dict[str, Instruction]) -> list[tuple[Instruction, int]]:
 
 
 def _turns(loop: Instruction, module: dict[str, Instruction]) -> int:
-  """How often a loop runs; 1 if nothing says it.
+  """The number of iterations of a loop; 1 if it is unknown.
 
-  A plan doesn't say it outright, but the condition compares the counter, from 0, with a constant.
+  A plan doesn't state it, but the condition compares the counter, from 0, with a constant.
   """
   known = re.search(r'"known_trip_count":\{"n":"(\d+)"\}', loop.rest)
   if known:
@@ -172,12 +172,12 @@ def _turns(loop: Instruction, module: dict[str, Instruction]) -> int:
 def collectives(module: dict[str, Instruction]) -> list[dict]:
   """[{"between", "kind", "count", "bytes", "each"}]: what devices send each other, by kind.
 
-  Between devices of a slice, bytes are those of the whole array as one device holds it: the result,
-  but of a reduce-scatter the operand. Between slices they are what a device hands to its host: an
-  all-reduce there takes each device's part of what its slice has summed. The start of an
-  asynchronous one counts, its end does not; a call's is the collective in the called computation.
-  One inside a loop counts once, and so does one that fusions run in parts, beside convolutions:
-  each of them names it by the number of its chain.
+  Between devices of a slice, bytes are those of the whole array that a device holds: the result, or
+  the operand of a reduce-scatter. Between slices, they are what a device passes to its host: an
+  all-reduce there takes each device's part of its slice's sum. Of an asynchronous collective, the
+  start counts and the end does not; of a call, the collective in the called computation. One inside
+  a loop counts once. So does one that several fusions run in parts, beside convolutions: they share
+  the number of its chain.
   """
   sizes_of_kind: dict[tuple[str, str], list[int]] = {}
   chains = set()
@@ -204,10 +204,10 @@ def collectives(module: dict[str, Instruction]) -> list[dict]:
 
 
 def overlapped_share(module: dict[str, Instruction]) -> float:
-  """Of the bytes that collectives of the schedule move, the share that moves beside arithmetic.
+  """The share of the bytes of the schedule's collectives that moves beside arithmetic.
 
-  That is, between whose start and end the schedule has a convolution, alone or fused, be it with a
-  part of the collective itself.
+  A collective counts if the schedule has a convolution between its start and end, alone or in a
+  fusion, even in one with a part of the collective itself.
   """
   order = [line for line in module.values() if line.entry]
   ends = {line.operands[0]: i for i, line in enumerate(order) if line.op.endswith("-done")}
@@ -231,7 +231,7 @@ def overlapped_share(module: dict[str, Instruction]) -> float:
 
 
 def _collectives_inside(module: dict[str, Instruction]) -> dict[str, list[Instruction]]:
-  """Collectives by the name of the computation that they stand in, the entry left out."""
+  """{computation: collectives in it}, without the entry computation."""
   inside: dict[str, list[Instruction]] = {}
   for line in module.values():
     if not line.entry and line.op.removesuffix("-start") in COLLECTIVES:
@@ -267,9 +267,9 @@ def _group_size(rest: str) -> int:
 def hbm_bytes(module: dict[str, Instruction]) -> int:
   """Bytes that the schedule reads from and writes to HBM.
 
-  For each instruction its operands and results there, once each, as often as it runs; of a
-  prefetched slice the slice.
-  XLA's own "bytes accessed" also counts what stays in VMEM, and the whole operand for each slice.
+  Each run of an instruction counts its operands and results in HBM once; a prefetched slice counts
+  only the slice. XLA's own "bytes accessed" also counts what stays in VMEM, and for each slice its
+  whole operand.
   """
   inside = _collectives_inside(module)
   return sum(
@@ -279,19 +279,19 @@ def hbm_bytes(module: dict[str, Instruction]) -> int:
 
 
 def hbm_bytes_of(line: Instruction, module: dict[str, Instruction], *, fused: bool = False) -> int:
-  """Of one instruction; `fused` if a part of a collective is fused into it."""
+  """Bytes of HBM of one instruction; `fused`: a part of a collective is fused into it."""
   if line.op in FREE or FREE_TARGET in line.rest:
     return 0
   if line.op in ("call-start", "send", "recv"):
     # A call's operands and results are listed together; what goes to another slice leaves HBM.
     return sum(array.size for array in line.results if array.in_hbm)
   if line.op in ("copy-start", "slice-start"):
-    # (operands, result, context), or for a copy also (result, operand, context): alike in size.
+    # (operand, result, context), or for a copy also (result, operand, context), of equal size.
     source, result = line.results[:2]
     return result.size * (source.in_hbm + result.in_hbm)
   results, operands = list(line.results), list(line.operands)
   if fused and line.op == "fusion":
-    # A collective in parts: what it only passes on to the next part lies where it lay.
+    # A collective in parts: what it only passes on to the next part stays in place.
     passed = _PASSED_ON.findall(line.rest)
     outputs, inputs = {int(i or 0) for i, _ in passed}, {int(i) for _, i in passed}
     results = [array for i, array in enumerate(results) if i not in outputs]

@@ -5,15 +5,16 @@
     python -m benchmarks pod --topology h100:8 --preset large --per-chip 16
 
 Plans the trainer's own step for the slice, without a TPU (it needs the extra `tpu`), and adds up
-what the compiler says: FLOPs, memory, collectives; machine code is made with --code only, which
+what the compiler reports: FLOPs, memory, collectives. Machine code is made only with --code, which
 takes minutes (see `benchmarks.tpu.programs`). The time is a roofline from published figures,
 a bound that no run will reach:
 
     step = max(FLOPs / peak, HBM bytes / bandwidth) + Σ collectives,
 
-with nothing overlapped, and collectives, within slices and between them, as `benchmarks.tpu.chips`
-costs them. Nothing is measured. Figures are of a chip, those of memory of a device: TPU7x has two.
-Of a batch that doesn't fit it names the largest that does, and exits with status 2.
+with nothing overlapped, and with collectives, within slices and between them, costed by
+`benchmarks.tpu.chips`. Nothing is measured. Figures are per chip, except memory, which is per
+device: TPU7x has two in a chip. If a batch doesn't fit, the largest that does is named, and the
+exit status is 2.
 
 A box of GPUs (the extra `gpu-compile`) has a report of its own: `benchmarks.tpu.gpus`.
 """
@@ -35,17 +36,17 @@ PER_CHIP = 8
 
 @dataclasses.dataclass(frozen=True)
 class Options(StepOptions):
-  """What to compile, and where to keep what is found."""
+  """What to compile, and where to save the result."""
 
   topology: tuple[str, ...] = ("v5e:16x16",)
-  """Slices: v4, v5e, v5p, v6e or tpu7x and its sides in chips, as v5e:4x4 or tpu7x:2x2x1. Or
+  """Slices: v4, v5e, v5p, v6e or tpu7x and its sides in chips, as in v5e:4x4 or tpu7x:2x2x1. Or
   boxes of GPUs: h100:8."""
   slices: tuple[int, ...] = (1,)
-  """How many such slices, joined by the data center's network; each number makes a row."""
+  """Numbers of such slices, joined by the data center's network; each number makes a row."""
   batch: int | None = None
   """Images of each kind per step, over all chips. Default: --per-chip on each."""
   per_chip: int = PER_CHIP
-  """Images of each kind per step on a chip, down to a multiple of what must stay together."""
+  """Images of each kind per step on a chip, rounded down to whole groups that stay together."""
 
   def check(self) -> None:
     """Raises InputError on a batch that no slice could take."""
@@ -99,7 +100,7 @@ def _row(options: Options, place: slices.Slice) -> dict:
 
 
 def sources(rows: list[dict]) -> dict[str, dict]:
-  """The published figures that the rows rest on, by kind of chip."""
+  """The published figures that the rows are based on, by kind of chip."""
   kinds = {row["topology"].split(":")[0] for row in rows}
   return {kind: dataclasses.asdict(chips.TPUS[kind]) for kind in sorted(kinds)}
 

@@ -7,7 +7,7 @@ per chip over those of the smallest slice. Nothing is measured; see `benchmarks.
 
 Each batch per chip is compiled once, for the largest slice: a chip's program and the sizes of its
 collectives depend on that batch alone, and only what the collectives cost depends on the slice.
-Several slices are a matter of `python -m benchmarks pod --slices 1 2 4`.
+For several slices, use `python -m benchmarks pod --slices 1 2 4`.
 """
 
 import dataclasses
@@ -21,14 +21,14 @@ from stylejax.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Options(steps.StepOptions):
-  """What to compile, and where to keep what is found."""
+  """What to compile, and where to save the result."""
 
   topologies: tuple[str, ...] = ("v5e:2x2", "v5e:4x4", "v5e:8x8", "v5e:16x16")
   """Slices of one kind, from small to large."""
   weak: int = pod.PER_CHIP
-  """Images per step of each chip, for weak scaling."""
+  """Images per step on each chip, for weak scaling."""
   strong: int = 512
-  """Images per step of all chips, for strong scaling."""
+  """Images per step on all chips together, for strong scaling."""
 
 
 def main(options: Options) -> None:
@@ -61,7 +61,7 @@ def main(options: Options) -> None:
 
 
 def show(result: dict) -> None:
-  """One line a row."""
+  """Prints one line per row."""
   for row in result["rows"]:
     print(
       f"{row['scaling']:6} {row['topology']:10} {row['chips']:4} chips, batch "

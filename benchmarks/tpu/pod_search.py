@@ -2,9 +2,9 @@
 
     python -m benchmarks pod_search --topology v6e:4x4 --per-chip 8 16 32 64 --cache runs/pod
 
-Compiles the trainer's step for every combination, and ranks what fits by the roofline of
-`benchmarks.tpu.pod`: computed, nothing is measured. Where a batch doesn't fit, larger ones of the
-same combination aren't tried. `--cache` keeps what was compiled, so that a search can go on.
+Compiles the trainer's step for every combination, and ranks those that fit by the roofline of
+`benchmarks.tpu.pod`: computed, not measured. Where a batch doesn't fit, larger ones of the same
+combination aren't tried. `--cache` keeps what was compiled, so that a search can be continued.
 """
 
 import dataclasses
@@ -19,18 +19,18 @@ from stylejax.training.tasks import TASKS
 
 @dataclasses.dataclass(frozen=True)
 class Options(steps.StepOptions):
-  """What to try, and where to keep what is found. --remat and --accumulate don't count here."""
+  """What to try, and where to save the result. --remat and --accumulate are ignored here."""
 
   topology: str = "v5e:16x16"
-  """A slice, as of `python -m benchmarks pod`."""
+  """A slice, as in `python -m benchmarks pod`."""
   slices: int = 1
-  """How many such slices."""
+  """Number of such slices."""
   per_chip: tuple[int, ...] = (8, 16, 32, 64)
   """Images of each kind per step on a chip."""
   remats: tuple[bool, ...] = (False, True)
   """Whether the perceptual net's features are computed twice instead of kept."""
   accumulates: tuple[int, ...] = (1, 2)
-  """Parts in which a device computes its images of a step."""
+  """Number of parts in which a device computes its images of a step."""
 
   def check(self) -> None:
     """Raises InputError on numbers below 1."""
@@ -40,7 +40,7 @@ class Options(steps.StepOptions):
 
 
 def search(options: Options, place: slices.Slice) -> list[dict]:
-  """Rows of what was tried, from the most images/s down; then what doesn't fit, with its bytes."""
+  """Rows of what was tried, the most images/s first; at the end what doesn't fit, with its size."""
   rows = []
   for remat in options.remats if options.command == "transfer" else (False,):
     for accumulate in options.accumulates:
@@ -82,7 +82,7 @@ def main(options: Options) -> None:
 
 
 def show(result: dict) -> None:
-  """One line for each combination, the best first."""
+  """Prints one line for each combination, the best first."""
   for row in result["rows"]:
     name = (
       f"{row['batch_per_chip']:4} a chip, accumulate {row['accumulate']}, "

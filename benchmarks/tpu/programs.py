@@ -1,8 +1,8 @@
-"""The trainer's step as a program for TPUs that aren't there: lowered, planned or compiled, kept.
+"""The trainer's step as a program for absent TPUs: lowered, planned or compiled, and cached.
 
 A plan is what XLA makes of a step before it writes machine code: types, layouts, the schedule, what
-is sent, and where each array lies. Of `large` libtpu makes it in half a minute; the code takes it a
-quarter of an hour and adds only its own size and a guess of its cycles. So a process of its own
+is sent, and where each array lies. For `large`, libtpu makes it in half a minute; the code takes a
+quarter of an hour and adds only its own size and an estimate of its cycles. So a process of its own
 compiles with XLA's dumps on, and ends as soon as the plan is written.
 """
 
@@ -24,7 +24,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-# What the public `cost_analysis` of jax asks; it takes no text, of which there is no public reader.
+# jax's public `cost_analysis` calls these; it takes no HLO text, which no public function reads.
 from jaxlib import _hlo, _jax
 
 from benchmarks.tpu.slices import Slice, find_slice, memory_needed
@@ -39,7 +39,7 @@ _SERVE = "from benchmarks.tpu.programs import serve; serve()"
 
 
 class DoesNotFit(Exception):
-  """The compiler ran out of memory: `needed` bytes (None if it doesn't say)."""
+  """The step needs more memory than a device has: `needed` bytes (None if unknown)."""
 
   def __init__(self, needed: float | None):
     super().__init__(f"{needed} bytes")
@@ -47,7 +47,7 @@ class DoesNotFit(Exception):
 
 
 def shapes(config: TrainConfig) -> tuple[Any, dict[str, jax.ShapeDtypeStruct]]:
-  """Shapes and dtypes of a step's state and batch; nothing is made."""
+  """Shapes and dtypes of a step's state and batch; no arrays are created."""
   state = jax.eval_shape(lambda: init_state(config))
   state = state.replace(frozen=jax.eval_shape(lambda: load_frozen(config)))
   side = config.crop_size
@@ -58,13 +58,13 @@ def shapes(config: TrainConfig) -> tuple[Any, dict[str, jax.ShapeDtypeStruct]]:
 
 
 def lower_step(config: TrainConfig, devices: list) -> jax.stages.Lowered:
-  """The trainer's step for these devices; neither weights nor images are made."""
+  """The trainer's step lowered for these devices; neither weights nor images are created."""
   replicas = make_replicas("shard_map", task_of(config).make_train_step(config), devices=devices)
   return replicas.lower(*shapes(config))
 
 
 def compiled_facts(config: TrainConfig, place: Slice, cache: Path | None) -> dict[str, Any]:
-  """{"cost", "memory", "text", "seconds"} of the step with its machine code; minutes.
+  """{"cost", "memory", "text", "seconds"} of the step with its machine code; takes minutes.
 
   Raises:
     DoesNotFit: the compiler found no way to fit it into a device's memory.
@@ -92,14 +92,14 @@ def planned_facts(config: TrainConfig, place: Slice, cache: Path | None) -> dict
 
 
 def serve() -> None:
-  """What the process of `planned_facts` runs: its request comes from stdin, its folder is named."""
+  """Run by the process of `planned_facts`: reads a request from stdin; argv[1] is its folder."""
   folder = Path(sys.argv[1])
   config, name, count, cache = pickle.load(sys.stdin.buffer)
   place = find_slice(name, slices=count)
   lowered = lower_step(config, place.devices)
   facts = _kept("plan", place, lowered, cache, lambda: _plan(lowered, folder / "dump"))
   (folder / "facts.json").write_text(json.dumps(facts))
-  os._exit(0)  # The compiler is at work on the code, and can't be told to stop.
+  os._exit(0)  # The compiler is still making the code and can't be told to stop.
 
 
 def _fitting(facts: dict) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def _fitting(facts: dict) -> dict[str, Any]:
 
 
 def _kept(kind: str, place: Slice, lowered, cache: Path | None, make: Callable[[], dict]) -> dict:
-  """What `make` returns, from the cache if the same program lies there."""
+  """What `make` returns, from the cache if the same program is there."""
   import libtpu
 
   options = str(training_options(place.devices[0]))
@@ -173,13 +173,13 @@ def _plan(lowered: jax.stages.Lowered, folder: Path) -> dict[str, Any]:
   return {
     "cost": {"flops": cost["flops"]},
     "memory": memory_of(buffers.read_text()),
-    "text": module.to_string(),  # in the words that `compiled.as_text()` uses
+    "text": module.to_string(),  # formatted as by `compiled.as_text()`
     "seconds": seconds,
   }
 
 
 def _written(folder: Path) -> str | None:
-  """The plan, the last file that is written before the code is made; None until it is whole."""
+  """The plan, the last file that is written before the code is made; None until it is complete."""
   for path in folder.glob("*.after_optimizations_after_buffer_assignment.txt"):
     text = path.read_text()
     if text.rstrip().endswith("}"):
@@ -190,8 +190,8 @@ def _written(folder: Path) -> str | None:
 def memory_of(buffers: str) -> dict[str, int]:
   """Bytes of HBM by the compiler's list of buffers, as `memory_analysis` names them.
 
-  A buffer that is both argument and output counts as either and as alias. Other colors than none
-  are faster memories.
+  A buffer that is both argument and output counts as both and as alias. Buffers of a color other
+  than 0 are in faster memories.
   """
   sizes = dict.fromkeys(("argument", "output", "alias", "temp"), 0)
   for number, about in re.findall(r"^allocation \d+: size (\d+), (.*)$", buffers, re.MULTILINE):

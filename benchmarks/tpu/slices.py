@@ -1,6 +1,6 @@
-"""Slices of TPUs to compile for, without one: their devices, and what the compiler says of them.
+"""Slices of TPUs to compile for without having one: their devices, and their memory.
 
-Nothing here knows what is compiled.
+Nothing here depends on what is compiled.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ from benchmarks.tpu import chips
 from stylejax.errors import InputError
 from stylejax.runtime.extras import install_command
 
-# Without these libtpu asks a metadata server what it runs on, and locks others out.
+# Without these, libtpu asks a metadata server what it runs on, and locks out other processes.
 ENVIRONMENT = {
   "TPU_SKIP_MDS_QUERY": "1",
   "TPU_WORKER_HOSTNAMES": "localhost",
@@ -30,14 +30,14 @@ UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 @dataclasses.dataclass(frozen=True)
 class Slice:
-  """One slice of TPUs, or several alike that are joined by the network of the data center.
+  """One slice of TPUs, or several equal ones joined by the data center's network.
 
   Attributes:
-    name: of a slice, as libtpu takes it: kind and sides in chips.
-    chip: its kind.
-    sides: of a slice, in chips.
-    devices: of all slices, to compile for; of TPU7x two of each chip.
-    slices: how many there are.
+    name: name of one slice, as libtpu takes it: kind and sides in chips.
+    chip: kind of its chips.
+    sides: sides of one slice, in chips.
+    devices: devices of all slices, to compile for; TPU7x has two per chip.
+    slices: number of slices.
   """
 
   name: str
@@ -48,21 +48,21 @@ class Slice:
 
   @property
   def chips(self) -> int:
-    """Of all slices."""
+    """Number of chips of all slices."""
     return len(self.devices) // self.chip.devices
 
   @property
   def title(self) -> str:
-    """Its name with the number of slices, if there are several: "2 × v5e:16x16"."""
+    """The name, with the number of slices if there are several: "2 × v5e:16x16"."""
     return self.name if self.slices == 1 else f"{self.slices} × {self.name}"
 
 
 def find_slice(name: str, *, slices: int = 1) -> Slice:
-  """The slice of that name, so many times.
+  """The slice of that name, or several of it.
 
   Raises:
-    InputError: there is none, or no libtpu that goes with this jax, or no published figure for the
-      network between slices of that kind.
+    InputError: there is no such slice, no libtpu that goes with this jax, or no published figure
+      for the network between slices of that kind.
   """
   chip, sides = parsed(name, slices=slices)
   check_libraries()
@@ -70,7 +70,7 @@ def find_slice(name: str, *, slices: int = 1) -> Slice:
     os.environ.setdefault(key, value)
   from jax.experimental import topologies
 
-  # Both cores of a v4 chip as one device, which is how programs run there.
+  # On v4, programs run on both cores of a chip as one device.
   more = {"chip_config_name": "megacore"} if chip is chips.TPUS["v4"] else {}
   if slices > 1:
     more["num_slices"] = slices
@@ -84,7 +84,7 @@ def find_slice(name: str, *, slices: int = 1) -> Slice:
 
 
 def parsed(name: str, *, slices: int = 1) -> tuple[chips.Tpu, tuple[int, ...]]:
-  """(chip, sides) of a slice's name; InputError as `find_slice`, which also asks libtpu."""
+  """(chip, sides) from a slice's name; InputError like `find_slice`, but without asking libtpu."""
   match = re.fullmatch(r"(\w+):(\d+(?:x\d+)+)", name)
   chip = chips.TPUS.get(match[1]) if match else None
   sides = tuple(int(side) for side in match[2].split("x")) if match else ()
@@ -102,9 +102,9 @@ def parsed(name: str, *, slices: int = 1) -> tuple[chips.Tpu, tuple[int, ...]]:
 
 
 def check_libraries() -> None:
-  """Raises InputError unless libtpu is there, and is one that this jax declares to go with it.
+  """Raises InputError unless libtpu is installed in a version that this jax requires.
 
-  Others may load and compile for some kinds and fail for others, or count otherwise.
+  Other versions may compile for some kinds and fail for others, or count differently.
   """
   if importlib.util.find_spec("libtpu") is None:
     raise InputError("libtpu: found none, expected it for compiling: " + install_command("tpu"))
@@ -119,9 +119,9 @@ def check_libraries() -> None:
 
 
 def memory_limit(place: Slice) -> float:
-  """Bytes of HBM that a program may take on a device, which the compiler says when one takes more.
+  """Bytes of HBM that a program may take on a device, which the compiler says if one takes more.
 
-  It is less than the data sheet's: the system keeps some, and of TPU7x a device has half a chip's.
+  It is less than the data sheet's: the system reserves some, and a TPU7x device has half a chip's.
   """
   return _memory_limit(place.devices[0])
 
@@ -141,6 +141,6 @@ def _memory_limit(device) -> float:
 
 
 def memory_needed(message: str) -> float | None:
-  """Bytes of HBM that the compiler's message says the program would take; it has two forms."""
+  """Bytes of HBM that the program would take by the compiler's message, which has two forms."""
   match = re.search(r"Used ([\d.]+)([KMGT]) of |\(([\d.]+)([KMGT])\) exceeds", message)
   return float(match[1] or match[3]) * UNITS[match[2] or match[4]] if match else None

@@ -1,6 +1,6 @@
-"""A train step compiled for a slice of TPUs: its facts, its roofline, and the batches that fit.
+"""A train step compiled for a slice of TPUs: its costs, its roofline, and the batches that fit.
 
-Slices are found by `benchmarks.tpu.slices`, programs made and kept by `benchmarks.tpu.programs`.
+`benchmarks.tpu.slices` finds slices; `benchmarks.tpu.programs` makes and caches programs.
 """
 
 import dataclasses
@@ -20,23 +20,23 @@ from stylejax.training.tasks import TASKS
 
 @dataclasses.dataclass(frozen=True)
 class StepOptions:
-  """Whose step, and where to keep what is found."""
+  """Which train step, and where to save the result."""
 
   command: Literal["autoencoder", "gan", "transfer"] = "transfer"
-  """Whose step."""
+  """The training whose step is compiled."""
   preset: Preset = "large"
   """Sizes of the nets."""
   size: int = 128
   """Side of the crops in pixels."""
   dtype: Literal["preset", "float32", "bfloat16"] = "preset"
-  """Of the activations."""
+  """Data type of the activations."""
   remat: bool = False
-  """As train.py's: the perceptual net's features are computed twice instead of kept."""
+  """As in train.py: the perceptual net's features are computed twice instead of kept."""
   accumulate: int = 1
-  """As train.py's: a device computes its images of a step in so many parts, one after another."""
+  """As in train.py: a device computes its images of a step in this many parts, one by one."""
   code: bool = False
-  """Also make the machine code: of `large` a quarter of an hour, for its size and the compiler's
-  guess of its cycles."""
+  """Also make the machine code, for its size and the compiler's estimate of its cycles; takes a
+  quarter of an hour for `large`."""
   cache: Path | None = None
   """Folder that keeps what was compiled."""
   output: Path | None = None
@@ -44,7 +44,7 @@ class StepOptions:
 
 
 def row(options: StepOptions, config: TrainConfig, place: Slice, facts: dict) -> dict:
-  """What a compiled step costs, per chip and in all; memory is of a device."""
+  """What a compiled step costs, per chip and in total; memory is per device."""
   module = hlo.instructions(facts["text"])
   each, memory = place.chip.devices, dict(facts["memory"])
   flops, moved = (number * each for number in (_flops(config, facts), hlo.hbm_bytes(module)))
@@ -89,7 +89,7 @@ def row(options: StepOptions, config: TrainConfig, place: Slice, facts: dict) ->
 
 
 def _flops(config: TrainConfig, facts: dict) -> float:
-  """FLOPs of a step on a device; XLA counts the loop over parts of the batch as one turn."""
+  """FLOPs of a step on a device; XLA counts the loop over parts of the batch as one iteration."""
   return facts["cost"]["flops"] * config.accumulate
 
 
@@ -98,8 +98,8 @@ def roofline(place: Slice, flops: float, moved: float, collectives: list[dict]) 
 
   Args:
     place: the slices.
-    flops: of a chip.
-    moved: bytes between a chip and its HBM.
+    flops: FLOPs per chip.
+    moved: bytes moved between a chip and its HBM.
     collectives: as `hlo.collectives` lists them.
   """
   compute, memory = flops / place.chip.flops, moved / place.chip.bandwidth
@@ -145,13 +145,13 @@ def train_config(options: StepOptions, batch: int) -> TrainConfig:
 
 
 def step_facts(options: StepOptions, config: TrainConfig, place: Slice) -> dict[str, Any]:
-  """What the compiler says of the step; raises DoesNotFit if it doesn't fit."""
+  """What the compiler reports of the step; raises DoesNotFit if it doesn't fit."""
   facts = programs.compiled_facts if options.code else programs.planned_facts
   return facts(config, place, options.cache)
 
 
 def step_row(options: StepOptions, place: Slice, batch: int) -> dict:
-  """Compiles the step at a batch over the whole slice; raises DoesNotFit if it doesn't fit."""
+  """Compiles the step for a batch over the whole slice; raises DoesNotFit if it doesn't fit."""
   config = step_config(options, place, batch)
   return row(options, config, place, step_facts(options, config, place))
 
@@ -165,15 +165,15 @@ def largest_batch(
 ) -> int:
   """The largest multiple of unit below `tried` that fits, or 0.
 
-  Memory is nearly linear in the batch, so each next try is where the line through the largest that
-  fitted and the smallest that didn't meets the limit; halfway where the compiler gave no figure,
-  and half as far for each failure in a row.
+  Memory is nearly linear in the batch, so the next try is where the line through the largest batch
+  that fitted and the smallest that didn't reaches the limit, or halfway where the compiler gave no
+  figure; each failure in a row halves that distance.
 
   Args:
-    needed: (whether a batch fits, its bytes or None).
+    needed: returns (whether a batch fits, its bytes or None).
     tried: a batch that doesn't fit, a multiple of unit.
-    used: its bytes, or None.
-    unit: chips times examples that must stay together.
+    used: bytes that it needs, or None.
+    unit: devices times examples that must stay together.
     limit: bytes that the compiler may use.
   """
   low, high, failures = (0, 0.0), (tried, used), 0
@@ -192,7 +192,7 @@ def largest_batch(
 
 
 def fitting_batch(options: StepOptions, place: Slice, batch: int, used: float | None) -> int:
-  """The largest batch below one that didn't fit, by compiling a few."""
+  """The largest fitting batch below one that doesn't fit, found by compiling a few."""
 
   def needed(batch: int):
     try:

@@ -1,4 +1,4 @@
-"""A node for ComfyUI: images in the style of others, by onnxruntime, on a CPU and without JAX.
+"""A node for ComfyUI: images in the style of others, with onnxruntime, on a CPU, without JAX.
 
 Copy this folder to ComfyUI/custom_nodes/stylejax, put the two files beside this one, and install
 onnxruntime into ComfyUI's Python:
@@ -21,7 +21,7 @@ FOLDER = Path(__file__).parent
 
 @functools.cache
 def session(name):
-  """The model of a file in this folder, loaded at the first use."""
+  """The model of a file in this folder, loaded on first use."""
   path = FOLDER / name
   if not path.exists():
     raise FileNotFoundError(f"found no {path}, expected a file of `stylejax export`")
@@ -48,12 +48,12 @@ class StylejaxStylize:
     }
 
   def stylize(self, content, style, strength, other_style=None, mix=0.5):
-    """Every image of the content, one after the other.
+    """Stylizes every image of the content, one after the other.
 
     Args:
-      content: [B, H, W, 3] in [0, 1], a tensor as ComfyUI's images are.
-      style: likewise, of any size; a batch of them is mixed evenly.
-      strength: 0 (the content) over 1 (as trained) to 2.
+      content: [B, H, W, 3] in [0, 1], a tensor like all of ComfyUI's images.
+      style: likewise, of any size; the styles of a batch are mixed evenly.
+      strength: from 0 (the content) through 1 (as trained) to 2.
       other_style: as style.
       mix: share of the other style.
 

@@ -3,7 +3,7 @@
 //   npm install
 //   node paint.mjs photo.jpg painting.jpg stylized.png [strength] [other.jpg share]
 //
-// style.onnx and paint.onnx lie in the current folder; stylejax.mjs says how to make them.
+// style.onnx and paint.onnx must be in the current folder; stylejax.mjs says how to make them.
 
 import {readFile} from 'node:fs/promises';
 import * as ort from 'onnxruntime-web';

@@ -25,7 +25,7 @@ export async function load(ort, style, paint, options = {executionProviders: ['w
     const {stylized} = await paintSession.run({
       content: new ort.Tensor('float32', toFloats(image), shape),
       code: new ort.Tensor('float32', code, [code.length]),
-      // Beyond 1 the texture grows; below 1 the content shows through, see `blend`.
+      // Beyond 1 the noise grows; below 1 the content shows through, see `blend`.
       noise_gain: new ort.Tensor('float32', [Math.max(strength, 1)], []),
     });
     const visible = Math.min(strength, 1);
@@ -35,14 +35,14 @@ export async function load(ort, style, paint, options = {executionProviders: ['w
   return {encodeStyle, stylize};
 }
 
-/** The code of a mixture of styles: weights are at least 0, of any sum. */
+/** The code of a mixture of styles: weights are at least 0, with any sum. */
 export function mix(codes, weights) {
   const total = weights.reduce((sum, weight) => sum + weight, 0);
   return Float32Array.from(codes[0], (_, i) =>
     codes.reduce((sum, code, s) => sum + (code[i] * weights[s]) / total, 0));
 }
 
-/** RGBA bytes as RGB floats in [0, 1]; transparency is left out. */
+/** RGBA bytes as RGB floats in [0, 1]; transparency is ignored. */
 export function toFloats({data, width, height}) {
   const floats = new Float32Array(3 * width * height);
   for (let from = 0, to = 0; to < floats.length; from += 4) {
@@ -52,8 +52,8 @@ export function toFloats({data, width, height}) {
 }
 
 /**
- * `share` of a stylized image (RGB floats) over its content, in linear light as thin paint is seen:
- * RGBA bytes with the content's transparency.
+ * `share` of a stylized image (RGB floats) over its content, blended in linear light like thin
+ * paint: RGBA bytes with the content's transparency.
  */
 export function blend(stylized, {data, width, height}, share) {
   const output = new Uint8ClampedArray(4 * width * height);

@@ -41,7 +41,7 @@ TYPOS = [
 
 
 def call(arguments, main=command.main):
-  """The exit status; the parser ends the process by itself."""
+  """The exit status, also if the parser itself exits."""
   try:
     return main([str(argument) for argument in arguments])
   except SystemExit as end:
@@ -56,7 +56,7 @@ def test_help_fits_the_terminal_and_names_kinds_of_values(words, columns, capsys
   page, error = capsys.readouterr()
   assert page and error == ""
   assert "{None}" not in page and "STR" not in page.replace("STRENGTH", "")
-  # Examples are one line each, to be copied.
+  # Examples are one line each, so that they can be copied.
   prose = [line for line in page.splitlines() if not line.startswith(("  ", "usage:"))]
   assert max(map(len, prose)) <= columns
 

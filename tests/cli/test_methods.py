@@ -1,4 +1,4 @@
-"""`stylejax paint --method`: what paint has, with methods that optimize the pixels."""
+"""`stylejax paint --method`: the features of paint, with methods that optimize the pixels."""
 
 import dataclasses
 import signal
@@ -74,7 +74,7 @@ def test_every_list_of_methods_has_the_same():
 
 
 def test_folders_of_contents_and_styles_share_their_programs(files, monkeypatch, capsys):
-  """Four images, named as ever, for which nothing is traced that one image had traced."""
+  """Four images, named as usual; nothing is traced again that one image had traced."""
   assert run("photo.png", "style.png", "first.png") == 0
   traced = []
   for name in ("column_loss", "split_loss", "matched_columns"):
@@ -94,14 +94,14 @@ def test_folders_of_contents_and_styles_share_their_programs(files, monkeypatch,
   out, err = capsys.readouterr()
   assert "wrote 4 images" in out and "loss" in err
 
-  # What is there is left alone.
+  # Outputs that exist are left alone.
   (files / "out/other_red.png").unlink()
   before = (files / "out/photo_red.png").stat().st_mtime_ns
   words = ("--content", "photos", "--style", "style.png", "red.png", "--output", "out/", "--resume")
   assert run(*words) == 0
   assert "wrote out/other_red.png" in capsys.readouterr().out
   assert (files / "out/photo_red.png").stat().st_mtime_ns == before
-  # Another size is traced anew: the list isn't empty because nobody wrote into it.
+  # Another size is traced: the list above isn't empty only because nothing ever writes to it.
   assert run("photos/photo.png", "style.png", "large.png", "--size", 68, steps=3) == 0
   assert traced
 
@@ -116,7 +116,7 @@ def test_each_region_has_its_own_style(files, method):
     assert run(*words, method=method, steps=2 * STEPS[method]) == 0
     image = pixels(f"{inside}.png.png")
     warm[inside] = image[..., 0] - image[..., 2]
-  # Not near the border, over which VGG16 sees.
+  # Not near the border, across which VGG16 sees.
   difference = warm["red"] - warm["blue"]
   assert difference[:, :24].mean() > 0.01 and difference[:, 48:].mean() < -0.01
 
@@ -177,7 +177,7 @@ def test_a_seed_is_the_texture_sample(files):
 
 
 def test_styles_of_the_library(files, capsys):
-  """What `styles add` read is kept in small beside the code; libraries of before hold codes."""
+  """`styles add` stores a small image beside the code; older libraries only have codes."""
   library = ("--library", files / "l.safetensors")
   assert command.main(["styles", "add", "style.png", *map(str, library)]) == 0
   assert run("photo.png", "@style", "--output", "o.png", *library) == 0
@@ -219,17 +219,17 @@ def test_bands_of_rows_give_the_same_image(files, monkeypatch, capsys):
 
 def test_rooms_and_bands(monkeypatch):
   assert descent_budget.bands((64, 72), 64 * 72 * descent_budget.OPTIMIZED_BYTES) == 1
-  # A band of 192 rows is 64 of its own and 64 more on each side.
+  # A band of 192 rows has 64 of its own and 64 more on each side.
   assert descent_budget.bands((2048, 1000), 192 * 1000 * descent_budget.OPTIMIZED_BYTES) == 32
   assert descent_budget.bands((2048, 1000), 0) == 32
   assert descent_budget.bands((2048, 1000), 640 * 1000 * descent_budget.OPTIMIZED_BYTES) == 4
   monkeypatch.setattr(descent_budget, "available_bytes", lambda: 10**9)
   with pytest.raises(InputError, match=r"x.png: found 3000×2000 pixels, whose optimization takes"):
     descent_budget.check_descent("x.png", (2000, 3000), [100], banded=True)
-  with pytest.raises(InputError, match=r"takes about 4.6 GB"):  # the style, as it is read
+  with pytest.raises(InputError, match=r"takes about 4.6 GB"):  # the style alone
     descent_budget.check_descent("x.png", (300, 300), [2000**2], banded=True)
   descent_budget.check_descent("x.png", (300, 300), [300**2], banded=True)
-  # 2,048 × 2,048 pixels in the style of as many fit into 8 GB, in bands.
+  # In bands, a content and a style of 2,048 × 2,048 pixels each fit into 8 GB.
   monkeypatch.setattr(descent_budget, "available_bytes", lambda: 8 * 10**9)
   side = 2048
   descent_budget.check_descent("x.png", (side, side), [side**2], banded=True)
@@ -247,7 +247,7 @@ class Stopped(BaseException):
   "method, looks", [("neighbors", 2), ("neighbors", 4), ("refine", 3), ("gram", 3)]
 )
 def test_stopped_and_gone_on_with_is_never_stopped(files, method, looks, monkeypatch, capsys):
-  """Bit for bit; and what was kept is gone."""
+  """The result is equal bit for bit, and the saved state is removed."""
   steps = {"neighbors": 25, "refine": 25, "gram": 16}[method]
   words = ("photo.png", "style.png")
   assert run(*words, "--output", "whole.png", method=method, steps=steps) == 0
@@ -269,7 +269,7 @@ def test_stopped_and_gone_on_with_is_never_stopped(files, method, looks, monkeyp
   stopped, seen[:] = seen[-1], []
   assert 0 < stopped < steps
 
-  # With other settings it isn't gone on with.
+  # With other settings it isn't continued.
   assert run(*words, "--output", "o.png", "--resume", method=method, steps=steps + 1) == 2
   assert "of other settings or files" in capsys.readouterr().err
 
@@ -288,7 +288,7 @@ SAVES = (
   "import sys\nfrom stylejax.inference import optimized\nfrom stylejax.cli.main import main\n"
   "optimized.SAVE_EVERY = optimized.SAVE_APART = 0.0\nsys.exit(main(sys.argv[1:]))\n"
 )
-"""The command, which keeps its state as often as it can."""
+"""The command, which saves its state as often as it can."""
 
 
 @pytest.mark.processes
@@ -312,7 +312,7 @@ def test_killed_outright_and_gone_on_with_in_another_process(files):
 
 
 def test_two_runs_do_not_go_on_with_one_image(files, monkeypatch, capsys):
-  """The second says who is at it, and the first ends as if there had been none."""
+  """The second says who works on it, and the first ends as if it were alone."""
   words = ("photo.png", "style.png", "--output")
   assert run(*words, "whole.png") == 0
   watch, said = optimized._Watcher.__call__, []

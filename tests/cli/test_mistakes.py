@@ -39,7 +39,7 @@ class Every:
 
 @dataclasses.dataclass(frozen=True)
 class Placeless:
-  """Values behind flags alone."""
+  """Options that are all given by flags."""
 
   count: int = 1
 
@@ -94,7 +94,7 @@ def test_what_is_wrong_is_one_line(words, message, capfd):
 @pytest.mark.parametrize(
   "words, message",
   [
-    # The last alone would count.
+    # Only the last would count.
     (["--over-time", "strength=1:0", "--over-time=smoothing=1:0"], "--over-time: found 2 times"),
     (["--over-time", "strength=1:0", "a.gif", "b.png"], "--over-time: found a.gif, expected NAME="),
   ],
@@ -121,7 +121,7 @@ def test_what_only_the_parser_refuses_is_one_line_too(words, capfd, monkeypatch)
 
 @pytest.mark.parametrize("name", KINDS)
 def test_defaults_that_are_typed_are_taken(name):
-  """Every option of every command, given by its flag with the value that it has anyway."""
+  """Every option of every command, given by its flag with its default value."""
   kind, words = KINDS[name], []
   behind_flags = options._behind_flags(kind)
   for field in dataclasses.fields(kind):

@@ -1,4 +1,4 @@
-"""`stylejax optimize`: its three methods as functions of the package, its checks, --watch."""
+"""`stylejax optimize`: its three methods equal the package's functions; its checks; --watch."""
 
 import functools
 
@@ -43,7 +43,7 @@ def images():
 
 
 def test_neighbors_is_the_packages_function(files, capsys):
-  """Its steps a few at a time, as for the bar, are those of one call."""
+  """A few steps at a time, as for the progress bar, equal those of one call."""
   words = ("--method", "neighbors", "--size", SIZE, "--steps", 20)
   assert run("photo.png", "style.png", "o.png", *words) == 0
   out, err = capsys.readouterr()
@@ -56,8 +56,8 @@ def test_neighbors_is_the_packages_function(files, capsys):
   expected = jax.jit(stylejax.optimize_neighbors)(
     stylejax.load_vgg(), content, [style], steps=steps
   )
-  # Few steps, since Adam's signs of noise differ between programs: after all of the usual ones half
-  # of the pixels were off by up to two levels with jax 0.12.0.1. Ten steps more are 15 levels.
+  # Few steps, since Adam's signs of noise differ between programs: after the usual number, half of
+  # the pixels were off by up to two levels with jax 0.12.0.1. Ten more steps change 15 levels.
   difference = np.abs(pixels("o.png") - np.asarray(expected[0]))
   assert np.median(difference) < 0.5 / 255 and difference.mean() < 0.003
 
@@ -80,7 +80,7 @@ def test_refine_is_the_packages_function(files, capsys, monkeypatch):
   difference = np.abs(pixels("photo_style.png") - np.asarray(expected[0]))
   assert np.median(difference) < 1.5 / 255 and difference.mean() < 0.02
 
-  # Keyframes of films are painted so, too, but for the colors.
+  # Keyframes of films are made in the same way, except for the colors.
   monkeypatch.setattr(refine, "default_steps", lambda plan: (10, 20))
   paint = keyframed.paint_with("refine", [style[0]], None)
   expected = whole(keep_color=np.float32(0), own_color=np.float32(colors.OWN_COLOR))
@@ -94,7 +94,7 @@ def test_more_weight_keeps_more_of_the_content(files):
   distances = []
   for weight in (0, 1):
     name = f"{weight}.png"
-    # In the photo's colors, so that its light is what both begin with.
+    # In the photo's colors, so that both begin with its luminance.
     settings = ("--content-weight", weight, "--preserve-color", 1)
     assert run(*words, "--output", name, *settings) == 0
     gray = pixels(name).mean(-1) - content[0].mean(-1)

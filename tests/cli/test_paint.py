@@ -1,4 +1,4 @@
-"""`stylejax paint` with files in places: what infer.py does with flags (tests/infer_command)."""
+"""`stylejax paint` with positional files: what infer.py does with flags (tests/infer_command)."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def test_places_are_flags(files, capsys):
   )
   np.testing.assert_array_equal(first, second)
   np.testing.assert_array_equal(first, third)
-  # An output that nobody named replaces none.
+  # An output that nobody named replaces no file.
   before = (files / "photo_wave.png").read_bytes()
   assert run("photo.png", "wave.png", "--strength", "0.5") == 0
   assert (files / "photo_wave.png").read_bytes() == before

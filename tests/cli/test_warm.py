@@ -1,4 +1,4 @@
-"""`stylejax warm`: what it compiles is what `stylejax paint` asks for."""
+"""`stylejax warm` compiles the programs that `stylejax paint` needs."""
 
 import os
 import subprocess
@@ -53,7 +53,7 @@ def test_an_image_of_another_size_finds_every_program(tmp_path):
     )  # fmt: skip
     assert Image.open(output).size == (59, 40)
   assert {path.name for path in cache.rglob("*") if path.is_file()} == kept
-  # Nothing is traced, so what tracing needs is not even imported.
+  # Nothing is traced, so modules for tracing are not even imported.
   code = "import sys; from stylejax.cli import main; main.main(sys.argv[1:]); print(*sys.modules)"
   words = ("paint", tmp_path / "photo.png", tmp_path / "upright.png", "--output", output)
   done = subprocess.run(

@@ -28,7 +28,7 @@ def test_the_page_is_served_with_what_threads_need_until_ctrl_c():
     stderr=subprocess.PIPE,
     text=True,
     env=os.environ | {"PYTHONUNBUFFERED": "1"},
-    # A shell has its background jobs ignore Ctrl-C, and children inherit that.
+    # A shell makes its background jobs ignore Ctrl-C, and children inherit that.
     preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
   )
   try:

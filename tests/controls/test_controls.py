@@ -36,7 +36,7 @@ zoom = jax.jit(zoom_controls.zoom)
 
 @pytest.fixture(scope="module")
 def stylized(tiny_params):
-  """stylize, compiled once for this module; a function of its own has a cache of its own."""
+  """stylize, compiled once for this module; as a separate function it has its own cache."""
   return jax.jit(
     lambda content, styles, **values: transfer.stylize(tiny_params, content, styles, **values)
   )
@@ -223,7 +223,7 @@ class TestStroke:
     image = rng.random((1, 18, 23, 3), np.float32)
     margins = [(0, 0), (2 * 18, 2 * 18), (2 * 23, 2 * 23), (0, 0)]
     tiled = np.pad(image, margins, mode="symmetric")
-    # In pixels of the tiled image, its middle to the middle of the window.
+    # In pixels of the tiled image; maps its center to the center of the window.
     shift = np.float32([9 - 45 * scale, 11.5 - 57.5 * scale])
     expected = jax.jit(
       lambda x: jax.image.scale_and_translate(
@@ -265,7 +265,7 @@ class TestStroke:
 )
 def test_mistakes_are_named(tiny_params, content, styles, values, message):
   with pytest.raises(ValueError, match=message):
-    # The images traced, the values not: nothing is compiled.
+    # Only the images are traced, not the values: nothing is compiled.
     jax.eval_shape(lambda *x: transfer.stylize(tiny_params, *x, **values), content, styles)
 
 

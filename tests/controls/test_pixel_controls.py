@@ -108,7 +108,7 @@ class TestEveryControl:
 
 
 def test_a_map_of_colors_in_the_stylizer(tiny_params, images):
-  """A map of another size is refused, one of the content's is followed."""
+  """A map of another size is refused; one of the content's size is used."""
   content, style = images[0, 0], images[1, 0]
   stylizer = Stylizer(tiny_params)
   code = stylizer.encode_style(style)

@@ -10,7 +10,7 @@ from stylejax.data.crops import random_flip, random_resized_crop
 
 
 def coordinates(height: int, width: int) -> np.ndarray:
-  """An image whose red is the column and green the row, in units of 1/255 of the side."""
+  """An image whose red is the column and whose green is the row, in units of 1/255 of the side."""
   y, x = np.mgrid[:height, :width]
   planes = [x * 255 / max(width - 1, 1), y * 255 / max(height - 1, 1), np.full_like(x, 128)]
   return np.stack(planes, -1).round().astype(np.uint8)

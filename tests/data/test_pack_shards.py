@@ -58,7 +58,7 @@ def test_files_are_kept_byte_for_byte_in_order(folder, tmp_path, kind, capsys):
   assert len(shards) > 1
   assert f"5 images in {len(shards)} {kind} shards" in capsys.readouterr().out
   assert left_behind(tmp_path / "made") == ["shards"]
-  # As a folder made by hand: the shards may be for others to read.
+  # Like a folder made by hand: others may have to read the shards.
   (tmp_path / "plain").mkdir()
   assert output.stat().st_mode == (tmp_path / "plain").stat().st_mode
 
@@ -91,7 +91,7 @@ def test_no_shard_is_larger_than_asked(folder, tmp_path):
         filled.append([member.size for member in tar])
     assert [size for shard in filled for size in shard] == sizes
     assert all(sum(shard) <= most or len(shard) == 1 for shard in filled)
-    # Full: the first image of a shard had no room in the one before.
+    # Shards are full: the first image of each did not fit into the one before.
     assert all(sum(shard) + after[0] > most for shard, after in itertools.pairwise(filled))
 
 

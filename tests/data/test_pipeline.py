@@ -1,4 +1,4 @@
-"""Batches: the same bytes from any start, share, worker count; and bad files on the way."""
+"""Batches: the same bytes for any start, process share and number of workers; and bad files."""
 
 import itertools
 import json
@@ -137,7 +137,7 @@ def test_start_step_decodes_nothing_before_it(folders, monkeypatch):
   original = Image.open
   monkeypatch.setattr(Image, "open", lambda p, **k: opened.append(p) or original(p, **k))
   take(batches(folders, start_step=50), 1)
-  # One batch of two streams, and what is prefetched behind it.
+  # One batch of two streams, and what is prefetched after it.
   assert 8 <= len(opened) <= 8 * 6
 
 
@@ -218,7 +218,7 @@ def test_bad_files_are_skipped_counted_and_named_once(tmp_path, caplog):
     assert sum(line.startswith(f"skipped unreadable file {path}: ") for line in lines) == 1
   for batch in got:
     assert set(batch) == {"content", "style", "index"}
-    # Files 1 and 2 are replaced by 3: each epoch is 0 once and 3 three times.
+    # Files 1 and 2 are replaced by 3: each epoch has 0 once and 3 three times.
     assert sorted((batch["content"][:, 0, 0, 0] // 10).tolist()) == [0, 3, 3, 3]
 
 

@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def places(tmp_path_factory):
-  """Seven images, in the same order: a folder, and two shards of each kind."""
+  """Seven images in the same order: in a folder, and in two shards of each kind."""
   root = tmp_path_factory.mktemp("same")
   files = {f"{i}.jpg": image(i) for i in range(7)}
   for name in ("folder", "tar", "array_record"):
@@ -164,7 +164,7 @@ def test_a_damaged_record_is_skipped_and_named(tmp_path):
 
 @pytest.mark.parametrize("kind", ["tar", "array_record"])
 def test_a_shard_that_goes_away_stops_the_run(tmp_path, kind):
-  # Skipping would train on others without a word, and a resumed run on those that were meant.
+  # Skipping would silently train on other images, and a resumed run on the intended ones.
   path = tmp_path / f"x.{kind}"
   if kind == "tar":
     write_tar(path, {"a.jpg": image(0)})

@@ -1,4 +1,4 @@
-"""Shards in storage: read many at a time, and the same batches as from a folder of this machine."""
+"""Shards in storage: many images are read at a time, and batches equal those of a local folder."""
 
 import itertools
 import threading
@@ -36,7 +36,7 @@ def batches(images, **changes):
 def test_all_images_of_a_batch_are_read_at_once(tmp_path, monkeypatch):
   images = open_images(in_memory("at-once", FILES, tmp_path), flag="")
   expected = batches(open_images(tmp_path / "at-once.tar", flag=""))
-  # The two images of each of the four examples; whoever reads one by one waits in vain.
+  # Two images of each of the four examples; a reader of one at a time would wait in vain.
   meeting = threading.Barrier(8)
   read = MemoryFileSystem.cat_file
 

@@ -108,7 +108,7 @@ def test_tars_that_are_joined_byte_by_byte_are_read_to_their_end(tmp_path, form)
 
 
 def test_links_in_a_tar_are_counted_and_named(tmp_path):
-  """GNU tar stores the second name of a file with two as a link, without its bytes."""
+  """GNU tar stores the second of a file's two names as a link, without bytes."""
   path = tmp_path / "x.tar"
   write_tar(path, {"a.jpg": image(0)})
   with tarfile.open(path, "a") as tar:
@@ -124,8 +124,8 @@ def test_links_in_a_tar_are_counted_and_named(tmp_path):
 
 
 def test_archives_and_hidden_images_in_a_tar_are_counted_and_named(tmp_path):
-  """WebDataset reads what is in a shard, not what is in an archive in it; macOS's tar adds hidden
-  files of other bytes ("AppleDouble") beside each image."""
+  """WebDataset reads the files of a shard, not those of an archive in it; macOS's tar adds hidden
+  files with other data ("AppleDouble") beside each image."""
   path = tmp_path / "x.tar"
   inside = ("more/y.tar", "z.tar.gz", "z.zip")
   hidden = ("._a.jpg", "folder/._b.png")
@@ -166,7 +166,7 @@ def test_an_index_that_points_outside_is_refused(tmp_path):
     assert (
       message.startswith(f"{path}.index: found a.jpg at bytes {offset} to") and "\n" not in message
     )
-  # A nest that JSON's reader gives up on, and an index that is larger than its tar file.
+  # Nesting too deep for the JSON reader, and an index that is larger than its tar file.
   for text in ("[" * 100_000, " " * (size + 1) + tar_index([], size)):
     index.write_text(text)
     assert len(TarShard(path)) == 1

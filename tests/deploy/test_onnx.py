@@ -1,4 +1,4 @@
-"""An exported ONNX file: that onnxruntime alone paints with it, at any size, and what it says."""
+"""An exported ONNX file: onnxruntime alone stylizes with it, at any size; and what it says."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from stylejax.deploy import export as exporting
 from stylejax.errors import InputError
 from stylejax.runtime.extras import install_command
 
-# What a stranger runs; a name that is None in sys.modules can't be imported.
+# What somebody without stylejax runs; a name that is None in sys.modules can't be imported.
 STRANGER = """
 import sys
 for name in ("stylejax", "jax", "flax", "onnx"):
@@ -49,7 +49,7 @@ def test_nets_of_coarse_cells_come_out_the_same_from_two_cells_on(coarse_params,
   assert all(0 < difference < 1e-5 for difference in differences.values())
 
 
-# Beyond 1, where only grain grows, and below, where the painting fades to the content.
+# Beyond 1, where only the noise grows, and below, where the image is blended with the content.
 @pytest.mark.parametrize("strength", [1.7, 0.5, 0.0])
 def test_onnxruntime_alone_paints_the_same_at_another_size(
   strength, exported, tiny_params, rng, tmp_path
@@ -96,7 +96,7 @@ def test_weights_that_float16_holds_are_written_in_it(tiny_params, tmp_path):
 
 
 def test_a_model_that_paints_otherwise_is_not_written(tiny_params, tmp_path, monkeypatch):
-  """As if the nets had changed and the graph not."""
+  """As if the nets had changed but not the graph."""
   monkeypatch.setattr(
     "stylejax.deploy.onnx.upsampling_kernel", lambda kernel, sharp: np.zeros_like(sharp)
   )

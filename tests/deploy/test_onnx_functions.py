@@ -16,7 +16,7 @@ from stylejax.deploy.functions import FUNCTIONS
 
 @pytest.fixture(scope="module")
 def sessions(tiny_params, tmp_path_factory):
-  """Of every function but the whole, what runs its file: inputs by name → outputs."""
+  """{function: what runs its file, from inputs by name to outputs}, without `stylize`."""
   folder, runs = tmp_path_factory.mktemp("export"), {}
   for name in ("encode_style", "paint", "next_frame"):
     path = folder / f"{name}.onnx"
@@ -49,7 +49,7 @@ def test_two_styles_are_mixed_by_the_mean_of_their_codes(
 
 
 def test_frame_after_frame_as_the_package_paints_them(sessions, tiny_params, rng):
-  """Five frames, of which the fourth is a cut to another scene."""
+  """Five frames, with a cut to another scene at the fourth."""
   code = stylejax.encode_style(tiny_params, rng.random((24, 24, 3), np.float32))
   scene, other = rng.random((2, 41, 30, 3), np.float32)
   frames = [np.clip(scene + 0.01 * rng.standard_normal(scene.shape), 0, 1) for _ in range(3)]

@@ -1,6 +1,6 @@
-"""What WebGPU's runtimes need of the files, read from the files.
+"""What runtimes on WebGPU require of the files, checked in the files.
 
-What onnxruntime-web 1.30 does where a rule isn't held: findings/onnxruntime_web_*.sh.
+What onnxruntime-web 1.30 does if a rule is broken: findings/onnxruntime_web_*.sh.
 """
 
 import jax
@@ -17,7 +17,7 @@ from stylejax.deploy import onnx as models
 from stylejax.deploy.functions import FUNCTIONS
 from stylejax.deploy.onnx_graph import Graph
 
-# "base" has as many levels as it takes for more than seven inputs.
+# "base" has enough levels for more than seven inputs.
 CONV_ATTRIBUTES = {"auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"}
 
 
@@ -46,7 +46,7 @@ def constants(graph):
 
 
 def test_pads_are_all_eight(graph):
-  """With axes no session is made for WebGPU: the layout is changed, and the axes stay."""
+  """With axes, WebGPU gets no session: the layout is changed, but the axes are not."""
   known = constants(graph)
   made = {node.output[0]: node for node in graph.node}
   pads = [node for node in graph.node if node.op_type == "Pad"]
@@ -55,14 +55,14 @@ def test_pads_are_all_eight(graph):
     assert len(node.input) == 2
     if node.input[1] in known:
       assert known[node.input[1]].shape == (8,)
-    else:  # six that are 0 and, by the image's size, two
+    else:  # six that are 0, and two that depend on the image's size
       first, second = made[node.input[1]].input
       assert known[first].tolist() == [0] * 6
       assert made[second].op_type == "Mod"
 
 
 def test_every_attribute_of_a_convolution_is_written_out(graph):
-  """One of onnxruntime-web's two builds for WebGPU takes no defaults."""
+  """One of onnxruntime-web's two builds for WebGPU knows no defaults."""
   convolutions = [node for node in graph.node if node.op_type == "Conv"]
   assert convolutions
   for node in convolutions:
@@ -71,7 +71,7 @@ def test_every_attribute_of_a_convolution_is_written_out(graph):
 
 
 def test_no_node_has_more_tensors_than_a_shader_has_buffers(graph):
-  """Eight, the output among them; with nine the result is 0, and only the console says so."""
+  """Eight, including the output; with nine the result is 0, and only the console says so."""
   for node in graph.node:
     assert len(node.input) <= 7, node.name
     assert len(node.output) <= 7, node.name
@@ -79,7 +79,7 @@ def test_no_node_has_more_tensors_than_a_shader_has_buffers(graph):
 
 
 def test_axes_are_attributes_and_means_run_along_one(graph):
-  """A sum of a million numbers loses digits in float32 that a sum of sums keeps."""
+  """In float32, a sum of a million numbers loses digits that a sum of sums keeps."""
   means = [node for node in graph.node if node.op_type == "ReduceMean"]
   assert means
   for node in means:
@@ -107,7 +107,7 @@ def test_many_are_joined_in_order(count, rng):
 
 
 def test_a_mean_over_four_million_pixels_is_exact_to_six_digits(rng):
-  """Beside float64; over both axes at once, onnxruntime's is 1e-4 off."""
+  """Compared with float64; over both axes at once, onnxruntime's is 1e-4 off."""
   g = Graph()
   x = rng.random((1, 1, 2048, 2048), np.float32) + np.float32(10)
   mean = g.mean(g("Identity", "x"), axes=[3, 2])

@@ -24,7 +24,7 @@ from stylejax.errors import InputError
   ],
 )
 def test_stages_are_the_whole(config, size, noise_gain, rng):
-  """With convolutions of the runtime's own, and, where channels are many, with Winograd's."""
+  """With the runtime's own convolutions, and with Winograd's where there are many channels."""
   params = jax.jit(stylejax.init_params, static_argnums=1)(jax.random.key(0), config)
   content = rng.random((*size, 3), np.float32)
   code = rng.standard_normal(config.style_dim).astype(np.float32)
@@ -37,7 +37,7 @@ def test_stages_are_the_whole(config, size, noise_gain, rng):
 
 
 def test_models_of_other_weights_are_refused(tiny_params):
-  """No page is written whose models give something else than the package."""
+  """No page is written whose models give other results than the package."""
   files = {f"models/{file}": data for file, data in page._models(tiny_params).items()}
   other = jax.tree.map(lambda leaf: 1.001 * leaf, tiny_params.generator)
   with pytest.raises(InputError, match="found a difference of .* to `paint`"):

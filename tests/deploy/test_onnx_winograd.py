@@ -13,7 +13,7 @@ from stylejax.models import conv_cpu
 @pytest.mark.parametrize("size", [(2, 2), (3, 5), (8, 12), (17, 30), (31, 64)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 def test_it_is_the_direct_convolution(size, dtype, rng):
-  """Of any size, mirrored at its borders; the rounding error is that of F(4×4, 3×3)."""
+  """At any size, mirrored at the borders; the rounding error is that of F(4×4, 3×3)."""
   x = rng.standard_normal((1, 32, *size), np.float32)
   kernel = (rng.standard_normal((3, 3, 32, 40)) / 17).astype(dtype)
   bias = rng.standard_normal(40).astype(dtype)

@@ -1,4 +1,4 @@
-"""An exported program in environments with another jax: the oldest that is named runs it.
+"""An exported program in environments with another jax: the oldest named reader runs it.
 
 Each test installs a jax of its own, which takes a package index.
 """
@@ -30,7 +30,7 @@ np.save("image.npy", image)
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-  """A folder with a program, images of a size that it was not compared at, and what is expected."""
+  """A folder with a program, images of a size not used to check it, and the expected result."""
   folder = tmp_path_factory.mktemp("exported")
   params = stylejax.load_pretrained()
   stylejax.export(params, folder / "stylize.zip", platforms=("cpu",), sizes=((32, 48),))
@@ -74,6 +74,6 @@ def test_oldest_reader_that_is_named_runs_the_program(exported):
 
 @pytest.mark.skipif(jax.__version__ != "0.10.2", reason="an older one was tried for jax 0.10.2")
 def test_the_release_before_it_reads_the_program_and_can_not_call_it(exported):
-  """Its message speaks of devices, which is why the oldest reader is named in the manifest."""
+  """Its message only speaks of devices, which is why the manifest names the oldest reader."""
   done = read_by("0.8.1", exported[0])
   assert done.returncode != 0 and "0 devices" in done.stderr, done.stderr[-500:]

@@ -1,4 +1,4 @@
-"""One exported file: what it says of itself, and that it stylizes where there is only JAX."""
+"""One exported file: what it says about itself, and that it stylizes where there is only JAX."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ from stylejax.deploy import trials
 from stylejax.deploy.support_window import reading_window
 from stylejax.errors import InputError
 
-# What a stranger runs; a name that is None in sys.modules can't be imported.
+# What somebody without stylejax runs; a name that is None in sys.modules can't be imported.
 STRANGER = """
 import sys
 for name in ("stylejax", "flax", "optax", "orbax", "grain"):
@@ -107,7 +107,7 @@ def test_a_wrong_program_is_not_passed_off(exported, tiny_params):
 
 
 def test_halves_and_frames_are_programs_too(tiny_params, tmp_path):
-  """Each is compared with the package before it is written; here with small images."""
+  """Each is compared with the package before it is written, here on small images."""
   for name, outputs in (
     ("encode_style", {"code": [16]}),
     ("paint", {"stylized": ["b", "h", "w", 3]}),

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
     # Upload dates of the package index: jax 0.10.2 on 2026-06-17, 0.12.0.1 on 2026-10-21.
     ("0.10.2", "2026-05-27", "2026-12-17"),
     ("0.12.0.1", "2026-09-30", "2027-04-21"),
-    # Not in the list: as old as the newest before it, 0.10.0 of 2026-04-16 and 0.12.0.1.
+    # Not in the list: dated like the newest listed before, 0.10.0 (2026-04-16) and 0.12.0.1.
     ("0.10.0.5", "2026-03-26", "2026-10-16"),
     ("0.99.0.dev20270101+abc", "2026-09-30", "2027-04-21"),
   ],

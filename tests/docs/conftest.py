@@ -1,4 +1,4 @@
-"""A folder with the files that the pages speak of, small."""
+"""A folder with small versions of the files that the pages mention."""
 
 import shutil
 from pathlib import Path
@@ -34,7 +34,7 @@ def folder(originals, tmp_path):
 
 @pytest.fixture(scope="module")
 def originals(tmp_path_factory, tiny_params):
-  """Images of 96 × 64 pixels by the names that the pages give them; also a mask and a GIF."""
+  """Images of 96 × 64 pixels with the names that pages use; also a mask and a GIF."""
   folder = tmp_path_factory.mktemp("pages")
   for name, sample in FILES.items():
     path = folder / name
@@ -57,5 +57,5 @@ def originals(tmp_path_factory, tiny_params):
 
 @pytest.fixture(autouse=True)
 def small_weights(originals, monkeypatch):
-  """The smallest nets in place of the packaged ones: what is tested here is what pages say."""
+  """The smallest nets instead of the packaged ones: only what pages say is tested here."""
   monkeypatch.setitem(model_file.PACKAGED, "base", (str(originals / "mine.safetensors"),))

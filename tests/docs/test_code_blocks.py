@@ -17,7 +17,7 @@ PYTHON = [page for page in PAGES if blocks(page, "python")]
 SHELL = [page for page in PAGES if blocks(page, "sh")]
 OURS = ("stylejax ", "python infer.py ", "python train.py ")
 OPTIONAL = ("equinox", "onnxruntime")
-"""Libraries of pages for other people's programs; a page runs up to where one is missing."""
+"""Libraries that some pages use; a page runs up to where one is missing."""
 
 
 def name(page):
@@ -33,7 +33,7 @@ def stylejax_commands(page):
 
 
 def run(words):
-  """The exit status of a command in this process; the parser ends the process by itself."""
+  """The exit status of a command in this process, also if the parser itself exits."""
   mains = {"infer.py": infer.main, "train.py": train.main}
   try:
     if words[0] == "stylejax":
@@ -82,7 +82,7 @@ def check(options):
 
 @pytest.mark.parametrize("page", SHELL, ids=name)
 def test_commands_run(page, folder, monkeypatch, tmp_path):
-  """But for those that a page says are not run, and trainings and exports: tools/smoke.sh."""
+  """All but those that a page says are not run, and training and export (tools/smoke.sh)."""
   monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))  # the library of styles
   monkeypatch.chdir(folder)
   for words, ran in stylejax_commands(page):

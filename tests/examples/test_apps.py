@@ -31,7 +31,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 @pytest.fixture(scope="module")
 def app(tiny_params, tmp_path_factory):
-  """A folder with both files, a photo and two paintings whose shorter side is what is read."""
+  """A folder with both files, a photo and two artworks that have the shorter side of styles."""
   folder, rng = tmp_path_factory.mktemp("app"), np.random.default_rng(0)
   for name, function in (("style.onnx", "encode_style"), ("paint.onnx", "paint")):
     stylejax.export(tiny_params, folder / name, function=function, sizes=((24, 17),))
@@ -118,7 +118,7 @@ def test_javascript_with_onnxruntime_web(strength, app, tiny_params):
 
 @pytest.fixture
 def comfyui(app):
-  """The custom node as ComfyUI imports it, from a copy of its folder with the files in it."""
+  """The custom node as ComfyUI imports it, from a copy of its folder that has the files."""
   folder = app / "stylejax_node"
   shutil.copytree(FOLDER / "comfyui", folder, dirs_exist_ok=True)
   for name in ("style.onnx", "paint.onnx"):

@@ -1,6 +1,6 @@
 """Manifests and scripts for pods: their schema, their counts, and the commands that they run.
 
-No cluster is asked: the schema beside this file is written by hand from the published references.
+No cluster is used: the schema beside this file was written by hand from the published references.
 """
 
 import json
@@ -19,7 +19,7 @@ from stylejax.cli.train import _parse
 FOLDER = Path(__file__).parents[2] / "examples" / "pods"
 MANIFESTS = sorted(FOLDER.glob("*.yaml"))
 SCRIPT = FOLDER / "train.slurm"
-# Devices that a container of it has, by the resource that it asks for.
+# Resources by which a container requests devices.
 DEVICES = ("google.com/tpu", "nvidia.com/gpu")
 SBATCH = {
   "job-name": r"\S+",
@@ -44,7 +44,7 @@ def container(job):
 
 
 def config(command, tmp_path):
-  """The config that a command line of ours asks for, its places in storage moved to tmp_path."""
+  """The config of a command line of ours, with its paths in storage moved to tmp_path."""
   assert command[:2] == ["stylejax", "train"]
   local = [re.sub(r"(gs|s3)://\S+|/shared/\S+", str(tmp_path / "no"), word) for word in command[2:]]
   parsed = _parse(local, INSTALLED)
@@ -80,7 +80,7 @@ def test_manifests_start_trainings_whose_batch_fits_the_devices(path, tmp_path):
   assert wanted.batch % (devices * wanted.group) == 0
   assert wanted.resume and wanted.distributed and wanted.deadline
   assert wanted.processes in (None, spec["parallelism"])
-  # By default two threads of a host decode for all of its devices.
+  # By default, two threads per host decode for all of its devices.
   assert wanted.workers >= 4 * each
   topology = (
     spec["template"]["spec"].get("nodeSelector", {}).get("cloud.google.com/gke-tpu-topology")
@@ -95,7 +95,7 @@ def test_what_would_fail_again_ends_the_whole(path):
   (job,) = whole["replicatedJobs"]
   spec, only = job["template"]["spec"], container(job)
   (rule,) = spec["podFailurePolicy"]["rules"]
-  # Status 2 is what our commands end with on a mistake of the user's.
+  # Our commands end with status 2 on a user's mistake.
   assert rule["onExitCodes"] == {"containerName": only["name"], "operator": "In", "values": [2]}
   assert whole["failurePolicy"]["rules"][0]["onJobFailureReasons"] == ["PodFailurePolicy"]
   assert spec["backoffLimit"] == 0 < whole["failurePolicy"]["maxRestarts"]

@@ -1,7 +1,7 @@
 """Commands whose images are kept: one for each control, backend and size class.
 
-Each is what follows `infer.py`, for inputs in the folder `inputs`; an output that is a folder ends
-in a slash. Names are those of the kept images.
+Each is a command line after `infer.py`, for inputs in the folder `inputs`; an output that is a
+folder ends in a slash. Names are those of the kept images.
 """
 
 from pathlib import Path

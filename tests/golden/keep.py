@@ -1,9 +1,9 @@
-"""Makes the kept images anew, after a change that is meant to change them: look at them first.
+"""Remakes the kept images after a change that is meant to change them: look at them first.
 
     python tests/golden/keep.py
 
-Prints the SHA-256 of each image's pixels, by which two revisions are compared bit for bit on one
-machine: equal lines mean equal images.
+Prints the SHA-256 of each image's pixels, to compare two revisions bit for bit on one machine:
+equal lines mean equal images.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ def command():
 
 
 def stylize(infer, name: str, folder: Path) -> dict[str, np.ndarray]:
-  """Runs one case; returns the pixels of each image it wrote, by the name it is kept under."""
+  """Runs one case; returns {name under which an image is kept: pixels} of what it wrote."""
   output = folder / (name if name in FOLDERS else f"{name}.png")
   with contextlib.chdir(HERE / "inputs"):
     place = f"{output}/" if name in FOLDERS else str(output)

@@ -1,7 +1,7 @@
 """The images of every control and backend stay what they were, within a level of 255.
 
-They are the shipped weights' by the commands in cases.py. A change that is meant to change images
-makes them anew (keep.py), and says so.
+They were made with the shipped weights by the commands in cases.py. A change that is meant to
+change images remakes them (keep.py), and says so.
 """
 
 import keep
@@ -25,7 +25,7 @@ def test_images_are_those_kept(name, infer, tmp_path, capsys):
     expected = np.asarray(Image.open(keep.HERE / "images" / f"{stem}.png"))
     assert pixels.shape == expected.shape
     difference = np.abs(pixels.astype(int) - expected)
-    # A descent makes much of rounding: other compilers' images differ in single pixels.
+    # A descent amplifies rounding: other compilers' images differ in single pixels.
     assert (difference.mean() if name in DESCENTS else difference.max()) <= 1, stem
 
 

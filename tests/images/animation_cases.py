@@ -1,4 +1,4 @@
-"""Animations of GIF and APNG whose frames depend on each other, with what is to be drawn."""
+"""GIF and APNG animations whose frames depend on each other, and what must be drawn."""
 
 import numpy as np
 
@@ -47,7 +47,7 @@ GIF_CASES = {
     [patched(RED), patched(RED, ((0, 0), GREEN)), patched(RED, ((2, 2), GREEN))],
     True,
   ),
-  # GIF89a, section 23: what was there before comes back; before the first frame nothing was.
+  # GIF89a, section 23: what was there before is restored; before the first frame it was nothing.
   "previous of the first is nothing": (
     [(0, 0, plain(0), 10, 3, 3), (2, 2, SMALL, 10, 1, 3)],
     [patched(RED), patched(NONE, ((2, 2), GREEN))],
@@ -97,13 +97,13 @@ APNG_CASES = {
     ],
     [patched(RED), patched(RED, ((0, 0), GREEN)), patched(RED, ((2, 2), GREEN))],
   ),
-  # An IDAT before the first fcTL is no frame; Pillow 13.0.0 gives it as frame 0.
+  # An IDAT before the first fcTL is not a frame; Pillow 13.0.0 returns it as frame 0.
   "hidden default image": (
     {"hidden": rgba(BLUE)},
     [(0, 0, rgba(RED), (1, 10), 0, 0), (0, 0, rgba(GREEN, 2), (1, 10), 0, 0)],
     [patched(RED), patched(RED, ((0, 0), GREEN))],
   ),
-  # ... and what the first frame leaves free is invisible; Pillow shows the default image there.
+  # ... and what the first frame doesn't cover is invisible; Pillow shows the default image there.
   "hidden default image and a small first frame": (
     {"hidden": rgba(BLUE)},
     [(1, 1, rgba(RED, 2), (1, 10), 0, 1), (0, 0, rgba(GREEN, 2), (1, 10), 0, 0)],

@@ -1,4 +1,4 @@
-"""Animations written byte by byte, and readers of what was written, for the tests of this folder.
+"""Animations written byte by byte, and readers of written files, for the tests of this folder.
 
 Expected values come from FFmpeg through PyAV for GIF and APNG, from libwebp through Pillow for
 WebP.
@@ -134,7 +134,7 @@ def by_ffmpeg(path):
 
 
 def film(lengths, side=16, seed=0):
-  """Frames of noise, each shown for so many seconds."""
+  """Frames of noise, each shown for the given seconds."""
   rng, seconds, frames = np.random.default_rng(seed), Fraction(0), []
   for length in lengths:
     frames.append(Frame(rng.random((side, side, 3), np.float32), seconds, Fraction(length)))
@@ -143,7 +143,7 @@ def film(lengths, side=16, seed=0):
 
 
 class FakeSource:
-  """What `writer` asks of a source."""
+  """The attributes of a source that `writer` reads."""
 
   def __init__(self, *, has_alpha=False, plays=0, timed=True):
     self.has_alpha, self.plays, self.timed = has_alpha, plays, timed
@@ -176,7 +176,7 @@ def written_lengths(path):
 
 
 def decoded(path):
-  """All frames by a decoder that is not ours."""
+  """All frames, by a decoder other than ours."""
   if path.suffix != ".webp":
     return by_ffmpeg(path)
   image, actual = Image.open(path), []
@@ -187,7 +187,7 @@ def decoded(path):
 
 
 def moving(count=6, side=(24, 31)):
-  """Noise in which only a square moves, back and forth; the fourth frame is the third again."""
+  """Noise in which only a square moves, back and forth; the fourth frame repeats the third."""
   rng = np.random.default_rng(1)
   base, frames = rng.integers(0, 256, (*side, 3)).astype(np.uint8), []
   for number in range(count):

@@ -1,16 +1,16 @@
-"""Transfer curves from their standards, written apart from the code under test."""
+"""Transfer curves from their standards, written independently of the code under test."""
 
 import numpy as np
 
 
 def srgb(light):
-  """IEC 61966-2-1."""
+  """Linear light to sRGB values, by IEC 61966-2-1."""
   power = np.maximum(light, 0) ** (1 / 2.4)
   return np.where(light <= 0.0031308, 12.92 * light, 1.055 * power - 0.055)
 
 
 def light(values):
-  """IEC 61966-2-1, the other way."""
+  """sRGB values to linear light, by IEC 61966-2-1."""
   return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
 
 
@@ -19,13 +19,13 @@ def gray(values):
 
 
 def pq(nits):
-  """SMPTE ST 2084: numbers of a luminance in cd/m²."""
+  """A luminance in cd/m² to PQ values, by SMPTE ST 2084."""
   y = (nits / 10_000) ** (2610 / 16384)
   return ((3424 / 4096 + 2413 / 128 * y) / (1 + 2392 / 128 * y)) ** (2523 / 32)
 
 
 def light_of_pq(values):
-  """SMPTE ST 2084, the other way: cd/m²."""
+  """PQ values to cd/m², by SMPTE ST 2084."""
   power = values ** (32 / 2523)
   part = np.maximum(power - 3424 / 4096, 0) / (2413 / 128 - 2392 / 128 * power)
   return 10_000 * part ** (16384 / 2610)

@@ -1,6 +1,6 @@
 """Image files written byte by byte from their formats' definitions, for tests.
 
-No image library is asked: PNG by the W3C's third edition, TIFF by Adobe's 6.0, ICC profiles by
+No image library is used: PNG follows the W3C's third edition, TIFF Adobe's 6.0, ICC profiles
 ICC.1:2022.
 """
 
@@ -71,7 +71,7 @@ def profile(space: bytes, tags: dict[bytes, bytes]) -> bytes:
 
 
 def curve(exponent: float | None) -> bytes:
-  """A curve tag: a power, or, of None, the identity."""
+  """A curve tag: a power, or the identity for None."""
   if exponent is None:
     return b"curv" + bytes(8)
   return b"curv" + bytes(4) + struct.pack(">IH", 1, round(exponent * 256)) + bytes(2)
@@ -96,7 +96,7 @@ TYPES = {1: "B", 3: "H", 4: "I", 7: "B", 12: "d"}
 
 
 def _entries(dtype: np.dtype, shape: tuple[int, int, int], rows: int, planar: bool) -> dict:
-  """{tag: (type, values)} of an image [height, width, channels] in strips of so many rows."""
+  """{tag: (type, values)} of an image [height, width, channels] in strips of `rows` rows."""
   height, width, count = shape
   return {
     254: (4, [0]),
@@ -125,10 +125,10 @@ def tiff(
 
   Args:
     pixels: any integers or floats.
-    tags: {tag: (type, values)}, beside or instead of what the pixels call for.
-    planar: whether each channel is stored by itself.
+    tags: {tag: (type, values)}, beside or instead of those that the pixels need.
+    planar: whether each channel is stored separately.
     pages: how often the page is repeated.
-    rows: of each strip; None is one strip.
+    rows: number of rows in each strip; None is one strip.
   """
   height, width = pixels.shape[:2]
   channels = pixels[..., None] if pixels.ndim == 2 else pixels

@@ -7,7 +7,7 @@ from PIL import Image
 
 
 def smooth(height: int, width: int) -> np.ndarray:
-  """An image that JPEG keeps within a few levels: red grows rightwards, green downwards."""
+  """An image that JPEG changes by few levels only: red grows rightwards, green downwards."""
   y, x = np.mgrid[:height, :width]
   red, green = 255 * x / max(width - 1, 1), 255 * y / max(height - 1, 1)
   return np.stack([red, green, np.full_like(red, 90)], -1).round().astype(np.uint8)

@@ -80,7 +80,7 @@ def test_alpha_is_a_weight(dtype):
 
 @pytest.mark.parametrize("bits", [1, 2, 4])
 def test_transparent_gray_of_few_bits(tmp_path, bits):
-  # PNG, third edition, 11.3.1.1: tRNS holds a number of as many bits as the pixels have.
+  # PNG, third edition, 11.3.1.1: the number in tRNS has as many bits as the pixels.
   numbers = np.arange(16).reshape(2, 8) % 2**bits
   rows = np.packbits((numbers[..., None] >> np.arange(bits)[::-1] & 1).reshape(2, -1), axis=1)
   key = 2**bits - 2

@@ -1,6 +1,6 @@
 """GIF, WebP and APNG together: profiles, damage, pixels and transparency, in and out.
 
-What concerns one format, folders or times has a file of its own beside this one.
+Tests of single formats, folders and times are in files beside this one.
 """
 
 import io
@@ -108,7 +108,7 @@ def test_tiff_pages_are_frames_at_the_rate(tmp_path):
 
 
 def test_jpeg_of_several_images_is_one_frame(tmp_path):
-  """A phone's JPEG holds its gain map or a small copy as a second image (MPO)."""
+  """A phone's JPEG has a gain map or a small copy as a second image (MPO)."""
   images = [Image.new("RGB", (32, 32), RED), Image.new("RGB", (16, 16), BLUE)]
   images[0].save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=images[1:])
   source, frames, _ = read(tmp_path / "a.jpg")
@@ -197,7 +197,7 @@ def test_alpha_that_nobody_announced_is_laid_on_white_and_said(tmp_path, suffix)
 
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_frames_that_are_all_the_same_stay_a_film(tmp_path, suffix):
-  """libwebp 1.6.0's encoder of animations makes one image without a length of them."""
+  """libwebp 1.6.0's animation encoder makes one image without a duration of them."""
   frame = film([1])[0]
   frames = [Frame(frame.rgb, Fraction(n), Fraction(1)) for n in range(3)]
   write(tmp_path / f"a{suffix}", frames)
@@ -206,7 +206,7 @@ def test_frames_that_are_all_the_same_stay_a_film(tmp_path, suffix):
 
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_memory_doesnt_grow_with_the_film(tmp_path, suffix):
-  """32 frames of 128 × 128 are 1.6 MB; the writer keeps a few of them."""
+  """32 frames of 128 × 128 take 1.6 MB; the writer keeps only a few of them."""
 
   def peak(count):
     frames = (

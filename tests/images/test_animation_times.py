@@ -1,4 +1,4 @@
-"""Times and loops of a film are kept in GIF, WebP and APNG, as far as each can hold them."""
+"""Times and loops of a film are kept in GIF, WebP and APNG, as far as each can store them."""
 
 from fractions import Fraction
 
@@ -23,7 +23,7 @@ def test_lengths_of_the_film_are_kept(tmp_path, suffix, case):
   # A GIF's hundredth, a WebP's millisecond, an APNG's 16-bit fraction (FFmpeg: 1/100,000 s).
   tick = {".gif": Fraction(1, 100), ".webp": Fraction(1, 1000), ".png": Fraction(1, 2000)}[suffix]
   assert abs(sum(lengths) - total) <= tick / 2
-  # Browsers take 10 ms and less for 100 ms.
+  # Browsers show durations of 10 ms and less as 100 ms.
   assert min(lengths) >= (Fraction(2, 100) if suffix == ".gif" else Fraction(11, 1000))
   assert any("left out" in note for note in notes) == (len(lengths) < len(frames)), (
     "what is left out is said"
@@ -32,7 +32,7 @@ def test_lengths_of_the_film_are_kept(tmp_path, suffix, case):
 
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_frames_start_when_they_should(tmp_path, suffix):
-  """Rounding isn't added up: every start is within one tick, of 300 frames of 29.97 a second."""
+  """Rounding doesn't accumulate: each of 300 starts at 29.97 frames/s is within one tick."""
   frames, path = film([Fraction(1001, 30_000)] * 300, side=4), tmp_path / f"a{suffix}"
   write(path, frames)
   starts = np.cumsum([0, *(float(length) for length in written_lengths(path))])
@@ -49,7 +49,7 @@ def test_frames_start_when_they_should(tmp_path, suffix):
 @example([Fraction(1, 2000), Fraction(11, 500)], timing.WEBP_CLOCK)
 @settings(max_examples=60, deadline=None)
 def test_timelines_add_up(lengths, clock):
-  """Whatever the lengths: the sum is the film's, each can be written, frames keep their order."""
+  """For any durations: their sum is the film's, each can be written, frames keep their order."""
   timeline, written, seconds = timing.Timeline(clock), [], Fraction(5)
   for number, length in enumerate(lengths):
     written += timeline.add(number, seconds, length)
@@ -59,7 +59,7 @@ def test_timelines_add_up(lengths, clock):
   assert [number for number, _ in written] == sorted({number for number, _ in written})
   assert len(written) + timeline.dropped == len(lengths)
   total = sum(length for _, length in written)
-  # Half a tick of the format: a film that ends in the middle of one may end at either side.
+  # Half a tick of the format: a film that ends within a tick may be rounded either way.
   rounding = {timing.GIF_CLOCK: Fraction(1, 200), timing.WEBP_CLOCK: Fraction(1, 2000)}
   allowed = rounding.get(clock, Fraction(1, 10**6))
   assert abs(total - max(sum(lengths), clock.shortest)) <= allowed
@@ -74,6 +74,6 @@ def test_timelines_add_up(lengths, clock):
 def test_loop_counts_are_kept(tmp_path, suffix, plays):
   write(tmp_path / f"a{suffix}", film([1, 1]), plays=plays)
   assert Source(tmp_path / f"a{suffix}", 25).plays == plays
-  # NETSCAPE2.0 counts repeats, WebP and APNG count plays; Pillow gives the files' numbers.
+  # NETSCAPE2.0 counts repeats, WebP and APNG count plays; Pillow returns the files' numbers.
   stored = Image.open(tmp_path / f"a{suffix}").info.get("loop")
   assert stored == ({0: 0, 1: None, 5: 4}[plays] if suffix == ".gif" else plays)

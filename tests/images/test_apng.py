@@ -43,13 +43,13 @@ def test_apng_frames_are_put_together(tmp_path, case):
   path.write_bytes(apng_file((4, 4), frames, **settings))
   source, actual, notes = read(path)
   np.testing.assert_allclose([as_rgba(frame) for frame in actual], expected, atol=1)
-  if "small" not in case:  # FFmpeg 8 asks for patches here
+  if "small" not in case:  # FFmpeg 8 doesn't support this
     np.testing.assert_allclose(np.array(by_ffmpeg(path), int), np.array(expected, int), atol=1)
   assert notes == [] and source.total == len(frames)
 
 
 def test_apng_without_alpha_clears_to_nothing(tmp_path):
-  """The specification clears to "fully transparent black" whatever the color type; Pillow 13.0.0
+  """By the specification, any color type is cleared to "fully transparent black"; Pillow 13.0.0
   and FFmpeg 8 leave opaque black in RGB files."""
   path = tmp_path / "a.png"
   path.write_bytes(

@@ -1,4 +1,4 @@
-"""AVIF and HEIC: colors, transparency, orientation, and what is said where a package is missing."""
+"""AVIF and HEIC: colors, transparency, orientation, and the message where a package is missing."""
 
 import numpy as np
 import pytest
@@ -50,7 +50,7 @@ class TestAvif:
     [
       ((12, 13), lambda v: srgb(light(v) @ np.linalg.inv(TO_P3).T), 0),
       ((1, 8), srgb, 0),
-      # ITU-R BT.2100 and BT.2408: PQ's light over 203 cd/m² is SDR's; what is above is tone-mapped.
+      # ITU-R BT.2100 and BT.2408: PQ's light over 203 cd/m² is SDR's; light above 1 is tone-mapped.
       ((9, 16), lambda v: srgb(light_of_pq(v) / 203 @ np.linalg.inv(TO_2020).T), 1),
     ],
   )
@@ -62,7 +62,7 @@ class TestAvif:
     (tmp_path / "a.avif").write_bytes(data)
     plain = read_image(tmp_path / "a.avif")
     assert len(plain.notes) == notes
-    decoded = np.asarray(Image.open(tmp_path / "a.avif")) / 255  # Pillow leaves nclx aside
+    decoded = np.asarray(Image.open(tmp_path / "a.avif")) / 255  # Pillow ignores nclx
     np.testing.assert_allclose(plain.rgb, np.clip(want(decoded), 0, 1), atol=1.5 / 255)
 
   def test_avif_animation(self, tmp_path):
@@ -89,7 +89,7 @@ class TestHeic:
     assert "HEIF" not in Image.OPEN  # nothing is registered in Pillow
 
   def test_heic_orientation(self, heif, tmp_path):
-    # Cameras write both EXIF's tag and HEIF's own rotation; it must be undone once.
+    # Cameras write both EXIF's tag and HEIF's own rotation; it must be applied once.
     exif = Image.Exif()
     exif[274] = 6
     image = Image.fromarray(np.ascontiguousarray(np.rot90(smooth(48, 80), 1)))

@@ -11,7 +11,7 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (6, 9, 3)).astype(np.uint8)
 
 
 def bmp(alpha):
-  """32 bits a pixel, bottom-up; masks of blue, green, red and alpha from the lowest byte on."""
+  """A BMP of 32 bits a pixel, bottom-up; blue, green, red and alpha from the lowest byte on."""
   data = np.dstack([PIXELS[..., ::-1], alpha])[::-1].tobytes()
   masks = (0xFF0000, 0xFF00, 0xFF, 0xFF000000)
   header = struct.pack("<IiiHHIIiiII4I", 108, 9, 6, 1, 32, 3, len(data), 2835, 2835, 0, 0, *masks)
@@ -44,8 +44,8 @@ def test_alpha_mask_that_is_used_counts(tmp_path, visible):
 
 @pytest.mark.parametrize("top_down", [False, True])
 def test_alpha_bit_of_16_bits_a_pixel_counts(tmp_path, top_down):
-  # Masks of 5 bits a color and of 1 bit of alpha, rows of 4 bytes' multiples; Pillow 13.0 reads the
-  # colors alone.
+  # Masks of 5 bits per color and 1 bit of alpha, rows padded to multiples of 4 bytes; Pillow 13.0
+  # reads the colors only.
   visible = np.random.default_rng(1).integers(0, 2, (6, 9))
   five = PIXELS.astype(int) >> 3
   words = visible << 15 | five[..., 0] << 10 | five[..., 1] << 5 | five[..., 2]

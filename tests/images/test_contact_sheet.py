@@ -1,4 +1,4 @@
-"""Images stand on a contact sheet as they are, and what is beside them is white or text."""
+"""A contact sheet shows images unchanged; what is beside them is white or text."""
 
 import numpy as np
 

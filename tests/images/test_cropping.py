@@ -1,6 +1,6 @@
-"""What a file asks to cut off its edges: the pixels of the middle come out, and a line says so.
+"""Files that ask for their edges to be cut off: the pixels in between remain, and a line says so.
 
-Boxes and elements are written by the definitions: ISO/IEC 14496-12 (clap) and 23008-12 (AVIF's
+Boxes and elements follow the definitions: ISO/IEC 14496-12 (clap) and 23008-12 (AVIF's
 properties); RFC 9559 (Matroska's PixelCrop).
 """
 
@@ -23,13 +23,13 @@ MIDDLE = PIXELS[TOP : H - BOTTOM, LEFT : W - RIGHT]
 
 
 def clap():
-  """Width, height and the way from the middle to the middle, each a fraction."""
+  """A box with width, height and the offset between the centers, each a fraction."""
   numbers = (W - LEFT - RIGHT, 1, H - TOP - BOTTOM, 1, LEFT - RIGHT, 2, TOP - BOTTOM, 2)
   return struct.pack(">I4sIIIIiIiI", 40, b"clap", *numbers)
 
 
 def insert(data, path, new):
-  """Puts a box at the end of the box at a path, and makes those around it longer."""
+  """Appends a box to the box at a path, and lengthens the boxes around it."""
   data = bytearray(data)
 
   def walk(at, end, names):
@@ -72,7 +72,7 @@ def test_clean_aperture_of_a_film(tmp_path, name):
   path = tmp_path / name
   write_film(path, "libx264", {"crf": "1"})
   data = path.read_bytes()
-  assert data.index(b"moov") > data.index(b"mdat")  # what is put in moves no pixels
+  assert data.index(b"moov") > data.index(b"mdat")  # the inserted box moves no pixels
   path.write_bytes(
     insert(data, [b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"avc1"], clap())
   )
@@ -97,14 +97,14 @@ def test_pixel_crop_of_matroska(tmp_path):
 
 
 def with_video_elements(data, new):
-  """A Matroska with more elements in its track's Video; sizes around it grow, checksums go."""
+  """A Matroska with more elements in its track's Video; outer sizes grow, checksums are removed."""
 
   def size_at(at):
     width = 9 - data[at].bit_length()
     return int.from_bytes(data[at : at + width], "big") & (1 << 7 * width) - 1, width
 
   def element(identifier, start, end):
-    """(first byte, body, end) of an element among others."""
+    """(first byte, body, end) of the element with this identifier."""
     at = start
     while at < end:
       width = 9 - data[at].bit_length()
@@ -141,7 +141,7 @@ def avif(**options):
 
 
 def with_property(data, box):
-  """An AVIF whose one image has one more property."""
+  """An AVIF whose only image has one more property."""
   at = data.index(b"ipco") - 4
   length = struct.unpack_from(">I", data, at)[0]
   kinds, place = 0, at + 8
@@ -155,7 +155,7 @@ def with_property(data, box):
   data = bytearray(data)
   data[count] += 1
   data = insert(bytes(data), [b"meta", b"iprp", b"ipma"], bytes([0x80 | kinds + 1]))
-  # The pixels lie behind: their place, of four bytes in the only extent of `iloc`, moves too.
+  # The pixels follow, so their offset, four bytes in the only extent of `iloc`, moves too.
   iloc = data.index(b"iloc") - 4
   old = before - (len(data[data.index(b"mdat") + 4 :]))
   offset = struct.pack(">I", old)

@@ -1,4 +1,4 @@
-"""Files of every mode into arrays, and every kind of bad file into one line."""
+"""Files of every mode become arrays, and every kind of bad file one line."""
 
 import struct
 
@@ -159,7 +159,7 @@ def test_orientation_is_undone(tmp_path, orientation, suffix):
 
 
 def srgb_profile_with(edit) -> bytes:
-  """The sRGB profile after edit(data, entries): entries are the offsets of its tags' entries."""
+  """The sRGB profile after edit(data, entries), with the offsets of its tag table's entries."""
   data = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
   count = int.from_bytes(data[128:132], "big")
   edit(data, {bytes(data[132 + 12 * i :][:4]): 132 + 12 * i for i in range(count)})
@@ -247,7 +247,7 @@ def test_bad_files_are_named(tmp_path, rgb):
   text.write_text("I am not an image\n")
   expect_one_line(text, "not an image")
   expect_one_line(text / "below.png", "no such file")
-  # A format Pillow reads, but which runs another program: must not even be tried.
+  # A format that Pillow reads by running another program: it must not even be tried.
   eps = tmp_path / "a.png"
   Image.fromarray(rgb).save(eps, "EPS")
   expect_one_line(eps, "not an image")
@@ -288,7 +288,7 @@ def test_between_pillows_limit_and_ours_is_read_without_a_warning(tmp_path, recw
 
 
 def test_orientation_counts_beside_an_odd_tag(tmp_path):
-  """A width of type ASCII: ImageOps.exif_transpose of Pillow 13.0 raises for it."""
+  """With a width of type ASCII, ImageOps.exif_transpose of Pillow 13.0 raises an error."""
   entries = struct.pack(">HHI4s", 256, 2, 4, b"abc\0") + struct.pack(">HHIHxx", 274, 3, 1, 6)
   exif = b"Exif\0\0MM\0*" + struct.pack(">IH", 8, 2) + entries + bytes(4)
   stored = smooth(24, 40)
@@ -302,7 +302,7 @@ def test_odd_exif_is_read_without_a_warning(tmp_path, recwarn):
   exif = Image.Exif()
   exif[270] = "x" * 40
   data = bytearray(encoded(smooth(20, 30), exif=exif))
-  # The description's length, 41 bytes, becomes one that ends behind the file.
+  # The description's length, 41 bytes, becomes one beyond the end of the file.
   at = data.index(b"\x00\x29", data.index(b"Exif"))
   data[at] = 255
   path = tmp_path / "a.jpg"

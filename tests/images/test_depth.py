@@ -1,6 +1,6 @@
-"""More than 8 bits a channel: they are kept, or a line says that they aren't.
+"""More than 8 bits per channel are kept, or a line says that they aren't.
 
-PPM by Netpbm's ppm(5); JPEG 2000 and AVIF by imagecodecs (OpenJPEG and libavif).
+PPM follows Netpbm's ppm(5); JPEG 2000 and AVIF are written by imagecodecs (OpenJPEG and libavif).
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Which files of a folder are images, and that the others are named."""
+"""Which files of a folder are images; the others are named."""
 
 import os
 from pathlib import Path
@@ -64,7 +64,7 @@ def test_folder_reached_by_two_links_counts_once(tmp_path):
 
 
 def test_folders_a_thousand_deep_are_searched(tmp_path):
-  """os.walk of Python 3.11 needs a level of recursion for each, and ends at its limit of 1,000."""
+  """os.walk of Python 3.11 recurses once per level, and fails at the limit of 1,000."""
   depth, place, names = 1100, tmp_path, []
   for number in range(depth):
     place = place / "d"
@@ -73,10 +73,10 @@ def test_folders_a_thousand_deep_are_searched(tmp_path):
       names.append(place / "a.png")
       names[-1].touch()
   try:
-    # By the parts of their paths, and "a.png" comes before "d".
+    # Sorted by the parts of their paths; "a.png" comes before "d".
     assert list_images(tmp_path) == names
     assert find_images([tmp_path], "--content") == names
-  finally:  # what pytest removes it with is recursive, too
+  finally:  # pytest's own removal is recursive, too
     for path in names:
       path.unlink()
     for _ in range(depth):

@@ -72,7 +72,7 @@ def test_folder_keeps_alpha(tmp_path, suffix):
 
 
 def test_folder_of_one_rate_says_which(tmp_path):
-  """Times in whole milliseconds, as Matroska has them, are of one rate all the same."""
+  """Times in whole milliseconds, as in Matroska, still count as a single rate."""
   lengths = [Fraction(n, 1000) for n in (33, 33, 34) * 10]
   notes = write(tmp_path / "out", film(lengths))
   assert notes == ["a folder holds no times: its 30 frames are meant to be shown at 30 a second"]
@@ -81,7 +81,7 @@ def test_folder_of_one_rate_says_which(tmp_path):
 
 
 def test_folder_of_several_rates_keeps_them_in_a_list(tmp_path):
-  """FFmpeg's concat demuxer and a later run read it."""
+  """FFmpeg's concat demuxer and a later run can read that list."""
   lengths = [Fraction(n, 30_000) for n in (1001, 3003, 900, 60_000)]
   notes = write(tmp_path / "out", film(lengths))
   assert len(notes) == 1 and "frames.ffconcat beside the frames" in notes[0]

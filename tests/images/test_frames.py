@@ -1,4 +1,4 @@
-"""Which reader a path has: by its bytes, whatever its name."""
+"""A path's reader is chosen by the file's bytes, whatever its name."""
 
 import io
 from fractions import Fraction
@@ -77,7 +77,7 @@ def test_what_is_neither_is_called_by_its_name(tmp_path, name, expected):
 
 
 def test_a_stream_of_jpegs_is_a_video(tmp_path):
-  """Two JPEGs one after the other, which is what such a stream is."""
+  """Such a stream is one JPEG after another."""
   for level in (60, 180):
     Image.new("RGB", (32, 24), (level,) * 3).save(tmp_path / f"{level}.jpg", quality=95)
   stream = b"".join((tmp_path / f"{level}.jpg").read_bytes() for level in (60, 180))

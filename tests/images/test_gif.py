@@ -45,7 +45,7 @@ def test_gif_frames_are_put_together(tmp_path, case):
 
 
 def test_gif_still_that_does_not_fill_its_screen(tmp_path):
-  """As of animations: what the one image leaves free is invisible (also in browsers)."""
+  """As in animations, what the image doesn't cover is invisible (also in browsers)."""
   path = tmp_path / "a.gif"
   for transparent, middle in ((None, GREEN), (1, NONE)):
     path.write_bytes(gif((4, 4), [(1, 1, SMALL, 10, 0, transparent)]))
@@ -55,7 +55,7 @@ def test_gif_still_that_does_not_fill_its_screen(tmp_path):
 
 
 def test_gif_interlaced_and_with_palettes_of_its_frames(tmp_path):
-  """Of ImageMagick's kind: each frame has its own table; Pillow writes interlaced rows."""
+  """Like ImageMagick's files: each frame has its own table; Pillow writes interlaced rows."""
   rng = np.random.default_rng(0)
   pixels = [rng.integers(0, 256, (32, 24, 3)).astype(np.uint8) for _ in range(3)]
   images = [Image.fromarray(frame).quantize(200) for frame in pixels]
@@ -95,7 +95,7 @@ def test_gif_cut_is_refused(tmp_path, length):
 
 
 def test_gif_bomb_in_a_later_frame_is_refused(tmp_path):
-  """A frame's own size, 2,000 × 2,000, is written over that of the second of two small frames."""
+  """The size of the second of two small frames is overwritten with 2,000 × 2,000."""
   content = bytearray(gif((4, 4), [(0, 0, plain(0), 10, 1, None)] * 2))
   second = content.rindex(b",\0\0\0\0\x04\0\x04\0")
   content[second + 5 : second + 9] = (2000).to_bytes(2, "little") * 2
@@ -128,7 +128,7 @@ def test_gif_counts_repeats_not_plays(tmp_path, loops, plays):
 
 
 def test_gif_of_30_and_of_60_frames_a_second(tmp_path):
-  """3, 4, 3 … hundredths: 60 frames in 2.00 s. Beyond 50 a second frames are left out."""
+  """3, 4, 3 … hundredths: 60 frames in 2.00 s. Beyond 50 frames/s, frames are dropped."""
   write(tmp_path / "30.gif", film(LENGTHS["30 fps"]))
   lengths = [length * 100 for length in written_lengths(tmp_path / "30.gif")]
   assert lengths[:6] == [3, 4, 3, 3, 4, 3] and sum(lengths) == 200 and len(lengths) == 60
@@ -197,9 +197,9 @@ def unsteadiness(frames):
 
 
 def test_gif_is_as_steady_as_its_frames(tmp_path):
-  """One palette, and a color that stays until another is clearly better: still parts change less
-  than in the frames themselves. A palette for each frame, measured beside it, more than doubles
-  the change."""
+  """With one palette, and colors that stay until another is clearly better, still parts change
+  less than in the frames themselves. A palette per frame, measured too, more than doubles the
+  change."""
   frames = steady_scene()
   write(
     tmp_path / "a.gif",

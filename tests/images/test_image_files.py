@@ -1,4 +1,4 @@
-"""Image files as people have them: each with the value that its format's definition gives.
+"""Image files as people have them, each with the colors that its format's definition gives.
 
 The ids start with the format's name. Files are written byte by byte (image_bytes.py), or by
 Pillow and pillow-heif where a codec is needed; the expected values are computed here, from the
@@ -57,7 +57,7 @@ def test_what_would_come_out_wrong_is_refused_by_name(tmp_path, name):
 
 
 def test_jpeg_of_several_images_gives_the_first(tmp_path):
-  # Telephones append depths, gain maps and previews (CIPA DC-007, "MPO"): no animation.
+  # Phones append depth maps, gain maps and previews (CIPA DC-007, "MPO"): this is no animation.
   images = [
     Image.fromarray(np.full((height, 40, 3), level, np.uint8))
     for height, level in ((32, 200), (30, 20))
@@ -125,7 +125,7 @@ def test_frames_have_the_colors_of_their_chunks(tmp_path):
 @pytest.mark.parametrize("read", [read_image, decode_rgb], ids=["read_image", "decode_rgb"])
 def test_png_with_a_damaged_byte_is_refused(tmp_path, read):
   """PNG, third edition, section 5.3: the CRC of a chunk covers its type and data. Pillow 13.0.0
-  doesn't look at those of IDAT, and decodes such files to other colors."""
+  ignores that of IDAT, and decodes such files to wrong colors."""
   data = files.png(RGB8[:1].repeat(40, 0).repeat(40, 1))
   at = data.index(b"IDAT") + 4
   length = int.from_bytes(data[at - 8 : at - 4], "big")
@@ -146,7 +146,7 @@ def seeds():
   for fmt in ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP"):
     try:
       actual.append(encoded(smooth(20, 30), fmt))
-    except (KeyError, OSError):  # this Pillow doesn't write it
+    except (KeyError, OSError):  # this Pillow can't write it
       continue
   return actual
 

@@ -1,4 +1,4 @@
-"""What of a file isn't used, in one line: the shape of its pixels, a motion photo's video.
+"""One line says what of a file isn't used: the shape of its pixels, a motion photo's video.
 
 Sources: JFIF (ITU-T T.871), PNG's third edition, TIFF 6.0, Android's Motion Photo format 1.0.
 """
@@ -35,7 +35,7 @@ def dots(across, down):
   return buffer.getvalue()
 
 
-# name: (bytes, width and height of a pixel by the densities, which are dots a length)
+# name: (bytes, width and height of a pixel, from densities, which are dots per length)
 SHAPES = {
   "jpeg of twice as many dots across": (jpeg(0, (2, 1)), "1:2"),
   "jpeg of 72 × 144 dots an inch": (jpeg(1, (72, 144)), "2:1"),

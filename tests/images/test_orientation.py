@@ -1,4 +1,4 @@
-"""Which remarks turn an image: EXIF, as in browsers, and not XMP, which Pillow reads instead."""
+"""Which metadata rotates an image: EXIF, as in browsers, but not XMP, which Pillow reads too."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""ICC profiles of image files: the expected numbers are those of ICC.1 and IEC 61966-2-1."""
+"""ICC profiles of image files; expected values follow ICC.1 and IEC 61966-2-1."""
 
 import io
 import struct
@@ -14,7 +14,7 @@ LEVELS = np.arange(256, dtype=np.uint8).reshape(16, 16)
 
 
 def srgb(light):
-  """IEC 61966-2-1."""
+  """Linear light to sRGB values, by IEC 61966-2-1."""
   power = np.maximum(light, 0) ** (1 / 2.4)
   return np.where(light <= 0.0031308, 12.92 * light, 1.055 * power - 0.055)
 
@@ -56,7 +56,7 @@ def test_gray_profile_is_exact_in_the_shadows(tmp_path, data, exponent):
 
 
 def with_profile(jp2: bytes, profile: bytes, method: int = 2) -> bytes:
-  """A JP2 whose colr box holds a profile instead of a number (ISO/IEC 15444-1, I.5.3.3)."""
+  """A JP2 whose colr box has a profile instead of a number (ISO/IEC 15444-1, I.5.3.3)."""
 
   def box(kind, body):
     return struct.pack(">I4s", 8 + len(body), kind) + body
@@ -123,8 +123,8 @@ def test_gray_profile_that_is_srgb_changes_nothing(tmp_path):
   )
 
 
-# Adobe RGB (1998) Color Image Encoding, 4.3.4.1 and Annex: its light as that of linear sRGB, which
-# has the same white.
+# Adobe RGB (1998) Color Image Encoding, 4.3.4.1 and Annex: its linear light in linear sRGB, which
+# has the same white point.
 ADOBE_TO_SRGB = np.array([[1.39836, -0.39836, 0], [0, 1, 0], [0, -0.04293, 1.04293]])
 
 

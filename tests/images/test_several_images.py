@@ -1,6 +1,6 @@
-"""Files of several images of which one is read: a line says so. And whether a file is whole.
+"""Files with several images, of which one is read and a line says so; and files that are cut.
 
-By CIPA DC-007 (MPO), ITU-T T.81 (JPEG), Netpbm's ppm(5) and the PNG specification.
+Sources: CIPA DC-007 (MPO), ITU-T T.81 (JPEG), Netpbm's ppm(5) and the PNG specification.
 """
 
 import io

@@ -1,4 +1,4 @@
-"""TIFF files of every layout: each with the value that TIFF 6.0 gives its numbers.
+"""TIFF files of every layout, each with the colors that TIFF 6.0 gives its numbers.
 
 They are written byte by byte (image_bytes.py), or by tifffile where a codec is needed; the expected
 values are computed here.
@@ -26,7 +26,7 @@ def gray(values):
 
 
 def upright(stored, orientation):
-  """TIFF 6.0, page 36, undone: where row 0 and column 0 of the stored pixels lie in the scene."""
+  """Undoes the orientation, by TIFF 6.0, page 36: where the stored row 0 and column 0 are."""
   return {
     1: stored,
     2: stored[:, ::-1],
@@ -64,7 +64,7 @@ LAYOUTS = {
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_uncompressed_tiff_is_turned_upright(tmp_path, layout, orientation):
   # Pillow 13.0.0 opens these from a path by mapping the file into memory (ImageFile.load) with
-  # `self.size`, which TiffImagePlugin has already exchanged: 5 to 8 come out scrambled, without an
+  # `self.size`, whose sides TiffImagePlugin has already swapped: 5 to 8 are scrambled, without an
   # error. findings/pillow_tiff_lying_from_a_path.sh shows it.
   orientation = int(orientation)
   pixels, tags, planar, colors = LAYOUTS[layout]
@@ -151,7 +151,7 @@ def test_second_page_of_planes(tmp_path):
 
 
 def test_signed_gray_of_8_bits(tmp_path):
-  """SampleFormat 2 (TIFF 6.0, page 80): -128 to 127, of which what is below 0 is cut off."""
+  """SampleFormat 2 (TIFF 6.0, page 80): -128 to 127, where values below 0 are cut off."""
   numbers = np.arange(-128, 128, dtype=np.int8).reshape(16, 16)
   actual = read_image(written(tmp_path, numbers, photometric="minisblack"))
   np.testing.assert_allclose(actual.rgb, gray(np.maximum(numbers, 0) / 127), atol=1e-6)
@@ -167,7 +167,7 @@ def test_bits_that_are_not_read_are_said(tmp_path):
   assert actual.notes == ("of its 16 bits a channel the upper 8 are read",)
 
 
-# tifffile's options, and what TIFF 6.0 calls such pixels.
+# tifffile's options, and TIFF 6.0's name for such pixels.
 REFUSED = {
   "12-bit RGB": (SPECKS >> 4, {"photometric": "rgb", "bitspersample": 12}),
   "16-bit floating-point gray": (VEIL.astype(np.float16), {}),

@@ -27,7 +27,7 @@ def cut(folder, name, mode="RGB", share=0.5, **settings):
 
 
 def png_header(path, width, height):
-  """A PNG of a few bytes that announces a size."""
+  """A PNG of a few bytes that declares a size."""
 
   def chunk(kind, data):
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -43,7 +43,7 @@ def png_header(path, width, height):
 
 
 def damaged_png(path):
-  """Sound but for one byte in the middle of the pixels."""
+  """A PNG that is valid but for one byte in the middle of the pixels."""
   content = bytearray(save(path, size=(64, 64)).read_bytes())
   content[len(content) // 2] ^= 0xFF
   return written(path, bytes(content))
@@ -88,7 +88,7 @@ class Canary:
 
 
 def pickled(folder, name):
-  """A pickle, bare or in the zip file that PyTorch and NumPy make."""
+  """A pickle, bare or in a zip file as PyTorch and NumPy write it."""
   content = pickle.dumps(Canary(folder / "unpickled"))
   path = folder / name
   if name.endswith((".pt", ".npz")):
@@ -99,12 +99,12 @@ def pickled(folder, name):
 
 
 def with_header(path, header, body=b""):
-  """A safetensors file with that text for a header."""
+  """A safetensors file with that text as header."""
   return written(path, struct.pack("<Q", len(header)) + header + body)
 
 
 def ours(folder, arrays=None, **config):
-  """A weights file of the tiny preset, or one that says so, with changes to its config."""
+  """A weights file of the tiny preset, or one that claims to be, with changes to its config."""
   path = folder / "w.safetensors"
   if arrays is None:
     arrays = {"generator/x": np.zeros(3, np.float32)}

@@ -36,7 +36,7 @@ def save(path, mode="RGB", size=(WIDTH, HEIGHT), seed=0, **settings):
 
 
 def stylized(params, rgb, style, strength=1.0):
-  """What the file must hold, by the library's own function, in 0 to 255."""
+  """What the file must contain, by the library's own function, from 0 to 255."""
   style = np.float32(Image.open(style).convert("RGB")) / 255
   return 255 * np.asarray(
     _stylize(params, np.float32(rgb) / 255, style, strength=np.float32(strength))

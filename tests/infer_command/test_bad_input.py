@@ -42,8 +42,8 @@ def safetensors(path, arrays, metadata=None):
   return path
 
 
-# What is wrong: the arguments it changes, from the temporary folder, and what the line must say.
-# A value of None leaves the argument out.
+# What is wrong: (function of the temporary folder that returns changed arguments, words of the
+# message). A value of None leaves the argument out.
 BAD = {
   "missing content": (lambda d: {"content": d / "no.png"}, ["no.png", "found no"]),
   "missing style": (lambda d: {"style": d / "no.png"}, ["no.png", "found no"]),

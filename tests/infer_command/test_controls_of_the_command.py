@@ -1,4 +1,4 @@
-"""infer.py: mixtures, regions, strength maps, colors, ways between styles, and the library."""
+"""infer.py: mixtures, regions, strength maps, colors, interpolations, and the library."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from stylejax.cli import style_work as styles
 
 @pytest.fixture(scope="module")
 def params(params):
-  """Twice the numbers, with which two styles differ by more than rounding."""
+  """Doubled parameters, with which two styles differ by more than rounding."""
   return jax.tree.map(lambda leaf: 2 * leaf, params)
 
 
@@ -153,7 +153,7 @@ def test_a_way_as_a_strip_and_as_a_gif(stylized, run, files):
   assert (animation.n_frames, animation.size) == (3, (WIDTH, HEIGHT))
 
 
-# What is wrong: the arguments and what the line must say.
+# What is wrong: the arguments and words of the message.
 BAD = {
   "mask of another size": (
     lambda d: ["--mask", f"{d}/one.png={d}/two.png"],

@@ -46,7 +46,7 @@ class TestProcess:
       images.append(np.asarray(Image.open(tmp_path / "out.png")))
       programs = [*cache.glob("programs/generate*.program")]
       assert len(programs) == 1 and programs[0].stat().st_size > 1000
-      # Ours, and those in JAX's own cache, of which JAX would warn at every start.
+      # Ours, and those in JAX's own cache, about which JAX would warn at every start.
       others = [*cache.glob("jit_*-cache")]
       assert others
       for path in programs + others:

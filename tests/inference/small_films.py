@@ -1,4 +1,4 @@
-"""A small film, and what runs it, stops it and paints its keyframes at once."""
+"""A small film, and functions that run it, stop it and stylize its keyframes quickly."""
 
 import dataclasses
 
@@ -47,7 +47,7 @@ def frames_of(folder):
 
 
 def inverted(method, styles, weights):
-  """Keyframes that are painted at once: the content, inverted; the filling has no part in it."""
+  """Stylizes keyframes at once: inverts the content; the filling plays no part."""
   del method, styles, weights
   return lambda content, start, begins: 1 - content
 

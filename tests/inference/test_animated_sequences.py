@@ -1,5 +1,4 @@
-"""infer.py --sequence on animations and folders: what the input holds, the output holds, or a line
-says what it can't.
+"""infer.py --sequence on animations and folders: the output keeps what the input has, or says so.
 
 At strength 0 the output is the content itself, so its pixels are known.
 """
@@ -26,7 +25,7 @@ def weights(tiny_params, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pixels():
-  """Three frames in which a red square moves over nothing, from left to right."""
+  """Three frames in which a red square moves over a transparent ground, from left to right."""
   frames = np.zeros((3, *SHAPE, 4), np.uint8)
   frames[:, 14:] = (40, 180, 60, 255)
   for number, frame in enumerate(frames):
@@ -89,7 +88,7 @@ def visible_colors(frames):
 
 
 def decoded(output):
-  """[H, W, 4] uint8 of each frame, by FFmpeg or, of a WebP, libwebp."""
+  """[H, W, 4] uint8 of each frame, by FFmpeg or, for WebP, libwebp."""
   if output.suffix == ".webp":
     image = Image.open(output)
     return [np.asarray((image.seek(n), image.convert("RGBA"))[1]) for n in range(image.n_frames)]
@@ -141,8 +140,8 @@ def test_alpha_that_a_video_cant_hold_is_laid_on_white_and_said(
 
 
 def test_a_gif_is_as_steady_as_its_frames_as_png(inputs, weights, tmp_path, capsys):
-  """What the command says of its flicker is true of the file: still pixels change no more in the
-  GIF than in the same frames as PNG."""
+  """The command's message about flicker is true: still pixels change no more in the GIF than in
+  the same frames as PNG."""
   rng = np.random.default_rng(5)
   (tmp_path / "frames").mkdir()
   scene = rng.integers(60, 200, (5, 6, 3)).repeat(4, 0).repeat(4, 1)

@@ -61,7 +61,7 @@ class TestChoose:
     assert buckets.choose_known((480, 480), known, images=100) == (544, 544)
 
   def test_a_small_photo_after_ten_of_other_sizes(self):
-    """Nothing of up to 640 × 480 pixels needs a program of its own once one that large is there."""
+    """No image of up to 640 × 480 pixels needs a program of its own if there is one that large."""
     known = {(480, 640), (640, 480)}
     for size in ((300, 451), (451, 300), (16, 16), (480, 480), (427, 640), (640, 427)):
       assert buckets.choose(size, known, steps=self.STEPS) in known

@@ -1,4 +1,4 @@
-"""What is done after any backend: one image from all of them, equal to the pure function's."""
+"""What is done after any backend: all give one image, equal to the pure function's."""
 
 import jax
 import numpy as np
@@ -29,7 +29,7 @@ def codes(tiny_params):
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
-  """Several chunks, the last of them filled in part."""
+  """Several chunks, of which the last is partly filled."""
   monkeypatch.setattr(compositing, "CHUNKS", (1_500, 400))
 
 
@@ -84,11 +84,11 @@ def test_every_backend_gives_what_the_pure_function_gives(
   if colors:
     mode = np.float32(1) if "color_mode" in colors else None
     expected = jax.jit(color_controls.preserve_color)(expected, pixels, color=0.7, mode=mode)
-  # Spreads of colors are matched through sums of 7,155 pixels.
+  # Color deviations are matched through sums over 7,155 pixels.
   np.testing.assert_allclose(whole, expected, atol=1e-4)
   np.testing.assert_allclose(sharded, whole, atol=1e-4)
   np.testing.assert_allclose(tiled, whole, atol=5e-4)  # its maps are float16 (test_tiled.py)
-  if not colors:  # Where nothing is stylized, the image's own bytes.
+  if not colors:  # Where nothing is stylized, bytes are the image's own.
     bare = np.broadcast_to(strength == 0, (135, 53))
     for output in (whole, tiled, sharded):
       np.testing.assert_array_equal(encode.as_bytes(output)[bare], image[bare])
@@ -129,7 +129,7 @@ def test_a_seamless_image_of_any_size_keeps_it(stylizer, codes):
 
 @pytest.mark.parametrize("axes", ["x", "y", "xy"])
 def test_a_seamless_image_is_resized_around_its_edges(stylizer, codes, axes):
-  """45×61 is no multiple of the stride: there and back, pixels at an edge see the other side."""
+  """45×61 is no multiple of the stride: resizing there and back, edges see the other side."""
   image = content(45, 61)
   (output,) = stylizer.prepare(image, seamless=axes).stylize(codes[:1])
   stride = stylizer.params.config.stride
@@ -151,7 +151,7 @@ def test_a_seamless_image_is_resized_around_its_edges(stylizer, codes, axes):
 
 
 def test_damaged_weights_are_told(tiny_params, codes):
-  """NaN as uint8 would be a number like any other."""
+  """NaN converted to uint8 would look like any other number."""
   broken = jax.tree.map(lambda x: x * np.float32(np.nan), tiny_params.generator)
   prepared = Stylizer(tiny_params.replace(generator=broken)).prepare(content(32, 32))
   with pytest.raises(FloatingPointError, match="NaN or infinity"):

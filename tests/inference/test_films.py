@@ -1,4 +1,4 @@
-"""Films that are killed and go on, whose settings change, and of which keyframes are painted."""
+"""Films that are killed and resumed, whose settings change, or whose keyframes are optimized."""
 
 import dataclasses
 import os
@@ -42,7 +42,7 @@ def test_a_film_that_goes_on_is_the_one_that_was_never_stopped(film, tmp_path, m
 
   monkeypatch.setattr(unfinished.Unfinished, "__init__", note)
   report, actual = run(film, tmp_path / "out", **settings)
-  # Keyframes take minutes, so the end of a scene is kept, too.
+  # Keyframes take minutes, so the end of a scene is saved, too.
   assert done == [4 if method == "network" else CUT - 1]
   np.testing.assert_array_equal(actual, whole)
   for name in ("frames", "flicker", "still", "warping_error", "held", "cuts"):
@@ -65,7 +65,7 @@ def test_what_is_kept_is_for_the_same_film_only(film, tmp_path, monkeypatch):
 
 
 def test_keyframes_are_carried_to_the_frames_between(film, tmp_path, monkeypatch):
-  """All frames look like their keyframes, up to the cut and behind it."""
+  """All frames look like their keyframes, up to the cut and after it."""
   monkeypatch.setattr(keyframed, "paint_with", inverted)
   report, actual = run(film, tmp_path / "out", method="neighbors", keyframes=3)
   assert report.cuts == (CUT,)
@@ -81,7 +81,7 @@ def test_keyframes_are_carried_to_the_frames_between(film, tmp_path, monkeypatch
   "name, cuts", [("black", ()), ("flash", (4, 5)), ("out of black", (4,)), ("noise", (2, 3, 4))]
 )
 def test_films_of_nothing_and_of_light(film, tmp_path, name, cuts, motion):
-  """A flash is a scene of its own; its first frame, as any scene's, is that frame alone."""
+  """A flash is a scene of its own, whose first frame is stylized as if alone, as in any scene."""
   scene = np.stack([frames_of(film.content)[0]] * 4)
   black, white = np.zeros_like(scene), np.full_like(scene, 255)
   made = {
@@ -105,7 +105,7 @@ def test_films_of_nothing_and_of_light(film, tmp_path, name, cuts, motion):
 
 
 def test_settings_follow_their_curves(film, tmp_path):
-  """Strength 0 at the start is the film itself; behind the last point it stays."""
+  """Strength 0 at the start gives the film itself; after the last point, strength stays."""
   curves = over_time.parse_curves(["strength=1:0,4:1", "preserve-color=2:1,3:0"])
   _, actual = run(film, tmp_path / "out", over_time=curves)
   contents = frames_of(film.content).astype(int)
@@ -158,12 +158,12 @@ def test_what_methods_do_not_take_is_refused(film, tmp_path, changes, message):
 
 @pytest.mark.processes
 def test_60_frames_in_two_processes_are_those_of_one(film, tmp_path):
-  """The first is killed outright once it has kept some; the second has its folder alone.
+  """The first is killed outright once it has saved some frames; the second only has its folder.
 
-  As images: on a busy machine libx264 (in PyAV 18.1.0) doesn't encode the same pictures of 64×48
-  pixels to the same bytes in each run; of 128×96 and more it does. And with a cache of their own:
-  which of the padded programs at hand reads a style depends on what other runs have left there, and
-  two of them round differently.
+  Compared as images: on a busy machine libx264 (in PyAV 18.1.0) doesn't encode the same images of
+  64×48 pixels to the same bytes in each run; with 128×96 and more it does. They have a cache of
+  their own: which of the available padded programs encodes a style depends on what other runs have
+  left, and two of them round differently.
   """
   (tmp_path / "frames").mkdir()
   environment = os.environ | {"STYLEJAX_CACHE": str(tmp_path / "cache")}

@@ -1,4 +1,4 @@
-"""Films that are killed anywhere, twice, or while another run is at them."""
+"""Films that are killed anywhere, twice, or while another run works on them."""
 
 import contextlib
 import dataclasses
@@ -23,7 +23,7 @@ def film(tiny_params, tmp_path_factory):
 
 @pytest.fixture
 def kills(monkeypatch):
-  """Runs something until the frame after so many is written: nothing is tidied up then."""
+  """Runs something until the frame after so many is written; nothing is cleaned up then."""
 
   def kill(at, work):
     with monkeypatch.context() as patch:
@@ -37,7 +37,7 @@ def kills(monkeypatch):
 
 @pytest.fixture
 def starts(monkeypatch):
-  """How many frames each run found done."""
+  """How many finished frames each run found."""
   found, init = [], unfinished.Unfinished.__init__
 
   def note(self, *arguments):
@@ -49,7 +49,7 @@ def starts(monkeypatch):
 
 
 def continued(method, styles, weights):
-  """Keyframes that show what they began from: the content, or the keyframe before."""
+  """Keyframes that show what they started from: the content, or the previous keyframe."""
   del method, styles, weights
   return lambda content, start, begins: 1 - content if begins else 0.5 * start + 0.5 * content
 
@@ -57,9 +57,9 @@ def continued(method, styles, weights):
 @pytest.mark.parametrize(
   "method, keyframes, expected",
   [
-    # Every state is kept; the last is that behind the whole film.
+    # Every state is saved; the last is that after the whole film.
     ("network", None, [0, 1, 3, 4, 6, 7, FRAMES]),
-    # Those at keyframes 3 and 5, the scene's end (5, where the next begins), and keyframe 8.
+    # States are saved at keyframes 3 and 5, the scene's end (5, where the next begins), and 8.
     ("refine", 2, [0, 0, 2, 4, 5, 7, FRAMES]),
     ("refine", 24, [0, 0, 0, 0, 5, 5, FRAMES]),
   ],
@@ -91,7 +91,7 @@ def stop():
 
 
 def test_two_runs_do_not_go_on_with_one_film(film, tmp_path, monkeypatch):
-  """The second says who is at it, and the first ends as if there had been none."""
+  """The second says who works on it, and the first ends as if it were alone."""
   _, whole = run(film, tmp_path / "whole", resume=True)
   said, write = [], frame_folders.FolderWriter.write
 
@@ -109,7 +109,7 @@ def test_two_runs_do_not_go_on_with_one_film(film, tmp_path, monkeypatch):
 
 
 def test_a_kill_while_the_folder_is_made_or_removed_leaves_none(film, tmp_path, monkeypatch):
-  """Half of a folder would be in the way of every later run."""
+  """A partial folder would stop every later run."""
   with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
     patch.setattr(unfinished, "replacing", lambda path: stop())
     run(film, tmp_path / "out", resume=True)
@@ -133,7 +133,7 @@ def test_a_damaged_state_is_one_line(film, tmp_path, kills, monkeypatch):
 
 
 def test_a_film_goes_on_from_another_folder(film, tmp_path, kills, monkeypatch, starts):
-  """Files are the same by any name."""
+  """Files are recognized by any name."""
   monkeypatch.setattr(sequence, "SAVE_EVERY", 2)
   kills(5, lambda: run(film, tmp_path / "out", resume=True))
   monkeypatch.chdir(film.content)
@@ -143,7 +143,7 @@ def test_a_film_goes_on_from_another_folder(film, tmp_path, kills, monkeypatch, 
 
 
 def test_a_style_of_the_library_is_the_one_that_it_was(film, tmp_path, kills, monkeypatch, starts):
-  """Other styles may be added meanwhile, but a film has one style from its start to its end."""
+  """Other styles may be added meanwhile, but a film has one style from start to end."""
   monkeypatch.setattr(sequence, "SAVE_EVERY", 2)
   monkeypatch.setattr(style_library, "default_path", lambda: tmp_path / "styles.safetensors")
   stylizer = stylejax.Stylizer(film.weights)
@@ -185,7 +185,7 @@ def test_films_of_one_and_two_frames(film, tmp_path, monkeypatch, method, count)
 
 @pytest.mark.parametrize("keyframes", [1, 4, 5, 6])
 def test_cuts_beside_keyframes(film, tmp_path, monkeypatch, keyframes):
-  """The last frame before a cut, one more, and one less than an interval; and all frames."""
+  """Intervals that end at the last frame before a cut, or one or two later; and of one frame."""
   monkeypatch.setattr(keyframed, "paint_with", continued)
   settings = {"method": "refine", "keyframes": keyframes}
   report, actual = run(film, tmp_path / "out", **settings)
@@ -199,7 +199,7 @@ def test_cuts_beside_keyframes(film, tmp_path, monkeypatch, keyframes):
 
 
 def test_frames_that_wait_for_a_keyframe_have_the_size_of_the_output(film, tmp_path, monkeypatch):
-  """A film of 4K in a small output would else take gigabytes."""
+  """Otherwise a 4K film with a small output would take gigabytes."""
   shapes, stylize = [], keyframed.ByKeyframes.stylize
 
   def look(self, moved):

@@ -1,4 +1,4 @@
-"""What the outputs are called, and the checks before any work. Mistakes: test_infer_command.py."""
+"""The names of outputs, and the checks before any work. Mistakes: test_infer_command.py."""
 
 import os
 from pathlib import Path
@@ -51,7 +51,7 @@ def test_a_folder_with_one_image_goes_to_a_folder():
     (["a/x.jpg", "a/b/x.jpg", "a/y.jpg"], ["x_s.png", "b/x_s.png", "y_s.png"]),
     (["a/x.jpg", "x.png"], ["a/x_s.png", "x_s.png"]),
     (["./a/../a/x.jpg", "b/x.jpg"], ["a/x_s.png", "b/x_s.png"]),
-    # Nothing repeats: the folders are left out, as before.
+    # No name repeats: folders are left out, as before.
     (["a/x.jpg", "a/b/y.jpg"], ["x_s.png", "y_s.png"]),
   ],
 )
@@ -62,7 +62,7 @@ def test_repeated_names_lie_in_folders_as_the_contents_do(contents, expected):
 
 
 def test_two_formats_of_one_name_keep_their_extensions(tmp_path):
-  # Telephones leave IMG_1.HEIC beside IMG_1.JPG.
+  # Phones write IMG_1.HEIC beside IMG_1.JPG.
   contents = [tmp_path / name for name in ("IMG_1.HEIC", "IMG_1.JPG", "IMG_2.JPG")]
   jobs = plan_outputs(contents, ["s"], tmp_path / "o")
   assert [job.outputs[0].name for job in jobs] == [

@@ -1,4 +1,4 @@
-"""What --style, --mask and --interpolate ask for, without any net."""
+"""What --style, --mask and --interpolate mean, without any net."""
 
 from pathlib import Path
 

@@ -107,7 +107,7 @@ def test_folder_to_folder_prints_its_flicker(sources, weights, tmp_path, capsys)
 
 
 def test_colors_are_kept_frame_by_frame(sources, weights, tmp_path, capsys):
-  """As on the written images: by luminance every pixel has the hue of its frame's."""
+  """As in images: in mode luminance, every pixel has the hue of its frame's pixel."""
   assert run(sources, weights, "frames", tmp_path / "plain") == 0
   more = ("--preserve-color", "1")
   assert run(sources, weights, "frames", tmp_path / "colors", *more) == 0
@@ -153,7 +153,7 @@ def test_video_reads_the_pixels_and_odd_sides_grow_by_one(sources, weights, pixe
 def test_interrupted_runs_leave_no_half_file(
   sources, weights, tmp_path, monkeypatch, output, where
 ):
-  """At the third frame; and when all is on disk but not yet under its name."""
+  """Interrupted at the third frame, or when all is on disk but not yet under its name."""
   kind = animation.AnimationWriter if output.endswith("gif") else video.VideoWriter
   call, calls = getattr(kind, where), []
 
@@ -226,7 +226,7 @@ def test_the_report_counts(sources, weights, tmp_path):
 
 
 def test_the_command_reads_styles_at_the_default_scale():
-  """Its options name the number, so that --help needn't load the nets."""
+  """Its options repeat the number, so that --help needn't load the nets."""
   assert f"(default: {encode.STYLE_SIZE};" in inspect.getsource(common_options)
 
 
@@ -275,7 +275,7 @@ def test_styles_are_mixed_saved_and_invented_as_for_one_image(
 
 
 def place(sources, tmp_path):
-  """Frames, an animation and a style that may be destroyed."""
+  """Frames, an animation and a style that tests may destroy."""
   for name in ("frames", "a.gif", "style.png"):
     copy = shutil.copytree if name == "frames" else shutil.copy
     copy(sources / name, tmp_path / name)
@@ -361,7 +361,7 @@ def test_an_interrupted_run_leaves_the_folder_as_it_was(sources, weights, tmp_pa
 def test_a_video_keeps_its_colors_at_strength_0_and_notes_are_printed(
   sources, weights, tmp_path, capsys
 ):
-  """BT.709 by its definition (Kr 0.2126, Kb 0.0722), on the planes as they are decoded."""
+  """BT.709 by definition (Kr 0.2126, Kb 0.0722), applied to the decoded planes."""
   color, luma = np.array([40, 180, 60]), np.array([0.2126, 0.7152, 0.0722])
   y = color @ luma
   cb, cr = (60 - y) / 1.8556, (40 - y) / 1.5748

@@ -1,4 +1,4 @@
-"""A folder shared by processes: each file once, one summary, and only what is missing again."""
+"""A folder shared by processes: each file once, one summary; a second run does what is missing."""
 
 import os
 import socket

@@ -146,7 +146,7 @@ def test_weights_keep_their_proportions_however_large_or_small(stylizer, images,
   content, wave, irises = images
   codes = stylizer.encode_styles([wave, irises])
   expected = stylizer(content, codes, weights=[3, 1])
-  # 1e-44 is seven times the smallest number of float32, and rounded to one of them.
+  # 1e-44 is rounded to seven times the smallest number of float32.
   dtype = np.float32 if 1e-40 < scale < 1e39 else np.float64
   weights = np.asarray([3 * scale, scale], dtype)
   np.testing.assert_allclose(stylizer(content, codes, weights=weights), expected, atol=1e-6)
@@ -160,7 +160,7 @@ def test_no_style_is_refused(stylizer, images):
 
 
 def test_a_size_never_seen_compiles_nothing(tiny_params, tmp_path, monkeypatch):
-  """Contents and styles of other sizes run in the arrays of the first, with the same result."""
+  """Contents and styles of other sizes run in arrays of the first's size, with equal results."""
   monkeypatch.setattr(program_cache, "_folder", lambda: tmp_path)
   program_cache.compiled_step.cache_clear()  # as in another process
   rng = np.random.default_rng(5)

@@ -1,4 +1,4 @@
-"""Every loss against PyTorch or NumPy written apart from it, and its gradient finite."""
+"""Every loss against independent PyTorch or NumPy code, with finite gradients."""
 
 import jax
 import jax.numpy as jnp
@@ -96,7 +96,7 @@ def test_gram_style_loss(rng):
 
 
 def test_style_losses_want_what_lies_between(rng):
-  """Of a strength: at 0 the content's own statistics, at 1 the style's, and linear between."""
+  """At strength 0 they want the content's statistics, at 1 the style's, linear in between."""
   style, content = some_features(rng), some_features(rng, 5.0)
   colors = rng.random((2, 2, 16, 16, 3), np.float32)
   for loss, target, source in (
@@ -152,7 +152,7 @@ def test_games_against_their_formulas(rng):
 
 
 class Critic:
-  """A small smooth score, once in JAX and once in PyTorch, on the same numbers."""
+  """A small smooth score in JAX and in PyTorch, with the same numbers."""
 
   def __init__(self, rng):
     self.w1 = rng.normal(size=(8 * 8 * 3, 5)).astype(np.float32) * 0.2
@@ -219,21 +219,21 @@ def test_structure_is_lost_to_blur_and_turned_light_not_to_contrast(rng):
     mean_of(pixels.structure_loss, x.astype(np.float32), content)
     for x in (0.5 * content + 0.3, content + hue, content + noise, blurred, 1 - content)
   )
-  assert max(brighter, changed) < 0.02  # of contrast and of hue
+  assert max(brighter, changed) < 0.02  # changes of contrast and of hue
   assert noisy < 0.1  # where the content is plain
   assert soft > 0.1
   assert turned > 0.8  # half of the windows are plain
-  # Where either is plain there is no direction in which light goes up.
+  # Where either image is plain, there is no direction in which light increases.
   assert mean_of(pixels.structure_loss, 0.5 * np.ones_like(content), content) < 0.05
 
 
 def test_colors_count_by_their_own_spread(rng):
   target = rng.random((2, 16, 16, 3), np.float32)
   assert mean_of(color.color_loss, target, target) == pytest.approx(0, abs=1e-6)
-  # Moments of pixels, wherever they are.
+  # Moments don't depend on where pixels are.
   turned = target[:, ::-1, ::-1]
   assert mean_of(color.color_loss, turned, target) == pytest.approx(0, abs=1e-5)
-  # By hand: red up by 0.1 moves the means of the three axes by 0.1 times their weight of red.
+  # By hand: adding 0.1 to red moves the means of the three axes by 0.1 times their weights of red.
   moved = target + np.array([0.1, 0, 0], np.float32)
   axes = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
   spread = (target @ axes.T.astype(np.float32)).var((1, 2))
@@ -275,9 +275,9 @@ def test_bands_tell_texture_from_edges_of_the_same_strength(rng):
   edges = np.where(rng.random((1, 64, 64, 1)) < 0.04, 5.0, 0.0) * (texture - 0.5) + 0.5
   assert np.std(edges) == pytest.approx(np.std(texture), rel=0.1)
   assert mean_of(pyramid.pyramid_loss, edges, texture) > 0.03
-  # Statistics of the whole image, wherever its texture is.
+  # Statistics are those of the whole image, wherever its texture is.
   assert mean_of(pyramid.pyramid_loss, np.roll(texture, (16, 32), (1, 2)), texture) < 3e-3
-  # No contrast counts as more than FLOOR.
+  # Images without contrast are treated as having a contrast of FLOOR.
   assert mean_of(pyramid.pyramid_loss, 0 * texture + 0.5, 0 * texture + 0.7) < 1e-6
   with pytest.raises(ValueError, match="found shape .1, 63, 64, 3.*expected even sides"):
     pyramid.pyramid_statistics(texture[:, 1:])

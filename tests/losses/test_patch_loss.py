@@ -10,7 +10,7 @@ from stylejax.losses.patches import patch_loss
 
 
 def by_loops(image, style):
-  """Both directions of one layer, [H, W, C], of all places."""
+  """Both directions over all places of one layer, [H, W, C]."""
   mean = style.mean((0, 1))
   image, style = ((x - mean).reshape(-1, x.shape[-1]) for x in (image, style))
   distance = np.empty((len(image), len(style)))
@@ -38,7 +38,7 @@ def test_of_large_maps_every_other_place_is_compared(rng):
 def test_where_places_lie_does_not_matter_but_what_is_missing_does(rng):
   style = rng.normal(size=(1, 4, 4, 8)).astype(np.float32)
   assert patch_loss({"a": style[:, ::-1]}, {"a": style})[0] == pytest.approx(0, abs=1e-5)
-  # One place of the style all over: each is of the style, but the style's others are not there.
+  # One place of the style everywhere: each is in the style, but the style's others are missing.
   alike = np.broadcast_to(style[:, :1, :1], style.shape)
   missing = patch_loss({"a": alike}, {"a": style})
   assert missing[0] > 0.2

@@ -1,4 +1,4 @@
-"""Artifact detectors: silent on recolored images, alarmed by each artifact drawn into them."""
+"""Artifact detectors: no alarm on recolored images, an alarm for each artifact drawn into them."""
 
 import numpy as np
 import pytest
@@ -51,7 +51,7 @@ def checkerboard(period):
 
 
 def stripes(image):
-  """Of one color only, a wave every four columns."""
+  """Adds a wave of one color with a period of four columns."""
   wave = np.cos(np.pi / 2 * np.arange(SHAPE[1]))[None, :, None]
   return image + 0.016 * wave * np.array([1, -1, 0])
 
@@ -96,7 +96,7 @@ def test_harmless_changes_raise_no_alarm(name, seed):
 @pytest.mark.parametrize("name", ARTIFACTS)
 @pytest.mark.parametrize("seed", range(3))
 def test_an_artifact_raises_its_alarm_and_no_other(name, seed):
-  """On a recolored image, since a stylization has other colors than its content."""
+  """Tested on a recolored image, since a stylized image has other colors than its content."""
   content = scene(seed)
   draw, kind = ARTIFACTS[name]
   actual = artifacts.find_artifacts(np.clip(draw(recolor(content)), 0, 1), content)
@@ -112,7 +112,7 @@ def test_what_the_content_shows_itself_is_no_artifact(name):
 
 
 def test_a_score_is_the_same_from_every_side():
-  """The image turned and mirrored has the same artifacts."""
+  """A rotated or mirrored image has the same artifacts."""
   content = scene(1)
   image = strip(recolor(content))
   for turned in (lambda x: np.rot90(x), lambda x: x[::-1], lambda x: x[:, ::-1]):

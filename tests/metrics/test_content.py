@@ -45,7 +45,7 @@ def numpy_psnr(a, b):
 
 
 def numpy_ssim(a, b):
-  """By the definition: the weighted variance of every window, taken around its own mean."""
+  """SSIM by definition: the weighted variance of every window, around its own mean."""
   axis = np.arange(11.0) - 5
   window = np.exp(-(axis[:, None] ** 2 + axis[None] ** 2) / (2 * 1.5**2))
   window /= window.sum()
@@ -150,7 +150,7 @@ class TestLpipsForm:
 
 
 def test_distance_without_heads(features):
-  """Against the definition in float64; 0 for the same features, 4 for opposite ones."""
+  """Compared with the definition in float64; 0 for equal features, 4 for opposite ones."""
   a, b, _ = features
   b = {layer: value + 0.1 for layer, value in b.items()}
   a = {layer: value + 0.1 for layer, value in a.items()}

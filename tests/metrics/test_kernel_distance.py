@@ -28,7 +28,7 @@ def test_is_the_mean_over_pairs_of_images(rng):
 
 
 def test_is_unbiased_and_sees_a_shift(rng):
-  """Mean 0 for samples of one distribution, also where images come in correlated pairs."""
+  """The mean is 0 for samples of one distribution, even if images come in correlated pairs."""
   same, paired, shifted = [], [], []
   for _ in range(300):
     x, y = rng.normal(size=(2, 10, 1, 4))

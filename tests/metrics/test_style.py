@@ -16,7 +16,7 @@ LAYERS = ("relu1_1", "relu2_1", "relu3_1")
 
 @pytest.fixture
 def features(rng):
-  """Features of two images of different sizes, a batch of 2, as of three layers."""
+  """Features, as if of three layers, of two batches of 2 images with different sizes."""
 
   def one(height, width):
     return {
@@ -28,7 +28,7 @@ def features(rng):
 
 
 def numpy_moments(features, style):
-  """Straight from the definition, in float64: mean over layers of moved moments over E[s²]."""
+  """By definition, in float64: the mean over layers of the moments' difference over E[s²]."""
   actual = []
   for layer in LAYERS:
     f, s = (x[layer].astype(np.float64).reshape(2, -1, 5) for x in (features, style))

@@ -98,7 +98,7 @@ def test_derivatives_are_the_direct_ones(rng, padding, always_winograd):
 
 @pytest.mark.parametrize("padding", ["zeros", "reflect"])
 def test_forward_derivatives_are_the_direct_ones(rng, padding, always_winograd):
-  """By x and by the kernel, of a gradient too, and over a batch of examples."""
+  """With respect to x and the kernel, also of a gradient, and over a batch of examples."""
   x, kernel, along, kernel_along, weight = arrays(
     rng, (2, 2, 9, 6, 5), (2, 3, 3, 5, 4), (2, 2, 9, 6, 5), (2, 3, 3, 5, 4), (2, 9, 6, 4)
   )

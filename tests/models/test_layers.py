@@ -65,7 +65,7 @@ def test_upsample_conv_keeps_a_constant_constant_however_sharp(rng, scale):
 
 @pytest.mark.torch
 def test_the_sharp_part_makes_what_doubling_cannot(rng):
-  """Stripes of one pixel from two channels that hold the even and the odd columns."""
+  """Makes stripes of one pixel from two channels with the even and the odd columns."""
   stripes = rng.normal(size=(1, 6, 8, 2)).astype(np.float32)
   sharp = np.zeros((3, 3, 2, 2, 2, 1), np.float32)  # tap, tap, channel, row's and column's phase
   for phase in range(2):
@@ -78,7 +78,7 @@ def test_the_sharp_part_makes_what_doubling_cannot(rng):
   actual = np.asarray(layers.UpsampleConv(1).apply({"params": params}, stripes))
   mean = F.avg_pool2d(F.pad(to_torch(stripes), (1, 1, 1, 1), "reflect"), 3, 1)
   mean = np.repeat(np.repeat(from_torch(mean), 2, 1), 2, 2)
-  # A channel's mean over 3×3 is shared among the phases; what differs from it stays apart.
+  # Phases share a channel's mean over 3×3; what differs from that mean stays separate.
   expected = np.repeat(stripes.reshape(1, 6, 16, 1), 2, 1)
   alternating = np.tile([1.0, 0.0], 8)[None, None, :, None] - 0.5
   expected = expected - alternating * mean[..., :1] + alternating * mean[..., 1:]

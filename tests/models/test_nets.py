@@ -23,7 +23,7 @@ def count(tree) -> int:
 
 
 def test_noise_generator_is_the_described_net():
-  """100 → 8·8·128 → 8×8×128 → 256 wide, three stages; counted by hand, layer by layer."""
+  """100 → 8·8·128 → 8×8×128 → 256 wide, three stages; parameters counted by hand, by layer."""
   shapes = jax.eval_shape(lambda: NoiseGenerator().init(jax.random.key(0), jnp.zeros((1, 100))))[
     "params"
   ]

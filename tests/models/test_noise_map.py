@@ -1,4 +1,4 @@
-"""The noise map: the same everywhere, without a trace of order, and in parts as whole."""
+"""The noise map: always the same, without any pattern, and in parts as in the whole."""
 
 import jax
 import numpy as np
@@ -19,7 +19,7 @@ def test_it_is_noise_of_mean_0_and_variance_1():
   assert abs(pattern.mean()) < 0.02 and abs(pattern.std() - 1) < 0.02
   spectrum = np.abs(np.fft.fft2(pattern)) ** 2 / pattern.size
   spectrum[0, 0] = 1
-  # White: each frequency's power is exponential with mean 1, the largest of 65,536 about 11.
+  # White: each frequency's power is exponential with mean 1; the largest of 65,536 is about 11.
   assert spectrum.max() < 20
   assert np.unique(pattern).size > 0.99 * pattern.size
 
@@ -37,7 +37,7 @@ def test_a_part_is_the_wholes_also_beyond_the_pattern():
 def test_it_does_not_repeat(shift):
   whole = np.asarray(noise_map.noise_map(1024, 1024, top=300))
   there = np.asarray(noise_map.noise_map(1024, 1024, top=300 + shift[0], left=shift[1]))
-  # Of 63,001 signs the mean is off by 0.004 on average.
+  # The mean of 63,001 random signs is off by 0.004 on average.
   assert abs(np.mean(whole * there)) < 0.02
   assert abs(whole.mean()) < 0.01 and abs(whole.std() - 1) < 0.01
 

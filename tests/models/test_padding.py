@@ -1,4 +1,4 @@
-"""Edges against whole images: fillings never seen, no seam, one device's numbers on many."""
+"""Edges against whole images: padding has no effect, no seam, one device's numbers on many."""
 
 import jax
 import jax.numpy as jnp
@@ -33,7 +33,7 @@ def image(height, width):
 
 
 def without_noise(params):
-  """The same without noise, which lies still when an image moves."""
+  """The same without noise, which stays in place when an image moves."""
   generator = dict(params.generator)
   for number, name in enumerate(decoder_stages.modulated_maps(params.config)):
     if decoder_stages.has_noise(name):
@@ -57,7 +57,7 @@ def test_what_lies_beyond_a_image_is_never_seen(tiny_params, code, stylize, fill
 
 
 def test_larger_cells_end_where_the_image_does(folded_params, code, stylize):
-  """`code` is of other weights of the same sizes."""
+  """`code` is from other weights with the same sizes."""
   content = image(40, 56)
   whole = stylize(folded_params, content, code, None)
   edges = Edges((48, 80), inside=(np.int32(40), np.int32(56)))
@@ -80,7 +80,7 @@ EDGES = {
 @pytest.mark.parametrize("edges", EDGES.values(), ids=EDGES)
 @pytest.mark.parametrize("scale", [1, 4])
 def test_lines_by_number_are_the_joined_lines(edges, scale):
-  """Accelerators join lines, and CPUs read them by number; tests run on CPUs only."""
+  """Accelerators join lines, CPUs read them by number; tests run on CPUs only."""
   x = jnp.asarray(np.random.default_rng(3).random((2, 64 // scale, 80 // scale, 3), np.float32))
   height, width = 64 // scale, 80 // scale
   if edges.inside is not None:

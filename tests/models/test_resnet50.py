@@ -67,7 +67,7 @@ def test_max_pool_is_caffes(rng, size):
 
 
 def test_trained_weights_tell_images_from_noise(params, rng):
-  """Deep channels answer to structure: shuffled pixels have their moments changed, colors not."""
+  """Deep channels respond to structure: shuffling pixels changes their moments, not the colors."""
   ramp = np.linspace(0, 1, 64, dtype=np.float32)
   image = np.stack(
     [

@@ -147,7 +147,7 @@ def test_max_pool_and_its_gradient_are_pytorchs(rng, size):
 
 
 def test_module_makes_its_own_parameters():
-  """Random weights through Linen's own init have the shapes of the shipped ones."""
+  """Random weights from Linen's own init have the shapes of the shipped ones."""
   shapes = jax.eval_shape(lambda: VGG16().init(jax.random.key(0), jnp.zeros((1, 16, 16, 3))))[
     "params"
   ]

@@ -19,7 +19,7 @@ from stylejax.optimization.colors import (
 
 
 def test_oklab_has_the_published_values():
-  """Of sRGB's primaries, white, gray and black, as CSS Color 4 and the package culori have them."""
+  """For sRGB's primaries, white, gray and black, from CSS Color 4 and the package culori."""
   rgb = jnp.asarray(
     [[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1], [0.5, 0.5, 0.5], [0, 0, 0]], jnp.float32
   )
@@ -67,7 +67,7 @@ def test_moments_of_a_region_are_its_own(rng):
 
 
 def test_a_palette_without_colors_is_gray_and_finite(rng):
-  """Of a gray style all is gray, of a gray content too; gradients are numbers."""
+  """A gray style makes the image gray; results for gray content and gradients are finite."""
   gray = jnp.full((1, 8, 9, 2), 0.0)
   colorful = jnp.asarray(rng.normal(size=(1, 8, 9, 2)) * 0.1, jnp.float32)
   assert float(jnp.abs(match_chroma(colorful, gray)).max()) < 0.02
@@ -108,7 +108,7 @@ def test_the_filter_is_a_loop_over_neighbors(rng):
 
 
 def test_out_of_range_loses_chroma_alone():
-  """Of a saturated color out of sRGB the luminance and the hue stay."""
+  """A saturated color outside sRGB keeps its luminance and hue."""
   lab = jnp.asarray([[0.6, 0.3, 0.2], [0.9, 0.2, 0.0], [0.5, 0.05, 0.02], [0.0, 0.2, 0.1]])
   actual = srgb_to_oklab(into_gamut(lab))
   np.testing.assert_allclose(actual[:3, 0], lab[:3, 0], atol=5e-3)
@@ -144,7 +144,7 @@ def test_luminance_is_the_images_own(images):
 
 
 def test_amounts_choose_whose_chroma(images):
-  """A flat image takes the chroma of the content, of the palette, or keeps its own."""
+  """A flat image takes the chroma of the content or of the palette, or keeps its own."""
   _, content, styles = images
   flat = jnp.full_like(content, 0.5) * jnp.asarray([1.1, 0.9, 0.8]).reshape(1, 1, 1, 3)
   settings = {"sigma_light": 0.05}
@@ -162,7 +162,7 @@ def test_amounts_choose_whose_chroma(images):
 
 
 def test_an_image_in_a_palette_has_its_light_and_colors(rng):
-  """Where nothing leaves sRGB and colors vary enough, means and covariances are the style's."""
+  """Means and covariances are the style's, if nothing leaves sRGB and colors vary enough."""
   image, style = (
     jnp.asarray(0.5 + amount * rng.normal(size=(1, 40, 30, 3)), jnp.float32)
     for amount in (0.03, 0.06)

@@ -33,7 +33,7 @@ def images():
 
 
 def test_steps_bring_it_to_the_style(images):
-  """Without a step it is the start; steps bring Gram matrices near the style's, weight nearer."""
+  """No steps give the start; steps bring Gram matrices near the style's, a larger weight nearer."""
   vgg_params, (content, style) = load_vgg(), images
   run = jax.jit(optimize_image)
 
@@ -81,7 +81,7 @@ def test_adam_descends_too_and_reports_each_step(images):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_some_steps_at_a_time_are_those_of_one_call(images, method):
-  """And a state that was saved and read again goes on bit for bit."""
+  """Also, a state that is saved and read again continues bit for bit."""
   vgg_params, (content, style) = load_vgg(), images
   targets = jax.jit(image_targets)(vgg_params, content, [style])
   step = jax.jit(run, static_argnames="method")
@@ -102,7 +102,7 @@ def test_some_steps_at_a_time_are_those_of_one_call(images, method):
 
 
 def test_style_distance_by_regions_and_of_mixtures():
-  """Against NumPy: Gram matrices of the region, weighted by its area; or one of their mean."""
+  """Against NumPy: Gram matrices of regions, weighted by their areas, or the mean of both."""
   rng = np.random.default_rng(3)
   features = {
     layer: rng.random((1, 8 >> i // 2, 8 >> i // 2, 4), np.float32)
@@ -120,7 +120,7 @@ def test_style_distance_by_regions_and_of_mixtures():
   for layer, gram in zip(STYLE_LAYERS, grams, strict=True):
     x = features[layer][0]
     flat = x.reshape(-1, 4)
-    # Halved maps are soft at the border; that they are is `on_grid`'s matter.
+    # Halved masks have soft borders, for which `on_grid` is responsible.
     for part, wanted in zip(np.asarray(on_grid(left, x.shape[:2])), gram, strict=True):
       part = part.reshape(-1, 1)
       regions += part.mean() * ratio((part * flat).T @ flat / part.sum(), wanted)
@@ -132,7 +132,7 @@ def test_style_distance_by_regions_and_of_mixtures():
 
 
 def test_scales_go_from_coarse_to_fine(images):
-  """Each scale gets both images and the last result at its size, and at least 16 pixels."""
+  """Each scale gets both images and the last result at its own size, at least 16 pixels."""
   content, style = images
   calls = []
 

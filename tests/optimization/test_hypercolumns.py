@@ -48,7 +48,7 @@ def test_layers_lie_one_after_the_other_on_a_grid(rng):
 
 @pytest.mark.parametrize("size", [(33, 40), (38, 31), (47, 45)])
 def test_places_of_all_layers_lie_over_each_other(size):
-  """A ramp, pooled as the net pools it, has the same value at a place on every layer's map."""
+  """A ramp, pooled like the net's maps, has the same value at a place on every layer's map."""
   ramp = np.arange(size[0])[:, None] + 2.0 * np.arange(size[1])[None]
   grid = (size[0] // 4, size[1] // 4)
   expected = (4 * np.arange(grid[0])[:, None] + 1.5) + 2.0 * (4 * np.arange(grid[1])[None] + 1.5)
@@ -56,7 +56,7 @@ def test_places_of_all_layers_lie_over_each_other(size):
   for block in (1, 2, 3, 4):
     actual = _on_grid(jnp.asarray(level[None, :, :, None], jnp.float32), block, grid)
     assert actual.shape == (1, *grid, 1)
-    inner = (slice(1, -2), slice(1, -2))  # Beyond the centers at the edge nothing is known.
+    inner = (slice(1, -2), slice(1, -2))  # Nothing is known beyond the cells' centers at the edge.
     np.testing.assert_allclose(actual[0, :, :, 0][inner], expected[inner], atol=1e-3)
     rows, columns = (side // 2 * 2 for side in level.shape)
     level = level[:rows, :columns].reshape(rows // 2, 2, columns // 2, 2).mean((1, 3))

@@ -48,7 +48,7 @@ def test_it_is_the_largest_product_of_banks_that_are_searched_in_lines(rng, coun
 
 
 def test_of_equal_vectors_one_is_found(rng):
-  """A plain style has many: whichever is found, it is like the query."""
+  """A plain style has many equal vectors: whichever is found equals the query."""
   bank = unit(jnp.asarray(np.repeat(rng.normal(size=(8, 12)), 16, 0)))
   actual = nearest(bank[::16], bank)
   np.testing.assert_array_equal(np.asarray(actual) // 16, np.arange(8))
@@ -65,7 +65,7 @@ def test_a_preference_is_added_for_each_style(vectors, rng):
 @pytest.mark.parametrize("block", [None, 1, 7, 50, 64])
 def test_the_best_similarity_of_a_vector_is_over_all_queries(vectors, rng, block):
   query, bank, source = vectors
-  # All similarities below 0, which what fills a block has.
+  # All similarities are below 0, that of the padding of a block.
   query, bank = -abs(query), abs(bank)
   preference = -rng.random((50, 3)).astype(np.float32)
   scores = np.asarray(query) @ np.asarray(bank).T + preference[:, np.asarray(source)]
@@ -77,7 +77,7 @@ def test_the_best_similarity_of_a_vector_is_over_all_queries(vectors, rng, block
 
 
 def test_a_hub_leaves_room_for_what_is_rare():
-  """A vector in the middle is the nearest of all queries, unless its best similarity counts."""
+  """A vector in the middle is the nearest of every query, unless hubs are penalized."""
   angles = np.array([0.0, 0.9, -0.9])
   bank = jnp.asarray(np.stack([np.cos(angles), np.sin(angles)], 1), jnp.float32)
   turned = np.array([-0.43, -0.2, 0.0, 0.2, 0.43])
@@ -96,7 +96,7 @@ def test_vmap_is_a_loop(vectors):
 
 
 def test_places_are_divided_over_devices(vectors):
-  """Equal results, and each of 8 devices multiplies an eighth of the queries of a block."""
+  """Results are equal, and each of 8 devices multiplies an eighth of a block's queries."""
   query, bank, source = vectors
   mesh = jax.make_mesh((8,), ("places",), axis_types=(jax.sharding.AxisType.Auto,))
   preference = jnp.zeros((50, 3)).at[:, 1].set(0.3)
@@ -112,7 +112,7 @@ def test_places_are_divided_over_devices(vectors):
 
 
 def test_accelerators_multiply_bfloat16(vectors):
-  """Lowered for a GPU the product is of bfloat16 with float32 sums, for a CPU of float32."""
+  """Lowered for a GPU, the product is in bfloat16 with float32 sums; for a CPU, in float32."""
   query, bank, _ = vectors
   for platform, dtype in (("cuda", "bf16"), ("tpu", "bf16"), ("cpu", "f32")):
     text = jax.jit(nearest).trace(query, bank).lower(lowering_platforms=(platform,)).as_text()

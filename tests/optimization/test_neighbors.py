@@ -1,4 +1,4 @@
-"""Neural neighbors: what a stage minimizes, and that it ends the same however it is run."""
+"""Neural neighbors: what a stage minimizes, and that the result is the same however it is run."""
 
 import jax
 import jax.numpy as jnp
@@ -78,7 +78,7 @@ def test_places_are_matched_by_centered_cosines(vgg_params, images, begun):
     for x in (images[0][:1], images[1])
   )
   np.testing.assert_allclose(targets.features[0], bank, rtol=1e-3, atol=1e-4)
-  # With a content share of 0.75 the rest is the start, which has only the finest level of it.
+  # With a content share of 0.75, the rest is the start, which has the content's finest level only.
   content = laplacian_pyramid(images[0][:1])
   looked_up = 0.75 * images[0][:1] + 0.25 * reconstruct(
     (content[0], *neighbors.content_start(content)[1:])
@@ -98,7 +98,7 @@ def test_places_are_matched_by_centered_cosines(vgg_params, images, begun):
 
 
 def test_the_loss_is_a_mean_of_cosine_distances(vgg_params, images, begun):
-  """Of the first step, in NumPy; later steps bring it down, and the last pass too."""
+  """The first step's loss, in NumPy; later steps and the last pass reduce it."""
   targets, state = begun[COLUMNS]
   actual, content = (
     np.asarray(describe(vgg_params, x, scales=targets.scales), np.float64).reshape(-1, 2688)
@@ -123,7 +123,7 @@ def test_the_loss_is_a_mean_of_cosine_distances(vgg_params, images, begun):
 
 @pytest.mark.parametrize("stage", [COLUMNS, SPLIT])
 def test_going_on_from_a_saved_state_is_never_stopping(vgg_params, begun, stage):
-  """Bit for bit, the state as NumPy arrays in between; no step is made beyond the stage's."""
+  """Bit for bit, with the state as NumPy arrays in between; no step exceeds the stage's."""
   targets, state = begun[stage]
   whole = run(vgg_params, state, targets)
   assert int(whole.step) == 6
@@ -144,7 +144,7 @@ def test_a_batch_and_vmap_are_loops(vgg_params, images, begun):
 
   def stylize(vgg_params, pyramid):
     state = init(vgg_params, pyramid, neighbors.content_start(pyramid), targets, 6)
-    # Not compiled as a whole where the caller doesn't.
+    # Not compiled as a whole unless the caller does so.
     return reconstruct(neighbors.run(vgg_params, state, targets, steps=jnp.int32(2)).pyramid)
 
   alone = [stylize(vgg_params, tuple(x[n] for x in pyramids)) for n in range(2)]
@@ -157,7 +157,7 @@ def test_a_batch_and_vmap_are_loops(vgg_params, images, begun):
 
 @pytest.fixture(scope="module")
 def tall(vgg_params, images):
-  """{stage: (pyramids of an image of 316×16, targets, run at once)}, masks of two styles."""
+  """{stage: (pyramids of a 316×16 image, targets, masks of two styles, first and last state)}."""
   content = np.random.default_rng(2).uniform(size=(1, 79, 4, 3)).repeat(4, 1).repeat(4, 2)
   pyramid = laplacian_pyramid(jnp.asarray(content, jnp.float32))
   masks = jnp.zeros((2, 316, 16)).at[0, :150].set(1).at[1, 150:].set(1)
@@ -178,7 +178,7 @@ def tall(vgg_params, images):
 
 @pytest.mark.parametrize("stage, tiles, devices", [(COLUMNS, 2, 1), (COLUMNS, 8, 8), (SPLIT, 8, 8)])
 def test_bands_and_devices_give_what_one_gives(vgg_params, tall, stage, tiles, devices):
-  """Bands of rows one after the other, or on 8 devices: within 1e-3 of the image at once."""
+  """Bands of rows in turn or on 8 devices: within 1e-3 of the image computed at once."""
   pyramids, targets, masks, begun, expected = tall[stage]
   mesh = jax.make_mesh((8,), ("rows",), axis_types=(jax.sharding.AxisType.Auto,))
   settings = {"tiles": tiles, "mesh": mesh if devices > 1 else None}
@@ -190,25 +190,25 @@ def test_bands_and_devices_give_what_one_gives(vgg_params, tall, stage, tiles, d
 
 
 def test_the_bank_of_a_large_style_is_thinned(vgg_params, images, monkeypatch):
-  """So that it has BANK_PLACES at most; each of them is one of the whole bank's."""
+  """It has at most BANK_PLACES vectors, each of which is one of the whole bank's."""
   whole = style_targets(vgg_params, [images[1]], COLUMNS).features[0]
   monkeypatch.setattr(targets_module, "BANK_PLACES", len(whole) - 1)
   thinned = jax.jit(lambda *x: neighbors.style_targets(*x, COLUMNS))(vgg_params, [images[1]])
   assert 0 < len(thinned.features[0]) <= len(whole) / 3
   assert len(thinned.sources[0]) == len(thinned.features[0])
-  # Of length 1, since the scales of the layers are those of fewer places.
+  # Compared at length 1, since the scales of the layers are from fewer places.
   cosines = unit(thinned.features[0]) @ unit(whole).T
   assert (cosines.max(1) > 0.99).all()
 
 
 def test_one_can_differentiate_through_steps(vgg_params, images):
-  """By what the layers count, by the rate and by the pixels of the style: numbers, not all 0."""
+  """Gradients by layer weights, rate and the style's pixels are finite and not all 0."""
   pyramid = laplacian_pyramid(images[0][:1])
 
   def total(layer_weights, rate, style, vgg_params):
     targets = neighbors.style_targets(vgg_params, [style], COLUMNS, layer_weights=layer_weights)
     state = neighbors.init(vgg_params, pyramid, neighbors.content_start(pyramid), targets, 2)
-    # A third step is one more than the stage has.
+    # The third step is beyond the stage's two.
     state = neighbors.run(vgg_params, state, targets, steps=3, rate=rate)
     return jnp.square(reconstruct(state.pyramid)).sum(), state.step
 
@@ -221,7 +221,7 @@ def test_one_can_differentiate_through_steps(vgg_params, images):
 
 
 def test_regions_and_weights_choose_the_style(vgg_params, images):
-  """Places take from their region's style alone; a style of weight 0 gives nothing."""
+  """Places take only from their region's style; a style of weight 0 contributes nothing."""
   content, style = images[0][:1], images[1]
   styles = [style, 1 - style[:, ::-1], style[:, :16, :16]]
   targets = style_targets(vgg_params, styles, COLUMNS)

@@ -12,7 +12,7 @@ from stylejax.optimization.pyramid import halve, halved, laplacian_pyramid, reco
 
 
 def halved_lines(x):
-  """NumPy: (1, 3, 3, 1) / 8 at every second line of an even number; what is beyond is left out."""
+  """NumPy: (1, 3, 3, 1) / 8 at every second line; taps beyond the edges are left out."""
   lines = []
   for i in range(0, len(x), 2):
     taps = [(i - 1, 1), (i, 3), (i + 1, 3), (i + 2, 1)]

@@ -1,4 +1,4 @@
-"""Threads that read ahead and that repeat: in order, bounded, ended, errors where they are due."""
+"""Threads that read ahead or repeat: in order, bounded, ended, with errors where they occur."""
 
 import threading
 import time

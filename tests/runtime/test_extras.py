@@ -1,4 +1,4 @@
-"""What messages tell people to install is what pyproject.toml declares."""
+"""Messages tell people to install what pyproject.toml declares."""
 
 import importlib.metadata
 import re

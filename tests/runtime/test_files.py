@@ -1,4 +1,4 @@
-"""Files that come whole, keep their permissions, and never take the place of what is read."""
+"""Files appear whole, keep their permissions, and never replace what is being read."""
 
 import errno
 import os
@@ -36,7 +36,7 @@ class TestReplacing:
     path.write_bytes(b"old")
     path.chmod(before)
     with files.replacing(path) as temporary:
-      # While it is written nobody else may read what may be private.
+      # While it is being written, nobody else may read a file that may be private.
       assert mode(temporary) == 0o600
       temporary.write_bytes(b"new")
     assert (mode(path), path.read_bytes()) == (before, b"new")
@@ -107,7 +107,7 @@ class TestReplacing:
     assert os.listdir() == ["a"]
 
 
-# Outputs, inputs, input folders and what the line says; links are made in `links`.
+# (outputs, inputs, input folders, words of the message); `links` makes the links.
 APART = {
   "the same name": (["s.gif"], ["s.gif"], [], "found the input s.gif"),
   "another way to write it": (["in/../s.gif"], ["s.gif"], [], "found the input s.gif"),

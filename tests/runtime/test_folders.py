@@ -1,4 +1,4 @@
-"""A folder comes whole or stays as it was, and files of other people are never touched."""
+"""A folder appears whole or stays as it was, and other people's files are never touched."""
 
 import os
 
@@ -76,7 +76,7 @@ def test_files_that_no_run_wrote_are_never_touched(tmp_path, case):
   before = sorted(os.listdir(path))
   with pytest.raises(InputError, match="that no earlier run wrote .*, expected a new or empty"):
     check_folder(path, "output", replaces=True)
-  # Also if they appear only while the run goes on.
+  # Also if they appear during the run.
   with pytest.raises(InputError, match="that no earlier run wrote"):
     fill(path, 6)
   assert sorted(os.listdir(path)) == before
@@ -120,7 +120,7 @@ def test_a_run_that_dies_among_the_moves_can_be_run_again(tmp_path, monkeypatch)
   with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
     patched.setattr(os, "replace", dies)
     fill(path, 4)
-  # Each file whole, old or new; and all of them known as ours.
+  # Each file is whole, old or new, and all are known as ours.
   assert content(path) == frames(5, "old") | frames(2)
   assert check_folder(path, "output", replaces=True) == 5
   fill(path, 2, "third")
@@ -145,7 +145,7 @@ def test_of_two_at_once_the_later_is_there_whole(tmp_path):
 
 
 def test_a_volume_of_its_own_is_filled_from_inside(tmp_path, monkeypatch):
-  """Where the folder can't be renamed to, as a mounted volume, and nothing may lie beside it."""
+  """Such a folder can't be replaced by renaming, and no other folder may be beside it."""
   path = tmp_path / "out"
   path.mkdir()
   monkeypatch.setattr(os, "rename", lambda *_: pytest.fail("a mount point can't be replaced"))

@@ -17,7 +17,7 @@ ASKED = (jit.compiler_options, jit.stylizing_options, jit.quick_options, jit.tra
 
 @dataclasses.dataclass(frozen=True)
 class Device:
-  """What the options ask of a device."""
+  """The attributes of a device that the options depend on."""
 
   platform: str
   device_kind: str
@@ -47,7 +47,7 @@ def test_flags_of_the_user_decide(monkeypatch):
 
 
 def test_an_accelerator_gets_none(monkeypatch):
-  # Also one that is only compiled for, on a machine that has none.
+  # Also for a device that this machine lacks and that is only compiled for.
   assert jit.compiler_options("tpu") == {}
   monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
   assert jit.compiler_options() == {}

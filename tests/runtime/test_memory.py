@@ -1,4 +1,4 @@
-"""What a process may still take: under control groups of both versions and limits of its own."""
+"""Memory that a process may still take, under control groups v1 and v2 and its own limits."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ V2 = "31 23 0:28 / /sys/fs/cgroup rw,relatime - cgroup2 cgroup2 rw\n"
 
 
 def tree(root: Path, files: dict[str, object]) -> Path:
-  """A folder that holds proc and sys as the kernel lays them out (cgroups(7), proc(5))."""
+  """A folder with proc and sys as the kernel lays them out (cgroups(7), proc(5))."""
   files = {"proc/meminfo": f"MemTotal: 99 kB\nMemAvailable: {16 * GIB // 1024} kB\n", **files}
   for name, text in files.items():
     path = root / name
@@ -115,7 +115,7 @@ CASES = {
     },
     GIB,
   ),
-  # Docker without a namespace of groups: the group's name is the outer one, the mount is it.
+  # Docker without a cgroup namespace: the group has its outer name, and the mount is that group.
   "a container that sees its group as the top": (
     {
       "proc/self/cgroup": "4:memory:/docker/1f",

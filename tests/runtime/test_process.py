@@ -32,7 +32,7 @@ sys.exit(process.run(work))
 
 
 def heed_signals():
-  """A shell has its background jobs ignore Ctrl-C, and nohup hangups; children inherit that."""
+  """Shells make background jobs ignore Ctrl-C, nohup ignores hangups, and children inherit that."""
   for number in (signal.SIGINT, signal.SIGHUP):
     signal.signal(number, signal.SIG_DFL)
 
@@ -56,13 +56,13 @@ def test_a_signal_removes_what_is_unfinished(tmp_path, name, status, words):
   assert started.stdout.readline() == "writing\n"
   started.send_signal(getattr(signal, name))
   _, error = started.communicate(timeout=30)
-  # 128 and the signal's number, as a shell says it.
+  # 128 plus the signal's number, as shells report it.
   assert (started.returncode, error) == (status, words + "\n")
   assert os.listdir(tmp_path) == []
 
 
 def test_a_signal_that_is_ignored_stays_so(tmp_path):
-  """As nohup has it."""
+  """As under nohup."""
   code = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)" + WORK.replace("60", "1")
   started = subprocess.Popen(
     [sys.executable, "-c", code, str(tmp_path)],
@@ -77,7 +77,7 @@ def test_a_signal_that_is_ignored_stays_so(tmp_path):
 
 
 def test_what_a_command_wants_at_its_end_outlasts_the_run():
-  """What the work does to warnings is taken back; a step for the end is called after that, once."""
+  """Changes to warnings by the work are undone; then a step for the end is called, once."""
   before, seen = len(warnings.filters), []
 
   def work() -> int:
@@ -119,7 +119,7 @@ def test_a_handler_of_the_host_program_stays(number):
 
 
 AWKWARD = {
-  # What is raised while C code initializes an extension: numpy 2.4 makes an ImportError of it.
+  # Raised while C code initializes an extension: numpy 2.4 turns it into an ImportError.
   "import of an extension": """
 from importlib.machinery import ExtensionFileLoader
 
@@ -136,7 +136,7 @@ def work():
   sys.meta_path.insert(0, Finder())
   import numpy
 """,
-  # No caller gets what is raised in these two: "Exception ignored in", and the program goes on.
+  # Nobody catches what is raised in these two: "Exception ignored in", and the program goes on.
   "callback of the garbage collector": """
 import gc
 

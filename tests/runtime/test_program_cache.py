@@ -1,4 +1,4 @@
-"""Compiled steps on disk: found again, never stale, never in the way."""
+"""Compiled steps on disk are found again, never stale and never in the way."""
 
 import functools
 import subprocess
@@ -27,18 +27,18 @@ TRACED = []
 
 @pytest.fixture
 def traced():
-  """Names of the steps that were traced, one for each time."""
+  """Names of the traced steps, once for each trace."""
   TRACED.clear()
   return TRACED
 
 
 def programs(folder):
-  """The programs in it; beside them are lists of shapes, and small files that name one each."""
+  """The programs in a folder; it also has lists of shapes, and small files that name a program."""
   return [*folder.glob("*.program")]
 
 
 def fresh(step):
-  """As another process would see it."""
+  """The step as another process would see it."""
 
   @functools.wraps(step)
   def noting(*arguments, **controls):
@@ -135,12 +135,12 @@ print(np.asarray(call(*arguments)).sum())
 
 @pytest.mark.parametrize("step", ["blend", "match"])
 def test_programs_run_in_other_processes(tmp_path, step):
-  """What JAX has loaded from its own cache, and what calls LAPACK, is run by who reads it.
+  """Also programs that JAX could load from its own cache, and those that call LAPACK.
 
-  A program that jax 0.10.2 and 0.12.0.1 take from JAX's cache on a CPU is written down without its
-  functions, and the reader gets "Function ... not found" at the first call; the first process here
-  fills that cache, and the second must not use it. And JAX makes LAPACK's functions ready when it
-  lowers a step that needs them (a Cholesky factor here), which the third process does not.
+  A program that jax 0.10.2 or 0.12.0.1 takes from JAX's cache on a CPU is serialized without its
+  functions, and its reader gets "Function ... not found" at the first call; the first process here
+  fills that cache, and the second must not use it. And JAX prepares LAPACK's functions when it
+  lowers a step that needs them (a Cholesky factor here), which the third process does not do.
   """
   sums = []
   for which in ("plain", "ours", "ours"):

@@ -1,4 +1,4 @@
-"""What killed processes leave is removed; what any other process may still write stays."""
+"""Files that killed processes leave are removed; files that a process may still write stay."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Processes that look after each other: who is gone, who is stuck, and who merely takes long."""
+"""Processes that watch each other: who is gone, who is stuck, and who is merely slow."""
 
 import json
 import time
@@ -12,7 +12,7 @@ DEADLINE = 1.2
 
 
 class Store(dict):
-  """What jax.distributed keeps for all processes, in one."""
+  """The store that jax.distributed shares among processes, in one process."""
 
   def key_value_set(self, key, value, allow_overwrite=False):
     assert allow_overwrite
@@ -27,14 +27,14 @@ class Store(dict):
 
 @pytest.fixture
 def store(monkeypatch):
-  """Of three processes, this one the first."""
+  """The store of three processes, of which this is the first."""
   monkeypatch.setattr(distributed, "several", lambda: True)
   monkeypatch.setattr(jax, "process_count", lambda: 3)
   return Store()
 
 
 def watched(store, seconds, others, *, limited=True, end=True):
-  """What is said within so many seconds in which this process stays at step 7."""
+  """What is said within so many seconds, while this process stays at step 7."""
   lines = []
   with watch.Watch(deadline=DEADLINE, store=store, end=lines.append) as looked_after:
     looked_after.note("step 7", limited=limited)

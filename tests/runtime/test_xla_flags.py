@@ -13,7 +13,7 @@ KNOWN, UNKNOWN = "--xla_backend_optimization_level=0", "--xla_cpu_no_such_flag=1
 
 
 def start_jax(flags):
-  """What becomes of a process that makes JAX's backend under these flags."""
+  """What happens to a process that creates JAX's backend under these flags."""
   return subprocess.run(
     [sys.executable, "-c", "import jax; print(jax.devices())"],
     check=False,

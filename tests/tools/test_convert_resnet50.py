@@ -43,7 +43,7 @@ def field(number: int, content: bytes) -> bytes:
 
 
 def caffe_model(layers: dict[str, list[np.ndarray]]) -> bytes:
-  """NetParameter with a name, and one layer for each entry; blobs' data packed."""
+  """A NetParameter with a name and one layer for each entry, with packed blob data."""
   model = field(1, b"net")
   for name, arrays in layers.items():
     blobs = b"".join(
@@ -84,7 +84,7 @@ def some_layers(rng) -> dict[str, list[np.ndarray]]:
 
 
 def test_batch_norms_are_folded_and_colors_turned(converter, rng):
-  """Convolution, norm and scale as the file has them, by hand at one place of conv1."""
+  """The file's convolution, norm and scale, computed by hand at one place of conv1."""
   layers = some_layers(rng)
   tensors = converter.resnet_tensors(caffe_model(layers))
   patch = rng.uniform(-100, 100, size=(7, 7, 3))  # BGR, its mean taken off

@@ -27,7 +27,7 @@ def converter():
 
 @pytest.mark.parametrize("name", ["vgg16.safetensors", "lpips_vgg_heads.safetensors"])
 def test_packaged_files_are_its_bytes(converter, name):
-  """Same tensors and notes, same bytes: a rebuilt file is compared by its hash."""
+  """The same tensors and metadata give the same bytes: rebuilt files are compared by hash."""
   with safetensors.safe_open(WEIGHTS / name, "np") as file:
     notes = file.metadata()
   shuffled = dict(reversed(notes.items()))
@@ -41,7 +41,7 @@ def test_vgg_file_fits_the_package():
 
 
 def test_kernels_are_turned_to_rgb(converter, tmp_path, rng):
-  """A net of BGR·255 − mean, written as the wheel has it, computed here by hand at one pixel."""
+  """A net for BGR·255 − mean in the wheel's format, computed here by hand at one pixel."""
   kernels, content = {}, io.BytesIO()
   with h5py.File(content, "w") as file:
     inputs = 3

@@ -17,7 +17,7 @@ spec.loader.exec_module(recipe)
 
 
 def configs(batch):
-  """What `stylejax train` makes of the commands."""
+  """The configs that `stylejax train` makes from the commands."""
   actual = []
   for line in recipe.commands(recipe.Options(batch=batch)):
     program, train, command, *flags = shlex.split(line)

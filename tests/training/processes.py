@@ -1,4 +1,4 @@
-"""Trainings of several processes on this machine, through train.py."""
+"""Training runs of several processes on this machine, through train.py."""
 
 import os
 import socket
@@ -10,10 +10,10 @@ import numpy as np
 from PIL import Image
 
 ROOT = Path(__file__).parent.parent.parent
-# Enough for a signal to come between them, where steps are quick.
+# Enough steps for a signal to come between them, where steps are quick.
 STEPS = {"autoencoder": 20, "gan": 8, "transfer": 8}
-# The rates that the first steps of a training of the default length have. Adam turns the rounding
-# of a gradient near 0 into a step of full size, so that larger ones drift apart like any two runs.
+# The rates of the first steps of a training of default length. Adam turns the rounding error of a
+# gradient near 0 into a step of full size, so with larger rates any two runs drift apart.
 RATES = {
   "autoencoder": ("4e-4",),
   "gan": ("4e-5", "--critic-steps", "2"),
@@ -61,7 +61,7 @@ def command(kind, folders, workdir, *more):
 
 
 def start_two(argv):
-  """Two processes of four devices each, which meet on loopback."""
+  """Starts two processes with four devices each, which connect over loopback."""
   with socket.socket() as free:
     free.bind(("127.0.0.1", 0))
     address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -89,7 +89,7 @@ def start_two(argv):
 
 
 def finish(processes):
-  """The output of each, when they have ended well."""
+  """The output of each process, after all have ended with status 0."""
   try:
     outputs = [process.communicate(timeout=300)[0] for process in processes]
   finally:

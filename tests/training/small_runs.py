@@ -1,11 +1,11 @@
-"""What the trainings of these tests have in common, so that they share their compiled steps.
+"""What the training runs of these tests have in common, so that they share compiled steps.
 
-The schedule's numbers are constants of the compiled step, and with them the number of steps.
+The schedule's numbers, including the number of steps, are constants of the compiled step.
 """
 
 STEPS = 20
 SETTINGS = {"preset": "tiny", "batch": 4, "size": 32, "steps": STEPS, "warmup_steps": 2}
-# Of a transfer besides: the terms that are off by default.
+# For a transfer also the terms that are off by default.
 EXTRA_WEIGHTS = {
   "gram_weight": 0.1,
   "detail_weight": 0.1,

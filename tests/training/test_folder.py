@@ -1,4 +1,4 @@
-"""Runs in storage, and locks: a kill at any moment keeps a whole checkpoint; one run is alone."""
+"""Runs in storage, and locks: a kill at any moment leaves a whole checkpoint; runs are alone."""
 
 import json
 import os
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 @pytest.fixture(params=["memory", "file"])
 def place(request, tmp_path, monkeypatch):
-  """A URL: fsspec's store in memory, which a user can't ask for, or a folder."""
+  """A URL of fsspec's store in memory, which users can't ask for, or of a folder."""
   monkeypatch.setitem(stores.SCHEMES, "memory", None)
   if request.param == "file":
     yield f"file://{tmp_path}/store/run"
@@ -35,13 +35,13 @@ def place(request, tmp_path, monkeypatch):
 
 @pytest.fixture
 def quick(monkeypatch):
-  """Leases that beat in fractions of a second."""
+  """Leases that are renewed every fraction of a second."""
   for name, seconds in (("BEAT", 0.05), ("DEAD_AFTER", 0.5), ("_SETTLE", 0.05)):
     monkeypatch.setattr(leases, name, seconds)
 
 
 def write_checkpoint(local: Path, step: int) -> None:
-  """What Orbax leaves of a save, as far as it matters here: files, and their sums beside them."""
+  """Writes what matters here of an Orbax checkpoint: files, and their checksums beside them."""
   folder = local / "checkpoints" / str(step)
   data = {"state/a": bytes([step]) * 100, "state/deep/b": b"", "position/c": str(step).encode()}
   for name, content in data.items():
@@ -92,10 +92,10 @@ class Dying(stores.Store):
 
 
 def live(store, folder: Path, steps) -> None:
-  """A run that goes on from what is stored and saves at some steps; waits after each."""
+  """A run that continues from what is stored, saves at some steps and waits after each."""
   mirror.fetch(store, folder)
   with mirror.Mirror(folder, store, Free(), keep=2) as copy:
-    copy._thread.stop()  # only what is called here, so that moments can be counted
+    copy._thread.stop()  # only calls made here copy, so that moments can be counted
     for step in steps:
       with (folder / "metrics.jsonl").open("a") as metrics:
         metrics.write(f"{step}\n")
@@ -129,9 +129,9 @@ def test_a_kill_at_any_moment_keeps_a_whole_checkpoint(place, tmp_path):
     assert (actual / "checkpoints" / str(newest) / "state" / "a").read_bytes() == bytes(
       [newest]
     ) * 100
-    # Metrics reach as far as the checkpoint, so that a resumed run lacks none.
+    # Metrics reach at least to the checkpoint, so a resumed run lacks none.
     assert str(newest) in (actual / "metrics.jsonl").read_text().split()
-    # Who comes next goes on, and leaves nothing of the killed one.
+    # The next run continues, and leaves nothing of the killed one.
     after = tmp_path / f"after{moment}"
     after.mkdir()
     live(store, after, [50])
@@ -203,13 +203,13 @@ def test_one_training_holds_a_folder_in_storage(place, quick, tmp_path, monkeypa
 def test_the_lease_of_a_dead_process_is_taken_over(place, quick):
   store = stores.open_store(place, flag="--workdir")
   said = []
-  # Of another machine, whose processes can't be seen from here.
+  # The lease of another machine, whose processes can't be seen from here.
   store.write("lease.json", b'{"host": "pod-7", "pid": 1, "process": "other-1-1"}')
   with leases.leased(store, "lease.json", "--workdir", say=said.append) as lease:
     lease.confirm()
   (line,) = said
   assert "process 1 on pod-7" in line and "waiting up to" in line
-  # Of this machine: known to be dead, so nothing to wait for.
+  # The lease of a process of this machine, known to be dead: there is nothing to wait for.
   tell = "from stylejax.runtime import temporary; print(temporary.identity())"
   child = subprocess.run(
     [sys.executable, "-c", tell],
@@ -259,10 +259,10 @@ def test_who_loses_its_lease_stops(place, quick):
     store.write("lease.json", b'{"host": "thief", "pid": 5, "token": "x"}')
     end = time.monotonic() + 60
     with pytest.raises(OSError, match="process 5 on thief since None has taken it over"):
-      while time.monotonic() < end:  # until it is renewed next, on a busy machine too
+      while time.monotonic() < end:  # until the next renewal, even on a busy machine
         lease.check()
         time.sleep(0.05)
-  # And leaves the other's lease alone.
+  # It leaves the other's lease alone.
   assert json.loads(store.read("lease.json"))["host"] == "thief"
 
 

@@ -1,4 +1,4 @@
-"""One of two processes is killed: the other says which, ends, and both go on to the same bits."""
+"""One of two processes is killed: the other says which and ends; both resume to the same bits."""
 
 import time
 
@@ -14,7 +14,7 @@ STEPS, SAVE_EVERY = 40, 5
 
 
 def wait_for_steps(processes, workdir, count):
-  """Until so many steps are logged by processes that all run."""
+  """Waits until that many steps are logged, while all processes run."""
   metrics = workdir / "metrics.jsonl"
   while not metrics.exists() or metrics.read_text().count("\n") < count:
     assert [process.poll() for process in processes] == [None, None]
@@ -30,7 +30,7 @@ def test_who_is_missing_is_said_and_both_resume_to_the_same_bits(tmp_path):
     processes = start_two(argv)
     wait_for_steps(processes, tmp_path / "killed", steps)
     processes[killed].kill()
-    # JAX's own watch, which names nobody, would take a hundred seconds where process 1 is gone.
+    # JAX's own watch, which names nobody, would take a hundred seconds to miss process 1.
     output, _ = processes[1 - killed].communicate(timeout=90)
     assert processes[1 - killed].returncode not in (0, None), output
     assert f"error: process {killed} " in output and "is gone" in output, output

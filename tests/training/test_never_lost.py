@@ -1,4 +1,4 @@
-"""Damaged checkpoints and full disks: told in one line, and what was saved before is used."""
+"""Damaged checkpoints and full disks: one line reports them, and an earlier save is used."""
 
 import json
 import os
@@ -65,7 +65,7 @@ def workdir(whole, tmp_path):
 
 
 def numbers(workdir, step):
-  """The largest file of a checkpoint: what the parameters are in."""
+  """The largest file of a checkpoint, which contains the parameters."""
   files = (workdir / "checkpoints" / str(step) / "state").rglob("*")
   return max((path for path in files if path.is_file()), key=lambda path: path.stat().st_size)
 

@@ -1,4 +1,4 @@
-"""The same training on any number of devices and processes: the same numbers, through train.py."""
+"""Training gives the same numbers on any number of devices and processes, through train.py."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from stylejax.training.saved import from_saved, saved_config
 from tests.training.processes import ROOT, STEPS, command, finish, make_folders, start_two
 
 pytestmark = pytest.mark.processes
-# Numbers of devices, of one process; of two processes every task has 8. Compiling takes the time.
+# Numbers of devices in one process; two processes always have 8. Compilation takes the time.
 LAYOUTS = {"autoencoder": ("2", "4", "8"), "gan": ("2", "4"), "transfer": ("2",)}
 
 
@@ -75,7 +75,7 @@ def assert_same_run(kind, expected, actual):
 
 @pytest.fixture(scope="module")
 def on_one_device(folders, tmp_path_factory):
-  """kind → workdir of its run on one device, made when first asked for."""
+  """kind → workdir of its run on one device, which is made on first request."""
   root = tmp_path_factory.mktemp("one")
 
   def run(kind):
@@ -94,7 +94,7 @@ def test_every_layout_gives_the_same_numbers(kind, folders, on_one_device, tmp_p
     count, *more = {"2": (2, "--accumulate", "4"), "4": (4, "--parallel", "pmap"), "8": (8,)}[name]
     train_on(monkeypatch, count, command(kind, folders, tmp_path / name, *more))
     assert_same_run(kind, expected, tmp_path / name)
-  # Each of two processes is a slice; of one task they are all in one.
+  # Each of the two processes is a slice, except for one task, which has a single slice.
   slices = () if kind == "gan" else ("--slices", "2")
   first, second = finish(start_two(command(kind, folders, tmp_path / "processes", *slices)))
   assert_same_run(kind, expected, tmp_path / "processes")
@@ -121,7 +121,7 @@ def test_sigterm_to_one_process_stops_both_and_another_count_goes_on(
     not metrics.exists() or metrics.read_text().count("\n") < 2
   ):
     time.sleep(0.01)
-  # The one that does not lead.
+  # The process that does not lead.
   processes[1].send_signal(signal.SIGTERM)
   first, _ = finish(processes)
   step = checkpoint.newest_step(workdir)
@@ -146,7 +146,7 @@ def test_sigterm_to_one_process_stops_both_and_another_count_goes_on(
 )
 def test_mistakes_in_one_line(argv, message, folders, tmp_path, capsys):
   if argv == ["--distributed"]:
-    # Past the backend that this process has, where jax would not even look for a cluster.
+    # In a new process: this one has a backend, with which jax would not even look for a cluster.
     code = subprocess.run(
       [sys.executable, str(ROOT / "train.py"), *command("autoencoder", folders, tmp_path), *argv],
       env=os.environ | {"PYTHONPATH": str(ROOT)},

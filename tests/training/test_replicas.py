@@ -1,4 +1,4 @@
-"""Devices of several slices in a mesh: which lie where, what the axes are, and that sums agree."""
+"""Devices of several slices in a mesh: their places, the axes, and equal sums."""
 
 import dataclasses
 
@@ -14,7 +14,7 @@ from stylejax.training.replicas import make_mesh, make_replicas
 
 @dataclasses.dataclass(frozen=True)
 class Device:
-  """What `make_mesh` asks of a device of a TPU job of several slices."""
+  """What `make_mesh` reads from a device of a TPU job with several slices."""
 
   id: int
   slice_index: int | None = None

@@ -1,4 +1,4 @@
-"""--resume: what a run keeps, what may change, and that a refused one changes nothing."""
+"""--resume: what a run keeps, what may change, and that a refused run changes nothing."""
 
 import dataclasses
 import hashlib
@@ -117,7 +117,7 @@ def test_the_command_keeps_lists_and_records(run, capsys):
   assert train.main(["gan", "--workdir", str(workdir), "--resume"]) == 2
   assert "found a run of autoencoder in" in capsys.readouterr().err
   assert contents(workdir) == before
-  # Nothing given: the run's own settings, under which it has ended.
+  # Without flags, the run has its own settings, with which it is finished.
   assert train.main(["autoencoder", "--workdir", str(workdir), "--resume"]) == 0
   output = capsys.readouterr().out
   assert "already at step 20 of 20" in output and "samples of the package" not in output

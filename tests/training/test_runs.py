@@ -59,7 +59,7 @@ def command(folders, workdir, kind="transfer", *more):
 
 
 FEW_ON_PMAP = ("--steps", "3", "--critic-steps", "2", "--parallel", "pmap")
-# As `one_device` below does it: among as many devices as the tests have, for the programs' sake.
+# Like `one_device` below: one of as many devices as the tests have, so that they share programs.
 ON_ONE = (
   "import sys, jax; jax.devices = lambda *a: jax.local_devices()[:1]; import train; "
   "sys.exit(train.main())"
@@ -68,7 +68,7 @@ ON_ONE = (
 
 def start(argv, *command):
   command = command or (str(ROOT / "train.py"),)
-  # One device: the number that a laptop has, and that a batch of 4 fits.
+  # One device, as on a laptop, which a batch of 4 suits.
   env = {
     **os.environ,
     "JAX_NUM_CPU_DEVICES": "8" if "-c" in command else "1",
@@ -152,13 +152,13 @@ def trained(folders, workdir, kind, *more):
 
 @pytest.fixture(scope="module")
 def autoencoder_run(folders, tmp_path_factory):
-  """An autoencoder's run, to be read only."""
+  """An autoencoder's run, not to be changed."""
   return trained(folders, tmp_path_factory.mktemp("runs") / "run", "autoencoder")
 
 
 @pytest.fixture(scope="module")
 def gan_run(folders, tmp_path_factory):
-  """A GAN's run, to be read only."""
+  """A GAN's run, not to be changed."""
   return trained(folders, tmp_path_factory.mktemp("runs") / "run", "gan", *FEW_ON_PMAP)
 
 
@@ -339,7 +339,7 @@ def test_mistakes_exit_2_in_one_line(argv, message, tmp_path, one_device, capsys
   assert code == 2
   assert message in error
   assert "Traceback" not in error
-  # What doesn't parse at all is told in the parser's own frame.
+  # What doesn't parse at all is reported in the parser's own box.
   assert error.count("\n") == 1 or message in ("huge", "many")
   assert not list(tmp_path.glob("*.safetensors"))
 

@@ -1,4 +1,4 @@
-"""The training command with its folder in storage: the run of a local folder, bit for bit."""
+"""The training command with its folder in storage: equal to a local run, bit for bit."""
 
 import json
 import os
@@ -92,7 +92,7 @@ def test_stopped_dead_and_resumed_in_memory(whole, tmp_path, monkeypatch, capsys
   def stop(self, step, *rest):
     log(self, step, *rest)
     if step == 8:
-      # As a kill: nothing is copied on the way out.
+      # Like a kill: nothing is copied on exit.
       raise KeyboardInterrupt
 
   with monkeypatch.context() as patched:
@@ -102,14 +102,14 @@ def test_stopped_dead_and_resumed_in_memory(whole, tmp_path, monkeypatch, capsys
   assert train.main(command(url, "--resume")) == 0
   assert f"{url}: saved at step {STEPS}" in capsys.readouterr().out
   assert_same(whole, url)
-  # The weights, from there and to there.
+  # Weights are exported from storage and to storage.
   assert train.main(["export", "--workdir", url, "--output", f"{url}/mine.safetensors"]) == 0
   assert (
     train.main(["export", "--workdir", str(whole), "--output", str(tmp_path / "w.safetensors")])
     == 0
   )
   stored = stores.open_store(url, flag="").read("mine.safetensors")
-  # Not byte for byte: safetensors writes its notes in another order each time.
+  # Not byte for byte: safetensors writes its metadata in another order each time.
   here = load_file(tmp_path / "w.safetensors")
   jax.tree.map(np.testing.assert_array_equal, load(stored), here)
   assert stylejax.load_pretrained(tmp_path / "w.safetensors").config.name == "tiny"
@@ -154,7 +154,7 @@ ON_ONE = (
 
 @pytest.mark.processes
 def test_killed_and_resumed_on_a_file_url(whole, tmp_path):
-  """SIGKILL at several moments; the lease of the dead process is known to be free at once."""
+  """SIGKILL at several moments; the dead process's lease is known to be free at once."""
   url = f"file://{tmp_path}/store/run"
   env = os.environ | {
     "PYTHONPATH": str(ROOT),
@@ -184,7 +184,7 @@ def test_killed_and_resumed_on_a_file_url(whole, tmp_path):
 
 @pytest.mark.processes
 def test_two_processes_keep_their_run_in_storage(tmp_path):
-  """Process 0 alone comes to the storage; the other gets its checkpoint from it."""
+  """Only process 0 uses the storage; the other gets its checkpoint from it."""
   import socket
 
   with socket.socket() as free:

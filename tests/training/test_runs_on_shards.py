@@ -1,4 +1,4 @@
-"""The training command on packed images: the run of the folder, bit for bit."""
+"""The training command on packed images: equal to a run on the folder, bit for bit."""
 
 import json
 

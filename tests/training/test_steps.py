@@ -50,7 +50,7 @@ def fresh_state(config):
 
 @functools.cache
 def replicas_of(config):
-  """The step on one device: traced and compiled once for all tests."""
+  """The step on one device, traced and compiled once for all tests."""
   step = task_of(config).make_train_step(config)
   return replicas.make_replicas("shard_map", step, devices=jax.devices()[:1])
 
@@ -74,7 +74,7 @@ def run(config, frozen, count, replicas_of=replicas_of):
 def test_a_step_is_pure_and_changes_what_it_trains(name, frozen):
   config = CONFIGS[name]
   metrics, state = run(config, frozen, 2)
-  # Traced anew: what tracing itself leaves behind must not matter either.
+  # Traced again: what tracing leaves behind must not matter either.
   rerun, same = run(config, frozen, 2, replicas_of.__wrapped__)
   assert metrics == rerun
   assert int(state.step) == 2
@@ -106,9 +106,9 @@ def test_nets_learn_from_a_teacher_without_a_perceptual_net():
   assert config.perceptual_nets == ()
   teacher = fresh_state(config).params.replace(discriminator=None)
   (first, _), _ = run(config, {"teacher": teacher}, 2)
-  # First the student is its teacher's copy; rounding alone tells them apart.
+  # At first the student is its teacher's copy; only rounding tells them apart.
   assert first["teacher"] < 1e-6
-  # One that paints otherwise, to be learnt from.
+  # A teacher with other results, from which it must learn.
   other = jax.tree.map(lambda x: 1.1 * x, teacher)
   metrics, _ = run(config, {"teacher": other}, 25)
   losses = [m["teacher"] for m in metrics]
@@ -165,7 +165,7 @@ def test_the_backbone_takes_smaller_steps():
     tree = functools.reduce(lambda tree, name: tree[name], names, updates[part])
     return max(np.abs(x).max() for x in jax.tree.leaves(tree))
 
-  # Adam's first step is the rate itself, for any gradient but the smallest.
+  # Adam's first step has the size of the rate, for any gradient but the smallest.
   style = step("generator", "modulation_0")
   for backbone in (step("content_encoder"), step("generator", "decoder")):
     assert backbone == pytest.approx(0.1 * style, rel=0.05)
@@ -215,7 +215,7 @@ def test_both_players_of_a_gan_slow_down_together():
 
 
 def test_parts_of_a_batch_run_in_a_loop_but_on_a_cpu():
-  """There, convolutions' gradients are tens of times slower in a loop (jaxlib 0.10.2 to 0.12.0.1:
+  """On CPUs, convolutions' gradients are tens of times slower in a loop (jaxlib 0.10.2 to 0.12.0.1:
   findings/xla_cpu_convolution_gradient_in_a_loop.sh)."""
   batch = {"x": np.arange(12, dtype=np.float32).reshape(6, 2), "index": np.arange(6)}
 

@@ -11,7 +11,7 @@ const [, , scenario, file] = process.argv;
 const given = JSON.parse(readFileSync(file, 'utf8'));
 const PAINTING = {timeout: 300000};
 
-/** The page, ready to paint. */
+/** The page, ready to stylize. */
 async function open(context) {
   const page = await context.newPage();
   const seen = {requests: [], console: []};
@@ -35,7 +35,7 @@ const choose = async (page, button, file, wrong = false) => {
   await page.locator(wrong ? '#problem' : shown).waitFor();
 };
 
-/** Moves a slider as a person does who can't see it: by its name, with the keyboard's events. */
+/** Moves a slider like a person who can't see it: by its name, with keyboard events. */
 const set = (page, name, value) => page.getByLabel(name, {exact: true}).fill(String(value));
 
 const textOf = (page, selector) => page.locator(selector).innerText();
@@ -104,7 +104,7 @@ const scenarios = {
     return {found, seen};
   },
 
-  /** What goes wrong is a sentence, and the page goes on; a painting can be cancelled. */
+  /** Errors are reported in a sentence, and the page still works; stylizing can be canceled. */
   async mistakes(context) {
     const {page, seen} = await open(context);
     const found = {sentences: []};
@@ -116,7 +116,7 @@ const scenarios = {
     await page.click('button[title="Van Gogh, Irises"]');
     await choose(page, '#add-style', given.text, true);
     found.sentences.push(await textOf(page, '#problem'));
-    // At the painting's first report: a second later, a small one may be done.
+    // At the first progress report: a second later, a small image may be done.
     await page.evaluate(() => {
       const cancel = document.getElementById('cancel');
       const step = document.getElementById('step');
@@ -167,7 +167,7 @@ const scenarios = {
     return {found, seen};
   },
 
-  /** With the keyboard alone, on a narrow screen, in the dark. */
+  /** With the keyboard alone, on a narrow screen, in dark mode. */
   async narrow(context) {
     const {page, seen} = await open(context);
     const found = {};
@@ -204,7 +204,7 @@ const scenarios = {
     return {found, seen};
   },
 
-  /** From disk, offline: the samples, at the size that is chosen at the beginning. */
+  /** From disk, offline: the samples, at the default size. */
   async offline(context) {
     await context.setOffline(true);
     const {page, seen} = await open(context);
@@ -248,7 +248,7 @@ const scenarios = {
     return {found, seen};
   },
 
-  /** Paintings by the page's own engine: 16 bits of RGB, in base 64. */
+  /** Images stylized by the page's own engine: 16 bits of RGB, in base 64. */
   async webgpu(context) {
     const {page, seen} = await open(context);
     const found = {enabled: await page.isEnabled('#webgpu'), paintings: []};

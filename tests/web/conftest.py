@@ -1,4 +1,4 @@
-"""A browser that opens the page, where there is one; otherwise the tests say what they lack."""
+"""A browser that opens the page, if there is one; otherwise the tests say what is missing."""
 
 import json
 import shutil
@@ -41,7 +41,7 @@ def files(stylizer):
 
 @pytest.fixture(scope="session")
 def browse(files):
-  """Runs a scenario of browser.mjs on the served page: what it found."""
+  """Runs a scenario of browser.mjs on the served page, and returns what it found."""
   if not NODE:
     pytest.skip("node: not installed")
   if not CHROMIUM:

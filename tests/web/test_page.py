@@ -1,4 +1,4 @@
-"""The page in a browser: every control on images, and what is saved beside what `stylize` gives."""
+"""The page in a browser: every control on images, with saved images compared to `stylize`."""
 
 import base64
 import io
@@ -19,7 +19,7 @@ STATUS = (
   r"Painted in [\d.]+ seconds with WebAssembly on \w+ threads? \([\d.]+ of them in the networks\)\."
 )
 LEVELS = 2
-"""Of 8 bits, by which a saved image may differ."""
+"""Levels of 8 bits by which a saved image may differ."""
 
 
 def pictures(rng):
@@ -40,7 +40,7 @@ def png(pixels):
 
 
 def check_requests(ran):
-  """Nothing was asked of another server, and no policy was broken on the way."""
+  """Nothing was requested from another server, and no policy was violated."""
   allowed = (ran["url"], "blob:", "data:")
   assert ran["seen"]["requests"]
   assert not [url for url in ran["seen"]["requests"] if not url.startswith(allowed)]
@@ -68,7 +68,7 @@ def test_every_control_gives_what_stylize_gives(browse, stylizer, rng, tmp_path)
   for status in found["statuses"]:
     assert re.fullmatch(STATUS, status)
 
-  # The second engine is there for who switches it on.
+  # The second engine is only loaded when it is switched on.
   assert not [url for url in ran["seen"]["requests"] if "onnxruntime/webgpu" in url]
 
   small = np.uint8(np.rint(255 * resized(large, 512)))
@@ -90,7 +90,7 @@ def test_every_control_gives_what_stylize_gives(browse, stylizer, rng, tmp_path)
 
 
 def resized(pixels, longer):
-  """As the page scales a photo."""
+  """Scales a photo like the page."""
   scale = longer / max(pixels.shape[:2])
   height, width = (round(side * scale) for side in pixels.shape[:2])
   return resize(DecodedImage(pixels, None, "RGB"), height, width).rgb
@@ -160,7 +160,7 @@ SRGB_CURVE = b"para" + struct.pack(
 
 
 def rgb_profile(curve, *colorants):
-  """Of a display: its curve, and XYZ of red, green and blue, adapted to D50."""
+  """A display's profile: its curve, and XYZ of red, green and blue, adapted to D50."""
   tags = {f"{color}TRC".encode(): curve for color in "rgb"}
   tags |= {f"{color}XYZ".encode(): xyz(*each) for color, each in zip("rgb", colorants, strict=True)}
   return profile(b"RGB ", tags)
@@ -200,8 +200,8 @@ def test_photos_are_upright_and_in_srgb(browse, stylizer, rng, tmp_path):
     assert 255 * np.abs(package - page_reads).max() < 1.01
     painted = tmp_path / f"{name}.png"
     assert levels_apart(painted, stylizer(page_reads, style)) <= LEVELS
-    # The networks amplify: from what the package reads of the file they paint something that is
-    # several levels away, as they do from its own pixels when as many of them are a level off.
+    # The networks amplify differences: from the package's pixels of the file, the result is several
+    # levels away, as it is from these pixels if as many of them are changed by one level.
     own = stylizer(package, style)
     off = rng.random(package.shape) < (package != page_reads).mean()
     nearly = np.clip(package + off * rng.choice([-1, 1], package.shape) / 255, 0, 1)
@@ -232,7 +232,7 @@ def test_twelve_megapixels_in_tiles_are_the_whole_image(browse, stylizer, rng, t
 
 @pytest.mark.parametrize("provider", ["wasm", "webgpu"])
 def test_the_engines_numbers(provider, browse, stylizer, rng, tmp_path):
-  """WebGPU on an adapter in software. Paintings have 16 bits, so 1e-5 is two levels of them."""
+  """WebGPU runs on a software adapter. Images have 16 bits, so 1e-5 is two thirds of a level."""
   photo, (style, _), _ = pictures(rng)
   photos = [np.ascontiguousarray(photo[:height, :width]) for height, width in ((64, 64), (53, 75))]
   ran = browse(
@@ -246,7 +246,7 @@ def test_the_engines_numbers(provider, browse, stylizer, rng, tmp_path):
 
 
 def test_the_archive_of_engines_and_the_page_are_small(files):
-  """What a browser downloads before it can paint, without WebGPU: at most 8 MB compressed."""
+  """What a browser downloads before it can stylize, without WebGPU: at most 8 MB compressed."""
   sizes = {name: len(page._compressed(data)) * 3 // 4 for name, data in files.items()}
   needed = sum(size for name, size in sizes.items() if not name.startswith("onnxruntime/webgpu."))
   assert needed <= 8_000_000, sizes

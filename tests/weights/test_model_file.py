@@ -1,4 +1,4 @@
-"""Weights files: what is written is what is read, and no wrong file gets through."""
+"""Weights files: what is written is read back, and no wrong file is accepted."""
 
 import json
 import os
@@ -203,7 +203,7 @@ SPOILED = {
   "other model": (lambda a, m: _config(m, style_dim=17), "found shape"),
   "too many layers": (lambda a, m: _config(m, decoder_blocks=1000), "layers, expected at most"),
   "a huge number": (lambda a, m: _config(m, style_dim=10**400), "style_dim: found a number above"),
-  # 2**30 pixels to either side of an image of any size.
+  # 2**30 pixels of padding on either side of any image.
   "absurd padding": (
     lambda a, m: _config(m, content_widths=[1] * 30, content_blocks=[0] * 30),
     "content_widths: found 30 halvings, expected at most 7",
@@ -243,7 +243,7 @@ def test_spoiled_files_are_refused_in_one_line(params, tmp_path, case):
   ids=str,
 )
 def test_shapes_that_no_array_has_are_refused_by_every_reader(shape, tmp_path, tiny_params):
-  """An empty array with a side of 2^62 passes safetensors 0.5's own check and NumPy raises."""
+  """An empty array with a side of 2^62 passes safetensors 0.5's check, but NumPy raises."""
   path = tmp_path / "w.safetensors"
   header = json.dumps(
     {
@@ -274,7 +274,7 @@ def test_cut_or_damaged_bytes_give_params_or_an_input_error(good_bytes, tmp_path
   if data.draw(st.booleans(), "cut"):
     del content[data.draw(st.integers(0, len(content) - 1), "length") :]
   else:
-    # Mostly in the header, where a byte means more than one weight.
+    # Mostly in the header, where a byte matters more than in a weight.
     for _ in range(data.draw(st.integers(1, 4))):
       content[data.draw(st.integers(0, header))] = data.draw(st.integers(0, 255))
   path = tmp_path / "w.safetensors"

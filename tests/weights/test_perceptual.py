@@ -20,7 +20,7 @@ BLOCK_1_AND_2 = {0: (3, 64), 2: (64, 64), 5: (64, 128), 7: (128, 128)}
 
 @pytest.fixture
 def state(rng):
-  """A torchvision VGG16 state dict down to conv2_2, with the classifier that it comes with."""
+  """A torchvision VGG16 state dict up to conv2_2, with the classifier that belongs to it."""
   state = {}
   for index, (inputs, outputs) in BLOCK_1_AND_2.items():
     scale = np.sqrt(2 / (9 * inputs))
@@ -59,7 +59,7 @@ def write(path, state):
 @pytest.mark.torch
 @pytest.mark.parametrize("name", ["vgg.safetensors", "vgg.pth", "vgg.pt"])
 def test_torchvision_weights_give_torchvisions_features(tmp_path, rng, state, name):
-  """Borders included: the zero padding stands after the preprocessing in both."""
+  """Also at borders: in both, zero padding comes after the preprocessing."""
   params = load_vgg(write(tmp_path / name, state))
   assert set(params) == {"input", "conv1_1", "conv1_2", "conv2_1", "conv2_2"}
   image = rng.uniform(size=(2, 21, 18, 3)).astype(np.float32)
@@ -75,7 +75,7 @@ def test_packaged_weights():
 
 
 def test_packaged_weights_see_edges():
-  """Trained weights, not any: the first layer has filters that answer to one edge, not to flat."""
+  """Weights are trained: filters of the first layer respond to an edge, not to flat areas."""
   kernel = np.asarray(load_vgg()["conv1_1"]["kernel"])
   contrast = np.abs(kernel.sum((0, 1, 2))) / np.abs(kernel).sum((0, 1, 2))
   assert (contrast < 0.05).sum() >= 16

@@ -16,7 +16,7 @@ METADATA = {"name": "Klänge/✓", "quoted": '"\\\n\t\x01', "z": "1", "b": "2", 
 
 @pytest.mark.parametrize("count", range(9))
 def test_safetensors_reads_it(tmp_path, count):
-  """With headers of every length, after which the arrays begin at a multiple of 8 bytes."""
+  """With headers of every length; the arrays after them begin at a multiple of 8 bytes."""
   metadata = METADATA | {"more": "é" * count}
   arrays = {"a": np.arange(6, dtype=np.float16).reshape(2, 3), "b/c": np.float32([[1.5]])}
   content = to_safetensors(arrays, metadata=metadata)
@@ -34,7 +34,7 @@ def test_safetensors_reads_it(tmp_path, count):
 
 
 def test_processes_agree():
-  """safetensors 0.8.0 gives six keys 720 orders, another in each process."""
+  """safetensors 0.8.0 writes six keys in one of 720 orders, which differs between processes."""
   code = """
 import hashlib, numpy as np
 from stylejax.weights.safetensors_bytes import to_safetensors

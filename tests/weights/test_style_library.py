@@ -1,4 +1,4 @@
-"""The style library: what comes back, what is refused, and the contact sheet."""
+"""The style library: what is read back, what is refused, and the contact sheet."""
 
 import dataclasses
 import json
@@ -17,7 +17,7 @@ from stylejax.weights import style_library
 
 @pytest.fixture
 def codes(tiny_params, rng):
-  """Codes of random numbers: no net is needed to keep them."""
+  """Codes of random numbers: no net is needed to store them."""
   shapes = jax.eval_shape(transfer.encode_style, tiny_params, np.zeros((20, 20, 3), np.float32))
   return [
     jax.tree.map(lambda x: rng.normal(size=x.shape).astype(np.float32), shapes) for _ in range(3)
@@ -45,7 +45,7 @@ def test_what_is_written_comes_back_in_order(path, saved, tiny_params):
 
 
 def test_images_are_kept_and_are_passed_over_by_who_does_not_know_them(path, saved, tiny_params):
-  """The list of styles of version 0.1 has two keys an entry; more of them it doesn't look at."""
+  """Version 0.1's list of styles has two keys per entry; it ignores further keys."""
   rgb = np.random.default_rng(0).random((30, 40, 3)).astype(np.float32)
   rgb = np.repeat(np.repeat(rgb[::10, ::10], 10, 0), 10, 1)
   image = thumbnail.to_thumbnail(DecodedImage(rgb, None, "RGB"))
@@ -54,7 +54,7 @@ def test_images_are_kept_and_are_passed_over_by_who_does_not_know_them(path, sav
   actual = style_library.read_library(path, tiny_params)
   assert [style.image for style in actual.values()] == [None, image, None]
   decoded = thumbnail.from_thumbnail(actual["a"].image, "@a").rgb
-  assert decoded.shape == (30, 32, 3)  # as styles are cut
+  assert decoded.shape == (30, 32, 3)  # as styles are cropped
   assert np.abs(decoded[5::10, 6::10] - rgb[5::10, 10:36:10]).mean() < 0.05
   with pytest.raises(InputError, match="@a: found a damaged image"):
     thumbnail.from_thumbnail(image[:50], "@a")

@@ -1,4 +1,4 @@
-"""Tables of pods: what each line says, that it says it is computed, and old results still drawn."""
+"""Tables of pods: what each line says, the note that it is computed, and tables of old results."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Fine speckles and clouds of color, on images of which the right number is known."""
+"""Fine speckles and clouds of color, on images for which the right value is known."""
 
 import jax
 import numpy as np
@@ -18,14 +18,14 @@ def image_of(a, b=0.0):
 
 def test_speckles_are_detail_and_areas_are_none(rng):
   signs = rng.choice([-0.03, 0.03], (64, 64))
-  # A mean of 16 signs takes away a sixteenth of the variance.
+  # Subtracting the mean of 16 signs removes a sixteenth of the variance.
   np.testing.assert_allclose(detail(image_of(signs)), 0.03 * np.sqrt(15 / 16), rtol=0.02)
   areas = np.kron(signs[:16, :16], np.ones((4, 4)))
   np.testing.assert_allclose(detail(image_of(areas)), 0, atol=1e-4)
 
 
 def test_clouds_count_where_the_content_is_plain(rng):
-  """A content of which the left half is plain, and clouds of variance 0.02² in one half each."""
+  """A content whose left half is plain, and clouds of variance 0.02² in either half."""
   lightness = np.full((64, 128), 0.5, np.float32)
   lightness[:, 64:] = rng.uniform(0.1, 0.9, (64, 64))
   content = np.repeat(lightness[..., None], 3, -1)[None]
@@ -34,7 +34,7 @@ def test_clouds_count_where_the_content_is_plain(rng):
     a = np.zeros((64, 128))
     a[:, columns] = cloud[:, columns]
     actual = plain(image_of(a), content)
-    # Windows across the middle are neither.
+    # Windows across the middle are in neither half.
     np.testing.assert_allclose(actual, expected, rtol=0.35, atol=2e-5)
 
 

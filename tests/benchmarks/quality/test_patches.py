@@ -1,4 +1,4 @@
-"""Distances of places: by NumPy, 0 of the style itself, blind to where things lie."""
+"""Distances of places: equal to NumPy's, 0 for the style itself, independent of positions."""
 
 import numpy as np
 
@@ -30,7 +30,7 @@ def test_it_is_the_mean_distance_to_the_nearest(rng):
 
 
 def test_moments_can_be_right_and_places_wrong(rng):
-  """Noise with the style's mean and covariance is far; its places in another order are at 0."""
+  """Noise with the style's mean and covariance is far; the style's shuffled places are at 0."""
   style = (
     rng.integers(0, 2, (1, 12, 12, 1)) * rng.normal(size=(1, 1, 1, 6))
     + rng.normal(size=(1, 12, 12, 6)) * 0.01

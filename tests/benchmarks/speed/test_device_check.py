@@ -23,7 +23,7 @@ def test_reference_is_whole_and_its_tolerances_are_those_of_rounding():
   assert image.shape == (device_numbers.SIDE, device_numbers.SIDE, 3)
   assert losses.shape[0] == device_numbers.STEPS and np.isfinite(losses).all()
   assert 0 <= image.min() < 0.2 < 0.6 < image.max() <= 1
-  # TF32 must be told from bfloat16, and a wrong image from either.
+  # TF32 must be distinguishable from bfloat16, and a wrong image from both.
   assert 3e-4 < apart["image"] < 0.1 and 3e-4 < apart["losses"] < 0.3
   assert device_numbers._tolerance("highest", 1.0) < apart["image"]
   assert device_numbers._tolerance("bfloat16", 0.01) == pytest.approx(0.03)

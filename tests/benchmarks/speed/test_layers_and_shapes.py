@@ -14,7 +14,7 @@ def test_every_layer_stands_beside_the_whole(capsys, model_sizes):
   for row in rows:
     expected = row["count"] * row["seconds"]["median"] / whole["seconds"]["median"]
     assert row["ratio"] == pytest.approx(expected)
-  # None is missing: what is left are the dense layers, which belong to no place.
+  # No layer is missing but the dense layers, which run on vectors.
   work = sum(row["count"] * row["gflop"] for row in rows)
   assert work == pytest.approx(whole["gflop"], rel=0.05)
   assert "image: unfold" in capsys.readouterr().out

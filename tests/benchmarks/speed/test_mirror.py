@@ -1,4 +1,4 @@
-"""Two implementations written apart, JAX's and PyTorch's, give the same images and features."""
+"""Two independent implementations, in JAX and PyTorch, give the same images and features."""
 
 import jax
 import jax.numpy as jnp

@@ -1,9 +1,9 @@
-"""What a compiled module computes in, and what it rearranges: for the tests of this folder."""
+"""Types in which a compiled module computes, and what it rearranges, for tests of this folder."""
 
 from benchmarks.tpu import hlo
 from benchmarks.tpu.hlo import Array, Instruction
 
-# Of a fusion that does nothing but rearrange.
+# Further instructions of a fusion that only rearranges.
 _MOVES = {"parameter", "constant", "bitcast", "tuple", "get-tuple-element", "reshape", "slice"}
 
 
@@ -22,8 +22,8 @@ def convolution_types(module: dict[str, Instruction]) -> list[tuple[str, tuple[s
 def layout_changes(module: dict[str, Instruction], channels: int = 64) -> list[Instruction]:
   """Instructions of the schedule that only rearrange a feature map: rank 4 or more, wide enough.
 
-  A transpose that moves data, or a copy whose result lists its dimensions in another order than its
-  operand (sides of 1 aside).
+  These are transposes that move data, and copies whose result has its dimensions in another order
+  than the operand (ignoring sides of 1).
   """
   changes = []
   for line in module.values():
@@ -38,9 +38,9 @@ def layout_changes(module: dict[str, Instruction], channels: int = 64) -> list[I
 
 
 def rearranged_share(module: dict[str, Instruction]) -> float:
-  """Of the bytes between HBM and the chip, the share for nothing but another order of dimensions.
+  """The share of bytes between HBM and the chip that only changes the order of dimensions.
 
-  That is by copies and transposes, alone or as all that a fusion does, of anything of rank 4.
+  Counted are copies and transposes of rank 4 or more, alone or as all that a fusion does.
   """
   ops: dict[str, set[str]] = {}
   for line in module.values():

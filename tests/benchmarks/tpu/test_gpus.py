@@ -1,4 +1,4 @@
-"""Boxes of GPUs without a GPU: names, calls of cuDNN read aright, and a step compiled for one.
+"""Boxes of GPUs without a GPU: names, parsing of cuDNN calls, and a step compiled for one.
 
 Tests marked gpu compile for an H100; they need the extra `gpu-compile`.
 """
@@ -52,7 +52,7 @@ def test_step_for_eight_gpus_keeps_to_bfloat16_and_nhwc(command):
   (kind,) = row["convolutions"]
   assert (kind["types"], kind["layout"]) == ("bf16, bf16", "NHWC")
   assert kind["count"] >= 20
-  # Gradients are summed in float32: as many bytes as there are parameters times four, or more.
+  # Gradients are summed in float32: at least four bytes per parameter.
   config = steps.train_config(options, 32)
   state = jax.eval_shape(lambda: init_state(config))
   held = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state)) / 2**20

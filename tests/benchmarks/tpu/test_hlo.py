@@ -1,4 +1,4 @@
-"""The text of compiled modules, read aright: what is sent, moved, convolved and repeated."""
+"""The text of compiled modules is parsed correctly: what is sent, moved, convolved and repeated."""
 
 import jax
 import jax.numpy as jnp
@@ -150,7 +150,7 @@ def test_sums_between_slices_are_those_that_hosts_send():
 
 
 def test_what_is_sent_beside_a_convolution_is_overlapped():
-  # Of reduce-scatter, send and all-gather, by the bytes of their results.
+  # One of reduce-scatter, send and all-gather, by the bytes of their results.
   module = hlo.instructions(SLICES)
   assert hlo.overlapped_share(module) == pytest.approx(PART / (PART + PART + WHOLE))
   without = hlo.instructions(SLICES.replace("kind=kOutput", "kind=kLoop"))
@@ -207,7 +207,7 @@ def test_what_a_loop_repeats_counts_as_often():
   assert hlo.estimated_cycles(module) == 40
   unsaid = LOOP.replace("known_trip_count", "no")
   assert hlo.hbm_bytes(hlo.instructions(unsaid)) == 2 * WHOLE
-  # Nor does a plan say it, but for its condition.
+  # A plan doesn't say it either, except in the condition.
   planned = unsaid.replace(
     "%body (s:",
     """%cond (t: (s32[], f32[64,128])) -> pred[] {
@@ -277,7 +277,7 @@ def test_a_sum_that_convolutions_carry_counts_once():
       "each": [WHOLE, WHOLE],
     }
   ]
-  # The second runs alone, and in faster memory.
+  # The second runs without arithmetic beside it, and in faster memory.
   assert hlo.overlapped_share(module) == 0.5
   # Its array is written by the start and read by the end; between them it is only passed on.
   assert hlo.hbm_bytes(module) == 2 * WHOLE

@@ -1,4 +1,4 @@
-"""The pod report: HLO read aright, the roofline's arithmetic, and the step compiled for a slice.
+"""The pod report: parsing of HLO, the roofline's arithmetic, and the step compiled for a slice.
 
 Tests marked tpu compile for TPUs, without one; they need the extra `tpu` and minutes.
 """
@@ -188,7 +188,7 @@ def test_memory_limit_is_the_compilers(name, gib):
 
 @pytest.mark.tpu
 def test_two_slices_sum_within_each_before_they_send(tmp_path):
-  """The mesh's outer axis is the slice; a device sends its part of its slice's sum, no more."""
+  """The mesh's outer axis is the slice; a device only sends its part of its slice's sum."""
   place = slices.find_slice("v5e:2x2", slices=2)
   assert (len(place.devices), place.chips) == (8, 8)
   config = AutoencoderConfig(preset="tiny", size=32, batch=16)
@@ -200,7 +200,7 @@ def test_two_slices_sum_within_each_before_they_send(tmp_path):
   # XLA sums small arrays whole within a slice, larger ones as a reduce-scatter.
   inside = between.get(("devices", "all-reduce"), between.get(("devices", "reduce-scatter")))
   assert 4 * trained <= inside["bytes"] <= 4 * trained + 2048
-  # A quarter each, padded to the 128 lanes of a chip, of which nets as narrow as these fill few.
+  # A quarter per device, padded to a chip's 128 lanes, of which narrow nets like these fill few.
   # Each device's whole sum would take four times as much.
   assert trained <= between["slices", "all-reduce"]["bytes"] <= 4 * 4 * trained
   assert between["devices", "all-gather"]["bytes"] <= 4 * trained + 2048
@@ -227,14 +227,14 @@ def test_search_ranks_what_fits(tmp_path):
   rates = [row["images_per_second"] for row in rows]
   assert rates == sorted(rates, reverse=True)
   by_case = {(row["batch_per_chip"], row["accumulate"]): row for row in rows}
-  # The same images, whether a device takes them at once or in two parts.
+  # A device computes the same images, at once or in two parts.
   once, twice = by_case[16, 1], by_case[16, 2]
   assert 0.9 < twice["gflop"] / once["gflop"] < 1.2
   assert twice["memory_mib"]["temp"] <= once["memory_mib"]["temp"]
 
 
 def padded(shape):
-  """Numbers in whole tiles of 8 × 128 for an array of a shape."""
+  """How many numbers an array of a shape takes in whole tiles of 8 × 128."""
   *rest, rows, columns = (1, 1, *shape)
   return math.prod(rest) * -(-rows // 8) * 8 * -(-columns // 128) * 128
 
@@ -262,10 +262,10 @@ def test_report_of_a_slice_is_that_of_its_compilation(tmp_path):
   state = jax.eval_shape(lambda: init_state(AutoencoderConfig(preset="tiny")))
   leaves = jax.tree.leaves(state)
   held = sum(x.size * x.dtype.itemsize for x in leaves) / 2**20
-  # Nets as narrow as these fill few of the 8 × 128 numbers that a chip keeps together.
+  # Narrow nets like these fill few of the 8 × 128 numbers that a chip stores together.
   tiles = sum(x.dtype.itemsize * padded(x.shape) for x in leaves) / 2**20
   assert held < row["memory_mib"]["argument"] < tiles + 1
-  # Of the generator an autoencoder reaches the decoder; zeros need not travel.
+  # An autoencoder uses only the generator's decoder; zero gradients need not be sent.
   parts = state.params.content_encoder, state.params.generator["decoder"]
   trained = sum(x.size for x in jax.tree.leaves(parts))
   reduced = {actual["kind"]: actual["bytes"] for actual in row["collectives"]}

@@ -1,4 +1,4 @@
-"""Programs for TPUs that aren't there: a plan says what the whole compilation does, and what for.
+"""Programs for absent TPUs: a plan reports what a whole compilation does.
 
 Tests marked tpu compile for TPUs, without one; they need the extra `tpu` and minutes.
 """
@@ -48,7 +48,7 @@ def test_a_plan_says_what_the_whole_compilation_says(tmp_path):
   assert plan["memory"].items() >= {
     (key, whole["memory"][key]) for key in ("argument", "output", "alias")
   }
-  # The second time both come from the cache, which keeps them apart.
+  # The second time both come from the cache, where they are separate.
   assert len(list(tmp_path.iterdir())) == 2
   again = programs.planned_facts(config, place, tmp_path)
   assert again == plan

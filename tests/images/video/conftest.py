@@ -1,5 +1,6 @@
-"""Videos made from raw planes, and a player written apart from the package: NumPy on what a decoder
-gives, no conversion by FFmpeg."""
+"""Videos made from raw planes, and a player independent of the package.
+
+The player is NumPy on a decoder's output, without conversion by FFmpeg."""
 
 import itertools
 from fractions import Fraction
@@ -18,7 +19,7 @@ LUMA = {1: (0.2126, 0.0722), 6: (0.299, 0.114), 9: (0.2627, 0.0593)}
 
 
 def encode_patches(rgb, matrix, bits, full):
-  """R'G'B' [N, 3] in [0, 1] as Y, Cb and Cr; formulas of H.273, section 8.3."""
+  """R'G'B' [N, 3] in [0, 1] as Y, Cb and Cr, by the formulas of H.273, section 8.3."""
   red, blue = LUMA[matrix]
   luma = rgb @ np.array([red, 1 - red - blue, blue])
   cb, cr = (rgb[:, 2] - luma) / (2 - 2 * blue), (rgb[:, 0] - luma) / (2 - 2 * red)
@@ -32,7 +33,7 @@ def encode_patches(rgb, matrix, bits, full):
 
 
 def decode_patches(frame, count):
-  """The colors of `count` columns of equal width in an 8-bit 4:2:0 frame, as a BT.709 player."""
+  """Colors of `count` equal columns of an 8-bit 4:2:0 frame, as a BT.709 player shows them."""
   assert frame.format.name == "yuv420p"
   values = []
   for plane in frame.planes:
@@ -100,7 +101,7 @@ def film(
 
   Args:
     length: seconds of the last frame; None is 1 / rate.
-    sound: seconds of a 440 Hz tone beside it, AAC at 48 kHz.
+    sound: seconds of an added 440 Hz tone, AAC at 48 kHz.
     setup: called before anything is written.
   """
   options = {"crf": "10", "bf": "2"} if options is None and codec == "libx264" else options or {}
@@ -147,7 +148,7 @@ def convert(content, output, rate=25):
 
 
 def shown(path):
-  """(seconds at which frames are shown, seconds at which the last one ends) as FFmpeg has them."""
+  """(seconds at which frames are shown, seconds at which the last one ends), by FFmpeg."""
   with av.open(str(path)) as file:
     stream = file.streams.video[0]
     actual = [
@@ -158,7 +159,7 @@ def shown(path):
 
 
 def sound_of(path, track=0):
-  """Decoded sound from the file's zero on, [samples] float; 48 kHz, mono."""
+  """Decoded sound from the file's time 0 on, [samples] float; 48 kHz, mono."""
   with av.open(str(path)) as file:
     resample = av.AudioResampler("fltp", "mono", 48_000)
     pieces, start = [], None

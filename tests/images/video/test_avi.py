@@ -1,7 +1,7 @@
-"""When frames of an AVI are shown: its chunks follow each other at one rate, empty ones too.
+"""When frames of an AVI are shown: its chunks follow each other at one rate, also empty ones.
 
-By Microsoft's AVI RIFF File Reference: a chunk has no time, and one of no bytes holds the frame
-before.
+By Microsoft's AVI RIFF File Reference, a chunk has no time, and an empty one repeats the previous
+frame.
 """
 
 import struct
@@ -29,7 +29,7 @@ def chunk(name, body):
 
 
 def with_empty_chunks(path, numbers):
-  """Takes the bytes of some frames away; the index is left out, as it may be."""
+  """Removes the bytes of some frames, and the index, which is optional."""
   data = path.read_bytes()
   lists, count = b"", 0
   for name, body in chunks(data[12:]):

@@ -1,4 +1,4 @@
-"""What frames and tracks carry beside pixels: one line says what stylized ones don't have.
+"""What frames and tracks carry besides pixels: one line says what stylized ones lack.
 
 Sources: H.264, annex D (ATSC A/53 captions in SEI), Google's Spherical Video V2, ISO/IEC 14496-12.
 """
@@ -19,7 +19,7 @@ def box(kind, body):
 
 
 def inserted(data, path, more):
-  """MP4 bytes with boxes at the end of the box at a path of (type, bytes before its boxes)."""
+  """MP4 bytes with boxes appended to the box at a path of (type, bytes before its boxes)."""
   (kind, skipped), *deeper = path
   at, out = 0, b""
   while at < len(data):
@@ -53,7 +53,7 @@ def test_mp4_projection_and_views_are_said_to_be_left_out(video_tools, tmp_path,
 
 
 def with_captions(stream):
-  """H.264 (annex B) with two bytes of CEA-608 before each image, as ATSC A/53 part 4 lays them."""
+  """H.264 (annex B) with two bytes of CEA-608 before each image, by ATSC A/53 part 4."""
   captions = b"\xb5\x00\x31GA94\x03\x41\xff\xfc\x94\x2c\xff"
   message = b"\0\0\0\1\x06\x04" + bytes([len(captions)]) + captions + b"\x80"
   units = stream.replace(b"\0\0\0\1", b"\0\0\1").split(b"\0\0\1")[1:]
@@ -78,7 +78,7 @@ def list_of_notes(path):
 
 
 def joined(video_tools, folder, first, second, **options):
-  """Two streams of H.264, one behind the other, each set up by a function of its codec context."""
+  """Two streams of H.264, one after the other, each set up by a function of its codec context."""
   parts = []
   for number, setup in enumerate((first, second)):
     path = video_tools.film(
@@ -119,7 +119,7 @@ def test_frames_that_are_interlaced_later_are_said(video_tools, tmp_path):
 
 @pytest.mark.parametrize("rate, said", [(0, True), (1 << 15, True), (1 << 16, False)])
 def test_mp4_speeds_of_the_edit_list_are_said(video_tools, tmp_path, rate, said):
-  # ISO/IEC 14496-12, 8.6.6: 16.16 bits, 0 is a frame that stands; QuickTime has others than 1.
+  # ISO/IEC 14496-12, 8.6.6: a rate in 16.16 bits; 0 holds a frame. QuickTime has others than 1.
   path = video_tools.film(tmp_path / "a.mp4", STEPS)
   data = bytearray(path.read_bytes())
   struct.pack_into(">I", data, data.index(b"elst") + 20, rate)

@@ -1,4 +1,4 @@
-"""Recordings whose timestamps start anew inside, as joined files and broadcasts have them.
+"""Recordings whose timestamps restart in the middle, as in joined files and broadcasts.
 
 Expected times are those with which the parts were made, one part after the other.
 """
@@ -39,7 +39,7 @@ def part(tools, path, start, *, sound=0):
   return moved.read_bytes()
 
 
-# name: clocks of the parts, each in seconds.
+# name: start of each part's clock, in seconds.
 JOINED = {
   "twice-the-same": (0, 0),
   "clock-that-falls": (100, 0),

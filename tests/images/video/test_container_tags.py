@@ -1,4 +1,4 @@
-"""Colors that a container names and its bitstream doesn't, as editors and mkvmerge leave them.
+"""Colors that the container names but the bitstream doesn't, as editors and mkvmerge write them.
 
 Planes and expected colors are those of test_srgb.py, computed by H.273's formulas."""
 
@@ -34,7 +34,7 @@ def unsay_prores(path):
 
 
 def copy_with_tags(source, target, tags, bitstream_filter=None):
-  """Copies packets into a container that says `tags` of them."""
+  """Copies packets into a container with these `tags`."""
   with av.open(str(source)) as read, av.open(str(target), "w") as written:
     stream = read.streams.video[0]
     copy = written.add_stream_from_template(stream)

@@ -1,6 +1,7 @@
-"""Files that are cut or damaged, of which FFmpeg itself says nothing.
+"""Cut or damaged files, of which FFmpeg itself says nothing.
 
-By the formats' own lengths and checksums: EBML (RFC 8794), Matroska (RFC 9559), RIFF.
+They are recognized by the formats' own lengths and checksums: EBML (RFC 8794), Matroska (RFC 9559),
+RIFF.
 """
 
 import io
@@ -48,7 +49,7 @@ def test_cut_video_says_so_and_does_not_freeze(whole, name, fraction):
   assert f"{left:,} of its {len(data):,} bytes" in note
 
 
-# FFmpeg's WebM has no checksums: there only what breaks the nesting of elements is seen.
+# FFmpeg's WebM has no checksums: only damage to the nesting of elements is noticed there.
 @pytest.mark.parametrize("name, size", [("a.mkv", 1), ("a.mkv", 300), ("a.webm", 300)])
 def test_damaged_matroska_says_so(whole, name, size):
   path = whole(name)
@@ -63,7 +64,7 @@ def test_damaged_matroska_says_so(whole, name, size):
 
 
 def test_live_matroska_of_unknown_sizes_is_whole(video_tools, tmp_path):
-  """A muxer that can't go back writes sizes that say "unknown", as of a stream."""
+  """A muxer that can't seek back, as in a live stream, writes sizes that say "unknown"."""
   path = video_tools.film(tmp_path / "a.mkv", steps(25, 75), options={"g": "5", "bf": "0"})
 
   class Stream(io.RawIOBase):
@@ -96,7 +97,7 @@ def test_live_matroska_of_unknown_sizes_is_whole(video_tools, tmp_path):
 
 
 def test_a_decoder_that_cannot_start_is_one_line(video_tools, tmp_path):
-  """The decoder's settings (Matroska's CodecPrivate, 63A2) damaged from their first byte on."""
+  """The decoder's settings (Matroska's CodecPrivate, 63A2) are damaged from their first byte on."""
   path = video_tools.film(
     tmp_path / "a.mkv", steps(25, 5), codec="libx265", options={"x265-params": "log-level=none"}
   )

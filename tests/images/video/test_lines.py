@@ -1,4 +1,4 @@
-"""What is said of a video: nothing that isn't so. And packets without bytes."""
+"""Messages about a video say nothing untrue. Also packets without bytes."""
 
 import shutil
 from fractions import Fraction
@@ -61,7 +61,7 @@ def test_second_video_track_is_said_not_to_be_stylized(video_tools, tmp_path):
 
 
 def test_sound_that_nobody_hears_is_not_said_to_be_left_out(video_tools, tmp_path):
-  """A packet that ends 0.2 ms behind the first frame, which a player hears as nothing."""
+  """A packet that ends 0.2 ms after the start of the first frame, which is inaudible."""
   path = video_tools.film(tmp_path / "b.mp4", steps(25, 25), sound=1, options={"bf": "0"})
   with av.open(str(path)) as source, av.open(str(tmp_path / "a.mov"), "w") as target:
     copies = [target.add_stream_from_template(stream) for stream in source.streams]
@@ -78,7 +78,7 @@ def test_sound_that_nobody_hears_is_not_said_to_be_left_out(video_tools, tmp_pat
 
 @pytest.mark.parametrize("name", ["a.avi", "a.mp4", "a.mkv"])
 def test_a_title_that_is_not_utf_8_is_no_reason_to_refuse_a_film(video_tools, tmp_path, name):
-  """Programs of Windows write titles in its own code page: 0xE9 is é there, and no UTF-8."""
+  """Windows programs write titles in its code page: 0xE9 is é there, but not UTF-8."""
   codec = "mpeg4" if name == "a.avi" else "libx264"
   clock = Fraction(1, 25) if codec == "mpeg4" else Fraction(1, 90_000)
 

@@ -1,7 +1,7 @@
-"""When frames of videos are shown, and how they are turned: in every container that is written.
+"""When frames of videos are shown, and how they are rotated, in every container that is written.
 
 Expected times are those with which each file was made; written files are read by FFmpeg's decoder,
-with the times and lengths that it gives.
+with its times and durations.
 """
 
 import itertools
@@ -22,7 +22,7 @@ def steps(rate, count):
   return [Fraction(n, rate) for n in range(count)]
 
 
-# Container, codec and what is special: name, times of frames, rate in the header, last length.
+# {container, codec and what is special: (file, times of frames, header's rate, last duration)}
 FILMS = {
   "mp4-h264-b-frames-30": ("a.mp4", steps(30, 12), 30, None),
   "mkv-h264-60": ("a.mkv", steps(60, 60), 60, None),
@@ -81,7 +81,7 @@ def test_films_are_as_long_as_they_were(video_tools, tmp_path, name, times, rate
   with av.open(str(tmp_path / output)) as file:
     stream = file.streams.video[0]
     assert abs(file.duration / 1e6 - float(end)) < 0.002
-    # A tool that writes frames at the named rate keeps them all.
+    # A tool that writes frames at the rate in the header keeps all of them.
     if output in ("o.mp4", "o.mov") and len({*steps_of(actual)}) > 1:
       return  # these name no rate: FFmpeg takes the mean
     closest = min(later - time for time, later in zip(actual, [*actual[1:], end]))
@@ -127,7 +127,7 @@ def test_mp4_edit_list_cuts_images(video_tools, tmp_path):
     expected = sum(1 for _ in file.decode(video=0))
   source = frames.Source(path, 25)
   assert expected == 7 and source.total == len(list(source)) == 7
-  assert not source.notes  # what the file itself cuts away is no loss
+  assert not source.notes  # what the file itself cuts off is no loss
 
 
 def write_times(path, times, sound=None):
@@ -181,7 +181,7 @@ def test_mkv_frames_of_one_time_follow_each_other_and_are_counted(tmp_path):
 
 
 def test_h264_without_a_container_counts_from_zero(video_tools, tmp_path):
-  """A bare stream has no times: 25 a second, as FFmpeg takes it where the stream names no rate."""
+  """A bare stream has no times: 25 frames/s, FFmpeg's default if the stream names no rate."""
   video_tools.film(tmp_path / "a.mp4", steps(25, 8), rate=25)
   with (
     av.open(str(tmp_path / "a.mp4")) as source,
@@ -262,7 +262,7 @@ def test_mp4_display_matrix(tmp_path, matrix, expected):
 
 
 def test_mp4_pixel_aspect_is_kept_and_turned(video_tools, tmp_path):
-  """4:3 pixels of 96×64; turned by a quarter they are 3:4."""
+  """4:3 pixels of a 96×64 video; after a quarter turn they are 3:4."""
   for name, matrix, aspect in (
     ("a.mp4", (1, 0, 0, 1), Fraction(4, 3)),
     ("b.mp4", (0, 1, -1, 0), Fraction(3, 4)),
@@ -302,7 +302,7 @@ def test_mp4_cut_short_says_how_many_frames_are_left(video_tools, tmp_path):
   whole = path.read_bytes()
   start = whole.index(b"mdat")
   boxes = whole[whole.index(b"moov") - 4 :]
-  # moov first, so that the end of the file can be missing.
+  # moov comes first, so that the end of the file can be missing.
   with (
     av.open(str(path)) as source,
     av.open(str(tmp_path / "b.mp4"), "w", options={"movflags": "faststart"}) as target,
@@ -342,7 +342,7 @@ def test_ts_with_damaged_bytes_goes_on_and_says_so(video_tools, tmp_path):
   ],
 )
 def test_lists_of_other_files_are_refused(video_tools, tmp_path, name, text):
-  """FFmpeg opens playlists by their content and then the files that they name."""
+  """FFmpeg recognizes playlists by their content, and opens the files that they name."""
   video_tools.film(tmp_path / "secret.ts", steps(25, 4))
   for suffix in (name, "a.mp4"):
     (tmp_path / suffix).write_text(text)
@@ -351,7 +351,7 @@ def test_lists_of_other_files_are_refused(video_tools, tmp_path, name, text):
 
 
 def test_mp4_with_a_colon_in_its_name(video_tools, tmp_path, monkeypatch):
-  """FFmpeg takes what stands before a colon for a protocol."""
+  """FFmpeg takes what is before a colon for a protocol."""
   monkeypatch.chdir(tmp_path)
   (video_tools.film(tmp_path / "a.mp4", steps(25, 3))).rename("10:15.mp4")
   source = video_tools.convert("10:15.mp4", "at:o.mp4")

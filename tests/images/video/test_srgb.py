@@ -1,5 +1,7 @@
-"""Colors of videos: each file is made from planes computed with H.273's formulas, and what is
-written is read with the same formulas, so that no conversion of FFmpeg tests itself."""
+"""Colors of videos, by H.273's formulas.
+
+Files are made from planes computed with these formulas, and written files are read with the same
+formulas, so that no conversion of FFmpeg tests itself."""
 
 from pathlib import Path
 
@@ -37,7 +39,7 @@ def patches_of(path, **settings):
 
 X265 = {"crf": "4", "x265-params": "log-level=none:info=0:pools=none:bframes=0:frame-threads=1"}
 
-# The names: container, codec, what is tagged. Expected: the colors from which the planes were made.
+# Names: container, codec, what is tagged. Expected are the colors from which the planes were made.
 SDR = {
   "mp4-h264-bt709-720p": (
     "a.mp4",
@@ -108,7 +110,7 @@ def test_mkv_ffv1_rgb_has_no_matrix(video_tools, tmp_path, pixel_format):
 
 
 def to_light(values):
-  """IEC 61966-2-1."""
+  """sRGB values to linear light, by IEC 61966-2-1."""
   return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
 
 
@@ -146,7 +148,7 @@ HDR = {
 def test_hdr_patches_come_back_within_five_levels(
   video_tools, tmp_path, name, curve, transfer, settings
 ):
-  """SDR carried in HDR as ITU-R BT.2408 has it: white is 203 cd/m²."""
+  """SDR in HDR by ITU-R BT.2408: white is 203 cd/m²."""
   signal = curve(203 * to_light(SRGB) @ TO_BT2020.T)
   path = video_tools.write_patches(
     tmp_path / name, signal, 9, (9, 9, transfer, 1), bits=10, **settings
@@ -164,7 +166,7 @@ def test_hdr_patches_come_back_within_five_levels(
 
 
 def test_mkv_pq_highlights_keep_their_order(video_tools, tmp_path):
-  """Light of 100 to 4,000 cd/m²: brighter stays brighter, hue stays, and 50 stays what it is."""
+  """Light of 100 to 4,000 cd/m²: order and hue are kept, and 50 cd/m² is unchanged."""
   light = np.array([50, 100, 203, 500, 1000, 2000, 4000])[:, None] * np.ones(3)
   path = video_tools.write_patches(tmp_path / "a.mkv", pq(light), 9, (9, 9, 16, 1), bits=10)
   frame = next(iter(frames.Source(path, 25)))
@@ -185,7 +187,7 @@ def test_mkv_bt2020_sdr_becomes_bt709_and_says_so(video_tools, tmp_path):
 
 
 def test_mkv_smpte170m_primaries_are_kept_and_named_where_they_are_lost(video_tools, tmp_path):
-  """Players show the numbers of SMPTE 170M as they are: a video keeps the tag, a PNG has none."""
+  """Players show SMPTE 170M values unchanged: a video keeps the tag, a PNG has none."""
   path = video_tools.write_patches(tmp_path / "a.mkv", SRGB, 6, BT601)
   assert np.abs(patches_of(path) - PATCHES).max() <= 1.5
   assert any("smpte170m" in note for note in frames.Source(path, 25).notes)
@@ -221,7 +223,7 @@ def test_mp4_dolby_vision_of_profile_5_is_refused_by_name(
 
 
 def test_webm_vp9_alpha_is_named(video_tools, tmp_path):
-  """Matroska's AlphaMode says that blocks carry alpha apart (matroska.org, BlockAdditions)."""
+  """Matroska's AlphaMode says that blocks carry alpha separately (matroska.org, BlockAdditions)."""
   pixels = np.full((64, 64, 4), (200, 30, 30, 100), np.uint8)
   with av.open(str(tmp_path / "a.webm"), "w") as file:
     stream = file.add_stream("libvpx-vp9", rate=10)

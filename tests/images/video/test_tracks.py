@@ -1,4 +1,4 @@
-"""Sound, subtitles and chapters: what goes over, what is named; sound is compared as heard."""
+"""Sound, subtitles and chapters: what is copied, what is named; sound is compared as heard."""
 
 from fractions import Fraction
 
@@ -39,8 +39,8 @@ def test_mp4_aac_is_copied_and_heard_at_the_same_time(video_tools, tmp_path, out
 
 @pytest.mark.parametrize("output", ["o.mp4", "o.mov", "o.mkv"])
 def test_mp4_sound_before_the_edit_list_is_not_heard(video_tools, tmp_path, output):
-  """Two seconds of which the first is loud and cut away, as FFmpeg's -ss with -c copy does it: all
-  packets are in the file, times of the first second are below zero."""
+  """Two seconds, of which the first is loud and cut off, as by FFmpeg's -ss with -c copy: all
+  packets are in the file, but times of the first second are below zero."""
   path = tmp_path / "a.mp4"
   with av.open(str(path), "w") as file:
     stream = file.add_stream("libx264", rate=25)
@@ -108,7 +108,7 @@ def test_mkv_tracks_are_named_where_images_are_written(video_tools, tmp_path, ou
 
 @pytest.mark.parametrize("output", ["o.mp4", "o.mkv"])
 def test_ts_sound_starts_with_the_film(video_tools, tmp_path, output):
-  """A clock that starts at 10 hours, as broadcasts and camcorders have it."""
+  """A clock that starts at 10 hours, as in broadcasts and camcorders."""
   video_tools.film(tmp_path / "a.mkv", STEPS, sound=2, options={"bf": "0"})
   with av.open(str(tmp_path / "a.mkv")) as source, av.open(str(tmp_path / "a.ts"), "w") as target:
     copies = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
@@ -180,7 +180,7 @@ def test_mkv_second_sound_track_and_languages_are_kept(video_tools, tmp_path, ou
 
 
 def test_webm_names_the_sound_that_it_cannot_hold(video_tools, tmp_path):
-  """WebM takes Opus and Vorbis alone (webmproject.org/docs/container)."""
+  """WebM only takes Opus and Vorbis (webmproject.org/docs/container)."""
   source = video_tools.convert(with_tracks(tmp_path / "a.mkv"), tmp_path / "o.webm")
   assert [note for note in source.notes if "sound track" in note] == [
     "sound track 1 (aac) is left out: .webm can't hold it",
@@ -189,7 +189,7 @@ def test_webm_names_the_sound_that_it_cannot_hold(video_tools, tmp_path):
 
 
 def with_subtitles(path, source):
-  """The film with SubRip subtitles, written as Matroska holds them: text with a length."""
+  """The film with SubRip subtitles, written as in Matroska: text with a duration."""
   subtitles = path.with_suffix(".srt")
   subtitles.write_text(
     "1\n00:00:00,200 --> 00:00:00,600\nHello\n\n2\n00:00:00,700 --> 00:00:00,900\nagain\n"

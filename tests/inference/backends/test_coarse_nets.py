@@ -1,4 +1,4 @@
-"""Nets whose coarsest cell is larger than the smallest image: one line is its own neighbor."""
+"""Nets whose coarsest cell is larger than the smallest image: a single line is its own neighbor."""
 
 import jax
 import numpy as np
@@ -39,7 +39,7 @@ def expected(params):
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(
   "how, tolerance",
-  # Tiles are kept in float16, and a map of one cell has hardly any deviation to divide by.
+  # Tiles are stored in float16, and a map of one cell has almost no deviation to divide by.
   [({}, 1e-4), ({"tile_pixels": 1024}, 2e-3), ({"shard": True}, 1e-4)],
   ids=["padded", "tiled", "sharded"],
 )

@@ -1,4 +1,4 @@
-"""Maps in files: a full disk is named, since nobody chose it by a flag."""
+"""Maps in files: a message names a full disk, since no flag chose it."""
 
 import errno
 import os
@@ -13,7 +13,7 @@ def test_a_full_temporary_folder_is_named(tmp_path, monkeypatch):
   held = FeatureStore((8, 8, 2), tmp_path)
 
   def full(*_):
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as the system says it: without a name
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as by the system: without a name
 
   monkeypatch.setattr(os, "pwrite", full)
   with pytest.raises(OSError) as error:

@@ -1,4 +1,4 @@
-"""In tiles: the same image as at once, whatever the cuts."""
+"""Stylizing in tiles gives the same image as at once, whatever the cuts."""
 
 import dataclasses
 
@@ -13,7 +13,7 @@ from stylejax.models.config import PRESETS
 
 
 def assert_the_whole(image, whole):
-  """But for what float16 drops of the maps between the stages: an eighth of a level of 8 bits."""
+  """Equal but for rounding of stored maps to float16: an eighth of a level of 8 bits."""
   np.testing.assert_allclose(image, whole, atol=5e-4)
   assert np.sqrt(np.square(image - whole).mean()) < 1e-4
 
@@ -66,7 +66,7 @@ def test_tiles_are_the_whole(pixels, in_files, inputs, tiny_params, tmp_path):
 
 
 def test_faint_detail_on_a_large_mean_keeps_its_digits(inputs, tiny_params):
-  """As float16 of a map itself, its noise would be steps; counted from an offset it isn't."""
+  """In float16, a map itself would lose the detail; stored relative to an offset, it doesn't."""
   content, vector = inputs
   conv = tiny_params.content_encoder["Conv_1"]
   params = tiny_params.replace(
@@ -86,7 +86,7 @@ def test_a_content_of_bytes_is_that_of_floats(inputs, tiny_params):
 
 
 def test_a_finest_map_of_several_layers_is_kept(rng):
-  """Where it can't be made again by one convolution."""
+  """It is stored because one convolution can't recompute it."""
   config = dataclasses.replace(PRESETS["tiny"], content_blocks=(1, 0))
   params = stylejax.init_params(jax.random.key(0), config)
   content, style = (rng.random((*size, 3), np.float32) for size in ((90, 71), (40, 32)))

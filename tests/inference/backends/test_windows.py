@@ -1,4 +1,4 @@
-"""Windows: they meet, are of one size, and read little twice."""
+"""Windows adjoin, have one size, and read little twice."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def test_windows_meet_and_are_of_one_size(height, rows, halo):
 
 
 def test_windows_read_few_rows_twice():
-  """12,000 pixels in cells of 8: windows of 150 cells would read a tenth of them twice."""
+  """12,000 pixels in cells of 8: windows of 150 cells would read a tenth of the cells twice."""
   for length in (1_500, 1_000, 750):
     cuts = windows(length, 150, 1)
     assert sum(w.stop - w.start for w in cuts) < 1.05 * length
