@@ -66,7 +66,7 @@ def encode_style(
   if edges is not None:
     check_edges(edges, image, "style", params.config.style_stride)
     if stroke is not None:
-      raise ValueError("stroke: found beside edges, expected one of them")
+      raise ValueError("stroke: found it with edges, expected only one of them")
   with jax.named_scope("encode_style"):
     if stroke is not None:
       image = zoom(image, stroke)

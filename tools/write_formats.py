@@ -39,14 +39,14 @@ _TAIL = """## What is refused, and what is said
 
 - Refused by name: a camera's raw file (DNG, NEF, ARW, …: its first image is a preview), TIFF with
   colors in floating point or of more than 16 bits, images beyond the pixel limit, Dolby Vision
-  profile 5 (only its own players know its colors), a PNG whose checksums don't match, a folder of
-  frames of several sizes or with a truncated file.
+  profile 5 (only Dolby Vision players know its colors), a PNG whose checksums don't match, a folder
+  of frames of several sizes or with a truncated file.
 - Reported in one line: a profile that can't be read and is ignored; floating-point gray beyond 1
   that is clipped; further frames, pages or images of a file of which the first is used; a TIFF's
   channels besides color and transparency; bits per channel that aren't read; tone mapping; pixels
   that aren't square; a motion photo's video; sound, subtitles and further tracks that the output
-  can't hold; transparency that a JPEG or a video puts on white; a Matroska, WebM or AVI that is
-  truncated or damaged; timestamps of a broadcast or DVD that start anew (what follows continues
+  can't hold; transparency that a JPEG or a video lays on white; a Matroska, WebM or AVI that is
+  truncated or damaged; timestamps of a broadcast or DVD that restart (what follows continues
   without a gap); numbers missing among the names of frames; captions inside a video's images; the
   projection of a 360° video; pixels that change their shape; speeds in an edit list.
 - Only EXIF turns an image, as in browsers; XMP doesn't.
@@ -94,7 +94,7 @@ def _table(
     ("format", lambda row, keeps: row.name),
     ("extensions", lambda row, keeps: ", ".join(row.suffixes)),
     ("color", lambda row, keeps: keeps.color),
-    ("bits a channel", lambda row, keeps: keeps.depth),
+    ("bits per channel", lambda row, keeps: keeps.depth),
     ("transparency", lambda row, keeps: keeps.alpha),
     ("orientation", lambda row, keeps: keeps.orientation),
   ]

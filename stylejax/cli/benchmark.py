@@ -14,7 +14,7 @@ from stylejax.runtime.files import printable
 
 _HELP = """usage: stylejax benchmark info
 
-Print what a bug report needs: versions, devices, the cache's folder, and XLA's options.
+Print what a bug report needs: versions, devices, the cache folder and the XLA options.
 
 The benchmarks are run in a checkout: python -m benchmarks --help
 """
@@ -88,7 +88,7 @@ def _jax() -> Iterator[tuple[str, str]]:
   from stylejax.runtime.jit import compiler_options
 
   yield "devices", ", ".join(f"{d.platform}:{d.id} ({d.device_kind})" for d in jax.devices())
-  yield "cache", str(enable_cache() or "none: its folder can't be written")
+  yield "cache", str(enable_cache() or "none: its folder can't be written to")
   options = compiler_options()
   yield "XLA options", " ".join(f"{name}={value}" for name, value in options.items()) or "none"
   for name in sorted(os.environ):

@@ -7,7 +7,8 @@ from stylejax.cli.options import option
 Strength = Annotated[
   float,
   option(
-    "How far to go: 0 is the content itself, 1 as trained; from 1 to 2 brushwork gets rougher.",
+    "How strongly to stylize: 0 leaves the content as it is, 1 is as trained; from 1 to 2 the "
+    "brushwork gets rougher.",
     metavar="NUMBER",
   ),
 ]
@@ -24,10 +25,10 @@ Stroke = Annotated[
 StyleSize = Annotated[
   int | None,
   option(
-    "Instead of --stroke: the shorter side, in pixels, at which styles are read. Larger gives "
-    "larger, smoother strokes.",
+    "Instead of --stroke: the shorter side, in pixels, at which styles are read. Larger values "
+    "give larger, smoother strokes.",
     metavar="PIXELS",
-    default="(default: 320; with --method other than network, the output's)",
+    default="(default: 320; with a --method other than network, the output's)",
   ),
 ]
 
@@ -42,7 +43,9 @@ Size = Annotated[
 
 Library = Annotated[
   str | None,
-  option("File with the styles called @NAME.", metavar="FILE", default="(default: your own)"),
+  option(
+    "The library that holds the styles named @NAME.", metavar="FILE", default="(default: your own)"
+  ),
 ]
 
 Weights = Annotated[

@@ -27,7 +27,7 @@ def exit_status(work: Callable[[], int], *, starts: bool = True) -> int:
     return work()
   except MemoryError:
     print(
-      "error: memory: found too little to go on, expected more, or a smaller image; --size "
+      "error: memory: found too little to continue, expected more, or a smaller image; --size "
       "scales it",
       file=sys.stderr,
     )
@@ -91,7 +91,7 @@ def progress() -> Iterator[tuple]:
     bar.update(part, completed=share, rate=rate, count=count, visible=share < 1 or task is None)
 
   def on_part(share: float) -> None:
-    on_image(share, "stylizing", "% of it", f"{round(100 * share)}/100")
+    on_image(share, "stylizing", "% of the image", f"{round(100 * share)}/100")
 
   def on_descent(done: int, total: int, share: float, loss: float) -> None:
     rate = "compiling" if math.isnan(loss) else f"loss {loss:.4g}"

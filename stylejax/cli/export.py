@@ -10,7 +10,7 @@ from stylejax.cli.options import INSTALLED, Spelling, option, parse, print_error
 from stylejax.errors import InputError
 from stylejax.runtime.extras import install_command
 
-_DESCRIPTION = """Write one file that stylizes images of any size, in JAX, onnxruntime or a page.
+_DESCRIPTION = """Write one file that stylizes images of any size, in JAX, onnxruntime or a browser.
 
 Examples:
   stylejax export stylize.zip
@@ -20,10 +20,11 @@ Examples:
   stylejax export paint.onnx --function paint
   stylejax export page.html
 
-For an app, the two halves are better: it reads a style once, and can mix the codes of several
-styles. The page is for people: a browser opens it from disk, and no photo leaves the machine.
-Before a file is put in place, its output is compared with the package's, which takes one to three
-minutes, and half a minute for a page. ONNX and the page need more packages: {install}.
+For an app, the two halves encode_style and paint are better than stylize: the app reads each style
+once and can mix the codes of several styles. The page is for people: a browser opens it from disk,
+and no photo leaves the machine. Before a file is put in place, its output is compared with the
+package's, which takes one to three minutes, or half a minute for a page. ONNX and the page need
+additional packages: {install}.
 """
 
 # The names in stylejax.deploy.functions, so that help need not import it; a test compares the two.
@@ -40,8 +41,8 @@ class Options:
   output: Annotated[
     str | None,
     option(
-      "File to write, weights inside: .zip (for JAX: the program and manifest.json), .onnx, or "
-      ".html (a page that stylizes).",
+      "File to write, which includes the weights: .zip (for JAX: the program and manifest.json), "
+      ".onnx, or .html (a page that stylizes).",
       metavar="FILE",
       default="(required)",
     ),
@@ -50,9 +51,9 @@ class Options:
     Function,
     option(
       "What the file does: stylize (takes content, style, strength), encode_style (turns a style "
-      "into its code), paint (takes content, code, noise gain; not blended with the content) or "
-      "next_frame (takes a video's frame, code and what is known of the previous frame). A page "
-      "has all it needs.",
+      "into its code), paint (takes content, code, noise gain; its output is not blended with the "
+      "content) or next_frame (takes a video's frame, a code and what is known about the previous "
+      "frame). A page includes all that it needs.",
       metavar="NAME",
     ),
   ] = "stylize"
@@ -60,7 +61,7 @@ class Options:
   platforms: Annotated[
     tuple[str, ...] | None,
     option(
-      "Where the program of a .zip will run: some of cpu, cuda, rocm, tpu.",
+      "Platforms on which the program in a .zip will run: any of cpu, cuda, rocm, tpu.",
       metavar="NAME [NAME ...]",
       default="(default: cpu cuda tpu)",
     ),
@@ -102,7 +103,7 @@ def main(arguments: Sequence[str], *, spelling: Spelling = INSTALLED) -> int:
     if "opset" in manifest:
       print(
         f"wrote {options.function} to {printable(output)}, {os.path.getsize(output) / 1e6:.2f} MB: "
-        f"ONNX of opset {manifest['opset']}, run by onnxruntime on the CPU"
+        f"ONNX opset {manifest['opset']}, run by onnxruntime on the CPU"
       )
     else:
       print(
@@ -111,7 +112,7 @@ def main(arguments: Sequence[str], *, spelling: Spelling = INSTALLED) -> int:
       )
       print(_readers(manifest["readable_by_jax"]))
     for size, difference in (manifest["max_difference"] or {}).items():
-      print(f"  {size}: at most {difference:.1e} from stylejax itself")
+      print(f"  {size}: differs from stylejax itself by at most {difference:.1e}")
     if manifest["max_difference"] is None:
       print("  not compared with stylejax itself: it doesn't run on this machine's platform")
     return 0
@@ -126,7 +127,7 @@ def _output(options: Options) -> str:
     raise InputError(f"--output: found {len(named)} names, expected one file, .zip, .onnx or .html")
   if named[0].endswith(".html") and (options.function != "stylize" or options.platforms):
     flag = "--platforms" if options.platforms else "--function"
-    raise InputError(f"{flag}: found it beside a page, expected it beside a .zip or .onnx file")
+    raise InputError(f"{flag}: found it with a .html page, expected it with a .zip or .onnx file")
   return named[0]
 
 
@@ -134,8 +135,8 @@ def _readers(window: dict[str, str | None]) -> str:
   """A line that says which releases of JAX are promised to read a program."""
   oldest = window["oldest_tried"]
   return (
-    f"  JAX promises to read it with releases of {window['released_from']} to "
+    f"  JAX promises to read it with releases from {window['released_from']} to "
     f"{window['released_until']}"
     + (f" (the oldest that did: {oldest})" if oldest else "")
-    + "; later ones may want jax_export_deserialize_expired_versions"
+    + "; later ones may need jax_export_deserialize_expired_versions"
   )

@@ -11,7 +11,7 @@ from stylejax.inference import method_table
 Steps = Annotated[
   int | None,
   option(
-    "Number of steps in all, over the scales from coarse to fine.",
+    "Total number of steps over all scales, from coarse to fine.",
     metavar="INTEGER",
     default="(default: 200 with gram; depends on the size with the others)",
   ),
@@ -30,7 +30,8 @@ Watch = Annotated[
 ContentShare = Annotated[
   float | None,
   option(
-    "From 0 to 1: share of the content, beside the image so far, in what is matched to style.",
+    "From 0 to 1: weight of the content, against that of the image so far, in the features that "
+    "are matched to the style's.",
     metavar="NUMBER",
     default="(default: 0.75, with refine 0.5)",
   ),
@@ -39,8 +40,8 @@ ContentShare = Annotated[
 ContentWeight = Annotated[
   float | None,
   option(
-    "From 0 to 1: how much each place stays like the content; more keeps faces, less has bolder "
-    "strokes.",
+    "From 0 to 1: how closely each part of the image follows the content; more preserves faces, "
+    "less gives bolder strokes.",
     metavar="NUMBER",
     default="(default: 0.3)",
   ),

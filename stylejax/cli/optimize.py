@@ -13,7 +13,7 @@ from stylejax.images import formats
 from stylejax.inference.method_table import DESCENTS
 from stylejax.inference.outputs import check_number
 
-_DESCRIPTION = """Stylize one image by optimizing its pixels: minutes instead of 0.1 s.
+_DESCRIPTION = """Stylize one image by optimizing its pixels, which takes minutes instead of 0.1 s.
 
 Three methods: gram gives the image the Gram matrices of the style (Gatys et al. 2016), neighbors
 makes every part of the image look like the most similar part of the style (Kolkin et al. 2022), and
@@ -42,7 +42,7 @@ class Options:
     tuple[str, ...],
     option(
       "The image to stylize, the image whose style to use, and the file to write; by default "
-      "CONTENT_STYLE.png in this folder, under a new name.",
+      "CONTENT_STYLE.png in this folder, with a number if that exists.",
       metavar="CONTENT STYLE [OUTPUT]",
       default="",
       positional=True,
@@ -62,7 +62,7 @@ class Options:
   ] = None
   method: Annotated[
     Literal[*sorted(DESCENTS)],  # type: ignore[valid-type]
-    option("How the image gets its style."),
+    option("How the image is stylized."),
   ] = "gram"
   size: Annotated[int, option("Shorter side of the output.", metavar="PIXELS")] = 384
   style_size: Annotated[
@@ -71,12 +71,13 @@ class Options:
       "Shorter side at which the style is read: smaller gives larger strokes with gram, "
       "and smaller ones with the others.",
       metavar="PIXELS",
-      default="(default: as the output)",
+      default="(default: the output's)",
     ),
   ] = None
   steps: method_options.Steps = None
   preserve_color: Annotated[
-    float, option("From 0, the style's colors, to 1, the content's.", metavar="NUMBER")
+    float,
+    option("Which colors to use: from 0, the style's, to 1, the content's.", metavar="NUMBER"),
   ] = 0.0
   watch: method_options.Watch = None
   quality: Annotated[int, option("Quality of JPEG and WebP, 1 to 100.", metavar="INTEGER")] = 95

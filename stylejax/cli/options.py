@@ -179,7 +179,7 @@ def repeated_flag(arguments: Sequence[str], flags: Sequence[str]) -> str | None:
   counts = collections.Counter(argument.split("=")[0] for argument in arguments)
   for flag in flags:
     if counts[flag] > 1:
-      return f"{flag}: found {counts[flag]} times, expected once with all of them after it"
+      return f"{flag}: found it {counts[flag]} times, expected it once, followed by all its values"
   return None
 
 

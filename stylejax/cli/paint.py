@@ -85,7 +85,7 @@ def _placed(options: Options) -> Options:
   other = f"seed{options.seed}" if options.seed is not None else "regions" if options.mask else None
   if options.output is None and (options.resume or options.interpolate is not None):
     flag = "--resume" if options.resume else "--interpolate"
-    raise InputError(f"--output: found none beside {flag}, expected a file or a folder")
+    raise InputError(f"--output: found none with {flag}, expected a file or a folder")
   places = assign(
     options.files,
     options.content,

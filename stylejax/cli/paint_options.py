@@ -13,20 +13,20 @@ DESCRIPTION = """Stylize images: each content in each style.
 Examples:
   # One photo in the style of one painting: writes photo_painting.png.
   stylejax paint photo.jpg painting.jpg
-  # The same to a name that you choose, and with flags instead of positions.
+  # The same, under a name that you choose: by position and with flags.
   stylejax paint photo.jpg painting.jpg out.png
   stylejax paint --content photo.jpg --style painting.jpg --output out.png
   # Half as strong, with larger strokes and the photo's own colors.
   stylejax paint photo.jpg painting.jpg --strength 0.5 --stroke 2 --preserve-color 1
   # Every photo of a folder in two styles: stylized/<photo>_<style>.jpg.
   stylejax paint photos wave.jpg irises.jpg --output stylized/ --format jpg
-  # In a mixture of two styles; and from one to the other in 9 steps, as a strip or a GIF.
+  # In a mixture of two styles; and the way from one to the other in 9 images, as a strip or a GIF.
   stylejax paint photo.jpg wave.jpg:0.7 irises.jpg:0.3 --output out.png
   stylejax paint photo.jpg wave.jpg irises.jpg --interpolate 9 --output way.gif
   # By regions: the sky (white in sky.png) in the style of irises.jpg, the rest in that of wave.jpg;
   # without wave.jpg the rest stays as it is.
   stylejax paint photo.jpg wave.jpg --mask sky.png=irises.jpg
-  # A quick look at a large photo: shorter side 384 pixels.
+  # A quick preview of a large photo: its shorter side becomes 384 pixels.
   stylejax paint large.jpg painting.jpg look.webp --size 384
   # A texture that tiles without a seam.
   stylejax paint stone.png painting.jpg --seamless xy
@@ -36,18 +36,18 @@ Examples:
   stylejax styles add wave.jpg irises.jpg
   stylejax paint photo.jpg @wave
   stylejax styles sheet --content photo.jpg --output sheet.png
-  # With weights that you trained.
+  # With weights that you have trained.
   stylejax train export --workdir runs/mine --output mine.safetensors
   stylejax paint photo.jpg painting.jpg --weights mine.safetensors
 
-  # In the style's own strokes, if you can wait minutes; look.png shows how it gets on.
+  # With the style's own strokes, if you can wait for minutes; look.png shows the progress.
   stylejax paint photo.jpg painting.jpg --method neighbors --watch look.png
-  # Between the two in time and result; a run that was killed goes on where it was.
+  # Between the two in time and result; a run that was killed continues where it stopped.
   stylejax paint photo.jpg painting.jpg --method refine --output out.png --resume
 
 Four methods: {methods}. All but network
-optimize the pixels, in minutes an image, and scale photos to at most 512 pixels unless --size says
-otherwise.
+optimize the pixels, which takes minutes per image, and scale photos to at most 512 pixels unless
+--size says otherwise.
 
 Videos and animations: stylejax sequence --help.
 
@@ -85,8 +85,8 @@ class Options:
     tuple[str, ...],
     option(
       "The image to stylize, the image whose style to use, and the file to write; by default "
-      "CONTENT_STYLE.png in this folder, under a new name. With --output, all files after the "
-      "first are styles; with --style, all are contents.",
+      "CONTENT_STYLE.png in this folder, with a number if that exists. With --output, all files "
+      "after the first are styles; with --style, all are contents.",
       metavar="CONTENT [STYLE [OUTPUT]]",
       default="",
       positional=True,
@@ -114,7 +114,7 @@ class Options:
     option(
       "Images whose style to use: files, folders, or @NAME from the library of `stylejax "
       "styles`. Each content is stylized in every style; with a weight after each style, as in "
-      "a.jpg:0.7 b.jpg:0.3, in the mixture of them.",
+      "a.jpg:0.7 b.jpg:0.3, in a mixture of them.",
       metavar="PATH[:WEIGHT] [...]",
       default="(or --seed or --mask)",
     ),
@@ -153,7 +153,7 @@ class Options:
   seamless: Annotated[
     Literal["x", "y", "xy"] | None,
     option(
-      "For contents whose left and right edges join (x: panoramas of 360 degrees), whose top and "
+      "For contents whose left and right edges join (x: 360-degree panoramas), whose top and "
       "bottom edges join (y), or both (xy: textures that tile)."
     ),
   ] = None
@@ -167,8 +167,8 @@ class Options:
   seed: Annotated[
     int | None,
     option(
-      "Invent a style from this number, instead of or beside --style. Needs weights with a noise "
-      "generator.",
+      "Invent a style from this number, instead of --style or in addition to it. The weights must "
+      "include a noise generator.",
       metavar="INTEGER",
       default="(default: none)",
     ),
@@ -176,8 +176,8 @@ class Options:
   interpolate: Annotated[
     int | None,
     option(
-      "Number of images on the way from the first style to the last, side by side; as an animation "
-      "if the output is a .gif.",
+      "Number of images on the way from the first style to the last: they are written side by side "
+      "or, if the output is a .gif, as an animation.",
       metavar="INTEGER",
       default="(default: none)",
     ),
@@ -185,8 +185,8 @@ class Options:
   method: Annotated[
     Literal[*METHODS],  # type: ignore[valid-type]
     option(
-      "What stylizes: the network in a second, or a method without training, which optimizes the "
-      "pixels for minutes."
+      "How to stylize: with the network, in a second, or with a method without training, which "
+      "optimizes the pixels for minutes."
     ),
   ] = "network"
   steps: method_options.Steps = None
@@ -202,22 +202,23 @@ class Options:
   resume: Annotated[
     bool,
     option(
-      "Skip the images whose outputs exist already, to finish a run that was killed. An output is "
-      "there completely or not at all. With a method without training, an unfinished image goes on "
-      "from the last minute of that run, to the same result."
+      "Skip the images whose outputs exist already, to finish a run that was killed. An output "
+      "exists completely or not at all. With a method without training, an unfinished image "
+      "continues from the last minute of that run and comes out the same."
     ),
   ] = False
   distributed: Annotated[
     bool,
     option(
       "Split the contents among the processes of a TPU pod, Slurm, Open MPI or Kubernetes "
-      "job; all see the same files."
+      "job; all of them must see the same files."
     ),
   ] = False
   coordinator: Annotated[
     str | None,
     option(
-      "HOST:PORT of process 0, where JAX detects no cluster; with --processes and --process.",
+      "HOST:PORT of process 0, for use with --processes and --process where JAX detects no "
+      "cluster.",
       metavar="HOST:PORT",
       default="(default: none)",
     ),

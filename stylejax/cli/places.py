@@ -65,7 +65,10 @@ def _assign(
   folders: bool,
 ) -> Places:
   if files and content:
-    raise InputError(f"{files[0]}: found it beside --content, expected it behind --content too")
+    raise InputError(
+      f"{files[0]}: found it without a flag although --content is given, expected it after "
+      "--content too"
+    )
   if files:
     if style and (output is not None or len(files) == 1):
       content = files
@@ -88,16 +91,16 @@ def _assign(
 def _three(files: tuple[str, ...], style: tuple[str, ...]) -> tuple:
   """Splits files given as CONTENT STYLE [OUTPUT]."""
   if style:
-    raise InputError(f"--style: found it beside {len(files)} files, expected --output too")
+    raise InputError(f"--style: found it with {len(files)} files, expected --output too")
   if len(files) > 3:
     raise InputError(
-      f"found {len(files)} files, expected CONTENT STYLE [OUTPUT]; with --output FOLDER all "
-      "behind the first are styles"
+      f"found {len(files)} files, expected CONTENT STYLE [OUTPUT]; with --output FOLDER, all "
+      "after the first are styles"
     )
   if len(files) == 3 and os.path.isfile(files[2]):
     raise InputError(
-      f"output {files[2]}: found a file that is there, expected a new name in the third place; "
-      "--output replaces files, and takes several styles"
+      f"output {files[2]}: found an existing file, expected a new name in the third place; "
+      "with --output, files are replaced, and several styles are allowed"
     )
   return files[:1], files[1:2], files[2] if len(files) == 3 else None
 

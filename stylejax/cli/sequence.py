@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MOST_CUTS = 8
 """The largest number of cuts whose frames are printed."""
 
-_DESCRIPTION = """Stylize a video, an animation or a folder of frames, steadily along its motion.
+_DESCRIPTION = """Stylize a video, an animation or a folder of frames, steadily along the motion.
 
 Examples:
   stylejax sequence film.mp4 painting.jpg
@@ -33,7 +33,7 @@ Examples:
 
 Videos need PyAV: {install}. A video's sound and subtitles are kept where the
 output can hold them; HDR becomes SDR; a line names what is left out. A run that is interrupted
-leaves no partial file or folder, except for what --resume keeps. The output folder must be new,
+leaves no partial file or folder, except for what --resume keeps. The output folder must be new or
 empty, or hold only what an earlier run wrote, which is replaced.
 
 --preserve-color works on each frame by itself: with --color-mode moments, colors may change a
@@ -50,7 +50,7 @@ class Options:
     tuple[str, ...],
     option(
       "The frames, the image whose style to use, and what to write; by default CONTENT_STYLE in "
-      "this folder, in the content's format, under a new name.",
+      "this folder, in the content's format, with a number if that exists.",
       metavar="CONTENT STYLE [OUTPUT]",
       default="",
       positional=True,
@@ -85,29 +85,30 @@ class Options:
   smoothing: Annotated[
     float,
     option(
-      "How much earlier frames count in each frame's statistics and in what was there before, "
-      "0 to 0.99; 0 stylizes each frame by itself.",
+      "Weight of earlier frames, 0 to 0.99, in each frame's channel statistics and in the parts of "
+      "the image that were there before; 0 stylizes each frame by itself.",
       metavar="NUMBER",
     ),
   ] = 0.9
   motion: Annotated[
     Literal["followed", "ignored"],
     option(
-      "Whether what moves keeps its strokes, or only what stands still does, which is faster."
+      "Whether what moves keeps its strokes too (followed), or only what stands still (ignored), "
+      "which is faster."
     ),
   ] = "followed"
   method: Annotated[
     Literal["network", "neighbors", "refine"],
     option(
-      "What stylizes: the network each frame; or neighbors or refine, methods of `stylejax "
-      "optimize`, some frames, which are carried along the motion to those between them: minutes "
-      "a keyframe, during which the bar stands still."
+      "How to stylize: network stylizes each frame; neighbors and refine, methods of `stylejax "
+      "optimize`, stylize only the keyframes, which are carried along the motion to the frames "
+      "between them. A keyframe takes minutes, during which the progress bar stands still."
     ),
   ] = "network"
   keyframes: Annotated[
     int | None,
     option(
-      "Frames from one keyframe to the next, with --method neighbors or refine.",
+      "Number of frames from one keyframe to the next, with --method neighbors or refine.",
       metavar="INTEGER",
       default="(default: 24)",
     ),
@@ -115,10 +116,10 @@ class Options:
   over_time: Annotated[
     tuple[str, ...],
     option(
-      "Numbers that change, instead of those of --strength, --smoothing or --preserve-color: at "
-      "some frames, counted from 1; straight between them, and the same before the first and "
-      "behind the last. Several settings come one after the other: strength=1:0,48:1 "
-      "preserve-color=1:1,48:0.",
+      "Numbers that change over time, instead of --strength, --smoothing or --preserve-color: each "
+      "is given at some frames, counted from 1, is interpolated linearly between them, and stays "
+      "the same before the first and after the last. Several settings follow each other: "
+      "strength=1:0,48:1 preserve-color=1:1,48:0.",
       metavar="NAME=FRAME:NUMBER,... [...]",
       default="",
     ),
@@ -126,9 +127,9 @@ class Options:
   resume: Annotated[
     bool,
     option(
-      "Keep frames in OUTPUT.unfinished until the film is there, and go on from those that a run "
-      "with this flag and the same settings left when it was stopped. The film is the same as "
-      "without a stop."
+      "Keep frames in OUTPUT.unfinished until the film is complete, and continue from those that a "
+      "stopped run with this flag and the same settings left there. The film is the same as that "
+      "of a run that wasn't stopped."
     ),
   ] = False
   size: common_options.Size = None

@@ -52,7 +52,7 @@ def add(options: Add) -> int:
     style_library.check_name(name)
     if names.count(name) > 1:
       raise InputError(
-        f"styles add: found two images called {name}, expected one; --name gives another name"
+        f"styles add: found two images called {name}, expected different names; --name renames one"
       )
   check_apart([_path(options)], [*files, *map(Path, _weights(options))], what="library")
   path, params, _ = _open(options, new=True)

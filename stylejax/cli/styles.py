@@ -34,9 +34,9 @@ class Common:
   library: Annotated[
     str | None,
     option(
-      "The library.",
+      "The library's file.",
       metavar="FILE",
-      default="(default: stylejax/styles.safetensors in $XDG_DATA_HOME, which is ~/.local/share)",
+      default="(default: stylejax/styles.safetensors in $XDG_DATA_HOME or ~/.local/share)",
     ),
   ] = None
   weights: common_options.Weights = "base"
@@ -49,7 +49,7 @@ class Add(Common):
   images: Annotated[
     tuple[str, ...],
     option(
-      "Files or folders. A style gets the name of its file.",
+      "Images: files or folders. A style gets the name of its file.",
       metavar="[PATH ...]",
       default="",
       positional=True,
@@ -57,7 +57,9 @@ class Add(Common):
   ] = ()
   name: Annotated[
     str | None,
-    option("Another name, for a single style.", metavar="NAME", default="(default: the file's)"),
+    option(
+      "Another name; only for a single style.", metavar="NAME", default="(default: the file's)"
+    ),
   ] = None
   seed: Annotated[
     int | None,
@@ -73,7 +75,7 @@ class Add(Common):
 
 @dataclasses.dataclass(frozen=True)
 class List(Common):
-  """Print the names and what they were read from."""
+  """Print the name of each style and what it was read from."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,18 +83,19 @@ class Remove(Common):
   """Remove styles."""
 
   names: Annotated[
-    tuple[str, ...], option("Their names.", metavar="NAME [...]", default="", positional=True)
+    tuple[str, ...],
+    option("Names of the styles.", metavar="NAME [...]", default="", positional=True),
   ] = ()
 
 
 @dataclasses.dataclass(frozen=True)
 class Nearest(Common):
-  """Print the styles closest to an image's; 1 is the average distance within the library."""
+  """Print the styles closest to an image's; distance 1 is the average within the library."""
 
   image: Annotated[
-    str, option("A file.", metavar="PATH", default="(required)", positional=True)
+    str, option("An image file.", metavar="PATH", default="(required)", positional=True)
   ] = ""
-  count: Annotated[int, option("How many at most.", metavar="INTEGER")] = 5
+  count: Annotated[int, option("Largest number of styles to print.", metavar="INTEGER")] = 5
 
 
 @dataclasses.dataclass(frozen=True)

@@ -27,7 +27,7 @@ Train stylejax on photos and artworks, in folders or in shards.
 Examples:
   # See it work in a minute, on the package's few sample images.
   stylejax train transfer --preset tiny --steps 20
-  # On your own, which takes hours to days.
+  # Train on your own images, which takes hours to days.
   stylejax train autoencoder --content-dir photos --style-dir artworks --workdir runs/ae
   stylejax train transfer --content-dir photos --style-dir artworks --init-from runs/ae
   stylejax train export --workdir runs/transfer --output mine.safetensors
@@ -38,16 +38,16 @@ stylejax train COMMAND --help   explains each setting
 
 _EXAMPLES = {
   "autoencoder": """
-  # The step before transfer, which begins with what it has learned.
+  # The stage before transfer, which starts from the weights learned here.
   stylejax train autoencoder --content-dir photos --style-dir artworks --workdir runs/ae
   stylejax train transfer --content-dir photos --style-dir artworks --init-from runs/ae
 """,
   "transfer": """
   # See it work in a minute, on the package's few sample images.
   stylejax train transfer --preset tiny --steps 20
-  # From the shipped weights, on one painter's works.
+  # Start from the shipped weights, and train on one painter's works.
   stylejax train transfer --content-dir photos --style-dir monet --init-from base
-  # Parameters, FLOPs and memory of a step; then the same training after it was stopped.
+  # Print the parameters, FLOPs and memory of a step; continue a run that was stopped.
   stylejax train transfer --content-dir photos --style-dir artworks --dry-run
   stylejax train transfer --workdir runs/transfer --resume
 """,
@@ -123,8 +123,8 @@ def main(arguments: Sequence[str], *, spelling: Spelling = INSTALLED) -> int:
     code = 1
   except KeyboardInterrupt as error:
     print(
-      f"{process.stopped(error)} before saving; a training goes on from its newest checkpoint "
-      "with --resume",
+      f"{process.stopped(error)} before saving; training continues from its newest "
+      "checkpoint with --resume",
       file=sys.stderr,
     )
     code = process.status(error)

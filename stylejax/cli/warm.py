@@ -10,7 +10,7 @@ from stylejax.cli.options import INSTALLED, Spelling, option, parse, print_error
 from stylejax.errors import InputError
 from stylejax.runtime.files import printable
 
-_DESCRIPTION = """Compile programs ahead of time, so that no image has to wait for that later.
+_DESCRIPTION = """Compile programs ahead of time, so that no image has to wait for it later.
 
 An image of 8 bits per channel runs in the smallest compiled program that it fits into, so a few
 sizes are enough for all sizes up to them. The programs are kept in $STYLEJAX_CACHE, or
@@ -55,7 +55,9 @@ def main(arguments: Sequence[str], *, spelling: Spelling = INSTALLED) -> int:
 
     folder = enable_cache()
     if folder is None:
-      raise InputError(f"{VARIABLE}: found a cache folder that can't be written to")
+      raise InputError(
+        f"{VARIABLE}: found a cache folder that can't be written to, expected a writable one"
+      )
     stylizer = Stylizer(options.weights)
     # Programs for styles up to twice as long as wide, read at the default style size.
     styles = [np.zeros((*size, 3), np.float32) for size in ((320, 320), (320, 640), (640, 320))]

@@ -13,10 +13,10 @@ from stylejax.cli.options import INSTALLED, Spelling, option, parse, print_error
 from stylejax.errors import InputError
 from stylejax.runtime.extras import install_command
 
-_DESCRIPTION = """Serve a page that stylizes photos in the browser, to this machine alone.
+_DESCRIPTION = """Serve a page that stylizes photos in the browser, only to this machine.
 
-The page does all its work in the browser: no photo is sent anywhere, to this server neither. It
-ends with Ctrl-C. Needs more packages: {install}.
+The page does all its work in the browser: no photo is sent anywhere, not even to this server.
+Ctrl-C stops the server. It needs additional packages: {install}.
 
 Examples:
   stylejax web
@@ -38,7 +38,7 @@ class Options:
   """Options of `stylejax web`."""
 
   port: Annotated[
-    int, option("Port of this machine, 1 to 65535; 0 takes one that is free.", metavar="NUMBER")
+    int, option("Port of this machine, 1 to 65535; 0 chooses a free one.", metavar="NUMBER")
   ] = 8420
   weights: common_options.Weights = "base"
 
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str], *, spelling: Spelling = INSTALLED) -> int:
     with server({}, options.port) as bound:
       bound.files.update(page_files(load_pretrained(options.weights)))
       print(f"http://{_HOST}:{bound.server_address[1]}/", flush=True)
-      print("Open this address in a browser; Ctrl-C ends it.", flush=True)
+      print("Open this address in a browser; Ctrl-C stops the server.", flush=True)
       with contextlib.suppress(KeyboardInterrupt):
         bound.serve_forever()
     return 0
@@ -131,5 +131,5 @@ def server(files: Mapping[str, bytes], port: int) -> Server:
     taken = error.errno == errno.EADDRINUSE
     found = "one that another program uses" if taken else (error.strerror or "an error")
     raise InputError(
-      f"--port {port}: found {found}, expected a free one, as --port 0 finds"
+      f"--port {port}: found {found}, expected a free one, which --port 0 finds"
     ) from error

@@ -60,7 +60,7 @@ class PixelControls(TypedDict, total=False):
     "float | np.ndarray | jax.Array | None",
     PixelControl(
       "color.keep_color",
-      "From 0, the style's colors, to 1, the content's.",
+      "Which colors to use: from 0, the style's, to 1, the content's.",
       flag="preserve-color",
       moments=True,
       modes=("luminance", "moments"),

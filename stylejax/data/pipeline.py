@@ -208,7 +208,7 @@ class Batches(Iterator[Batch]):
         raise InputError(f"--{name}: found {mine}, expected {saved} as in the saved position")
     if state.get("files") != self._identity["files"]:
       _logger.warning(
-        "the folders changed: found %s files, %s when saved; images come in another order",
+        "the folders changed: found %s files, %s when saved; images come in a different order",
         self._identity["files"],
         state.get("files"),
       )

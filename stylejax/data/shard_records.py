@@ -87,7 +87,7 @@ class LeftOut:
     if self.links:
       reasons.append(f"{self.links} are links or sparse files")
     if self.others:
-      reasons.append(f"{self.others} are no {formats.names(formats.TRAINING_IMAGES)}")
+      reasons.append(f"{self.others} are not {formats.names(formats.TRAINING_IMAGES)}")
     if self.hidden:
       reasons.append(f"{self.hidden} are hidden: their names begin with a dot")
     if self.archives:

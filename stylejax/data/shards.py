@@ -95,7 +95,9 @@ def compressed_line(paths: Sequence[str], flag: str) -> str | None:
   if not compressed:
     return None
   names = ", ".join(map(printable, compressed[:NAMED])) + (", …" if len(compressed) > NAMED else "")
-  return f"{flag}: {len(compressed)} compressed tar files left out, shards are plain ones ({names})"
+  return (
+    f"{flag}: {len(compressed)} compressed tar files left out, only plain tar is read ({names})"
+  )
 
 
 def find_shards(

@@ -96,7 +96,7 @@ class TarShard(Sequence):
       if not (offset >= 0 and length >= 0 and offset + length <= size):
         raise InputError(
           f"{self.path}{INDEX_SUFFIX}: found {printable(name)[:80]} at bytes {offset} to "
-          f"{offset + length}, expected a place in the {size} bytes of {self.path}"
+          f"{offset + length}, expected a range within the {size} bytes of {self.path}"
         )
     return members
 
@@ -165,7 +165,7 @@ def scan_tar(
   # Besides its own errors, tarfile raises these for inconsistent headers.
   except (tarfile.TarError, ValueError, IndexError, OverflowError, RecursionError) as error:
     raise InputError(
-      f"{name}: found a damaged tar file ({error}), expected a whole one, not compressed"
+      f"{name}: found a damaged tar file ({error}), expected a complete, uncompressed one"
     ) from error
   return members, left_out
 

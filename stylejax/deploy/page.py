@@ -198,7 +198,7 @@ def _licenses(engine: str, built_into_it: str) -> str:
   sections = re.findall(r"^== (.*) ==\n((?:(?!== ).*\n)*)", _NOTICE.read_text(), re.MULTILINE)
   (samples,) = (text for title, text in sections if title.startswith("Sample images"))
   return f"""\
-This page is stylejax. It is under the Apache License, Version 2.0, whose text is at
+This page is part of stylejax. It is under the Apache License, Version 2.0, whose text is at
 https://www.apache.org/licenses/LICENSE-2.0 and below, among the notices of ONNX Runtime.
 
 == Sample images ==

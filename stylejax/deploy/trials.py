@@ -70,7 +70,7 @@ def differences(
       found[size] = max(found.get(size, 0.0), apart)
       if not apart <= tolerance:
         raise InputError(
-          f"exported file: found a difference of {apart:.2g} to `{name}` at {size}, "
+          f"exported file: found a difference of {apart:.2g} from `{name}` at {size}, "
           f"expected at most {tolerance:g}"
         )
   return found

@@ -85,7 +85,7 @@ class AnimationReader:
     if hurried:
       self._note(
         f"{self._path}: found {hurried} of {self.total} frames that ask for 10 ms or "
-        "less; each is shown for 100 ms, as browsers do"
+        "less; each is shown for 100 ms, as in browsers"
       )
 
   def _shown_length(self, asked: Fraction | None) -> Fraction:
@@ -199,8 +199,8 @@ class AnimationWriter:
       )
     if getattr(self._film, "partial", False):
       self._note(
-        "GIF has no partly transparent pixels: those from half on are written as "
-        "opaque, the others as invisible"
+        "GIF has no partly transparent pixels: those that are at least half opaque are "
+        "written as opaque, the others as invisible"
       )
 
   def close(self) -> None:

@@ -77,11 +77,11 @@ def _chunks(data: bytes, name: str) -> Iterator[tuple[bytes, memoryview]]:
   at, view = 8, memoryview(data)
   while True:
     if at + 12 > len(data):
-      raise _damaged(name, "the file is cut")
+      raise _damaged(name, "the file is truncated")
     length, kind = struct.unpack_from(">I4s", data, at)
     body = view[at + 8 : at + 8 + length]
     if at + 12 + length > len(data):
-      raise _damaged(name, "the file is cut")
+      raise _damaged(name, "the file is truncated")
     if struct.unpack_from(">I", data, at + 8 + length)[0] != zlib.crc32(body, zlib.crc32(kind)):
       raise _damaged(name, f"a wrong checksum in {kind.decode('latin-1')}")
     at += 12 + length

@@ -226,7 +226,7 @@ def opened_image(path: str | os.PathLike | Record, max_pixels: int) -> Iterator[
   except (FileNotFoundError, NotADirectoryError):
     raise InputError(f"{path}: found no such file, {EXPECTED}") from None
   except PermissionError:
-    raise InputError(f"{path}: found a file that may not be read, {EXPECTED}") from None
+    raise InputError(f"{path}: found no permission to read it, {EXPECTED}") from None
   except Image.UnidentifiedImageError:
     raise InputError(f"{path}: found a file that is not an image, {EXPECTED}") from None
   except Exception as error:  # On hostile bytes, decoders raise nearly every exception type.
@@ -334,7 +334,7 @@ def _split_alpha(
     image = image.convert("RGB")
   if form == "BMP" and alpha is not None and alpha.getextrema() == (0, 0):
     alpha = None
-    notes.append("its transparency is complete everywhere and is ignored, as browsers do")
+    notes.append("it is fully transparent everywhere, which is ignored, as in browsers")
   alpha = _cut_to(box, image.size, alpha)
   if image.mode == "LAB":
     lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")

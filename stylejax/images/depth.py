@@ -33,5 +33,5 @@ def narrowed(image: Image.Image) -> list[str]:
     bits = tags.tag_v2.get(_BITS_PER_SAMPLE, 8)
     bits = max(bits) if isinstance(bits, tuple) else bits
   if image.format in ("TIFF", "JPEG2000", "AVIF", "HEIF") and (bits or 8) > 8:
-    return [f"of its {bits} bits a channel the upper 8 are read"]
+    return [f"only the upper 8 of its {bits} bits per channel are read"]
   return []

@@ -92,7 +92,7 @@ def list_images(
     raise InputError(f"{flag}: found no image in {folder}{among}, expected {expected} files")
   if others:
     on_note(
-      f"{flag}: {len(others)} of {len(images) + len(others)} files left out, which are no "
+      f"{flag}: {len(others)} of {len(images) + len(others)} files left out, which are not "
       f"{expected} ({_some(others)})"
     )
   return images

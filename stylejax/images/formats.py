@@ -67,7 +67,7 @@ class Format:
 
 
 _SRGB = "sRGB"
-_PROFILES = "ICC profile to sRGB"
+_PROFILES = "ICC profile converted to sRGB"
 _EXIF = "EXIF orientation undone"
 _UPRIGHT = "upright pixels, no EXIF"
 
@@ -82,10 +82,10 @@ IMAGES = (
       "8",
       "none in the format",
       _EXIF,
-      rest="the first image of several (MPO); a gain map (Ultra HDR) is not applied, the video "
-      "of a motion photo is left out",
+      rest="the first image of several (MPO); a gain map (Ultra HDR) is not applied, and the "
+      "video of a motion photo is left out",
     ),
-    Kept(f"{_SRGB}, not subsampled", "8", "laid on white", _UPRIGHT),
+    Kept(f"{_SRGB}, color not subsampled", "8", "laid on white", _UPRIGHT),
     training=True,
     max_side=65_500,
   ),
@@ -121,11 +121,11 @@ IMAGES = (
     "TIFF",
     Kept(
       f"{_PROFILES}, CMYK and Lab too",
-      "8, 16 (8 of CMYK); 12, 32 and float of gray",
+      "8, 16 (8 for CMYK); 12, 32 and float for gray",
       "kept",
       _EXIF,
-      rest="the first page; colors in float or 32 bits, gray in float of 16 or 64 bits, and raw "
-      "files, are refused",
+      rest="the first page; colors in float or 32 bits, gray in 16- or 64-bit float, and raw files "
+      "are refused",
     ),
   ),
   Format(
@@ -137,8 +137,8 @@ IMAGES = (
       f"{_PROFILES}; P3, BT.2020, PQ and HLG by nclx",
       "8",
       "kept",
-      "undone; cut as clap says",
-      rest="the first frame of an animation; takes Pillow 11.3 or later",
+      "undone; cropped as clap says",
+      rest="the first frame of an animation; needs Pillow 11.3 or later",
     ),
   ),
   Format(
@@ -151,8 +151,8 @@ IMAGES = (
       "8",
       "kept",
       "undone",
-      rest="the first image of several; a gain map is not applied, the video of a motion photo is "
-      "left out",
+      rest="the first image of several; a gain map is not applied, and the video of a motion photo "
+      "is left out",
     ),
     extra="heif",
   ),
@@ -161,7 +161,7 @@ IMAGES = (
     "image",
     (".jp2", ".j2k", ".jpx"),
     "JPEG2000",
-    Kept(_PROFILES, "8; 16 of gray", "kept", "none in the format"),
+    Kept(_PROFILES, "8; 16 for gray", "kept", "none in the format"),
   ),
   Format(
     "PNM",
@@ -178,7 +178,7 @@ IMAGES = (
     Kept(
       _SRGB,
       "8",
-      "kept; ignored where nothing would be visible, as browsers do",
+      "kept; ignored if nothing would be visible, as in browsers",
       "top-down and bottom-up",
     ),
   ),
@@ -191,9 +191,9 @@ IMAGES = (
   ),
 )
 
-_SHOWN = "each frame's; 10 ms or less as 100 ms, as browsers do"
-_LOOPS = "how often it is shown"
-_PIECES = f"frames are put together as browsers do; {_LOOPS}"
+_SHOWN = "each frame's; 10 ms or less become 100 ms, as in browsers"
+_LOOPS = "the number of times it is shown"
+_PIECES = f"frames are composed as in browsers; {_LOOPS}"
 
 ANIMATIONS = (
   Format(
@@ -205,14 +205,14 @@ ANIMATIONS = (
       _SRGB,
       "8",
       "kept",
-      "none in the format; the shape of pixels is left out",
+      "none in the format; the pixel aspect ratio is left out",
       _SHOWN,
       rest=f"{_PIECES}; the background color is left out",
     ),
     Kept(
       _SRGB,
       "one palette of 255 colors for all frames",
-      "visible or not, from half on",
+      "opaque from half opacity up, otherwise invisible",
       _UPRIGHT,
       "each frame's to 1/100 s; at most 50 frames a second",
       rest=_LOOPS,
@@ -226,11 +226,11 @@ ANIMATIONS = (
     "PNG",
     Kept(
       _PROFILES,
-      "8; 16 of gray",
+      "8; 16 for gray",
       "kept",
       _EXIF,
       _SHOWN,
-      rest=f"{_PIECES}; an image that is no frame is left out",
+      rest=f"{_PIECES}; an image that is not a frame is left out",
     ),
     Kept(_SRGB, "8", "kept", _UPRIGHT, "each frame's; at most 90 frames a second", rest=_LOOPS),
   ),
@@ -261,34 +261,34 @@ ANIMATIONS = (
       "kept",
       "undone",
       _SHOWN,
-      rest="takes Pillow 11.3 or later",
+      rest="needs Pillow 11.3 or later",
     ),
   ),
 )
 
 _VIDEO_COLOR = (
-  "matrix and range as frames or else the container say; untagged BT.709 from 720 rows or "
-  "1,280 columns on, else BT.601; PQ, HLG, P3 and BT.2020 to BT.709"
+  "matrix and range as the frames say, or else the container; if untagged, BT.709 from 720 rows or "
+  "1,280 columns up, otherwise BT.601; PQ, HLG, P3 and BT.2020 converted to BT.709"
 )
-_TRACKS = "all tracks, as they are"
+_TRACKS = "all tracks, unchanged"
 _VIDEO_READS = Kept(
   _VIDEO_COLOR,
   "8 to 16",
   "kept where FFmpeg reads it (not VP9's)",
-  "turned, mirrored and cut (PixelCrop, clap) as the file says; shape of pixels",
+  "rotated, mirrored and cropped (PixelCrop, clap) as the file says; pixel aspect ratio",
   "each frame's, from the file's start",
   _TRACKS,
-  "interlaced frames as they are; data tracks and cover images are left out",
+  "interlaced frames unchanged; data tracks and cover images are left out",
 )
 
 
 def _video_writes(codec: str, sound: str, *, square: bool = False) -> Kept:
   return Kept(
     f"BT.709, limited range, tagged; {codec}",
-    "8, color for 2×2 pixels",
+    "8, color subsampled for 2×2 pixels",
     "laid on white",
-    "upright frames, square pixels" if square else "upright frames; shape of pixels",
-    "each frame's, the last one's too",
+    "upright frames, square pixels" if square else "upright frames; pixel aspect ratio",
+    "each frame's, including the last one's",
     sound,
     "chapters; an odd side grows by one pixel",
   )

@@ -58,14 +58,12 @@ class FolderReader:
     kinds = Counter(page.form for page in pages)
     if len(kinds) > 1:
       listed = ", ".join(f"{count} {form}" for form, count in kinds.most_common())
-      note(
-        f"{folder}: found frames in {len(kinds)} formats ({listed}); they follow each other by name"
-      )
+      note(f"{folder}: found frames in {len(kinds)} formats ({listed}); they are ordered by name")
     several = [file for file, page in zip(self._files, pages) if page.count > 1]
     if several:
       note(
         f"{folder}: found {len(several)} frames with several images each ({several[0].name}"
-        f"{', …' if len(several) > 1 else ''}); the first of them is taken"
+        f"{', …' if len(several) > 1 else ''}); the first image of each is used"
       )
 
   def _checked(self) -> list[Pages]:
@@ -74,7 +72,7 @@ class FolderReader:
     for number, file in enumerate(self._files, 1):
       described.append(describe_pages(file))
       if is_cut(file):
-        raise InputError(f"{file}: found a damaged image (the file is cut), {EXPECTED}")
+        raise InputError(f"{file}: found a damaged image (the file is truncated), {EXPECTED}")
       size, first = described[-1].size, described[0].size
       if size != first:
         raise InputError(
@@ -114,11 +112,11 @@ class FolderReader:
     if lengths is None or set(lengths) != set(names):
       if lengths is not None:
         note(
-          f"{folder / formats.TIMES_NAME}: found the lengths of other files than are there; "
+          f"{folder / formats.TIMES_NAME}: found durations of other files than are there; "
           f"each is shown for {float(1 / rate):.3g} s"
         )
       return [1 / rate] * len(names), False
-    note(f"{folder}: frames are shown as long as {formats.TIMES_NAME} says")
+    note(f"{folder}: frames are shown for as long as {formats.TIMES_NAME} says")
     return [lengths[name] for name in names], True
 
   def __iter__(self) -> Iterator[Frame]:
@@ -126,7 +124,7 @@ class FolderReader:
     for file, length in zip(self._files, self._lengths, strict=True):
       image = read_image(file)
       for line in image.notes:
-        if "the first is taken" not in line:  # said of all at once
+        if "the first is used" not in line:  # said of all at once
           self._note(f"{self._folder}: {line}")
       yield as_frame(image, seconds, length)
       seconds += length

@@ -79,7 +79,7 @@ class _Reader:
         self.notes.append(
           f"{self._name}: found the byte {other[0]} after frame "
           f"{len(self.patches)} where a block of a GIF was expected; what follows "
-          "is left out, as browsers do"
+          "is left out, as in browsers"
         )
         return False
     return True
@@ -126,7 +126,7 @@ class _Reader:
     elif left + width > self.width or top + height > self.height:
       self.notes.append(
         f"{self._name}: frame {number} reaches beyond the edge of "
-        f"{self.width}×{self.height} pixels and is cut off there, as browsers do"
+        f"{self.width}×{self.height} pixels and is cut off there, as in browsers"
       )
     if not self.patches and (width, height) != (self.width, self.height):
       self.has_alpha = True

@@ -26,27 +26,27 @@ def left_out(image: ImageFile) -> list[str]:
   if cut := image.info.get("cut"):
     width, height = image.size
     notes.append(
-      f"its {width}×{height} pixels are cut to {width - cut[0] - cut[2]}×"
-      f"{height - cut[1] - cut[3]}, as it asks"
+      f"its {width}×{height} pixels are cropped to {width - cut[0] - cut[2]}×"
+      f"{height - cut[1] - cut[3]}, as the file asks"
     )
   if shape := image.info.get("pixel_shape") or _pixel_shape(image):
-    notes.append(f"its pixels of {shape[0]}:{shape[1]} are taken for square ones")
+    notes.append(f"its pixels of {shape[0]}:{shape[1]} are treated as square")
   if image.format == "TIFF" and (count := _further_channels(image)):
     notes.append(
-      f"it has {count} more {'channel' if count == 1 else 'channels'} beside color and "
+      f"it has {count} more {'channel' if count == 1 else 'channels'} besides color and "
       "transparency, left out"
     )
   try:
     if image.format == "TIFF" and _has_more_pages(image):
-      notes.append("it has several pages, of which the first is taken")
+      notes.append("it has several pages, of which the first is used")
     elif _has_more_images(image):
-      notes.append("it has several images, of which the first is taken")
+      notes.append("it has several images, of which the first is used")
     elif image.format in ("GIF", "PNG", "WEBP", "AVIF") and _is_animated(image):
-      notes.append("it has several frames, of which the first is taken; --sequence takes all")
+      notes.append("it has several frames, of which the first is used; --sequence uses all")
   except Exception:  # what follows the first image is damaged, but isn't used
     image.filename = ""
   if _has_video(image):
-    notes.append("it has a short video beside the image (motion photo), left out")
+    notes.append("it has a short video besides the image (motion photo), left out")
   return notes
 
 

@@ -192,7 +192,7 @@ def check_checksums(image: Image.Image) -> None:
       while length and (block := file.read(min(length, _BLOCK))):
         checksum, length = zlib.crc32(block, checksum), length - len(block)
       if length or file.read(4) != struct.pack(">I", checksum):
-        what = "the file is cut" if length else "a wrong checksum"
+        what = "the file is truncated" if length else "a wrong checksum"
         raise ValueError(f"{what} in {kind.decode('latin-1')}")
       if kind == b"IEND":
         return

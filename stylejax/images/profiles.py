@@ -198,7 +198,7 @@ def space_note(space: object) -> list[str]:
   if isinstance(space, Coded) and space.transfer in color.HDR_TRANSFERS:
     return [f"HDR ({space.transfer.upper()}) is tone-mapped to sRGB"]
   if space is _ADOBE_RGB:
-    return ["its colors are Adobe RGB, as its EXIF says, and become sRGB"]
+    return ["its colors are Adobe RGB, as its EXIF says, and are converted to sRGB"]
   return []
 
 

@@ -216,13 +216,13 @@ def _gray(image: Image.Image, signed: bool) -> tuple[np.ndarray, np.ndarray | No
   if image.mode == "F":
     values = np.nan_to_num(numbers, posinf=np.finfo(np.float32).max, neginf=0.0)
     if values.max() > 1:
-      notes = [f"floating-point values up to {values.max():.4g} are cut off at 1"]
+      notes = [f"floating-point values up to {values.max():.4g} are clipped to 1"]
   else:
     if image.mode == "I" and _of(tags, _FORMAT, 1) == 1 and _of(tags, _BITS, 0) == 32:
       numbers = numbers.view(np.uint32)  # Pillow has no mode for them
     values = numbers.astype(np.float64) / _full_scale(numbers, image, tags)
   if values.min() < 0:
-    notes.append(f"values down to {numbers.min():.4g} are cut off at 0")
+    notes.append(f"values down to {numbers.min():.4g} are clipped to 0")
   values = np.clip(values, 0, 1).astype(np.float32)
   if _of(tags, _PHOTOMETRIC, 1) == _WHITE_IS_ZERO:
     values = 1 - values

@@ -132,7 +132,7 @@ class ContentReader:
         height, width = encode.fit_shorter_side(height, width, int(self._size))
       elif self._most is not None and min(height, width) > self._most:
         height, width = encode.fit_shorter_side(height, width, self._most)
-        self._on_note(f"{job.content}: is scaled to {width}×{height} pixels; --size takes others")
+        self._on_note(f"{job.content}: scaled to {width}×{height} pixels; --size sets another size")
       for path in job.outputs:
         encode.check_output_size(path, height, width, frames=self._steps)
       for line in dict.fromkeys(encode.alpha_note(image.alpha, path) for path in job.outputs):

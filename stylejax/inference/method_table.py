@@ -39,7 +39,7 @@ class Method:
 METHODS = {
   NETWORK: Method("is one forward pass", noise_gain=True, needs_networks=True),
   "refine": Method(
-    "improves what network gives in a few steps of neighbors",
+    "improves the output of network in a few steps of neighbors",
     ("steps", "content_share", "content_weight", "start_strength"),
     noise_gain=True,
     keeps_color=True,
@@ -95,7 +95,7 @@ def check_options(method: str, options: Mapping[str, Any]) -> None:
       continue
     flag = "--" + name.replace("_", "-")
     if name not in OPTIONS:
-      raise InputError(f"{flag}: found it, expected options among {', '.join(OPTIONS)}")
+      raise InputError(f"{flag}: found no such option, expected one of {', '.join(OPTIONS)}")
     if name not in METHODS[method].options:
       raise InputError(
         f"{flag}: found it with --method {method}, expected --method {methods_of(name)}"

@@ -183,7 +183,7 @@ class Optimized:
     room = descent_budget.descent_room(size, style_pixels, tile_pixels=self._settings.tile)
     count = descent_budget.bands(size, room) if row.bands else 1
     if count > 1 and self._settings.tile is None:
-      self._on_note(f"{self._name}: is optimized in {count} bands of rows, to spare memory")
+      self._on_note(f"{self._name}: optimized in {count} bands of rows to save memory")
     return room
 
 

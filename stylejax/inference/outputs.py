@@ -145,8 +145,8 @@ def _is_file_name(
   if count == 1 and (suffix in READ_SUFFIXES or not prefer_folder):
     found = f"extension {suffix!r}" if suffix else "no extension"
     raise InputError(
-      f"output {path}: found {found}, expected {expected}, or a folder (one that is "
-      "not there yet with a slash at its end)"
+      f"output {path}: found {found}, expected {expected}, or a folder (a new "
+      "one with a slash at its end)"
     )
   if suffix in OUTPUT_FORMATS or suffix in READ_SUFFIXES:
     raise InputError(f"output {path}: found one file name for {count} images, expected a folder")

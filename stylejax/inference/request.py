@@ -89,7 +89,7 @@ def plan_mixes(
   weights = [weight for _, weight in weighted if weight is not None]
   if weights and len(weights) < len(weighted):
     bare = next(text for text, weight in weighted if weight is None)
-    raise InputError(f"--style: found no weight behind {bare}, expected one behind each or none")
+    raise InputError(f"--style: found no weight after {bare}, expected one after each or none")
   sources = [
     source
     for text, weight in weighted
@@ -98,8 +98,8 @@ def plan_mixes(
   if weights:
     if seed is not None:
       raise InputError(
-        "--seed: found beside styles with weights, expected no weights; `infer.py "
-        "styles add --seed` gives an invented style a name to mix it by"
+        "--seed: found it with styles that have weights, expected no weights; `stylejax "
+        "styles add --seed` gives an invented style a name by which to mix it"
       )
     if not any(weights):
       raise InputError("--style: found weights that are all 0, expected one above 0")

@@ -242,7 +242,7 @@ def _single_mix(request: SequenceRequest, on_note: Callable[[str], None]) -> Sty
   mixes = plan_mixes(request.style, seed=request.seed, on_note=on_note)
   if len(mixes) > 1:
     raise InputError(
-      f"--style: found {len(mixes)} styles, expected one, or a weight behind each as in a.jpg:0.7"
+      f"--style: found {len(mixes)} styles, expected one, or a weight after each as in a.jpg:0.7"
     )
   return mixes[0]
 
@@ -334,7 +334,7 @@ class _Run:
     """After an error or a stop, notes what can be resumed, or removes an empty folder."""
     unfinished = self._unfinished
     if unfinished is not None and self.saved:
-      line = f"{unfinished.folder}: {self.saved} frames are kept, from which --resume goes on"
+      line = f"{unfinished.folder}: {self.saved} frames are kept, from which --resume continues"
       self._source.note(line)
     elif unfinished is not None and not unfinished.done:
       unfinished.remove()

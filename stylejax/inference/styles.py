@@ -30,7 +30,7 @@ def style_scale(stroke: float | None, style_size: int | None) -> int:
   check_number("--style-size", style_size, encode.MIN_SIDE, MAX_STYLE_SIZE)
   check_number("--stroke", stroke, MIN_STROKE, MAX_STROKE, whole=False)
   if stroke is not None and style_size is not None:
-    raise InputError("--stroke: found beside --style-size, expected one of them")
+    raise InputError("--stroke: found it with --style-size, expected only one of them")
   if stroke is not None:
     return round(encode.STYLE_SIZE * stroke)
   return int(style_size or encode.STYLE_SIZE)

@@ -64,12 +64,13 @@ class Unfinished:
       saved = json.loads((self.folder / _SETTINGS).read_text())["key"]
     except (OSError, ValueError, KeyError, TypeError):
       raise InputError(
-        f"--resume: found {printable(self.folder)}, which no run has left, expected nothing there"
+        f"--resume: found {printable(self.folder)}, which no earlier run wrote, expected "
+        "nothing there"
       ) from None
     if saved != key:
       raise InputError(
-        f"--resume: found {printable(self.folder)} of other settings or files, expected those of "
-        "the run that was stopped; without that folder the film begins anew"
+        f"--resume: found {printable(self.folder)} from a run with other settings or files, "
+        "expected those of the run that was stopped; without that folder the film starts over"
       )
     state = self.folder / _STATE
     if state.is_file():
@@ -160,12 +161,13 @@ class UnfinishedImage:
     # BadZipFile and zlib's error have no class in common with the others.
     except Exception:
       raise InputError(
-        f"--resume: found {printable(self.path)}, which no run has left, expected nothing there"
+        f"--resume: found {printable(self.path)}, which no earlier run wrote, expected "
+        "nothing there"
       ) from None
     if key != self._key:
       raise InputError(
-        f"--resume: found {printable(self.path)} of other settings or files, expected those of "
-        "the run that was stopped; without that file the image begins anew"
+        f"--resume: found {printable(self.path)} from a run with other settings or files, "
+        "expected those of the run that was stopped; without that file the image starts over"
       )
 
   def save(self, arrays: Sequence[np.ndarray]) -> None:
@@ -234,8 +236,8 @@ def _read(state: Path) -> dict[str, np.ndarray]:
   # BadZipFile and zlib's error have no class in common with the others.
   except Exception:
     raise InputError(
-      f"--resume: found {printable(state)} damaged, expected what a run has kept; without its "
-      "folder the film begins anew"
+      f"--resume: found {printable(state)} damaged, expected what a run saved; without its "
+      "folder the film starts over"
     ) from None
   return saved
 

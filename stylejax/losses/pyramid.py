@@ -39,7 +39,7 @@ def pyramid_statistics(image: jax.Array) -> jax.Array:
   on Joint Statistics of Complex Wavelet Coefficients", section 3.
   """
   if any(side < 4 or side % 2 for side in image.shape[1:3]):
-    raise ValueError(f"image: found shape {image.shape}, expected even sides from 4 on")
+    raise ValueError(f"image: found shape {image.shape}, expected even sides of at least 4")
   level = jnp.einsum("bhwc,ac->bhwa", image.astype(jnp.float32), OPPONENT_AXES)
   scales: list[jax.Array] = []
   while len(scales) < LEVELS and all(side >= 4 and side % 2 == 0 for side in level.shape[1:3]):

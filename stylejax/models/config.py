@@ -150,7 +150,9 @@ class ModelConfig:
       value = getattr(self, field.name)
       numbers = value if isinstance(value, tuple) else (value,)
       if any(type(number) is int and number > _LARGEST for number in numbers):
-        raise ValueError(f"{field.name}: found a number above {_LARGEST}, expected a size of nets")
+        raise ValueError(
+          f"{field.name}: found a number above {_LARGEST}, expected the size of a net"
+        )
     for name, levels in (
       ("content_widths", len(self.content_widths) + self.fold // 4),
       ("style_widths", len(self.style_widths)),

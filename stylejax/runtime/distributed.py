@@ -63,7 +63,7 @@ def join(
     reason = str(error).strip().splitlines()[0][:200]
     raise InputError(
       f"--distributed: found {coordinator or 'no cluster'} ({reason}), expected a TPU pod, "
-      "Slurm, Open MPI or Kubernetes, or --coordinator with process 0 behind it"
+      "Slurm, Open MPI or Kubernetes, or --coordinator where process 0 listens"
     ) from None
 
 

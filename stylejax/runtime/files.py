@@ -78,7 +78,7 @@ def check_apart(
       read = suffixes is None or not path.suffix or path.suffix.lower() in suffixes
       if (read or path.is_dir()) and (folder := _above(real, searched, outside)) is not None:
         raise InputError(
-          f"{what} {path}: found it inside of the input folder {folder}, where the "
+          f"{what} {path}: found it inside the input folder {folder}, where the "
           "next run would read it, expected a place outside of it"
         )
   _sweep_around(outputs)
@@ -191,7 +191,7 @@ def check_writable(path: Path, what: str) -> None:
     folder = Path(os.path.realpath(path)).parent
     if not folder.is_dir():
       raise InputError(
-        f"{what} {path}: found a link into {folder}, which is no folder, expected a "
+        f"{what} {path}: found a link into {folder}, which is not a folder, expected a "
         "link into one that exists"
       )
   _check_length(path, what)

@@ -79,7 +79,7 @@ class Lease:
     if not temporary.is_dead(holder.get("process")):
       say(
         f"{self._store.url}: {_holder(holder)} was here; waiting up to {DEAD_AFTER:.0f} s to see "
-        "whether it still is"
+        "whether it is still running"
       )
       while time.monotonic() < end:
         time.sleep(min(1.0, DEAD_AFTER / 10))
@@ -87,7 +87,7 @@ class Lease:
         if holder and holder != before:
           raise InputError(
             f"{what}: found {self._store.url} in use by {_holder(holder)}, expected "
-            "another folder, or to wait for its end"
+            "another folder, or a start after that has ended"
           )
         if not holder:  # it has just released the lease
           break
@@ -98,7 +98,7 @@ class Lease:
     if winner.get("token") != self._mine["token"]:
       raise InputError(
         f"{what}: found {self._store.url} just taken by {_holder(winner)}, expected "
-        "another folder, or to wait for its end"
+        "another folder, or a start after that has ended"
       )
 
   def _keep(self) -> bool:

@@ -172,7 +172,7 @@ def _store():
 
 
 def _end(line: str) -> None:
-  print(f"error: {line}; start all again with --resume", file=sys.stderr)
+  print(f"error: {line}; restart all processes with --resume", file=sys.stderr)
   distributed.abandon(1)
 
 
@@ -187,7 +187,9 @@ def _tell_of_abort() -> Any:
     try:
       socket.create_connection((host.strip("[]"), int(port)), timeout=2).close()
     except (OSError, ValueError):
-      os.write(2, b"error: process 0 is gone: it doesn't answer; start all again with --resume\n")
+      os.write(
+        2, b"error: process 0 is gone: it doesn't answer; restart all processes with --resume\n"
+      )
     os._exit(128 + number)
 
   ctypes.CDLL(None).signal(signal.SIGABRT, on_abort)

@@ -176,6 +176,6 @@ def _by_process_0(name: str, hold) -> Iterator[None]:
         error = raised
     if distributed.any_process(error is not None):
       raise error or InputError(
-        f"{_FLAG}: found {name} refused by process 0, expected that it can hold it"
+        f"{_FLAG}: found {name} refused by process 0, expected a folder that it can use"
       )
     yield

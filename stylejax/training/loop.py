@@ -71,7 +71,7 @@ def train(config: TrainConfig, *, read_weights: Callable[[Path], Params] | None 
     frozen = load_frozen(config, read_weights=read_weights)
     from_other = saved is None and config.init_from is not None
     other = _load_weights(config.init_from, read_weights) if from_other else None
-    say(f"{config.task}: making and compiling the nets, which takes from seconds to minutes")
+    say(f"{config.task}: creating and compiling the nets, which takes seconds to minutes")
     with _checkpoints(config, folder) as checkpoints:
       state, position = _start(config, checkpoints, other)
       start = int(state.step)
@@ -89,7 +89,7 @@ def train(config: TrainConfig, *, read_weights: Callable[[Path], Params] | None 
     say(f"skipped {len(batches.skipped)} unreadable files")
   say(
     f"{folder.name}: saved at step {step}"
-    + ("" if step == config.steps else f" of {config.steps}; go on with --resume")
+    + ("" if step == config.steps else f" of {config.steps}; continue with --resume")
   )
 
 
@@ -118,7 +118,7 @@ def _saved(config: TrainConfig, folder) -> TrainConfig | None:
   if not config.resume:
     raise InputError(
       f"--workdir: found a run at step {reached} in {folder.name}, expected a new "
-      "folder, or --resume to go on"
+      "folder, or --resume to continue"
     )
   return from_saved(parsed_config(folder.config_text(), folder.name))
 
@@ -138,7 +138,7 @@ def _write_down(config: TrainConfig, saved: TrainConfig | None, folder, start: i
   """Writes config.json; records and prints which settings have changed since the last start."""
   changed = resume.changes(config, saved) if saved is not None else {}
   if changed:
-    say(f"{folder.name}: goes on at step {start} with {resume.line(changed)}")
+    say(f"{folder.name}: continues at step {start} with {resume.line(changed)}")
   if distributed.leads():
     if changed:
       resume.record(folder.path, start, changed)

@@ -41,7 +41,7 @@ def open_streams(config: TrainConfig) -> tuple[Sequence | None, Sequence | None]
 
 def _images(config: TrainConfig, place: str | None, flag: str, sample: str) -> Sequence:
   if place is None:
-    distributed.say(f"{flag}: not given, so the {sample} samples of the package are used")
+    distributed.say(f"{flag}: not given, so the package's {sample} samples are used")
   images = open_images(
     place or SAMPLES / sample, flag=flag, tar_images=config.tar_images, say=distributed.say
   )

@@ -162,7 +162,7 @@ def load_pretrained(name_or_path: str | os.PathLike = "base") -> transfer.Params
       continue
     if loaded.config != params.config:
       raise InputError(
-        f"weights {path}: found another model config than in {files[0]}, expected the same one"
+        f"weights {path}: found a different model config than in {files[0]}, expected the same one"
       )
     params = params.replace(
       **{part: getattr(loaded, part) for part in PARTS if getattr(params, part) is None}

@@ -125,7 +125,7 @@ def read_library(path: str | os.PathLike, params: transfer.Params) -> dict[str, 
     _expect(all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(codes)))
   except (ValueError, KeyError, TypeError, RecursionError) as error:
     raise InputError(
-      f"library {path}: found names and codes that don't fit each other, expected a "
+      f"library {path}: found names and codes that don't match, expected a "
       "file that `stylejax styles add` wrote"
     ) from error
   return {

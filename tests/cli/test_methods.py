@@ -196,7 +196,7 @@ def test_styles_of_the_library(files, capsys):
 def test_large_photos_are_scaled_down_unless_a_size_is_given(files, monkeypatch, capsys):
   monkeypatch.setattr(batch, "DESCENT_SIZE", 32)
   assert run("photo.png", "style.png", "o.png", steps=3) == 0
-  assert "photo.png: is scaled to 36×32 pixels; --size takes others" in capsys.readouterr().err
+  assert "photo.png: scaled to 36×32 pixels; --size sets another size" in capsys.readouterr().err
   assert Image.open("o.png").size == (36, 32)
   monkeypatch.setattr(batch, "DESCENT_SIZE", 100)
   assert run("photo.png", "style.png", "--output", "o.png", steps=3) == 0
@@ -213,7 +213,7 @@ def test_bands_of_rows_give_the_same_image(files, monkeypatch, capsys):
   )
   monkeypatch.setattr(descent_budget, "descent_room", lambda *a, **k: 1000)
   assert run("photo.png", "style.png", "bands.png", steps=4) == 0
-  assert "photo.png: is optimized in 4 bands of rows" in capsys.readouterr().err
+  assert "photo.png: optimized in 4 bands of rows" in capsys.readouterr().err
   np.testing.assert_allclose(pixels("whole.png"), pixels("bands.png"), atol=3 / 255)
 
 
@@ -271,7 +271,7 @@ def test_stopped_and_gone_on_with_is_never_stopped(files, method, looks, monkeyp
 
   # With other settings it isn't continued.
   assert run(*words, "--output", "o.png", "--resume", method=method, steps=steps + 1) == 2
-  assert "of other settings or files" in capsys.readouterr().err
+  assert "from a run with other settings or files" in capsys.readouterr().err
 
   def record(self, look):
     watch(self, look)
@@ -337,7 +337,7 @@ def test_two_runs_do_not_go_on_with_one_image(files, monkeypatch, capsys):
 def test_without_resume_it_begins_anew(files, monkeypatch, capsys):
   (files / ".o.png.unfinished").write_bytes(b"something")
   assert run("photo.png", "style.png", "--output", "o.png", "--resume", steps=3) == 2
-  assert "which no run has left" in capsys.readouterr().err
+  assert "which no earlier run wrote" in capsys.readouterr().err
   assert run("photo.png", "style.png", "--output", "o.png", steps=3) == 0
   assert not (files / ".o.png.unfinished").exists()
 
@@ -366,7 +366,7 @@ WRONG = [
   ((*GRAM, "--watch", "no/w.png"), "no"),
   ((*GRAM, "--stroke", 9), "--stroke: found 9"),
   ((*GRAM, "--size", 4), "--size: found 4"),
-  ((*GRAM, "--resume"), "--output: found none beside --resume"),
+  ((*GRAM, "--resume"), "--output: found none with --resume"),
 ]
 
 

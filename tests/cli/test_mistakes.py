@@ -95,7 +95,7 @@ def test_what_is_wrong_is_one_line(words, message, capfd):
   "words, message",
   [
     # Only the last would count.
-    (["--over-time", "strength=1:0", "--over-time=smoothing=1:0"], "--over-time: found 2 times"),
+    (["--over-time", "strength=1:0", "--over-time=smoothing=1:0"], "--over-time: found it 2 times"),
     (["--over-time", "strength=1:0", "a.gif", "b.png"], "--over-time: found a.gif, expected NAME="),
   ],
 )

@@ -149,7 +149,7 @@ def test_watch_writes_images_of_the_outputs_size(files, method, monkeypatch):
     (("--watch", "look.gif"), "--watch look.gif: found extension '.gif'"),
     (("--watch", "no/look.png"), "no"),
     (("--weights", "no.safetensors", "--method", "refine"), "no.safetensors"),
-    (("--style", "b.png"), "--style: found it beside 2 files"),
+    (("--style", "b.png"), "--style: found it with 2 files"),
   ],
 )
 def test_a_mistake_is_one_line(files, words, message, capsys):

@@ -55,7 +55,7 @@ def test_several_styles_and_a_folder(files):
 def test_a_third_file_that_is_there_is_not_overwritten(files, capsys):
   before = (files / "irises.png").read_bytes()
   assert run("photo.png", "wave.png", "irises.png") == 2
-  assert "irises.png: found a file that is there" in capsys.readouterr().err
+  assert "irises.png: found an existing file" in capsys.readouterr().err
   assert (files / "irises.png").read_bytes() == before and outputs(files) == []
 
 
@@ -67,4 +67,4 @@ def test_format_and_seed_name_the_output(files):
 @pytest.mark.parametrize("flags", [("--resume",), ("--interpolate", "3")])
 def test_what_needs_an_output(files, flags, capsys):
   assert run("photo.png", "wave.png", *flags) == 2
-  assert f"--output: found none beside {flags[0]}" in capsys.readouterr().err
+  assert f"--output: found none with {flags[0]}" in capsys.readouterr().err

@@ -66,10 +66,10 @@ def test_a_folder_of_frames(folder):
   [
     ((), {}, "--content: found nothing"),
     (("a.jpg",), {}, "--style: found no style for a.jpg"),
-    (("a.jpg",), {"content": ("b.jpg",)}, "a.jpg: found it beside --content"),
+    (("a.jpg",), {"content": ("b.jpg",)}, "a.jpg: found it without a flag although --content"),
     (("a.jpg", "b.jpg", "c.png", "d.png"), {}, "found 4 files"),
-    (("a.jpg", "b.jpg"), {"style": ("c.jpg",)}, "--style: found it beside 2 files"),
-    (("a.jpg", "b.jpg", "there.jpg"), {}, "there.jpg: found a file that is there"),
+    (("a.jpg", "b.jpg"), {"style": ("c.jpg",)}, "--style: found it with 2 files"),
+    (("a.jpg", "b.jpg", "there.jpg"), {}, "there.jpg: found an existing file"),
     ((), {"content": ("a", "b"), "style": ("c",)}, "--output: found none for several"),
   ],
 )

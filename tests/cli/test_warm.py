@@ -78,7 +78,10 @@ def test_a_folder_that_cannot_be_written(tmp_path):
   (tmp_path / "file").write_text("")
   done = start("warm", "--sizes", "64x48", cache=tmp_path / "file" / "below")
   assert done.returncode == 2 and done.stdout == ""
-  assert "STYLEJAX_CACHE: found a cache folder that can't be written to" in done.stderr
+  assert (
+    "STYLEJAX_CACHE: found a cache folder that can't be written to, expected a writable one"
+    in done.stderr
+  )
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")

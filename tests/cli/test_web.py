@@ -67,8 +67,8 @@ def test_a_port_that_is_taken_is_one_line(capsys):
     port = other.getsockname()[1]
     assert web.main(["--port", str(port)]) == 2
   assert capsys.readouterr().err == (
-    f"error: --port {port}: found one that another program uses, expected a free one, as --port 0 "
-    "finds\n"
+    f"error: --port {port}: found one that another program uses, expected a free one, which "
+    "--port 0 finds\n"
   )
 
 

@@ -160,7 +160,7 @@ def test_mistakes_exit_2_in_one_line_and_leave_nothing(folder, tmp_path, capsys)
     ((folder, full), "expected a new or empty folder"),
     ((folder, tmp_path / "file"), "expected a new or empty folder"),
     ((folder, tmp_path / "file" / "new"), "expected a folder that can be made"),
-    ((folder, folder / "shards"), "inside of the input folder"),
+    ((folder, folder / "shards"), "inside the input folder"),
     ((tmp_path / "none", tmp_path / "new"), "found no folder"),
     ((full, tmp_path / "new"), "found no image"),
     ((bad, tmp_path / "new"), "none readable"),

@@ -116,7 +116,7 @@ def test_compressed_tar_files_beside_shards_are_counted_and_named(tmp_path, plac
   said = []
   assert len(open_images(f"{tmp_path}{place}", flag="--style-dir", say=said.append)) == 1
   assert said == [
-    "--style-dir: 2 compressed tar files left out, shards are plain ones "
+    "--style-dir: 2 compressed tar files left out, only plain tar is read "
     f"({tmp_path}/b.tar.gz, {tmp_path}/c.tgz)"
   ]
 
@@ -128,7 +128,7 @@ def test_other_files_of_a_folder_are_counted_and_named(tmp_path):
   said = []
   assert len(open_images(tmp_path, flag="--style-dir", say=said.append)) == 1
   assert said == [
-    f"--style-dir: 4 of 5 files left out, which are no JPEG, PNG or WebP "
+    f"--style-dir: 4 of 5 files left out, which are not JPEG, PNG or WebP "
     f"({tmp_path}/b.tif, {tmp_path}/c/d.heic, {tmp_path}/e.txt, …)"
   ]
 

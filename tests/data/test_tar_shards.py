@@ -150,7 +150,8 @@ def test_images_of_other_formats_in_a_tar_are_counted_and_named(tmp_path):
   said = []
   assert len(open_images(path, flag="--style-dir", say=said.append)) == 2
   assert said == [
-    f"--style-dir: 2 of 4 images left out ({path}:b.tif, {path}:c.HEIC): 2 are no JPEG, PNG or WebP"
+    f"--style-dir: 2 of 4 images left out ({path}:b.tif, {path}:c.HEIC): "
+    "2 are not JPEG, PNG or WebP"
   ]
 
 

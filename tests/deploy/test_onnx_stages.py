@@ -40,7 +40,7 @@ def test_models_of_other_weights_are_refused(tiny_params):
   """No page is written whose models give other results than the package."""
   files = {f"models/{file}": data for file, data in page._models(tiny_params).items()}
   other = jax.tree.map(lambda leaf: 1.001 * leaf, tiny_params.generator)
-  with pytest.raises(InputError, match="found a difference of .* to `paint`"):
+  with pytest.raises(InputError, match="found a difference of .* from `paint`"):
     page_trials.check(files, tiny_params.replace(generator=other))
 
 

@@ -93,8 +93,8 @@ def test_the_command_says_until_when_it_can_be_read(exported, tmp_path, monkeypa
   )
   assert infer.main(["export", "--output", str(path)]) == 0
   assert (
-    "  JAX promises to read it with releases of 2026-05-27 to 2026-12-17 (the oldest that did: "
-    "0.8.2); later ones may want jax_export_deserialize_expired_versions\n"
+    "  JAX promises to read it with releases from 2026-05-27 to 2026-12-17 (the oldest that did: "
+    "0.8.2); later ones may need jax_export_deserialize_expired_versions\n"
   ) in capsys.readouterr().out
 
 

@@ -287,7 +287,7 @@ CASES = {
     gray(np.minimum(OVER, 1)),
     None,
     1e-6,
-    ["values up to 3 are cut off at 1"],
+    ["values up to 3 are clipped to 1"],
   ),
   "tiff unsigned 32 bits": (
     files.tiff(GRAY16.astype(np.uint32) * 65537),
@@ -343,28 +343,28 @@ CASES = {
     gray((GRAY16 >> 1) / (RGB16[..., 0] | 0x8000)),
     (RGB16[..., 0] | 0x8000) / 65535,
     1e-6,
-    ["several pages, of which the first is taken"],
+    ["several pages, of which the first is used"],
   ),
   "tiff 16-bit gray and a mask, white is zero": (
     files.tiff(np.dstack([GRAY16, RGB16[..., 0]]), {338: (3, [0]), 262: (3, [0])}),
     gray(1 - GRAY16 / 65535),
     None,
     1e-6,
-    ["it has 1 more channel beside color and transparency, left out"],
+    ["it has 1 more channel besides color and transparency, left out"],
   ),
   "tiff of colors and a mask": (
     files.tiff(np.dstack([RGB8, RGB8[..., :1]]), {338: (3, [0])}),
     RGB8 / 255,
     None,
     1e-6,
-    ["it has 1 more channel beside color and transparency, left out"],
+    ["it has 1 more channel besides color and transparency, left out"],
   ),
   "tiff of 16-bit colors and a mask": (
     files.tiff(np.dstack([RGB16, GRAY16]), {338: (3, [0])}),
     RGB16 / 65535,
     None,
     1e-6,
-    ["it has 1 more channel beside color and transparency, left out"],
+    ["it has 1 more channel besides color and transparency, left out"],
   ),
   "tiff of colors times alpha": (  # TIFF 6.0, section 18: 1 is associated alpha
     files.tiff(
@@ -380,7 +380,7 @@ CASES = {
     RGB8 / 255,
     None,
     1e-6,
-    ["several pages, of which the first is taken"],
+    ["several pages, of which the first is used"],
   ),
 }
 

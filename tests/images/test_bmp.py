@@ -27,7 +27,7 @@ def test_alpha_mask_that_is_not_used_hides_nothing(tmp_path):
   actual = read_image(path)
   np.testing.assert_allclose(actual.rgb, PIXELS / 255, atol=1e-6)
   assert actual.alpha is None
-  assert actual.notes == ("its transparency is complete everywhere and is ignored, as browsers do",)
+  assert actual.notes == ("it is fully transparent everywhere, which is ignored, as in browsers",)
   np.testing.assert_array_equal(decode_rgb(path), PIXELS)
 
 

@@ -63,8 +63,8 @@ def check(source, path, tolerance):
   actual = list(source)
   assert len(actual) == 3
   np.testing.assert_allclose(actual[0].rgb * 255, MIDDLE, atol=tolerance)
-  (note,) = [note for note in source.notes if "are cut" in note]
-  assert note == f"128×64 pixels are cut to 80×52, as {path.name} asks"
+  (note,) = [note for note in source.notes if "are cropped" in note]
+  assert note == f"128×64 pixels are cropped to 80×52, as {path.name} asks"
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mov"])
@@ -176,7 +176,7 @@ def test_clean_aperture_of_avif(tmp_path, orientation):
   want = MIDDLE if orientation == 1 else np.rot90(MIDDLE, -1)
   actual = read_image(path)
   np.testing.assert_allclose(actual.rgb * 255, want, atol=4)
-  assert actual.notes == ("its 128×64 pixels are cut to 80×52, as it asks",)
+  assert actual.notes == ("its 128×64 pixels are cropped to 80×52, as the file asks",)
   assert decode_rgb(path).shape == want.shape and image_size(path) == want.shape[1::-1]
 
 
@@ -186,4 +186,4 @@ def test_shape_of_pixels_of_avif(tmp_path):
   path.write_bytes(with_property(avif(), struct.pack(">I4sII", 16, b"pasp", 2, 1)))
   actual = read_image(path)
   np.testing.assert_allclose(actual.rgb * 255, PIXELS, atol=4)
-  assert actual.notes == ("its pixels of 2:1 are taken for square ones",)
+  assert actual.notes == ("its pixels of 2:1 are treated as square",)

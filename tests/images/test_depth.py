@@ -50,7 +50,7 @@ def test_jpeg_2000_says_that_bits_are_left_out(tmp_path, bits):
   actual = read_image(tmp_path / "a.jp2")
   np.testing.assert_allclose(actual.rgb, pixels / (2**bits - 1), atol=1.5 / 255)
   assert actual.notes == (
-    () if bits == 8 else (f"of its {bits} bits a channel the upper 8 are read",)
+    () if bits == 8 else (f"only the upper 8 of its {bits} bits per channel are read",)
   )
 
 
@@ -63,5 +63,5 @@ def test_avif_says_that_bits_are_left_out(tmp_path, bits):
   actual = read_image(tmp_path / "a.avif")
   np.testing.assert_allclose(actual.rgb, pixels / (2**bits - 1), atol=3 / 255)
   assert actual.notes == (
-    () if bits == 8 else (f"of its {bits} bits a channel the upper 8 are read",)
+    () if bits == 8 else (f"only the upper 8 of its {bits} bits per channel are read",)
   )

@@ -32,7 +32,7 @@ def test_folder_names_what_it_leaves_out(tmp_path):
   notes = []
   find_images([tmp_path], "--content", on_note=notes.append)
   (note,) = notes
-  assert note.startswith("--content: 4 of 5 files left out, which are no JPEG, PNG,")
+  assert note.startswith("--content: 4 of 5 files left out, which are not JPEG, PNG,")
   assert note.endswith(f" ({tmp_path}/b.mov, {tmp_path}/c/d.txt, {tmp_path}/e.xyz, …)")
 
 
@@ -42,7 +42,7 @@ def test_folder_of_training_takes_its_own_formats(tmp_path):
   actual = list_images(tmp_path, rows=formats.TRAINING_IMAGES, on_note=notes.append)
   assert [path.name for path in actual] == ["a.jpg"]
   assert notes == [
-    f"folder: 1 of 2 files left out, which are no JPEG, PNG or WebP ({tmp_path}/b.tif)"
+    f"folder: 1 of 2 files left out, which are not JPEG, PNG or WebP ({tmp_path}/b.tif)"
   ]
 
 

@@ -95,7 +95,7 @@ def test_folder_of_several_rates_keeps_them_in_a_list(tmp_path):
   )
   assert abs(sum(frame.length for frame in frames) - sum(lengths)) < Fraction(1, 10**6)
   assert source.timed and notes == [
-    f"{tmp_path / 'out'}: frames are shown as long as frames.ffconcat says"
+    f"{tmp_path / 'out'}: frames are shown for as long as frames.ffconcat says"
   ]
 
 
@@ -146,7 +146,7 @@ def test_folder_is_looked_through_before_its_first_frame(tmp_path, damage):
     path = last if damage == "cut png" else folder / "f3.jpg"
     Image.fromarray(noise).save(path)
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 3 // 4])
-    words = f"{path.name}: found a damaged image .the file is cut"
+    words = f"{path.name}: found a damaged image .the file is truncated"
     if path != last:
       last.unlink()
   with pytest.raises(InputError, match=words):

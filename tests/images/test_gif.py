@@ -116,7 +116,7 @@ def test_gif_of_no_delay_is_shown_as_browsers_do(tmp_path):
   assert [frame.seconds * 100 for frame in frames] == [0, 10, 20, 22]
   assert notes == [
     f"{path}: found 2 of 4 frames that ask for 10 ms or less; each is shown for "
-    "100 ms, as browsers do"
+    "100 ms, as in browsers"
   ]
 
 

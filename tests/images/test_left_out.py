@@ -14,7 +14,7 @@ from stylejax.images.decode import read_image
 from tests.images import image_bytes as files
 
 PIXELS = (np.mgrid[:24, :32].sum(0)[..., None] * np.array([4, 3, 2])).astype(np.uint8)
-VIDEO = ("it has a short video beside the image (motion photo), left out",)
+VIDEO = ("it has a short video besides the image (motion photo), left out",)
 
 
 def jpeg(units=1, density=(72, 72)):
@@ -58,7 +58,7 @@ def test_pixels_that_are_not_square_are_said(tmp_path, name):
   actual = read_image(tmp_path / "a")
   assert actual.rgb.shape == PIXELS.shape
   assert actual.notes == (
-    () if shape is None else (f"its pixels of {shape} are taken for square ones",)
+    () if shape is None else (f"its pixels of {shape} are treated as square",)
   )
 
 

@@ -149,7 +149,7 @@ def test_adobe_rgb_by_exif_alone(tmp_path, form):
   actual = read_image(path)
   middles = slice(16, None, 32)
   np.testing.assert_allclose(actual.rgb[16, middles], expected[16, middles], atol=3 / 255)
-  assert actual.notes == ("its colors are Adobe RGB, as its EXIF says, and become sRGB",)
+  assert actual.notes == ("its colors are Adobe RGB, as its EXIF says, and are converted to sRGB",)
   for index, space, profile in (("R98", 1, b""), ("R03", 1, b""), ("R03", 0xFFFF, SRGB)):
     data = saved(
       Image.fromarray(pixels), form, exif=exif(index, space), icc_profile=profile, **options

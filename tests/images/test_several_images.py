@@ -17,7 +17,7 @@ from tests.images import image_bytes as files
 
 rng = np.random.default_rng(0)
 PIXELS = rng.integers(0, 256, (24, 32, 3)).astype(np.uint8)
-SEVERAL = ("it has several images, of which the first is taken",)
+SEVERAL = ("it has several images, of which the first is used",)
 
 
 def saved(pixels, form, **options):

@@ -155,7 +155,7 @@ def test_signed_gray_of_8_bits(tmp_path):
   numbers = np.arange(-128, 128, dtype=np.int8).reshape(16, 16)
   actual = read_image(written(tmp_path, numbers, photometric="minisblack"))
   np.testing.assert_allclose(actual.rgb, gray(np.maximum(numbers, 0) / 127), atol=1e-6)
-  assert actual.notes == ("values down to -128 are cut off at 0",)
+  assert actual.notes == ("values down to -128 are clipped to 0",)
   actual = read_image(written(tmp_path, np.abs(numbers // 2), photometric="minisblack"))
   np.testing.assert_allclose(actual.rgb, gray(np.abs(numbers // 2) / 127), atol=1e-6)
   assert not actual.notes
@@ -164,7 +164,7 @@ def test_signed_gray_of_8_bits(tmp_path):
 def test_bits_that_are_not_read_are_said(tmp_path):
   ink = np.dstack([SPECKS, VEIL])
   actual = read_image(written(tmp_path, ink, photometric="separated"))
-  assert actual.notes == ("of its 16 bits a channel the upper 8 are read",)
+  assert actual.notes == ("only the upper 8 of its 16 bits per channel are read",)
 
 
 # tifffile's options, and TIFF 6.0's name for such pixels.

@@ -320,11 +320,11 @@ BAD |= {
   ),
   "output folder inside the content folder": (
     lambda d: {"content": nested(d, "a.png"), "output": f"{d}/many/out/"},
-    ["inside of the input folder", "many"],
+    ["inside the input folder", "many"],
   ),
   "output inside the style folder": (
     lambda d: {"style": nested(d, "a.png"), "output": d / "many" / "o.png"},
-    ["inside of the input folder", "many"],
+    ["inside the input folder", "many"],
   ),
   "output is the weights": (
     lambda d: {"output": linked(d / "o.png", "w.safetensors"), "weights": ours(d)},

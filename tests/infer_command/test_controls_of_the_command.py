@@ -343,10 +343,7 @@ class TestStyles:
     "words, expected",
     [
       (["sheet", "--content", "FILES/one.png", "--output", "FILES/one.png"], "the input"),
-      (
-        ["sheet", "--content", "FILES", "--output", "FILES/sheet.png"],
-        "inside of the input folder",
-      ),
+      (["sheet", "--content", "FILES", "--output", "FILES/sheet.png"], "inside the input folder"),
     ],
   )
   def test_a_sheet_is_never_one_of_its_photos(self, run, files, words, expected):

@@ -258,7 +258,7 @@ def test_a_folder_gives_every_format_and_names_the_rest(run, style, tmp_path):
   status, _, err = run("--content", tmp_path / "in", "--style", style, "--output", tmp_path / "o")
   assert status == 1
   assert sorted(os.listdir(tmp_path / "o")) == [f"{name}_style.png" for name in "abcdef"]
-  assert "note: --content: 1 of 8 files left out, which are no JPEG" in err
+  assert "note: --content: 1 of 8 files left out, which are not JPEG" in err
   assert f"({tmp_path}/in/notes.txt)" in err
   assert "skipped: " in err and "g.heic: found" in err
 

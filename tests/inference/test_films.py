@@ -56,10 +56,12 @@ def test_what_is_kept_is_for_the_same_film_only(film, tmp_path, monkeypatch):
     stop_at(stopping, 5)
     with pytest.raises(KeyboardInterrupt):
       run(film, tmp_path / "out", resume=True)
-  with pytest.raises(InputError, match="--resume: found .*out.unfinished of other settings"):
+  with pytest.raises(
+    InputError, match="--resume: found .*out.unfinished from a run with other settings"
+  ):
     run(film, tmp_path / "out", resume=True, strength=0.5)
   (tmp_path / "mine.unfinished").mkdir()
-  with pytest.raises(InputError, match="mine.unfinished, which no run has left"):
+  with pytest.raises(InputError, match="mine.unfinished, which no earlier run wrote"):
     run(film, tmp_path / "mine", resume=True)
   assert (tmp_path / "mine.unfinished").is_dir()
 

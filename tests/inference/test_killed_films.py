@@ -128,7 +128,7 @@ def test_a_damaged_state_is_one_line(film, tmp_path, kills, monkeypatch):
   whole = state.read_bytes()
   for damaged in (b"", whole[: len(whole) // 2], b"PK\x03\x04" + bytes(100)):
     state.write_bytes(damaged)
-    with pytest.raises(InputError, match="state.npz damaged, expected .* the film begins anew"):
+    with pytest.raises(InputError, match="state.npz damaged, expected .* the film starts over"):
       run(film, tmp_path / "out", resume=True)
 
 
@@ -155,7 +155,7 @@ def test_a_style_of_the_library_is_the_one_that_it_was(film, tmp_path, kills, mo
   named = dataclasses.replace(film, style=["@a"])
   kills(5, lambda: run(named, tmp_path / "out", resume=True))
   style_library.write_library(library, {"a": other}, stylizer.params)
-  with pytest.raises(InputError, match="of other settings or files"):
+  with pytest.raises(InputError, match="from a run with other settings or files"):
     run(named, tmp_path / "out", resume=True)
   style_library.write_library(library, {"a": saved, "b": other}, stylizer.params)
   run(named, tmp_path / "out", resume=True)

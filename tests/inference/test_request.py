@@ -48,13 +48,13 @@ def test_mixes(styles, settings, expected):
 @pytest.mark.parametrize(
   "styles, settings, message",
   [
-    (["a.jpg:0.5", "b.jpg"], {}, "found no weight behind b.jpg, expected one behind each or none"),
+    (["a.jpg:0.5", "b.jpg"], {}, "found no weight after b.jpg, expected one after each or none"),
     (["a.jpg:-1"], {}, "the weight -1 of a.jpg, expected a number from 0"),
     (["a.jpg:nan"], {}, "the weight nan"),
     (["a.jpg:0", "b.jpg:0"], {}, "weights that are all 0"),
     (["a.jpg:many"], {}, "found no file or folder a.jpg:many"),
     (["many:0.5"], {}, "found the folder many, expected an image"),
-    (["a.jpg:1"], {"seed": 1}, "--seed: found beside styles with weights"),
+    (["a.jpg:1"], {"seed": 1}, "--seed: found it with styles that have weights"),
     (["a.jpg"], {"steps": 3}, "--interpolate: found 1 in --style, expected two"),
     (["a.jpg:1", "b.jpg:1"], {"steps": 3}, "--interpolate: found weights"),
     ([], {}, "--style: found nothing"),

@@ -271,7 +271,7 @@ def test_styles_are_mixed_saved_and_invented_as_for_one_image(
   assert np.abs(mixed.astype(int) - image).max() > 1 < np.abs(mixed.astype(int) - seed).max()
   capsys.readouterr()
   assert stylize("two", "--style", style, "@three") == 2
-  assert "--style: found 2 styles, expected one, or a weight behind each" in capsys.readouterr().err
+  assert "--style: found 2 styles, expected one, or a weight after each" in capsys.readouterr().err
 
 
 def place(sources, tmp_path):
@@ -299,9 +299,9 @@ def tree(folder):
     ("frames", "style.png", "frames", "in it, expected another folder"),
     ("frames", "style.png", "also", "in it, expected another folder"),
     ("a.gif", "frames/0.png", "frames", "in it, expected another folder"),
-    ("frames", "style.png", "frames/out", "inside of the input folder"),
-    ("frames", "style.png", "also/out", "inside of the input folder"),
-    ("frames", "style.png", "frames/out.gif", "inside of the input folder"),
+    ("frames", "style.png", "frames/out", "inside the input folder"),
+    ("frames", "style.png", "also/out", "inside the input folder"),
+    ("frames", "style.png", "frames/out.gif", "inside the input folder"),
     ("a.gif", "style.png", "frames", "that no earlier run wrote (0.png, 1.png, 2.png, ...)"),
   ],
 )

@@ -121,21 +121,21 @@ APART = {
     ["in/out"],
     ["in/f.png"],
     ["in"],
-    "inside of the input folder in",
+    "inside the input folder in",
   ),
   "an output folder deep in it": (
     ["in/deep/out"],
     ["in/f.png"],
     ["in"],
-    "inside of the input folder in",
+    "inside the input folder in",
   ),
-  "the input folder itself": (["in/f_style.png"], ["in/f.png"], ["in"], "inside of the input"),
-  "the input folder by a link": (["also_in/f_style.png"], ["in/f.png"], ["in"], "inside of"),
+  "the input folder itself": (["in/f_style.png"], ["in/f.png"], ["in"], "inside the input"),
+  "the input folder by a link": (["also_in/f_style.png"], ["in/f.png"], ["in"], "inside the"),
   "a folder that a link in the input folder leads to": (
     ["far/new.png"],
     ["in/link/h.png"],
     ["in"],
-    "inside of the input folder in/link",
+    "inside the input folder in/link",
   ),
 }
 
@@ -175,7 +175,9 @@ class TestCheckApart:
 class TestCheckWritable:
   def test_a_link_into_a_missing_folder_is_refused(self):
     os.symlink("missing/a.png", "link.png")
-    with pytest.raises(InputError, match="link.png: found a link into .*missing, which is no"):
+    with pytest.raises(
+      InputError, match="link.png: found a link into .*missing, which is not a folder"
+    ):
       files.check_writable(files.Path("link.png"), "output")
 
   def test_a_link_to_a_new_file_is_not(self):

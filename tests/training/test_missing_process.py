@@ -34,7 +34,7 @@ def test_who_is_missing_is_said_and_both_resume_to_the_same_bits(tmp_path):
     output, _ = processes[1 - killed].communicate(timeout=90)
     assert processes[1 - killed].returncode not in (0, None), output
     assert f"error: process {killed} " in output and "is gone" in output, output
-    assert output.count("is gone") == 1 and "start all again with --resume" in output, output
+    assert output.count("is gone") == 1 and "restart all processes with --resume" in output, output
     processes[killed].communicate()
   finish(start_two(argv))
   whole, again = (loop.load_run(tmp_path / name)[1] for name in ("whole", "killed"))

@@ -120,12 +120,12 @@ def test_the_command_keeps_lists_and_records(run, capsys):
   # Without flags, the run has its own settings, with which it is finished.
   assert train.main(["autoencoder", "--workdir", str(workdir), "--resume"]) == 0
   output = capsys.readouterr().out
-  assert "already at step 20 of 20" in output and "samples of the package" not in output
+  assert "already at step 20 of 20" in output and "samples are used" not in output
   assert contents(workdir) == before
   assert train.main(["autoencoder", "--workdir", str(workdir), "--resume", "--steps", "22"]) == 0
   output = capsys.readouterr().out
-  assert f"{workdir}: goes on at step 20 with steps 20 → 22" in output
-  assert "samples of the package" not in output
+  assert f"{workdir}: continues at step 20 with steps 20 → 22" in output
+  assert "samples are used" not in output
   saved = json.loads((workdir / "config.json").read_text())
   assert saved["content_dir"] == images[1] and saved["steps"] == 22
   assert saved["learning_rate"] == 5e-4 and saved["batch"] == 4

@@ -134,7 +134,7 @@ def test_sigterm_saves_and_exits_cleanly(folders, tmp_path):
   assert process.returncode == 0, output
   step = int(loop.load_run(workdir)[1].step)
   assert step >= 5
-  assert f"saved at step {step} of 100000; go on with --resume" in output
+  assert f"saved at step {step} of 100000; continue with --resume" in output
 
 
 @pytest.fixture

@@ -221,7 +221,7 @@ def test_two_processes_keep_their_run_in_storage(tmp_path):
   first, second = run("--steps", "6")
   assert "saved at step 6" in first and "step" not in second
   first, _ = run("--steps", "9", "--resume")
-  assert "goes on at step 6 with steps 6 → 9" in first
+  assert "continues at step 6 with steps 6 → 9" in first
   state = loop.load_run(url)[1]
   assert int(state.step) == 9
   assert all(np.isfinite(x).all() for x in jax.tree.leaves(state.params))

@@ -108,8 +108,8 @@ def test_mistakes_are_sentences_and_a_painting_can_be_cancelled(browse, rng, tmp
   photo, small, style = ran["found"]["sentences"]
   assert photo == style
   assert photo.startswith("notes.jpg can’t be opened as an image.")
-  assert small == "tiny.png is too small: 40 × 9 pixels, where each side needs 16."
-  assert ran["found"]["cancelled"] == "Cancelled."
+  assert small == "tiny.png is too small: 40 × 9 pixels; each side needs at least 16."
+  assert ran["found"]["cancelled"] == "Canceled."
   assert ran["found"]["painted"].startswith("Painted in")
   assert ran["found"]["workers"] == 0
 

@@ -131,7 +131,7 @@ class TestPackaged:
         config=config, generator=None, style_encoder=None, content_encoder=None, discriminator=None
       ),
     )
-    with pytest.raises(InputError, match="another model config"):
+    with pytest.raises(InputError, match="a different model config"):
       load_pretrained()
 
   def test_missing_file(self, folder):

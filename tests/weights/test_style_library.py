@@ -59,7 +59,7 @@ def test_images_are_kept_and_are_passed_over_by_who_does_not_know_them(path, sav
   with pytest.raises(InputError, match="@a: found a damaged image"):
     thumbnail.from_thumbnail(image[:50], "@a")
   changed(path, styles=json.dumps([{"name": n, "origin": "", "image": "?"} for n in "abc"]))
-  with pytest.raises(InputError, match="don't fit each other"):
+  with pytest.raises(InputError, match="don't match"):
     style_library.read_library(path, tiny_params)
 
 

@@ -83,7 +83,7 @@ async function opened(blob, name) {
     throw new Error(`${name} can’t be opened as an image. JPEG, PNG and WebP work in every browser.`);
   }
   if (Math.min(bitmap.width, bitmap.height) < SMALLEST) {
-    throw new Error(`${name} is too small: ${sizeText(bitmap)} pixels, where each side needs ${SMALLEST}.`);
+    throw new Error(`${name} is too small: ${sizeText(bitmap)} pixels; each side needs at least ${SMALLEST}.`);
   }
   return bitmap;
 }
@@ -141,7 +141,7 @@ async function paint() {
     finish(`Painted in ${seconds.all.toFixed(1)} seconds with ${engineText(provider)} ` +
       `(${seconds.painting.toFixed(1)} of them in the networks).`);
   } catch (error) {
-    finish(error.name === 'AbortError' ? 'Cancelled.' : '');
+    finish(error.name === 'AbortError' ? 'Canceled.' : '');
     if (error.name !== 'AbortError') complain(error);
   }
 }
@@ -204,7 +204,7 @@ function changed() {
   byId('save').classList.toggle('primary', painting !== null && !stale);
   if (painting) {
     showPainting(shown(), strength(), value('color') / 100);
-    if (stale) say('Paint again to see what you changed.');
+    if (stale) say('Paint again to apply your changes.');
   } else if (photo && !chosen.length) {
     say('Choose a style.');
   } else if (!photo && chosen.length) {
@@ -315,7 +315,7 @@ async function begin() {
   listen();
   changed();
   byId('runs-on').textContent = `Paints with ${engineText('wasm')}, on this device. ` +
-    (inOneFile() ? 'A page from a file has one thread; “stylejax web” serves one that has more.' : '');
+    (inOneFile() ? 'A page opened from a file has one thread; the page that “stylejax web” serves has more.' : '');
   await Promise.all([showStyles(changed, () => chooseFile('style-file', useStyle)), showPhotoSamples()]);
   const why = await whyNoWebGpu();
   byId('webgpu').disabled = why !== null;

@@ -6,7 +6,7 @@ async function part(name) {
   const element = document.getElementById(`part:${name}`);
   if (!element) {
     const response = await fetch(name);
-    if (!response.ok) throw new Error(`The page lacks its file ${name}. Load it again.`);
+    if (!response.ok) throw new Error(`The page’s file ${name} is missing. Reload the page.`);
     return response.arrayBuffer();
   }
   const bytes = Uint8Array.from(atob(element.textContent), (letter) => letter.charCodeAt(0));
@@ -34,8 +34,8 @@ export const threads = () =>
 
 /** Why WebGPU can't be used here, in a sentence; null if it can. */
 export async function whyNoWebGpu() {
-  if (inOneFile()) return 'WebGPU is in the page that “stylejax web” serves, not in this file.';
-  if (!navigator.gpu || !WebAssembly.Suspending) return 'This browser has no WebGPU for this page.';
+  if (inOneFile()) return 'WebGPU is available in the page that “stylejax web” serves, not in this file.';
+  if (!navigator.gpu || !WebAssembly.Suspending) return 'This browser doesn’t offer WebGPU to this page.';
   const adapter = await navigator.gpu.requestAdapter().catch(() => null);
   return adapter ? null : 'This browser finds no graphics processor.';
 }
@@ -97,7 +97,7 @@ function launch(job, provider, onProgress) {
   let worker = null;
   let cancel;
   const cancelled = new Promise((_, reject) => {
-    cancel = () => reject(new DOMException('Cancelled.', 'AbortError'));
+    cancel = () => reject(new DOMException('Canceled.', 'AbortError'));
   });
   const work = async () => {
     const {plan, models, worker: url, wasm} = await load();

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 _LINES = {
-  "A53_CC": "the closed captions inside of its images are left out",
+  "A53_CC": "the closed captions inside its frames are left out",
   "SPHERICAL": "it is a 360° video: its projection is left out, players will show it flat",
-  "STEREO3D": "it holds two views (3D): that it does is left out, players will show what is stored",
+  "STEREO3D": "it holds two views (3D): this mark is left out, players will show both as stored",
 }
 """FFmpeg's frame side data that the output can't hold, with the note for each."""
 

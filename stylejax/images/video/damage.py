@@ -51,7 +51,7 @@ def find_damage(path: Path) -> str | None:
 
 
 def _cut(data: mmap.mmap, size: int) -> Damaged:
-  return Damaged(f"is cut: {len(data):,} of its {size:,} bytes are there")
+  return Damaged(f"is truncated: only {len(data):,} of its {size:,} bytes are there")
 
 
 def _check_matroska(data: mmap.mmap) -> None:
@@ -85,7 +85,7 @@ def _check_segment(data: mmap.mmap, at: int, end: int, cut: int | None = None) -
     if size is not None and start + size > end:
       if cut:
         return
-      raise Damaged(f"is damaged or cut at byte {place:,}")
+      raise Damaged(f"is damaged or truncated at byte {place:,}")
     if kind == _CLUSTER:
       at = _check_cluster(data, place, start, end if size is None else start + size, size is None)
     elif size is None:
@@ -106,7 +106,7 @@ def _check_cluster(data: mmap.mmap, place: int, at: int, end: int, unknown: bool
       raise Damaged(f"is damaged at byte {here:,}")
     at = start + size
     if at > end:
-      raise Damaged(f"is {'cut' if unknown else 'damaged'} at byte {here:,}")
+      raise Damaged(f"is {'truncated' if unknown else 'damaged'} at byte {here:,}")
     if kind == _CRC and first and size == 4 and not unknown:
       (checksum,) = struct.unpack_from("<I", data, start)
       with memoryview(data) as view, view[at:end] as body:

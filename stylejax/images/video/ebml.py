@@ -28,7 +28,7 @@ def read_element(data: mmap.mmap, at: int) -> tuple[int, int, int | None]:
       raise Damaged(f"is damaged at byte {at:,}")
     size = int.from_bytes(data[body : body + width], "big") & (1 << 7 * width) - 1
   except IndexError:
-    raise Damaged(f"is cut inside the element at byte {at:,}") from None
+    raise Damaged(f"is truncated inside the element at byte {at:,}") from None
   return kind, body + width, None if size == (1 << 7 * width) - 1 else size
 
 

@@ -79,7 +79,7 @@ class VideoReader:
     self.total, self.rate, self.start = self._survey.frames, self._survey.rate, self._survey.start
     self.clock = self._survey.clock
     if not 1 / _MAX_PIXEL_ASPECT <= aspect <= _MAX_PIXEL_ASPECT:
-      note(f"pixels of {_ratio(aspect)} are taken for square ones")
+      note(f"pixels of {_ratio(aspect)} are treated as square")
       aspect = Fraction(1)
     self._aspect, self._peak = aspect, 1.0
     first = next(self._decoded(tell=False), None)
@@ -250,24 +250,24 @@ class VideoReader:
     if not self._keep_shape and self._aspect != 1:
       self._note(f"pixels of {_ratio(self._aspect)} are made square")
     if survey.promised > survey.frames and not self._by_order and self._codec not in ("vp8", "vp9"):
-      self._note(f"{self.path.name} names {survey.promised} frames and holds {survey.frames}")
+      self._note(f"{self.path.name} declares {survey.promised} frames but holds {survey.frames}")
     if not self._to_video and self.tags.gamut in ("bt470bg", "smpte170m"):
-      self._note(f"the primaries of {self.tags.gamut} are taken for sRGB's, as players do")
+      self._note(f"the primaries of {self.tags.gamut} are treated as sRGB's, as in players")
     if self._crop:
       left, top, right, bottom = self._crop
       width, height = self._stored
       self._note(
-        f"{width}×{height} pixels are cut to {width - left - right}×{height - top - bottom}, as "
-        f"{self.path.name} asks"
+        f"{width}×{height} pixels are cropped to {width - left - right}×{height - top - bottom}, "
+        f"as {self.path.name} asks"
       )
     if survey.damage:
       self._note(f"{self.path.name} {survey.damage}; frames may be missing or wrong there")
     if breaks := survey.clock.resumed:
       places = ", ".join(f"{float(time - self.start):.2f}" for time in breaks[:3])
       self._note(
-        f"the timestamps of {self.path.name} start anew {len(breaks)} "
+        f"the timestamps of {self.path.name} restart {len(breaks)} "
         f"{'time' if len(breaks) == 1 else 'times'} (at {places}{' …' if breaks[3:] else ''} s): "
-        "what follows goes on without a gap"
+        "what follows continues without a gap"
       )
     late = self._seconds(image, 0) or Fraction(0)
     if not self._to_video and late > 1 / (2 * self.rate):

@@ -333,9 +333,9 @@ class ToSrgb:
         "reference white (203 cd/m²) with the curve of ITU-R BT.2390"
       )
     elif deep:
-      note("more than 8 bits a channel become 8")
+      note("more than 8 bits per channel are reduced to 8")
     if self._converted and not self.tags.is_hdr:
-      note(f"the colors of {self.tags.gamut} become those of BT.709; what it lacks is cut off")
+      note(f"colors are converted from {self.tags.gamut} to BT.709; those outside it are clipped")
 
 
 class FromSrgb:

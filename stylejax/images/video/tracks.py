@@ -179,8 +179,8 @@ class Tracks:
       yield packet
     for number, seconds in lost.items():
       self._note(
-        f"{float(seconds):.3f} s of {self._names[number]} are left out, whose timestamps fall "
-        "behind those of what is heard before"
+        f"{float(seconds):.3f} s of {self._names[number]} are left out: their timestamps lie "
+        "before the end of what precedes them"
       )
 
 

@@ -68,8 +68,8 @@ class VideoWriter:
     if any(side % 2 for side in shape[:2]):
       width, height = self._stream.width, self._stream.height
       note(
-        f"{shape[1]}×{shape[0]} pixels become {width}×{height}: video has even sides, a row or "
-        "column is repeated"
+        f"{shape[1]}×{shape[0]} pixels become {width}×{height}: the video needs even sides, "
+        "so a row or column is repeated"
       )
 
   def _encoder(

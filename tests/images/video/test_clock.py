@@ -65,7 +65,7 @@ def test_joined_recordings_go_on_without_a_gap(video_tools, tmp_path, name, star
   )
   levels = [30 + 3 * number for number in range(COUNT)] * len(starts)
   assert [255 * frame.rgb.mean() for frame in actual] == pytest.approx(levels, abs=2)
-  (note,) = [note for note in source.notes if "start anew" in note]
+  (note,) = [note for note in source.notes if "restart" in note]
   assert f"{len(starts) - 1} time" in note and "(at 1.00" in note
 
 
@@ -81,7 +81,7 @@ def test_sound_of_joined_recordings_goes_on_with_the_film(video_tools, tmp_path,
   assert times[-1] == pytest.approx(3, abs=0.1)
   _, end = video_tools.shown(tmp_path / output)
   assert float(end) == pytest.approx(3, abs=0.06)
-  assert any("start anew 2 times" in note for note in source.notes)
+  assert any("restart 2 times" in note for note in source.notes)
 
 
 def test_a_still_image_beside_sound_is_no_leap():

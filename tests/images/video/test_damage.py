@@ -45,7 +45,7 @@ def test_cut_video_says_so_and_does_not_freeze(whole, name, fraction):
   actual = list(source)
   assert 0 < len(actual) < 75
   assert max(frame.length for frame in actual) < Fraction(1, 20)
-  (note,) = [note for note in source.notes if "is cut" in note]
+  (note,) = [note for note in source.notes if "is truncated" in note]
   assert f"{left:,} of its {len(data):,} bytes" in note
 
 
@@ -93,7 +93,7 @@ def test_live_matroska_of_unknown_sizes_is_whole(video_tools, tmp_path):
   assert b"\x18\x53\x80\x67\x01\xff\xff\xff\xff\xff\xff\xff" in stream.data
   assert find_damage(tmp_path / "live.mkv") is None
   (tmp_path / "live.mkv").write_bytes(stream.data[:-5])
-  assert "cut at byte" in find_damage(tmp_path / "live.mkv")
+  assert "truncated at byte" in find_damage(tmp_path / "live.mkv")
 
 
 def test_a_decoder_that_cannot_start_is_one_line(video_tools, tmp_path):

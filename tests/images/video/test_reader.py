@@ -318,7 +318,7 @@ def test_mp4_cut_short_says_how_many_frames_are_left(video_tools, tmp_path):
   source = frames.Source(tmp_path / "b.mp4", 25)
   actual = len(list(source))
   assert 0 < actual < 40
-  assert any("names 40 frames" in note for note in source.notes)
+  assert any("declares 40 frames" in note for note in source.notes)
 
 
 def test_ts_with_damaged_bytes_goes_on_and_says_so(video_tools, tmp_path):
