@@ -308,7 +308,7 @@ BAD |= {
   ),
   "output links into a missing folder": (
     lambda d: {"output": linked(d / "l.png", "no/o.png")},
-    ["l.png", "no folder"],
+    ["l.png", "not a folder"],
   ),
   "a name too long in a new folder": (
     lambda d: {
