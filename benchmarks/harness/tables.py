@@ -265,7 +265,7 @@ def transport_table(result: dict) -> str:
 
 def refine_curve_table(result: dict) -> str:
   """Seconds for each number of steps, and its columns with their share of what neighbors gains."""
-  columns = list(result["rows"][0]["columns"])
+  columns = [name for name in result["rows"][0]["columns"] if name in QUALITY_COLUMNS]
   heads = ["", "s of CPU", "of neighbors'", *(QUALITY_COLUMNS[column] for column in columns)]
   lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
   for row in result["rows"]:
