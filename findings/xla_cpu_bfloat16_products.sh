@@ -10,8 +10,8 @@
 # What happens: it is the other way round. With preferred_element_type=jnp.float32 the compiled
 # program is one YNNPACK product that reads bfloat16, needs no memory beside its result, and runs
 # about twice as fast as that of float32. Without, XLA first converts both arrays to float32, then
-# multiplies them, then rounds the product: 48 MiB of temporaries for 2,048 × 2,048, and three times
-# as long. A convolution is computed on float32 copies whatever is asked for.
+# multiplies them, then rounds the product: 48 MiB of temporaries for 2,048 × 2,048, and more
+# than twice as long. A convolution is computed on float32 copies whatever is asked for.
 #
 # Source: the "precision" and "preferred_element_type" of
 # https://docs.jax.dev/en/latest/_autosummary/jax.numpy.matmul.html say nothing of it; the programs
@@ -23,9 +23,9 @@
 #
 # Needs Python 3.11 or later (PYTHON=...). The memory is the same on every CPU and is checked; rates
 # are printed only. Output seen, on two cores of an AMD EPYC with avx512_bf16:
-#   float32: 0 MiB of temporaries, 199 GFLOP/s
-#   bfloat16: 48 MiB of temporaries, 132 GFLOP/s
-#   bfloat16 to float32: 0 MiB of temporaries, 391 GFLOP/s
+#   float32: 0 MiB of temporaries, 194 GFLOP/s
+#   bfloat16: 48 MiB of temporaries, 161 GFLOP/s
+#   bfloat16 to float32: 0 MiB of temporaries, 375 GFLOP/s
 #   convolution of bfloat16 to float32: 9 MiB of temporaries
 set -euo pipefail
 
