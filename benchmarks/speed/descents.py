@@ -80,6 +80,7 @@ def paint(method: str, side: int, options: Options) -> dict:
       words += ["--tile", str(options.tile)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     if options.warm:
+      # What is wrong, if anything is, is reported by the run that is measured.
       few = [*words, "--steps", str(FEWEST)]
       subprocess.run(few, cwd=folder, env=environment, capture_output=True, check=False)
       (folder / "out.png").unlink(missing_ok=True)

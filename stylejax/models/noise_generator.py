@@ -12,7 +12,7 @@ class NoiseGenerator(nn.Module):
   z [B, Z] → Dense(8·8·base) → reshape (8, 8, base) → Conv 3×3 (width) → stages × [ConvTranspose 4×4
   stride 2 (width), Conv 3×3 (width), Conv 3×3 (width)] → Conv 3×3 (3), with ReLU between layers, a
   sigmoid at the end, and reflect padding throughout. The defaults are base 128, width 256 and three
-  stages, for 64×64 pixels; with Z = 100 this is the net of the project's description.
+  stages, for 64×64 pixels, as in the preset `large`.
   """
 
   base: int = 128

@@ -92,7 +92,7 @@ def stages(
 def content_start(content: Pyramid) -> Pyramid:
   """The content's pyramid without its finest levels, from which the optimization starts.
 
-  The paper leaves out three, and two from 1,024 pixels on; with three, small details are lost.
+  It lacks two from 512 pixels on, else one. With the paper's three or two, small details are lost.
   """
   fine = 2 if max(content[0].shape[1:3]) >= 512 else 1
   fine = min(fine, len(content) - 1)
