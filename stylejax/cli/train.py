@@ -68,6 +68,7 @@ _GROUPS = {
   "data": ("content_dir", "style_dir", "size", "content_scale", "style_scale", "tar_images"),
   "run folder": ("workdir", "init_from", "resume", "log_every", "grid_every", "save_every", "keep"),
   "optimizer": (
+    "optimizer",
     "learning_rate",
     "disc_learning_rate",
     "backbone_lr_scale",

@@ -51,7 +51,7 @@ class TrainConfig:
   seed: int = 0
   """Seed of every random draw: weights, order, crops, noise."""
   learning_rate: float = 1e-3
-  """Peak step size of Adam."""
+  """Peak step size of the optimizer."""
   resume: bool = False
   """Continue from the newest checkpoint in workdir (start afresh if there is none). Settings that
   are not given come from its config.json; changes are noted in changes.jsonl."""
@@ -64,6 +64,9 @@ class TrainConfig:
   """Fraction of the steps, at the end, over which the learning rate falls to --final-rate."""
   final_rate: float = 0.02
   """Learning rate at the end, as a fraction of the peak."""
+  optimizer: Literal["adam", "muon"] = "adam"
+  """Adam, or Muon, which makes each kernel's update orthogonal, with Adam for the biases. With small
+  batches, Muon needs fewer steps for the same loss. The discriminator always uses Adam."""
   adam_b1: float = 0.9
   """Adam's decay of the mean gradient."""
   adam_b2: float = 0.99

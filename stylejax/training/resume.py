@@ -21,8 +21,8 @@ _OF_A_START = (
   "process",
   "deadline",
 )
-# Settings that can't change: a checkpoint's data position and weights depend on them.
-_KEPT = ("seed", "batch", "init_from")
+# Settings that can't change, because what a checkpoint holds depends on them.
+_KEPT = ("seed", "batch", "init_from", "optimizer")
 
 
 def with_saved(config: TrainConfig) -> TrainConfig | None:

@@ -7,10 +7,15 @@ import flax
 import jax
 import jax.numpy as jnp
 import optax
+import optax.contrib
 
 from stylejax import transfer
 from stylejax.models import nets
 from stylejax.training.config import TrainConfig
+
+# Muon's updates are scaled to this root mean square at a step size of 1, as large as Adam's usually
+# are, so that one step size serves both (Liu et al. 2025, arXiv:2502.16982).
+_ADAMS_RMS = 0.2
 
 
 @flax.struct.dataclass
@@ -59,18 +64,42 @@ def learning_rate_schedule(config: TrainConfig, peak: float) -> optax.Schedule:
 def make_optimizers(config: TrainConfig) -> tuple[optax.GradientTransformation, ...]:
   """(optimizer of the trained parts, optimizer of the discriminator)."""
 
+  def clipped(optimizer):
+    return optax.chain(optax.clip_by_global_norm(config.clip_norm), optimizer)
+
   def adam(peak, b1, updates=1):
     schedule = learning_rate_schedule(config, peak)
-    return optax.chain(
-      optax.clip_by_global_norm(config.clip_norm),
-      optax.adam(lambda count: schedule(count // updates), b1, config.adam_b2),
-    )
+    return clipped(optax.adam(lambda count: schedule(count // updates), b1, config.adam_b2))
 
-  tx = adam(config.learning_rate, config.adam_b1)
+  if config.optimizer == "muon":
+    tx = clipped(
+      optax.contrib.muon(
+        learning_rate_schedule(config, config.learning_rate),
+        adam_b1=config.adam_b1,
+        adam_b2=config.adam_b2,
+        muon_weight_dimension_numbers=_kernels,
+        consistent_rms=_ADAMS_RMS,
+      )
+    )
+  else:
+    tx = adam(config.learning_rate, config.adam_b1)
   if config.backbone_lr_scale != 1:
     tx = optax.chain(tx, optax.masked(optax.scale(config.backbone_lr_scale), _backbone))
   # The schedule counts train steps, and some tasks update the discriminator several times in each.
   return tx, adam(config.disc_learning_rate, 0.0, config.discriminator_updates)
+
+
+def _kernels(trained: dict) -> dict:
+  """For Muon: each kernel as a matrix, inputs (all axes but the last) by outputs; None for biases.
+
+  A convolution's kernel [3, 3, I, O] counts as one matrix [9 · I, O].
+  """
+
+  def matrix(leaf):
+    axes = tuple(range(leaf.ndim))
+    return optax.contrib.MuonDimensionNumbers(axes[:-1], axes[-1]) if leaf.ndim > 1 else None
+
+  return jax.tree.map(matrix, trained)
 
 
 def _backbone(trained: dict) -> dict:

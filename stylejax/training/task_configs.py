@@ -24,7 +24,7 @@ class AutoencoderConfig(TrainConfig):
   steps: int = 2_000
   """Total number of training steps."""
   learning_rate: float = 2e-3
-  """Peak step size of Adam."""
+  """Peak step size of the optimizer."""
   l1_weight: float = 1.0
   """Weight of the mean absolute pixel difference."""
   multiscale_weight: float = 1.0
@@ -48,7 +48,7 @@ class GanConfig(TrainConfig):
   """Artwork crops per step over all devices, divided among the discriminator's updates; their side
   is that of the noise generator's images, not --size."""
   learning_rate: float = 2e-4
-  """Peak step size of Adam, for the noise generator and the discriminator."""
+  """Peak step size of the optimizers of the noise generator and of the discriminator."""
   adam_b1: float = 0.0
   """Adam's decay of the mean gradient."""
   decay_fraction: float = 0.5

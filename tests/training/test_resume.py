@@ -106,6 +106,7 @@ def test_the_command_keeps_lists_and_records(run, capsys):
   for more, words in (
     (["--seed", "1"], "--seed: found 1, expected 0"),
     (["--batch", "8"], "--batch: found 8"),
+    (["--optimizer", "muon"], "--optimizer: found muon, expected adam"),
     (["--model-sizes", "style_dim=12"], "--preset or --model-sizes: found style_dim 12"),
     (["--content-dir", f"{workdir}/none"], "--content-dir: found no folder"),
     (["--steps", "0"], "--steps: found 0"),

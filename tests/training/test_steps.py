@@ -172,6 +172,31 @@ def test_the_backbone_takes_smaller_steps():
   assert step("style_encoder") == pytest.approx(style, rel=0.05)
 
 
+def test_muon_makes_updates_of_kernels_orthogonal_and_as_large_as_adams(rng):
+  config = TransferConfig(**SETTINGS | {"warmup_steps": 0}, optimizer="muon", learning_rate=0.01)
+  tx, _ = make_optimizers(config)
+  trained = select(fresh_state(config).params, config.trained)
+  grads = jax.tree.map(lambda x: rng.normal(size=x.shape).astype(np.float32), trained)
+  updates = jax.jit(lambda grads: tx.update(grads, tx.init(trained), trained)[0])(grads)
+  kernels = [x for x in jax.tree.leaves(updates) if x.ndim > 1]
+  assert {x.ndim for x in kernels} == {2, 4}
+  for update in kernels:
+    # Orthogonal means that all singular values are equal; five iterations come within a half.
+    values = np.linalg.svd(update.reshape(-1, update.shape[-1]), compute_uv=False)
+    assert values.max() < 2 * values.min()
+    assert np.sqrt(np.mean(np.square(update))) == pytest.approx(0.2 * 0.01, rel=0.35)
+  # Biases take Adam as optax 0.2.8 has it within Muon: with Nesterov momentum, which makes the first
+  # step 1 + b1 / (1 + b1) times as large as the rate.
+  for update in (x for x in jax.tree.leaves(updates) if x.ndim == 1):
+    np.testing.assert_allclose(np.abs(update), 0.01 * (1 + 0.9 / 1.9), rtol=0.01)
+
+
+def test_muon_learns(frozen):
+  config = AutoencoderConfig(**SETTINGS, optimizer="muon")
+  losses = [m["loss"] for m in run(config, frozen, 25)[0]]
+  assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
+
+
 def test_frozen_parameters_and_seed_stay(frozen):
   _, state = run(CONFIGS["transfer"], frozen, 2)
   jax.tree.map(np.testing.assert_array_equal, state.frozen, jax.device_get(frozen))
