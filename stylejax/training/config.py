@@ -65,7 +65,7 @@ class TrainConfig:
   final_rate: float = 0.02
   """Learning rate at the end, as a fraction of the peak."""
   optimizer: Literal["adam", "muon"] = "adam"
-  """Adam, or Muon, which makes each kernel's update orthogonal, with Adam for the biases. With small
+  """Adam, or Muon, which makes each kernel's update orthogonal, with Adam for the biases. In small
   batches, Muon needs fewer steps for the same loss. The discriminator always uses Adam."""
   adam_b1: float = 0.9
   """Adam's decay of the mean gradient."""
