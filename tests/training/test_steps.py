@@ -185,8 +185,8 @@ def test_muon_makes_updates_of_kernels_orthogonal_and_as_large_as_adams(rng):
     values = np.linalg.svd(update.reshape(-1, update.shape[-1]), compute_uv=False)
     assert values.max() < 2 * values.min()
     assert np.sqrt(np.mean(np.square(update))) == pytest.approx(0.2 * 0.01, rel=0.35)
-  # Biases take Adam as optax 0.2.8 has it within Muon: with Nesterov momentum, which makes the first
-  # step 1 + b1 / (1 + b1) times as large as the rate.
+  # Biases take Adam as optax 0.2.8 has it within Muon: with Nesterov momentum, which makes the
+  # first step 1 + b1 / (1 + b1) times as large as the rate.
   for update in (x for x in jax.tree.leaves(updates) if x.ndim == 1):
     np.testing.assert_allclose(np.abs(update), 0.01 * (1 + 0.9 / 1.9), rtol=0.01)
 
