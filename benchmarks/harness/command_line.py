@@ -78,16 +78,21 @@ def all_at_least(flag: str, values: Sequence[int], smallest: int) -> None:
 
 
 def command(
-  main: Callable[[Any], Any], options: type, description: str, *, alone: bool = True
+  main: Callable[[Any], Any],
+  options: type,
+  description: str,
+  *,
+  alone: bool = True,
+  trains: bool = False,
 ) -> None:
   """Parses the command line, runs main and exits with its status; reports user errors in one line.
 
   Options that have a `check` are checked first, then whether outputs can be written. Memory is
-  reused as in train.py and infer.py, unless other libraries run in the same process (alone=False),
-  which would be affected too.
+  reused as in infer.py, or as in train.py (trains=True), unless other libraries run in the same
+  process (alone=False), which would be affected too.
   """
   if alone:
-    reuse_memory()
+    reuse_memory(one_arena=not trains)
   try:
     name = Path(sys.argv[0]).stem
     given = tyro.cli(options, description=description, prog=f"python -m benchmarks {name}")

@@ -236,4 +236,4 @@ def main(options: Options) -> dict:
 
 
 if __name__ == "__main__":
-  command_line.command(main, Options, __doc__)
+  command_line.command(main, Options, __doc__, trains=True)

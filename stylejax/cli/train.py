@@ -254,7 +254,7 @@ def _work(options) -> int:
   from stylejax.weights.model_file import load_pretrained
 
   enable_cache()
-  reuse_memory()
+  reuse_memory(one_arena=False)
   _silence_orbax()
   train(options, read_weights=load_pretrained)
   return 0

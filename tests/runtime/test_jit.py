@@ -133,6 +133,37 @@ print(found[-1] - found[0])
   assert reusing < plain / 10, (plain, reusing)
 
 
+@pytest.mark.parametrize(
+  ("available", "one_arena", "expected"),
+  [
+    (2**40, True, {-1, -2, -3, jit.M_ARENA_MAX}),
+    (2**40, False, {-1, -2, -3}),
+    (2**30, True, {jit.M_ARENA_MAX}),
+    (2**30, False, {jit.M_ARENA_MAX}),
+  ],
+)
+def test_arenas_of_malloc(available, one_arena, expected, monkeypatch):
+  """A training leaves the number of arenas alone, unless memory is scarce.
+
+  With glibc 2.36 and jax 0.10.2, a train step of 256-pixel crops took 2.8 to 3.0 images a second
+  with one arena after it was compiled, 3.6 to 4.5 if it came from the compilation cache, and 4.3 in
+  any case with as many arenas as glibc likes; malloc took a quarter of the time.
+  """
+  found = {}
+
+  class Libc:
+    @staticmethod
+    def mallopt(name, value):
+      found[name] = value
+      return 1
+
+  monkeypatch.setattr(jit.sys, "platform", "linux")
+  monkeypatch.setattr(jit.ctypes, "CDLL", lambda _: Libc)
+  monkeypatch.setattr(jit, "available_bytes", lambda: available)
+  assert jit.reuse_memory(one_arena=one_arena)
+  assert set(found) == expected
+
+
 def test_other_systems_are_left_alone(monkeypatch):
   monkeypatch.setattr(jit.sys, "platform", "darwin")
   assert not jit.reuse_memory()

@@ -35,7 +35,7 @@ def run(capfd, monkeypatch):
   def run(*arguments):
     monkeypatch.setattr(sys, "argv", ["benchmarks", *map(str, arguments)])
     monkeypatch.delitem(sys.modules, f"benchmarks.{arguments[0]}", raising=False)
-    monkeypatch.setattr(command_line, "reuse_memory", lambda: True)
+    monkeypatch.setattr(command_line, "reuse_memory", lambda **_: True)
     capfd.readouterr()
     with pytest.raises(SystemExit) as end:
       __main__.main()
