@@ -137,7 +137,7 @@ def parse(
     arguments,
     prog=prog,
     places=len(hints) < len(fields),
-    required=[] if default is not None else [f.name for f in fields if _is_required(f)],
+    required=[f.name for f in fields if default is None and f.name in hints and _is_required(f)],
   )
 
   import tyro  # only here, so that modules that define options load without it

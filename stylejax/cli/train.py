@@ -1,4 +1,4 @@
-"""`stylejax train`, which train.py also runs: training, exporting weights, and packing shards."""
+"""`stylejax train`, which train.py also runs: training, recipes, exporting weights, shards."""
 
 import contextlib
 import dataclasses
@@ -21,6 +21,7 @@ Train stylejax on photos and artworks, in folders or in shards.
   autoencoder  train the content encoder and the decoder to reproduce images
   transfer     train the whole system: any photo in any artwork's style
   gan          train the noise generator to invent styles
+  recipe       train a whole preset in several parts, and export it
   export       write a run's weights as a file for stylejax paint --weights
   shards       pack a folder of images into a few large files
 
@@ -53,6 +54,11 @@ _EXAMPLES = {
 """,
   "gan": """
   stylejax train gan --style-dir artworks --workdir runs/gan
+""",
+  "recipe": """
+  # Print the commands of all parts; train, or continue where the training stopped.
+  stylejax train recipe large --content-dir coco --style-dir wikiart --commands
+  stylejax train recipe large --content-dir coco --style-dir wikiart --workdir runs/large
 """,
   "export": """
   stylejax train export --workdir runs/transfer --output mine.safetensors
@@ -115,7 +121,7 @@ def main(arguments: Sequence[str], *, spelling: Spelling = INSTALLED) -> int:
   """Runs the command (training, exporting or packing) and returns its exit status."""
   try:
     options = _parse(arguments, spelling)
-    return 0 if options is None else _work(options)
+    return 0 if options is None else _work(options, spelling)
   except (InputError, OSError) as error:
     print(f"error: {describe(error)}", file=sys.stderr)
     code = 2
@@ -168,7 +174,7 @@ def _parse(arguments: Sequence[str], spelling: Spelling):
       f"command: found {printable(name)}, expected {near[0] if near else ', '.join(kinds)}"
     )
   kind, old_flags = kinds[name](), OLD_FLAGS
-  if name not in ("export", "shards"):
+  if name not in ("export", "shards", "recipe"):
     from stylejax.training.config import RENAMED
 
     old_flags = OLD_FLAGS | _flags(RENAMED)
@@ -211,8 +217,14 @@ def _kinds() -> dict[str, Callable[[], type]]:
 
     return imported
 
+  def recipe() -> type:
+    from stylejax.cli.recipe import RecipeConfig
+
+    return RecipeConfig
+
   return {
     **{name: config(name) for name in ("autoencoder", "transfer", "gan")},
+    "recipe": recipe,
     "export": lambda: Export,
     "shards": shards,
   }
@@ -237,7 +249,7 @@ def _flags(renamed: Mapping[str, str]) -> dict[str, str]:
   }
 
 
-def _work(options) -> int:
+def _work(options, spelling: Spelling) -> int:
   memory.check_start()
   if isinstance(options, Export):
     _silence_orbax()
@@ -248,6 +260,7 @@ def _work(options) -> int:
   if isinstance(options, ShardsConfig):
     convert(options)
     return 0
+  from stylejax.cli import recipe
   from stylejax.runtime.compilation_cache import enable_cache
   from stylejax.runtime.jit import reuse_memory
   from stylejax.training.loop import train
@@ -256,7 +269,10 @@ def _work(options) -> int:
   enable_cache()
   reuse_memory(one_arena=False)
   _silence_orbax()
-  train(options, read_weights=load_pretrained)
+  if isinstance(options, recipe.RecipeConfig):
+    recipe.run(options, spelling=spelling)
+  else:
+    train(options, read_weights=load_pretrained)
   return 0
 
 

@@ -35,13 +35,16 @@ from stylejax.weights.perceptual import load_resnet, load_vgg
 _logger = logging.getLogger("stylejax")
 
 
-def train(config: TrainConfig, *, read_weights: Callable[[Path], Params] | None = None) -> None:
+def train(config: TrainConfig, *, read_weights: Callable[[Path], Params] | None = None) -> int:
   """Trains to the end, or until SIGINT or SIGTERM, upon which it saves and stops.
 
   Args:
     config: the settings; the task is that of their class, and the workdir is made if need be.
     read_weights: reads what `init_from` or `teacher` names if that is not a run's folder; with
       None, only such folders can be read.
+
+  Returns:
+    The step that the run reached, which is config.steps unless it was stopped; 0 for a dry run.
 
   Raises:
     InputError: folders, files, sizes or checkpoints don't fit; it is raised before compiling.
@@ -62,7 +65,7 @@ def train(config: TrainConfig, *, read_weights: Callable[[Path], Params] | None 
   if config.dry_run:
     open_streams(config)
     dry_run(config, _replicas(config), read_weights=read_weights)
-    return
+    return 0
   with folder.held(keep=config.keep):
     saved = _saved(config, folder)
     if saved is not None:
@@ -77,7 +80,7 @@ def train(config: TrainConfig, *, read_weights: Callable[[Path], Params] | None 
       start = int(state.step)
       if start >= config.steps:
         say(f"{folder.name}: already at step {start} of {config.steps}; --steps sets more")
-        return
+        return start
       batches = _batches(config, content, style, start)
       if position is not None:
         batches.restore(position)
@@ -91,6 +94,7 @@ def train(config: TrainConfig, *, read_weights: Callable[[Path], Params] | None 
     f"{folder.name}: saved at step {step}"
     + ("" if step == config.steps else f" of {config.steps}; continue with --resume")
   )
+  return step
 
 
 def _batches(config: TrainConfig, content, style, start: int) -> Batches:

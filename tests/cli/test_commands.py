@@ -22,7 +22,10 @@ PAGES = [
   ["--version"],
   *([name, "--help"] for name in COMMANDS),
   *(["styles", name, "--help"] for name in ("add", "list", "remove", "nearest", "sheet")),
-  *(["train", name, "--help"] for name in ("autoencoder", "gan", "transfer", "export", "shards")),
+  *(
+    ["train", name, "--help"]
+    for name in ("autoencoder", "gan", "transfer", "recipe", "export", "shards")
+  ),
 ]
 TYPOS = [
   ["pant"],
