@@ -126,6 +126,7 @@ def test_defaults_that_are_typed_are_taken(name):
   behind_flags = options._behind_flags(kind)
   for field in dataclasses.fields(kind):
     if field.name not in behind_flags:
+      words += ["x"] if field.default is dataclasses.MISSING else []
       continue
     flag, value = "--" + field.name.replace("_", "-"), field.default
     if value is dataclasses.MISSING:

@@ -69,7 +69,7 @@ def test_commands_are_understood(page, folder, monkeypatch):
   """Every command line of ours, with flags and values that its parser takes."""
   monkeypatch.chdir(folder)
   monkeypatch.setattr(console, "exit_status", lambda work, **_: 0)
-  monkeypatch.setattr(train_command, "_work", lambda options: check(options))
+  monkeypatch.setattr(train_command, "_work", lambda options, _: check(options))
   for words, _ in stylejax_commands(page):
     if "--resume" not in words:  # it reads the settings of a run that isn't there
       assert run(words) == 0, words

@@ -79,7 +79,7 @@ def test_the_commands_under_attack_are_understood(case, version, monkeypatch, tm
   monkeypatch.chdir(tmp_path)
   reached = []
   monkeypatch.setattr(console, "exit_status", lambda work, **_: reached.append(work) or 0)
-  monkeypatch.setattr(train, "_work", lambda options: reached.append(options) or 0)
+  monkeypatch.setattr(train, "_work", lambda options, _: reached.append(options) or 0)
   script, *arguments = case.command(version)
   assert {"infer.py": paint.infer, "train.py": train.script}[script](arguments) == 0
   assert len(reached) == 1 and capsys.readouterr() == ("", "")
