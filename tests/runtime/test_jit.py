@@ -147,7 +147,8 @@ def test_arenas_of_malloc(available, one_arena, expected, monkeypatch):
 
   With glibc 2.36 and jax 0.10.2, a train step of 256-pixel crops took 2.8 to 3.0 images a second
   with one arena after it was compiled, 3.6 to 4.5 if it came from the compilation cache, and 4.3 in
-  any case with as many arenas as glibc likes; malloc took a quarter of the time.
+  any case with as many arenas as glibc likes; malloc took a quarter of the time. MALLOC_ARENA_MAX=1
+  before `python train.py transfer` shows it again.
   """
   found = {}
 

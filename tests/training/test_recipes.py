@@ -16,7 +16,6 @@ from stylejax.training.tasks import TASKS
 
 _TINY = {"preset": "tiny", "size": 32, "grid_every": 0, "log_every": 2}
 TINY = Recipe(
-  about="Two parts of a few steps.",
   batch=16,
   largest_rate=1e-3,
   parts=(

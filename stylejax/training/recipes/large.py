@@ -1,6 +1,7 @@
-"""The weights `large`: on COCO's train2017 and WikiArt, on TPUs or GPUs. Nobody has run it yet.
+"""The weights `large`: 17 million crops of COCO's train2017 and of WikiArt, on TPUs or GPUs.
 
-Its losses are those with which the training of `base` ended; docs/pod.md says what it costs.
+Nobody has run it yet. Its losses are those with which the training of `base` ended; docs/pod.md
+estimates what it costs.
 """
 
 from stylejax.training.recipes.recipe import Part, Recipe
@@ -23,8 +24,6 @@ _LOSSES = {
 _PRESET = {"preset": "large"}
 
 RECIPE = Recipe(
-  about="""17 million crops of COCO's 118,000 photos and WikiArt's 80,000 artworks: about 30
-  chip-hours of v5e, by an estimate; nobody has run it.""",
   batch=4,
   largest_rate=4e-3,
   parts=(

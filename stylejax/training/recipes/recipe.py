@@ -31,13 +31,11 @@ class Recipe:
   """A training in several parts, one after another.
 
   Attributes:
-    about: sentences on what it makes, from what, and at what cost.
     parts: in their order.
     batch: the batch for which the parts' rates are given.
     largest_rate: the limit of step sizes for larger batches.
   """
 
-  about: str
   parts: tuple[Part, ...]
   batch: int
   largest_rate: float
