@@ -113,8 +113,8 @@ def tiny_params() -> transfer.Params:
 
 @pytest.fixture(scope="session")
 def folded_params() -> transfer.Params:
-  """The same, but cells of the finest map have 4×4 pixels instead of 2×2."""
-  return _random_params(dataclasses.replace(PRESETS["tiny"], fold=4))
+  """The same, but cells of the finest map, which alone has noise, are of 4×4 pixels."""
+  return _random_params(dataclasses.replace(PRESETS["tiny"], fold=4, noisy_levels=1))
 
 
 @pytest.fixture(scope="session")
@@ -122,7 +122,11 @@ def coarse_params() -> transfer.Params:
   """Four levels, from cells of 4×4 pixels to cells of 32×32, larger than the smallest image."""
   return _random_params(
     dataclasses.replace(
-      PRESETS["tiny"], fold=4, content_widths=(8, 8, 8, 8), content_blocks=(0, 0, 0, 0)
+      PRESETS["tiny"],
+      fold=4,
+      content_widths=(8, 8, 8, 8),
+      content_blocks=(0, 0, 0, 0),
+      noisy_levels=2,
     )
   )
 

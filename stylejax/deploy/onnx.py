@@ -243,7 +243,7 @@ def _generated(
   def styled(name):
     target = dense(vector, part, f"generator/modulation_{numbers[name]}")
     moments = moments_of(name, maps[name])
-    return _modulated(maps[name], moments, target, noise_gain, has_noise(name))
+    return _modulated(maps[name], moments, target, noise_gain, has_noise(config, name))
 
   for stage in stages(config):
     x = functools.reduce(operator.add, map(styled, stage.inputs))

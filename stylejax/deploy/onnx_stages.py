@@ -74,7 +74,11 @@ def plan(config: ModelConfig) -> Plan:
     halo=_halo(config),
     levels=list(widths),
     maps={
-      name: {"channels": widths[depth[name]], "depth": depth[name], "noise": has_noise(name)}
+      name: {
+        "channels": widths[depth[name]],
+        "depth": depth[name],
+        "noise": has_noise(config, name),
+      }
       for name in modulated_maps(config)
     },
     stages=[
@@ -149,7 +153,7 @@ def _targets(part: Mapping[str, Any], config: ModelConfig) -> onnx.ModelProto:
       seen.append(g("Reshape", f"level{i}/{moment}", [1, -1, 1, 1]))
   vector = models.adapted(g, part["adaptation"], g("Unsqueeze", "code", [0]), seen)
   for number, (name, width) in enumerate(_widths(config).items()):
-    kinds = ("gain", "bias", *(("noise_std",) if has_noise(name) else ()))
+    kinds = ("gain", "bias", *(("noise_std",) if has_noise(config, name) else ()))
     target = g("Reshape", models.dense(vector, part, f"generator/modulation_{number}"), [-1])
     for place, kind in enumerate(kinds):
       ends = [place * width], [(place + 1) * width]
@@ -172,7 +176,7 @@ def _stage(parts: Mapping[str, Any], config: ModelConfig, stage: Stage, layers) 
       x = Value(g, name)
     inputs.update({f"{name}/scale": (widths[name],), f"{name}/shift": (widths[name],)})
     x = x * _column(g, f"{name}/scale") + _column(g, f"{name}/shift")
-    if not has_noise(name):
+    if not has_noise(config, name):
       return x
     inputs.update({f"{name}/noise": (1, 1, f"{scale}h", f"{scale}w")})
     inputs.update({f"{name}/noise_std": (widths[name],)})

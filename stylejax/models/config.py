@@ -33,6 +33,8 @@ class ModelConfig:
       two levels).
     content_blocks: number of 3×3 convolutions after the downsampling one, at each level.
     decoder_blocks: number of modulated residual blocks at the coarsest level.
+    noisy_levels: number of content levels, from the finest on, that get noise from the noise map; 0
+      stands for all of them.
     style_widths: channels of the style encoder at H/2, H/4, ...
     style_dim: length D of the style vector.
     disc_widths: channels of the discriminator at H/2, H/4, ...
@@ -50,6 +52,7 @@ class ModelConfig:
   content_widths: tuple[int, ...] = (32, 64, 128)
   content_blocks: tuple[int, ...] = (0, 1, 0)
   decoder_blocks: int = 2
+  noisy_levels: int = 0
   style_widths: tuple[int, ...] = (32, 64, 128, 128)
   style_dim: int = 256
   disc_widths: tuple[int, ...] = (32, 64, 128)
@@ -73,6 +76,11 @@ class ModelConfig:
       raise ValueError(
         f"content_blocks: found {len(self.content_blocks)} entries, expected one for each of the "
         f"{len(self.content_widths)} content_widths"
+      )
+    if self.noisy_levels > len(self.content_widths):
+      raise ValueError(
+        f"noisy_levels: found {self.noisy_levels}, expected at most the "
+        f"{len(self.content_widths)} levels of content_widths"
       )
     if self.dtype not in DTYPES:
       raise ValueError(f"dtype: found {self.dtype!r}, expected one of {', '.join(DTYPES)}")

@@ -59,6 +59,9 @@ def modulated_maps(config: ModelConfig) -> tuple[str, ...]:
   return tuple(names)
 
 
-def has_noise(name: str) -> bool:
-  """Whether a modulated map gets noise: the content's maps do, the decoder's don't."""
-  return name.startswith("level")
+def has_noise(config: ModelConfig, name: str) -> bool:
+  """Whether a modulated map gets noise: the content's finest maps do, the decoder's own don't."""
+  if not name.startswith("level"):
+    return False
+  noisy = config.noisy_levels or len(config.content_widths)
+  return int(name.removeprefix("level")) < noisy

@@ -42,8 +42,8 @@ class Generator(nn.Module):
   """Content code + style vector → image: the autoencoder's decoder, modulated by style.
 
   The vector is adapted to the content; then one dense layer for each modulated layer of the decoder
-  turns it into that layer's standard deviations (gain) and means (bias), and for the content's own
-  maps also into how much of the noise map is added to each channel (noise_std).
+  turns it into that layer's standard deviations (gain) and means (bias), and for the content's
+  finest maps also into how much of the noise map is added to each channel (noise_std).
 
   Departs from the source in the adaptation and the noise.
   Source: Ghiasi et al. 2017, arXiv:1705.06830, section 2, with Huang & Belongie's moments.
@@ -112,7 +112,7 @@ class Generator(nn.Module):
   ) -> list[tuple[jax.Array, jax.Array, jax.Array | None]]:
     """(gain, bias, noise_std) of each modulated layer, for style vectors [B or 1, D].
 
-    Each is [B, 1, 1, C]; noise_std is None except for the content's own maps.
+    Each is [B, 1, 1, C]; noise_std is None where `decoder_stages.has_noise` says so.
     """
     one_row = all(array.shape[0] == 1 for array in jax.tree.leaves((vector, moments)))
     # XLA on CPUs compiles each product with one row anew, which takes as long as for a whole map.
@@ -127,7 +127,8 @@ class Generator(nn.Module):
 
   def _has_noise(self) -> list[bool]:
     """For each modulated layer, whether it gets noise."""
-    return list(map(decoder_stages.has_noise, decoder_stages.modulated_maps(self.config)))
+    names = decoder_stages.modulated_maps(self.config)
+    return [decoder_stages.has_noise(self.config, name) for name in names]
 
 
 def _first_targets(key, shape, dtype=jnp.float32, *, with_noise: bool):

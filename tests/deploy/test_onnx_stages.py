@@ -19,7 +19,7 @@ from stylejax.errors import InputError
   [
     (PRESETS["tiny"], (48, 32), 1.0),
     (PRESETS["tiny"], (48, 32), 1.7),
-    (dataclasses.replace(PRESETS["tiny"], fold=4), (48, 32), 1.7),
+    (dataclasses.replace(PRESETS["tiny"], fold=4, noisy_levels=1), (48, 32), 1.7),
     (PRESETS["base"], (16, 40), 1.0),
   ],
 )

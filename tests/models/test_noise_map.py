@@ -1,10 +1,15 @@
 """The noise map: always the same, without any pattern, and in parts as in the whole."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
 
+from stylejax import PRESETS
 from stylejax.models import adain, noise_map
+from stylejax.models.decoder_stages import has_noise, modulated_levels, modulated_maps
+from stylejax.models.nets import init_params
 
 FIRST = [[-1.732051, -0.317488, 1.097075], [0.994786, 0.672992, 0.073045]]
 
@@ -75,3 +80,25 @@ def test_a_drift_of_whole_cells_moves_the_map(cell):
   moved = noise_map.moved_noise_map(24 // cell, 32 // cell, drift, cell)
   expected = noise_map.noise_map(24 // cell, 32 // cell, top=-5, left=3)
   np.testing.assert_array_equal(moved, expected)
+
+
+@pytest.mark.parametrize(("noisy_levels", "noisy"), [(0, 3), (1, 1), (2, 2), (3, 3)])
+def test_noise_comes_into_as_many_of_the_finest_levels_as_asked(noisy_levels, noisy):
+  config = dataclasses.replace(
+    PRESETS["tiny"],
+    content_widths=(8, 16, 24),
+    content_blocks=(0, 0, 0),
+    noisy_levels=noisy_levels,
+  )
+  params = jax.eval_shape(lambda: init_params(jax.random.key(0), config))
+  for number, name in enumerate(modulated_maps(config)):
+    is_noisy = name in ("level0", "level1", "level2")[:noisy]
+    assert has_noise(config, name) == is_noisy
+    width = config.content_widths[modulated_levels(config)[number]]
+    rows = params.generator[f"modulation_{number}"]["bias"].shape
+    assert rows == ((3 if is_noisy else 2) * width,)
+
+
+def test_more_noisy_levels_than_levels():
+  with pytest.raises(ValueError, match="noisy_levels: found 3, expected at most the 2 levels"):
+    dataclasses.replace(PRESETS["tiny"], noisy_levels=3)

@@ -36,7 +36,7 @@ def without_noise(params):
   """The same without noise, which stays in place when an image moves."""
   generator = dict(params.generator)
   for number, name in enumerate(decoder_stages.modulated_maps(params.config)):
-    if decoder_stages.has_noise(name):
+    if decoder_stages.has_noise(params.config, name):
       layer = generator[f"modulation_{number}"]
       generator[f"modulation_{number}"] = {
         key: values.at[..., 2 * (values.shape[-1] // 3) :].set(0) for key, values in layer.items()

@@ -20,6 +20,7 @@ def params():
     content_widths=(8, 8, 8, 8),
     content_blocks=(0, 0, 0, 0),
     decoder_blocks=1,
+    noisy_levels=1,
     style_widths=(8, 8),
     style_dim=8,
   )
