@@ -85,10 +85,7 @@ def test_a_drift_of_whole_cells_moves_the_map(cell):
 @pytest.mark.parametrize(("noisy_levels", "noisy"), [(0, 3), (1, 1), (2, 2), (3, 3)])
 def test_noise_comes_into_as_many_of_the_finest_levels_as_asked(noisy_levels, noisy):
   config = dataclasses.replace(
-    PRESETS["tiny"],
-    content_widths=(8, 16, 24),
-    content_blocks=(0, 0, 0),
-    noisy_levels=noisy_levels,
+    PRESETS["tiny"], content_widths=(8, 16, 24), content_blocks=(0, 0, 0), noisy_levels=noisy_levels
   )
   params = jax.eval_shape(lambda: init_params(jax.random.key(0), config))
   for number, name in enumerate(modulated_maps(config)):
