@@ -56,8 +56,9 @@ def total_variation(image: jax.Array) -> jax.Array:
 def spurious_edge_loss(image: jax.Array, content: jax.Array) -> jax.Array:
   """Share of an image's broad edges that lie where the content has none.
 
-  Both images are averaged over cells of 8 and of 16 pixels, so that strokes vanish. Then, with ∇
-  the differences of neighboring cells and r the root mean square of the content's:
+  Both images are averaged over cells of 8 and of 16 pixels, so that strokes vanish, and of 32 pixels
+  where both sides are multiples of 32 and at least 128. Then, with ∇ the differences of neighboring
+  cells and r the root mean square of the content's:
 
   Σ exp(−|∇c|²/r²) |∇p|² / Σ |∇p|², averaged over scales and directions
 
@@ -71,7 +72,8 @@ def spurious_edge_loss(image: jax.Array, content: jax.Array) -> jax.Array:
     [B] float32 in [0, 1].
   """
   losses, cells = [], [image.astype(jnp.float32), content.astype(jnp.float32)]
-  for halvings in (3, 1):  # to cells of 8 pixels, then of 16
+  large = all(side >= 128 and side % 32 == 0 for side in image.shape[1:3])
+  for halvings in (3, 1, 1) if large else (3, 1):  # to cells of 8 pixels, 16 and 32
     for _ in range(halvings):
       cells = [layers.downsample2(x) for x in cells]
     for axis in (1, 2):

@@ -208,6 +208,23 @@ def test_spurious_edges_are_clouds_not_contrast(rng):
   assert mean_of(pixels.spurious_edge_loss, np.zeros_like(content), content) < 1e-6
 
 
+@pytest.mark.parametrize(
+  ("side", "sizes"), [(64, (8, 16)), (128, (8, 16, 32)), (144, (8, 16)), (160, (8, 16, 32))]
+)
+def test_spurious_edges_are_looked_for_in_cells_of_up_to_32_pixels(rng, side, sizes):
+  image, content = rng.random((2, 1, side, side, 3), np.float32)
+  shares = []
+  for size in sizes:
+    shape = (side // size, size, side // size, size, 3)
+    cells = [x[0].astype(np.float64).reshape(shape).mean((1, 3)) for x in (image, content)]
+    for axis in (0, 1):
+      edges, content_edges = (np.square(np.diff(x, axis=axis)).sum(-1) for x in cells)
+      flatness = np.exp(-content_edges / (content_edges.mean() + 1e-6))
+      shares.append((flatness * edges).sum() / (edges.sum() + 1e-6))
+  actual = mean_of(pixels.spurious_edge_loss, image, content)
+  assert float(actual) == pytest.approx(np.mean(shares), rel=1e-3)
+
+
 def test_structure_is_lost_to_blur_and_turned_light_not_to_contrast(rng):
   content = np.zeros((1, 64, 64, 3), np.float32) + rng.random((1, 64, 64, 1), np.float32)
   content[:, :, 32:] = 0.5
