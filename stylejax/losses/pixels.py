@@ -56,8 +56,8 @@ def total_variation(image: jax.Array) -> jax.Array:
 def spurious_edge_loss(image: jax.Array, content: jax.Array) -> jax.Array:
   """Share of an image's broad edges that lie where the content has none.
 
-  Both images are averaged over cells of 8 and of 16 pixels, so that strokes vanish, and of 32 pixels
-  where both sides are multiples of 32 and at least 128. Then, with ∇ the differences of neighboring
+  Both images are averaged over cells of 8 and of 16 pixels, so that strokes vanish, and of 32 if
+  their sides are multiples of 32 and at least 128. Then, with ∇ the differences of neighboring
   cells and r the root mean square of the content's:
 
   Σ exp(−|∇c|²/r²) |∇p|² / Σ |∇p|², averaged over scales and directions
