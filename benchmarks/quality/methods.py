@@ -24,6 +24,7 @@ from stylejax.images.encode import STYLE_SIZE, fit_shorter_side, resize, style_p
 from stylejax.metrics.style import resize_area
 from stylejax.optimization.gram import optimize_image
 from stylejax.runtime.jit import fast_jit
+from stylejax.weights.model_file import load_pretrained
 from stylejax.weights.tree_hash import tree_hash
 
 IDENTITY = "identity copy"
@@ -140,6 +141,15 @@ def our_methods(
     )
     for strength in strengths
   }
+
+
+def beside_methods(weights: Sequence[str]) -> dict[str, Method]:
+  """A row for each of these names or files of other weights, at strength 1."""
+  rows = {}
+  for name in weights:
+    (method,) = our_methods(load_pretrained(name), (1.0,)).values()
+    rows[f"{Path(name).stem}, strength 1"] = dataclasses.replace(method, strength=None)
+  return rows
 
 
 def our_stylize(params: transfer.Params) -> OurStylize:

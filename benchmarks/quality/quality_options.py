@@ -26,6 +26,8 @@ class Options:
   """Folder of outputs to compare with: NAME.jpg or NAME.png."""
   weights: str = "base"
   """base, or a file of `train.py export`."""
+  beside: str = ""
+  """Other weights, names or files separated by commas: a row of each, at strength 1."""
   strengths: str = STRENGTHS
   """Strengths of our rows, 0 to 2, separated by commas."""
   optimize: str = ""

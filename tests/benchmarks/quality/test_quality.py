@@ -92,7 +92,8 @@ def run(folder, tiny_params, monkeypatch):
 
 def test_command(run, folder, capsys):
   """The command writes every row and column, goals, the JSON and the sheet."""
-  results = run("results.json", "--artifact-sizes", "72")
+  other = folder / "tiny.safetensors"
+  results = run("results.json", "--artifact-sizes", "72", "--beside", str(other))
   table = capsys.readouterr().out
   rows = results["rows"]
   assert list(rows) == [
@@ -101,13 +102,15 @@ def test_command(run, folder, capsys):
     "color moments only",
     "noise in the style's colors",
     "reference: reference",
+    "tiny, strength 1",
     "ours, strength 0",
     "ours, strength 1",
   ]
   assert "LPIPS-form VGG" in table and "2 pairs" in table
   assert "left out: the lite one: not installed" in table
   assert rows["identity copy"]["artifacts"] == {"border": 0, "grid": 0, "blotch": 0}
-  assert [entry["strength"] for entry in rows.values()] == [None] * 5 + [0, 1]
+  assert [entry["strength"] for entry in rows.values()] == [None] * 6 + [0, 1]
+  assert rows["tiny, strength 1"]["values"] == rows["ours, strength 1"]["values"]
   assert set(results) >= {"command", "revision", "machine", "versions", "pairs", "note"}
   assert set(results["at_their_content"]["reference: reference"]) == {"VGG16", "EfficientNet-lite0"}
   assert set(results["artifacts_at"]) == {"72"}
