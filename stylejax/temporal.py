@@ -11,6 +11,7 @@ from typing import Any, Unpack
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from stylejax import models, motion, transfer
 from stylejax.controls.apply import apply_controls
@@ -73,8 +74,10 @@ def first_state(params: transfer.Params, height: int, width: int) -> FrameState:
   """The state before the first frame, which is [height, width, 3]."""
   config = params.config
   widths = [config.content_widths[level] for level in decoder_stages.modulated_levels(config)]
+  # From NumPy's: each new shape of JAX's would be compiled.
   moments = tuple(
-    (jnp.zeros((1, 1, 1, c), jnp.float32), jnp.ones((1, 1, 1, c), jnp.float32)) for c in widths
+    tuple(jnp.asarray(values((1, 1, 1, c), np.float32)) for values in (np.zeros, np.ones))
+    for c in widths
   )
   nothing, zero = jnp.zeros((height, width, 3), jnp.float32), jnp.zeros((), jnp.float32)
   drift = jnp.zeros((height, width, 2), jnp.float32)

@@ -13,7 +13,8 @@ from stylejax import motion, temporal
 from stylejax.images.decode import DecodedImage
 from stylejax.images.frame import Frame
 from stylejax.inference.over_time import Settings
-from stylejax.runtime.jit import fast_jit
+from stylejax.runtime.jit import compiler_options
+from stylejax.runtime.program_cache import compiled_step
 
 
 class Moved(NamedTuple):
@@ -54,7 +55,7 @@ class ByNetworks:
 
   def __init__(self, params, style_code, settings: Settings):
     self._params, self._style_code, self._settings = params, style_code, settings
-    self._step = fast_jit(temporal.next_frame)
+    self._step = compiled_step(temporal.next_frame, compiler_options)
     self.state: Any = None
 
   def start(self, shape: tuple[int, ...]) -> None:

@@ -28,7 +28,8 @@ from stylejax.inference.stylizer import Stylizer
 from stylejax.inference.unfinished import Unfinished, opened, rounded
 from stylejax.models.codes import StyleCode
 from stylejax.runtime.background import ReadAhead
-from stylejax.runtime.jit import fast_jit
+from stylejax.runtime.jit import compiler_options
+from stylejax.runtime.program_cache import compiled_step
 from stylejax.weights.tree_hash import tree_hash
 
 Motion = Literal["followed", "ignored"]
@@ -262,8 +263,10 @@ class _Run:
     self.done, self.saved = 0, 0
     self._method, self._request, self._source, self._needed = method, request, source, needed
     self._unfinished = unfinished
-    self._flow = fast_jit(motion.optical_flow) if request.motion == "followed" else None
-    self._measure, self._measured = fast_jit(_measure), list[tuple]()
+    self._flow = (
+      compiled_step(motion.optical_flow, compiler_options) if request.motion == "followed" else None
+    )
+    self._measure, self._measured = compiled_step(_measure, compiler_options), list[tuple]()
     self._before: tuple[np.ndarray, Any] | None = None
 
   def stylize_all(self, output: Path, on_progress: Callable[[int, int], None]) -> None:

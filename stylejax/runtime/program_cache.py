@@ -43,7 +43,7 @@ SETTINGS = (
 
 
 @functools.cache
-def compiled_step(step: Callable) -> Callable:
+def compiled_step(step: Callable, options: Callable[[], dict[str, Any]] | None = None) -> Callable:
   """Like `jax.jit`, but compiles only if no earlier process has compiled it for these shapes.
 
   Programs are kept in a folder inside JAX's compilation cache; without one, or if it can't be
@@ -52,6 +52,8 @@ def compiled_step(step: Callable) -> Callable:
 
   Args:
     step: a pure function of this package, at the top level of its module.
+    options: gives the options for `jax.jit`, the same for every use of a step; None:
+      `stylizing_options`, which suit steps that are compiled for many sizes.
 
   Returns:
     A function with the same arguments.
@@ -59,7 +61,7 @@ def compiled_step(step: Callable) -> Callable:
 
   @functools.cache
   def plain():  # lazy, because finding the options takes as long as reading a program
-    return jax.jit(step, compiler_options=stylizing_options())
+    return jax.jit(step, compiler_options=(options or stylizing_options)())
 
   ready: dict[object, Callable] = {}
 
