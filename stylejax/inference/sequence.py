@@ -263,9 +263,8 @@ class _Run:
     self.done, self.saved = 0, 0
     self._method, self._request, self._source, self._needed = method, request, source, needed
     self._unfinished = unfinished
-    self._flow = (
-      compiled_step(motion.optical_flow, compiler_options) if request.motion == "followed" else None
-    )
+    follows = request.motion == "followed"
+    self._flow = compiled_step(motion.optical_flow, compiler_options) if follows else None
     self._measure, self._measured = compiled_step(_measure, compiler_options), list[tuple]()
     self._before: tuple[np.ndarray, Any] | None = None
 
