@@ -76,8 +76,8 @@ def first_state(params: transfer.Params, height: int, width: int) -> FrameState:
   widths = [config.content_widths[level] for level in decoder_stages.modulated_levels(config)]
   # From NumPy's: each new shape of JAX's would be compiled.
   moments = tuple(
-    tuple(jnp.asarray(values((1, 1, 1, c), np.float32)) for values in (np.zeros, np.ones))
-    for c in widths
+    (jnp.asarray(np.zeros(shape, np.float32)), jnp.asarray(np.ones(shape, np.float32)))
+    for shape in ((1, 1, 1, c) for c in widths)
   )
   nothing, zero = jnp.zeros((height, width, 3), jnp.float32), jnp.zeros((), jnp.float32)
   drift = jnp.zeros((height, width, 2), jnp.float32)

@@ -65,7 +65,7 @@ def configs(
     steps = math.ceil(part.crops / batch)
     fiftieth = max(1, steps // 50)
     before = {"init_from": made[-1].workdir} if made and part.config.task == "transfer" else {}
-    fields = {
+    fields: dict[str, Any] = {
       "batch": batch,
       "steps": steps,
       "learning_rate": float(f"{part.rate * scale:.2g}"),
