@@ -55,7 +55,7 @@ class ByNetworks:
 
   def __init__(self, params, style_code, settings: Settings):
     self._params, self._style_code, self._settings = params, style_code, settings
-    self._step = compiled_step(temporal.next_frame, compiler_options)
+    self._step = compiled_step(temporal.next_frame, options=compiler_options)
     self.state: Any = None
 
   def start(self, shape: tuple[int, ...]) -> None:

@@ -264,8 +264,8 @@ class _Run:
     self._method, self._request, self._source, self._needed = method, request, source, needed
     self._unfinished = unfinished
     follows = request.motion == "followed"
-    self._flow = compiled_step(motion.optical_flow, compiler_options) if follows else None
-    self._measure, self._measured = compiled_step(_measure, compiler_options), list[tuple]()
+    self._flow = compiled_step(motion.optical_flow, options=compiler_options) if follows else None
+    self._measure, self._measured = compiled_step(_measure, options=compiler_options), list[tuple]()
     self._before: tuple[np.ndarray, Any] | None = None
 
   def stylize_all(self, output: Path, on_progress: Callable[[int, int], None]) -> None:

@@ -43,7 +43,9 @@ SETTINGS = (
 
 
 @functools.cache
-def compiled_step(step: Callable, options: Callable[[], dict[str, Any]] | None = None) -> Callable:
+def compiled_step(
+  step: Callable, *, options: Callable[[], dict[str, Any]] | None = None
+) -> Callable:
   """Like `jax.jit`, but compiles only if no earlier process has compiled it for these shapes.
 
   Programs are kept in a folder inside JAX's compilation cache; without one, or if it can't be

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from stylejax import transfer
+from stylejax import motion, temporal, transfer
 from stylejax.models import padding
 from stylejax.runtime import program_cache
 
@@ -261,3 +261,26 @@ def test_damaged_and_missing_notes_of_what_is_pending_cost_only_time(folder, tin
     fresh(transfer.encode_style)(tiny_params, image)
     for path in folder.glob("*.key"):
       path.unlink()
+
+
+def test_a_step_is_compiled_with_the_options_that_it_asks_for(folder, tiny_params, rng):
+  step = program_cache.compiled_step(
+    transfer.encode_style, options=lambda: {"xla_no_such_option": "1"}
+  )
+  with pytest.raises(jax.errors.JaxRuntimeError, match="xla_no_such_option"):
+    step(tiny_params, rng.random((33, 30, 3), np.float32))
+
+
+def test_a_film_s_second_process_traces_nothing(folder, traced, tiny_params, rng):
+  frame = rng.random((33, 30, 3), np.float32)
+  state = temporal.first_state(tiny_params, 33, 30)
+  code = transfer.encode_style(tiny_params, frame)
+
+  def film():
+    flow = fresh(motion.optical_flow)(frame, frame)
+    return fresh(temporal.next_frame)(tiny_params, frame, code, state, flow=flow)
+
+  first = film()
+  assert traced == ["optical_flow", "next_frame"]
+  chex.assert_trees_all_equal(film(), first)
+  assert traced == ["optical_flow", "next_frame"] and len(programs(folder)) == 2
