@@ -148,7 +148,7 @@ def beside_methods(weights: Sequence[str]) -> dict[str, Method]:
   rows = {}
   for name in weights:
     (method,) = our_methods(load_pretrained(name), (1.0,)).values()
-    rows[f"{Path(name).stem}, strength 1"] = dataclasses.replace(method, strength=None)
+    rows[f"{name}, strength 1"] = dataclasses.replace(method, strength=None)
   return rows
 
 

@@ -271,7 +271,7 @@ def test_a_step_is_compiled_with_the_options_that_it_asks_for(folder, tiny_param
     step(tiny_params, rng.random((33, 30, 3), np.float32))
 
 
-def test_a_film_s_second_process_traces_nothing(folder, traced, tiny_params, rng):
+def test_a_second_process_of_a_film_traces_nothing(folder, traced, tiny_params, rng):
   frame = rng.random((33, 30, 3), np.float32)
   state = temporal.first_state(tiny_params, 33, 30)
   code = transfer.encode_style(tiny_params, frame)

@@ -102,7 +102,7 @@ def test_command(run, folder, capsys):
     "color moments only",
     "noise in the style's colors",
     "reference: reference",
-    "tiny, strength 1",
+    f"{other}, strength 1",
     "ours, strength 0",
     "ours, strength 1",
   ]
@@ -110,7 +110,7 @@ def test_command(run, folder, capsys):
   assert "left out: the lite one: not installed" in table
   assert rows["identity copy"]["artifacts"] == {"border": 0, "grid": 0, "blotch": 0}
   assert [entry["strength"] for entry in rows.values()] == [None] * 6 + [0, 1]
-  assert rows["tiny, strength 1"]["values"] == rows["ours, strength 1"]["values"]
+  assert rows[f"{other}, strength 1"]["values"] == rows["ours, strength 1"]["values"]
   assert set(results) >= {"command", "revision", "machine", "versions", "pairs", "note"}
   assert set(results["at_their_content"]["reference: reference"]) == {"VGG16", "EfficientNet-lite0"}
   assert set(results["artifacts_at"]) == {"72"}

@@ -3,6 +3,7 @@
 Expected times are those with which the parts were made, one part after the other.
 """
 
+import itertools
 from fractions import Fraction
 
 import av
@@ -49,11 +50,15 @@ JOINED = {
 }
 
 
-@pytest.mark.parametrize("starts", JOINED.values(), ids=JOINED)
-@pytest.mark.parametrize("name", ["a.ts", "a.m2ts", "a.mpg"])
-def test_joined_recordings_go_on_without_a_gap(video_tools, tmp_path, name, starts):
-  if name == "a.mpg" and max(starts) > 90_000:
-    pytest.skip("FFmpeg's muxer of program streams takes no such time")
+# FFmpeg's muxer of program streams takes no times near the end of 33 bits.
+TOO_LATE = ("a.mpg", "across-the-end-of-33-bits")
+
+
+@pytest.mark.parametrize(
+  ("name", "case"), sorted({*itertools.product(["a.ts", "a.m2ts", "a.mpg"], JOINED)} - {TOO_LATE})
+)
+def test_joined_recordings_go_on_without_a_gap(video_tools, tmp_path, name, case):
+  starts = JOINED[case]
   data = [part(video_tools, tmp_path / name, start) for start in starts]
   (tmp_path / name).write_bytes(b"".join(data))
   source = frames.Source(tmp_path / name, 25)
