@@ -133,6 +133,9 @@ class TransferConfig(TrainConfig):
   spurious_edge_weight: float = 0.0
   """Weight of the spurious-edge loss: broad edges that the photo doesn't have, such as clouds and
   halos on a wall."""
+  grid_weight: float = 0.0
+  """Weight of the grid loss: contrast that depends on where a pixel lies within cells of 4 or 8
+  pixels, as in a weave."""
   structure_weight: float = 0.0
   """Weight of the structure loss: light and dark in small windows should follow the photo."""
   tv_weight: float = 0.5

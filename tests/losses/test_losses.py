@@ -225,6 +225,43 @@ def test_spurious_edges_are_looked_for_in_cells_of_up_to_32_pixels(rng, side, si
   assert float(actual) == pytest.approx(np.mean(shares), rel=1e-3)
 
 
+def test_the_grid_loss_is_the_variance_over_positions_in_a_cell(rng):
+  image = rng.random((2, 48, 40, 3), np.float32)
+  expected = []
+  for x in image.astype(np.float64):
+    half = x.reshape(24, 2, 20, 2, 3).mean((1, 3))
+    variances = []
+    for y in (x, half):
+      for axis in (0, 1):
+        logs = np.log(np.square(np.diff(y, axis=axis)).sum(-1) + (4 / 255) ** 2)
+        logs = logs[: logs.shape[0] // 4 * 4, : logs.shape[1] // 4 * 4]
+        means = [logs[row::4, column::4].mean() for row in range(4) for column in range(4)]
+        variances.append(np.var(means))
+    expected.append(np.mean(variances))
+  np.testing.assert_allclose(jax.jit(pixels.grid_loss)(image), expected, rtol=1e-3)
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+def test_the_grid_loss_sees_a_weave_that_has_no_line_of_its_own(rng, axis):
+  def texture(weave: float, period: int) -> np.ndarray:
+    contrast = 1 + weave * (np.arange(128) % period == 0)
+    contrast = contrast.reshape([-1 if axis == i else 1 for i in range(4)])
+    return (0.5 + 0.05 * contrast * rng.normal(size=(1, 128, 128, 3))).astype(np.float32)
+
+  plain, faint, strong, other = (
+    mean_of(pixels.grid_loss, texture(*args)) for args in ((0, 4), (0.5, 4), (1, 4), (1, 3))
+  )
+  assert plain < 0.01
+  assert faint > 2 * plain
+  assert strong > 2 * faint
+  # A pattern of three columns falls on all positions of a cell of four alike.
+  assert other < 2 * plain
+  # A ramp and a blank image have none; an edge that is straight all the way has a little.
+  for light in (np.linspace(0, 1, 128), np.arange(128) > 50, np.zeros(128)):
+    image = np.broadcast_to(light[None, None, :, None], (1, 128, 128, 3)).astype(np.float32)
+    assert mean_of(pixels.grid_loss, image) < strong / 2
+
+
 def test_structure_is_lost_to_blur_and_turned_light_not_to_contrast(rng):
   content = np.zeros((1, 64, 64, 3), np.float32) + rng.random((1, 64, 64, 1), np.float32)
   content[:, :, 32:] = 0.5
@@ -320,6 +357,7 @@ def test_gradients_are_finite_even_for_blank_images(rng, constant):
     lambda f: pixels.structure_loss(
       *(x["relu1_1"].repeat(8, 1).repeat(8, 2)[:, :64, :64] for x in (f, target))
     ),
+    lambda f: pixels.grid_loss(f["relu1_1"].repeat(8, 1).repeat(8, 2)[:, :64, :64]),
     lambda f: color.color_loss(f["relu1_1"][..., :3], target["relu1_1"][..., :3]),
     lambda f: pyramid.pyramid_loss(f["relu1_1"][:, :8, :8, :3], target["relu1_1"][:, :8, :8, :3]),
   ]
