@@ -45,7 +45,7 @@ def test_base_is_whole_and_small(params):
   assert all(getattr(params, part) is not None for part in transfer.PARTS)
   assert (ASSETS / "weights" / "base.safetensors").stat().st_size <= 5_000_000
   path = jax.tree.leaves((params.content_encoder, params.style_encoder, params.generator))
-  assert sum(x.size for x in path) <= 2_000_000
+  assert sum(x.size for x in path) <= 2_500_000
 
 
 @pytest.mark.parametrize("name", [name for names in model_file.PACKAGED.values() for name in names])

@@ -18,6 +18,7 @@ OUTSIDE = {
   "CHANGELOG.md": "changes.md",
   "CONTRIBUTING.md": "contributing.md",
   "stylejax/assets/MODEL_CARD.md": "model_card.md",
+  "stylejax/assets/MODEL_CARD_BASE_1.md": "model_card_base_1.md",
 }
 """Files of the checkout and the pages that they become."""
 

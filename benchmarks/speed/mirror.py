@@ -6,6 +6,7 @@ and a test compares their numbers. Tensors are [B, C, H, W].
 
 import functools
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +66,7 @@ def stylize(
   style: torch.Tensor,
   strength: torch.Tensor | float = 1.0,
 ) -> torch.Tensor:
-  """Steps 1 to 3; sides are multiples of 16. Strength is at most 1; below 1 light is blended."""
+  """Steps 1 to 3; sides are multiples of 32. Strength is at most 1; below 1 light is blended."""
   opacity = 0.5 * strength * (3 - strength)
   light = opacity * _light(stylize_partially(parts, content, style)) + (1 - opacity) * _light(
     content
@@ -96,18 +97,17 @@ def stylize_partially(
 
 
 def encode_content(weights: Weights, image: torch.Tensor) -> list[torch.Tensor]:
-  """Feature maps at H/2, H/4 and H/8 of `base`."""
-  x = F.relu(_conv(weights, "Conv_0", _unshuffle(2 * image - 1)))
-  levels = [x]
-  x = F.relu(_conv(weights, "Conv_1", x, stride=2))
-  levels.append(F.relu(_conv(weights, "Conv_2", x)))
-  levels.append(F.relu(_conv(weights, "Conv_3", levels[-1], stride=2)))
+  """Feature maps at H/4, H/8, H/16 and H/32 of `base`."""
+  fold = math.isqrt(weights["Conv_0/kernel"].shape[1] // 3)
+  levels = [F.relu(_conv(weights, "Conv_0", _unshuffle(2 * image - 1, fold)))]
+  for level in range(1, sum(name.endswith("/kernel") for name in weights)):
+    levels.append(F.relu(_conv(weights, f"Conv_{level}", levels[-1], stride=2)))
   return levels
 
 
 def encode_style(weights: Weights, image: torch.Tensor) -> torch.Tensor:
   """The style vector, [B, D]."""
-  x, moments = _unshuffle(2 * image - 1), []
+  x, moments = _unshuffle(2 * image - 1, 2), []
   for level in range(4):
     x = F.relu(_conv(weights, f"Conv_{level}", x, stride=2 if level else 1))
     moments += [m.flatten(1) for m in channel_moments(x)]
@@ -152,20 +152,21 @@ def generate(
   def conv(name, x):
     return _conv(weights, f"decoder/{name}", x)
 
-  x = styled(levels[2])
+  *finer, coarsest = levels
+  x = styled(coarsest)
   for block in range(2):
     y = F.relu(styled(conv(f"Conv_{2 * block}", x)))
     x = x + styled(conv(f"Conv_{2 * block + 1}", y))
-  for index, level in ((4, levels[1]), (6, levels[0])):
+  for index, level in zip(itertools.count(4, 2), reversed(finer)):
     name = f"decoder/Conv_{index}"
     x = F.conv2d(x, weights[f"{name}/kernel"], weights[f"{name}/bias"])
     up = F.interpolate(x, scale_factor=2, mode="bilinear")
     x = F.relu(up + styled(level))
     x = F.relu(styled(conv(f"Conv_{index + 1}", x)))
-  kernel = _doubled(weights["decoder/UpsampleConv_0/kernel"]) + _level(
-    weights["decoder/UpsampleConv_0/sharp"]
-  )
-  x = F.pixel_shuffle(F.conv2d(F.pad(x, (1,) * 4, "reflect"), kernel), 2)
+  smooth, sharp = (weights[f"decoder/UpsampleConv_0/{name}"] for name in ("kernel", "sharp"))
+  scale = math.isqrt(len(sharp) // len(smooth))
+  kernel = _enlarged(smooth, scale) + _level(sharp, scale)
+  x = F.pixel_shuffle(F.conv2d(F.pad(x, (1,) * 4, "reflect"), kernel), scale)
   return torch.sigmoid(x + weights["decoder/UpsampleConv_0/bias"][:, None, None])
 
 
@@ -174,7 +175,7 @@ def discriminate(weights: Weights, image: torch.Tensor) -> list[torch.Tensor]:
   x, scores = 2 * image - 1, []
   for scale in range(2):
     x = F.avg_pool2d(x, 2) if scale else x
-    y = _unshuffle(x)
+    y = _unshuffle(x, 2)
     for level in range(3):
       y = F.leaky_relu(
         _conv(weights, f"Conv_{4 * scale + level}", y, stride=2 if level else 1), 0.2
@@ -263,21 +264,22 @@ def _conv(weights, name, x, stride=1):
   )
 
 
-def _unshuffle(x):
+def _unshuffle(x, side):
   """Space to depth with channels in stylejax's order: row, column, color."""
   batch, channels, height, width = x.shape
-  x = x.reshape(batch, channels, height // 2, 2, width // 2, 2).permute(0, 3, 5, 1, 2, 4)
-  return x.reshape(batch, 4 * channels, height // 2, width // 2).contiguous(
+  x = x.reshape(batch, channels, height // side, side, width // side, side)
+  x = x.permute(0, 3, 5, 1, 2, 4)
+  return x.reshape(batch, side**2 * channels, height // side, width // side).contiguous(
     memory_format=torch.channels_last
   )
 
 
-def _doubled(kernel):
-  """Kernel [O, I, 3, 3] for a bilinearly doubled image → [4·O, I, 3, 3] for the image itself."""
-  taps = torch.zeros(2, 3, 3)  # phase, tap, input
-  for phase, tap in itertools.product(range(2), range(3)):
-    # The tap reads the doubled signal at 2i + phase + tap − 1, in pixels of the original:
-    where = (phase + tap - 1) / 2 - 0.25
+def _enlarged(kernel, scale):
+  """Kernel [O, I, 3, 3] for a bilinearly enlarged image → [s²·O, I, 3, 3] for the image itself."""
+  taps = torch.zeros(scale, 3, 3)  # phase, tap, input
+  for phase, tap in itertools.product(range(scale), range(3)):
+    # The tap reads the enlarged signal at scale · i + phase + tap − 1, in pixels of the original:
+    where = (phase + tap - 0.5) / scale - 0.5
     low = int(np.floor(where))
     taps[phase, tap, low + 1] += 1 - (where - low)
     if where > low:
@@ -286,9 +288,9 @@ def _doubled(kernel):
   return folded.reshape(-1, *folded.shape[3:]).contiguous(memory_format=torch.channels_last)
 
 
-def _level(sharp):
-  """[4·O, I, 3, 3], phases outermost → colors outermost, all phases alike on a constant image."""
-  sharp = sharp.unflatten(0, (4, -1)).transpose(0, 1)
+def _level(sharp, scale):
+  """[s²·O, I, 3, 3], phases outermost → colors outermost, all phases alike on a constant image."""
+  sharp = sharp.unflatten(0, (scale**2, -1)).transpose(0, 1)
   total = sharp.sum((3, 4), keepdim=True)
   return (
     (sharp - (total - total.mean(1, keepdim=True)) / 9)

@@ -16,7 +16,8 @@ STRIPS = (2, 4, 8, 16)  # widths in pixels: a padded layer's artifact is as wide
 PERIODS = (2, 4, 8)
 TILE = 64
 # The raw measures of ordinary images stay below these.
-BORDER_LIMIT, GRID_LIMIT, SPIKE_LIMIT, DEAD_LIMIT = 5.0, 0.4, 2.4, 0.02
+BORDER_LIMIT, GRID_LIMIT, WEAVE_LIMIT, SPIKE_LIMIT, DEAD_LIMIT = 5.0, 0.4, 0.15, 2.4, 0.02
+CELL = 4  # pixels to which a net that works on folded pixels may give unequal contrast
 LEVEL = 1 / 255
 # RGB to luma and two opponent colors, of about equal scale; grays have only the first.
 OPPONENT = np.array([[1 / 3, 1, 1 / 2], [1 / 3, -1, 1 / 2], [1 / 3, 0, -1]])
@@ -59,18 +60,23 @@ def border(image: np.ndarray, content: np.ndarray) -> float:
 
 
 def grid(image: np.ndarray, content: np.ndarray) -> float:
-  """Scores how much the frequencies of a checkerboard or grid stand out from the spectrum.
+  """Scores checkerboards, grids and weaves: the larger of two measures by their limits.
 
-  The mean over tiles of the log ratio of power at periods of 2, 4 and 8 pixels, along rows, columns
-  or both, to power at neighboring frequencies, less 1.2 times the content's where that is positive
-  (JPEG's blocks). It is a mean of logarithms, not the logarithm of a mean, because a pattern is
-  faint where it shows most, in flat areas.
+  Grids stand out from the spectrum: the mean over tiles of the log ratio of power at periods of 2,
+  4 and 8 pixels, along rows, columns or both, to power at neighboring frequencies, less 1.2 times
+  the content's where that is positive (JPEG's blocks). It is a mean of logarithms, not the
+  logarithm of a mean, because a pattern is faint where it shows most, in flat areas.
+
+  A weave need not: its threads are irregular, but some columns or rows of each cell of four pixels
+  have more contrast than others. The measure is the standard deviation over the 16 positions in a
+  cell of the mean log contrast, beyond what chance gives, less 1.2 times the content's.
 
   Arguments and errors as in `find_artifacts`.
   """
   _check(image, content)
   excess = _peaks(image) - 1.2 * np.maximum(_peaks(content).max(0), 0)
-  return float(max(excess.max(), 0) / GRID_LIMIT)
+  weave = _unevenness(image) - 1.2 * _unevenness(content).max()
+  return float(max(excess.max() / GRID_LIMIT, weave.max() / WEAVE_LIMIT, 0))
 
 
 def blotch(image: np.ndarray, content: np.ndarray) -> float:
@@ -131,6 +137,18 @@ def _tile_power(planes: np.ndarray) -> np.ndarray:
   window = window[:, None] * window
   tiles = (tiles - tiles.mean((2, 3), keepdims=True)) * (window / window.sum())
   return np.abs(np.fft.fft2(tiles)) ** 2
+
+
+def _unevenness(image: np.ndarray) -> np.ndarray:
+  """[2] how much contrast down and across depends on the position in a cell, 0 if it doesn't."""
+  deviations = []
+  for axis in (0, 1):
+    logs = np.log(np.square(np.diff(image, axis=axis)).sum(-1) + np.square(4 * LEVEL))
+    rows, columns = (side // CELL for side in logs.shape)
+    cells = logs[: rows * CELL, : columns * CELL].reshape(rows, CELL, columns, CELL)
+    by_chance = 4 * cells.var((0, 2)).mean() / (rows * columns)  # neighbors are alike
+    deviations.append(np.sqrt(max(cells.mean((0, 2)).var() - by_chance, 0.0)))
+  return np.array(deviations)
 
 
 def _spike(image: np.ndarray, content: np.ndarray) -> float:

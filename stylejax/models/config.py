@@ -1,4 +1,4 @@
-"""Sizes of the nets, as one frozen dataclass, and the presets tiny, base and large.
+"""Sizes of the nets, as one frozen dataclass, and the presets tiny, base, base-1 and large.
 
 No training settings: a ModelConfig is all that is needed to build and run the nets.
 """
@@ -7,7 +7,7 @@ import dataclasses
 import itertools
 from typing import Any, Literal
 
-Preset = Literal["tiny", "base", "large"]
+Preset = Literal["tiny", "base", "base-1", "large"]
 """Names of the presets, for options; their sizes are in PRESETS."""
 
 DTYPES = ("float32", "bfloat16")
@@ -227,7 +227,16 @@ PRESETS: dict[Preset, ModelConfig] = {
     noise_width=8,
     noise_stages=2,
   ),
-  "base": ModelConfig(),
+  "base": ModelConfig(
+    fold=4,
+    content_widths=(64, 96, 128, 128),
+    content_blocks=(0, 0, 0, 0),
+    noisy_levels=1,
+    style_widths=(16, 48, 96, 128),
+    style_dim=192,
+    disc_widths=(24, 48, 96),
+  ),
+  "base-1": ModelConfig(),  # its weights call it base, as it was named when they were trained
   "large": ModelConfig(
     name="large",
     content_widths=(128, 256, 512),

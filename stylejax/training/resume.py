@@ -74,7 +74,7 @@ def merge_saved(config: TrainConfig, saved: TrainConfig, place: str) -> TrainCon
       flags = "--dtype or --preset" if name == "dtype" else "--preset or --model-sizes"
       raise InputError(
         f"{flags}: found {name} {value}, expected {saved_value} as in {place}/config.json; "
-        "a run keeps it"
+        f"a run keeps its preset, here {saved.preset}, and its sizes"
       )
   for name in _KEPT:
     value, saved_value = getattr(config, name, None), getattr(saved, name, None)

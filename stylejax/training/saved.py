@@ -52,10 +52,12 @@ def from_saved(fields: dict[str, Any]) -> TrainConfig:
       elif value is not None and Path in (field.type, *get_args(field.type)):
         value = Path(value)
       settings[field.name] = value
-  config = kind(**settings)
-  if config.model != ModelConfig.from_dict(fields["model"]):
+  config, model = kind(**settings), ModelConfig.from_dict(fields["model"])
+  if config.preset == "base" and config.model != model:  # a run from when base-1 was base
+    config = dataclasses.replace(config, preset="base-1")
+  if config.model != model:
     raise InputError(
-      f"{config.task} run: found sizes that preset {config.preset} no longer "
+      f"{config.task} run: found sizes that preset {fields['preset']} no longer "
       "has, expected those of this version"
     )
   return config

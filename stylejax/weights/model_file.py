@@ -25,7 +25,10 @@ from stylejax.weights.safetensors_bytes import to_safetensors
 FORMAT = "1"
 """Version of the file layout; other versions are refused when reading."""
 
-PACKAGED = {"base": ("base.safetensors", "base-noise.safetensors")}
+PACKAGED = {
+  "base": ("base.safetensors", "base-noise.safetensors"),
+  "base-1": ("base-1.safetensors", "base-1-noise.safetensors"),
+}
 """Files of each packaged model; the first is required, the others add their parts if present."""
 
 _DTYPES = {"float16": np.float16, "float32": np.float32}
@@ -126,8 +129,9 @@ def load_pretrained(name_or_path: str | os.PathLike = "base") -> transfer.Params
   """Loads weights by the name of a packaged model or from a file.
 
   Args:
-    name_or_path: "base" for the weights in the package, or the path of a safetensors file written
-      by `save_weights` or `stylejax train export`. A packaged name takes precedence over a file.
+    name_or_path: "base" for the weights in the package, "base-1" for those that it shipped as
+      "base" before, or the path of a safetensors file written by `save_weights` or `stylejax train
+      export`. A packaged name takes precedence over a file.
 
   Returns:
     Params, float32. Parts that the weights don't contain are None.

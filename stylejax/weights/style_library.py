@@ -20,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from stylejax import transfer
 from stylejax.errors import InputError
 from stylejax.runtime.files import check_writable, replacing
+from stylejax.weights.model_file import PACKAGED, load_pretrained
 from stylejax.weights.safetensors_bytes import to_safetensors
 from stylejax.weights.tree_hash import tree_hash
 
@@ -102,14 +103,9 @@ def read_library(path: str | os.PathLike, params: transfer.Params) -> dict[str, 
       f"library {path}: found no whole library ({error}), expected a file that "
       "`stylejax styles add` wrote"
     ) from error
-  if metadata.get("stylejax_library") != FORMAT:
-    found = metadata.get("stylejax_library", "none")
+  if (found := metadata.get("stylejax_library", "none")) != FORMAT:
     raise InputError(f"library {path}: found format version {found}, expected {FORMAT}")
-  if metadata.get("style_encoder") != style_encoder_hash(params):
-    raise InputError(
-      f"library {path}: found styles read with other weights, expected those of "
-      "--weights; use another --library for each"
-    )
+  _check_style_encoder(path, metadata.get("style_encoder"), params)
   try:
     listed = json.loads(metadata["styles"])
     entries = [(entry["name"], entry["origin"]) for entry in listed]
@@ -132,6 +128,24 @@ def read_library(path: str | os.PathLike, params: transfer.Params) -> dict[str, 
     name: SavedStyle(jax.tree.map(lambda leaf, i=i: leaf[i], codes), origin, images[i])
     for i, (name, origin) in enumerate(entries)
   }
+
+
+def _check_style_encoder(path: Path, found_hash: str | None, params: transfer.Params) -> None:
+  """Raises InputError if other weights have read the styles of a library."""
+  if found_hash == style_encoder_hash(params):
+    return
+  name = _weights_of(found_hash)
+  found, hint = (name, f", or --weights {name}") if name else ("other weights", "")
+  raise InputError(
+    f"library {path}: found styles read with {found}, expected those of --weights; use another "
+    f"--library for each{hint}"
+  )
+
+
+def _weights_of(style_encoder: str | None) -> str | None:
+  """The packaged weights with a style encoder of this hash, if any."""
+  names = (name for name in PACKAGED if style_encoder_hash(load_pretrained(name)) == style_encoder)
+  return next(names, None)
 
 
 def write_library(

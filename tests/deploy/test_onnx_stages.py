@@ -20,7 +20,7 @@ from stylejax.errors import InputError
     (PRESETS["tiny"], (48, 32), 1.0),
     (PRESETS["tiny"], (48, 32), 1.7),
     (dataclasses.replace(PRESETS["tiny"], fold=4, noisy_levels=1), (48, 32), 1.7),
-    (PRESETS["base"], (16, 40), 1.0),
+    (PRESETS["base"], (64, 96), 1.0),
   ],
 )
 def test_stages_are_the_whole(config, size, noise_gain, rng):

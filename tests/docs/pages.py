@@ -10,6 +10,7 @@ PAGES = sorted(
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
     ROOT / "stylejax/assets/MODEL_CARD.md",
+    ROOT / "stylejax/assets/MODEL_CARD_BASE_1.md",
     *(ROOT / "docs").glob("*.md"),
   ]
 )

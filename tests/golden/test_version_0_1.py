@@ -35,5 +35,9 @@ def test_a_checkpoint_is_exported_to_the_same_weights(run_of_0_1, tmp_path, caps
 
 
 def test_a_style_library_is_read(capsys):
-  assert infer.main(["styles", "list", "--library", str(FILES / "library.safetensors")]) == 0
+  """With the weights that its styles were read with, which were called base then."""
+  library = str(FILES / "library.safetensors")
+  assert infer.main(["styles", "list", "--library", library, "--weights", "base-1"]) == 0
   assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["@wave", "@irises"]
+  assert infer.main(["styles", "list", "--library", library]) == 2
+  assert "or --weights base-1" in capsys.readouterr().err

@@ -56,6 +56,16 @@ def stripes(image):
   return image + 0.016 * wave * np.array([1, -1, 0])
 
 
+def weave(image):
+  """Adds noise without any line of its own, stronger in every fourth column."""
+  noise = np.random.default_rng(5).normal(size=(*SHAPE, 3))
+  return image + 0.01 * noise * np.where(np.arange(SHAPE[1]) % 4 == 2, 3, 1)[None, :, None]
+
+
+def even_noise(image):
+  return image + 0.013 * np.random.default_rng(5).normal(size=(*SHAPE, 3))
+
+
 def droplet(image):
   y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
   spot = np.exp(-((y - 120) ** 2 + (x - 70) ** 2) / (2 * 4**2))
@@ -72,6 +82,7 @@ ARTIFACTS = {
   "strip": (strip, "border"),
   "frame": (frame, "border"),
   "stripes": (stripes, "grid"),
+  "weave": (weave, "grid"),
   **{f"checkerboard {p}": (checkerboard(p), "grid") for p in artifacts.PERIODS},
   "droplet": (droplet, "blotch"),
   "dead area": (dead, "blotch"),
@@ -80,6 +91,7 @@ HARMLESS = {
   "itself": lambda image: image,
   "recolored": recolor,
   "posterised": lambda image: np.round(image * 6) / 6,
+  "noisy": even_noise,
   "blurred": lambda image: ndimage.gaussian_filter(image, (1.5, 1.5, 0), mode="nearest"),
 }
 

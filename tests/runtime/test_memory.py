@@ -197,7 +197,7 @@ def test_memory_decides_what_is_painted_whole_and_how_large_tiles_are(monkeypatc
   assert budget.fits((3_000, 4_000, 3), config)
   assert not budget.fits((3_000, 4_000, 3), config, images=4)
   assert budget.tile_pixels((3_000, 4_000, 3), config) == budget.TILE_PIXELS
-  free(1.7 * GIB)
+  free(1.3 * GIB)
   assert not budget.fits((3_000, 4_000, 3), config)
   assert budget.fits((512, 512, 3), config)
   large, small = (budget.tile_pixels(shape, config) for shape in ((3_000, 4_000), (6_000, 8_000)))

@@ -99,7 +99,7 @@ def test_bad_options_are_refused_in_one_line(capsys):
   where = ["--content-dir", "c", "--style-dir", "s"]
   for arguments, words in (
     (["recipe", "large", *where, "--batch", "0"], "--batch: found 0, expected 1 or more"),
-    (["recipe", "larg", *where], "recipe: found larg, expected large"),
+    (["recipe", "larg", *where], "recipe: found larg, expected base, large"),
     (["recipe", "large", *where], "--content-dir: found no folder"),
   ):
     assert train.main(arguments) == 2

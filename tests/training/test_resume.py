@@ -13,6 +13,7 @@ from small_runs import flags
 import train
 from stylejax.errors import InputError
 from stylejax.training import resume
+from stylejax.training.saved import from_saved, parsed_config
 from stylejax.training.tasks import GanConfig, TransferConfig
 
 SAVED = TransferConfig(
@@ -25,7 +26,7 @@ SAVED = TransferConfig(
   [
     ({"seed": 4}, "--seed: found 4, expected 3 as in runs/x/config.json"),
     ({"batch": 16}, "--batch: found 16, expected 8"),
-    ({"preset": "base"}, "--preset or --model-sizes: found content_widths"),
+    ({"preset": "base"}, "--preset or --model-sizes: found fold 4, expected 2"),
     (
       {"model_sizes": ("style_dim=12",)},
       "--preset or --model-sizes: found style_dim 12, expected 16",
@@ -38,6 +39,16 @@ def test_what_a_run_keeps(change, words):
   with pytest.raises(InputError, match=words.replace(".", r"\.")) as caught:
     resume.merge_saved(dataclasses.replace(SAVED, **change), SAVED, "runs/x")
   assert "\n" not in str(caught.value)
+
+
+def test_a_run_from_when_base_1_was_base_keeps_its_sizes():
+  started = dataclasses.replace(SAVED, preset="base-1")
+  text = started.to_json().replace('"preset": "base-1"', '"preset": "base"')
+  saved = from_saved(parsed_config(text, "runs/x"))
+  assert saved == started
+  with pytest.raises(InputError, match="found fold 4, expected 2 .* its preset, here base-1, and"):
+    resume.merge_saved(dataclasses.replace(SAVED, preset="base"), saved, "runs/x")
+  assert resume.merge_saved(started, saved, "runs/x") == started
 
 
 def test_another_command_is_refused():

@@ -246,7 +246,7 @@ def test_the_engines_numbers(provider, browse, stylizer, rng, tmp_path):
 
 
 def test_the_archive_of_engines_and_the_page_are_small(files):
-  """What a browser downloads before it can stylize, without WebGPU: at most 8 MB compressed."""
+  """What a browser downloads before it can stylize, without WebGPU: at most 8.5 MB compressed."""
   sizes = {name: len(page._compressed(data)) * 3 // 4 for name, data in files.items()}
   needed = sum(size for name, size in sizes.items() if not name.startswith("onnxruntime/webgpu."))
-  assert needed <= 8_000_000, sizes
+  assert needed <= 8_500_000, sizes

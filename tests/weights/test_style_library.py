@@ -13,6 +13,7 @@ from stylejax.errors import InputError
 from stylejax.images import thumbnail
 from stylejax.images.decode import DecodedImage
 from stylejax.weights import style_library
+from stylejax.weights.model_file import load_pretrained
 
 
 @pytest.fixture
@@ -75,6 +76,17 @@ def test_other_weights_are_refused_and_another_generator_is_not(path, tiny_param
   other = jax.tree.map(lambda x: x + 1e-3, tiny_params.style_encoder)
   with pytest.raises(InputError, match="found styles read with other weights"):
     style_library.read_library(path, tiny_params.replace(style_encoder=other))
+
+
+def test_styles_read_with_weights_of_the_package_say_with_which(path, saved, tiny_params):
+  before = load_pretrained("base-1")
+  code = jax.jit(transfer.encode_style)(before, np.zeros((32, 32, 3), np.float32))
+  styles = {"a": dataclasses.replace(saved["a"], code=jax.tree.map(np.asarray, code))}
+  style_library.write_library(path, styles, before)
+  with pytest.raises(
+    InputError, match="read with base-1, .* --library for each, or --weights base-1"
+  ):
+    style_library.read_library(path, tiny_params)
 
 
 def changed(path, arrays=lambda a: a, **metadata):

@@ -1,13 +1,13 @@
 """The weights `large`: 17 million crops of COCO's train2017 and of WikiArt, on TPUs or GPUs.
 
-Nobody has run it yet. Its losses are those with which the training of `base` ended; docs/pod.md
+Nobody has run it yet. Its losses are those with which the training of `base-1` ended; docs/pod.md
 estimates what it costs.
 """
 
 from stylejax.training.recipes.recipe import Part, Recipe
 from stylejax.training.task_configs import AutoencoderConfig, TransferConfig
 
-# Losses of the last part of the training of `base` (see the model card).
+# Losses of the last part of the training of `base-1` (see its model card).
 _LOSSES = {
   "content_weight": 1.8,
   "detail_weight": 1.5,

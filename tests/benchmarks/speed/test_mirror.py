@@ -69,9 +69,9 @@ def test_perceptual_features_agree(rng):
 
 @pytest.mark.slow
 def test_train_step_lowers_its_loss(rng):
-  config = TransferConfig(batch=2, size=32, learning_rate=1e-3)
+  config = TransferConfig(batch=2, size=128, learning_rate=1e-3)
   params = stylejax.init_params(jax.random.key(0), stylejax.PRESETS["base"])
   step = mirror_step.TransferStep(params, load_vgg(), config)
-  content, style = (mirror.tensor(rng.random((2, 32, 32, 3), np.float32)) for _ in range(2))
+  content, style = (mirror.tensor(rng.random((2, 128, 128, 3), np.float32)) for _ in range(2))
   losses = [step(content, style) for _ in range(6)]
   assert np.isfinite(losses).all() and losses[-1] < losses[0]
