@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmarks.harness import command_line, records, timing
 from stylejax import transfer
-from stylejax.models import adain, layers
+from stylejax.models import adain, decoder_stages, layers
 from stylejax.models.config import ModelConfig, Preset
 from stylejax.models.nets import init_params
 from stylejax.training.tasks import TransferConfig
@@ -101,8 +101,9 @@ def layers_of(config: ModelConfig) -> Iterator[Layer]:
     yield conv("blocks", count, coarsest, widths[-1], widths[-1])
     yield Layer(f"blocks: modulate {widths[-1]}", count, coarsest, *[widths[-1]] * 2, "modulate")
   for level, width in enumerate(widths):
-    name = f"content: modulate {width}, add noise"
-    yield Layer(name, 1, config.cell(level), width, width, "noise")
+    noisy = decoder_stages.has_noise(config, f"level{level}")
+    name = f"content: modulate {width}" + ", add noise" * noisy
+    yield Layer(name, 1, config.cell(level), width, width, "noise" if noisy else "modulate")
   for level in reversed(range(len(widths) - 1)):
     coarse, width = widths[level + 1], widths[level]
     yield conv("merge", 1, config.cell(level + 1), coarse, width, "1×1 conv")

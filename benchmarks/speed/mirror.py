@@ -248,8 +248,13 @@ class AdaIN(torch.nn.Module):
     return self.decoder((content - mean) / std * std_style + mean_style)
 
 
-@functools.cache
+@torch.compiler.assume_constant_result  # torch.compile has no arithmetic on uint32
 def _noise_map(height: int, width: int) -> torch.Tensor:
+  return _cells(height, width)
+
+
+@functools.cache
+def _cells(height: int, width: int) -> torch.Tensor:
   """A pattern of 256 × 256 cells, repeated: a hash of each cell's number, uniform in ±√3."""
   rows, columns = (np.arange(size, dtype=np.uint32) % 256 for size in (height, width))
   cells = 256 * rows[:, None] + columns

@@ -178,6 +178,7 @@ def _term_gradient(
       strength=np.ones_like(amount),
       restyled=stylize_partially(new, original, original, amount),
       original=original,
+      taught=style,  # any image costs as much as a teacher's
       vgg=vgg_features,
       resnet=resnet_features,
       scores=lambda: transfer.discriminator_scores(params, stylized),

@@ -5,7 +5,7 @@ import pytest
 from benchmarks.speed import layers, shapes
 
 
-@pytest.mark.parametrize("model_sizes", [(), ("fold=4", "content_blocks=1,0", "decoder_blocks=2")])
+@pytest.mark.parametrize("model_sizes", [(), ("fold=4", "content_blocks=1,0", "decoder_blocks=2", "noisy_levels=1")])
 def test_every_layer_stands_beside_the_whole(capsys, model_sizes):
   options = layers.Options(preset="tiny", model_sizes=model_sizes, sizes=(128,), repeats=1)
   result = layers.main(options)
@@ -18,6 +18,8 @@ def test_every_layer_stands_beside_the_whole(capsys, model_sizes):
   work = sum(row["count"] * row["gflop"] for row in rows)
   assert work == pytest.approx(whole["gflop"], rel=0.05)
   assert "image: unfold" in capsys.readouterr().out
+  noisy = sum(row["case"].endswith("add noise") for row in rows)
+  assert noisy == (1 if "noisy_levels=1" in model_sizes else 2)
 
 
 def test_shapes_stand_beside_the_preset(capsys):

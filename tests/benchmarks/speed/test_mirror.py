@@ -7,6 +7,8 @@ import pytest
 
 pytest.importorskip("torch", reason="torch: compares with PyTorch, which is not installed")
 
+import torch
+
 import stylejax
 from benchmarks.speed import mirror, mirror_step
 from stylejax import transfer
@@ -36,6 +38,16 @@ def test_stylized_images_agree(params, rng, strength):
     mirror.read_params(params), mirror.tensor(content), mirror.tensor(style), strength
   )
   np.testing.assert_allclose(back(actual), expected, atol=1e-4)
+
+
+def test_torch_compile_takes_the_whole_network(params, rng):
+  """torch 2.13 traces into cached functions, where its NumPy has no arithmetic on uint32."""
+  parts = mirror.read_params(params)
+  content, style = (mirror.tensor(x) for x in rng.random((2, 1, 64, 64, 3), np.float32))
+  with torch.inference_mode():
+    expected = mirror.stylize(parts, content, style)
+    compiled = torch.compile(mirror.stylize, backend="eager", fullgraph=True, dynamic=False)
+    np.testing.assert_allclose(compiled(parts, content, style), expected, atol=1e-5)
 
 
 def test_images_with_moments_moved_less_far_agree(params, rng):
