@@ -5,7 +5,9 @@ import pytest
 from benchmarks.speed import layers, shapes
 
 
-@pytest.mark.parametrize("model_sizes", [(), ("fold=4", "content_blocks=1,0", "decoder_blocks=2", "noisy_levels=1")])
+@pytest.mark.parametrize(
+  "model_sizes", [(), ("fold=4", "content_blocks=1,0", "decoder_blocks=2", "noisy_levels=1")]
+)
 def test_every_layer_stands_beside_the_whole(capsys, model_sizes):
   options = layers.Options(preset="tiny", model_sizes=model_sizes, sizes=(128,), repeats=1)
   result = layers.main(options)
