@@ -1,6 +1,7 @@
 """The training loop: images in, steps on the devices, metrics, grids and checkpoints out."""
 
 import contextlib
+import dataclasses
 import logging
 import math
 import os
@@ -14,6 +15,7 @@ import numpy as np
 
 from stylejax.data.pipeline import Batches, make_batches, prefetch_to_device
 from stylejax.errors import InputError
+from stylejax.models.config import PRESETS, ModelConfig
 from stylejax.runtime import distributed
 from stylejax.runtime.distributed import say
 from stylejax.runtime.files import replacing
@@ -351,6 +353,14 @@ def _load_weights(place: str, read: Callable[[Path], Params] | None) -> tuple[st
   return "transfer", read(Path(place))
 
 
+def _preset_of(model: ModelConfig) -> str | None:
+  """The preset with the sizes of a model, if any."""
+  for name, preset in PRESETS.items():
+    if preset == dataclasses.replace(model, name=preset.name, dtype=preset.dtype):
+      return name
+  return None
+
+
 def _with_weights_of(other: tuple[str, Params], state: TrainState) -> TrainState:
   """Takes over those averaged weights that exist; the rest stays as initialized."""
   command, weights = other
@@ -363,7 +373,9 @@ def _with_weights_of(other: tuple[str, Params], state: TrainState) -> TrainState
       # An autoencoder trains without style: the decoder is all that it knows of the generator.
       theirs = {**ours, "decoder": theirs["decoder"]}
     if jax.tree.map(np.shape, theirs) != jax.tree.map(np.shape, ours):
-      raise InputError("--init-from: found other sizes, expected those of this run's preset")
+      preset = _preset_of(weights.config)
+      found = f"other sizes (those of --preset {preset})" if preset else "other sizes"
+      raise InputError(f"--init-from: found {found}, expected those of this run's preset")
     taken[part] = theirs
   if not taken:
     raise InputError(f"--init-from: found a {command} run, expected an autoencoder or transfer run")

@@ -265,8 +265,9 @@ def test_init_from_a_weights_file_takes_all_it_has(tmp_path, tiny_params):
   for params in (state.params, state.ema_params):
     for part in ("content_encoder", "style_encoder", "generator", "discriminator"):
       jax.tree.map(np.testing.assert_array_equal, getattr(params, part), getattr(tiny_params, part))
-  with pytest.raises(InputError, match="--init-from: found other sizes"):
-    loop._with_weights_of(loop._load_weights(Path("base"), load_pretrained), fresh)
+  for name in ("base", "base-1"):
+    with pytest.raises(InputError, match=rf"--init-from: found other sizes \(.* --preset {name}\)"):
+      loop._with_weights_of(loop._load_weights(Path(name), load_pretrained), fresh)
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_step_named(folders, tmp_path, one_device, capsys):
