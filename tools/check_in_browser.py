@@ -87,11 +87,11 @@ def write_cases(folder: Path, options: Options) -> None:
 
 def main(options: Options) -> int:
   """Prints the largest difference of every output; returns 1 if the browser failed."""
-  with tempfile.TemporaryDirectory() as name:
+  with tempfile.TemporaryDirectory(dir=options.node_folder.resolve()) as name:
     folder = Path(name)
     write_cases(folder, options)
-    # Node looks modules up from the script's folder.
-    script = options.node_folder / "check_in_browser.mjs"
+    # Node looks modules up in the folders above the script.
+    script = folder / "check_in_browser.mjs"
     shutil.copy(Path(__file__).with_suffix(".mjs"), script)
     command = ["node", str(script), str(folder), options.provider, options.chromium]
     result = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)

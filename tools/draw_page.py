@@ -37,11 +37,11 @@ def main(options: Options) -> None:
   """Stylizes three times and writes both files."""
   bound = server(page.page_files(stylejax.load_pretrained()), 0)
   threading.Thread(target=bound.serve_forever, daemon=True).start()
-  # Node looks modules up from the script's folder.
-  script = options.node_folder / "draw_page.mjs"
-  shutil.copy(Path(__file__).with_suffix(".mjs"), script)
-  with tempfile.TemporaryDirectory() as name:
+  with tempfile.TemporaryDirectory(dir=options.node_folder.resolve()) as name:
     folder = Path(name)
+    # Node looks modules up in the folders above the script.
+    script = folder / "draw_page.mjs"
+    shutil.copy(Path(__file__).with_suffix(".mjs"), script)
     coffee = Image.open(Path(stylejax.__file__).parent / "assets/samples/content/coffee.jpg")
     coffee.resize((1024, 683)).save(folder / "coffee.png")
     url = f"http://127.0.0.1:{bound.server_address[1]}/"

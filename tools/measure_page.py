@@ -65,7 +65,7 @@ def main(options: Options) -> None:
   """Prints sizes, times and memory."""
   params = stylejax.load_pretrained()
   files = page.page_files(params)
-  with tempfile.TemporaryDirectory() as name:
+  with tempfile.TemporaryDirectory(dir=options.node_folder.resolve()) as name:
     folder = Path(name)
     found: dict[str, Any] = {"bytes": _sizes(files, folder)}
     bound = server(files, 0)
@@ -80,8 +80,8 @@ def main(options: Options) -> None:
     for kind, size in (("square", (1024, 1024)), ("photo", (4000, 3000))):
       given[kind] = str(folder / f"{kind}.png")
       cat.convert("RGB").resize(size).save(given[kind], compress_level=1)
-    # Node looks modules up from the script's folder.
-    script = options.node_folder / "measure_page.mjs"
+    # Node looks modules up in the folders above the script.
+    script = folder / "measure_page.mjs"
     shutil.copy(Path(__file__).with_suffix(".mjs"), script)
 
     def browse(what: str) -> dict[str, Any]:

@@ -57,13 +57,14 @@ def main(options: Options) -> None:
   files = page.page_files(params) | {"models/paint.onnx": model}
   bound = server(files, 0)
   threading.Thread(target=bound.serve_forever, daemon=True).start()
-  # Node looks modules up from the script's folder.
-  script = options.node_folder / "profile_page.mjs"
-  shutil.copy(Path(__file__).with_suffix(".mjs"), script)
   given = f"http://127.0.0.1:{bound.server_address[1]}/", options.chromium
   sizes = options.side, options.rounds, params.config.style_dim
-  command = ["node", str(script), *given, *map(str, sizes)]
-  result = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+  with tempfile.TemporaryDirectory(dir=options.node_folder.resolve()) as folder:
+    # Node looks modules up in the folders above the script.
+    script = Path(folder) / "profile_page.mjs"
+    shutil.copy(Path(__file__).with_suffix(".mjs"), script)
+    command = ["node", str(script), *given, *map(str, sizes)]
+    result = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
   bound.shutdown()
   found = json.loads(result.stdout)
   by_operator, milliseconds = _in_python(model, options, params.config.style_dim)
