@@ -41,7 +41,7 @@ def test_stylized_images_agree(params, rng, strength):
 
 
 def test_torch_compile_takes_the_whole_network(params, rng):
-  """torch 2.13 traces into cached functions, where its NumPy has no arithmetic on uint32."""
+  """torch 2.13's compiler looks into cached functions; its stand-in for NumPy can't add uint32."""
   parts = mirror.read_params(params)
   content, style = (mirror.tensor(x) for x in rng.random((2, 1, 64, 64, 3), np.float32))
   with torch.inference_mode():
