@@ -22,6 +22,7 @@ from stylejax.training.replicas import make_replicas
 from stylejax.training.state import init_state
 from stylejax.training.streams import SAMPLES
 from stylejax.training.tasks import TransferConfig, task_of
+from stylejax.weights.tree_hash import tree_hash
 
 REFERENCE = Path(__file__).with_name("device_reference.npz")
 SIDE, STEPS = 96, 3
@@ -103,7 +104,10 @@ def write() -> None:
     "image": float(np.abs(stylized("bfloat16") - image).max()),
     "losses": float(_relative(losses("bfloat16"), rows)),
   }
-  np.savez_compressed(REFERENCE, image=image, losses=rows, bfloat16=json.dumps(apart))
+  weights = tree_hash(stylejax.load_pretrained())
+  np.savez_compressed(
+    REFERENCE, image=image, losses=rows, bfloat16=json.dumps(apart), weights=weights
+  )
   print(f"wrote {REFERENCE.name}: bfloat16 is at most {apart} from float32")
 
 

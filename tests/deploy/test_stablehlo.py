@@ -132,6 +132,7 @@ def test_halves_and_frames_are_programs_too(tiny_params, tmp_path):
     ({"function": "draw"}, "function: found 'draw', expected one of stylize, encode_style, paint"),
     ({"platforms": ()}, "platforms: found none"),
     ({"without": "generator"}, "params: found no generator"),
+    ({"sizes": ((64, 64), (16, 8))}, "sizes: found 16×8 pixels, expected sides of at least 16"),
   ],
 )
 def test_mistakes_leave_nothing(tiny_params, tmp_path, change, message):
@@ -142,5 +143,6 @@ def test_mistakes_leave_nothing(tiny_params, tmp_path, change, message):
       tmp_path / change.get("output", "a.zip"),
       function=change.get("function", "stylize"),
       platforms=change.get("platforms", ("cpu",)),
+      sizes=change.get("sizes"),
     )
   assert list(tmp_path.iterdir()) == []

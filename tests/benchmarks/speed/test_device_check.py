@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import stylejax
 from benchmarks.harness.pod_tables import POD_TABLES
 from benchmarks.speed import device_numbers
+from stylejax.weights.tree_hash import tree_hash
 
 ROOT = Path(__file__).parents[3]
 
@@ -27,6 +29,12 @@ def test_reference_is_whole_and_its_tolerances_are_those_of_rounding():
   assert 3e-4 < apart["image"] < 0.1 and 3e-4 < apart["losses"] < 0.3
   assert device_numbers._tolerance("highest", 1.0) < apart["image"]
   assert device_numbers._tolerance("bfloat16", 0.01) == pytest.approx(0.03)
+
+
+def test_reference_is_of_the_shipped_weights():
+  """Else `python -m benchmarks device_check --write-reference` was not run after they changed."""
+  with np.load(device_numbers.REFERENCE) as held:
+    assert str(held["weights"]) == tree_hash(stylejax.load_pretrained())
 
 
 def test_a_wrong_number_is_said_and_fails(monkeypatch, capsys):
