@@ -3,6 +3,8 @@
 Each returns one number per image, [B]. No net runs here.
 """
 
+from collections.abc import Callable
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -71,15 +73,41 @@ def spurious_edge_loss(image: jax.Array, content: jax.Array) -> jax.Array:
   Returns:
     [B] float32 in [0, 1].
   """
+  return _spurious_share(image, content, lambda edges: edges)
+
+
+def spurious_color_loss(image: jax.Array, content: jax.Array) -> jax.Array:
+  """The part of `spurious_edge_loss` that is a change of color rather than of light.
+
+  In its numerator ∇p is without its component along gray, (1, 1, 1)/√3; flatness and the
+  denominator are the same. Bars and clouds of a strong color make it large.
+
+  Args:
+    image: [B, H, W, 3] in [0, 1], H and W multiples of 16, at least 32.
+    content: likewise.
+
+  Returns:
+    [B] float32 in [0, 1], at most that loss.
+  """
+  return _spurious_share(image, content, lambda edges: edges - edges.mean(-1, keepdims=True))
+
+
+def _spurious_share(
+  image: jax.Array, content: jax.Array, counted: Callable[[jax.Array], jax.Array]
+) -> jax.Array:
+  """`spurious_edge_loss` of what counts of the image's differences: [..., 3] → [..., 3]."""
   losses, cells = [], [image.astype(jnp.float32), content.astype(jnp.float32)]
   large = all(side >= 128 and side % 32 == 0 for side in image.shape[1:3])
   for halvings in (3, 1, 1) if large else (3, 1):  # to cells of 8 pixels, 16 and 32
     for _ in range(halvings):
       cells = [layers.downsample2(x) for x in cells]
     for axis in (1, 2):
-      edges, content_edges = (jnp.square(jnp.diff(x, axis=axis)).sum(-1) for x in cells)
+      edges, content_edges = (jnp.diff(x, axis=axis) for x in cells)
+      share, all_edges, content_edges = (
+        jnp.square(x).sum(-1) for x in (counted(edges), edges, content_edges)
+      )
       flatness = jnp.exp(-content_edges / (content_edges.mean((1, 2), keepdims=True) + 1e-6))
-      losses.append((flatness * edges).sum((1, 2)) / (edges.sum((1, 2)) + 1e-6))
+      losses.append((flatness * share).sum((1, 2)) / (all_edges.sum((1, 2)) + 1e-6))
   return jnp.stack(losses).mean(0)
 
 

@@ -133,6 +133,9 @@ class TransferConfig(TrainConfig):
   spurious_edge_weight: float = 0.0
   """Weight of the spurious-edge loss: broad edges that the photo doesn't have, such as clouds and
   halos on a wall."""
+  spurious_color_weight: float = 0.0
+  """Weight of the spurious-color loss: broad changes of color where the photo has no edge; they
+  count in the spurious-edge loss, too, but little beside those of light."""
   grid_weight: float = 0.0
   """Weight of the grid loss: contrast that depends on where a pixel lies within cells of 4 or 8
   pixels, as in a weave."""

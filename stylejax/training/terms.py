@@ -116,6 +116,7 @@ TERMS = (
   ),
   Term("structure", lambda v, _: pixels.structure_loss(v.stylized, v.content)),
   Term("spurious_edge", lambda v, _: pixels.spurious_edge_loss(v.stylized, v.content)),
+  Term("spurious_color", lambda v, _: pixels.spurious_color_loss(v.stylized, v.content)),
   Term("grid", lambda v, _: pixels.grid_loss(v.stylized)),
   Term("color", lambda v, _: _image_style_loss(color.color_loss, v)),
   Term("pyramid", lambda v, _: _image_style_loss(pyramid.pyramid_loss, v)),

@@ -225,6 +225,21 @@ def test_spurious_edges_are_looked_for_in_cells_of_up_to_32_pixels(rng, side, si
   assert float(actual) == pytest.approx(np.mean(shares), rel=1e-3)
 
 
+def test_spurious_colors_are_spurious_edges_without_those_of_light():
+  """On a cloud of one color, its part across gray: 2/3 of pure red's squares, none of gray's."""
+  content = np.full((1, 64, 64, 3), 0.5, np.float32)
+  content[:, 32:, 32:] = 0.8
+  cloud = np.zeros((1, 64, 64, 1), np.float32)
+  cloud[:, 16:48, :16] = 0.3
+  flat = np.full_like(content, 0.4)
+  for color, share in (((1, 1, 1), 0), ((1, 0, 0), 2 / 3), ((1, -1, 0), 1), ((1, 1, 0), 1 / 3)):
+    image = flat + cloud * np.float32(color)
+    edges = mean_of(pixels.spurious_edge_loss, image, content)
+    assert edges > 0.5
+    found = mean_of(pixels.spurious_color_loss, image, content)
+    assert float(found) == pytest.approx(share * float(edges), abs=1e-6)
+
+
 def test_the_grid_loss_is_the_variance_over_positions_in_a_cell(rng):
   image = rng.random((2, 48, 40, 3), np.float32)
   expected = []
@@ -353,6 +368,9 @@ def test_gradients_are_finite_even_for_blank_images(rng, constant):
     lambda f: pixels.l1_loss(f["relu1_1"], target["relu1_1"]),
     lambda f: pixels.spurious_edge_loss(
       *(x["relu1_1"].repeat(8, 1).repeat(8, 2)[:, :64, :64] for x in (f, target))
+    ),
+    lambda f: pixels.spurious_color_loss(
+      *(x["relu1_1"].repeat(8, 1).repeat(8, 2)[:, :64, :64, :3] for x in (f, target))
     ),
     lambda f: pixels.structure_loss(
       *(x["relu1_1"].repeat(8, 1).repeat(8, 2)[:, :64, :64] for x in (f, target))

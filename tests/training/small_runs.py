@@ -11,6 +11,7 @@ EXTRA_WEIGHTS = {
   "detail_weight": 0.1,
   "color_weight": 0.1,
   "spurious_edge_weight": 0.1,
+  "spurious_color_weight": 0.1,
   "grid_weight": 0.1,
   "structure_weight": 0.1,
   "pyramid_weight": 0.1,
