@@ -275,15 +275,6 @@ def _gradient(image: jax.Array) -> tuple[jax.Array, jax.Array]:
   return ((padded[1:-1, 2:] - padded[1:-1, :-2]) / 2, (padded[2:, 1:-1] - padded[:-2, 1:-1]) / 2)
 
 
-# Smoothing and resampling are matrix products, which run fast on every device and compile fast.
-
-
-def _apply(images: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
-  """rows · image · columnsᵀ for images [..., h, w]."""
-  product = partial(jnp.matmul, precision="highest")
-  return product(product(rows, images), columns.T)
-
-
 def _near(images: jax.Array) -> jax.Array:
   """Means over WINDOW × WINDOW cells of [..., h, w]; images repeat their edge pixels."""
   for axis in (images.ndim - 2, images.ndim - 1):
@@ -294,30 +285,36 @@ def _near(images: jax.Array) -> jax.Array:
 def _wide(images: jax.Array) -> jax.Array:
   """Gaussian means of [..., h, w], of deviation WIDE, at every fourth cell; linear in between."""
 
+  # Products with matrices, which run fast on every device; the far end of a Gaussian costs nothing.
   def weights(side):
     centers, places = (jnp.arange(0, side, n, dtype=jnp.float32) for n in (4, 1))
     means = jnp.exp(-jnp.square((centers[:, None] - places[None]) / WIDE) / 2)
     return means / means.sum(1, keepdims=True)
 
-  def between(side):
-    centers, places = (jnp.arange(0, side, n, dtype=jnp.float32) for n in (4, 1))
-    places = jnp.minimum(places, centers[-1])
-    return jnp.maximum(1 - jnp.abs(places[:, None] - centers[None]) / 4, 0)
-
-  sides = images.shape[-2:]
-  return _apply(_apply(images, *map(weights, sides)), *map(between, sides))
+  height, width = images.shape[-2:]
+  product = partial(jnp.matmul, precision="highest")
+  means = product(product(weights(height), images), weights(width).T)
+  return _between(_between(means, -2, height, 4, 0.0), -1, width, 4, 0.0)
 
 
 def _halve(images: jax.Array) -> jax.Array:
   """Halves the sides of [..., h, w], rounded up, by means of 4×4 pixels weighted 1 3 3 1."""
+  for axis in (images.ndim - 2, images.ndim - 1):
+    line = [1] * images.ndim
+    line[axis] = images.shape[axis]
+    # At the edges the weights are less than 8: beyond them there is nothing.
+    images = _tent_sums(images, axis) / _tent_sums(jnp.ones(line), axis)
+  return images
 
-  def weights(side):
-    places = jnp.arange(side, dtype=jnp.float32)
-    centers = 2 * jnp.arange(-(-side // 2), dtype=jnp.float32) + 0.5
-    tent = jnp.maximum(2 - jnp.abs(centers[:, None] - places[None]), 0)
-    return tent / tent.sum(1, keepdims=True)
 
-  return _apply(images, *(weights(side) for side in images.shape[-2:]))
+def _tent_sums(x: jax.Array, axis: int) -> jax.Array:
+  """Sums of x[2i − 1] + 3 x[2i] + 3 x[2i + 1] + x[2i + 2] along an axis, 0 beyond its edges."""
+  side = x.shape[axis]
+  half, edges = -(-side // 2), [(0, 0)] * x.ndim
+  edges[axis] = (1, 2 * half + 1 - side)
+  x = jnp.pad(x, edges)
+  first, *middle, last = (jax.lax.slice_in_dim(x, k, k + 2 * half - 1, 2, axis) for k in range(4))
+  return first + 3.0 * (middle[0] + middle[1]) + last
 
 
 def _resample_to(flow: jax.Array, shape: tuple[int, ...]) -> jax.Array:
@@ -327,15 +324,27 @@ def _resample_to(flow: jax.Array, shape: tuple[int, ...]) -> jax.Array:
 
 def _resize(images: jax.Array, height: int, width: int) -> jax.Array:
   """Enlarges [..., h, w] to [..., height, width] by a power of 2 (rounded up), linearly."""
-
-  def weights(fine, coarse):
+  for axis, fine in ((-2, height), (-1, width)):
     scale = 1
-    while coarse * scale < fine:
+    while images.shape[axis] * scale < fine:
       scale *= 2
-    places = (jnp.arange(fine, dtype=jnp.float32) + 0.5) / scale - 0.5
-    places = jnp.clip(places, 0, coarse - 1)
-    cells = jnp.arange(coarse, dtype=jnp.float32)
-    return jnp.maximum(1 - jnp.abs(places[:, None] - cells[None]), 0)
+    images = _between(images, axis, fine, scale, 0.5 / scale - 0.5)
+  return images
 
-  small = images.shape[-2:]
-  return _apply(images, weights(height, small[0]), weights(width, small[1]))
+
+def _between(images: jax.Array, axis: int, fine: int, scale: int, first: float) -> jax.Array:
+  """Linear interpolation along an axis, at `fine` places 1/scale apart, the first at `first`.
+
+  Places are counted in cells; beyond its edges the image repeats its edge cells.
+  """
+  axis %= images.ndim
+  side, edges = images.shape[axis], [(0, 0)] * images.ndim
+  edges[axis] = (1, 1)
+  padded = jnp.pad(images, edges, mode="edge")
+  phases = []
+  for place in (first + phase / scale for phase in range(scale)):
+    start = 0 if place < 0 else 2
+    beside = jax.lax.slice_in_dim(padded, start, start + side, axis=axis)
+    phases.append((1 - abs(place)) * images + abs(place) * beside)
+  shape = (*images.shape[:axis], side * scale, *images.shape[axis + 1 :])
+  return jax.lax.slice_in_dim(jnp.stack(phases, axis + 1).reshape(shape), 0, fine, axis=axis)

@@ -165,3 +165,31 @@ def test_sharp_warps_keep_parabolas_and_whole_shifts(rng):
 def test_wrong_shapes_are_refused(shapes):
   with pytest.raises(ValueError, match="frame, before: found shapes"):
     motion.optical_flow(*map(np.zeros, shapes))
+
+
+@pytest.mark.parametrize("shape", [(8, 12), (9, 13), (2, 1)])
+def test_levels_are_halved_and_enlarged_as_defined(rng, shape):
+  image = rng.random(shape, np.float32)
+
+  def tent(side):
+    """Weights 1 3 3 1 around the middle of each pair of pixels, of those that there are."""
+    centers = 2 * np.arange(-(-side // 2)) + 0.5
+    weights = np.maximum(2 - np.abs(centers[:, None] - np.arange(side)), 0)
+    return weights / weights.sum(1, keepdims=True)
+
+  rows, columns = map(tent, shape)
+  np.testing.assert_allclose(motion._halve(image[None])[0], rows @ image @ columns.T, atol=1e-6)
+
+  def places(fine, side, scale):
+    return np.clip((np.arange(fine) + 0.5) / scale - 0.5, 0, side - 1)
+
+  for scale in (1, 2, 4):
+    height, width = (scale * side - scale // 2 for side in shape)
+    enlarged = np.asarray(motion._resize(image[None], height, width)[0])
+    lines = np.stack(
+      [np.interp(places(width, shape[1], scale), np.arange(shape[1]), row) for row in image]
+    )
+    expected = np.stack(
+      [np.interp(places(height, shape[0], scale), np.arange(shape[0]), line) for line in lines.T], 1
+    )
+    np.testing.assert_allclose(enlarged, expected, atol=1e-6)

@@ -232,8 +232,8 @@ def test_spurious_colors_are_spurious_edges_without_those_of_light():
   cloud = np.zeros((1, 64, 64, 1), np.float32)
   cloud[:, 16:48, :16] = 0.3
   flat = np.full_like(content, 0.4)
-  for color, share in (((1, 1, 1), 0), ((1, 0, 0), 2 / 3), ((1, -1, 0), 1), ((1, 1, 0), 1 / 3)):
-    image = flat + cloud * np.float32(color)
+  for direction, share in (((1, 1, 1), 0), ((1, 0, 0), 2 / 3), ((1, -1, 0), 1), ((1, 1, 0), 1 / 3)):
+    image = flat + cloud * np.float32(direction)
     edges = mean_of(pixels.spurious_edge_loss, image, content)
     assert edges > 0.5
     found = mean_of(pixels.spurious_color_loss, image, content)
