@@ -53,6 +53,7 @@ RATIOS = {
   "steps": "÷ VGG16 and its gradient",
   "layers": "of the whole, as often as it comes",
   "shapes": "÷ the preset",
+  "jax_versions": "÷ the first version's best",
 }
 
 

@@ -62,7 +62,7 @@ def window(
 def main(options: Options) -> dict:
   """Prints the table and returns the result."""
   config = TransferConfig(preset=options.preset, batch=options.batch, size=options.size)
-  case = train.step_case("transfer", config)
+  case = train.step_case(config)
   text = config.to_json()
   seconds = {"no checkpoint": [], "a checkpoint": []}
   with tempfile.TemporaryDirectory() as folder, checkpoint.Checkpoints(Path(folder)) as checkpoints:

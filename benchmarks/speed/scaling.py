@@ -63,7 +63,7 @@ def main(options: Options) -> dict:
   devices = jax.local_devices()
   results = timing.measure(
     [
-      train.step_case(options.command, options.config, devices[:count])
+      train.step_case(options.config, devices[:count])
       for count in options.counts
       if count <= len(devices)
     ],
