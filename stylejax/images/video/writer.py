@@ -76,11 +76,13 @@ class VideoWriter:
     self, suffix: str, shape: tuple[int, ...], rate: Fraction, source: VideoReader | None
   ):
     # MP4 stores the lengths of packets. Without B-frames, packets are in display order, so that
-    # the last frame keeps its length.
+    # the last frame keeps its length. Compared with x264's defaults at a CRF of 18, two stylized
+    # films of 640×360 pixels took 0.6 of the time to encode, had luma 0.2 and 0.6 dB farther from the
+    # original (42.2 and 40.3 dB) and were 12 and 6 % larger (PyAV 18.1).
     codec, options = (
       ("libvpx-vp9", {"crf": "18", "row-mt": "1", "cpu-used": "2"})
       if suffix == ".webm"
-      else ("libx264", {"crf": "18", "bf": "0"})
+      else ("libx264", {"preset": "faster", "crf": "17", "bf": "0"})
     )
     stream = self._container.add_stream(
       codec, rate=rate.limit_denominator(100_000), options=options
