@@ -303,7 +303,7 @@ def _halve(images: jax.Array) -> jax.Array:
     line = [1] * images.ndim
     line[axis] = images.shape[axis]
     # At the edges the weights are less than 8: beyond them there is nothing.
-    images = _tent_sums(images, axis) / _tent_sums(jnp.ones(line), axis)
+    images = _tent_sums(images, axis) / _tent_sums(jnp.ones(line, images.dtype), axis)
   return images
 
 
