@@ -16,7 +16,7 @@ _MEANINGS = {
   "styles": "save styles under names, and show them on a contact sheet",
   "export": "write one file that stylizes without stylejax (StableHLO, ONNX, a page)",
   "web": "serve a page that stylizes in the browser and uploads nothing",
-  "warm": "compile programs ahead of time, so that no image has to wait",
+  "warm": "compile programs ahead of time, so that no photo has to wait",
   "train": "train on your own photos and artworks",
   "benchmark": "print what a bug report needs: stylejax benchmark info",
 }

@@ -10,12 +10,13 @@ from stylejax.cli.options import INSTALLED, Spelling, option, parse, print_error
 from stylejax.errors import InputError
 from stylejax.runtime.files import printable
 
-_DESCRIPTION = """Compile programs ahead of time, so that no image has to wait for it later.
+_DESCRIPTION = """Compile programs ahead of time, so that no photo has to wait for it later.
 
 An image of 8 bits per channel runs in the smallest compiled program that it fits into, so a few
-sizes are enough for all sizes up to them. The programs are kept in $STYLEJAX_CACHE, or
-~/.cache/stylejax, for machines with the same kind of processor and the same jax; for a container,
-run this as one of the steps that build its image.
+sizes are enough for all sizes up to them. Films and styles that are invented (--seed) have programs
+of their own, which are compiled when they are first needed. The programs are kept in
+$STYLEJAX_CACHE, or ~/.cache/stylejax, for machines with the same kind of processor and the same
+jax; for a container, run this as one of the steps that build its image.
 
 Examples:
   stylejax warm
