@@ -147,6 +147,7 @@ def _cubic(t: jax.Array) -> dict[int, jax.Array]:
 
 
 def _gray(image: jax.Array) -> jax.Array:
+  image = image.astype(jnp.float32)  # half precision loses motions below a pixel
   return image[..., 0] * GRAY[0] + image[..., 1] * GRAY[1] + image[..., 2] * GRAY[2]
 
 

@@ -193,3 +193,14 @@ def test_levels_are_halved_and_enlarged_as_defined(rng, shape):
       [np.interp(places(height, shape[0], scale), np.arange(shape[0]), line) for line in lines.T], 1
     )
     np.testing.assert_allclose(enlarged, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, np.float64])
+def test_frames_of_another_dtype_have_the_flow_of_float32(dtype):
+  frame, before, _ = moved("cat", np.eye(2), (3.25, -1.5))
+  with jax.enable_x64(dtype == np.float64):
+    frames = [jnp.asarray(image, dtype) for image in (frame, before)]
+    flow = jax.jit(motion.optical_flow)(*frames)
+    expected = jax.jit(motion.optical_flow)(*(image.astype(jnp.float32) for image in frames))
+  assert flow.vectors.dtype == expected.vectors.dtype == np.float32
+  np.testing.assert_array_equal(flow.vectors, expected.vectors)

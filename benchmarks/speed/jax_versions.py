@@ -86,7 +86,13 @@ class Worker:
     stream: Any = self._process.stdin
     stream.write(f"{size} {way}\n")
     stream.flush()
-    return float(self._line())
+    line = self._line()
+    try:
+      return float(line)
+    except ValueError:
+      raise InputError(
+        f"{self._process.args[0]}: found {line!r}, expected the seconds that a program took"
+      ) from None
 
   def _line(self) -> str:
     stream: Any = self._process.stdout
@@ -100,7 +106,7 @@ class Worker:
 def started(python: Path, sizes: tuple[int, ...]) -> Iterator[Worker]:
   """Starts a worker, which ends with the context."""
   with subprocess.Popen(
-    [str(python), "-c", WORKER, json.dumps(sizes)],
+    [str(python.absolute()), "-c", WORKER, json.dumps(sizes)],
     env=processes.environment(ROOT, None),
     stdin=subprocess.PIPE,
     stdout=subprocess.PIPE,
