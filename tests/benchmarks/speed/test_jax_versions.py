@@ -25,6 +25,14 @@ def test_programs_of_two_pythons_run_in_turn(tmp_path):
 def test_a_python_that_can_not_run_it_is_named(tmp_path):
   with pytest.raises(InputError, match="--others: found no file .*nothing, expected another"):
     jax_versions.Options((tmp_path / "nothing",)).check()
-  silent = Path("/bin/true")
-  with pytest.raises(InputError, match="true: found no answer, expected it to run stylejax"):
-    jax_versions.main(jax_versions.Options((silent,), sizes=(32,), repeats=1))
+  for answer, message in (
+    ("", "found no answer"),
+    ("1.0\\nfast\\n", "found 'fast', expected the seconds"),
+  ):
+    other = tmp_path / "python"
+    other.write_text(
+      f"#!/bin/sh\nprintf '{answer}'\nexec cat >/dev/null\n" if answer else "#!/bin/sh\n"
+    )
+    other.chmod(0o755)
+    with pytest.raises(InputError, match=f"python: {message}"):
+      jax_versions.main(jax_versions.Options((other,), sizes=(32,), repeats=1))
