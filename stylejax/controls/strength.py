@@ -45,6 +45,29 @@ def blend_with_content(stylized: jax.Array, content: jax.Array, blend: jax.Array
 
   Source: the transfer function of sRGB, IEC 61966-2-1.
   """
+  return _blended(stylized, content, jnp.asarray(blend))
+
+
+@jax.custom_jvp
+def _blended(stylized: jax.Array, content: jax.Array, blend: jax.Array) -> jax.Array:
+  """`blend_with_content` without its arithmetic where nothing of the content is left."""
+  images = stylized, content, blend
+  shape, dtype = jnp.broadcast_shapes(*(x.shape for x in images)), jnp.result_type(*images)
+  return jax.lax.cond(
+    jnp.all(blend >= 1.0),
+    lambda stylized, content, blend: jnp.broadcast_to(stylized, shape).astype(dtype),
+    _blended_in_light,
+    *images,
+  )
+
+
+@_blended.defjvp
+def _blended_jvp(primals, tangents):
+  # At full strength, too, the image has a slope in the strength.
+  return _blended(*primals), jax.jvp(_blended_in_light, primals, tangents)[1]
+
+
+def _blended_in_light(stylized: jax.Array, content: jax.Array, blend: jax.Array) -> jax.Array:
   light = blend * srgb_to_linear(stylized) + (1.0 - blend) * srgb_to_linear(content)
   # Rounding may bring white above 1, but not black below 0.
   return jnp.minimum(linear_to_srgb(light), 1.0)

@@ -71,10 +71,16 @@ class ByNetworks:
     self.state = jax.tree.map(np.asarray, saved)
 
   def stylize(self, frames: Iterable[Moved]) -> Iterator[Stylized]:
-    """Stylizes frames in order."""
+    """Stylizes frames in order; the next is begun before one is waited for."""
+    begun: Stylized | None = None
     for moved in frames:
       image = self.step(moved, self._settings.at(moved.number))
-      yield Stylized(moved, image, self.state.held, self.state.same_scene, self.state)
+      before = begun
+      begun = Stylized(moved, image, self.state.held, self.state.same_scene, self.state)
+      if before is not None:
+        yield before
+    if begun is not None:
+      yield begun
 
   def step(self, moved: Moved, settings: dict[str, Any]) -> Any:
     """Stylizes one frame on the device; transparent pixels have the colors of their neighbors."""

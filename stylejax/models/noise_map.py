@@ -82,7 +82,7 @@ def moved_noise_map(height: int, width: int, drift: jax.Array, cell: int) -> jax
 
   def cells_of(pattern: np.ndarray) -> jax.Array:
     side = len(pattern)
-    return jnp.take(pattern.reshape(-1), rows % side * side + columns % side)
+    return jnp.take(pattern.reshape(-1), rows % side * side + columns % side, mode="clip")
 
   values = cells_of(PATTERN)
   return jnp.where(_is_first(rows, columns), values, values * cells_of(SIGNS))

@@ -40,3 +40,25 @@ def test_gradients_are_finite_at_black_and_white(blend):
     images, images[:, ::-1], jnp.float32(blend)
   )
   assert all(np.isfinite(gradient).all() for gradient in gradients)
+
+
+def test_at_full_strength_nothing_is_computed_away(rng):
+  """The image stays as it is, bit for bit, but its slope in the strength is that below 1."""
+  stylized, content = 0.2 + 0.6 * rng.random((2, 1, 4, 5, 3), np.float32)
+  blended = jax.jit(strength.blend_with_content)
+  np.testing.assert_array_equal(blended(stylized, content, np.float32(1)), stylized)
+  slope = jax.jacobian(strength.blend_with_content, argnums=2)
+  below, full = (slope(stylized, content, jnp.float32(blend)) for blend in (0.999, 1.0))
+  assert abs(full).max() > 0.1
+  np.testing.assert_allclose(full, below, atol=0.01)
+
+
+def test_each_image_of_a_batch_has_its_blend(rng):
+  stylized, content = rng.random((2, 3, 4, 5, 3), np.float32)
+  blends = np.float32([0.3, 1, 0])
+  together = strength.blend_with_content(stylized, content, blends[:, None, None, None])
+  mapped = jax.vmap(strength.blend_with_content)(stylized, content, blends)
+  for index, blend in enumerate(blends):
+    alone = strength.blend_with_content(stylized[index], content[index], blend)
+    np.testing.assert_allclose(together[index], alone, atol=1e-6)
+    np.testing.assert_allclose(mapped[index], alone, atol=1e-6)
