@@ -9,6 +9,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
+from stylejax.means import box_mean
 from stylejax.models.replaceable import Replaceable
 
 FINEST = 288
@@ -120,15 +121,6 @@ def warp(image: jax.Array, vectors: jax.Array, *, sharp: bool = False, every: in
       line += column[..., None] * jnp.take(pixels, places, axis=0, mode="clip")
     result += row[..., None] * line
   return result
-
-
-def box_mean(images: jax.Array, axis: int, window: int) -> jax.Array:
-  """Means over an odd window along an axis; images repeat their edge pixels beyond their edges."""
-  size, edges = [1] * images.ndim, [(0, 0)] * images.ndim
-  size[axis], edges[axis] = window, (window // 2, window // 2)
-  padded = jnp.pad(images, edges, mode="edge")
-  sums = jax.lax.reduce_window(padded, 0.0, jax.lax.add, size, [1] * images.ndim, "VALID")
-  return sums / float(window)
 
 
 def _linear(t: jax.Array) -> dict[int, jax.Array]:

@@ -169,10 +169,3 @@ def test_flicker_counts_only_what_stands_still(rng):
   change, still = temporal.flicker(tuple(frames), tuple(stylized))
   np.testing.assert_allclose(change, 0.25, atol=1e-6)
   assert 0.35 <= still <= 0.5
-
-
-@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 1, 1), (3, 7, 1), (41, 33, 1)])
-def test_the_tenth_percentile_is_numpys(rng, shape):
-  values = rng.random(shape, np.float32)
-  actual = jax.jit(temporal._least_tenth)(values)
-  np.testing.assert_allclose(actual, np.percentile(values, 10), rtol=1e-6)
