@@ -3,6 +3,7 @@
 sequence.py reads, writes and measures them; keyframed.py handles keyframes.
 """
 
+import dataclasses
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import jax
 import numpy as np
 
 from stylejax import motion, temporal
+from stylejax.images import encode
 from stylejax.images.decode import DecodedImage
 from stylejax.images.frame import Frame
 from stylejax.inference.over_time import Settings
@@ -23,13 +25,13 @@ class Moved(NamedTuple):
   Attributes:
     number: the frame's number, counted from 1.
     frame: the frame at the output's size.
-    resized: its image.
+    rgb: its pixels [H, W, 3], on the device.
     flow: its motion since the previous frame; None if motion is ignored.
   """
 
   number: int
   frame: Frame
-  resized: DecodedImage
+  rgb: jax.Array
   flow: motion.Flow | None
 
 
@@ -85,6 +87,16 @@ class ByNetworks:
   def step(self, moved: Moved, settings: dict[str, Any]) -> Any:
     """Stylizes one frame on the device; transparent pixels have the colors of their neighbors."""
     image, self.state = self._step(
-      self._params, moved.resized.rgb, self._style_code, self.state, flow=moved.flow, **settings
+      self._params, moved.rgb, self._style_code, self.state, flow=moved.flow, **settings
     )
     return image
+
+
+def resized(frame: Frame, size: int | None) -> Frame:
+  """A frame whose shorter side has `size` pixels, or the frame itself if that is None."""
+  if size is None:
+    return frame
+  height, width = encode.fit_shorter_side(frame.rgb.shape[0], frame.rgb.shape[1], int(size))
+  encode.check_pixels("--size", height, width)
+  image = encode.resize(DecodedImage(frame.rgb, frame.alpha, "RGB"), height, width)
+  return dataclasses.replace(frame, rgb=image.rgb, alpha=image.alpha)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from stylejax import keyframes, motion
@@ -120,7 +119,7 @@ class ByKeyframes:
         before = self._waiting[-1].track
         track = moved.flow if before is None else self._follow(before, moved.flow)
       elif self._begins:
-        self._painted = self._paint(moved.resized.rgb, state.stylized, True)
+        self._painted = self._paint(moved.frame.rgb, state.stylized, True)
         self._begins = False
       self._waiting.append(_Waiting(moved, state.stylized, state.held, state.same_scene, track))
       if len(self._waiting) == self._every + 1:
@@ -131,19 +130,19 @@ class ByKeyframes:
   def _emit(self, *, ends: bool) -> Iterator[Stylized]:
     """Yields the waiting frames up to the last, a keyframe that stays unless it ends a scene."""
     waiting, last = self._waiting, self._waiting[-1]
-    first = keyframes.Keyframe(jnp.asarray(waiting[0].moved.resized.rgb), self._painted)
+    first = keyframes.Keyframe(waiting[0].moved.rgb, self._painted)
     second, backward = first, dict[int, motion.Flow]()
     if len(waiting) > 1:
-      content = jnp.asarray(last.moved.resized.rgb)
+      content = last.moved.rgb
       start = self._propagate(content, last.filling, (first, first), (last.track,) * 2, 0.0)
-      second = keyframes.Keyframe(content, self._paint(last.moved.resized.rgb, start, False))
+      second = keyframes.Keyframe(content, self._paint(last.moved.frame.rgb, start, False))
       backward = self._backward(waiting)
     self._painted = second.stylized
     for number, each in enumerate(waiting if ends else waiting[:-1]):
       image = first.stylized if number == 0 else second.stylized
       if number in backward:
         image = self._propagate(
-          each.moved.resized.rgb,
+          each.moved.rgb,
           each.filling,
           (first, second),
           (each.track, backward[number]),
@@ -151,7 +150,7 @@ class ByKeyframes:
         )
       settings = self._settings.at(each.moved.number)
       del settings["memory"]
-      image = self._finish(image, each.moved.resized.rgb, **settings)
+      image = self._finish(image, each.moved.rgb, **settings)
       # The networks have already seen the frame after the last of these, unless the film ends.
       state = self.saved() if number == len(waiting) - (1 if ends else 2) else None
       yield Stylized(each.moved, image, each.held, each.same_scene, state)
@@ -161,7 +160,7 @@ class ByKeyframes:
     """The motion from each frame between two keyframes to the second one, by its index."""
     tracks: dict[int, motion.Flow] = {}
     for number in range(len(waiting) - 2, 0, -1):
-      pair = (waiting[n].moved.resized.rgb for n in (number, number + 1))
+      pair = (waiting[n].moved.rgb for n in (number, number + 1))
       flow = self._flow(*pair)
       later = tracks.get(number + 1)
       tracks[number] = flow if later is None else self._follow(later, flow)

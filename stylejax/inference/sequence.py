@@ -10,16 +10,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
 
+import jax
 import numpy as np
 
 from stylejax import motion, temporal
 from stylejax.controls.table import PixelControls
 from stylejax.errors import InputError
 from stylejax.images import encode, frames
-from stylejax.images.decode import DecodedImage
 from stylejax.images.find import find_images
 from stylejax.inference import budget, descent_budget, keyframed
-from stylejax.inference.film import ByNetworks, Moved, Stylized
+from stylejax.inference.film import ByNetworks, Moved, Stylized, resized
 from stylejax.inference.outputs import check_number
 from stylejax.inference.over_time import MAX_MEMORY, Curve, Settings, check_curves
 from stylejax.inference.request import StyleMix, check_common, plan_mixes
@@ -266,14 +266,14 @@ class _Run:
     follows = request.motion == "followed"
     self._flow = compiled_step(motion.optical_flow, options=compiler_options) if follows else None
     self._measure, self._measured = compiled_step(_measure, options=compiler_options), list[tuple]()
-    self._before: tuple[np.ndarray, Any] | None = None
+    self._before: tuple[jax.Array, Any] | None = None
 
   def stylize_all(self, output: Path, on_progress: Callable[[int, int], None]) -> None:
     """Stylizes every frame, while the next ones are decoded and the previous one is written."""
     source = self._source
     with ReadAhead(self._read(), depth=AHEAD, name="frames") as ahead:
       first = next(ahead)
-      shape = first.resized.rgb.shape
+      shape = first.rgb.shape
       self._check(shape)
       self._method.start(shape)
       with frames.writer(output, source, shape) as target, ThreadPoolExecutor(1) as pool:
@@ -300,13 +300,14 @@ class _Run:
       self._method.load(method)
       self._measured, self.saved = list(map(tuple, rows)), unfinished.done
       for number in range(1, unfinished.done + 1):
-        self._before = moved.resized.rgb, unfinished.image(number)
-        yield Stylized(moved, self._before[1], None, None, None)
+        image = unfinished.image(number)
+        self._before = moved.rgb, image
+        yield Stylized(moved, image, None, None, None)
         if number < unfinished.done:
           moved = next(ahead)
       frames_left = ahead
     for stylized in self._method.stylize(frames_left):
-      rgb, image = stylized.moved.resized.rgb, stylized.image
+      rgb, image = stylized.moved.rgb, stylized.image
       if unfinished is not None:
         image = rounded(np.asarray(image))
       if self._before is not None:
@@ -343,8 +344,8 @@ class _Run:
 
   def report(self, seconds: float) -> SequenceReport:
     """The report, once all frames are done."""
-    columns = np.array(self._measured, np.float64).reshape(-1, 6).T
-    change, still, error, visible, held, same_scene = columns
+    rows = np.array(self._measured, np.float64).reshape(-1, 6)
+    change, still, error, visible, held, same_scene = rows.T
     return SequenceReport(
       self.done,
       0 if self._unfinished is None else self._unfinished.done,
@@ -361,14 +362,13 @@ class _Run:
     """Yields frames with their motion; runs in a thread of its own."""
     before, done = None, 0 if self._unfinished is None else self._unfinished.done
     for number, frame in enumerate(self._source, 1):
-      resized = _resized(frame, self._request.size)
-      flow = None
-      if self._flow is not None and number > done:
-        flow = self._flow(resized.rgb, resized.rgb if before is None else before)
       # At its original size a frame may take many times the memory, and some wait for a keyframe.
-      frame = dataclasses.replace(frame, rgb=resized.rgb, alpha=resized.alpha)
-      yield Moved(number, frame, resized, flow)
-      before = resized.rgb
+      frame = resized(frame, self._request.size)
+      rgb, flow = jax.device_put(frame.rgb), None  # once, for several programs
+      if self._flow is not None and number > done:
+        flow = self._flow(rgb, rgb if before is None else before)
+      yield Moved(number, frame, rgb, flow)
+      before = rgb
 
   def _check(self, shape: tuple[int, ...]) -> None:
     content = os.fspath(self._request.content)
@@ -389,12 +389,3 @@ def _measure(contents, images, flow: motion.Flow | None):
 
 def _weighted_mean(values: np.ndarray, weights: np.ndarray) -> float | None:
   return float((values * weights).sum() / weights.sum()) if weights.sum() else None
-
-
-def _resized(frame: frames.Frame, size: int | None) -> DecodedImage:
-  image = DecodedImage(frame.rgb, frame.alpha, "RGB")
-  if size is None:
-    return image
-  height, width = encode.fit_shorter_side(frame.rgb.shape[0], frame.rgb.shape[1], int(size))
-  encode.check_pixels("--size", height, width)
-  return encode.resize(image, height, width)

@@ -205,7 +205,7 @@ def test_frames_that_wait_for_a_keyframe_have_the_size_of_the_output(film, tmp_p
   def look(self, moved):
     def each():
       for one in moved:
-        shapes.append((one.frame.rgb.shape, one.resized.rgb.shape))
+        shapes.append((one.frame.rgb.shape, one.rgb.shape))
         yield one
 
     return stylize(self, each())
