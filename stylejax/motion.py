@@ -9,8 +9,8 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from stylejax.means import box_mean
 from stylejax.models.replaceable import Replaceable
+from stylejax.reductions import box_mean
 
 FINEST = 288
 """Largest shorter side at which motion is estimated; for larger frames it is interpolated."""

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stylejax import means, models, motion, transfer
+from stylejax import models, motion, reductions, transfer
 from stylejax.controls.apply import apply_controls
 from stylejax.controls.strength import blend_with_content, split
 from stylejax.controls.table import PixelControls, takes_pixel_controls
@@ -143,7 +143,7 @@ def next_frame(
   )
   image, moments = found
   stylized = _averaged(image[0], earlier, held, keep, flow)
-  started, share = jnp.ones((), jnp.float32), means.mean(held) * same_scene
+  started, share = jnp.ones((), jnp.float32), reductions.mean(held) * same_scene
   state = FrameState(frame, stylized, moments, started, drift, share, same_scene)
   return apply_controls(blend_with_content(stylized, frame, blend), frame, controls), state
 
@@ -170,8 +170,8 @@ def flicker(
   still = (_stillness(_change(*frames)) >= 0.5).astype(jnp.float32)
   if flow is not None:
     still *= (jnp.abs(flow.vectors).max(-1, keepdims=True) < 0.5).astype(jnp.float32)
-  share = means.mean(still)
-  return means.mean(_change(*stylized) * still) / jnp.maximum(share, 1 / still.size), share
+  share = reductions.mean(still)
+  return reductions.mean(_change(*stylized) * still) / jnp.maximum(share, 1 / still.size), share
 
 
 def warping_error(
@@ -194,8 +194,8 @@ def warping_error(
   visible = (flow.visible[::every, ::every] >= 0.5).astype(jnp.float32)
   moved = motion.warp(stylized[0], flow.vectors, sharp=True, every=every)
   change = _change(jnp.clip(moved, 0, 1), stylized[1][::every, ::every])
-  share = means.mean(visible)
-  return means.mean(change * visible) / jnp.maximum(share, 1 / visible.size), share
+  share = reductions.mean(visible)
+  return reductions.mean(change * visible) / jnp.maximum(share, 1 / visible.size), share
 
 
 def earlier_and_held(
@@ -213,10 +213,10 @@ def earlier_and_held(
   """
   if flow is None:
     change = _change(state.content, frame)
-    earlier, held, same_scene = state.stylized, _stillness(change), means.mean(change) < CUT
+    earlier, held, same_scene = state.stylized, _stillness(change), reductions.mean(change) < CUT
   else:
     earlier, held = carried(state.content, state.stylized, frame, flow)
-    same_scene = means.mean(held) > LEAST_HELD
+    same_scene = reductions.mean(held) > LEAST_HELD
   return earlier, held, jnp.where(same_scene, state.started, 0.0)
 
 
@@ -325,14 +325,14 @@ def _stillness(change: jax.Array, allowed: jax.Array | None = None) -> jax.Array
   `allowed`, [H, W, 1], is how much change besides noise there may be in each place.
   """
   near = _near(change)
-  floor = means.least_tenth(near[::REACH, ::REACH])
+  floor = reductions.least_tenth(near[::REACH, ::REACH])
   noise = jnp.minimum(1.5 * floor + ROUNDING, LOUDEST)
   return jnp.clip(2 - near / (noise if allowed is None else noise + _near(allowed)), 0, 1)
 
 
 def _near(values: jax.Array) -> jax.Array:
   """Means over REACH × REACH pixels of [H, W, C]."""
-  return means.box_mean(means.box_mean(values, 0, REACH), 1, REACH)
+  return reductions.box_mean(reductions.box_mean(values, 0, REACH), 1, REACH)
 
 
 def steadied(generator, code, vector, noise_gain, before, keep, drift):

@@ -19,6 +19,7 @@ import numpy as np
 from benchmarks.harness import command_line, records, timing
 from stylejax.models.vgg16 import vgg16_features
 from stylejax.optimization import neighbors
+from stylejax.optimization.columns import column_aims
 from stylejax.optimization.hypercolumns import LAYERS
 from stylejax.optimization.pyramid import laplacian_pyramid
 from stylejax.optimization.targets import Stage
@@ -76,17 +77,21 @@ def cases(vgg_params: dict, side: int) -> Iterator[timing.Case]:
     targets = jax.jit(neighbors.style_targets, static_argnums=2)(vgg_params, [style], stage)
 
     def begin(vgg_params, pyramid, start, targets):
-      return neighbors.init(vgg_params, pyramid, start, targets, STEPS)
+      state = neighbors.init(vgg_params, pyramid, start, targets, STEPS)
+      if targets.split:
+        return state, None
+      matches = state.matched, state.content
+      return state, column_aims(vgg_params, targets, *matches, neighbors.CONTENT_WEIGHT)
 
-    def descend(vgg_params, state, targets):
-      return neighbors.run(vgg_params, state, targets, steps=STEPS)
+    def descend(vgg_params, state, targets, aims):
+      return neighbors.run(vgg_params, state, targets, aims=aims, steps=STEPS)
 
     arguments = (vgg_params, pyramid, start, targets)
     if not stage.split:
       # Its FLOPs are not known: XLA counts the body of a loop over blocks of places only once.
       yield dataclasses.replace(timing.jit_case(MATCHING, begin, arguments, 1, about), flops=None)
-    state = jax.jit(begin)(*arguments)
-    case = timing.jit_case(name, descend, (vgg_params, state, targets), STEPS, about)
+    state, aims = jax.jit(begin)(*arguments)
+    case = timing.jit_case(name, descend, (vgg_params, state, targets, aims), STEPS, about)
     yield dataclasses.replace(case, flops=flops)
 
 

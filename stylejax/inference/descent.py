@@ -11,8 +11,7 @@ import jax
 import numpy as np
 
 MOST_AT_ONCE, LEAST_AT_ONCE = 10, 4
-"""Steps between two looks: the most, and the fewest, for the largest images. Each call does the
-work of about a third of a step before its first step."""
+"""Steps between two looks: the most, and the fewest, for the largest images."""
 
 _PIXELS_AT_ONCE = MOST_AT_ONCE * 512 * 512
 
@@ -50,7 +49,11 @@ class Leg(Protocol):
     """The structure of that state as from `jax.tree.structure`, without computing the state."""
     ...
 
-  def advance(self, state: Any, targets: Any, steps: int) -> Any:
+  def prepared(self, state: Any, targets: Any) -> Any:
+    """The targets, with what else all steps need and the state decides when the leg begins."""
+    ...
+
+  def advance(self, state: Any, prepared: Any, steps: int) -> Any:
     """The state after this many more steps, or after those that are left."""
     ...
 
@@ -112,7 +115,7 @@ def descend(
       state, leaves = jax.tree.unflatten(leg.tree(current, targets), leaves), []
     else:
       state = leg.begin(current, targets)
-    made = int(state.step)
+    prepared, made = leg.prepared(state, targets), int(state.step)
     at_once = max(LEAST_AT_ONCE, min(MOST_AT_ONCE, _PIXELS_AT_ONCE // (leg.size[0] * leg.size[1])))
 
     def look(made, state, leg=leg, number=number, current=current):
@@ -133,7 +136,7 @@ def descend(
     if on_look is not None and number == first:
       look(made, state)
     while made < leg.steps:
-      state = leg.advance(state, targets, at_once)
+      state = leg.advance(state, prepared, at_once)
       made = min(leg.steps, made + at_once)
       if on_look is not None:
         look(made, state)

@@ -57,10 +57,15 @@ class ScaleLeg:
     begin = functools.partial(gram.init, method=self.method)
     return jax.tree.structure(jax.eval_shape(begin, self.content, np.int32(self.steps)))
 
-  def advance(self, state: gram.State, targets: gram.Targets, steps: int) -> gram.State:
+  def prepared(self, state: gram.State, targets: gram.Targets) -> gram.Targets:
+    """The targets alone."""
+    del state
+    return targets
+
+  def advance(self, state: gram.State, prepared: gram.Targets, steps: int) -> gram.State:
     """Does steps of L-BFGS or Adam."""
     return _run(
-      load_vgg(), state, targets, steps=np.int32(steps), method=self.method, **self.settings
+      load_vgg(), state, prepared, steps=np.int32(steps), method=self.method, **self.settings
     )
 
   def end(self, current: Any, state: gram.State) -> jax.Array:

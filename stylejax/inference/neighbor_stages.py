@@ -17,6 +17,7 @@ from stylejax.inference.descent import OnLook, descend
 from stylejax.models.padding import image_size
 from stylejax.optimization import colors, neighbors
 from stylejax.optimization import refine as refinement
+from stylejax.optimization.columns import Aims, column_aims
 from stylejax.optimization.pyramid import Pyramid, laplacian_pyramid, reconstruct
 from stylejax.optimization.targets import Stage, Targets, style_targets
 from stylejax.runtime.jit import fast_jit
@@ -24,6 +25,7 @@ from stylejax.weights.perceptual import load_vgg
 
 _targets = fast_jit(style_targets, static_argnums=2)
 _init = fast_jit(neighbors.init, static_argnames="tiles")
+_aims = fast_jit(column_aims)
 _run = fast_jit(neighbors.run, static_argnames="tiles")
 _colors = fast_jit(colors.transfer_colors)
 _palette = fast_jit(colors.match_palette)
@@ -90,8 +92,18 @@ class StageLeg:
     keywords = {"weights": self.weights, "content_share": np.float32(self.content_share)}
     return arguments, keywords
 
-  def advance(self, state: neighbors.State, targets: Targets, steps: int) -> neighbors.State:
+  def prepared(self, state: neighbors.State, targets: Targets) -> tuple[Targets, Aims | None]:
+    """The targets, and the aims if the whole image is in memory at once."""
+    if targets.split or self.bands > 1:
+      return targets, None
+    matches, weight = (state.matched, state.content), np.float32(self.content_weight)
+    return targets, _aims(load_vgg(), targets, *matches, weight)
+
+  def advance(
+    self, state: neighbors.State, prepared: tuple[Targets, Aims | None], steps: int
+  ) -> neighbors.State:
     """Does steps of Adam."""
+    targets, aims = prepared
     return _run(
       load_vgg(),
       state,
@@ -99,6 +111,7 @@ class StageLeg:
       steps=np.int32(steps),
       weights=self.weights,
       content_weight=np.float32(self.content_weight),
+      aims=aims,
       tiles=self.bands,
     )
 

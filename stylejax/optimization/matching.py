@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from stylejax.errors import InputError
 from stylejax.optimization.tiles import divided
+from stylejax.reductions import channel_sum
 
 BLOCK_SIZE = 2**24
 """About how many similarities are held at a time."""
@@ -28,7 +29,7 @@ _EXCLUDED = -1e4
 def unit(x: jax.Array, *, mean: jax.Array | float = 0.0, eps: float = 1e-8) -> jax.Array:
   """Subtracts `mean` from vectors [..., D] and scales them to length 1; float32."""
   x = x.astype(jnp.float32) - mean
-  return x * jax.lax.rsqrt(jnp.square(x).sum(-1, keepdims=True) + eps)
+  return x * jax.lax.rsqrt(channel_sum(jnp.square(x))[..., None] + eps)
 
 
 def nearest(

@@ -17,18 +17,12 @@ from stylejax.errors import InputError
 from stylejax.models.meshes import on_any_mesh
 from stylejax.models.padding import image_size
 from stylejax.optimization import colors
+from stylejax.optimization.columns import Aims, column_loss, matched_columns
 from stylejax.optimization.hypercolumns import MIN_SIDE, check_image
 from stylejax.optimization.matching import HUBNESS_WEIGHT
 from stylejax.optimization.pyramid import Pyramid, laplacian_pyramid, reconstruct
-from stylejax.optimization.targets import (
-  Stage,
-  Targets,
-  check_styles,
-  column_loss,
-  matched_columns,
-  split_loss,
-  style_targets,
-)
+from stylejax.optimization.targets import Stage, Targets, check_styles, split_loss, style_targets
+from stylejax.optimization.tiles import tile_count
 
 COARSEST = 64
 """Pixels of the coarsest scale's longer side, which may be up to twice as long."""
@@ -143,7 +137,7 @@ def init(
       f"start: found shapes {[x.shape for x in start]}, expected the content's, "
       f"{[x.shape for x in content]}"
     )
-  batch, tiles = content[0].shape[0], _tiles(tiles, mesh)
+  batch, tiles = content[0].shape[0], tile_count(tiles, mesh)
   if targets.split:
     matched = jnp.zeros((batch, 0), jnp.int32)
   else:
@@ -174,13 +168,14 @@ def run(
   weights: jax.Array | None = None,
   content_weight: jax.Array | float = CONTENT_WEIGHT,
   rate: jax.Array | float = RATE,
+  aims: Aims | None = None,
   dtype: Any = jnp.float32,
   tiles: int | None = None,
   mesh: jax.sharding.Mesh | None = None,
 ) -> State:
   """Runs some steps of a stage: Adam on the coefficients of the pyramid.
 
-  Minimizes `targets.column_loss`, which compares hypercolumns with their matches and the content's,
+  Minimizes `columns.column_loss`, which compares hypercolumns with their matches and the content's,
   or, in the last pass, the mean over layers and places of 1 − cos(f_p, t_p), with f the features of
   one layer and t their nearest neighbors in the styles.
 
@@ -194,19 +189,19 @@ def run(
     content_weight: weight of the content in the loss, 0 to 1; the matches have the rest. Unused in
       the last pass. Traced.
     rate: Adam's learning rate, which falls to a tenth over the second half of the stage. Traced.
+    aims: from `column_aims` for the stage, which saves work if `run` is called several times.
     dtype, tiles, mesh: as `init` takes them.
 
   Returns:
     The state after these steps.
   """
-  size, tiles = image_size(state.pyramid[0]), _tiles(tiles, mesh)
+  size, tiles = image_size(state.pyramid[0]), tile_count(tiles, mesh)
   settings = {"dtype": dtype, "tiles": tiles, "mesh": mesh}
   if targets.split:
     loss = split_loss(vgg_params, targets, size, weights=weights, **settings)
   else:
-    loss = column_loss(
-      vgg_params, targets, state.matched, state.content, content_weight, **settings
-    )
+    matches = state.matched, state.content
+    loss = column_loss(vgg_params, targets, *matches, content_weight, aims=aims, **settings)
 
   def total(pyramid, step):
     values = loss(reconstruct(pyramid), step)
@@ -384,14 +379,6 @@ def checked_steps(
   if len(steps) != len(plan):
     raise InputError(f"steps: found {len(steps)} numbers, expected {len(plan)}, one for each stage")
   return steps
-
-
-def _tiles(tiles: int | None, mesh: jax.sharding.Mesh | None) -> int:
-  if tiles is None:
-    return 1 if mesh is None else mesh.size
-  if tiles < 1:
-    raise InputError(f"tiles: found {tiles}, expected at least 1")
-  return tiles
 
 
 def _decay(step: jax.Array, length: jax.Array) -> jax.Array:

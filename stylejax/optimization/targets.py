@@ -1,6 +1,6 @@
-"""The targets of neural neighbors, which are the styles' features at a stage, and its losses.
+"""The targets of neural neighbors, which are the styles' features at a stage, and the last loss.
 
-Pure functions; the stages and their steps are in `neighbors.py`.
+Pure functions; the stages and their steps are in `neighbors.py`, the other loss in `columns.py`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,17 +11,8 @@ import jax
 import jax.numpy as jnp
 
 from stylejax.errors import InputError
-from stylejax.models.padding import image_size
 from stylejax.models.vgg16 import vgg16_features
-from stylejax.optimization.banded_matching import joined, match_in_bands
-from stylejax.optimization.hypercolumns import (
-  LAYERS,
-  STRIDE,
-  check_image,
-  feature_maps,
-  grid_size,
-  layer_scales,
-)
+from stylejax.optimization.hypercolumns import LAYERS, check_image, feature_maps, layer_scales
 from stylejax.optimization.matching import (
   HUBNESS_WEIGHT,
   best_similarities,
@@ -35,6 +26,7 @@ from stylejax.optimization.matching import (
 )
 from stylejax.optimization.pyramid import halved
 from stylejax.optimization.tiles import over_tiles
+from stylejax.reductions import channel_sum
 
 # Rows and columns of places in the last pass, at most: of the image in a step, and of each style.
 QUERY_SIDE, BANK_SIDE = 32, 64
@@ -117,7 +109,7 @@ def style_targets(
   else:
     every = [feature_maps(vgg_params, style, dtype=dtype) for style in styles]
     maps = [[_thinned(m) for m in maps] for maps in every]
-    joined = [jnp.concatenate([_flat(m[i])[0] for m in maps]) for i in range(len(LAYERS))]
+    joined = [jnp.concatenate([flat(m[i])[0] for m in maps]) for i in range(len(LAYERS))]
     scales = layer_scales(joined)
   if layer_weights is not None:
     if jnp.shape(layer_weights) != (len(LAYERS),):
@@ -126,8 +118,8 @@ def style_targets(
       )
     scales = scales * jnp.asarray(layer_weights, jnp.float32)
   if not stage.split:
-    maps = [[_scaled(m, scales)] for m in maps]
-  features = tuple(jnp.concatenate([_flat(m[i])[0] for m in maps]) for i in range(len(maps[0])))
+    maps = [[scaled(m, scales)] for m in maps]
+  features = tuple(jnp.concatenate([flat(m[i])[0] for m in maps]) for i in range(len(maps[0])))
   sources = tuple(
     jnp.concatenate(
       [jnp.full(m[i].shape[1] * m[i].shape[2], s, jnp.int32) for s, m in enumerate(maps)]
@@ -150,112 +142,6 @@ def check_styles(styles: Sequence[jax.Array]) -> list[jax.Array]:
   return styles
 
 
-def matched_columns(
-  vgg_params: Mapping[str, Any],
-  image: jax.Array,
-  targets: Targets,
-  *,
-  weights: jax.Array | None,
-  dtype: Any,
-  tiles: int,
-  mesh: jax.sharding.Mesh | None,
-) -> jax.Array:
-  """For each place of an image, the index of the nearest target hypercolumn: [B, P] int32."""
-  places = grid_size(image_size(image))
-  region = _region(weights, places)
-
-  def describe(band, tile=None):
-    columns = _scaled(feature_maps(vgg_params, band, dtype=dtype), targets.scales)
-    return columns if tile is None else tile.inner_rows(columns, STRIDE)
-
-  if tiles == 1:
-    columns = describe(image)
-  elif mesh is None:
-    bank, source = targets.features[0], targets.sources[0]
-    return match_in_bands(
-      describe,
-      image,
-      tiles,
-      unit(bank, mean=source_means(bank, source, targets.count)),
-      hubness_weight=targets.hubness_weight,
-      places=places,
-      source=source,
-      region=region,
-    )
-  else:
-    parts, first, _ = over_tiles(describe, image, tiles, mesh)
-    columns = joined(parts, first, places[0])
-  return _matched(_flat(columns), targets, 0, region, mesh)
-
-
-def column_loss(
-  vgg_params: Mapping[str, Any],
-  targets: Targets,
-  matched: jax.Array,
-  content: jax.Array,
-  content_weight: jax.Array | float,
-  *,
-  dtype: Any,
-  tiles: int,
-  mesh: jax.sharding.Mesh | None,
-) -> Loss:
-  """The distance of an image's hypercolumns from those they match and from the content's.
-
-  mean_p 1 − (1 − w)·cos(f_p, t_p) − w·cos(f_p, c_p)
-
-  f are the image's hypercolumns, t those that its places match, and c those of the content, shifted
-  so that their mean is that of t; w is the weight of the content.
-
-  Args:
-    vgg_params, targets, content_weight (w), dtype, tiles, mesh: as `neighbors.run` takes them.
-    matched: [B, P] int32, from `matched_columns`.
-    content: [B, H, W, 3], of the size of the images that the loss takes.
-  """
-  places, count = grid_size(image_size(content)), matched.shape[1]
-
-  def columns_of(band):
-    return _scaled(feature_maps(vgg_params, band, dtype=dtype), targets.scales).astype(jnp.float32)
-
-  vectors = targets.features[0].astype(jnp.float32)
-  matched_mean = _mean_of_matched(vectors, matched)
-
-  def toward(indices, own, own_mean):
-    own = unit(own, mean=own_mean - matched_mean)
-    return (1.0 - content_weight) * unit(jnp.take(vectors, indices, axis=0)) + content_weight * own
-
-  if tiles == 1:
-    target = toward(matched, own := _flat(columns_of(content)), own.mean(1, keepdims=True))
-    return lambda image, step: _distances(_flat(columns_of(image)), target).mean(-1)
-
-  def inner_sum(band, tile):
-    columns, _, counts = tile.inner_rows(columns_of(band), STRIDE)
-    return jnp.einsum("bhwd,h->bd", columns, counts.astype(jnp.float32))
-
-  own_mean = (over_tiles(inner_sum, content, tiles, mesh).sum(0) / count)[:, None]
-
-  def distances(both, tile):
-    columns, first, counts = tile.inner_rows(columns_of(both[..., :3]), STRIDE)
-    own, _, _ = tile.inner_rows(columns_of(both[..., 3:]), STRIDE)
-    there = jax.lax.dynamic_slice_in_dim(
-      matched.reshape(len(matched), *places), first, columns.shape[1], 1
-    )
-    target = toward(there.reshape(len(matched), -1), _flat(own), own_mean)
-    distance = _distances(_flat(columns), target).reshape(there.shape)
-    return (distance * counts[None, :, None].astype(distance.dtype)).sum((1, 2)) / count
-
-  def loss(image, step):
-    del step
-    return over_tiles(distances, jnp.concatenate([image, content], -1), tiles, mesh).sum(0)
-
-  return loss
-
-
-def _mean_of_matched(vectors: jax.Array, matched: jax.Array) -> jax.Array:
-  """Mean over the places [B, P] of the vectors [N, D] that they match: [B, 1, D]."""
-  times = jax.vmap(lambda indices: jnp.bincount(indices, length=len(vectors)))(matched)
-  return (times.astype(jnp.float32) / matched.shape[1] @ vectors)[:, None]
-
-
 def split_loss(
   vgg_params: Mapping[str, Any],
   targets: Targets,
@@ -273,7 +159,7 @@ def split_loss(
   """
   strides = [2 ** (int(layer[len("relu")]) - 1) for layer in LAYERS]
   sizes = [(size[0] // stride, size[1] // stride) for stride in strides]
-  regions = [_region(weights, size) for size in sizes]
+  regions = [on_places(weights, size) for size in sizes]
 
   def look(band, step, tile=None):
     features = vgg16_features(vgg_params, band, layers=LAYERS, dtype=dtype)
@@ -301,8 +187,8 @@ def split_loss(
         region = _every(
           _every(region[..., None], 2, sizes[number][1], step), 1, sizes[number][0], step
         )[..., 0]
-      x = _flat(grid)
-      matched = _matched(jax.lax.stop_gradient(x), targets, number, region, mesh)
+      x = flat(grid)
+      matched = find_matches(jax.lax.stop_gradient(x), targets, number, region, mesh)
       target = unit(jnp.take(targets.features[number], matched, axis=0))
       total = total + targets.scales[number] * _distances(x, target).mean(-1)
     return total / len(grids)
@@ -310,7 +196,7 @@ def split_loss(
   return loss
 
 
-def _matched(
+def find_matches(
   query: jax.Array,
   targets: Targets,
   number: int,
@@ -334,20 +220,20 @@ def _matched(
   return each_image(match, query)
 
 
-def _region(weights: jax.Array | None, size: tuple[int, int]) -> jax.Array | None:
+def on_places(weights: jax.Array | None, size: tuple[int, int]) -> jax.Array | None:
   return None if weights is None else on_grid(jnp.asarray(weights, jnp.float32), size)
 
 
 def _distances(x: jax.Array, target: jax.Array) -> jax.Array:
   """1 − cos between vectors [..., D] and targets of length 1."""
-  return 1.0 - (unit(x) * target).sum(-1)
+  return 1.0 - channel_sum(unit(x) * target)
 
 
-def _scaled(maps: Sequence[jax.Array], scales: jax.Array) -> jax.Array:
+def scaled(maps: Sequence[jax.Array], scales: jax.Array) -> jax.Array:
   return jnp.concatenate([x * scale for x, scale in zip(maps, scales, strict=True)], -1)
 
 
-def _flat(x: jax.Array) -> jax.Array:
+def flat(x: jax.Array) -> jax.Array:
   """[B, h, w, D] → [B, h · w, D]."""
   return x.reshape(x.shape[0], -1, x.shape[-1])
 

@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from stylejax.errors import InputError
+
 MARGIN = 64
 """Rows that a band reads beyond its own; relu4_3 on the grid of hypercolumns reads 57."""
 
@@ -96,6 +98,15 @@ def over_tiles(
   return jax.vmap(lambda *arguments: one(arguments))(
     *(divided(x, mesh, axis=0) for x in (bands, *numbers))
   )
+
+
+def tile_count(tiles: int | None, mesh: jax.sharding.Mesh | None) -> int:
+  """The number of bands; None means one, or one for each device. Raises InputError below 1."""
+  if tiles is None:
+    return 1 if mesh is None else mesh.size
+  if tiles < 1:
+    raise InputError(f"tiles: found {tiles}, expected at least 1")
+  return tiles
 
 
 def divided(x: jax.Array, mesh: jax.sharding.Mesh | None, *, axis: int) -> jax.Array:
