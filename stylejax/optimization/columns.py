@@ -119,6 +119,22 @@ def column_loss(
 
     return whole
 
+  settings = {"dtype": dtype, "tiles": tiles, "mesh": mesh}
+  return _loss_in_bands(vgg_params, targets, matched, content, content_weight, **settings)
+
+
+def _loss_in_bands(
+  vgg_params: Mapping[str, Any],
+  targets: Targets,
+  matched: jax.Array,
+  content: jax.Array,
+  content_weight: jax.Array | float,
+  *,
+  dtype: Any,
+  tiles: int,
+  mesh: jax.sharding.Mesh | None,
+) -> Loss:
+  """`column_loss` for several tiles."""
   places, count = grid_size(image_size(content)), matched.shape[1]
   toward = _toward(targets, matched, content_weight)
 
