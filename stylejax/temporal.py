@@ -130,16 +130,14 @@ def next_frame(
   """
   blend, noise_gain = split(jnp.asarray(strength, jnp.float32))
   earlier, held, same_scene = earlier_and_held(state, frame, flow)
-  keep = memory * same_scene
+  # Not a power of the product, whose slope at 0 is infinite.
+  keep, keep_moments = memory * same_scene, memory ** (1 / SLOWER) * same_scene
   drift = state.drift if flow is None else next_drift(state.drift, flow, same_scene)
-  steadying = state.moments, keep ** (1 / SLOWER), None if flow is None else drift
+  steadying = state.moments, keep_moments, None if flow is None else drift
+  codes = transfer.encode_content(params, frame[None]), style_code.vector[None]
+  generator = {"params": part_of(params, "generator")}
   found: Any = models.nets.Generator(params.config).apply(
-    {"params": part_of(params, "generator")},
-    transfer.encode_content(params, frame[None]),
-    style_code.vector[None],
-    noise_gain,
-    *steadying,
-    method=steadied,
+    generator, *codes, noise_gain, *steadying, method=steadied
   )
   image, moments = found
   stylized = _averaged(image[0], earlier, held, keep, flow)
@@ -264,13 +262,14 @@ def _averaged(
 def share_of_past(keep: jax.Array, flow: motion.Flow) -> jax.Array:
   """Share of the past in the average where all of it is held, [H, W, 1]."""
   power = LONGER + (SHORTER - LONGER) * jnp.clip(_speed(flow), 0, 1)
-  return jnp.exp(jnp.log(keep) * power)  # XLA:CPU computes powers place by place
+  # As XLA:CPU computes powers place by place. A logarithm of 0 has no finite slope.
+  return jnp.exp(jnp.log(jnp.maximum(keep, 1e-30)) * power)
 
 
 def _speed(flow: motion.Flow) -> jax.Array:
   """Speed in pixels a frame, [H, W, 1]."""
   x, y = flow.vectors[..., :1], flow.vectors[..., 1:]
-  return jnp.sqrt(x * x + y * y)
+  return jnp.sqrt(jnp.maximum(x * x + y * y, 1e-12))  # at 0 a root has no finite slope
 
 
 def detail(image: jax.Array) -> jax.Array:

@@ -169,3 +169,27 @@ def test_flicker_counts_only_what_stands_still(rng):
   change, still = temporal.flicker(tuple(frames), tuple(stylized))
   np.testing.assert_allclose(change, 0.25, atol=1e-6)
   assert 0.35 <= still <= 0.5
+
+
+def test_gradients_are_finite_before_anything_moves(tiny_params, rng):
+  """Of a first frame, which has no past, and of one that doesn't move; motion is found in it."""
+  frame = rng.random((SIDE, SIDE, 3), np.float32)
+  code, state = encode_style(tiny_params, frame), temporal.first_state(tiny_params, SIDE, SIDE)
+
+  def score(frame, memory, state):
+    flow = motion.optical_flow(frame, state.content)
+    image, state = temporal.next_frame(tiny_params, frame, code, state, memory=memory, flow=flow)
+    return image.sum(), state
+
+  for _ in range(2):
+    slopes, after = jax.jit(jax.grad(score, argnums=(0, 1), has_aux=True))(frame, 0.9, state)
+    assert all(np.isfinite(slope).all() for slope in slopes)
+    # A first frame is compared with itself, as in a film.
+    state = after
+  still = motion.Flow(np.zeros((SIDE, SIDE, 2), np.float32), np.ones((SIDE, SIDE, 1), np.float32))
+
+  def along(vectors):
+    flow = still.replace(vectors=vectors)
+    return temporal.next_frame(tiny_params, frame, code, state, flow=flow)[0].sum()
+
+  assert np.isfinite(jax.jit(jax.grad(along))(still.vectors)).all()

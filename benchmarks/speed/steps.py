@@ -80,8 +80,8 @@ def cases(vgg_params: dict, side: int) -> Iterator[timing.Case]:
       state = neighbors.init(vgg_params, pyramid, start, targets, STEPS)
       if targets.split:
         return state, None
-      matches = state.matched, state.content
-      return state, column_aims(vgg_params, targets, *matches, neighbors.CONTENT_WEIGHT)
+      weight = neighbors.CONTENT_WEIGHT
+      return state, column_aims(vgg_params, targets, state.matched, state.content, weight)
 
     def descend(vgg_params, state, targets, aims):
       return neighbors.run(vgg_params, state, targets, aims=aims, steps=STEPS)

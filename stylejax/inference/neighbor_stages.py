@@ -96,8 +96,8 @@ class StageLeg:
     """The targets, and the aims if the whole image is in memory at once."""
     if targets.split or self.bands > 1:
       return targets, None
-    matches, weight = (state.matched, state.content), np.float32(self.content_weight)
-    return targets, _aims(load_vgg(), targets, *matches, weight)
+    weight = np.float32(self.content_weight)
+    return targets, _aims(load_vgg(), targets, state.matched, state.content, weight)
 
   def advance(
     self, state: neighbors.State, prepared: tuple[Targets, Aims | None], steps: int

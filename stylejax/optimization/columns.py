@@ -19,7 +19,7 @@ from stylejax.optimization.tiles import over_tiles
 from stylejax.reductions import channel_sum
 
 Aims = tuple[jax.Array, ...]
-"""What the hypercolumns of an image are moved toward, of length 1, as a map of each layer."""
+"""What the hypercolumns of an image are moved toward, divided into a map of each layer."""
 
 
 def matched_columns(
@@ -69,10 +69,17 @@ def column_aims(
   *,
   dtype: Any = jnp.float32,
 ) -> Aims:
-  """What `column_loss` compares the hypercolumns of an image with, which no step changes.
+  """What `column_loss` compares the hypercolumns of an image with; no step changes it.
+
+  (1 − w)·t_p/‖t_p‖ + w·c_p/‖c_p‖
+
+  t are the styles' hypercolumns that the places match, and c those of the content, shifted so that
+  their mean is that of t; w is the weight of the content.
 
   Args:
-    vgg_params, targets, matched, content, content_weight, dtype: as `column_loss` takes them.
+    vgg_params, targets, content_weight (w), dtype: as `neighbors.run` takes them.
+    matched: [B, P] int32, from `matched_columns`.
+    content: [B, H, W, 3].
 
   Returns:
     For each layer [B, H // 4, W // 4, C] float32, together 10,752 bytes for every 4 × 4 pixels.
@@ -82,48 +89,27 @@ def column_aims(
   return _by_layer(toward(matched, own, own.mean(1, keepdims=True)), grid_size(image_size(content)))
 
 
-def column_loss(
-  vgg_params: Mapping[str, Any],
-  targets: Targets,
-  matched: jax.Array,
-  content: jax.Array,
-  content_weight: jax.Array | float,
-  *,
-  aims: Aims | None = None,
-  dtype: Any,
-  tiles: int,
-  mesh: jax.sharding.Mesh | None,
-) -> Loss:
+def column_loss(vgg_params: Mapping[str, Any], targets: Targets, aims: Aims, *, dtype: Any) -> Loss:
   """The distance of an image's hypercolumns from those they match and from the content's.
 
-  mean_p 1 − (1 − w)·cos(f_p, t_p) − w·cos(f_p, c_p)
+  mean_p 1 − ⟨f_p/‖f_p‖, a_p⟩ = mean_p 1 − (1 − w)·cos(f_p, t_p) − w·cos(f_p, c_p)
 
-  f are the image's hypercolumns, t those that its places match, and c those of the content, shifted
-  so that their mean is that of t; w is the weight of the content.
+  f are the image's hypercolumns and a the aims, see `column_aims`.
 
   Args:
-    vgg_params, targets, content_weight (w), dtype, tiles, mesh: as `neighbors.run` takes them.
-    matched: [B, P] int32, from `matched_columns`.
-    content: [B, H, W, 3], of the size of the images that the loss takes.
-    aims: from `column_aims`, if they are there already; unused with several tiles, where those of
-      one band at a time are computed.
+    vgg_params, targets, dtype: as `neighbors.run` takes them.
+    aims: for images of the size that the loss takes.
   """
-  if tiles == 1:
-    if aims is None:
-      aims = column_aims(vgg_params, targets, matched, content, content_weight, dtype=dtype)
 
-    def whole(image, step):
-      del step
-      maps = feature_maps(vgg_params, image, dtype=dtype)
-      return _distances(maps, aims, targets.scales).mean((1, 2))
+  def loss(image, step):
+    del step
+    maps = feature_maps(vgg_params, image, dtype=dtype)
+    return _distances(maps, aims, targets.scales).mean((1, 2))
 
-    return whole
-
-  settings = {"dtype": dtype, "tiles": tiles, "mesh": mesh}
-  return _loss_in_bands(vgg_params, targets, matched, content, content_weight, **settings)
+  return loss
 
 
-def _loss_in_bands(
+def column_loss_in_bands(
   vgg_params: Mapping[str, Any],
   targets: Targets,
   matched: jax.Array,
@@ -134,7 +120,12 @@ def _loss_in_bands(
   tiles: int,
   mesh: jax.sharding.Mesh | None,
 ) -> Loss:
-  """`column_loss` for several tiles."""
+  """`column_loss` band by band, with the aims of only one band in memory, computed in every step.
+
+  Args:
+    vgg_params, targets, dtype, tiles (2 or more), mesh: as `neighbors.run` takes them.
+    matched, content, content_weight: as `column_aims` takes them.
+  """
   places, count = grid_size(image_size(content)), matched.shape[1]
   toward = _toward(targets, matched, content_weight)
 

@@ -17,7 +17,13 @@ from stylejax.errors import InputError
 from stylejax.models.meshes import on_any_mesh
 from stylejax.models.padding import image_size
 from stylejax.optimization import colors
-from stylejax.optimization.columns import Aims, column_loss, matched_columns
+from stylejax.optimization.columns import (
+  Aims,
+  column_aims,
+  column_loss,
+  column_loss_in_bands,
+  matched_columns,
+)
 from stylejax.optimization.hypercolumns import MIN_SIDE, check_image
 from stylejax.optimization.matching import HUBNESS_WEIGHT
 from stylejax.optimization.pyramid import Pyramid, laplacian_pyramid, reconstruct
@@ -189,7 +195,8 @@ def run(
     content_weight: weight of the content in the loss, 0 to 1; the matches have the rest. Unused in
       the last pass. Traced.
     rate: Adam's learning rate, which falls to a tenth over the second half of the stage. Traced.
-    aims: from `column_aims` for the stage, which saves work if `run` is called several times.
+    aims: from `column_aims`, which saves work if `run` is called several times in a stage; with
+      them, content_weight isn't used, as they contain it. Unused in the last pass, and with tiles.
     dtype, tiles, mesh: as `init` takes them.
 
   Returns:
@@ -197,11 +204,15 @@ def run(
   """
   size, tiles = image_size(state.pyramid[0]), tile_count(tiles, mesh)
   settings = {"dtype": dtype, "tiles": tiles, "mesh": mesh}
+  matches = targets, state.matched, state.content, content_weight
   if targets.split:
     loss = split_loss(vgg_params, targets, size, weights=weights, **settings)
+  elif tiles > 1:
+    loss = column_loss_in_bands(vgg_params, *matches, **settings)
   else:
-    matches = state.matched, state.content
-    loss = column_loss(vgg_params, targets, *matches, content_weight, aims=aims, **settings)
+    if aims is None:
+      aims = column_aims(vgg_params, *matches, dtype=dtype)
+    loss = column_loss(vgg_params, targets, aims, dtype=dtype)
 
   def total(pyramid, step):
     values = loss(reconstruct(pyramid), step)

@@ -221,6 +221,7 @@ def find_matches(
 
 
 def on_places(weights: jax.Array | None, size: tuple[int, int]) -> jax.Array | None:
+  """The styles' weights at the places of a map of this size, as `on_grid` gives them; or None."""
   return None if weights is None else on_grid(jnp.asarray(weights, jnp.float32), size)
 
 
@@ -230,6 +231,7 @@ def _distances(x: jax.Array, target: jax.Array) -> jax.Array:
 
 
 def scaled(maps: Sequence[jax.Array], scales: jax.Array) -> jax.Array:
+  """Scales the layers' maps [B, h, w, C] and joins them as hypercolumns [B, h, w, D]."""
   return jnp.concatenate([x * scale for x, scale in zip(maps, scales, strict=True)], -1)
 
 

@@ -8,6 +8,7 @@ import pytest
 from stylejax.errors import InputError
 from stylejax.optimization import hypercolumns, neighbors
 from stylejax.optimization import targets as targets_module
+from stylejax.optimization.columns import column_aims
 from stylejax.optimization.matching import unit
 from stylejax.optimization.neighbors import Stage
 from stylejax.optimization.pyramid import laplacian_pyramid, reconstruct
@@ -119,6 +120,18 @@ def test_the_loss_is_a_mean_of_cosine_distances(vgg_params, images, begun):
   targets, state = begun[SPLIT]
   first = run(vgg_params, state, targets, steps=jnp.int32(1))
   assert run(vgg_params, first, targets).loss < 0.97 * first.loss
+
+
+def test_aims_from_outside_are_those_that_it_computes(vgg_params, begun):
+  """Those of another weight of the content give that weight's result, whatever is said besides."""
+  targets, state = begun[COLUMNS]
+  aims = jax.jit(column_aims)(vgg_params, targets, state.matched, state.content, 0.7)
+  given = run(vgg_params, state, targets, content_weight=jnp.float32(0.1), aims=aims)
+  computed = run(vgg_params, state, targets, content_weight=jnp.float32(0.7))
+  other = run(vgg_params, state, targets, content_weight=jnp.float32(0.1))
+  for one, two in zip(given.pyramid, computed.pyramid, strict=True):
+    np.testing.assert_allclose(one, two, atol=1e-4)
+  assert abs(given.pyramid[0] - other.pyramid[0]).max() > 1e-3
 
 
 @pytest.mark.parametrize("stage", [COLUMNS, SPLIT])
