@@ -17,7 +17,8 @@ def box_mean(images: jax.Array, axis: int, window: int) -> jax.Array:
 def mean(values: jax.Array) -> jax.Array:
   """Mean of [H, W, 1], a scalar.
 
-  A product, since XLA:CPU computes what is reduced within the reduction, up to 40 times slower.
+  A product, since XLA:CPU computes what is reduced within the reduction, ten times slower or more
+  (findings/xla_cpu_mean_of_luma.sh).
   """
   height, width = values.shape[:2]
   rows, columns = (jnp.full(side, 1 / side, values.dtype) for side in (height, width))
@@ -32,7 +33,7 @@ def least_tenth(values: jax.Array) -> jax.Array:
   below, share = int(place), place % 1
   weights = np.zeros(min(below + 2, values.size), values.dtype)
   weights[below : below + 2] = [1 - share, share][: values.size]
-  # A product with all of them: from a slice XLA would make a sort, eight times slower on CPU.
+  # A product with all of them: for a slice, XLA would sort all values, which is slower on CPUs.
   least = -jax.lax.top_k(-values.reshape(-1), weights.size)[0]
   return jnp.vdot(least, weights, precision="highest")
 
