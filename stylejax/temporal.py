@@ -289,7 +289,8 @@ def sharpened(image: jax.Array, energy: jax.Array, *, share: jax.Array | float =
   Returns:
     [H, W, 3] in [0, 1].
   """
-  ratio = jnp.clip(jnp.sqrt(energy / (detail(image) + 1e-8)), 1, MOST_GAIN)
+  # Clipped before the root, whose slope at 0 is infinite.
+  ratio = jnp.sqrt(jnp.clip(energy / (detail(image) + 1e-8), 1, MOST_GAIN**2))
   return jnp.clip(image + share * (ratio - 1) * (image - _near(image)), 0, 1)
 
 

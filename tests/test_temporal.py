@@ -193,3 +193,13 @@ def test_gradients_are_finite_before_anything_moves(tiny_params, rng):
     return temporal.next_frame(tiny_params, frame, code, state, flow=flow)[0].sum()
 
   assert np.isfinite(jax.jit(jax.grad(along))(still.vectors)).all()
+
+
+def test_flat_images_have_finite_slopes_when_sharpened():
+  flat = np.full((SIDE, SIDE, 3), 0.5, np.float32)
+
+  def score(image, other):
+    return temporal.sharpened(image, temporal.detail(other)).sum()
+
+  for slope in jax.jit(jax.grad(score, argnums=(0, 1)))(flat, flat):
+    assert np.isfinite(slope).all()
