@@ -9,7 +9,7 @@ import stylejax
 
 PACKAGE = Path(stylejax.__file__).parent
 FLOORS = (
-  ("errors",),
+  ("errors", "reductions"),
   ("runtime",),
   ("images", "models"),
   ("controls", "losses", "data", "motion"),
