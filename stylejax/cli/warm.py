@@ -1,8 +1,10 @@
-"""`stylejax warm`: compiles the programs of `stylejax paint` ahead of time."""
+"""`stylejax warm`: compiles the programs of `paint` and `sequence` ahead of time."""
 
 import dataclasses
 import re
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 from stylejax.cli import common_options
@@ -13,14 +15,15 @@ from stylejax.runtime.files import printable
 _DESCRIPTION = """Compile programs ahead of time, so that no photo has to wait for it later.
 
 An image of 8 bits per channel runs in the smallest compiled program that it fits into, so a few
-sizes are enough for all sizes up to them. Films and styles that are invented (--seed) have programs
-of their own, which are compiled when they are first needed. The programs are kept in
+sizes are enough for all sizes up to them. The programs of a film are for exactly one size, the
+output's, so only those of the sizes named by --film-sizes are compiled. The programs are kept in
 $STYLEJAX_CACHE, or ~/.cache/stylejax, for machines with the same kind of processor and the same
 jax; for a container, run this as one of the steps that build its image.
 
 Examples:
   stylejax warm
   stylejax warm --sizes 1920x1080 1080x1920
+  stylejax warm --film-sizes 640x360 1280x720
   STYLEJAX_CACHE=/opt/stylejax stylejax warm
 """
 
@@ -34,6 +37,10 @@ class Options:
   sizes: Annotated[
     tuple[str, ...], option("Sizes of images in pixels.", metavar="WIDTHxHEIGHT [WIDTHxHEIGHT ...]")
   ] = ("512x384", "384x512", "512x512", "1024x768", "768x1024", "1024x1024")
+  film_sizes: Annotated[
+    tuple[str, ...],
+    option("Sizes of films in pixels, as written.", metavar="WIDTHxHEIGHT [WIDTHxHEIGHT ...]"),
+  ] = ()
   weights: common_options.Weights = "base"
 
 
@@ -43,7 +50,8 @@ def main(arguments: Sequence[str], *, spelling: Spelling = INSTALLED) -> int:
     options = parse(
       Options, arguments, prog=spelling.of("warm"), description=_DESCRIPTION, spelling=spelling
     )
-    sizes = [_size(text) for text in options.sizes]
+    sizes = [_size(text, "--sizes") for text in options.sizes]
+    film_sizes = [_size(text, "--film-sizes") for text in options.film_sizes]
   except InputError as error:
     return print_error(error)
   from stylejax.cli.console import exit_status
@@ -68,16 +76,39 @@ def main(arguments: Sequence[str], *, spelling: Spelling = INSTALLED) -> int:
       for strength in (1.0, 0.5):
         prepared.stylize(codes[:1], strength=strength, dtype=np.uint8)
       print(f"{width}×{height}: ready")
+    if stylizer.params.noise_generator is not None:
+      stylizer.invent_style(0)
+    for width, height in film_sizes:
+      _stylize_film(width, height, options.weights)
+      print(f"film of {width}×{height}: ready")
     print(f"kept in {printable(folder)}")
     return 0
 
   return exit_status(work)
 
 
-def _size(text: str) -> tuple[int, int]:
+def _stylize_film(width: int, height: int, weights: str) -> None:
+  """Stylizes two black frames in a temporary folder, with the programs of any film of that size."""
+  import numpy as np
+  from PIL import Image
+
+  from stylejax.inference.sequence import SequenceRequest, stylize_sequence
+
+  with tempfile.TemporaryDirectory() as name:
+    film = Path(name, "film")
+    film.mkdir()
+    for number in range(2):
+      Image.fromarray(np.zeros((height, width, 3), np.uint8)).save(film / f"{number}.png")
+    style = [film / "0.png"]
+    stylize_sequence(
+      SequenceRequest(content=film, style=style, output=Path(name, "output"), weights=weights)
+    )
+
+
+def _size(text: str, flag: str) -> tuple[int, int]:
   match = re.fullmatch(r"(\d{1,6})[x×](\d{1,6})", text)
   if not match or not all(16 <= int(side) <= _LARGEST for side in match.groups()):
     raise InputError(
-      f"--sizes: found {printable(text)}, expected WIDTHxHEIGHT with sides of 16 to {_LARGEST}"
+      f"{flag}: found {printable(text)}, expected WIDTHxHEIGHT with sides of 16 to {_LARGEST}"
     )
   return int(match[1]), int(match[2])

@@ -1,4 +1,4 @@
-"""`stylejax warm` compiles the programs that `stylejax paint` needs."""
+"""`stylejax warm` compiles the programs that `stylejax paint` and `sequence` need."""
 
 import os
 import subprocess
@@ -66,12 +66,29 @@ def test_an_image_of_another_size_finds_every_program(tmp_path):
   assert not {"flax", "optax", "scipy", "typeguard"} & set(done.stdout.split())
 
 
+def test_a_film_and_an_invented_style_find_every_program(tmp_path):
+  cache = tmp_path / "cache"
+  said = run("warm", "--sizes", "64x48", "--film-sizes", "80x64", cache=cache)
+  assert "film of 80×64: ready" in said
+  kept = {path.name for path in cache.rglob("*") if path.is_file()}
+  assert {name.split("-")[0] for name in kept} >= {"next_frame", "optical_flow", "sample_style"}
+  rng = np.random.default_rng(0)
+  frames = [Image.fromarray(rng.integers(0, 256, (64, 80, 3), np.uint8)) for _ in range(4)]
+  film, output = tmp_path / "film.gif", tmp_path / "stylized.webp"
+  frames[0].save(film, save_all=True, append_images=frames[1:], duration=40)
+  run("sequence", film, "--seed", "7", "--strength", "0.7", "--output", output, cache=cache)
+  with Image.open(output) as written:
+    assert (written.size, written.n_frames) == ((80, 64), 4)
+  assert {path.name for path in cache.rglob("*") if path.is_file()} == kept
+
+
+@pytest.mark.parametrize("flag", ["--sizes", "--film-sizes"])
 @pytest.mark.parametrize("size", ["64", "64x", "15x64", "64x4097", "64×-1", "x\n"])
-def test_wrong_sizes(capsys, size):
-  assert command.main(["warm", "--sizes", size]) == 2
+def test_wrong_sizes(capsys, size, flag):
+  assert command.main(["warm", flag, size]) == 2
   output, error = capsys.readouterr()
   assert output == "" and error.count("\n") == 1
-  assert error.startswith("error: --sizes: found") and "expected WIDTHxHEIGHT" in error
+  assert error.startswith(f"error: {flag}: found") and "expected WIDTHxHEIGHT" in error
 
 
 def test_a_folder_that_cannot_be_written(tmp_path):
