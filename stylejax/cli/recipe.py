@@ -10,6 +10,17 @@ from stylejax.runtime.files import printable
 from stylejax.training.config import TrainConfig
 from stylejax.training.recipes import RECIPES, configs
 
+_SAME_FOR_ALL = (
+  "workers",
+  "slices",
+  "accumulate",
+  "distributed",
+  "coordinator",
+  "processes",
+  "process",
+)
+"""Settings that all parts take from the recipe's."""
+
 
 @dataclasses.dataclass(frozen=True)
 class RecipeConfig:
@@ -30,6 +41,20 @@ class RecipeConfig:
   step size follow from it."""
   workers: int = 0
   """Processes on each host that decode images; 0 decodes in threads."""
+  slices: int | None = None
+  """Number of equal groups of devices with fast links within each. Default: the slices of a TPU job
+  or the hosts of a GPU cluster, else 1."""
+  accumulate: int = 1
+  """Number of parts into which each device divides its share of a step, to save memory."""
+  distributed: bool = False
+  """Train with the other processes of a TPU pod, Slurm, Open MPI or Kubernetes. The flag is not
+  needed where JAX detects more than one process."""
+  coordinator: str | None = None
+  """HOST:PORT of process 0, for use with --processes and --process where JAX detects no cluster."""
+  processes: int | None = None
+  """How many processes train together."""
+  process: int | None = None
+  """Number of this process, from 0."""
   commands: bool = False
   """Print the commands that train the parts, to change or to schedule them, and stop."""
   dry_run: bool = False
@@ -61,7 +86,7 @@ def parts(recipe: RecipeConfig) -> list[TrainConfig]:
     content_dir=recipe.content_dir,
     style_dir=recipe.style_dir,
     workdir=recipe.folder,
-    workers=recipe.workers,
+    **{name: getattr(recipe, name) for name in _SAME_FOR_ALL},
     dry_run=recipe.dry_run,
   )
 

@@ -70,6 +70,16 @@ def test_the_printed_commands_are_the_settings(name, capsys):
   )
 
 
+def test_hosts_and_slices_are_those_of_every_part():
+  options = command.RecipeConfig(
+    "base", content_dir="c", style_dir="s", slices=2, accumulate=4, coordinator="first:1234",
+    processes=3, process=1,
+  )  # fmt: skip
+  for config in command.parts(options):
+    assert (config.slices, config.accumulate) == (2, 4)
+    assert (config.coordinator, config.processes, config.process) == ("first:1234", 3, 1)
+
+
 def test_a_recipe_runs_to_its_weights_and_continues_where_it_stopped(tmp_path, monkeypatch, capsys):
   monkeypatch.setitem(RECIPES, "large", TINY)
   workdir = tmp_path / "runs"
@@ -101,6 +111,10 @@ def test_bad_options_are_refused_in_one_line(capsys):
     (["recipe", "large", *where, "--batch", "0"], "--batch: found 0, expected 1 or more"),
     (["recipe", "larg", *where], "recipe: found larg, expected base, large"),
     (["recipe", "large", *where], "--content-dir: found no folder"),
+    (
+      ["recipe", "large", *where, "--process", "0"],
+      "--process: found without --coordinator and --processes, expected all three",
+    ),
   ):
     assert train.main(arguments) == 2
     error = capsys.readouterr().err
