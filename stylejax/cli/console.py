@@ -46,10 +46,13 @@ def say_note(message: str) -> None:
 
 
 @contextlib.contextmanager
-def progress() -> Iterator[tuple]:
+def progress(unit: str = "images") -> Iterator[tuple]:
   """Gives callbacks for progress, skipped files, parts of a large image, a descent, and notes.
 
   They draw a bar on stderr if there is more than one file, and one for each image that takes long.
+
+  Args:
+    unit: what is counted, in the plural.
   """
   console = Console(stderr=True)
   bar = Progress(
@@ -62,17 +65,20 @@ def progress() -> Iterator[tuple]:
     console=console,
     speed_estimate_period=120,  # a few steps of a large image may take a minute
   )
-  task, part, started = None, None, 0.0
+  task, part, first = None, None, (0, 0.0)
 
   def on_progress(done: int, total: int) -> None:
-    nonlocal task, started
+    nonlocal task, first
     if total < 2:
       return
     if task is None:
       task = bar.add_task("stylizing", total=total, rate="", count="")
-      started = time.perf_counter()
       bar.start()
-    rate = f"{done / (time.perf_counter() - started):.2f} images/s" if done else ""
+    now = time.perf_counter()
+    if done and not first[0]:
+      first = done, now  # it may have waited for the compiler, so it doesn't count
+    new = done - first[0] if first[0] else 0
+    rate = f"{new / (now - first[1]):.2f} {unit}/s" if new else "" if done else "preparing"
     bar.update(task, completed=done, rate=rate, count=f"{done}/{total}")
 
   def on_skip(message: str) -> None:

@@ -1,6 +1,7 @@
 """`stylejax sequence`: its options and messages; `stylejax.inference.sequence` does the work."""
 
 import dataclasses
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -211,20 +212,30 @@ def _run(options: Options) -> int:
   settings["controls"] = take_controls(settings)
   settings["memory"] = settings.pop("smoothing")
   settings["over_time"] = parse_curves(settings["over_time"])
-  with progress() as (on_progress, *_, on_note):
+  started, seconds = time.perf_counter(), dict[int, float]()
+  with progress("frames") as (show_progress, *_, on_note):
+
+    def on_progress(done: int, total: int) -> None:
+      seconds.setdefault(done, time.perf_counter() - started)
+      show_progress(done, total)
+
     report = stylize_sequence(SequenceRequest(**settings), on_progress=on_progress, on_note=on_note)
-  print(f"wrote {printable(options.output)}: {_count(report)}")
+  first = seconds.get(report.kept + 1, 0.0)
+  print(f"wrote {printable(options.output)}: {_count(report, first)}")
   print("; ".join(_findings(report)))
   return 0
 
 
-def _count(report: "SequenceReport") -> str:
-  """How many frames there are, and how fast the new ones were stylized."""
-  rate = (
-    f"in {report.seconds:.1f} s ({(report.frames - report.kept) / report.seconds:.2f} frames/s)"
-  )
+def _count(report: "SequenceReport", first: float) -> str:
+  """How many frames there are, and how fast new ones came after the first, for which programs may
+  have been compiled; `first` is the number of seconds until that was done."""
+  new = report.frames - report.kept
+  rate = ""
+  if new > 1:
+    per_second = (new - 1) / (report.seconds - first)
+    rate = f" (the first after {first:.1f} s, then {per_second:.2f} frames/s)"
   kept = f", {report.kept} of them kept by an earlier run," if report.kept else ""
-  return f"{report.frames} frames{kept} {rate}"
+  return f"{report.frames} frames{kept} in {report.seconds:.1f} s{rate}"
 
 
 def _findings(report: "SequenceReport") -> list[str]:

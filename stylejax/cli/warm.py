@@ -14,11 +14,12 @@ from stylejax.runtime.files import printable
 
 _DESCRIPTION = """Compile programs ahead of time, so that no photo has to wait for it later.
 
-An image of 8 bits per channel runs in the smallest compiled program that it fits into, so a few
-sizes are enough for all sizes up to them. The programs of a film are for exactly one size, the
-output's, so only those of the sizes named by --film-sizes are compiled. The programs are kept in
-$STYLEJAX_CACHE, or ~/.cache/stylejax, for machines with the same kind of processor and the same
-jax; for a container, run this as one of the steps that build its image.
+An image of 8 bits per channel runs in the smallest compiled program that it fits into, unless that
+would compute many more pixels than the image has. The default sizes are enough for every image of
+up to 1024×1024 pixels. The programs of a film are for exactly one size, the output's, so only those
+of the sizes named by --film-sizes are compiled. The programs are kept in $STYLEJAX_CACHE, or
+~/.cache/stylejax, for machines with the same kind of processor and the same jax; for a container,
+run this as one of the steps that build its image.
 
 Examples:
   stylejax warm
@@ -26,6 +27,10 @@ Examples:
   stylejax warm --film-sizes 640x360 1280x720
   STYLEJAX_CACHE=/opt/stylejax stylejax warm
 """
+
+SIZES = ("384x512", "512x384", "512x512", "128x1024", "1024x128", "384x1024", "1024x384",
+         "640x896", "896x640", "768x1024", "1024x768", "1024x1024")  # fmt: skip
+"""Programs of these sizes serve all images of up to 1024×1024 pixels."""
 
 _LARGEST = 4096  # pixels of a side; most machines compute larger images in tiles
 
@@ -36,7 +41,7 @@ class Options:
 
   sizes: Annotated[
     tuple[str, ...], option("Sizes of images in pixels.", metavar="WIDTHxHEIGHT [WIDTHxHEIGHT ...]")
-  ] = ("512x384", "384x512", "512x512", "1024x768", "768x1024", "1024x1024")
+  ] = SIZES
   film_sizes: Annotated[
     tuple[str, ...],
     option("Sizes of films in pixels, as written.", metavar="WIDTHxHEIGHT [WIDTHxHEIGHT ...]"),

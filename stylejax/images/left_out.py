@@ -42,7 +42,7 @@ def left_out(image: ImageFile) -> list[str]:
     elif _has_more_images(image):
       notes.append("it has several images, of which the first is used")
     elif image.format in ("GIF", "PNG", "WEBP", "AVIF") and _is_animated(image):
-      notes.append("it has several frames, of which the first is used; --sequence uses all")
+      notes.append("it has several frames, of which the first is used; stylejax sequence uses all")
   except Exception:  # what follows the first image is damaged, but isn't used
     image.filename = ""
   if _has_video(image):

@@ -147,6 +147,8 @@ def _is_file_name(
     raise InputError(
       f"output {path}: found {found}, expected {expected}, or a folder (a new "
       "one with a slash at its end)"
+      + "; stylejax sequence writes animations and videos"
+      * (suffix in formats.SEQUENCE_SUFFIXES.split(", "))
     )
   if suffix in OUTPUT_FORMATS or suffix in READ_SUFFIXES:
     raise InputError(f"output {path}: found one file name for {count} images, expected a folder")

@@ -54,8 +54,8 @@ class Stylizer:
 
   Unlike `stylejax.stylize`, which is one pure function, it reads styles at the size that the
   weights were trained for, stylizes images larger than memory in tiles, accepts uint8, divides the
-  rows of an image among devices on request, and keeps compiled programs. It isn't meant to be
-  traced.
+  rows of an image among devices on request, and keeps compiled programs: for this process, or on
+  disk after `stylejax.enable_cache()`. It isn't meant to be traced.
 
   Args:
     weights: a packaged name, a .safetensors file, or Params.

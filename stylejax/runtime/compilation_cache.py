@@ -1,6 +1,6 @@
 """JAX's compilation cache on disk, which makes later starts of a command quick.
 
-Only commands enable it: a library should not change JAX's settings on import.
+Commands enable it; a library should not change JAX's settings on import, so there a call does.
 """
 
 import contextlib
@@ -25,7 +25,11 @@ VARIABLE = "STYLEJAX_CACHE"
 
 
 def enable_cache() -> Path | None:
-  """Keeps compiled programs in the user's cache folder; without one, does nothing.
+  """Keeps compiled programs in the user's cache folder, for later processes.
+
+  Call it once, before anything is compiled. `Stylizer` then starts without tracing or compiling
+  what an earlier process has compiled, and JAX keeps all other programs there, too. Each command
+  calls it by itself.
 
   The folder is $STYLEJAX_CACHE or else the user's cache folder: on Linux, $XDG_CACHE_HOME/stylejax
   or ~/.cache/stylejax. A cache that is already configured (JAX_COMPILATION_CACHE_DIR) is left

@@ -10,6 +10,8 @@ import pytest
 from PIL import Image
 
 from stylejax.cli import main as command
+from stylejax.cli.warm import SIZES
+from stylejax.inference import buckets
 
 
 def start(*arguments, cache):
@@ -66,6 +68,13 @@ def test_an_image_of_another_size_finds_every_program(tmp_path):
   assert not {"flax", "optax", "scipy", "typeguard"} & set(done.stdout.split())
 
 
+def test_the_default_sizes_serve_every_image_of_up_to_a_megapixel():
+  known = {tuple(map(int, size.split("x")))[::-1] for size in SIZES}
+  sides = range(16, 1025, 16)  # the stride of the networks
+  unserved = [(h, w) for h in sides for w in sides if buckets.choose_known((h, w), known) is None]
+  assert not unserved
+
+
 def test_a_film_and_an_invented_style_find_every_program(tmp_path):
   cache = tmp_path / "cache"
   said = run("warm", "--sizes", "64x48", "--film-sizes", "80x64", cache=cache)
@@ -99,6 +108,26 @@ def test_a_folder_that_cannot_be_written(tmp_path):
     "STYLEJAX_CACHE: found a cache folder that can't be written to, expected a writable one"
     in done.stderr
   )
+
+
+def test_the_library_finds_the_programs_of_an_earlier_process(tmp_path):
+  code = """
+import numpy as np, stylejax
+stylejax.enable_cache()
+image = np.zeros((40, 59, 3), np.uint8)
+print(stylejax.Stylizer()(image, image).shape)
+"""
+  environment = os.environ | {"STYLEJAX_CACHE": str(tmp_path)}
+  kept = []
+  for _ in range(2):
+    done = subprocess.run(
+      [sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment
+    )
+    assert done.stdout == "(40, 59, 3)\n"
+    kept.append({path.name for path in tmp_path.rglob("*") if path.is_file()})
+  assert kept[0] == kept[1]
+  names = {path.name.split("-")[0] for path in tmp_path.glob("programs/*.key")}
+  assert names == {"encode_styles_padded", "encode_padded", "generate_padded"}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")

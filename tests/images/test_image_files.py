@@ -111,7 +111,7 @@ def test_animations_say_that_the_first_frame_is_taken(tmp_path, fmt, options):
   path = tmp_path / "a"
   frames[0].save(path, fmt, save_all=True, append_images=frames[1:], **options)
   (note,) = read_image(path).notes
-  assert "several frames, of which the first is used; --sequence uses all" in note
+  assert "several frames, of which the first is used; stylejax sequence uses all" in note
   Image.new("RGB", (W, H)).save(path, fmt, **options)
   assert not read_image(path).notes
 
