@@ -1,4 +1,4 @@
-"""Sums, means and a percentile, in forms that XLA computes quickly on CPUs, too."""
+"""Sums, means and a percentile of finite floats, in forms that XLA computes quickly on CPUs."""
 
 import jax
 import jax.numpy as jnp
@@ -50,4 +50,4 @@ def channel_sum(values: jax.Array) -> jax.Array:
 def _sum_in_lanes(values: jax.Array, lanes: int = 16) -> jax.Array:
   if values.shape[-1] % lanes:
     return values.sum(-1)
-  return values.reshape(*values.shape[:-1], -1, lanes).sum(-2).sum(-1)
+  return values.reshape(*values.shape[:-1], values.shape[-1] // lanes, lanes).sum(-2).sum(-1)

@@ -26,6 +26,10 @@ def test_box_means_repeat_the_edge(rng):
   np.testing.assert_allclose(reductions.box_mean(values, 1, 5), windows.mean(-1), rtol=1e-5)
 
 
+def test_sums_of_nothing_are_empty():
+  assert reductions.channel_sum(np.zeros((0, 16), np.float32)).shape == (0,)
+
+
 @pytest.mark.parametrize("channels", [1, 24, 64])
 def test_channel_sums_are_numpys(rng, channels):
   values = rng.random((2, 5, channels), np.float32)

@@ -73,14 +73,22 @@ class ByNetworks:
     self.state = jax.tree.map(np.asarray, saved)
 
   def stylize(self, frames: Iterable[Moved]) -> Iterator[Stylized]:
-    """Stylizes frames in order; the next is begun before one is waited for."""
+    """Stylizes frames in order; the next is begun before one is waited for.
+
+    If a frame can't be read, those before it come first, then the error.
+    """
     begun: Stylized | None = None
-    for moved in frames:
-      image = self.step(moved, self._settings.at(moved.number))
-      before = begun
-      begun = Stylized(moved, image, self.state.held, self.state.same_scene, self.state)
-      if before is not None:
-        yield before
+    try:
+      for moved in frames:
+        image = self.step(moved, self._settings.at(moved.number))
+        before = begun
+        begun = Stylized(moved, image, self.state.held, self.state.same_scene, self.state)
+        if before is not None:
+          yield before
+    except Exception:
+      if begun is not None:
+        yield begun
+      raise
     if begun is not None:
       yield begun
 

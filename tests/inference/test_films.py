@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -64,6 +65,24 @@ def test_what_is_kept_is_for_the_same_film_only(film, tmp_path, monkeypatch):
   with pytest.raises(InputError, match="mine.unfinished, which no earlier run wrote"):
     run(film, tmp_path / "mine", resume=True)
   assert (tmp_path / "mine.unfinished").is_dir()
+
+
+def test_frames_before_a_damaged_one_are_kept(film, tmp_path, monkeypatch):
+  monkeypatch.setattr(sequence, "SAVE_EVERY", 2)
+  damaged = tmp_path / "frames"
+  shutil.copytree(film.content, damaged)
+  data = bytearray((damaged / "4.png").read_bytes())
+  data[len(data) // 2] ^= 0xFF
+  (damaged / "4.png").write_bytes(data)
+  done, notes = [], []
+  with pytest.raises(InputError, match="4.png"):
+    sequence.stylize_sequence(
+      dataclasses.replace(film, content=damaged, output=tmp_path / "out", resume=True),
+      on_progress=lambda count, total: done.append(count),
+      on_note=notes.append,
+    )
+  assert done[-1] == 4
+  assert any("4 frames are kept" in note for note in notes), notes
 
 
 def test_keyframes_are_carried_to_the_frames_between(film, tmp_path, monkeypatch):
