@@ -33,7 +33,8 @@ def least_tenth(values: jax.Array) -> jax.Array:
   below, share = int(place), place % 1
   weights = np.zeros(min(below + 2, values.size), values.dtype)
   weights[below : below + 2] = [1 - share, share][: values.size]
-  # A product with all of them: for a slice, XLA would sort all values, which is slower on CPUs.
+  # A product with all of them: for a slice, XLA on CPUs sorts the whole array with jax 0.10
+  # (findings/xla_cpu_slice_of_top_k.sh).
   least = -jax.lax.top_k(-values.reshape(-1), weights.size)[0]
   return jnp.vdot(least, weights, precision="highest")
 
