@@ -15,6 +15,7 @@ from stylejax.optimization.gram import optimize_image as optimize_image
 from stylejax.optimization.gram import optimize_scales as optimize_scales
 from stylejax.optimization.neighbors import optimize_neighbors as optimize_neighbors
 from stylejax.optimization.refine import refine_neighbors as refine_neighbors
+from stylejax.runtime.compilation_cache import enable_cache as enable_cache
 from stylejax.runtime.jit import compiler_options as compiler_options
 from stylejax.runtime.jit import reuse_memory as reuse_memory
 from stylejax.temporal import FrameState as FrameState

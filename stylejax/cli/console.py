@@ -45,6 +45,22 @@ def say_note(message: str) -> None:
   print(f"note: {printable(message)}", file=sys.stderr)
 
 
+def _rate() -> Callable[[int, str], str]:
+  """A function of the number done and a unit, which says how fast those after the first came."""
+  first, began = 0, 0.0
+
+  def rate(done: int, unit: str) -> str:
+    nonlocal first, began
+    if not done:
+      return "preparing"
+    if not first:  # it may have waited for the compiler, so it doesn't count
+      first, began = done, time.perf_counter()
+    new = done - first
+    return f"{new / (time.perf_counter() - began):.2f} {unit}/s" if new else ""
+
+  return rate
+
+
 @contextlib.contextmanager
 def progress(unit: str = "images") -> Iterator[tuple]:
   """Gives callbacks for progress, skipped files, parts of a large image, a descent, and notes.
@@ -65,21 +81,16 @@ def progress(unit: str = "images") -> Iterator[tuple]:
     console=console,
     speed_estimate_period=120,  # a few steps of a large image may take a minute
   )
-  task, part, first = None, None, (0, 0.0)
+  task, part, rate_at = None, None, _rate()
 
   def on_progress(done: int, total: int) -> None:
-    nonlocal task, first
+    nonlocal task
     if total < 2:
       return
     if task is None:
       task = bar.add_task("stylizing", total=total, rate="", count="")
       bar.start()
-    now = time.perf_counter()
-    if done and not first[0]:
-      first = done, now  # it may have waited for the compiler, so it doesn't count
-    new = done - first[0] if first[0] else 0
-    rate = f"{new / (now - first[1]):.2f} {unit}/s" if new else "" if done else "preparing"
-    bar.update(task, completed=done, rate=rate, count=f"{done}/{total}")
+    bar.update(task, completed=done, rate=rate_at(done, unit), count=f"{done}/{total}")
 
   def on_skip(message: str) -> None:
     console.print(f"skipped: {printable(message)}", markup=False, highlight=False, soft_wrap=True)
