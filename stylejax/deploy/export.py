@@ -27,7 +27,7 @@ from stylejax.deploy.trials import Exported, differences
 from stylejax.errors import InputError
 from stylejax.models.config import ModelConfig
 from stylejax.runtime.extras import install_command
-from stylejax.runtime.files import check_writable, replacing
+from stylejax.runtime.files import check_writable, printable, replacing
 from stylejax.weights.tree_hash import tree_hash
 
 FORMAT = 2
@@ -100,9 +100,9 @@ def export(
     function: the function that the file holds.
     platforms: the platforms for which a program is made, among cpu, cuda, rocm and tpu; None means
       all but rocm. A model takes none.
-    sizes: (H, W) of the images on which it is compared, at least `smallest_side`. None means up to
-      512 × 384 for a program, and for a model up to 2,048 × 2,048 if the nets aren't much larger
-      than the shipped ones.
+    sizes: (H, W) of the images on which it is compared, at least `smallest_exported_side` of the
+      config. None means up to 512 × 384 for a program, and for a model up to 2,048 × 2,048 if the
+      nets aren't much larger than the shipped ones.
 
   Returns:
     The manifest that the file holds (a model has it in its metadata, each entry as JSON): the
@@ -111,9 +111,9 @@ def export(
     difference at each size.
 
   Raises:
-    InputError: the extension, function or platform is unknown, a size is too small, the file can't
-      be written, params lack a part, the file's outputs differ from the package's, or the package
-      onnx or onnxruntime is missing.
+    InputError: the extension, function or platform is unknown, a size is too small or not a pair of
+      whole numbers, the file can't be written, params lack a part, the file's outputs differ from
+      the package's, or the package onnx or onnxruntime is missing.
   """
   output = Path(output)
   if output.suffix not in EXTENSIONS:
@@ -123,11 +123,12 @@ def export(
   if function not in FUNCTIONS:
     raise InputError(f"function: found {function!r}, expected one of " + ", ".join(FUNCTIONS))
   least = params.config.smallest_exported_side
-  for height, width in sizes or ():
-    if min(height, width) < least:
+  for size in sizes or ():
+    whole = isinstance(size, Sequence) and len(size) == 2 and all(type(n) is int for n in size)
+    if not whole or min(size) < least:
       raise InputError(
-        f"sizes: found {height}×{width} pixels, expected sides of at least {least}, "
-        "which exported files need"
+        f"sizes: found {printable(repr(size))}, expected pairs (H, W) of whole numbers of at least "
+        f"{least}, which exported files need"
       )
   check_writable(output, "output")
   if output.suffix == ".onnx":

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -132,12 +133,18 @@ def test_halves_and_frames_are_programs_too(tiny_params, tmp_path):
     ({"function": "draw"}, "function: found 'draw', expected one of stylize, encode_style, paint"),
     ({"platforms": ()}, "platforms: found none"),
     ({"without": "generator"}, "params: found no generator"),
-    ({"sizes": ((64, 64), (16, 8))}, "sizes: found 16×8 pixels, expected sides of at least 16"),
+    (
+      {"sizes": ((64, 64), (16, 8))},
+      "sizes: found (16, 8), expected pairs (H, W) of whole numbers of at least 16",
+    ),
+    ({"sizes": (64, 64)}, "sizes: found 64, expected pairs"),
+    ({"sizes": ((64.0, 64),)}, "sizes: found (64.0, 64), expected pairs"),
+    ({"sizes": ((64, 64, 3),)}, "sizes: found (64, 64, 3), expected pairs"),
   ],
 )
 def test_mistakes_leave_nothing(tiny_params, tmp_path, change, message):
   params = tiny_params.replace(**{change["without"]: None}) if "without" in change else tiny_params
-  with pytest.raises(exporting.InputError, match=message):
+  with pytest.raises(exporting.InputError, match=re.escape(message)):
     exporting.export(
       params,
       tmp_path / change.get("output", "a.zip"),
