@@ -75,7 +75,7 @@ class ByNetworks:
   def stylize(self, frames: Iterable[Moved]) -> Iterator[Stylized]:
     """Stylizes frames in order; the next is begun before one is waited for.
 
-    If a frame can't be read, those before it come first, then the error.
+    If a frame can't be read or stylized, those before it come first, then the error.
     """
     begun: Stylized | None = None
     try:
